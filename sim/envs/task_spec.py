@@ -1,0 +1,131 @@
+"""What a policy must know of a task: shapes, scales, mirror signs, candidate turns. Plain JSON, stored with data and policies."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """The part of an environment that data and policies depend on; the same class serves drone and car."""
+
+    task: str
+    """Name of the task, for example `drone`."""
+    image_height: int
+    """Height of each camera image in pixels."""
+    image_width: int
+    """Width of each camera image in pixels."""
+    horizontal_fov_deg: float
+    """Horizontal field of view of each camera in degrees."""
+    side_yaw_rad: float
+    """Yaw of the left camera against the center camera in radians; the right camera has the negative."""
+    control_hz: int
+    """Actions per second."""
+    renderer: str
+    """Renderer that drew the images."""
+    max_turn_rad: float
+    """Heading change in radians that an action of turn = 1 asks for."""
+    candidate_turns_rad: tuple[float, ...]
+    """Candidate heading changes in radians, ascending, relative to the heading."""
+    state_names: tuple[str, ...]
+    """Name of each element of the state, with its unit."""
+    state_scale: tuple[float, ...]
+    """Typical size of each element: divide by it to get values near one."""
+    state_mirror: tuple[float, ...]
+    """+1 or -1 for each element: its sign in the world mirrored left to right."""
+    goal_mirror: tuple[float, ...]
+    """+1 or -1 for each element of the goal, likewise."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, list):
+                object.__setattr__(self, field.name, tuple(value))
+        if not len(self.state_names) == len(self.state_scale) == len(self.state_mirror):
+            raise ValueError("state_names, state_scale and state_mirror must have one entry per element of the state")
+
+    @property
+    def state_size(self) -> int:
+        """Number of elements of the state."""
+        return len(self.state_names)
+
+    @property
+    def goal_size(self) -> int:
+        """Number of elements of the goal."""
+        return len(self.goal_mirror)
+
+    @property
+    def num_candidates(self) -> int:
+        """Number of candidate turns."""
+        return len(self.candidate_turns_rad)
+
+    def index(self, name: str) -> int:
+        """Position of a state element by its name."""
+        return self.state_names.index(name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """This spec as plain JSON values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TaskSpec:
+        """The spec that `to_dict` wrote.
+
+        Raises:
+            ValueError: a key is missing or unknown.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if set(values) != known:
+            raise ValueError(f"a task spec has the keys {sorted(known)}; these differ: {sorted(known ^ set(values))}")
+        return cls(**values)
+
+    def differences(self, other: TaskSpec) -> list[str]:
+        """One line for each field in which two specs differ, for error messages."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return [f"{key}: {mine[key]} against {theirs[key]}" for key in mine if mine[key] != theirs[key]]
+
+
+def side_view(spec: TaskSpec, state: np.ndarray, goal: np.ndarray, yaw_rad: float) -> tuple[np.ndarray, np.ndarray]:
+    """What state and goal would read if the vehicle's body were turned by `yaw_rad` about its own vertical axis.
+
+    That is how a side camera sees the flight: same position, same motion, another heading.
+
+    Args:
+        spec: names the elements of the state.
+        state: (..., S) float32.
+        goal: (..., 2) float32, cosine and sine of the bearing to the goal from the heading.
+        yaw_rad: the camera's yaw about the body's vertical axis, left positive.
+
+    Returns:
+        (state, goal) of the same shapes and dtype, for the turned heading.
+    """
+    turned = np.array(state, copy=True)
+    cos_yaw, sin_yaw = np.cos(yaw_rad), np.sin(yaw_rad)
+    heading_change = np.full(state.shape[:-1], yaw_rad, dtype=np.float64)
+    if "roll_rad" in spec.state_names:
+        i_roll, i_pitch = spec.index("roll_rad"), spec.index("pitch_rad")
+        roll, pitch = state[..., i_roll].astype(np.float64), state[..., i_pitch].astype(np.float64)
+        # Columns of Ry(pitch) Rx(roll) Rz(yaw): its first column gives the new heading and pitch, its last row the roll.
+        forward_x = np.cos(pitch) * cos_yaw + np.sin(pitch) * np.sin(roll) * sin_yaw
+        forward_y = np.cos(roll) * sin_yaw
+        heading_change = np.arctan2(forward_y, forward_x)
+        down_x = -np.sin(pitch) * cos_yaw + np.cos(pitch) * np.sin(roll) * sin_yaw
+        down_y = np.sin(pitch) * sin_yaw + np.cos(pitch) * np.sin(roll) * cos_yaw
+        turned[..., i_pitch] = np.arcsin(np.clip(-down_x, -1.0, 1.0))
+        turned[..., i_roll] = np.arctan2(down_y, np.cos(pitch) * np.cos(roll))
+        _rotate_pair(turned, spec.index("roll_rate_radps"), spec.index("pitch_rate_radps"), np.cos(yaw_rad), np.sin(yaw_rad))
+    cos_change, sin_change = np.cos(heading_change), np.sin(heading_change)
+    _rotate_pair(turned, spec.index("forward_mps"), spec.index("left_mps"), cos_change, sin_change)
+    turned_goal = np.array(goal, copy=True)
+    _rotate_pair(turned_goal, 0, 1, cos_change, sin_change)
+    return turned, turned_goal
+
+
+def _rotate_pair(values: np.ndarray, i: int, j: int, cosine: np.ndarray | float, sine: np.ndarray | float) -> None:
+    """Express the vector in elements (i, j) in axes turned by the angle, in place."""
+    x, y = values[..., i].astype(np.float64), values[..., j].astype(np.float64)
+    values[..., i], values[..., j] = cosine * x + sine * y, cosine * y - sine * x

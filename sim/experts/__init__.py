@@ -1,0 +1,1 @@
+"""Experts: privileged pilots that see the geometry and never a pixel."""

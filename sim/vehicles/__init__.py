@@ -1,0 +1,1 @@
+"""Vehicles: rigid bodies with their low-level controllers and the motion model that a planner rolls out."""

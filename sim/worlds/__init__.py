@@ -1,0 +1,1 @@
+"""Worlds: trees, trail, goal and appearance as frozen arrays made from one seed."""

@@ -1,0 +1,211 @@
+"""Forests from one seed: Poisson trees with a hard core, as plain arrays.
+
+The published grid is that of Loquercio et al. 2021 (Science Robotics 6(59)): 30 x 60 m, trunks 0.6 m across,
+1/49, 1/36 and 1/25 trees per square metre, a flight of 40 m, success within 5 m of the goal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.errors import ForestPilotError
+from sim.worlds.appearance import Appearance, default_appearance, draw_appearance
+from sim.worlds.clearance import ClearanceMap, build_clearance_map, has_free_path
+
+DENSITIES_PER_M2 = {"1/49": 1 / 49, "1/36": 1 / 36, "1/25": 1 / 25, "1/15": 1 / 15, "1/10": 1 / 10}
+SPLIT_STARTS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
+MAX_REDRAWS = 50
+
+
+@dataclass(frozen=True)
+class ForestConfig:
+    """Everything besides the seed that a forest depends on."""
+
+    density_per_m2: float = 1 / 25
+    """Mean number of trees per square metre."""
+    trunk_diameter_m: tuple[float, float] = (0.24, 0.70)
+    """Smallest and largest trunk diameter in metres."""
+    length_m: float = 60.0
+    """Extent of the forest along x, the direction of flight, in metres."""
+    width_m: float = 30.0
+    """Extent of the forest along y in metres."""
+    margin_behind_m: float = 5.0
+    """How far the forest reaches behind the start, in metres."""
+    flight_m: float = 40.0
+    """Distance from start to goal in metres."""
+    goal_radius_m: float = 5.0
+    """A flight succeeds within this distance of the goal, in metres."""
+    altitude_m: float = 1.8
+    """Altitude of start and goal in metres."""
+    hard_core_m: float = 1.0
+    """Least distance between the axes of two trunks in metres."""
+    start_clear_m: float = 2.0
+    """No trunk axis stands within this distance of the start, in metres."""
+    passage_radius_m: float = 0.35
+    """A disc of this radius must find a way from the start to the goal, or the forest is drawn again; metres."""
+    trail: bool = False
+    """A winding trail without trees leads from the start to the goal."""
+    trail_half_width_m: float = 1.0
+    """Half the width of the trail in metres."""
+    domain_randomisation: bool = True
+    """Draw colours, light, fog and textures per world; otherwise every world looks alike."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.density_per_m2 <= 0.25:
+            raise ValueError(f"density is {self.density_per_m2} trees/m2; allowed: 0 to 0.25 (published: 1/49, 1/36, 1/25)")
+        low, high = self.trunk_diameter_m
+        if not 0.1 <= low <= high <= 1.5:
+            raise ValueError(f"trunk diameters are {low} to {high} m; allowed: 0.1 <= smallest <= largest <= 1.5")
+        if self.flight_m + self.margin_behind_m > self.length_m:
+            raise ValueError("the goal lies outside the forest: flight_m + margin_behind_m must not exceed length_m")
+
+
+PRESETS = {
+    "default": ForestConfig(),
+    "loquercio": ForestConfig(trunk_diameter_m=(0.6, 0.6)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """A forest as arrays; knows neither PyBullet nor a vehicle."""
+
+    seed: int
+    """The seed it was made from."""
+    trees: np.ndarray
+    """(n, 7) float32: x, y, trunk radius, trunk height, crown radius, crown height (metres), kind (0 cone, 1 sphere)."""
+    bounds_m: tuple[float, float, float, float]
+    """x_min, x_max, y_min, y_max of the flight area in metres."""
+    start_m: np.ndarray
+    """(3,) start position in metres."""
+    goal_m: np.ndarray
+    """(3,) goal position in metres."""
+    goal_radius_m: float
+    """A flight succeeds within this distance of the goal, in metres."""
+    trail_y_m: np.ndarray
+    """(m,) float32 y of the trail's centre every 0.5 m from x_min; empty without a trail."""
+    appearance: Appearance
+    """Colours, light, fog and textures."""
+    clearance: ClearanceMap
+    """Distance to the nearest trunk on a grid, for planners."""
+    redraws: int
+    """How many drawn forests were thrown away because none of their paths was free."""
+
+
+def split_of(seed: int) -> str:
+    """The split (train, validation or test) that a world seed belongs to."""
+    if seed < 0:
+        raise ValueError(f"world seed is {seed}; allowed: 0 and up")
+    return max((start, name) for name, start in SPLIT_STARTS.items() if start <= seed)[1]
+
+
+def seeds_of(split: str, count: int, offset: int = 0) -> list[int]:
+    """`count` world seeds of a split, from its `offset`-th on.
+
+    Raises:
+        ValueError: unknown split, or more seeds than the split has.
+    """
+    if split not in SPLIT_STARTS:
+        raise ValueError(f"split is {split!r}; allowed: {', '.join(SPLIT_STARTS)}")
+    first = SPLIT_STARTS[split] + offset
+    seeds = list(range(first, first + count))
+    if seeds and (split_of(seeds[0]) != split or split_of(seeds[-1]) != split):
+        raise ValueError(f"{count} seeds from offset {offset} leave the {split} split")
+    return seeds
+
+
+def make_forest(config: ForestConfig, seed: int) -> World:
+    """Draw the forest of a seed; one without a free path is drawn again from the same seed's next stream.
+
+    Raises:
+        ForestPilotError: no passable forest in `MAX_REDRAWS` draws; the density is too high.
+    """
+    for redraw in range(MAX_REDRAWS):
+        rng = np.random.default_rng([seed, redraw])
+        world = _draw(config, seed, redraw, rng)
+        if has_free_path(world.clearance, world.start_m, world.goal_m, config.goal_radius_m, config.passage_radius_m):
+            return world
+    raise ForestPilotError(
+        f"no passable forest at {config.density_per_m2:.3f} trees/m2 in {MAX_REDRAWS} draws of seed {seed}; "
+        "lower the density or the trunk diameters"
+    )
+
+
+def _draw(config: ForestConfig, seed: int, redraw: int, rng: np.random.Generator) -> World:
+    """One forest, passable or not."""
+    x_min, half_width = -config.margin_behind_m, config.width_m / 2
+    bounds = (x_min, x_min + config.length_m, -half_width, half_width)
+    trail = _draw_trail(config, rng)
+    centers = _hard_core_points(config, bounds, trail, rng)
+    trees = _draw_trees(config, centers, rng)
+    appearance = draw_appearance(rng, trees) if config.domain_randomisation else default_appearance(trees)
+    return World(
+        seed=seed,
+        trees=trees,
+        bounds_m=bounds,
+        start_m=np.array([0.0, 0.0, config.altitude_m]),
+        goal_m=np.array([config.flight_m, 0.0, config.altitude_m]),
+        goal_radius_m=config.goal_radius_m,
+        trail_y_m=trail,
+        appearance=appearance,
+        clearance=build_clearance_map(trees, bounds),
+        redraws=redraw,
+    )
+
+
+def _draw_trail(config: ForestConfig, rng: np.random.Generator) -> np.ndarray:
+    """(m,) y of the trail every 0.5 m: two sines faded out at the start."""
+    if not config.trail:
+        return np.zeros(0, np.float32)
+    x = np.arange(0.0, config.length_m + 0.25, 0.5) - config.margin_behind_m
+    amplitude, phase = rng.uniform(0.5, 2.0, 2), rng.uniform(0, 2 * np.pi, 2)
+    waves = amplitude[0] * np.sin(x / 6 + phase[0]) + amplitude[1] * np.sin(x / 11 + phase[1])
+    return (waves * np.clip(x / 8, 0, 1) * np.clip((config.flight_m - x) / 8, 0, 1)).astype(np.float32)
+
+
+def _hard_core_points(
+    config: ForestConfig, bounds: tuple[float, float, float, float], trail: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """(n, 2) Poisson number of points, each at least `hard_core_m` from those before it (random sequential addition)."""
+    x_min, x_max, y_min, y_max = bounds
+    wanted = rng.poisson(config.density_per_m2 * (x_max - x_min) * (y_max - y_min))
+    tries = 20 * wanted + 20
+    candidates = rng.uniform((x_min, y_min), (x_max, y_max), (tries, 2))
+    free = np.hypot(candidates[:, 0], candidates[:, 1]) >= config.start_clear_m
+    if trail.size:
+        trail_y = np.interp(candidates[:, 0], x_min + 0.5 * np.arange(trail.size), trail)
+        free &= np.abs(candidates[:, 1] - trail_y) >= config.trail_half_width_m + config.trunk_diameter_m[1] / 2
+    return _sequential_addition(candidates[free], wanted, config.hard_core_m)
+
+
+def _sequential_addition(candidates: np.ndarray, wanted: int, spacing: float) -> np.ndarray:
+    """The first `wanted` candidates that keep the spacing to those already taken; a hash grid keeps it linear."""
+    taken: list[np.ndarray] = []
+    cells: dict[tuple[int, int], list[np.ndarray]] = {}
+    for point in candidates:
+        if len(taken) == wanted:
+            break
+        i, j = int(point[0] // spacing), int(point[1] // spacing)
+        neighbours = (q for a in (-1, 0, 1) for b in (-1, 0, 1) for q in cells.get((i + a, j + b), ()))
+        if any((q[0] - point[0]) ** 2 + (q[1] - point[1]) ** 2 < spacing**2 for q in neighbours):
+            continue
+        taken.append(point)
+        cells.setdefault((i, j), []).append(point)
+    return np.array(taken).reshape(-1, 2)
+
+
+def _draw_trees(config: ForestConfig, centers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(n, 7) float32 trees at the given centres; radii in steps of 1 cm so that colliders can be shared."""
+    count = len(centers)
+    low, high = config.trunk_diameter_m
+    trees = np.zeros((count, 7), np.float32)
+    trees[:, :2] = centers
+    trees[:, 2] = np.round(rng.uniform(low, high, count) / 2, 2)
+    trees[:, 3] = rng.uniform(3.8, 6.5, count)
+    trees[:, 6] = rng.random(count) < 0.4
+    sphere = trees[:, 6] > 0.5
+    trees[:, 4] = np.where(sphere, rng.uniform(1.1, 1.9, count), rng.uniform(0.9, 1.8, count))
+    trees[:, 5] = np.where(sphere, 2 * trees[:, 4], rng.uniform(3.0, 6.0, count))
+    return trees
