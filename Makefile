@@ -1,0 +1,56 @@
+# make demo, make test: each installs what it needs into .venv on the first call and nothing on the next ones.
+
+VENV   := .venv
+PY     := $(VENV)/bin/python
+STAMP  := $(VENV)/.installed
+OUT    ?= runs/demo
+ARGS   ?=
+
+# A name that exists may still not run (pyenv's shims), so each candidate is asked for its version.
+VERSION_OK := import sys; raise SystemExit(not (3, 10) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for name in python3.11 python3.10 python3 python; do \
+	if "$$name" -c '$(VERSION_OK)' >/dev/null 2>&1; then echo "$$name"; break; fi; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench clean
+
+help:  ## say what can be made
+	@grep -hE '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+install: $(STAMP)  ## create .venv and install ForestPilot with its tools into it
+
+demo: $(STAMP)  ## demonstrations, cloning, DAgger, evaluation and videos, into runs/demo
+	$(VENV)/bin/forestpilot demo --out $(OUT) $(ARGS)
+
+test: $(STAMP)  ## the whole test suite
+	$(PY) -m pytest $(ARGS)
+
+lint: $(STAMP)  ## ruff, mypy and the floors of the house (import-linter)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
+
+bench: $(STAMP)  ## the figures of the README: renderer, environment, expert, data, training
+	for what in render env expert data train; do $(VENV)/bin/forestpilot bench $$what $(ARGS) || exit 1; done
+
+clean:  ## remove .venv and caches; runs/ and datasets stay
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	find sim data_collection policies launch tests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# The stamp is written last: an installation that was interrupted is taken up again by the next make.
+$(STAMP): pyproject.toml constraints.txt
+	@$(if $(PYTHON),,$(error $(NO_PYTHON)))
+	@"$(PYTHON)" -c '$(VERSION_OK)' || { echo "$(PYTHON) is $$("$(PYTHON)" --version 2>/dev/null || echo no Python that runs), but ForestPilot needs Python 3.10 to 3.13 \
+	(3.11 is what is tested). Name another one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot create virtual environments. \
+	On Debian and Ubuntu: apt install python3-venv (or python3.11-venv), then run make again." >&2; exit 1; }
+	@test -x $(PY) && $(PY) -c '$(VERSION_OK)' 2>/dev/null || { echo "Creating $(VENV) with $(PYTHON)" >&2; \
+	"$(PYTHON)" -m venv --clear $(VENV); }
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+define NO_PYTHON
+No Python between 3.10 and 3.13 was found (3.11 is what is tested). Install one - Debian/Ubuntu: apt install python3.11 \
+python3.11-venv; macOS: brew install python@3.11; elsewhere: pyenv install 3.11 - or name it: make PYTHON=/path/to/python3.11
+endef

@@ -1,0 +1,1 @@
+"""The top floor: the commands. It imports everything below; nothing imports it."""

@@ -1,0 +1,21 @@
+"""What every test gets: one thread per library, a quiet pygame, no window and no leftovers in the home folder."""
+
+from __future__ import annotations
+
+import os
+
+# Before the first import of NumPy, Numba or torch: on two shared cores more threads only disturb one another.
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test works in its own folder, so that a default such as runs/demo never lands in the checkout."""
+    monkeypatch.chdir(tmp_path)
