@@ -1,0 +1,167 @@
+"""Pinhole cameras: intrinsics, the rig of three on the vehicle, and the chase camera behind it.
+
+A camera pose is an eye (3,) in metres and an axes matrix (3, 3) whose rows are the camera's right, up and forward
+directions in world coordinates (x forward, y left, z up). Image row 0 is on top. Pixel (v, u) looks along
+`forward + (u + 0.5 - W / 2) / f * right + (H / 2 - v - 0.5) / f * up`, f the focal length in pixels.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float32]
+
+CAMERA_NAMES = ("left", "center", "right")
+"""Order of the rig's cameras wherever images are stacked."""
+
+MIN_SIZE_PX = (32, 24)
+MAX_SIZE_PX = (1280, 720)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Size and field of view of a pinhole camera with square pixels."""
+
+    width: int = 64
+    """Image width in pixels, 32 to 1280."""
+    height: int = 48
+    """Image height in pixels, 24 to 720."""
+    horizontal_fov_deg: float = 80.0
+    """Horizontal field of view in degrees, between 10 and 150."""
+
+    def __post_init__(self) -> None:
+        for name, value, low, high in zip(
+            ("width", "height"), (self.width, self.height), MIN_SIZE_PX, MAX_SIZE_PX, strict=True
+        ):
+            if isinstance(value, bool) or int(value) != value or not low <= value <= high:
+                raise ValueError(f"camera {name} is {value!r}; give a whole number of pixels from {low} to {high}")
+        if not 10.0 <= self.horizontal_fov_deg <= 150.0:
+            raise ValueError(f"horizontal_fov_deg is {self.horizontal_fov_deg!r}; give degrees from 10 to 150")
+
+    @property
+    def focal_px(self) -> float:
+        """Focal length in pixels, the same along both image axes."""
+        return 0.5 * self.width / math.tan(math.radians(self.horizontal_fov_deg) / 2)
+
+    @property
+    def vertical_fov_deg(self) -> float:
+        """Vertical field of view in degrees, which square pixels imply."""
+        return math.degrees(2 * math.atan(0.5 * self.height / self.focal_px))
+
+    @property
+    def intrinsics(self) -> NDArray[np.float64]:
+        """Matrix K (3, 3) that takes (right, down, forward) coordinates to homogeneous pixel coordinates."""
+        f = self.focal_px
+        return np.array([[f, 0.0, self.width / 2], [0.0, f, self.height / 2], [0.0, 0.0, 1.0]])
+
+
+def rotation_matrix(roll_rad: float, pitch_rad: float, yaw_rad: float) -> NDArray[np.float64]:
+    """Body-to-world rotation Rz(yaw) Ry(pitch) Rx(roll), shape (3, 3); positive yaw turns left, positive pitch dips the nose."""
+    cr, sr = math.cos(roll_rad), math.sin(roll_rad)
+    cp, sp = math.cos(pitch_rad), math.sin(pitch_rad)
+    cy, sy = math.cos(yaw_rad), math.sin(yaw_rad)
+    return np.array(
+        [
+            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
+            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
+            [-sp, cp * sr, cp * cr],
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Three cameras fixed to the body, ordered left, center, right; all tilt with the vehicle."""
+
+    camera: Camera = field(default_factory=Camera)
+    """The camera that all three positions carry."""
+    side_yaw_rad: float = math.radians(20)
+    """Yaw of the left camera about the body's z axis in radians; the right camera has the opposite."""
+    side_offset_m: float = 0.06
+    """Distance of the side cameras from the body's x axis in metres."""
+    forward_m: float = 0.10
+    """Distance of all three in front of the body's origin in metres."""
+    up_m: float = 0.02
+    """Height of all three above the body's origin in metres."""
+
+    def __post_init__(self) -> None:
+        yaws = np.array([self.side_yaw_rad, 0.0, -self.side_yaw_rad])
+        sines, cosines, zeros = np.sin(yaws), np.cos(yaws), np.zeros(3)
+        right = np.stack([sines, -cosines, zeros], axis=1)
+        up = np.tile([0.0, 0.0, 1.0], (3, 1))
+        forward = np.stack([cosines, sines, zeros], axis=1)
+        eyes = np.array([[self.forward_m, side * self.side_offset_m, self.up_m] for side in (1, 0, -1)])
+        object.__setattr__(self, "_body_axes", np.stack([right, up, forward], axis=1))
+        object.__setattr__(self, "_body_eyes", eyes)
+
+    def poses(self, position: ArrayLike, rotation: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Poses of the three cameras.
+
+        Args:
+            position: (3,) of the body in metres.
+            rotation: (3, 3) body to world.
+
+        Returns:
+            Eyes (3, 3) float32 in metres and axes (3, 3, 3) float32, the first index being left, center, right.
+        """
+        to_world = np.asarray(rotation, np.float64).T
+        eyes = np.asarray(position, np.float64) + self._body_eyes @ to_world  # type: ignore[attr-defined]
+        axes = self._body_axes @ to_world  # type: ignore[attr-defined]
+        return eyes.astype(np.float32), axes.astype(np.float32)
+
+
+def look_at(eye: ArrayLike, target: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Pose of an unrolled camera at `eye` (3,) looking at `target` (3,), metres; returns eye (3,), axes (3, 3) float32.
+
+    Raises:
+        ValueError: if the two coincide or lie above one another, for then "unrolled" means nothing.
+    """
+    start = np.asarray(eye, np.float64)
+    forward = np.asarray(target, np.float64) - start
+    if not np.hypot(forward[0], forward[1]) > 1e-9:
+        raise ValueError(f"look_at got eye {eye} and target {target}; move one of them sideways")
+    forward = forward / np.linalg.norm(forward)
+    right = np.array([forward[1], -forward[0], 0.0]) / np.hypot(forward[0], forward[1])
+    axes = np.stack([right, np.cross(right, forward), forward])
+    return start.astype(np.float32), axes.astype(np.float32)
+
+
+def chase_pose(
+    position: ArrayLike, yaw_rad: float, distance_m: float = 3.5, height_m: float = 1.2
+) -> tuple[FloatArray, FloatArray]:
+    """Pose of a camera without roll that stands behind and above the vehicle and looks at it.
+
+    Args:
+        position: (3,) of the vehicle in metres.
+        yaw_rad: heading to look along, radians; smooth it over time for a calm video.
+        distance_m: horizontal distance behind the vehicle.
+        height_m: height above the vehicle.
+
+    Returns:
+        Eye (3,) and axes (3, 3), float32.
+    """
+    target = np.asarray(position, np.float64)
+    back = np.array([math.cos(yaw_rad), math.sin(yaw_rad), 0.0]) * distance_m
+    return look_at(target - back + np.array([0.0, 0.0, height_m]), target)
+
+
+def project(camera: Camera, eye: ArrayLike, axes: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:
+    """Pixel coordinates and depth of world points.
+
+    Args:
+        camera: intrinsics.
+        eye: (3,) in metres.
+        axes: (3, 3) rows right, up, forward.
+        points: (n, 3) in metres.
+
+    Returns:
+        (n, 3) of column, row (pixel centres at .5) and depth along the forward axis in metres; column and row mean
+        nothing where the depth is not positive.
+    """
+    right, up, forward = ((np.asarray(points, np.float64) - np.asarray(eye)) @ np.asarray(axes, np.float64).T).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        column = camera.width / 2 + camera.focal_px * right / forward
+        row = camera.height / 2 - camera.focal_px * up / forward
+    return np.stack([column, row, forward], axis=-1)

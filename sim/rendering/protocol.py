@@ -1,0 +1,47 @@
+"""What every renderer offers and what it returns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from sim.worlds.forest import World
+
+FAR_M = 60.0
+"""Far plane: nothing beyond it is drawn, and the sky has this depth."""
+NEAR_M = 0.05
+"""Near plane in metres."""
+SKY_ID, GROUND_ID, VEHICLE_ID = -1, -2, -3
+"""Segmentation ids of what is no tree; tree i is 2 * i (trunk) and 2 * i + 1 (crown)."""
+
+VehiclePose = tuple[ArrayLike, ArrayLike]
+"""Position (3,) in metres and body-to-world rotation (3, 3)."""
+
+
+class Frames(NamedTuple):
+    """Images of C cameras, freshly allocated by every call: they belong to the caller."""
+
+    rgb: NDArray[np.uint8]
+    """(C, H, W, 3) uint8."""
+    depth: NDArray[np.float32]
+    """(C, H, W) float32, metres along the camera's forward axis; FAR_M for the sky."""
+    segmentation: NDArray[np.int32]
+    """(C, H, W) int32: 2 * tree for trunks, 2 * tree + 1 for crowns, SKY_ID, GROUND_ID or VEHICLE_ID."""
+
+
+class Renderer(Protocol):
+    """Draws a world for several cameras in one call; never steps physics."""
+
+    name: str
+
+    def set_world(self, world: World) -> None:
+        """Draw this world from now on."""
+
+    def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: VehiclePose | None = None) -> Frames:
+        """Draw eyes (C, 3) and axes (C, 3, 3) (rows right, up, forward); the quadrotor only if its pose is given."""
+
+    def close(self) -> None:
+        """Free what the renderer holds; harmless when repeated."""
