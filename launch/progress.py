@@ -1,0 +1,132 @@
+"""Progress on standard error: bars where it is a terminal, a plain line every ten seconds where it is not."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from data_collection.progress import Progress, Stage
+
+PLAIN_INTERVAL_S = 10.0
+
+
+def make_progress(stream: TextIO | None = None) -> Progress:
+    """Bars when the stream (standard error by default) is a terminal, plain lines when it is not."""
+    stream = stream if stream is not None else sys.stderr
+    return BarProgress() if stream.isatty() else PlainProgress(stream)
+
+
+def format_fields(fields: dict[str, object]) -> str:
+    """`success 0.97  loss 0.013` of the fields; floats get three significant digits."""
+    return "  ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in fields.items()
+    )
+
+
+class BarProgress:
+    """Rich bars on standard error; nested stages stand below one another and vanish when they end."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self._bars = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[shown]}", style="dim"),
+            console=Console(stderr=True),
+            refresh_per_second=4,
+        )
+        self._open = 0
+
+    @contextmanager
+    def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
+        """A bar of `total` steps; a finished outermost stage leaves one line with its time and last fields."""
+        if self._open == 0:
+            self._bars.start()
+        self._open += 1
+        started = time.monotonic()
+        task = self._bars.add_task("  " * (self._open - 1) + name, total=total, shown="")
+        stage = _BarStage(self._bars, task)
+        try:
+            yield stage
+        finally:
+            self._bars.remove_task(task)
+            self._open -= 1
+            if self._open == 0:
+                self._bars.stop()
+                self._bars.console.print(
+                    _summary(name, stage, time.monotonic() - started), markup=False, highlight=False
+                )
+
+    def note(self, message: str) -> None:
+        """One line above the bars."""
+        self._bars.console.print(message, markup=False, highlight=False)
+
+
+class _BarStage:
+    """One bar."""
+
+    def __init__(self, bars: object, task: object) -> None:
+        self._bars, self._task = bars, task
+        self.done = 0
+        self.fields: dict[str, object] = {}
+
+    def advance(self, count: int = 1, **fields: object) -> None:
+        """Move the bar and show the fields beside it; a field once shown stays until it is overwritten."""
+        self.done += count
+        self.fields.update(fields)
+        self._bars.update(self._task, advance=count, shown=format_fields(self.fields))  # type: ignore[attr-defined]
+
+
+class PlainProgress:
+    """A line now and then, for logs."""
+
+    def __init__(self, stream: TextIO, interval_s: float = PLAIN_INTERVAL_S) -> None:
+        self._stream, self._interval_s = stream, interval_s
+
+    @contextmanager
+    def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
+        """A stage that writes a line every `interval_s` seconds and one at its end."""
+        started = time.monotonic()
+        stage = _PlainStage(self._stream, name, total, self._interval_s)
+        try:
+            yield stage
+        finally:
+            self.note(_summary(name, stage, time.monotonic() - started))
+
+    def note(self, message: str) -> None:
+        """One line."""
+        print(message, file=self._stream, flush=True)
+
+
+class _PlainStage:
+    """Counts, and writes a line when the last one is old enough."""
+
+    def __init__(self, stream: TextIO, name: str, total: int | None, interval_s: float) -> None:
+        self._stream, self._name, self._total, self._interval_s = stream, name, total, interval_s
+        self._started = self._last = time.monotonic()
+        self.done = 0
+        self.fields: dict[str, object] = {}
+
+    def advance(self, count: int = 1, **fields: object) -> None:
+        """Count, remember the fields, write if it is time."""
+        self.done += count
+        self.fields.update(fields)
+        now = time.monotonic()
+        if now - self._last >= self._interval_s:
+            self._last = now
+            of = f"{self.done}/{self._total}" if self._total is not None else str(self.done)
+            line = f"{self._name} {of}  {now - self._started:.0f} s  {format_fields(self.fields)}"
+            print(line.rstrip(), file=self._stream, flush=True)
+
+
+def _summary(name: str, stage: _BarStage | _PlainStage, seconds: float) -> str:
+    return f"{name}: {stage.done} in {seconds:.1f} s  {format_fields(stage.fields)}".rstrip()

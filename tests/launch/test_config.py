@@ -1,0 +1,136 @@
+"""Configs: defaults, then a file, then flags; unknown keys are refused by name; what ran can be read back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from launch.config import ConfigError, from_dict, load_config, parse_config, save_config, to_dict
+
+
+@dataclass(frozen=True)
+class Net:
+    """A small part."""
+
+    memory: Literal["none", "lstm"] = "none"
+    """Kind of memory."""
+    channels: tuple[int, ...] = (16, 32)
+    """Channels of each layer."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Do a job."""
+
+    data: tuple[Path, ...]
+    """Folders to read."""
+    rate: float = 1e-3
+    """Learning rate per step."""
+    limit_s: float | None = None
+    """Time limit in seconds."""
+    flip: bool = True
+    """Whether to flip."""
+    size: tuple[int, int] = (4, 3)
+    """Width and height in pixels."""
+    policy: Net = field(default_factory=Net)
+    """The network."""
+
+    def __post_init__(self) -> None:
+        if self.rate <= 0:
+            raise ValueError(f"rate is {self.rate}, but must be positive")
+
+
+def parse(*args: str) -> Job:
+    return parse_config(Job, args, "forestpilot job")
+
+
+def test_flags_override_the_file_which_overrides_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("data: [a, b]\nrate: 1e-4\nlimit-s: 3\npolicy: {memory: lstm, channels: [8]}\n")
+    job = parse("--config", str(file), "--policy.channels", "4", "5", "--no-flip")
+    assert job == Job((Path("a"), Path("b")), 1e-4, 3.0, False, (4, 3), Net("lstm", (4, 5)))
+    assert parse(f"--config={file}").policy.channels == (8,)
+
+
+def test_a_required_value_may_come_from_the_file_or_a_flag_but_must_come(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("rate: 0.5\n")
+    assert parse("--config", str(file), "--data", "x").rate == 0.5
+    with pytest.raises(SystemExit) as stop:
+        parse("--config", str(file))
+    assert stop.value.code == 2
+    assert "--data" in capsys.readouterr().err
+
+
+def test_repeated_sequence_flags_add_up() -> None:
+    assert parse("--data", "a", "--rate", "2", "--data", "b", "c", "--data=d").data == tuple(map(Path, "abcd"))
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("datta: [a]", "did you mean 'data'"),
+        ("data: [a]\npolicy: {memry: lstm}", "policy.memry"),
+        ("data: [a]\npolicy: {memory: lst}", "'none', 'lstm'"),
+        ("data: [a]\nrate: fast", "rate must be float"),
+        ("data: [a]\nflip: 1", "flip must be bool"),
+        ("data: a", "data must be a list"),
+        ("data: [a]\nsize: [1, 2, 3]", "2 entries"),
+        ("data: [a]\npolicy: 3", "must be a mapping"),
+        ("- 1\n- 2", "mapping"),
+        ("data: [a", "not valid YAML"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, text: str, named: str) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=named.replace("(", r"\(")) as error:
+        parse("--config", str(file))
+    assert str(file) in str(error.value)
+
+
+def test_a_missing_file_is_an_error_that_names_it() -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
+        parse("--config", "nowhere.yaml")
+
+
+def test_unknown_flags_are_refused_with_the_closest_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        parse("--data", "a", "--polcy.memory", "lstm")
+    assert stop.value.code == 2
+    assert "--policy.memory" in capsys.readouterr().err
+
+
+def test_help_shows_defaults_and_the_docstrings_of_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        parse("--help")
+    text = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert "Learning rate per step" in text
+    assert "0.001" in text
+    assert "--config FILE" in text
+
+
+def test_what_was_saved_loads_as_the_same_config(tmp_path: Path) -> None:
+    job = Job((Path("a"),), limit_s=2.0, policy=Net("lstm", ()))
+    save_config(job, tmp_path / "run")
+    assert load_config(Job, tmp_path / "run") == job
+    assert parse("--config", str(tmp_path / "run" / "config.json")) == job
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
+
+
+def test_plain_values_without_a_required_one_are_refused() -> None:
+    with pytest.raises(ConfigError, match="lacks data"):
+        from_dict(Job, {"rate": 1})
+    assert from_dict(Job, to_dict(Job((Path("a"),)))) == Job((Path("a"),))
+
+
+def test_a_value_that_the_config_refuses_reaches_the_user(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises((SystemExit, ValueError)) as stop:
+        parse("--data", "a", "--rate", "-1")
+    assert "must be positive" in capsys.readouterr().err + str(stop.value)

@@ -1,0 +1,63 @@
+"""Progress: lines in a log, bars on a terminal, nothing in a library."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from data_collection.progress import SilentProgress
+from launch.progress import BarProgress, PlainProgress, format_fields, make_progress
+
+
+def test_a_log_gets_lines_with_counts_and_fields() -> None:
+    stream = io.StringIO()
+    with PlainProgress(stream, interval_s=0.0).stage("collect", total=3) as stage:
+        for i in range(3):
+            stage.advance(success=i / 2)
+    lines = stream.getvalue().splitlines()
+    assert lines[0].startswith("collect 1/3")
+    assert lines[0].endswith("success 0")
+    assert lines[-1].startswith("collect: 3 in ")
+
+
+def test_a_quiet_interval_leaves_only_the_summary() -> None:
+    stream = io.StringIO()
+    with PlainProgress(stream, interval_s=60.0).stage("train", total=100) as stage:
+        for _ in range(100):
+            stage.advance(loss=0.5)
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_what_is_no_terminal_gets_no_bars() -> None:
+    assert isinstance(make_progress(io.StringIO()), PlainProgress)
+
+
+def test_nested_bars_end_with_the_summary_of_the_outer_one(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = BarProgress()
+    with progress.stage("dagger", total=2) as outer:
+        for _ in range(2):
+            with progress.stage("fly", total=1) as inner:
+                inner.advance()
+            outer.advance(round=1)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "dagger: 2 in" in shown.err
+
+
+def test_a_stage_ends_also_when_its_work_fails() -> None:
+    stream = io.StringIO()
+    with pytest.raises(ZeroDivisionError), PlainProgress(stream).stage("x", total=1):
+        raise ZeroDivisionError
+    assert stream.getvalue().startswith("x: 0 in")
+
+
+def test_silent_progress_takes_the_same_calls(capsys: pytest.CaptureFixture[str]) -> None:
+    with SilentProgress().stage("x", total=None) as stage:
+        stage.advance(2, loss=1.0)
+    SilentProgress().note("hello")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_floats_are_short() -> None:
+    assert format_fields({"loss": 0.123456, "round": 2}) == "loss 0.123  round 2"
