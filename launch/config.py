@@ -1,8 +1,8 @@
 """Configs: frozen dataclasses, read from flags and YAML, saved whole beside what they made.
 
-A verb's config is a frozen dataclass with a docstring under each field. `parse_config` turns command line arguments into one:
-defaults of the dataclass, then `--config file.yaml`, then flags, the later overriding the earlier. `save_config` writes it as
-`config.json`, which is YAML too, so that `--config RUN/config.json` repeats a run.
+A verb's config is a frozen dataclass with a docstring under each field. `parse_config` turns command line arguments
+into one: defaults of the dataclass, then `--config file.yaml`, then flags, the later overriding the earlier.
+`save_config` writes it as `config.json`, which is YAML too, so that `--config RUN/config.json` repeats a run.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _split_config_flag(args: Sequence[str]) -> tuple[Path | None, list[str]]:
 
 
 def _gather_repeats(config_class: type[DataclassInstance], args: Sequence[str]) -> list[str]:
-    """Join repeated sequence flags: `--policy a --policy b` becomes `--policy a b`, where the last one would win otherwise."""
+    """Join repeated sequence flags: of `--policy a --policy b` the last would win, so it becomes `--policy a b`."""
     sequences = {
         f"--{name.replace('_', '-')}" for name, hint in get_type_hints(config_class).items() if _is_sequence(hint)
     }
