@@ -1,0 +1,1 @@
+"""Gymnasium environments: one step, told once in `base`, for every vehicle."""

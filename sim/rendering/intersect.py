@@ -1,0 +1,210 @@
+"""Where rays meet ground, cylinders, spheres and cones: one kernel per shape.
+
+Every kernel goes over the rows of one screen rectangle, without a branch inside the row so that LLVM vectorises it,
+and keeps the nearest hit: depth along the camera's forward axis and the id of what was hit. Directions are scaled so
+that their forward component is 1, hence the ray parameter is that depth. All coordinates are relative to the eye, in
+metres; everything is float32. Slow NumPy twins stand in tests/sim/test_raycast.py.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from sim.rendering.protocol import FAR_M, GROUND_ID, NEAR_M, SKY_ID
+
+# No "nnan" and "ninf": rays parallel to a plane divide by zero, and the comparisons after that must hold.
+KERNEL: dict[str, Any] = {
+    "fastmath": {"contract", "reassoc", "arcp", "nsz", "afn"},
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+}
+
+NEAR = np.float32(NEAR_M)
+FAR = np.float32(FAR_M)
+ZERO = np.float32(0)
+HALF = np.float32(0.5)
+ONE = np.float32(1)
+NOWHERE = np.float32(1e9)
+HORIZON = np.float32(-1e-4)
+GROUND = np.int32(GROUND_ID)
+SKY = np.int32(SKY_ID)
+
+
+class View(NamedTuple):
+    """One camera's image planes and rays."""
+
+    depth: NDArray[np.float32]
+    """(H, W) metres along the forward axis, written."""
+    ids: NDArray[np.int32]
+    """(H, W) segmentation ids, written."""
+    slopes: NDArray[np.float32]
+    """(W,) rightward slope of each column's rays."""
+    axes: NDArray[np.float32]
+    """(3, 3) rows right, up, forward."""
+    focal_px: np.float32
+    """Focal length in pixels."""
+
+
+class Box(NamedTuple):
+    """Inclusive screen rectangle in pixels; empty where a first exceeds a last."""
+
+    first_row: int
+    last_row: int
+    first_column: int
+    last_column: int
+
+
+@njit(**KERNEL)
+def row_direction(view, row):
+    """Upward slope of a row and the direction (x, y, z) of its ray in the middle column."""
+    slope = (HALF * np.float32(view.depth.shape[0]) - np.float32(row) - HALF) / view.focal_px
+    axes = view.axes
+    return (
+        slope,
+        axes[2, 0] + slope * axes[1, 0],
+        axes[2, 1] + slope * axes[1, 1],
+        axes[2, 2] + slope * axes[1, 2],
+    )
+
+
+@njit(**KERNEL)
+def ground_rows(view, eye_height):
+    """Fill the image with the ground plane, and with sky where no ground is within the far plane."""
+    right_z = view.axes[0, 2]
+    for row in range(view.depth.shape[0]):
+        middle_z = row_direction(view, row)[3]
+        depth, ids = view.depth[row], view.ids[row]
+        for u in range(depth.shape[0]):
+            z = middle_z + view.slopes[u] * right_z
+            t = -eye_height / z
+            hit = (z < HORIZON) & (t < FAR)
+            depth[u] = t if hit else FAR
+            ids[u] = GROUND if hit else SKY
+
+
+@njit(**KERNEL)
+def cylinder_rows(view, box, x, y, radius, low, high, ident):
+    """Side of a vertical cylinder with its axis at (x, y), from height low to high above the eye."""
+    right_x, right_y, right_z = view.axes[0]
+    outside = x * x + y * y - radius * radius
+    for row in range(box.first_row, box.last_row + 1):
+        _, middle_x, middle_y, middle_z = row_direction(view, row)
+        columns = slice(box.first_column, box.last_column + 1)
+        depth, ids, slopes = view.depth[row, columns], view.ids[row, columns], view.slopes[columns]
+        for u in range(depth.shape[0]):
+            dx = middle_x + slopes[u] * right_x
+            dy = middle_y + slopes[u] * right_y
+            dz = middle_z + slopes[u] * right_z
+            a = dx * dx + dy * dy
+            b = dx * x + dy * y
+            across = dx * y - dy * x  # b * b - a * outside, without its cancellation (Lagrange's identity)
+            root = a * radius * radius - across * across
+            t = outside / (b + math.sqrt(max(root, ZERO)))
+            z = t * dz
+            hit = (root > ZERO) & (t > NEAR) & (t < depth[u]) & (z >= low) & (z <= high)
+            depth[u] = t if hit else depth[u]
+            ids[u] = ident if hit else ids[u]
+
+
+@njit(**KERNEL)
+def sphere_rows(view, box, x, y, z, radius, ident):
+    """Sphere around (x, y, z)."""
+    right_x, right_y, right_z = view.axes[0]
+    outside = x * x + y * y + z * z - radius * radius
+    for row in range(box.first_row, box.last_row + 1):
+        _, middle_x, middle_y, middle_z = row_direction(view, row)
+        columns = slice(box.first_column, box.last_column + 1)
+        depth, ids, slopes = view.depth[row, columns], view.ids[row, columns], view.slopes[columns]
+        for u in range(depth.shape[0]):
+            dx = middle_x + slopes[u] * right_x
+            dy = middle_y + slopes[u] * right_y
+            dz = middle_z + slopes[u] * right_z
+            a = dx * dx + dy * dy + dz * dz
+            b = dx * x + dy * y + dz * z
+            root = b * b - a * outside
+            t = outside / (b + math.sqrt(max(root, ZERO)))
+            hit = (root > ZERO) & (t > NEAR) & (t < depth[u])
+            depth[u] = t if hit else depth[u]
+            ids[u] = ident if hit else ids[u]
+
+
+@njit(**KERNEL)
+def cone_rows(view, box, x, y, radius, low, high, ident):
+    """Upright cone: base disc at height low around (x, y), apex at height high, both above the eye's height."""
+    right_x, right_y, right_z = view.axes[0]
+    slope2 = (radius / (high - low)) ** 2
+    outside = x * x + y * y - slope2 * high * high
+    for row in range(box.first_row, box.last_row + 1):
+        _, middle_x, middle_y, middle_z = row_direction(view, row)
+        columns = slice(box.first_column, box.last_column + 1)
+        depth, ids, slopes = view.depth[row, columns], view.ids[row, columns], view.slopes[columns]
+        for u in range(depth.shape[0]):
+            dx = middle_x + slopes[u] * right_x
+            dy = middle_y + slopes[u] * right_y
+            dz = middle_z + slopes[u] * right_z
+            a = dx * dx + dy * dy - slope2 * dz * dz
+            b = dx * x + dy * y - slope2 * dz * high
+            root = b * b - a * outside
+            spread = math.sqrt(max(root, ZERO))
+            one, two = (b - spread) / a, (b + spread) / a
+            first, second = min(one, two), max(one, two)
+            z1, z2 = first * dz, second * dz
+            on_first = (root > ZERO) & (first > NEAR) & (z1 >= low) & (z1 <= high)
+            on_second = (root > ZERO) & (second > NEAR) & (z2 >= low) & (z2 <= high)
+            t = second if on_second else NOWHERE
+            t = first if on_first else t
+            base = low / dz
+            base_x, base_y = base * dx - x, base * dy - y
+            on_base = (base > NEAR) & (base < t) & (base_x * base_x + base_y * base_y < radius * radius)
+            t = base if on_base else t
+            hit = t < depth[u]
+            depth[u] = t if hit else depth[u]
+            ids[u] = ident if hit else ids[u]
+
+
+@njit(**KERNEL)
+def _span(center, depth_low, depth_high, radius, focal):
+    """Extent on screen, in pixels from the middle, of a ball's box from depth_low to depth_high."""
+    least, most = center - radius, center + radius
+    least = focal * least / (depth_low if least < ZERO else depth_high)
+    most = focal * most / (depth_low if most > ZERO else depth_high)
+    return least, most
+
+
+@njit(**KERNEL)
+def screen_box(view, x, y, low, high, radius_low, radius_high):
+    """Rectangle that holds the hull of two balls around (x, y), at heights low and high; empty when out of sight."""
+    axes = view.axes
+    height, width = view.depth.shape
+    left, right, top, bottom = NOWHERE, -NOWHERE, NOWHERE, -NOWHERE
+    crosses_eye_plane, in_front = False, False
+    for end in range(2):
+        z = low if end == 0 else high
+        radius = radius_low if end == 0 else radius_high
+        forward = x * axes[2, 0] + y * axes[2, 1] + z * axes[2, 2]
+        nearest, farthest = forward - radius, forward + radius
+        in_front |= (farthest > NEAR) & (nearest < FAR)
+        if nearest < np.float32(0.1):
+            crosses_eye_plane = True
+            continue
+        rightward = x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2]
+        upward = x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2]
+        least, most = _span(rightward, nearest, farthest, radius, view.focal_px)
+        left, right = min(left, least), max(right, most)
+        least, most = _span(-upward, nearest, farthest, radius, view.focal_px)
+        top, bottom = min(top, least), max(bottom, most)
+    if not in_front:
+        return Box(0, -1, 0, -1)
+    if crosses_eye_plane:
+        return Box(0, height - 1, 0, width - 1)
+    middle_u, middle_v = HALF * np.float32(width), HALF * np.float32(height)
+    return Box(
+        int(max(ZERO, middle_v + top)),
+        int(min(np.float32(height - 1), middle_v + bottom)),
+        int(max(ZERO, middle_u + left)),
+        int(min(np.float32(width - 1), middle_u + right)),
+    )

@@ -1,0 +1,80 @@
+"""A window on the screen that shows images: `render_mode="human"`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.errors import ForestPilotError
+
+
+class WindowError(ForestPilotError):
+    """No window can be opened on this machine."""
+
+
+class Window:
+    """Shows RGB images until it is closed, by the program or by the person at the screen.
+
+    pygame is imported when the first window opens, so that headless work never loads it.
+    """
+
+    def __init__(self, width: int, height: int, title: str = "ForestPilot") -> None:
+        """Open a window of `width` x `height` pixels.
+
+        Raises:
+            WindowError: pygame is missing, or there is no display.
+        """
+        self._pygame = _import_pygame()
+        self._size = (width, height)
+        self._screen: Any = None
+        try:
+            self._pygame.display.init()
+            self._screen = self._pygame.display.set_mode(self._size)
+        except self._pygame.error as error:
+            raise WindowError(
+                f"cannot open a window ({error}); on a machine without a screen use render_mode='rgb_array', "
+                "or start a virtual display: xvfb-run -a COMMAND"
+            ) from error
+        self._pygame.display.set_caption(title)
+
+    @property
+    def is_open(self) -> bool:
+        """False once the window has been closed."""
+        return self._screen is not None
+
+    def show(self, rgb: NDArray[np.uint8]) -> bool:
+        """Show an image (H, W, 3) uint8, scaled to the window; a closed window ignores it.
+
+        Returns:
+            Whether the window is still open.
+        """
+        if self._screen is None:
+            return False
+        if any(event.type == self._pygame.QUIT for event in self._pygame.event.get()):
+            self.close()
+            return False
+        surface = self._pygame.image.frombuffer(np.ascontiguousarray(rgb).tobytes(), (rgb.shape[1], rgb.shape[0]), "RGB")
+        if surface.get_size() != self._size:
+            surface = self._pygame.transform.smoothscale(surface, self._size)
+        self._screen.blit(surface, (0, 0))
+        self._pygame.display.flip()
+        return True
+
+    def close(self) -> None:
+        """Close the window; harmless when repeated."""
+        if self._screen is not None:
+            self._screen = None
+            self._pygame.display.quit()
+
+
+def _import_pygame() -> Any:
+    # pygame greets on standard output, which is for results.
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    try:
+        import pygame
+    except ImportError as error:
+        raise WindowError(f"a window needs pygame-ce ({error}); install it: pip install pygame-ce") from error
+    return pygame
