@@ -1,0 +1,174 @@
+"""Policies and training states on disk: tensors in safetensors, everything else in JSON. Loading never runs code from a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from data_collection.files import write_new_file
+from policies.visuomotor import PolicyConfig, VisuomotorPolicy
+from sim.envs.task_spec import TaskSpec
+from sim.errors import ForestPilotError
+
+FORMAT = "forestpilot-policy-1"
+WEIGHTS_FILE, DESCRIPTION_FILE = "policy.safetensors", "policy.json"
+_ADVICE = "Copy the folder again from where it came, or train anew with `forestpilot train`."
+
+
+class CheckpointError(ForestPilotError):
+    """A checkpoint that cannot be used; the message names the file, what is wrong and what to do."""
+
+
+def save_policy(folder: str | Path, policy: VisuomotorPolicy, extra: dict[str, Any] | None = None) -> str:
+    """Write a policy so that `load_policy` gives back the same numbers.
+
+    Args:
+        folder: made if missing; holds policy.safetensors and policy.json afterwards.
+        policy: what to write.
+        extra: JSON-plain facts to keep with it (training round, success on validation worlds and so on).
+
+    Returns:
+        The policy's id: the first 12 hexadecimal digits of the SHA-256 of its weights.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = save({name: tensor.detach().contiguous() for name, tensor in policy.state_dict().items()})
+    digest = hashlib.sha256(weights).hexdigest()
+    description = {
+        "format": FORMAT,
+        "package_version": _package_version(),
+        "policy_id": digest[:12],
+        "weights_sha256": digest,
+        "weights_bytes": len(weights),
+        "parameters": policy.num_parameters,
+        "config": dataclasses.asdict(policy.config),
+        "task_spec": policy.spec.to_dict(),
+        "extra": extra or {},
+    }
+    write_new_file(folder / WEIGHTS_FILE, [weights])
+    write_new_file(folder / DESCRIPTION_FILE, [json.dumps(description, indent=2).encode()])
+    return digest[:12]
+
+
+def load_policy(folder: str | Path) -> VisuomotorPolicy:
+    """Read a policy, in evaluation mode; nothing in the folder is executed.
+
+    Args:
+        folder: as written by `save_policy`.
+
+    Raises:
+        CheckpointError: a file is missing, truncated, altered, or does not fit this version; the message says which and why.
+    """
+    folder = Path(folder)
+    description = describe_policy(folder)
+    path = folder / WEIGHTS_FILE
+    weights = _read(path)
+    if len(weights) != description["weights_bytes"]:
+        raise CheckpointError(
+            f"{path} has {len(weights)} bytes, {DESCRIPTION_FILE} says {description['weights_bytes']}: truncated or not its own. {_ADVICE}"
+        )
+    if hashlib.sha256(weights).hexdigest() != description["weights_sha256"]:
+        raise CheckpointError(f"{path} does not have the SHA-256 in {DESCRIPTION_FILE}: altered or not its own. {_ADVICE}")
+    try:
+        config = PolicyConfig(**description["config"])
+        policy = VisuomotorPolicy(config, TaskSpec.from_dict(description["task_spec"]))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder / DESCRIPTION_FILE} describes no policy that this version can build: {error}. It was written by forestpilot "
+            f"{description.get('package_version')}, this is {_package_version()}."
+        ) from error
+    load_tensors(policy, _tensors(path, weights), path)
+    return policy.eval()
+
+
+def describe_policy(folder: str | Path) -> dict[str, Any]:
+    """The contents of policy.json, checked to be complete, without reading the weights.
+
+    Raises:
+        CheckpointError: the file is missing, no JSON, or lacks a key.
+    """
+    path = Path(folder) / DESCRIPTION_FILE
+    try:
+        description = json.loads(_read(path))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is not JSON ({error}): truncated or altered. {_ADVICE}") from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        given = description.get("format") if isinstance(description, dict) else type(description).__name__
+        raise CheckpointError(f"{path} has the format {given!r}, this version reads {FORMAT!r}. {_ADVICE}")
+    needed = {"weights_sha256": str, "weights_bytes": int, "config": dict, "task_spec": dict, "policy_id": str}
+    for key, kind in needed.items():
+        if not isinstance(description.get(key), kind):
+            raise CheckpointError(f"{path} lacks a {kind.__name__} under {key!r}. {_ADVICE}")
+    return description
+
+
+def load_tensors(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Copy tensors into a module of exactly the same names, shapes and types.
+
+    Raises:
+        CheckpointError: they differ; the message names the first tensors that do.
+    """
+    own = module.state_dict()
+    wrong = [f"{name} is missing" for name in own if name not in tensors]
+    wrong += [f"{name} is not the policy's" for name in tensors if name not in own]
+    wrong += [
+        f"{name} is {tuple(tensors[name].shape)} {tensors[name].dtype}, not {tuple(own[name].shape)} {own[name].dtype}"
+        for name in own
+        if name in tensors and (tensors[name].shape != own[name].shape or tensors[name].dtype != own[name].dtype)
+    ]
+    if wrong:
+        raise CheckpointError(f"{path} does not fit its policy: {'; '.join(wrong[:3])}. {_ADVICE}")
+    module.load_state_dict(tensors)
+
+
+def save_state(path: str | Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write tensors and JSON-plain facts into one safetensors file, atomically: a killed process leaves the old file or the new."""
+    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    write_new_file(Path(path), [save(contiguous, metadata={"facts": json.dumps(facts)})])
+
+
+def load_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_state` wrote.
+
+    Raises:
+        CheckpointError: the file is missing, truncated or not of this kind.
+    """
+    path = Path(path)
+    data = _read(path)
+    tensors = _tensors(path, data)
+    try:
+        header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
+        facts = json.loads(header["__metadata__"]["facts"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is no training state: it carries no facts. Delete it to start the training over.") from error
+    return tensors, facts
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}. {_ADVICE}") from error
+
+
+def _tensors(path: Path, data: bytes) -> dict[str, Tensor]:
+    try:
+        return load(data)
+    except (SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path} is no whole safetensors file ({error}). {_ADVICE}") from error
+
+
+def _package_version() -> str:
+    try:
+        return metadata.version("forestpilot")
+    except metadata.PackageNotFoundError:
+        return "unknown"
