@@ -1,0 +1,382 @@
+"""The record of one flight or drive, and the HDF5 file that keeps it.
+
+A file is one line of text (format, schema version, CRC-32 and length of the rest, padded to 512 bytes, which HDF5 calls a user
+block), then an HDF5 file in robomimic's layout: `data/demo_0` with `actions`, `rewards`, `dones`, `obs/<key>` and `env_args`.
+It is built in memory and reaches the disk in one write to a temporary name, so a killed process or a full disk never leaves
+half an episode under an episode's name, and one checksum over all bytes finds any later damage without unpacking them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+
+from data_collection.files import write_new_file
+from sim.errors import ForestPilotError
+
+SCHEMA_VERSION = 1
+"""Version of the episode file; a reader refuses any other."""
+CAMERAS = ("left", "center", "right")
+"""Names of the cameras, in the order of every camera axis in the project."""
+ACTOR_POLICY, ACTOR_EXPERT, ACTOR_HUMAN = 0, 1, 2
+OUTCOMES = ("running", "success", "collision", "out_of_bounds", "timeout")
+CHUNK_STEPS = 8
+"""Steps per compressed chunk of an image: the usual window, so that a window touches at most two chunks."""
+SMALL_CHUNK_STEPS = 512
+"""Steps per compressed chunk of vectors: a whole episode, as a rule."""
+HEADER_BYTES = 512
+_ROBOMIMIC_GYM = 2
+_HEADER_LINE = re.compile(rb"ForestPilot episode (?P<version>\d+) crc32=(?P<crc>[0-9a-f]{8}) bytes=(?P<bytes>\d+)\n?")
+
+
+class EpisodeError(ForestPilotError):
+    """An episode whose arrays or metadata are not what the format asks for."""
+
+
+class BrokenEpisodeError(EpisodeError):
+    """An episode file that is truncated, altered or no episode file at all."""
+
+
+class SchemaVersionError(ForestPilotError):
+    """A file of another version of the format: intact, but not for this version of ForestPilot."""
+
+
+@dataclass(frozen=True)
+class EpisodeMeta:
+    """What is known about an episode as a whole; plain JSON values only."""
+
+    outcome: str
+    """One of `OUTCOMES`; `running` when the recording was stopped before the end."""
+    seed: int
+    """Seed of the world."""
+    env_id: str
+    """Gymnasium id of the environment."""
+    env_kwargs: dict[str, Any]
+    """Arguments the environment was made with."""
+    control_hz: int
+    """Actions per second."""
+    renderer: str
+    """Renderer that drew the images."""
+    package_version: str
+    """Version of ForestPilot that recorded the episode."""
+    dagger_round: int
+    """DAgger round, 0 for demonstrations."""
+    policy_id: str
+    """Who flew: `expert`, `human`, or the name of a policy."""
+    progress_m: float
+    """Distance made good towards the goal in metres."""
+    task_spec: dict[str, Any]
+    """`TaskSpec.to_dict()` of the environment."""
+
+    def __post_init__(self) -> None:
+        if self.outcome not in OUTCOMES:
+            raise EpisodeError(f"outcome is {self.outcome!r}; allowed: {', '.join(OUTCOMES)}")
+        if not isinstance(self.control_hz, int) or self.control_hz <= 0:
+            raise EpisodeError(f"control_hz is {self.control_hz!r}; it must be a positive integer")
+        if self.seed < 0 or self.dagger_round < 0:
+            raise EpisodeError(f"seed is {self.seed}, dagger_round is {self.dagger_round}; both must be 0 or more")
+
+    def to_json(self) -> str:
+        """This record as one JSON object.
+
+        Raises:
+            EpisodeError: a value is no plain JSON value, or not finite.
+        """
+        try:
+            return json.dumps(dataclasses.asdict(self), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise EpisodeError(f"episode metadata must be plain, finite JSON values: {error}") from error
+
+    @classmethod
+    def from_json(cls, text: str) -> EpisodeMeta:
+        """The record that `to_json` wrote.
+
+        Raises:
+            EpisodeError: not JSON, or a key is missing or unknown.
+        """
+        try:
+            return cls(**json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise EpisodeError(f"episode metadata cannot be read: {error}") from error
+
+
+@dataclass
+class Episode:
+    """T steps of one flight: what was seen before each action and after the last, what was done, what the expert would do."""
+
+    observations: dict[str, np.ndarray]
+    """`left`, `center`, `right` (T+1, H, W, 3) uint8; `state` (T+1, S) and `goal` (T+1, 2) float32."""
+    actions: np.ndarray
+    """(T, 2) float32 in [-1, 1]: (turn, go) as executed."""
+    expert_actions: np.ndarray | None
+    """(T, 3, 2) float32: what the expert would do at the left, center and right camera's heading; None for human data."""
+    expert_costs: np.ndarray | None
+    """(T, 3, K) float32: the expert's cost of each candidate turn, per camera heading."""
+    actor: np.ndarray
+    """(T,) uint8: who acted, `ACTOR_POLICY`, `ACTOR_EXPERT` or `ACTOR_HUMAN`."""
+    rewards: np.ndarray
+    """(T,) float32."""
+    terminated: np.ndarray
+    """(T,) bool, true at most at the last step."""
+    truncated: np.ndarray
+    """(T,) bool, true at most at the last step."""
+    meta: EpisodeMeta
+    """The episode as a whole."""
+
+    @property
+    def num_steps(self) -> int:
+        """Number of actions T."""
+        return len(self.actions)
+
+    def validate(self) -> None:
+        """Check shapes, types, ranges and finiteness of every array.
+
+        Raises:
+            EpisodeError: naming the array, what it is and what it must be.
+        """
+        steps = self.num_steps
+        if steps < 1:
+            raise EpisodeError("an episode needs at least one step, got none")
+        for key, values in self.observations.items():
+            if key in CAMERAS:
+                _require(f"observations[{key!r}]", values, np.uint8, (steps + 1, None, None, 3))
+            else:
+                _require(f"observations[{key!r}]", values, np.float32, (steps + 1, None))
+        _require("actions", self.actions, np.float32, (steps, 2))
+        if self.expert_actions is not None:
+            _require("expert_actions", self.expert_actions, np.float32, (steps, len(CAMERAS), 2))
+        if self.expert_costs is not None:
+            _require("expert_costs", self.expert_costs, np.float32, (steps, len(CAMERAS), None))
+        _require("actor", self.actor, np.uint8, (steps,))
+        _require("rewards", self.rewards, np.float32, (steps,))
+        for name in ("terminated", "truncated"):
+            _require(name, getattr(self, name), np.bool_, (steps,))
+            if getattr(self, name)[:-1].any():
+                raise EpisodeError(
+                    f"{name} is true before the last step; split the recording into one episode per flight"
+                )
+        self._require_ranges()
+
+    def _require_ranges(self) -> None:
+        for name in ("actions", "expert_actions"):
+            values = getattr(self, name)
+            if values is not None and np.abs(values).max() > 1.0 + 1e-5:
+                raise EpisodeError(f"{name} reaches {np.abs(values).max():.3f}; allowed: -1 to 1")
+        if self.actor.max() > ACTOR_HUMAN:
+            raise EpisodeError(f"actor is {self.actor.max()}; allowed: 0 policy, 1 expert, 2 human")
+
+
+def _require(name: str, values: np.ndarray, dtype: type, shape: tuple[int | None, ...]) -> None:
+    """Raise EpisodeError unless the array has the type, the shape (None: any size) and only finite numbers."""
+    fits = values.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, values.shape))
+    if values.dtype != dtype or not fits or 0 in values.shape:
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise EpisodeError(f"{name} is {values.dtype} {values.shape}; it must be {np.dtype(dtype)} ({wanted})")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        step = int(np.argwhere(~np.isfinite(values))[0][0])
+        raise EpisodeError(f"{name} has NaN or infinity, first at step {step}; record only finite numbers")
+
+
+def save_episode(path: str | Path, episode: Episode) -> Path:
+    """Write an episode so that the file is there whole or not at all, even after kill -9 or on a full disk.
+
+    Args:
+        path: file to make; one that is there already is replaced.
+        episode: validated before anything is written.
+
+    Returns:
+        The path, once the bytes are on the disk.
+
+    Raises:
+        EpisodeError: the episode is not valid.
+        DiskFullError: no space left; nothing that was written before is touched.
+    """
+    episode.validate()
+    image = _hdf5_image(episode)
+    line = f"ForestPilot episode {SCHEMA_VERSION} crc32={zlib.crc32(image):08x} bytes={len(image)}\n"
+    write_new_file(Path(path), [line.encode().ljust(HEADER_BYTES - 1) + b"\n", image])
+    return Path(path)
+
+
+def _hdf5_image(episode: Episode) -> bytes:
+    """The episode as the bytes of an HDF5 file, built in memory."""
+    name = f"episode-{uuid.uuid4().hex}"
+    with h5py.File(name, "w", driver="core", backing_store=False) as file:
+        data = file.create_group("data")
+        data.attrs["total"] = episode.num_steps
+        data.attrs["env_args"] = json.dumps(
+            {"env_name": episode.meta.env_id, "type": _ROBOMIMIC_GYM, "env_kwargs": episode.meta.env_kwargs}
+        )
+        demo = data.create_group("demo_0")
+        demo.attrs["num_samples"] = episode.num_steps
+        demo.attrs["episode_meta"] = episode.meta.to_json()
+        for key, values in _arrays_of(episode):
+            chunk = min(
+                CHUNK_STEPS if values.dtype == np.uint8 and values.ndim == 4 else SMALL_CHUNK_STEPS, len(values)
+            )
+            demo.create_dataset(key, data=values, chunks=(chunk, *values.shape[1:]), **hdf5plugin.Zstd(3))
+        file.flush()
+        return file.id.get_file_image()
+
+
+def _arrays_of(episode: Episode) -> Iterable[tuple[str, np.ndarray]]:
+    yield "actions", episode.actions
+    yield "rewards", episode.rewards
+    yield "dones", episode.terminated | episode.truncated
+    yield "terminated", episode.terminated
+    yield "truncated", episode.truncated
+    yield "actor", episode.actor
+    if episode.expert_actions is not None:
+        yield "expert_actions", episode.expert_actions
+    if episode.expert_costs is not None:
+        yield "expert_costs", episode.expert_costs
+    for key, values in episode.observations.items():
+        yield f"obs/{key}", values
+
+
+def load_episode(
+    path: str | Path, keys: Iterable[str] | None = None, start: int | None = None, stop: int | None = None
+) -> Episode:
+    """Read an episode, or some observations and some steps of it.
+
+    Args:
+        path: an episode file.
+        keys: observation keys to read; None reads all.
+        start: first step, default the first.
+        stop: step after the last, default the end. Observations run one further, as in a whole episode.
+
+    Raises:
+        BrokenEpisodeError: the file is damaged; checked against its checksum.
+        SchemaVersionError: the file is of another format version.
+        EpisodeError: an observation key is not there, or no step lies in the range.
+    """
+    check_bytes(path)
+    with open_episode(path) as demo:
+        first, last, _ = slice(start, stop).indices(int(demo.attrs["num_samples"]))
+        if last <= first:
+            raise EpisodeError(f"{Path(path).name} has {demo.attrs['num_samples']} steps; none in {start}:{stop}")
+        return _read_steps(demo, Path(path).name, keys, first, last)
+
+
+def _read_steps(demo: h5py.Group, name: str, keys: Iterable[str] | None, first: int, last: int) -> Episode:
+    wanted = list(demo["obs"]) if keys is None else list(keys)
+    missing = [key for key in wanted if key not in demo["obs"]]
+    if missing:
+        raise EpisodeError(f"{name} has no observation {missing}; it has {sorted(demo['obs'])}")
+    steps = slice(first, last)
+    return Episode(
+        observations={key: demo["obs"][key][first : last + 1] for key in wanted},
+        expert_actions=demo["expert_actions"][steps] if "expert_actions" in demo else None,
+        expert_costs=demo["expert_costs"][steps] if "expert_costs" in demo else None,
+        meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),
+        **{key: demo[key][steps] for key in ("actions", "actor", "rewards", "terminated", "truncated")},
+    )
+
+
+@dataclass(frozen=True)
+class EpisodeHeader:
+    """An episode without its arrays: all that choosing and counting need."""
+
+    path: Path
+    """The file."""
+    num_steps: int
+    """Number of actions T."""
+    has_expert_actions: bool
+    """Whether every step carries the expert's actions."""
+    has_expert_costs: bool
+    """Whether every step carries the expert's costs."""
+    file_bytes: int
+    """Size on disk in bytes."""
+    meta: EpisodeMeta
+    """The episode as a whole."""
+
+
+def read_header(path: str | Path) -> EpisodeHeader:
+    """Check every byte of an episode file and read what is known about it.
+
+    Raises:
+        BrokenEpisodeError: the file is damaged; the message says how.
+        SchemaVersionError: the file is of another format version.
+    """
+    path = Path(path)
+    size = check_bytes(path)
+    with open_episode(path) as demo:
+        return EpisodeHeader(
+            path=path,
+            num_steps=int(demo.attrs["num_samples"]),
+            has_expert_actions="expert_actions" in demo,
+            has_expert_costs="expert_costs" in demo,
+            file_bytes=size,
+            meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),
+        )
+
+
+def check_bytes(path: str | Path) -> int:
+    """Compare an episode file with the length and checksum in its first line.
+
+    Returns:
+        Size of the file in bytes.
+
+    Raises:
+        BrokenEpisodeError: truncated, altered or no episode file.
+        SchemaVersionError: the file is of another format version.
+        OSError: the file cannot be read at all (gone, no permission, failing disk): that says nothing about its content.
+    """
+    path = Path(path)
+    content = path.read_bytes()
+    found = _HEADER_LINE.match(content[:HEADER_BYTES])
+    if not found:
+        raise BrokenEpisodeError(
+            f"{path.name} is no ForestPilot episode ({len(content)} bytes, first line not recognised)"
+        )
+    if int(found["version"]) != SCHEMA_VERSION:
+        raise SchemaVersionError(
+            f"{path} has format version {int(found['version'])}; this ForestPilot reads version {SCHEMA_VERSION}. "
+            "Use the ForestPilot that wrote it, or collect the data again"
+        )
+    if len(content) - HEADER_BYTES != int(found["bytes"]):
+        wanted = HEADER_BYTES + int(found["bytes"])
+        raise BrokenEpisodeError(f"{path.name} is truncated or extended: {len(content)} bytes, written were {wanted}")
+    if zlib.crc32(memoryview(content)[HEADER_BYTES:]) != int(found["crc"], 16):
+        raise BrokenEpisodeError(f"{path.name} was altered after it was written: its checksum does not match")
+    return len(content)
+
+
+def open_demo(path: str | Path) -> h5py.Group:
+    """The group of the demonstration in an episode file, left open for reading; close it with `.file.close()`.
+
+    The chunk cache is off: a window reads each chunk once, and an open file then costs kilobytes instead of megabytes.
+
+    Raises:
+        BrokenEpisodeError: no readable HDF5 file.
+    """
+    try:
+        return h5py.File(path, "r", rdcc_nbytes=0)["data/demo_0"]
+    except FileNotFoundError:
+        raise
+    except (OSError, KeyError) as error:
+        raise BrokenEpisodeError(f"{Path(path).name} cannot be opened as an HDF5 episode: {error}") from error
+
+
+@contextmanager
+def open_episode(path: str | Path) -> Iterator[h5py.Group]:
+    """`open_demo` for a with statement; a missing part inside the block appears as BrokenEpisodeError too."""
+    demo = open_demo(path)
+    try:
+        yield demo
+    except (OSError, KeyError) as error:
+        raise BrokenEpisodeError(f"{Path(path).name} lacks a part or cannot be unpacked: {error}") from error
+    finally:
+        demo.file.close()

@@ -1,0 +1,277 @@
+"""Windows of T steps for training, from a cache in memory and, beyond its bound, from disk: the same samples either way."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from data_collection.dataset import Dataset, DatasetError, require_one_task
+from data_collection.episode import (
+    ACTOR_POLICY,
+    CAMERAS,
+    BrokenEpisodeError,
+    EpisodeHeader,
+    check_bytes,
+    open_demo,
+    open_episode,
+)
+from data_collection.training_steps import CENTER, Prepare, StepLoader, TrainingSteps
+from sim.worlds.forest import split_of
+
+CACHE_OVERHEAD_BYTES = 64 * 2**20
+"""What a reader may need beyond its cache bound: one episode being loaded, open files, headers of thousands of episodes."""
+MAX_OPEN_FILES = 32
+
+
+class SplitError(DatasetError):
+    """Data of a split of worlds that must not be used for this purpose."""
+
+
+class Batch(NamedTuple):
+    """B windows of T steps. Steps past the end of a short episode are zero and masked."""
+
+    views: np.ndarray
+    """(B, T, C, h, w, 3) uint8."""
+    state: np.ndarray
+    """(B, T, S) float32, as it reads at the heading of the camera that tells the window."""
+    goal: np.ndarray
+    """(B, T, 2) float32, likewise."""
+    actions: np.ndarray
+    """(B, T, 2) float32: what to learn, the expert's action or a person's."""
+    costs: np.ndarray | None
+    """(B, T, K) float32: the expert's cost of each candidate turn; None unless every episode has them."""
+    mask: np.ndarray
+    """(B, T) bool: whether the step is there and has something to learn."""
+
+
+class WindowReader:
+    """Draws windows of consecutive steps, uniformly over all steps of some datasets.
+
+    What is drawn depends on the episodes (in the order of the datasets and of their file names) and on the generator, not on the
+    bound of the cache or on when an episode was added. One reader serves one thread; after a fork it opens its files anew.
+
+    Args:
+        datasets: datasets of one task.
+        length: steps per window, T.
+        cameras: cameras in `Batch.views`: `("center",)` or `("left", "center", "right")`.
+        side_cameras: let each window be told by the left, center or right camera at random: its pictures, state and goal as they
+            read at its heading, and the expert's labels at its heading (geometric ones where no expert was recorded).
+        cache_bytes: bound of the cache in bytes; up to `CACHE_OVERHEAD_BYTES` come on top. Episodes beyond it stay on disk.
+        prepare: applied once to each picture when it is loaded.
+        seed: of the generator for `sample` without one.
+        side_probabilities: of being told by the left, center and right camera.
+        allowed_splits: splits of worlds that may be read.
+
+    Raises:
+        ValueError: an argument out of range.
+        SpecMismatchError: the datasets are of different tasks.
+        SplitError: an episode was recorded in a world outside the allowed splits.
+        DatasetError: an episode has nothing to learn from.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[Dataset],
+        length: int,
+        cameras: Sequence[str] = ("center",),
+        side_cameras: bool = False,
+        cache_bytes: int = 2**30,
+        prepare: Prepare | None = None,
+        seed: int = 0,
+        side_probabilities: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3),
+        allowed_splits: Sequence[str] = ("train",),
+    ) -> None:
+        if length < 1 or cache_bytes < 0:
+            raise ValueError(
+                f"length is {length} and cache_bytes {cache_bytes}; allowed: length >= 1, cache_bytes >= 0"
+            )
+        if tuple(cameras) not in (("center",), CAMERAS):
+            raise ValueError(f"cameras is {tuple(cameras)}; allowed: ('center',) or {CAMERAS}")
+        if side_cameras and tuple(cameras) != ("center",):
+            raise ValueError(
+                "side_cameras needs cameras=('center',): where all three are input, none can stand in for the center"
+            )
+        if min(side_probabilities) < 0 or abs(sum(side_probabilities) - 1.0) > 1e-6:
+            raise ValueError(f"side_probabilities is {side_probabilities}; they must be 0 or more and sum to 1")
+        self.task_spec = require_one_task(datasets)
+        self.length = length
+        self.cache_bytes = cache_bytes
+        self.cache_bytes_used = 0
+        """Memory that the cached episodes take, in bytes."""
+        self.has_costs = False
+        """Whether every episode has the expert's costs."""
+        self._datasets = list(datasets)
+        self._loader = StepLoader(self.task_spec, tuple(cameras), side_cameras, prepare)
+        self._rng = np.random.default_rng(seed)
+        self._side_probabilities = side_probabilities
+        self._allowed_splits = tuple(allowed_splits)
+        self._headers: list[EpisodeHeader] = []
+        self._ends = np.zeros(0, dtype=np.int64)
+        self._cache: dict[Path, TrainingSteps] = {}
+        self._files: OrderedDict[Path, h5py.Group] = OrderedDict()
+        self._process_id = os.getpid()
+        self.extend()
+
+    @property
+    def num_episodes(self) -> int:
+        """Episodes to draw from."""
+        return len(self._headers)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps to draw from."""
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def extend(self) -> int:
+        """Take in what was added to the datasets since the last look, for example by a DAgger round.
+
+        A damaged episode is moved to its dataset's quarantine.
+
+        Returns:
+            Number of new episodes.
+
+        Raises:
+            SplitError: a new episode was recorded in a world outside the allowed splits.
+            DatasetError: a new episode has nothing to learn from.
+        """
+        known = {header.path for header in self._headers}
+        for dataset in self._datasets:
+            dataset.refresh()
+            for header in list(dataset.episodes):
+                if header.path not in known and header.path not in self._cache:
+                    self._require_allowed(header)
+                    self._take_in(dataset, header)
+        self._headers = [header for dataset in self._datasets for header in dataset.episodes]
+        present = {header.path for header in self._headers}
+        self._forget(known - present)
+        self._ends = np.cumsum([header.num_steps for header in self._headers], dtype=np.int64)
+        self.has_costs = bool(self._headers) and all(header.has_expert_costs for header in self._headers)
+        return len(present - known)
+
+    def sample(self, batch: int, rng: np.random.Generator | None = None, out: Batch | None = None) -> Batch:
+        """Draw windows.
+
+        Every step is equally likely to be a window's start; a window that would run over the end is shifted back, an episode
+        shorter than a window is padded at its end and masked.
+
+        Args:
+            batch: number of windows B.
+            rng: generator to draw with; default the reader's own.
+            out: an earlier batch of the same size to overwrite, which saves allocating.
+
+        Raises:
+            DatasetError: there is no episode.
+            BrokenEpisodeError: an episode beyond the cache was damaged since it was checked.
+        """
+        if not self._headers:
+            raise DatasetError("there is no episode to draw windows from; collect some first")
+        rng = rng or self._rng
+        drawn = rng.integers(self.total_steps, size=batch)
+        tellers = np.full(batch, CENTER)
+        if len(self._loader.tellers) > 1:
+            tellers = rng.choice(len(CAMERAS), size=batch, p=self._side_probabilities)
+        episodes = np.searchsorted(self._ends, drawn, side="right")
+        batch_out = out if out is not None and len(out.mask) == batch else self._empty_batch(batch)
+        for row, (step, episode, teller) in enumerate(zip(drawn.tolist(), episodes.tolist(), tellers.tolist())):
+            header = self._headers[episode]
+            begin = step - (int(self._ends[episode]) - header.num_steps)
+            self._fill(batch_out, row, header, max(0, min(begin, header.num_steps - self.length)), teller)
+        return batch_out
+
+    def describe(self) -> str:
+        """One line for people: episodes, steps, megabytes in memory and on disk."""
+        cached = len(self._cache)
+        where = "all" if cached == self.num_episodes else f"{cached} of {self.num_episodes}"
+        on_disk = sum(header.file_bytes for header in self._headers) / 1e6
+        return (
+            f"{self.num_episodes} episodes, {self.total_steps} steps: {where} in memory ({self.cache_bytes_used / 1e6:.0f} MB of at "
+            f"most {self.cache_bytes / 1e6:.0f} MB), {on_disk:.0f} MB on disk"
+        )
+
+    def close(self) -> None:
+        """Close the open files; sampling opens them again."""
+        while self._files:
+            self._files.popitem()[1].file.close()
+
+    def _require_allowed(self, header: EpisodeHeader) -> None:
+        split = split_of(header.meta.seed)
+        if split not in self._allowed_splits:
+            raise SplitError(
+                f"{header.path} was recorded in world {header.meta.seed} of the {split} split; allowed here: "
+                f"{', '.join(self._allowed_splits)}. Remove it, or collect with seeds of an allowed split"
+            )
+
+    def _take_in(self, dataset: Dataset, header: EpisodeHeader) -> None:
+        """Check a new episode's labels and load it into the cache if it fits."""
+        try:
+            check_bytes(header.path)
+            with open_episode(header.path) as demo:
+                if not header.has_expert_actions and (demo["actor"][:] == ACTOR_POLICY).all():
+                    raise DatasetError(
+                        f"{header.path} was flown by the policy {header.meta.policy_id!r} without an expert's labels: there is "
+                        "nothing to learn from it. Record with the expert's labels, or remove it"
+                    )
+                need = self._loader.num_bytes(header)
+                if self.cache_bytes_used + need <= self.cache_bytes:
+                    self._cache[header.path] = self._loader.load(demo, 0, header.num_steps)
+                    self.cache_bytes_used += need
+        except BrokenEpisodeError as error:
+            dataset.quarantine(header.path, str(error))
+
+    def _forget(self, gone: Iterable[Path]) -> None:
+        for path in gone:
+            self._cache.pop(path, None)
+            if path in self._files:
+                self._files.pop(path).file.close()
+        self.cache_bytes_used = sum(steps.num_bytes for steps in self._cache.values())
+
+    def _empty_batch(self, batch: int) -> Batch:
+        spec, shape = self.task_spec, (batch, self.length)
+        return Batch(
+            views=np.empty((*shape, *self._loader.view_shape), dtype=np.uint8),
+            state=np.empty((*shape, spec.state_size), dtype=np.float32),
+            goal=np.empty((*shape, spec.goal_size), dtype=np.float32),
+            actions=np.empty((*shape, 2), dtype=np.float32),
+            costs=np.empty((*shape, spec.num_candidates), dtype=np.float32) if self.has_costs else None,
+            mask=np.empty(shape, dtype=np.bool_),
+        )
+
+    def _fill(self, batch: Batch, row: int, header: EpisodeHeader, start: int, teller: int) -> None:
+        """Copy one window into its row of the batch."""
+        stop = min(start + self.length, header.num_steps)
+        steps = self._cache.get(header.path)
+        if steps is not None:
+            teller_row, source = self._loader.tellers.index(teller), slice(start, stop)
+        else:
+            steps = self._loader.load(self._open(header.path), start, stop, (teller,))
+            teller_row, source = 0, slice(0, stop - start)
+        count = stop - start
+        batch.views[row, :count] = steps.views[teller_row, source]
+        batch.state[row, :count] = steps.state[teller_row, source]
+        batch.goal[row, :count] = steps.goal[teller_row, source]
+        batch.actions[row, :count] = steps.actions[teller_row, source]
+        if batch.costs is not None and steps.costs is not None:
+            batch.costs[row, :count] = steps.costs[teller_row, source]
+        batch.mask[row, :count] = steps.mask[source]
+        if count < self.length:
+            for values in batch:
+                if values is not None:
+                    values[row, count:] = 0
+
+    def _open(self, path: Path) -> h5py.Group:
+        """An open episode file; the least recently used one is closed when there are too many."""
+        if self._process_id != os.getpid():  # HDF5 handles do not survive a fork
+            self._files.clear()
+            self._process_id = os.getpid()
+        if path not in self._files:
+            self._files[path] = open_demo(path)
+            if len(self._files) > MAX_OPEN_FILES:
+                self._files.popitem(last=False)[1].file.close()
+        self._files.move_to_end(path)
+        return self._files[path]

@@ -1,0 +1,65 @@
+"""Episodes made up for the tests of data collection: small, random, valid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from data_collection.episode import ACTOR_EXPERT, Episode, EpisodeMeta
+from sim.envs.task_spec import TaskSpec
+
+ENV_ID = "ForestPilot/Drone-v0"
+
+
+def make_spec(**changes: Any) -> TaskSpec:
+    values: dict[str, Any] = dict(
+        task="drone",
+        image_height=12,
+        image_width=16,
+        horizontal_fov_deg=80.0,
+        side_yaw_rad=0.35,
+        control_hz=10,
+        renderer="raycast",
+        max_turn_rad=float(np.radians(60)),
+        candidate_turns_rad=tuple(np.radians(np.arange(-60, 61, 6)).tolist()),
+        state_names=("forward_mps", "left_mps", "up_mps", "roll_rad", "pitch_rad", "roll_rate_radps", "pitch_rate_radps",
+                     "yaw_rate_radps", "speed_set_point_mps", "altitude_m"),
+        state_scale=(5.0, 2.0, 1.0, 0.5, 0.5, 2.0, 2.0, 2.0, 5.0, 2.0),
+        state_mirror=(1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, 1.0),
+        goal_mirror=(1.0, -1.0),
+    )  # fmt: skip
+    return TaskSpec(**(values | changes))
+
+
+def make_episode(seed: int, steps: int = 20, spec: TaskSpec | None = None, expert: bool = True, **meta: Any) -> Episode:
+    """An episode whose pictures tell seed, step and camera: pixel (0, 0) is (seed % 256, step, camera)."""
+    spec = spec or make_spec()
+    rng = np.random.default_rng(seed)
+    size = (steps + 1, spec.image_height, spec.image_width, 3)
+    observations = {}
+    for index, camera in enumerate(("left", "center", "right")):
+        pictures = rng.integers(0, 40, size, dtype=np.uint8)
+        pictures[:, 0, 0, 0], pictures[:, 0, 0, 2] = seed % 256, index
+        pictures[:, 0, 0, 1] = np.arange(steps + 1) % 256
+        observations[camera] = pictures
+    observations["state"] = rng.normal(0, 0.2, (steps + 1, spec.state_size)).astype(np.float32)
+    bearing = rng.uniform(-1, 1, steps + 1)
+    observations["goal"] = np.stack([np.cos(bearing), np.sin(bearing)], axis=1).astype(np.float32)
+    ended = np.arange(steps) == steps - 1
+    facts: dict[str, Any] = dict(
+        outcome="success", seed=seed, env_id=ENV_ID, env_kwargs={"speed": 5.0}, control_hz=spec.control_hz,
+        renderer=spec.renderer, package_version="0.1.0", dagger_round=0, policy_id="expert", progress_m=40.0,
+        task_spec=spec.to_dict(),
+    )  # fmt: skip
+    return Episode(
+        observations=observations,
+        actions=rng.uniform(-1, 1, (steps, 2)).astype(np.float32),
+        expert_actions=rng.uniform(-1, 1, (steps, 3, 2)).astype(np.float32) if expert else None,
+        expert_costs=rng.uniform(0, 10, (steps, 3, spec.num_candidates)).astype(np.float32) if expert else None,
+        actor=np.full(steps, ACTOR_EXPERT, dtype=np.uint8),
+        rewards=rng.normal(size=steps).astype(np.float32),
+        terminated=ended,
+        truncated=np.zeros(steps, dtype=np.bool_),
+        meta=EpisodeMeta(**(facts | meta)),
+    )
