@@ -114,16 +114,16 @@ def _paint_trail(ground_map: NDArray[np.uint8], world: World, origin: FloatArray
     ground_map[:, :, TRAIL] = (255 * cover * ends[None, :]).astype(np.uint8)
 
 
-def _ground_map(world: World) -> tuple[NDArray[np.uint8], FloatArray]:
+def _ground_map(world: World, trees: FloatArray, sun: FloatArray) -> tuple[NDArray[np.uint8], FloatArray]:
     """Light and trail on the ground, (rows along y, columns along x, 3) uint8, and the map's corner (2,) in metres."""
-    places = world.trees[:, :2] if len(world.trees) else np.zeros((1, 2), F)
+    places = trees[:, :2] if len(trees) else np.zeros((1, 2), F)
     low = np.minimum(places.min(axis=0), [world.bounds_m[0], world.bounds_m[2]]) - MAP_MARGIN_M
     high = np.maximum(places.max(axis=0), [world.bounds_m[1], world.bounds_m[3]]) + MAP_MARGIN_M
     width, height = (np.ceil((high - low) * MAP_TEXELS_PER_M)).astype(int) + 1
     ground_map = np.full((height, width, 3), 255, np.uint8)
     ground_map[:, :, TRAIL] = 0
     origin = low.astype(F)
-    _cast_shadows(ground_map, world.trees, origin, world.appearance.sun_direction, F(MAP_TEXELS_PER_M))
+    _cast_shadows(ground_map, trees, origin, sun, F(MAP_TEXELS_PER_M))
     if len(world.trail_y_m):
         _paint_trail(ground_map, world, origin)
     return ground_map, origin
@@ -133,7 +133,7 @@ def _colors(colors: FloatArray, count: int) -> FloatArray:
     """A (count, 3) array of colours as the kernels' type; refuses one that does not fit the trees."""
     if colors.shape != (count, 3):
         raise ValueError(f"appearance has colours of shape {colors.shape}; {count} trees need ({count}, 3)")
-    return np.ascontiguousarray(colors, F)
+    return np.array(colors, F)
 
 
 def make_scene(world: World, smooth: bool) -> Scene:
@@ -144,8 +144,10 @@ def make_scene(world: World, smooth: bool) -> Scene:
         smooth: read textures between texels, for large images.
     """
     look: Appearance = world.appearance
-    trees = np.ascontiguousarray(world.trees, F).reshape(-1, 7)
-    ground_map, origin = _ground_map(world)
+    # Copies throughout: a world's arrays are read-only, which Numba takes for another type and compiles again.
+    trees = np.array(world.trees, F).reshape(-1, 7)
+    sun = np.array(look.sun_direction, F)
+    ground_map, origin = _ground_map(world, trees, sun)
     return Scene(
         trees=trees,
         bark=_colors(look.bark_colors, len(trees)),
@@ -154,7 +156,7 @@ def make_scene(world: World, smooth: bool) -> Scene:
         skyline=skyline(),
         ground_map=ground_map,
         map_origin=origin,
-        sun=np.ascontiguousarray(look.sun_direction, F),
+        sun=sun,
         sun_strength=F(look.sun_strength),
         sky=look.sky_color.astype(F),
         haze=look.haze_color.astype(F),

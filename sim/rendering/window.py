@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from sim.errors import ForestPilotError
 
+_BLIND_DRIVERS = ("offscreen", "dummy")
+_WITHOUT_SCREEN = "without a screen use render_mode='rgb_array', or start a virtual display: xvfb-run -a COMMAND"
+
 
 class WindowError(ForestPilotError):
     """No window can be opened on this machine."""
@@ -34,10 +37,11 @@ class Window:
             self._pygame.display.init()
             self._screen = self._pygame.display.set_mode(self._size)
         except self._pygame.error as error:
-            raise WindowError(
-                f"cannot open a window ({error}); on a machine without a screen use render_mode='rgb_array', "
-                "or start a virtual display: xvfb-run -a COMMAND"
-            ) from error
+            raise WindowError(f"cannot open a window ({error}); {_WITHOUT_SCREEN}") from error
+        # SDL falls back to drivers that draw nowhere; that is fine when it was asked for, as tests do, but no window.
+        if self._pygame.display.get_driver() in _BLIND_DRIVERS and "SDL_VIDEODRIVER" not in os.environ:
+            self.close()
+            raise WindowError(f"there is no display to open a window on; {_WITHOUT_SCREEN}")
         self._pygame.display.set_caption(title)
 
     @property
@@ -56,7 +60,9 @@ class Window:
         if any(event.type == self._pygame.QUIT for event in self._pygame.event.get()):
             self.close()
             return False
-        surface = self._pygame.image.frombuffer(np.ascontiguousarray(rgb).tobytes(), (rgb.shape[1], rgb.shape[0]), "RGB")
+        surface = self._pygame.image.frombuffer(
+            np.ascontiguousarray(rgb).tobytes(), (rgb.shape[1], rgb.shape[0]), "RGB"
+        )
         if surface.get_size() != self._size:
             surface = self._pygame.transform.smoothscale(surface, self._size)
         self._screen.blit(surface, (0, 0))

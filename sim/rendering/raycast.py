@@ -1,0 +1,136 @@
+"""The fast renderer: a ray-caster on the CPU that draws all cameras in one call.
+
+Order of work per camera: the ground plane fills the image; every trunk and crown within the far plane is bounded by a
+screen rectangle, and its kernel keeps the nearest hits there; then each pixel is shaded once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from sim.cameras import Camera
+from sim.errors import ForestPilotError
+from sim.rendering.intersect import (
+    FAR, HALF, KERNEL, ZERO, View, cone_rows, cylinder_rows, ground_rows, screen_box, sphere_rows,
+)  # fmt: skip
+from sim.rendering.protocol import Frames, VehiclePose
+from sim.rendering.scene import Scene, make_scene
+from sim.rendering.shade import shade_pixels
+from sim.worlds.forest import World
+
+F = np.float32
+SMOOTH_FROM_PX = 200
+"""Images at least this wide read textures between texels, which small ones cannot show."""
+
+
+@njit(**KERNEL)
+def _trace_trunk(view, x, y, low, tree, ident):
+    """Draw a trunk whose axis is at (x, y) from the eye, unless the eye is inside it."""
+    radius, high = tree[2], low + tree[3]
+    if x * x + y * y <= radius * radius:
+        return
+    box = screen_box(view, x, y, low, high, radius, radius)
+    if box.first_row <= box.last_row and box.first_column <= box.last_column:
+        cylinder_rows(view, box, x, y, radius, low, high, ident)
+
+
+@njit(**KERNEL)
+def _trace_crown(view, x, y, low, tree, ident):
+    """Draw a crown, unless the eye is inside it: from there the leaves are transparent."""
+    radius = tree[4]
+    if tree[6] > HALF:
+        z = low + tree[3] + F(0.7) * radius
+        if x * x + y * y + z * z <= radius * radius:
+            return
+        box = screen_box(view, x, y, z, z, radius, radius)
+        if box.first_row <= box.last_row and box.first_column <= box.last_column:
+            sphere_rows(view, box, x, y, z, radius, ident)
+        return
+    base = low + tree[3] - HALF
+    apex = base + tree[5]
+    inner = radius * apex / tree[5]
+    if base <= ZERO and apex >= ZERO and x * x + y * y <= inner * inner:
+        return
+    box = screen_box(view, x, y, base, apex, radius, F(0.02))
+    if box.first_row <= box.last_row and box.first_column <= box.last_column:
+        cone_rows(view, box, x, y, radius, base, apex, ident)
+
+
+@njit(**KERNEL)
+def trace_world(view, trees, eye):
+    """Fill depth and ids of one camera with the ground and all trees."""
+    ground_rows(view, eye[2])
+    half_width = HALF * F(view.depth.shape[1]) / view.focal_px
+    half_height = HALF * F(view.depth.shape[0]) / view.focal_px
+    widen = np.sqrt(F(1) + half_width * half_width + half_height * half_height)
+    right, forward = view.axes[0], view.axes[2]
+    for t in range(trees.shape[0]):
+        tree = trees[t]
+        x, y, z = tree[0] - eye[0], tree[1] - eye[1], F(0.5) * (tree[3] + tree[5]) - eye[2]
+        reach = tree[4] + F(0.5) * (tree[3] + tree[5]) + tree[4]
+        ahead = x * forward[0] + y * forward[1] + z * forward[2]
+        aside = abs(x * right[0] + y * right[1] + z * right[2])
+        if ahead < -reach or ahead > FAR + reach or aside - half_width * ahead > reach * widen:
+            continue
+        _trace_trunk(view, x, y, -eye[2], tree, np.int32(2 * t))
+        _trace_crown(view, x, y, -eye[2], tree, np.int32(2 * t + 1))
+
+
+@njit(**KERNEL)
+def draw(scene, eyes, axes, slopes, focal_px, rgb, depth, ids):
+    """Draw every camera: eyes (C, 3), axes (C, 3, 3); writes rgb (C, H, W, 3), depth and ids (C, H, W)."""
+    for camera in range(eyes.shape[0]):
+        view = View(depth[camera], ids[camera], slopes, axes[camera], focal_px)
+        trace_world(view, scene.trees, eyes[camera])
+        shade_pixels(scene, view, eyes[camera], rgb[camera])
+
+
+class RaycastRenderer:
+    """Draws a world by casting rays at its analytic shapes; any attitude, any size, deterministic."""
+
+    name = "raycast"
+
+    def __init__(self, camera: Camera, num_cameras: int) -> None:
+        """Prepare a renderer of `num_cameras` images per call, all with the intrinsics of `camera`."""
+        self.camera = camera
+        self.num_cameras = num_cameras
+        self._focal_px = F(camera.focal_px)
+        self._slopes = ((np.arange(camera.width) + 0.5 - camera.width / 2) / camera.focal_px).astype(F)
+        self._scene: Scene | None = None
+
+    def set_world(self, world: World) -> None:
+        """Draw this world from now on."""
+        self._scene = make_scene(world, smooth=self.camera.width >= SMOOTH_FROM_PX)
+
+    def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: VehiclePose | None = None) -> Frames:
+        """Draw all cameras; see `sim.rendering.protocol.Renderer.render`.
+
+        Raises:
+            ForestPilotError: no world was set.
+            ValueError: the poses do not have the shapes (num_cameras, 3) and (num_cameras, 3, 3).
+        """
+        if self._scene is None:
+            raise ForestPilotError("render() was called before set_world(world); set a world first")
+        count, height, width = self.num_cameras, self.camera.height, self.camera.width
+        eyes, axes = _checked_poses(eyes, axes, count)
+        rgb = np.empty((count, height, width, 3), np.uint8)
+        depth = np.empty((count, height, width), F)
+        ids = np.empty((count, height, width), np.int32)
+        draw(self._scene, eyes, axes, self._slopes, self._focal_px, rgb, depth, ids)
+        return Frames(rgb, depth, ids)
+
+    def close(self) -> None:
+        """Let go of the world."""
+        self._scene = None
+
+
+def _checked_poses(eyes: ArrayLike, axes: ArrayLike, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Poses as contiguous float32, or a ValueError that says which shape was given."""
+    eyes, axes = np.ascontiguousarray(eyes, F), np.ascontiguousarray(axes, F)
+    if eyes.shape != (count, 3) or axes.shape != (count, 3, 3):
+        raise ValueError(
+            f"render got eyes {eyes.shape} and axes {axes.shape}; {count} cameras need ({count}, 3) and ({count}, 3, 3)"
+        )
+    return eyes, axes

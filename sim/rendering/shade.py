@@ -1,0 +1,249 @@
+"""Colours of what the rays met: one pass over the finished depth and ids, and one function per material.
+
+Textures fade by mip level instead of flickering; everything fades into the background that lies behind it (sky or far
+forest), so that neither the far plane nor the edge of the world shows.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from sim.rendering.intersect import HALF, KERNEL, ONE, ZERO, row_direction
+from sim.rendering.scene import MAP_TEXELS_PER_M, OPENNESS, SUN, TRAIL
+from sim.rendering.textures import PATCHES, SKYLINE_SIZE, TILE_BITS, TILE_SIZE
+
+F = np.float32
+TILE_MASK = TILE_SIZE - 1
+TO_UNIT = F(1 / 255)
+MAP_SCALE = F(MAP_TEXELS_PER_M)
+GRAIN_TEXELS_PER_M = F(36)
+"""Texels per metre of the ground's fine pattern: one tile covers 7 m."""
+PATCH_TEXELS_PER_M = F(9)
+BARK_TEXELS_PER_M = F(110)
+LEAF_TEXELS_PER_M = F(34)
+CONE_TIERS = F(6)
+FOG_SEEN = F(0.02)
+
+
+@njit(**KERNEL)
+def _mip_level(texels_per_pixel):
+    """Level whose texels are about as large as a pixel: the binary exponent of the footprint."""
+    exponent = (F(texels_per_pixel * F(1.4)).view(np.int32) >> 23) - 127
+    return min(max(exponent, 0), TILE_BITS)
+
+
+@njit(**KERNEL)
+def _texel(tile, level, offset, x, y):
+    """One texel of a mip level; x and y count that level's texels and wrap around."""
+    mask = TILE_MASK >> level
+    return F(tile[offset + ((y & mask) << (TILE_BITS - level)) + (x & mask)])
+
+
+@njit(**KERNEL)
+def sample(bank, tile, x, y, texels_per_pixel, smooth):
+    """Noise from 0 to 1 at (x, y) in texels of the finest level, averaged over about a pixel's footprint."""
+    level = _mip_level(texels_per_pixel)
+    texels = bank[tile]
+    size2 = 1 << (2 * TILE_BITS)
+    offset = (4 * (size2 - (size2 >> (2 * level)))) // 3
+    shrink = ONE / F(1 << level)
+    x, y = x * shrink, y * shrink
+    if not smooth:
+        return _texel(texels, level, offset, int(math.floor(x)), int(math.floor(y))) * TO_UNIT
+    x, y = x - HALF, y - HALF
+    left, top = int(math.floor(x)), int(math.floor(y))
+    u, v = x - F(left), y - F(top)
+    upper = _texel(texels, level, offset, left, top) * (ONE - u) + _texel(texels, level, offset, left + 1, top) * u
+    lower = _texel(texels, level, offset, left, top + 1) * (ONE - u)
+    lower += _texel(texels, level, offset, left + 1, top + 1) * u
+    return (upper * (ONE - v) + lower * v) * TO_UNIT
+
+
+@njit(**KERNEL)
+def around(x, y):
+    """Position around the circle, 0 to 4, that grows with the angle of (x, y): an arc tangent's cheap relative."""
+    place = y / (abs(x) + abs(y) + F(1e-9))
+    return ONE + place if x >= ZERO else F(3) - place
+
+
+@njit(**KERNEL)
+def background(scene, x, y, z, focal_px):
+    """Colour of the sky or the far forest in direction (x, y, z), of any length."""
+    flat = math.sqrt(x * x + y * y) + F(1e-6)
+    rise = z / flat
+    haze, sky = scene.haze, scene.sky
+    up = max(rise, ZERO)
+    up = up / (F(0.45) + up)
+    red, green, blue = haze[0] + up * (sky[0] - haze[0]), haze[1] + up * (sky[1] - haze[1]), haze[2] + up * (sky[2] - haze[2])
+    if rise > F(0.3):
+        red, green, blue = _clouds(scene, x / z, y / z, rise, red, green, blue)
+    if rise < scene.treeline_height * F(2):
+        place = (around(x, y) * F(0.25) + scene.treeline_phase) * F(SKYLINE_SIZE)
+        left = int(place)
+        step = place - F(left)
+        mask = SKYLINE_SIZE - 1
+        top = scene.skyline[left & mask] * (ONE - step) + scene.skyline[(left + 1) & mask] * step
+        top *= scene.treeline_height
+        cover = min(max((top - rise) * focal_px + HALF, ZERO), ONE) * min(ONE, F(0.7) + F(0.3) * max(rise, ZERO) / top)
+        tree = scene.treeline
+        red, green, blue = red + cover * (tree[0] - red), green + cover * (tree[1] - green), blue + cover * (tree[2] - blue)
+    return red, green, blue
+
+
+@njit(**KERNEL)
+def _clouds(scene, x, y, rise, red, green, blue):
+    """Brighten the sky where the broad noise, spread on a high plane, is dense."""
+    dense = sample(scene.bank, PATCHES, x * F(40) + F(97), y * F(40), F(1), True)
+    dense = min(max(dense - F(0.45), ZERO) * F(1.6), ONE) * min(ONE, (rise - F(0.3)) * F(3)) * F(0.7)
+    return red + dense * (F(244) - red), green + dense * (F(246) - green), blue + dense * (F(248) - blue)
+
+
+@njit(**KERNEL)
+def _ground_light(scene, x, y, channel):
+    """A channel of the ground map at (x, y) metres, 0 to 1, read between its texels; its edge value outside."""
+    ground_map = scene.ground_map
+    height, width, _ = ground_map.shape
+    u, v = (x - scene.map_origin[0]) * MAP_SCALE - HALF, (y - scene.map_origin[1]) * MAP_SCALE - HALF
+    u, v = min(max(u, ZERO), F(width) - F(1.01)), min(max(v, ZERO), F(height) - F(1.01))
+    column, row = int(u), int(v)
+    u, v = u - F(column), v - F(row)
+    upper = F(ground_map[row, column, channel]) * (ONE - u) + F(ground_map[row, column + 1, channel]) * u
+    lower = F(ground_map[row + 1, column, channel]) * (ONE - u) + F(ground_map[row + 1, column + 1, channel]) * u
+    return (upper * (ONE - v) + lower * v) * TO_UNIT
+
+
+@njit(**KERNEL)
+def shade_ground(scene, x, y, pixel_m):
+    """Colour of the ground at (x, y) metres, where a pixel covers about pixel_m."""
+    grain_x, grain_y = x + scene.ground_offset[0], y + scene.ground_offset[1]
+    grain = sample(
+        scene.bank, scene.ground_tile, grain_x * GRAIN_TEXELS_PER_M, grain_y * GRAIN_TEXELS_PER_M,
+        pixel_m * GRAIN_TEXELS_PER_M, scene.smooth,
+    )  # fmt: skip
+    patch = sample(
+        scene.bank, PATCHES, grain_y * PATCH_TEXELS_PER_M, grain_x * PATCH_TEXELS_PER_M,
+        pixel_m * PATCH_TEXELS_PER_M, scene.smooth,
+    )  # fmt: skip
+    blend = F(0.55) * grain + F(0.45) * patch
+    ground = scene.ground
+    red = ground[0, 0] + blend * (ground[1, 0] - ground[0, 0])
+    green = ground[0, 1] + blend * (ground[1, 1] - ground[0, 1])
+    blue = ground[0, 2] + blend * (ground[1, 2] - ground[0, 2])
+    trail = _ground_light(scene, x, y, TRAIL)
+    if trail > ZERO:
+        trail = min(max(trail * F(1.7) + patch - F(0.85), ZERO), ONE)
+        worn = F(0.75) + F(0.35) * grain
+        trail_color = scene.trail
+        red += trail * (trail_color[0] * worn - red)
+        green += trail * (trail_color[1] * worn - green)
+        blue += trail * (trail_color[2] * worn - blue)
+    sun = scene.sun_strength * _ground_light(scene, x, y, SUN)
+    light = ((ONE - scene.sun_strength) * F(0.9) + F(1.25) * sun) * _ground_light(scene, x, y, OPENNESS)
+    return red * light, green * light, blue * light
+
+
+@njit(**KERNEL)
+def shade_trunk(scene, t, x, y, height, pixel_m):
+    """Colour of trunk t at the point (x, y) metres from its axis, at this height."""
+    inverse = ONE / scene.trees[t, 2]
+    normal_x, normal_y = x * inverse, y * inverse
+    texels_per_m = F(TILE_SIZE) / (F(6.2832) * scene.trees[t, 2])
+    bark = sample(
+        scene.bank, scene.bark_tile, around(normal_x, normal_y) * F(TILE_SIZE // 4),
+        height * BARK_TEXELS_PER_M + F(61 * (t & 63)), pixel_m * texels_per_m, scene.smooth,
+    )  # fmt: skip
+    sun = scene.sun
+    facing = normal_x * sun[0] + normal_y * sun[1]
+    direct = scene.sun_strength * max(facing, ZERO) * F(0.9)
+    ambient = (ONE - scene.sun_strength) * F(0.55) + F(0.25) + F(0.10) * facing
+    foot = min(F(0.55) + F(0.9) * height, ONE)
+    light = (direct + ambient * foot) * (F(0.6) + F(0.75) * bark)
+    color = scene.bark[t]
+    return color[0] * light, color[1] * light, color[2] * light
+
+
+@njit(**KERNEL)
+def _crown_surface(scene, t, x, y, height):
+    """Normal (x, y, z) and texture coordinates along the surface in metres, for a point of crown t."""
+    trunk_height, radius, crown_height = scene.trees[t, 3], scene.trees[t, 4], scene.trees[t, 5]
+    if scene.trees[t, 6] > HALF:
+        inverse = ONE / radius
+        normal_z = (height - trunk_height - F(0.7) * radius) * inverse
+        return x * inverse, y * inverse, normal_z, around(x, y) * radius * F(1.2), normal_z * radius * F(1.3)
+    base = trunk_height - HALF
+    if height < base + F(0.01):
+        return ZERO, ZERO, -ONE, x, y
+    slope = radius / crown_height
+    upright = ONE / math.sqrt(ONE + slope * slope)
+    inverse = upright / math.sqrt(x * x + y * y + F(1e-9))
+    along = around(x, y) * radius * (ONE - F(0.6) * (height - base) / crown_height)
+    return x * inverse, y * inverse, slope * upright, along, height
+
+
+@njit(**KERNEL)
+def shade_crown(scene, t, x, y, height, pixel_m):
+    """Colour of crown t at the point (x, y) metres from its axis, at this height."""
+    normal_x, normal_y, normal_z, along, upward = _crown_surface(scene, t, x, y, height)
+    shift = F(37 * (t & 63))
+    leaves = sample(
+        scene.bank, scene.leaf_tile, along * LEAF_TEXELS_PER_M + shift, upward * LEAF_TEXELS_PER_M + shift,
+        pixel_m * LEAF_TEXELS_PER_M, scene.smooth,
+    )  # fmt: skip
+    depth = leaves
+    if scene.trees[t, 6] < HALF and normal_z > ZERO:
+        tier = (scene.trees[t, 3] + scene.trees[t, 5] - height) * CONE_TIERS / scene.trees[t, 5] + leaves * F(0.7)
+        depth = HALF * leaves + HALF * (tier - math.floor(tier))
+    sun = scene.sun
+    facing = normal_x * sun[0] + normal_y * sun[1] + normal_z * sun[2] + (leaves - HALF) * F(0.8)
+    direct = scene.sun_strength * max(facing, ZERO)
+    ambient = (ONE - F(0.6) * scene.sun_strength) * (F(0.62) + F(0.33) * normal_z)
+    light = (direct + ambient) * (F(0.45) + F(0.95) * depth)
+    color = scene.leaf[t]
+    return color[0] * light, color[1] * light, color[2] * light
+
+
+@njit(**KERNEL)
+def _surface_color(scene, ident, x, y, z, pixel_m, grazing_m):
+    """Colour of whatever was hit at the world point (x, y, z)."""
+    if ident < 0:
+        return shade_ground(scene, x, y, grazing_m)
+    t = ident >> 1
+    x, y = x - scene.trees[t, 0], y - scene.trees[t, 1]
+    if ident & 1 == 0:
+        return shade_trunk(scene, t, x, y, z, pixel_m)
+    return shade_crown(scene, t, x, y, z, pixel_m)
+
+
+@njit(**KERNEL)
+def shade_pixels(scene, view, eye, rgb):
+    """Write the colour of every pixel of one camera; rgb is (H, W, 3) uint8."""
+    right = view.axes[0]
+    inverse_focal = ONE / view.focal_px
+    most = F(255)
+    for row in range(view.depth.shape[0]):
+        slope, middle_x, middle_y, middle_z = row_direction(view, row)
+        for u in range(view.depth.shape[1]):
+            across = view.slopes[u]
+            x, y, z = middle_x + across * right[0], middle_y + across * right[1], middle_z + across * right[2]
+            ident = view.ids[row, u]
+            if ident == -1:
+                red, green, blue = background(scene, x, y, z, view.focal_px)
+            else:
+                t = view.depth[row, u]
+                length2 = ONE + slope * slope + across * across
+                pixel_m = t * inverse_focal
+                grazing_m = pixel_m * math.sqrt(min(ONE / max(-z, F(0.02)), F(30)))
+                red, green, blue = _surface_color(
+                    scene, ident, eye[0] + t * x, eye[1] + t * y, eye[2] + t * z, pixel_m, grazing_m
+                )
+                fog = min(t * t * length2 * scene.inverse_fog2, ONE)
+                fog *= fog * HALF + HALF
+                if fog > FOG_SEEN:
+                    far_red, far_green, far_blue = background(scene, x, y, z, view.focal_px)
+                    red += fog * (far_red - red)
+                    green += fog * (far_green - green)
+                    blue += fog * (far_blue - blue)
+            rgb[row, u, 0] = np.uint8(min(red, most))
+            rgb[row, u, 1] = np.uint8(min(green, most))
+            rgb[row, u, 2] = np.uint8(min(blue, most))
