@@ -72,8 +72,8 @@ def photometric(
 ) -> torch.Tensor:
     """Change brightness, contrast and colour of each window a little and add some noise; all frames of a window alike.
 
-    Noise is cut from one bank of normal numbers at random places, since drawing it anew for every pixel would cost more than
-    everything else together.
+    Noise is cut from one bank of normal numbers at random places, since drawing it anew for every pixel would cost more
+    than everything else together.
 
     Args:
         views: (B, T, C, h, w, 3), uint8, or floating point from 0 to 1.

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from data_collection.episode import (
+    CAMERAS,
     SCHEMA_VERSION,
     Episode,
     EpisodeError,
@@ -64,7 +65,7 @@ def require_same_task(ours: TaskSpec, theirs: TaskSpec, what: str) -> None:
     differences = [line for line in ours.differences(theirs) if not line.startswith("renderer:")]
     if differences:
         raise SpecMismatchError(
-            f"{what} is of another task: {'; '.join(differences)}. Only data of one and the same task can be used together"
+            f"{what} is of another task: {'; '.join(differences)}. Only data of one and the same task can be joined"
         )
     if ours.renderer != theirs.renderer:
         warnings.warn(
@@ -77,7 +78,7 @@ def require_same_task(ours: TaskSpec, theirs: TaskSpec, what: str) -> None:
 class Dataset:
     """The episodes in a folder, in the order of their file names.
 
-    Make one with `Dataset.create` or `Dataset.open`. Other processes may add episodes at any time; `refresh` finds them.
+    Make one with `Dataset.create` or `Dataset.open`. Other processes may add episodes meanwhile; `refresh` finds them.
 
     Attributes:
         folder: the folder.
@@ -231,7 +232,7 @@ class Dataset:
         warnings.warn(f"damaged episode {done}: {reason}", QuarantineWarning, stacklevel=2)
 
     def summary(self) -> dict[str, Any]:
-        """Counts: episodes, steps, successes, bytes on disk, and for each DAgger round episodes, steps and successes."""
+        """Counts: episodes, steps, successes, bytes on disk; and episodes, steps, successes of each DAgger round."""
         rounds: dict[int, dict[str, int]] = {}
         for header in self.episodes:
             counts = rounds.setdefault(header.meta.dagger_round, {"episodes": 0, "steps": 0, "successes": 0})
@@ -256,8 +257,8 @@ class Dataset:
         spec = self.task_spec
         require_same_task(spec, _task_spec(episode.meta.task_spec, name), f"episode {name}")
         episode.validate()
-        shapes = {key: (spec.image_height, spec.image_width, 3) for key in ("left", "center", "right")}
-        shapes |= {"state": (spec.state_size,), "goal": (spec.goal_size,)}
+        shapes: dict[str, tuple[int, ...]] = {"state": (spec.state_size,), "goal": (spec.goal_size,)}
+        shapes |= dict.fromkeys(CAMERAS, (spec.image_height, spec.image_width, 3))
         for key, shape in shapes.items():
             found = episode.observations[key].shape[1:] if key in episode.observations else None
             if found != shape:
@@ -330,7 +331,7 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise DatasetError(f"{path} does not describe a ForestPilot dataset")
     if description.get("schema_version") != SCHEMA_VERSION:
         raise SchemaVersionError(
-            f"{path} has format version {description.get('schema_version')}; this ForestPilot reads version {SCHEMA_VERSION}. "
+            f"{path} has format version {description.get('schema_version')}; this ForestPilot reads {SCHEMA_VERSION}. "
             "Use the ForestPilot that wrote it, or collect the data again"
         )
     missing = {"env_id", "task_spec"} - set(description)

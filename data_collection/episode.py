@@ -1,9 +1,10 @@
 """The record of one flight or drive, and the HDF5 file that keeps it.
 
-A file is one line of text (format, schema version, CRC-32 and length of the rest, padded to 512 bytes, which HDF5 calls a user
-block), then an HDF5 file in robomimic's layout: `data/demo_0` with `actions`, `rewards`, `dones`, `obs/<key>` and `env_args`.
-It is built in memory and reaches the disk in one write to a temporary name, so a killed process or a full disk never leaves
-half an episode under an episode's name, and one checksum over all bytes finds any later damage without unpacking them.
+A file is one line of text (format, schema version, CRC-32 and length of the rest, padded to 512 bytes, which HDF5
+calls a user block), then an HDF5 file in robomimic's layout: `data/demo_0` with `actions`, `rewards`, `dones`,
+`obs/<key>`, and `env_args`. `obs/<key>` has one row more than `actions`: what was seen after the last action. The file
+is built in memory and reaches the disk under a temporary name, so a killed process or a full disk never leaves half an
+episode under an episode's name, and one checksum over all bytes finds any later damage without unpacking them.
 """
 
 from __future__ import annotations
@@ -114,14 +115,14 @@ class EpisodeMeta:
 
 @dataclass
 class Episode:
-    """T steps of one flight: what was seen before each action and after the last, what was done, what the expert would do."""
+    """T steps of one flight: what was seen before each action and after the last, what was done, what to do."""
 
     observations: dict[str, np.ndarray]
     """`left`, `center`, `right` (T+1, H, W, 3) uint8; `state` (T+1, S) and `goal` (T+1, 2) float32."""
     actions: np.ndarray
     """(T, 2) float32 in [-1, 1]: (turn, go) as executed."""
     expert_actions: np.ndarray | None
-    """(T, 3, 2) float32: what the expert would do at the left, center and right camera's heading; None for human data."""
+    """(T, 3, 2) float32: what the expert would do at the left, center and right camera's heading, if asked."""
     expert_costs: np.ndarray | None
     """(T, 3, K) float32: the expert's cost of each candidate turn, per camera heading."""
     actor: np.ndarray
@@ -332,7 +333,7 @@ def check_bytes(path: str | Path) -> int:
     Raises:
         BrokenEpisodeError: truncated, altered or no episode file.
         SchemaVersionError: the file is of another format version.
-        OSError: the file cannot be read at all (gone, no permission, failing disk): that says nothing about its content.
+        OSError: the file cannot be read at all (gone, no permission, failing disk): its content may be fine.
     """
     path = Path(path)
     content = path.read_bytes()

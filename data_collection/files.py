@@ -1,7 +1,8 @@
 """Files that are there whole or not at all, written by several processes side by side.
 
-A file is written under a temporary name, flushed to the disk and renamed. The writer holds a lock (flock) on its temporary file;
-the kernel drops the lock when the process dies, however it dies. So a temporary file that can be locked is a dead one.
+A file is written under a temporary name, flushed to the disk and renamed. The writer holds a lock (flock) on its
+temporary file; the kernel drops the lock when the process dies, however it dies. So a temporary file that can be locked
+is a dead one.
 """
 
 from __future__ import annotations
@@ -109,6 +110,6 @@ def _disk_full_message(path: Path) -> str:
     except OSError:
         free = "unknown"
     return (
-        f"no space left to write {path.name} in {path.parent} (free: {free}, quotas apart). Every file written before is whole; "
-        "make room and run the same command again to go on"
+        f"no space left to write {path.name} in {path.parent} (free: {free}, quotas apart). "
+        "Every file written before is whole; make room and run the same command again to go on"
     )

@@ -12,7 +12,7 @@ from data_collection.episode import ACTOR_POLICY, CAMERAS, EpisodeHeader
 from sim.envs.task_spec import TaskSpec, side_view
 
 Prepare = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""(images (N, H, W, 3) uint8, state (N, S) float32 as that camera sees it) -> (N, h, w, 3) uint8; each frame by itself."""
+"""(images (N, H, W, 3) uint8, state (N, S) float32 at that camera's heading) -> (N, h, w, 3) uint8, frame by frame."""
 
 CENTER = CAMERAS.index("center")
 
@@ -42,10 +42,10 @@ class TrainingSteps:
 
 
 def side_label_geometric(actions: np.ndarray, yaw_rad: float, max_turn_rad: float) -> np.ndarray:
-    """Actions as they read from a camera turned by `yaw_rad`: the same course, so the turn is smaller by the camera's yaw.
+    """Actions as they read from a camera turned by `yaw_rad`: the same course, so the turn is less by the camera's yaw.
 
-    The constant correction of PilotNet (Bojarski et al. 2016) for a vehicle whose action is a heading change: for data without
-    an expert that could be asked at the camera's heading.
+    The constant correction of PilotNet (Bojarski et al. 2016) for a vehicle whose action is a heading change: for data
+    without an expert that could be asked at the camera's heading.
 
     Args:
         actions: (..., 2) float32 (turn, go).

@@ -1,4 +1,4 @@
-"""Windows of T steps for training, from a cache in memory and, beyond its bound, from disk: the same samples either way."""
+"""Windows of T steps for training, from a cache in memory and, beyond its bound, from disk: the same either way."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -25,8 +25,10 @@ from data_collection.training_steps import CENTER, Prepare, StepLoader, Training
 from sim.worlds.forest import split_of
 
 CACHE_OVERHEAD_BYTES = 64 * 2**20
-"""What a reader may need beyond its cache bound: one episode being loaded, open files, headers of thousands of episodes."""
+"""What a reader may need beyond its cache bound: one episode being loaded, open files, thousands of headers."""
 MAX_OPEN_FILES = 32
+Values = Any
+"""A NumPy array as it is drawn; a torch tensor once the training loop has converted it."""
 
 
 class SplitError(DatasetError):
@@ -36,33 +38,35 @@ class SplitError(DatasetError):
 class Batch(NamedTuple):
     """B windows of T steps. Steps past the end of a short episode are zero and masked."""
 
-    views: np.ndarray
+    views: Values
     """(B, T, C, h, w, 3) uint8."""
-    state: np.ndarray
+    state: Values
     """(B, T, S) float32, as it reads at the heading of the camera that tells the window."""
-    goal: np.ndarray
+    goal: Values
     """(B, T, 2) float32, likewise."""
-    actions: np.ndarray
+    actions: Values
     """(B, T, 2) float32: what to learn, the expert's action or a person's."""
-    costs: np.ndarray | None
+    costs: Values | None
     """(B, T, K) float32: the expert's cost of each candidate turn; None unless every episode has them."""
-    mask: np.ndarray
+    mask: Values
     """(B, T) bool: whether the step is there and has something to learn."""
 
 
 class WindowReader:
     """Draws windows of consecutive steps, uniformly over all steps of some datasets.
 
-    What is drawn depends on the episodes (in the order of the datasets and of their file names) and on the generator, not on the
-    bound of the cache or on when an episode was added. One reader serves one thread; after a fork it opens its files anew.
+    What is drawn depends on the episodes (in the order of the datasets and of their file names) and on the generator,
+    not on the bound of the cache or on when an episode was added. One reader serves one thread; after a fork it opens
+    its files anew.
 
     Args:
         datasets: datasets of one task.
         length: steps per window, T.
         cameras: cameras in `Batch.views`: `("center",)` or `("left", "center", "right")`.
-        side_cameras: let each window be told by the left, center or right camera at random: its pictures, state and goal as they
-            read at its heading, and the expert's labels at its heading (geometric ones where no expert was recorded).
-        cache_bytes: bound of the cache in bytes; up to `CACHE_OVERHEAD_BYTES` come on top. Episodes beyond it stay on disk.
+        side_cameras: let each window be told by the left, center or right camera at random: its pictures, state and
+            goal as they read at its heading, and the expert's labels at its heading (geometric ones where no expert was
+            asked).
+        cache_bytes: bound of the cache in bytes; up to `CACHE_OVERHEAD_BYTES` come on top. The rest stays on disk.
         prepare: applied once to each picture when it is loaded.
         seed: of the generator for `sample` without one.
         side_probabilities: of being told by the left, center and right camera.
@@ -157,8 +161,8 @@ class WindowReader:
     def sample(self, batch: int, rng: np.random.Generator | None = None, out: Batch | None = None) -> Batch:
         """Draw windows.
 
-        Every step is equally likely to be a window's start; a window that would run over the end is shifted back, an episode
-        shorter than a window is padded at its end and masked.
+        Every step is equally likely to be a window's start; a window that would run over the end is shifted back, an
+        episode shorter than a window is padded at its end and masked.
 
         Args:
             batch: number of windows B.
@@ -190,8 +194,9 @@ class WindowReader:
         where = "all" if cached == self.num_episodes else f"{cached} of {self.num_episodes}"
         on_disk = sum(header.file_bytes for header in self._headers) / 1e6
         return (
-            f"{self.num_episodes} episodes, {self.total_steps} steps: {where} in memory ({self.cache_bytes_used / 1e6:.0f} MB of at "
-            f"most {self.cache_bytes / 1e6:.0f} MB), {on_disk:.0f} MB on disk"
+            f"{self.num_episodes} episodes, {self.total_steps} steps: {where} in memory "
+            f"({self.cache_bytes_used / 1e6:.0f} MB of at most {self.cache_bytes / 1e6:.0f} MB), "
+            f"{on_disk:.0f} MB on disk"
         )
 
     def close(self) -> None:
@@ -214,8 +219,8 @@ class WindowReader:
             with open_episode(header.path) as demo:
                 if not header.has_expert_actions and (demo["actor"][:] == ACTOR_POLICY).all():
                     raise DatasetError(
-                        f"{header.path} was flown by the policy {header.meta.policy_id!r} without an expert's labels: there is "
-                        "nothing to learn from it. Record with the expert's labels, or remove it"
+                        f"{header.path} was flown by the policy {header.meta.policy_id!r} without an expert's labels: "
+                        "there is nothing to learn from it. Record with the expert's labels, or remove it"
                     )
                 need = self._loader.num_bytes(header)
                 if self.cache_bytes_used + need <= self.cache_bytes:

@@ -13,22 +13,32 @@ ENV_ID = "ForestPilot/Drone-v0"
 
 
 def make_spec(**changes: Any) -> TaskSpec:
-    values: dict[str, Any] = dict(
-        task="drone",
-        image_height=12,
-        image_width=16,
-        horizontal_fov_deg=80.0,
-        side_yaw_rad=0.35,
-        control_hz=10,
-        renderer="raycast",
-        max_turn_rad=float(np.radians(60)),
-        candidate_turns_rad=tuple(np.radians(np.arange(-60, 61, 6)).tolist()),
-        state_names=("forward_mps", "left_mps", "up_mps", "roll_rad", "pitch_rad", "roll_rate_radps", "pitch_rate_radps",
-                     "yaw_rate_radps", "speed_set_point_mps", "altitude_m"),
-        state_scale=(5.0, 2.0, 1.0, 0.5, 0.5, 2.0, 2.0, 2.0, 5.0, 2.0),
-        state_mirror=(1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, 1.0),
-        goal_mirror=(1.0, -1.0),
-    )  # fmt: skip
+    values: dict[str, Any] = {
+        "task": "drone",
+        "image_height": 12,
+        "image_width": 16,
+        "horizontal_fov_deg": 80.0,
+        "side_yaw_rad": 0.35,
+        "control_hz": 10,
+        "renderer": "raycast",
+        "max_turn_rad": float(np.radians(60)),
+        "candidate_turns_rad": tuple(np.radians(np.arange(-60, 61, 6)).tolist()),
+        "state_names": (
+            "forward_mps",
+            "left_mps",
+            "up_mps",
+            "roll_rad",
+            "pitch_rad",
+            "roll_rate_radps",
+            "pitch_rate_radps",
+            "yaw_rate_radps",
+            "speed_set_point_mps",
+            "altitude_m",
+        ),
+        "state_scale": (5.0, 2.0, 1.0, 0.5, 0.5, 2.0, 2.0, 2.0, 5.0, 2.0),
+        "state_mirror": (1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, 1.0),
+        "goal_mirror": (1.0, -1.0),
+    }
     return TaskSpec(**(values | changes))
 
 
@@ -47,11 +57,19 @@ def make_episode(seed: int, steps: int = 20, spec: TaskSpec | None = None, exper
     bearing = rng.uniform(-1, 1, steps + 1)
     observations["goal"] = np.stack([np.cos(bearing), np.sin(bearing)], axis=1).astype(np.float32)
     ended = np.arange(steps) == steps - 1
-    facts: dict[str, Any] = dict(
-        outcome="success", seed=seed, env_id=ENV_ID, env_kwargs={"speed": 5.0}, control_hz=spec.control_hz,
-        renderer=spec.renderer, package_version="0.1.0", dagger_round=0, policy_id="expert", progress_m=40.0,
-        task_spec=spec.to_dict(),
-    )  # fmt: skip
+    facts: dict[str, Any] = {
+        "outcome": "success",
+        "seed": seed,
+        "env_id": ENV_ID,
+        "env_kwargs": {"speed": 5.0},
+        "control_hz": spec.control_hz,
+        "renderer": spec.renderer,
+        "package_version": "0.1.0",
+        "dagger_round": 0,
+        "policy_id": "expert",
+        "progress_m": 40.0,
+        "task_spec": spec.to_dict(),
+    }
     return Episode(
         observations=observations,
         actions=rng.uniform(-1, 1, (steps, 2)).astype(np.float32),
