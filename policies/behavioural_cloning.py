@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,11 +22,12 @@ import torch
 from torch import Tensor
 
 from data_collection.augmentation import flip_batch, photometric
+from data_collection.dataset import Dataset, require_one_task
 from data_collection.progress import Progress, SilentProgress
-from data_collection.windows import Batch
-from policies.checkpoint import CheckpointError, load_state, load_tensors, save_state
+from data_collection.windows import Batch, WindowReader
+from policies.checkpoint import CheckpointError, load_state, load_tensors, save_policy, save_state
 from policies.metrics import MetricsLog
-from policies.visuomotor import PolicyConfig, VisuomotorPolicy
+from policies.visuomotor import CAMERAS, PolicyConfig, VisuomotorPolicy
 
 STATE_FILE = "checkpoints/training.safetensors"
 """Where in the run folder an unfinished training stands."""
@@ -333,3 +334,37 @@ def measure(policy: VisuomotorPolicy, prediction: Tensor, batch: TrainingBatch) 
 def _rate(steps: int, config: TrainConfig, started: float) -> float:
     """Frames per second since the start."""
     return steps * config.batch_windows * config.policy.window / max(time.perf_counter() - started, 1e-9)
+
+
+def make_reader(policy: VisuomotorPolicy, datasets: Sequence[Dataset], config: TrainConfig) -> WindowReader:
+    """The reader that gives this policy the windows it trains on."""
+    cameras = CAMERAS[policy.config.cameras]
+    return WindowReader(
+        datasets, policy.config.window, cameras, config.side_cameras and cameras == ("center",), int(config.cache_gb * 1e9), policy.prepare
+    )
+
+
+def clone(config: TrainConfig, progress: Progress | None = None) -> VisuomotorPolicy:
+    """Behavioural cloning from datasets on disk: a new policy, trained and saved in `config.out` for `load_policy`.
+
+    Raises:
+        ValueError: no dataset is given, or it has nothing that the policy's head could learn from.
+        CheckpointError: the run folder holds a damaged state, or one of another config.
+        DatasetError: a dataset cannot be used.
+    """
+    if not config.data:
+        raise ValueError("data names no dataset; give at least one folder, for example --data DATASET")
+    progress = progress or SilentProgress()
+    datasets = [Dataset.open(folder) for folder in config.data]
+    policy = VisuomotorPolicy.seeded(config.policy, require_one_task(datasets), config.seed)
+    reader = make_reader(policy, datasets, config)
+    if policy.head.needs_costs and not reader.has_costs:
+        raise ValueError(
+            "the turn-costs head learns from the expert's costs, which some of these episodes lack; collect with the expert's "
+            "labels, or choose another head, for example --policy.head mixture"
+        )
+    progress.note(reader.describe())
+    result = train(policy, reader, config, config.out, progress=progress)
+    save_policy(config.out, policy, {"trained_by": "behavioural cloning", "steps": config.steps, "figures": result.figures})
+    reader.close()
+    return policy

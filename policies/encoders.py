@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from policies.views import OUTSIDE_GREY
+
 
 class ViewEncoder(nn.Module):
     """A small CNN, shared by the cameras, joined with the scaled state and the goal.
@@ -42,7 +44,7 @@ class ViewEncoder(nn.Module):
         """Encode N steps.
 
         Args:
-            views: (N, C, h, w, 3) uint8 or float32, 0 to 255.
+            views: (N, C, h, w, 3) uint8.
             inputs: (N, I) float32, scaled state and goal.
 
         Returns:
@@ -53,7 +55,6 @@ class ViewEncoder(nn.Module):
         images = views.reshape(number * cameras, height, width, 3).permute(0, 3, 1, 2)
         # Grey becomes zero, as the padding is: what the camera did not see looks like what lies beyond the rim.
         # One new tensor, changed in place: at training batches each further one costs as much as a convolution.
-        images = images.to(torch.float32) if images.dtype == torch.uint8 else images.clone()
-        images.sub_(128.0).mul_(1 / 64)
+        images = images.to(torch.float32, copy=True).sub_(OUTSIDE_GREY).mul_(1 / 64)
         picture = self.convolutions(images).permute(0, 2, 3, 1).reshape(number, -1)
         return torch.relu(self.join(torch.cat((picture, inputs), dim=1)))

@@ -103,6 +103,19 @@ class FlightCarry:
             tensor[index] = 0
         self.previous_turn_rad[index] = np.nan
 
+    def take(self, slots: np.ndarray) -> FlightCarry:
+        """A copy of the carry of some flights, in the order of `slots` (n,)."""
+        index = torch.from_numpy(slots)
+        return FlightCarry(tuple(t[index] for t in self.memory), self.previous_turn_rad[slots])
+
+    @torch.inference_mode()
+    def put(self, slots: np.ndarray, carry: FlightCarry) -> None:
+        """Write the carry of some flights back to where `take` had it from."""
+        index = torch.from_numpy(slots)
+        for mine, theirs in zip(self.memory, carry.memory, strict=True):
+            mine[index] = theirs
+        self.previous_turn_rad[slots] = carry.previous_turn_rad
+
 
 class VisuomotorPolicy(nn.Module):
     """Acts from camera images, state and goal. The previous action is not an input: with it, BC learns to copy itself.
@@ -151,7 +164,7 @@ class VisuomotorPolicy(nn.Module):
         """Predict over windows.
 
         Args:
-            views: (B, T, C, h, w, 3) uint8, or float32 from 0 to 255; made by `prepare`.
+            views: (B, T, C, h, w, 3) uint8, made by `prepare`.
             state: (B, T, S) float32.
             goal: (B, T, G) float32.
             memory: carried from the steps before; None at the start of a flight or window.

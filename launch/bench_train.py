@@ -1,0 +1,116 @@
+"""How fast policies train: the real loop on made-up episodes, from the window reader to the optimizer."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+
+def bench_train(
+    memory: Literal["none", "lstm", "transformer"] = "lstm",
+    head: Literal["regression", "gaussian", "mixture", "categorical", "turn-costs"] = "turn-costs",
+    threads: int = 2,
+    batch_windows: int = 24,
+    window: int = 8,
+    seconds: float = 8.0,
+) -> dict[str, Any]:
+    """Measure the training loop, sampling, mirroring and jitter included.
+
+    Args:
+        memory: the policy's memory.
+        head: the policy's head.
+        threads: torch threads; the number in use before is restored.
+        batch_windows: windows per gradient step.
+        window: steps per window.
+        seconds: about how long to measure.
+
+    Returns:
+        `frames_per_s` (window steps learned from per second), `steps_per_s` (gradient steps), `act_ms_1` and `act_ms_25` (milliseconds
+        for one action of one flight and for those of 25, on one thread), `parameters`, and the arguments.
+    """
+    import torch
+
+    from policies.behavioural_cloning import TrainConfig, make_reader, train
+    from policies.visuomotor import PolicyConfig, VisuomotorPolicy
+
+    threads_before = torch.get_num_threads()
+    shape = PolicyConfig(memory=memory, head=head, window=window)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            torch.set_num_threads(threads)
+            dataset = _made_up_dataset(Path(folder) / "data")
+            policy = VisuomotorPolicy.seeded(shape, dataset.task_spec, seed=0)
+
+            def measured(steps: int) -> float:
+                config = TrainConfig(policy=shape, steps=steps, batch_windows=batch_windows, tensorboard=False)
+                with tempfile.TemporaryDirectory() as run_folder:
+                    return train(policy, reader, config, run_folder).frames_per_s
+
+            reader = make_reader(policy, [dataset], TrainConfig(policy=shape))
+            frames_per_step = batch_windows * window
+            first_rate = measured(30)
+            rate = measured(max(30, int(seconds * first_rate / frames_per_step)))
+            torch.set_num_threads(1)
+            latencies = {f"act_ms_{flights}": _act_ms(policy, flights) for flights in (1, 25)}
+        finally:
+            torch.set_num_threads(threads_before)
+    return {
+        "frames_per_s": round(rate), "steps_per_s": round(rate / frames_per_step, 1), **latencies, "parameters": policy.num_parameters,
+        "memory": memory, "head": head, "threads": threads, "batch_windows": batch_windows, "window": window,
+    }  # fmt: skip
+
+
+def _act_ms(policy: Any, flights: int, repeats: int = 200) -> float:
+    """Median milliseconds of one call of `act` for a batch of flights."""
+    import time
+
+    spec, rng = policy.spec, np.random.default_rng(0)
+    images = rng.integers(0, 256, (flights, spec.image_height, spec.image_width, 3), dtype=np.uint8)
+    state = rng.normal(0, 0.1, (flights, spec.state_size)).astype(np.float32)
+    observations = dict.fromkeys(("left", "center", "right"), images) | {"state": state}
+    observations["goal"] = np.tile(np.array([1.0, 0.0], dtype=np.float32), (flights, 1))
+    carry, times = None, []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        _, carry = policy.act(observations, carry)
+        times.append(time.perf_counter() - started)
+    return round(1e3 * float(np.median(times)), 3)
+
+
+def _made_up_dataset(folder: Path, episodes: int = 12, steps: int = 80) -> Any:
+    """Episodes of noise: the loop's speed does not depend on what the pictures show."""
+    from data_collection.dataset import Dataset
+    from data_collection.episode import ACTOR_EXPERT, Episode, EpisodeMeta
+    from sim.cameras import Camera, Rig
+    from sim.envs.drone import drone_task_spec
+
+    env_id, rng = "ForestPilot/Drone-v0", np.random.default_rng(0)
+    spec = drone_task_spec(Camera(), Rig(Camera()), control_hz=10, renderer="raycast")
+    dataset = Dataset.create(folder, spec, env_id)
+    for seed in range(episodes):
+        size = (steps + 1, spec.image_height, spec.image_width, 3)
+        observations = {name: rng.integers(0, 256, size, dtype=np.uint8) for name in ("left", "center", "right")}
+        observations["state"] = rng.normal(0, 0.2, (steps + 1, spec.state_size)).astype(np.float32)
+        observations["goal"] = np.tile(np.array([1.0, 0.0], dtype=np.float32), (steps + 1, 1))
+        meta = EpisodeMeta(
+            outcome="success", seed=seed, env_id=env_id, env_kwargs={}, control_hz=spec.control_hz, renderer=spec.renderer,
+            package_version="bench", dagger_round=0, policy_id="expert", progress_m=40.0, task_spec=spec.to_dict(),
+        )  # fmt: skip
+        ended = np.arange(steps) == steps - 1
+        dataset.add(
+            Episode(
+                observations=observations,
+                actions=rng.uniform(-1, 1, (steps, 2)).astype(np.float32),
+                expert_actions=rng.uniform(-1, 1, (steps, 3, 2)).astype(np.float32),
+                expert_costs=rng.uniform(0, 10, (steps, 3, spec.num_candidates)).astype(np.float32),
+                actor=np.full(steps, ACTOR_EXPERT, dtype=np.uint8),
+                rewards=np.zeros(steps, dtype=np.float32),
+                terminated=ended,
+                truncated=np.zeros(steps, dtype=np.bool_),
+                meta=meta,
+            )
+        )
+    return dataset

@@ -1,0 +1,142 @@
+"""Pilots that this floor adds: a trained policy, and two baselines without learning. All are made inside rollout processes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_collection.episode import ACTOR_POLICY
+from data_collection.pilots import Decision, ExpertPilot, MixturePilot, Observations, Pilot, PilotFactory
+
+BASELINES = ("blind", "reactive", "expert")
+"""Names that `--policy` takes besides the folder of a checkpoint."""
+REACTIVE_LOOKAHEAD_M = 6.0
+REACTIVE_MARGIN_M = 0.5
+
+
+def _by_policy(actions: np.ndarray) -> Decision:
+    return Decision(actions.astype(np.float32), np.full(len(actions), ACTOR_POLICY, np.uint8))
+
+
+class BlindPilot:
+    """Flies at the goal with its eyes closed: what a forest's density alone makes of a flight."""
+
+    name = "blind"
+    needs_expert = False
+
+    def begin(self, slots: int) -> None:
+        """Nothing to get ready."""
+
+    def restart(self, slot: int, seed: int) -> None:
+        """Nothing to forget."""
+
+    def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
+        """Turn to the goal, full speed."""
+        goal = observations["goal"]
+        turn = np.arctan2(goal[:, 1], goal[:, 0]) / math.radians(60)
+        return _by_policy(np.stack([np.clip(turn, -1, 1), np.ones(len(turn))], axis=1))
+
+
+class ReactivePilot:
+    """Steers by the rendered depth of the center camera: the free column nearest to the goal's direction, no learning, no plan."""
+
+    name = "reactive"
+    needs_expert = False
+    _half_fov_rad = math.radians(40)
+
+    def begin(self, slots: int) -> None:
+        """Nothing to get ready."""
+
+    def restart(self, slot: int, seed: int) -> None:
+        """Nothing to forget."""
+
+    def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
+        """Choose a column of the depth image for each flight."""
+        turns = [self._turn(info["depth"][1], goal) for info, goal in zip(infos, observations["goal"], strict=True)]
+        return _by_policy(np.stack([np.array(turns) / math.radians(60), np.ones(len(turns))], axis=1))
+
+    def _turn(self, depth: np.ndarray, goal: np.ndarray) -> float:
+        height, width = depth.shape
+        focal = 0.5 * width / math.tan(self._half_fov_rad)
+        bearings = np.arctan((width / 2 - np.arange(width) - 0.5) / focal)
+        band = depth[height // 3 : 2 * height // 3].min(axis=0) / np.cos(bearings)
+        ahead = np.minimum(band, REACTIVE_LOOKAHEAD_M)
+        # A trunk blocks the columns beside it too, the more the nearer it stands.
+        blocked_half_angle = np.arctan2(REACTIVE_MARGIN_M, ahead)
+        gaps = np.abs(bearings[:, None] - bearings[None, :])
+        free = np.where(gaps <= blocked_half_angle[None, :], ahead[None, :], REACTIVE_LOOKAHEAD_M).min(axis=1)
+        target = math.atan2(goal[1], goal[0])
+        score = free - 2.0 * np.abs(bearings - np.clip(target, -self._half_fov_rad, self._half_fov_rad))
+        if abs(target) > self._half_fov_rad and free.min() >= REACTIVE_LOOKAHEAD_M:
+            return float(np.clip(target, -math.radians(60), math.radians(60)))
+        return float(bearings[np.argmax(score)])
+
+
+class PolicyPilot:
+    """A trained policy, its memory kept apart for each flight.
+
+    Args:
+        folder: folder of its checkpoint.
+        name: what its flights are filed under.
+    """
+
+    needs_expert = False
+
+    def __init__(self, folder: str, name: str) -> None:
+        import torch
+
+        from policies.checkpoint import load_policy
+
+        torch.set_num_threads(1)
+        self.policy = load_policy(folder)
+        self.name = name
+
+    def begin(self, slots: int) -> None:
+        """An empty memory for each slot."""
+        self._carry = self.policy.begin(slots)
+
+    def restart(self, slot: int, seed: int) -> None:
+        """Forget the slot's last flight."""
+        self._carry.restart([slot])
+
+    def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
+        """One step of the policy for the flights in `slots`."""
+        actions, carry = self.policy.act(observations, self._carry.take(slots))
+        self._carry.put(slots, carry)
+        return _by_policy(actions)
+
+
+@dataclass(frozen=True)
+class PolicyFactory:
+    """Makes a `PolicyPilot`, mixed with the expert where beta is above zero; picklable."""
+
+    folder: str
+    """Folder of the checkpoint."""
+    name: str
+    """What its flights are filed under."""
+    beta: float = 0.0
+    """Probability that the expert acts."""
+
+    def __call__(self) -> Pilot:
+        pilot = PolicyPilot(self.folder, self.name)
+        return MixturePilot(pilot, self.beta) if self.beta > 0 else pilot
+
+
+def pilot_factory(policy: str, name: str) -> PilotFactory:
+    """The pilot behind a `--policy`: a baseline by name, or the checkpoint in a folder."""
+    baselines: dict[str, PilotFactory] = {"blind": BlindPilot, "reactive": ReactivePilot, "expert": ExpertPilot}
+    return baselines.get(policy, PolicyFactory(policy, name))
+
+
+def policy_names(policies: tuple[str, ...]) -> list[str]:
+    """Short, distinct names for some policies: a baseline's own, a checkpoint's folder, numbered where two agree."""
+    names: list[str] = []
+    for policy in policies:
+        name = policy if policy in BASELINES else Path(policy).resolve().name
+        count = sum(n == name or n.startswith(f"{name}-") for n in names)
+        names.append(f"{name}-{count + 1}" if count else name)
+    return names
