@@ -1,0 +1,221 @@
+"""The video of a replayed flight, frame by frame as the simulation goes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_collection.progress import Stage
+from launch.drawing import FlightPainter, Image, Moment
+from launch.replay import Flight, ReplayedStep, ReplayError, heading_rad, make_env, replay_flight
+from launch.video import VideoWriter
+from sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX, Camera, chase_pose
+from sim.rendering import make_renderer
+from sim.worlds.forest import World
+
+CHASE_DISTANCE_M, CHASE_HEIGHT_M, CHASE_FOV_DEG = 3.2, 1.0, 75.0
+HOLD_S = 1.5
+"""How long the last picture stands, in seconds."""
+
+
+def write_flight_video(
+    path: Path, flight: Flight, size: tuple[int, int], fps: int, costs: str = "expert", stage: Stage | None = None
+) -> None:
+    """Replay a flight and write its video; nothing is left behind when the replay diverges.
+
+    Args:
+        path: the MP4 file to write.
+        flight: what was stored of the flight.
+        size: width and height in pixels, even.
+        fps: frames per second, rounded to a multiple of the control rate.
+        costs: whose costs to draw: `expert`, `policy` or `none`.
+        stage: is advanced by one for each state.
+    """
+    env = make_env(flight, expert=True)
+    spec = env.unwrapped.task_spec  # type: ignore[attr-defined]
+    per_step = max(1, round(fps / spec.control_hz))
+    try:
+        with VideoWriter(path, *size, fps=per_step * spec.control_hz) as video:
+            film = _Film(video, flight, size, per_step, costs, env.unwrapped)
+            for step in replay_flight(flight, env):
+                film.add(step)
+                if stage is not None:
+                    stage.advance()
+            film.finish()
+    finally:
+        env.close()
+
+
+class _Film:
+    """Turns states at the control rate into frames at the video's rate."""
+
+    def __init__(
+        self, video: VideoWriter, flight: Flight, size: tuple[int, int], per_step: int, costs: str, vehicle: Any
+    ) -> None:
+        self._video, self._flight, self._size, self._vehicle = video, flight, size, vehicle
+        self._per_step, self._costs = per_step, costs
+        self._spec = vehicle.task_spec
+        self._adviser: Any = _load_adviser(flight) if costs == "policy" else None
+        self._carry: Any = None
+        self._path: list[NDArray[np.float64]] = []
+        self._last: tuple[ReplayedStep, Moment] | None = None
+
+    def add(self, step: ReplayedStep) -> None:
+        """Draw from the last state up to this one."""
+        if self._last is None:
+            self._start(self._vehicle.world)
+        else:
+            before, moment = self._last
+            for i in range(self._per_step):
+                self._draw(moment, before, step, i / self._per_step)
+        self._path.append(step.position_m.copy())
+        self._last = (step, self._describe(step))
+
+    def finish(self) -> None:
+        """Draw the last state and let it stand."""
+        assert self._last is not None
+        step, moment = self._last
+        frame = self._draw(moment, step, step, 0.0)
+        for _ in range(round(HOLD_S * self._per_step * self._spec.control_hz)):
+            self._video.write(frame)
+
+    def _start(self, world: World) -> None:
+        """Make painter and chase camera; the world is known only after the reset."""
+        kwargs = self._flight.env_kwargs
+        density = len(world.trees) / _area_m2(world)
+        self._painter = FlightPainter(
+            self._size, world, self._flight.policy, self._spec.candidate_turns_rad, self._spec.horizontal_fov_deg,
+            subtitle=f"world {world.seed}, 1/{1 / density:.0f} trees/m2" if density else f"world {world.seed}",
+            costs_of=self._costs,
+        )  # fmt: skip
+        self._set_point_mps = float(kwargs.get("speed", math.nan))
+        self._chase = ChaseCamera(world, self._painter.chase_size, self._per_step * self._spec.control_hz)
+
+    def _describe(self, step: ReplayedStep) -> Moment:
+        """Everything of the moment but the chase view, which is drawn more often."""
+        state = step.observation["state"]
+        index = self._spec.state_names.index
+        expert = step.info["expert_action"][1]
+        return Moment(
+            chase=np.zeros((1, 1, 3), np.uint8),
+            views=np.stack([step.observation[name] for name in ("left", "center", "right")]),
+            path_m=np.array(self._path),
+            yaw_rad=heading_rad(step.rotation),
+            speed_mps=float(math.hypot(state[index("forward_mps")], state[index("left_mps")])),
+            time_s=step.index / self._spec.control_hz,
+            turn_rad=None if step.action is None else float(step.action[0]) * self._spec.max_turn_rad,
+            expert_turn_rad=float(expert[0]) * self._spec.max_turn_rad if step.action is not None else None,
+            costs=self._costs_at(step),
+            outcome=step.info["outcome"],
+        )
+
+    def _costs_at(self, step: ReplayedStep) -> NDArray[Any] | None:
+        if step.action is None or self._costs == "none":
+            return None
+        if self._costs == "expert":
+            costs: NDArray[Any] = step.info["expert_costs"][1]
+            return costs
+        batch = {name: np.asarray(value)[None] for name, value in step.observation.items()}
+        _, self._carry = self._adviser.act(batch, self._carry)
+        advised = self._adviser.last_costs
+        return None if advised is None else np.asarray(advised)[0]
+
+    def _draw(self, moment: Moment, a: ReplayedStep, b: ReplayedStep, share: float) -> Image:
+        """One frame at a share of the way from state a to state b."""
+        position = (1 - share) * a.position_m + share * b.position_m
+        rotation = blend_rotations(a.rotation, b.rotation, share)
+        frame = self._painter.paint(
+            dataclasses.replace(
+                moment,
+                chase=self._chase.draw(position, rotation),
+                path_m=np.array([*self._path, position]),
+                yaw_rad=heading_rad(rotation),
+            )
+        )
+        self._video.write(frame)
+        return frame
+
+
+class ChaseCamera:
+    """A calm camera behind the vehicle that keeps clear of trunks."""
+
+    def __init__(self, world: World, size: tuple[int, int], fps: float, settle_s: float = 0.35) -> None:
+        """Stand behind a vehicle in `world`; `size` in pixels, `settle_s` is the time constant of its turns."""
+        width, height = (
+            int(np.clip(value, low, high)) for value, low, high in zip(size, MIN_SIZE_PX, MAX_SIZE_PX, strict=True)
+        )
+        # The ray-caster draws any size fast; which renderer the policy flew with shows in its three views.
+        self._renderer = make_renderer("raycast", Camera(width, height, CHASE_FOV_DEG), 1)
+        self._renderer.set_world(world)
+        self._trees = world.trees
+        self._gain = 1 - math.exp(-1 / (fps * settle_s))
+        self._yaw: float | None = None
+        self._distance_m = CHASE_DISTANCE_M
+
+    def draw(self, position_m: NDArray[np.float64], rotation: NDArray[np.float64]) -> Image:
+        """The next frame, (height, width, 3) uint8."""
+        heading = heading_rad(rotation)
+        if self._yaw is None:
+            self._yaw = heading
+        self._yaw += self._gain * math.remainder(heading - self._yaw, 2 * math.pi)
+        free = free_distance_m(self._trees, position_m, self._yaw + math.pi, CHASE_DISTANCE_M)
+        # Duck in front of a trunk at once, drift back slowly.
+        self._distance_m = min(free, self._distance_m + self._gain * (free - self._distance_m))
+        height = CHASE_HEIGHT_M * (0.5 + 0.5 * self._distance_m / CHASE_DISTANCE_M)
+        eye, axes = chase_pose(position_m, self._yaw, self._distance_m, height)
+        image: Image = self._renderer.render(eye[None], axes[None], (position_m, rotation)).rgb[0]
+        return image
+
+
+def free_distance_m(
+    trees: NDArray[np.float32],
+    position_m: NDArray[np.float64],
+    direction_rad: float,
+    limit_m: float,
+    margin_m: float = 0.25,
+) -> float:
+    """How far one can go from a position before coming within `margin_m` of a trunk: from 0.8 m to `limit_m`."""
+    dx, dy = math.cos(direction_rad), math.sin(direction_rad)
+    relative = trees[:, :2] - np.asarray(position_m)[:2]
+    along = relative @ (dx, dy)
+    across = np.abs(relative @ (-dy, dx))
+    reach = trees[:, 2] + margin_m
+    ahead = (along > 0) & (across < reach)
+    if not ahead.any():
+        return limit_m
+    entry = along[ahead] - np.sqrt(reach[ahead] ** 2 - across[ahead] ** 2)
+    return float(np.clip(entry.min(), 0.8, limit_m))
+
+
+def blend_rotations(a: NDArray[np.float64], b: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """The rotation a share of the way from a to b: the one nearest to the blended matrix, good for small angles."""
+    if share == 0.0:
+        return a
+    u, _, vt = np.linalg.svd((1 - share) * a + share * b)
+    rotation: NDArray[np.float64] = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+    return rotation
+
+
+def _area_m2(world: World) -> float:
+    x_min, x_max, y_min, y_max = world.bounds_m
+    return (x_max - x_min) * (y_max - y_min)
+
+
+def _load_adviser(flight: Flight) -> Any:
+    """The policy that flew, for its costs.
+
+    Raises:
+        ReplayError: it was a baseline, or the checkpoint is gone.
+    """
+    if not Path(flight.policy_path).is_dir():
+        raise ReplayError(
+            f"the policy of this flight, {flight.policy_path!r}, is no folder with a checkpoint; use --costs expert"
+        )
+    from policies.checkpoint import load_policy
+
+    return load_policy(Path(flight.policy_path))

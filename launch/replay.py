@@ -1,0 +1,305 @@
+"""`forestpilot replay`: simulate stored flights again, check every state, and draw them at any size.
+
+What is stored of a flight is its world's seed and its actions, not its pictures. The simulation is deterministic, so
+the same actions lead through the same states; the hash of each is compared with the stored one, and a replay that
+diverges is an error.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import gymnasium
+import numpy as np
+import tyro.conf
+from numpy.typing import NDArray
+
+import sim  # noqa: F401  (registers the environments)
+from data_collection.progress import Progress, SilentProgress
+from launch.progress import make_progress
+from launch.video import parse_size
+from sim.errors import ForestPilotError
+
+
+class ReplayError(ForestPilotError):
+    """A stored flight cannot be read or found."""
+
+
+class ReplayDivergedError(ForestPilotError):
+    """The simulation did not repeat a stored flight."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """Simulate stored flights again, check the state at every step, and write videos of them."""
+
+    evaluation: Annotated[Path, tyro.conf.Positional]
+    """Folder that `forestpilot evaluate` wrote: outcomes.csv and flights/."""
+    worst: int = 0
+    """Number of worst flights: failures first, then the smallest clearance."""
+    best: int = 0
+    """Number of best flights: successes with the largest clearance."""
+    seed: tuple[int, ...] = ()
+    """World seeds to replay. Without --worst, --best and --seed every flight is checked."""
+    policy: str | None = None
+    """Only flights of the policy of this name."""
+    video: Path | None = None
+    """Folder to write videos into; without it the flights are only checked."""
+    size: str = "960x540"
+    """Width and height of the videos in pixels, 320x180 to 3840x2160."""
+    fps: int = 30
+    """Frames per second of the videos, rounded to a multiple of the control rate; time runs at its true pace."""
+    costs: Literal["expert", "policy", "none"] = "expert"
+    """Whose costs of the candidate turns to draw as a fan; `policy` loads the checkpoint that flew."""
+
+    def __post_init__(self) -> None:
+        if self.worst < 0 or self.best < 0:
+            raise ValueError(f"worst is {self.worst} and best is {self.best}; both must be 0 or more")
+        if self.fps < 1:
+            raise ValueError(f"fps is {self.fps}, but must be positive")
+        parse_size(self.size)
+
+
+Config = ReplayConfig
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One row of outcomes.csv."""
+
+    policy: str
+    """Name of the policy."""
+    seed: int
+    """Seed of the world."""
+    outcome: str
+    """success, collision, out_of_bounds or timeout."""
+    min_clearance_m: float
+    """Least distance to a tree in metres."""
+    progress_m: float
+    """Distance made good towards the goal in metres."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the goal was reached."""
+        return self.outcome == "success"
+
+
+@dataclass(frozen=True)
+class Flight:
+    """What is kept of a flight."""
+
+    actions: NDArray[np.float32]
+    """(T, 2) float32, turn and go."""
+    state_hashes: NDArray[np.uint64]
+    """(T + 1,) uint64."""
+    env_id: str
+    """Id of the environment without its module, for example `ForestPilot/Drone-v0`."""
+    env_kwargs: dict[str, Any]
+    """Arguments the environment was made with."""
+    seed: int
+    """Seed of the world."""
+    policy: str
+    """Name of the policy that flew."""
+    policy_path: str
+    """Folder of its checkpoint, or the name of a baseline."""
+    outcome: str
+    """How it ended."""
+
+
+@dataclass(frozen=True)
+class ReplayedStep:
+    """One state of a replayed flight, with what follows from it."""
+
+    index: int
+    """0 at the start."""
+    position_m: NDArray[np.float64]
+    """(3,) metres."""
+    rotation: NDArray[np.float64]
+    """(3, 3) body to world."""
+    observation: dict[str, NDArray[Any]]
+    """What the policy saw."""
+    action: NDArray[np.float32] | None
+    """(2,) what it did; None at the last state."""
+    info: dict[str, Any]
+    """The environment's info at this state."""
+
+
+def run(config: ReplayConfig) -> None:
+    """Replay and print one line per flight on standard output."""
+    for path, outcome in replay_evaluation(config, make_progress()):
+        where = f"  {path}" if path is not None else ""
+        print(f"{outcome.policy}  world {outcome.seed}  {outcome.outcome}  reproduced step by step{where}")
+
+
+def replay_evaluation(config: ReplayConfig, progress: Progress | None = None) -> Iterator[tuple[Path | None, Outcome]]:
+    """Replay the chosen flights of an evaluation folder, one after the other.
+
+    Yields:
+        The video's path (None without videos) and the row of outcomes.csv, for each flight.
+
+    Raises:
+        ReplayError: the folder or a flight is missing or unreadable, or nothing matches the choice.
+        ReplayDivergedError: a state, or the end, differs from the stored one.
+    """
+    progress = progress or SilentProgress()
+    chosen = choose_flights(read_outcomes(config.evaluation), config.worst, config.best, config.seed, config.policy)
+    for number, outcome in enumerate(chosen, start=1):
+        flight = load_flight(config.evaluation / "flights" / f"{outcome.policy}-{outcome.seed}.npz")
+        name = f"replay {number}/{len(chosen)}: {outcome.policy}, world {outcome.seed}"
+        with progress.stage(name, total=len(flight.actions) + 1) as stage:
+            path = None
+            if config.video is None:
+                for _ in replay_flight(flight):
+                    stage.advance()
+            else:
+                from launch.flight_video import write_flight_video
+
+                path = config.video / f"{outcome.policy}-{outcome.seed}-{outcome.outcome}.mp4"
+                write_flight_video(path, flight, parse_size(config.size), config.fps, config.costs, stage)
+        yield path, outcome
+
+
+def read_outcomes(folder: Path) -> list[Outcome]:
+    """The rows of `folder/outcomes.csv`.
+
+    Raises:
+        ReplayError: the file is missing or lacks a column.
+    """
+    path = folder / "outcomes.csv"
+    if not path.is_file():
+        raise ReplayError(f"there is no {path}; give the folder that `forestpilot evaluate` wrote")
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                Outcome(
+                    row["policy"],
+                    int(row["seed"]),
+                    row["outcome"],
+                    float(row["min_clearance_m"]),
+                    float(row["progress_m"]),
+                )
+                for row in csv.DictReader(file)
+            ]
+    except (KeyError, ValueError, TypeError) as error:
+        raise ReplayError(f"{path} cannot be read: {type(error).__name__} {error}") from error
+
+
+def _read_row(row: dict[str, str]) -> Outcome:
+    clearance_m, progress_m = float(row["min_clearance_m"]), float(row["progress_m"])
+    return Outcome(row["policy"], int(row["seed"]), row["outcome"], clearance_m, progress_m)
+
+
+def choose_flights(
+    outcomes: Sequence[Outcome], worst: int = 0, best: int = 0, seeds: Sequence[int] = (), policy: str | None = None
+) -> list[Outcome]:
+    """The flights asked for, each once: the worst first, then the best, then the seeds; all if nothing is asked for.
+
+    Raises:
+        ReplayError: a policy or seed is not among the outcomes.
+    """
+    policies = sorted({row.policy for row in outcomes})
+    if policy is not None and policy not in policies:
+        raise ReplayError(f"no flights of policy {policy!r}; there are flights of {', '.join(policies) or 'none'}")
+    rows = [row for row in outcomes if policy is None or row.policy == policy]
+    missing = sorted(set(seeds) - {row.seed for row in rows})
+    if missing:
+        raise ReplayError(
+            f"no flight through world {missing[0]}; there are worlds {_ranges([row.seed for row in rows])}"
+        )
+    if not (worst or best or seeds):
+        return rows
+    by_badness = sorted(rows, key=lambda row: (row.succeeded, row.min_clearance_m, row.seed))
+    successes = [row for row in reversed(by_badness) if row.succeeded]
+    chosen = [*by_badness[:worst], *successes[:best], *(row for row in rows if row.seed in seeds)]
+    return list(dict.fromkeys(chosen))
+
+
+def load_flight(path: Path) -> Flight:
+    """A stored flight.
+
+    Raises:
+        ReplayError: the file is missing, truncated or lacks a part.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            meta = json.loads(str(stored["meta"]))
+            flight = Flight(
+                stored["actions"], stored["state_hashes"], meta["env_id"], meta["env_kwargs"], int(meta["seed"]),
+                meta["policy"], meta.get("policy_path", ""), meta["outcome"],
+            )  # fmt: skip
+    except FileNotFoundError as error:
+        raise ReplayError(f"there is no flight {path}; evaluate again, it stores every flight") from error
+    except Exception as error:  # zip and numpy raise half a dozen types for broken files
+        raise ReplayError(f"the flight {path} cannot be read: {type(error).__name__} {error}") from error
+    if flight.actions.shape != (len(flight.state_hashes) - 1, 2):
+        raise ReplayError(f"{path} has actions {flight.actions.shape} for {len(flight.state_hashes)} states")
+    return flight
+
+
+def make_env(flight: Flight, expert: bool = False) -> gymnasium.Env[Any, Any]:
+    """The environment the flight was flown in, with the expert's labels if asked for."""
+    kwargs = {**flight.env_kwargs, "expert": expert, "render_mode": None}
+    return gymnasium.make(f"sim:{flight.env_id.removeprefix('sim:')}", disable_env_checker=True, **kwargs)
+
+
+def replay_flight(flight: Flight, env: gymnasium.Env[Any, Any] | None = None) -> Iterator[ReplayedStep]:
+    """Simulate a flight again; each of its T + 1 states is checked before it is handed out.
+
+    Args:
+        flight: what was stored.
+        env: environment to fly in, left open; by default one is made and closed.
+
+    Raises:
+        ReplayDivergedError: names the step at which the states differ.
+    """
+    own = env is None
+    env = env if env is not None else make_env(flight)
+    vehicle: Any = env.unwrapped
+    steps = len(flight.actions)
+    try:
+        observation, info = env.reset(seed=flight.seed)
+        for index in range(steps + 1):
+            _check_state(flight, index, vehicle.state_hash())
+            position, rotation = vehicle.pose()
+            action = flight.actions[index] if index < steps else None
+            yield ReplayedStep(index, position, rotation, observation, action, info)
+            if action is not None:
+                observation, _, terminated, truncated, info = env.step(action)
+                if (terminated or truncated) != (index + 1 == steps):
+                    raise _diverged(flight, index + 1, f"the flight is {info['outcome']}")
+        if info["outcome"] != flight.outcome:
+            raise _diverged(flight, steps, f"it ended as {info['outcome']}, not as {flight.outcome}")
+    finally:
+        if own:
+            env.close()
+
+
+def _check_state(flight: Flight, index: int, simulated: int) -> None:
+    stored = int(flight.state_hashes[index])
+    if simulated != stored:
+        raise _diverged(flight, index, f"the state's hash is {simulated:016x}, stored was {stored:016x}")
+
+
+def _diverged(flight: Flight, index: int, what: str) -> ReplayDivergedError:
+    return ReplayDivergedError(
+        f"the replay of {flight.policy} in world {flight.seed} diverged at step {index} of {len(flight.actions)}: "
+        f"{what}. Another version of ForestPilot, PyBullet or NumPy than the one that flew gives other numbers; "
+        "evaluate again"
+    )
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    return f"{min(seeds)} to {max(seeds)}" if seeds else "none"
+
+
+def heading_rad(rotation: NDArray[np.float64]) -> float:
+    """Heading of a body-to-world rotation (3, 3) in radians."""
+    return math.atan2(rotation[1, 0], rotation[0, 0])

@@ -1,0 +1,133 @@
+"""H.264 video, written frame by frame: memory does not grow with the length, and a browser can play what comes out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.errors import ForestPilotError
+
+MIN_SIZE, MAX_SIZE = (320, 180), (3840, 2160)
+
+
+class VideoError(ForestPilotError):
+    """A video cannot be written as asked."""
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height in pixels from text such as `960x540`, rounded down to even numbers, which yuv420p needs.
+
+    Raises:
+        VideoError: the text is no size, or it is smaller than 320x180 or larger than 3840x2160.
+    """
+    match = re.fullmatch(r"\s*(\d+)\s*[xX]\s*(\d+)\s*", text)
+    width, height = (int(part) // 2 * 2 for part in match.groups()) if match else (0, 0)
+    if not (MIN_SIZE[0] <= width <= MAX_SIZE[0] and MIN_SIZE[1] <= height <= MAX_SIZE[1]):
+        raise VideoError(f"video size is {text!r}; give WIDTHxHEIGHT from 320x180 to 3840x2160, for example 960x540")
+    return width, height
+
+
+class VideoWriter:
+    """Writes RGB frames to an MP4 file: H.264, yuv420p, index at the front so that it plays while it loads.
+
+    The file appears under its name when it is complete; after an error nothing is left behind.
+
+        with VideoWriter(path, 960, 540, fps=30) as video:
+            video.write(frame)
+    """
+
+    def __init__(self, path: Path | str, width: int, height: int, fps: int, quality_crf: int = 21) -> None:
+        """Open the file.
+
+        Args:
+            path: where the video will be; folders are made.
+            width: pixels, even.
+            height: pixels, even.
+            fps: frames per second, a positive whole number.
+            quality_crf: constant rate factor of x264, 0 (lossless) to 51; each 6 less doubles the size.
+
+        Raises:
+            VideoError: an odd size, or a build of PyAV without an H.264 encoder.
+        """
+        if width % 2 or height % 2 or width <= 0 or height <= 0:
+            raise VideoError(f"video size is {width}x{height}; H.264 in yuv420p needs even numbers of pixels")
+        if fps <= 0:
+            raise VideoError(f"fps is {fps}, but must be positive")
+        self.path = Path(path)
+        self.frames_written = 0
+        self._shape = (height, width, 3)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self._container, self._stream = _open_stream(self._temporary, width, height, fps, quality_crf)
+
+    def write(self, rgb: NDArray[np.uint8]) -> None:
+        """Append one frame, (height, width, 3) uint8.
+
+        Raises:
+            VideoError: another shape or dtype.
+        """
+        import av
+
+        if rgb.shape != self._shape or rgb.dtype != np.uint8:
+            raise VideoError(f"frame is {rgb.dtype} {rgb.shape}; this video takes uint8 {self._shape}")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+        self._container.mux(self._stream.encode(frame))
+        self.frames_written += 1
+
+    def close(self) -> None:
+        """Finish the file and give it its name. A video without frames leaves no file."""
+        if self._container is None:
+            return
+        if self.frames_written == 0:
+            self.discard()
+            return
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        self._container = None
+        os.replace(self._temporary, self.path)
+
+    def discard(self) -> None:
+        """Give up: nothing stays on disk."""
+        if self._container is not None:
+            # A container without a single frame cannot be finished; the file goes anyway.
+            with contextlib.suppress(OSError, ValueError):
+                self._container.close()
+            self._container = None
+        self._temporary.unlink(missing_ok=True)
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+
+def _open_stream(path: Path, width: int, height: int, fps: int, crf: int) -> tuple[Any, Any]:
+    """An open MP4 container and its H.264 stream."""
+    import av
+
+    # "+faststart" moves the index to the front when the container is closed.
+    container = av.open(str(path), mode="w", format="mp4", options={"movflags": "+faststart"})
+    try:
+        stream = container.add_stream("libx264", rate=fps)
+    except (ValueError, av.error.FFmpegError) as error:
+        container.close()
+        path.unlink(missing_ok=True)
+        raise VideoError(
+            "this build of PyAV has no H.264 encoder (libx264); install the wheel: pip install av"
+        ) from error
+    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    stream.options = {"crf": str(crf), "preset": "veryfast"}
+    return container, stream
