@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
 import os
 import signal
 import threading
+import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -66,6 +68,8 @@ class Flown:
     """(T, 2) float32."""
     state_hashes: np.ndarray
     """(T+1,) uint64, one per state from the start on."""
+    fingerprint: str = ""
+    """Which weights flew, so that an evaluation can tell whether a stored flight is still theirs."""
 
     def row(self, policy: str) -> dict[str, Any]:
         """This flight as a row of outcomes.csv."""
@@ -141,6 +145,10 @@ class Job:
     """Round that episodes are filed under."""
     flights_folder: str | None = None
     """Folder for the actions and state hashes that `replay` repeats; None stores none."""
+    policy: str = ""
+    """Name of the baseline or folder of the checkpoint that flies, for `replay`."""
+    fingerprint: str = ""
+    """Which weights fly."""
 
 
 def make_env(task: str, **kwargs: Any) -> VehicleEnv:
@@ -254,31 +262,54 @@ def _decide(pilot: Pilot, flights: list[_Slot], slots: list[int]) -> Decision:
 
 def _finish(slot: _Slot, pilot: Pilot, dataset: Dataset | None) -> Flown:
     """Write the records of a finished flight and free its environment."""
-    flown = slot.flown()
+    flown = dataclasses.replace(slot.flown(), fingerprint=slot.job.fingerprint)
     if dataset is not None:
         dataset.add(slot.episode(pilot.name))
     if slot.job.flights_folder:
-        save_flight(Path(slot.job.flights_folder), slot.job.task, pilot.name, flown)
+        save_flight(Path(slot.job.flights_folder), slot.job, pilot.name, flown)
     slot.env.close()
     return flown
 
 
-def save_flight(folder: Path, task: str, policy: str, flown: Flown) -> Path:
-    """Store what `replay` needs to repeat a flight: arguments, seed, actions and state hashes, whole or not at all."""
-    import io
+FLIGHT_FIGURES = ("outcome", "progress_m", "time_s", "min_clearance_m", "mean_speed_mps", "fingerprint")
 
+
+def flight_path(folder: Path, policy: str, seed: int) -> Path:
+    """Where the flight of a policy through a world is stored."""
+    return folder / f"{policy}-{seed:08d}.npz"
+
+
+def save_flight(folder: Path, job: Job, policy: str, flown: Flown) -> Path:
+    """Store what `replay` needs to repeat a flight: arguments, seed, actions and state hashes, whole or not at all."""
     meta = {
-        "task": task, "env_id": ENV_IDS[task], "env_kwargs": flown.flight.env_kwargs, "seed": flown.flight.seed,
-        "policy": policy, "outcome": flown.outcome, "package_version": package_version(),
+        "task": job.task, "env_id": ENV_IDS[job.task], "env_kwargs": flown.flight.env_kwargs, "seed": flown.flight.seed,
+        "policy": policy, "policy_path": job.policy, "package_version": package_version(),
+        "control_hz": flown.flight.env_kwargs.get("control_hz"), **{key: getattr(flown, key) for key in FLIGHT_FIGURES},
     }  # fmt: skip
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer, actions=flown.actions, state_hashes=flown.state_hashes, meta=np.array(json.dumps(meta))
     )
-    path = folder / f"{policy}-{flown.flight.seed:08d}.npz"
+    path = flight_path(folder, policy, flown.flight.seed)
     folder.mkdir(parents=True, exist_ok=True)
     write_new_file(path, [buffer.getvalue()])
     return path
+
+
+def load_flight(path: Path) -> Flown:
+    """The flight that `save_flight` stored.
+
+    Raises:
+        ForestPilotError: the file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            meta = json.loads(str(stored["meta"]))
+            flight = Flight(meta["seed"], meta["env_kwargs"])
+            figures = {key: meta[key] for key in FLIGHT_FIGURES}
+            return Flown(flight=flight, actions=stored["actions"], state_hashes=stored["state_hashes"], **figures)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ForestPilotError(f"{path} is not a stored flight ({error}); delete it and evaluate again") from error
 
 
 class RolloutPool:

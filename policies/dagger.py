@@ -1,0 +1,313 @@
+"""DAgger (Ross, Gordon & Bagnell 2011, arXiv:1011.0686): the learner flies, the expert says what it should have done.
+
+Read from top to bottom: the config and its presets, the schedule of beta, one round, the loop. Everything a round makes is on disk
+before the next step begins, so a killed run goes on in the middle of a round:
+
+    RUN/dataset/               every flight of every round, with the expert's labels at every visited state
+    RUN/rounds/round-03/       the policy after that round, its validation flights and their score
+    RUN/checkpoints/           the unfinished training, to resume from
+    RUN/rounds.csv             one row per round
+    RUN/policy.safetensors     the round that flew best on the validation worlds
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from data_collection.dataset import Dataset
+from data_collection.files import write_new_file
+from data_collection.pilots import ExpertPilot, PilotFactory
+from data_collection.progress import Progress, SilentProgress
+from data_collection.rollout import ENV_IDS, FlightMix, Job, RolloutPool, task_spec_of
+from data_collection.windows import WindowReader
+from policies.behavioural_cloning import TrainConfig, make_reader, train
+from policies.checkpoint import load_policy, save_policy
+from policies.intervals import wilson_interval
+from policies.pilots import PolicyFactory
+from policies.visuomotor import PolicyConfig, VisuomotorPolicy
+from sim.errors import ForestPilotError
+from sim.worlds.forest import seeds_of
+
+ROUND_FIELDS = ("round", "beta", "flights", "labels", "rollout_success", "validation_success", "validation_flights", "low", "high")
+
+
+@dataclass(frozen=True)
+class DaggerConfig:
+    """Demonstrate, clone, then improve in closed loop; the same command goes on where it stopped."""
+
+    out: str = "runs/dagger"
+    """Run folder."""
+    task: str = "drone"
+    """Task to learn: drone."""
+    seed: int = 0
+    """Seed of the first weights and of sampling."""
+    first_world: int = 0
+    """First training world; each flight takes the next one."""
+    rounds: int = 6
+    """DAgger rounds after the first, which is behavioural cloning of the expert."""
+    expert_flights: int = 60
+    """Flights of the expert in round 0."""
+    flights: int = 60
+    """Flights of each later round."""
+    beta: Literal["indicator", "exponential", "linear"] = "indicator"
+    """Probability that the expert acts: 1 in round 0 and 0 after (indicator), decay**round, or falling linearly."""
+    beta_decay: float = 0.5
+    """Base of the exponential schedule."""
+    beta_linear_rounds: int = 5
+    """Round in which the linear schedule reaches 0."""
+    first_steps: int = 1200
+    """Gradient steps in round 0."""
+    steps: int = 900
+    """Gradient steps in each later round."""
+    last_steps: int = 1800
+    """Gradient steps in the last round."""
+    retrain: bool = False
+    """Start each round from fresh weights instead of those of the round before."""
+    validation_flights: int = 40
+    """Validation worlds flown to choose the checkpoint."""
+    validate_from: int = 0
+    """First round whose policy is flown on the validation worlds; round 0 and the last one always are."""
+    mix: FlightMix = FlightMix()
+    """Forests and speeds of training and validation."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """How each round is trained; its data, out, seed and steps are set by the run."""
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    """Number of rollout processes, and of threads in training; by default one per core."""
+
+    def __post_init__(self) -> None:
+        if self.rounds < 0 or min(self.expert_flights, self.flights, self.first_steps, self.steps, self.last_steps) < 1:
+            raise ValueError("rounds must be 0 or more; flights and steps at least 1")
+        if self.validation_flights < 1:
+            raise ValueError("validation_flights must be at least 1: the checkpoint is chosen by them")
+        if not 0.0 <= self.beta_decay <= 1.0 or self.beta_linear_rounds < 1:
+            raise ValueError("beta_decay must lie in 0 to 1 and beta_linear_rounds must be at least 1")
+        seeds_of("train", self.expert_flights + self.rounds * self.flights, self.first_world)
+
+    def beta_of(self, round_number: int) -> float:
+        """Probability that the expert acts in the roll-in of a round."""
+        if self.beta == "indicator":
+            return float(round_number == 0)
+        if self.beta == "exponential":
+            return self.beta_decay**round_number
+        return max(0.0, 1.0 - round_number / self.beta_linear_rounds)
+
+    def seeds(self, round_number: int) -> list[int]:
+        """Training worlds of a round; no world is flown twice."""
+        if round_number == 0:
+            return seeds_of("train", self.expert_flights, self.first_world)
+        offset = self.first_world + self.expert_flights + (round_number - 1) * self.flights
+        return seeds_of("train", self.flights, offset)
+
+    def round_training(self, round_number: int) -> TrainConfig:
+        """The training of a round."""
+        last = round_number == self.rounds
+        steps = self.first_steps if round_number == 0 else self.last_steps if last else self.steps
+        return dataclasses.replace(self.train, out=self.out, data=(), seed=self.seed, steps=steps)
+
+
+FULL_MIX = FlightMix(presets=("default", "loquercio", "loquercio"), densities=(1 / 36, 1 / 25, 1 / 15, 1 / 12), speeds=(3.0, 11.0))
+PRESETS: dict[str, DaggerConfig] = {
+    "demo": DaggerConfig(),
+    "full": DaggerConfig(rounds=36, first_steps=1500, last_steps=6000, validation_flights=120, validate_from=24, mix=FULL_MIX),
+}
+"""Named starting points: `demo` takes minutes, `full` most of an hour on two cores."""
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """What a round came to; one row of rounds.csv."""
+
+    round: int
+    """Number of the round; 0 is behavioural cloning."""
+    beta: float
+    """Probability that the expert acted in its flights."""
+    flights: int
+    """Flights recorded so far, all rounds together."""
+    labels: int
+    """Labelled states so far."""
+    rollout_success: float
+    """Share of the round's training flights that reached the goal."""
+    validation_success: float | None
+    """Share of the validation worlds in which the policy after this round reached the goal; None if it was not flown."""
+    validation_flights: int
+    """Number of validation worlds flown."""
+    low: float | None
+    """Lower end of the 95 % Wilson interval of `validation_success`."""
+    high: float | None
+    """Upper end."""
+
+
+def run_dagger(config: DaggerConfig, progress: Progress | None = None, pool: RolloutPool | None = None) -> list[RoundResult]:
+    """Run all rounds, or those that an interrupted run has left; the best policy lies in `config.out` afterwards.
+
+    Returns:
+        One result per round.
+
+    Raises:
+        ForestPilotError: the run folder belongs to another config.
+    """
+    progress = progress or SilentProgress()
+    run = Path(config.out)
+    _claim_run_folder(run, config)
+    spec = task_spec_of(config.task, config.mix)
+    dataset = Dataset.create(run / "dataset", spec, ENV_IDS[config.task].split(":")[1])
+    policy = VisuomotorPolicy.seeded(config.train.policy, spec, config.seed)
+    results: list[RoundResult] = []
+    if pool is not None:
+        _run_rounds(config, policy, dataset, pool, progress, results)
+    else:
+        with RolloutPool(config.workers) as own:
+            _run_rounds(config, policy, dataset, own, progress, results)
+    best = best_round(results)
+    chosen = load_policy(round_folder(run, best.round))
+    save_policy(run, chosen, {"trained_by": "DAgger", "chosen": dataclasses.asdict(best), "config": dataclasses.asdict(config)})
+    progress.note(f"round {best.round} flew best on the validation worlds; its policy is {run}")
+    return results
+
+
+def _run_rounds(
+    config: DaggerConfig, policy: VisuomotorPolicy, dataset: Dataset, pool: RolloutPool, progress: Progress, results: list[RoundResult]
+) -> None:
+    """Fly, aggregate, train, validate; round after round."""
+    run = Path(config.out)
+    reader: WindowReader | None = None
+    for round_number in range(config.rounds + 1):
+        folder = round_folder(run, round_number)
+        _fly_round(config, round_number, dataset, pool, progress)
+        if not (folder / "policy.json").exists():
+            if reader is None:
+                reader = make_reader(policy, [dataset], config.train)
+            reader.extend()
+            progress.note(reader.describe())
+            if config.retrain:
+                policy = VisuomotorPolicy.seeded(config.train.policy, policy.spec, config.seed)
+            elif round_number:
+                policy.load_state_dict(load_policy(round_folder(run, round_number - 1)).state_dict())
+            _train_round(config, round_number, policy, reader, progress)
+        results.append(_score_round(config, round_number, dataset, pool, progress))
+        _write_rounds(run, results)
+    if reader is not None:
+        reader.close()
+
+
+def _fly_round(config: DaggerConfig, round_number: int, dataset: Dataset, pool: RolloutPool, progress: Progress) -> None:
+    """Record those of the round's flights that are not on disk yet."""
+    flights = tuple(config.mix.flight(seed) for seed in config.seeds(round_number) if not dataset.has(round_number, seed))
+    if not flights:
+        return
+    beta = config.beta_of(round_number)
+    pilot: PilotFactory = ExpertPilot
+    if round_number:
+        previous = round_folder(Path(config.out), round_number - 1)
+        pilot = PolicyFactory(str(previous), f"round-{round_number - 1:02d}", beta)
+    job = Job(config.task, flights, pilot, dataset=str(dataset.folder), dagger_round=round_number)
+    pool.run(job, progress, f"fly round {round_number}")
+    dataset.refresh()
+
+
+def _train_round(
+    config: DaggerConfig, round_number: int, policy: VisuomotorPolicy, reader: WindowReader, progress: Progress
+) -> None:
+    """Fit the policy to all labels so far and store it."""
+    torch.set_num_threads(config.workers)
+    result = train(policy, reader, config.round_training(round_number), config.out, round_number, progress)
+    save_policy(round_folder(Path(config.out), round_number), policy, {"round": round_number, "figures": result.figures})
+
+
+def _score_round(
+    config: DaggerConfig, round_number: int, dataset: Dataset, pool: RolloutPool, progress: Progress
+) -> RoundResult:
+    """The round's row: its training flights, and its policy on the validation worlds."""
+    folder = round_folder(Path(config.out), round_number)
+    headers = [h for h in dataset.episodes if h.meta.dagger_round <= round_number]
+    own = [h for h in headers if h.meta.dagger_round == round_number]
+    validation = _validate(config, round_number, folder, pool, progress)
+    successes, flights = validation if validation else (0, 0)
+    interval: Sequence[float | None] = wilson_interval(successes, flights) if flights else (None, None)
+    return RoundResult(
+        round=round_number,
+        beta=config.beta_of(round_number),
+        flights=len(headers),
+        labels=sum(h.num_steps for h in headers),
+        rollout_success=sum(h.meta.outcome == "success" for h in own) / max(len(own), 1),
+        validation_success=successes / flights if flights else None,
+        validation_flights=flights,
+        low=interval[0],
+        high=interval[1],
+    )
+
+
+def _validate(
+    config: DaggerConfig, round_number: int, folder: Path, pool: RolloutPool, progress: Progress
+) -> tuple[int, int] | None:
+    """(successes, flights) of the round's policy on the validation worlds; None for rounds that are not validated."""
+    if round_number not in (0, config.rounds) and round_number < config.validate_from:
+        return None
+    path = folder / "validation.json"
+    if path.exists():
+        stored = json.loads(path.read_text())
+        return stored["successes"], stored["flights"]
+    flights = tuple(config.mix.flight(seed) for seed in seeds_of("validation", config.validation_flights))
+    job = Job(config.task, flights, PolicyFactory(str(folder), folder.name))
+    flown = pool.run(job, progress, f"validate round {round_number}")
+    successes = sum(f.outcome == "success" for f in flown)
+    rows = [f.row(folder.name) for f in flown]
+    write_new_file(path, [json.dumps({"successes": successes, "flights": len(flown), "rows": rows}).encode()])
+    return successes, len(flown)
+
+
+def best_round(results: Sequence[RoundResult]) -> RoundResult:
+    """The round that flew best on the validation worlds; of equals the later one, which has seen more."""
+    validated = [r for r in results if r.validation_success is not None]
+    return max(validated, key=lambda r: (r.validation_success, r.round))
+
+
+def round_folder(run: Path, round_number: int) -> Path:
+    """Where the policy of a round lies."""
+    return run / "rounds" / f"round-{round_number:02d}"
+
+
+def _write_rounds(run: Path, results: Sequence[RoundResult]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ROUND_FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(r) for r in results)
+    write_new_file(run / "rounds.csv", [text.getvalue().encode()])
+
+
+def _claim_run_folder(run: Path, config: DaggerConfig) -> None:
+    """Store the whole config, or check that the run that is there has the same; where it runs may differ.
+
+    Raises:
+        ForestPilotError: naming the settings that differ.
+    """
+    path = run / "dagger.json"
+    values = json.loads(json.dumps(dataclasses.asdict(config)))
+    if path.exists():
+        stored = json.loads(path.read_text())
+        different = [f"{k}: {stored.get(k)} there, {values[k]} asked" for k in values if not _same(k, stored.get(k), values[k])]
+        if different:
+            raise ForestPilotError(f"{run} holds a run with another config ({'; '.join(different)}); repeat its config or give another --out")
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    write_new_file(path, [json.dumps(values, indent=2).encode()])
+
+
+def _same(key: str, stored: Any, asked: Any) -> bool:
+    """Whether two values of a setting make the same run."""
+    if key in ("out", "workers"):
+        return True
+    if key == "train":
+        aside = ("out", "data", "cache_gb", "checkpoint_every", "log_every", "tensorboard")
+        return {k: v for k, v in stored.items() if k not in aside} == {k: v for k, v in asked.items() if k not in aside}
+    return stored == asked
