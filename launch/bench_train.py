@@ -41,7 +41,7 @@ def bench_train(
     with tempfile.TemporaryDirectory() as folder:
         try:
             torch.set_num_threads(threads)
-            dataset = _made_up_dataset(Path(folder) / "data")
+            dataset = make_up_dataset(Path(folder) / "data")
             policy = VisuomotorPolicy.seeded(shape, dataset.task_spec, seed=0)
 
             def measured(steps: int) -> float:
@@ -80,7 +80,7 @@ def _act_ms(policy: Any, flights: int, repeats: int = 200) -> float:
     return round(1e3 * float(np.median(times)), 3)
 
 
-def _made_up_dataset(folder: Path, episodes: int = 12, steps: int = 80) -> Any:
+def make_up_dataset(folder: Path, episodes: int = 12, steps: int = 80) -> Any:
     """Episodes of noise: the loop's speed does not depend on what the pictures show."""
     from data_collection.dataset import Dataset
     from data_collection.episode import ACTOR_EXPERT, Episode, EpisodeMeta

@@ -1,0 +1,69 @@
+"""A task, windows and observations made up for the tests of policies: small, and learnable."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from data_collection.windows import Batch
+from policies.visuomotor import PolicyConfig, VisuomotorPolicy
+from sim.envs.task_spec import TaskSpec
+
+SMALL: dict[str, Any] = dict(channels=(4, 6, 8), features=16, window=5)
+"""A policy shape that trains in no time."""
+
+
+def make_spec(**changes: Any) -> TaskSpec:
+    values: dict[str, Any] = dict(
+        task="drone", image_height=48, image_width=64, horizontal_fov_deg=80.0, side_yaw_rad=math.radians(20), control_hz=10,
+        renderer="raycast", max_turn_rad=math.radians(60), candidate_turns_rad=tuple(np.radians(np.arange(-60, 61, 6)).tolist()),
+        state_names=("forward_mps", "left_mps", "up_mps", "roll_rad", "pitch_rad", "roll_rate_radps", "pitch_rate_radps",
+                     "yaw_rate_radps", "speed_set_point_mps", "altitude_m"),
+        state_scale=(10.0, 5.0, 2.0, 0.7, 0.7, 4.0, 4.0, 2.0, 10.0, 2.0),
+        state_mirror=(1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, 1.0),
+        goal_mirror=(1.0, -1.0),
+    )  # fmt: skip
+    return TaskSpec(**(values | changes))
+
+
+def make_policy(seed: int = 0, **config: Any) -> VisuomotorPolicy:
+    return VisuomotorPolicy.seeded(PolicyConfig(**(SMALL | config)), make_spec(), seed)
+
+
+def make_observations(rng: np.random.Generator, flights: int, spec: TaskSpec) -> dict[str, np.ndarray]:
+    size = (flights, spec.image_height, spec.image_width, 3)
+    bearing = rng.uniform(-1, 1, flights)
+    return {
+        **{name: rng.integers(0, 256, size, dtype=np.uint8) for name in ("left", "center", "right")},
+        "state": rng.normal(0, 0.2, (flights, spec.state_size)).astype(np.float32),
+        "goal": np.stack([np.cos(bearing), np.sin(bearing)], axis=1).astype(np.float32),
+    }
+
+
+class MadeUpReader:
+    """Windows in which a dark trunk stands somewhere in the view and the cost of a turn falls with its distance from the trunk."""
+
+    def __init__(self, length: int = 5, cameras: int = 1, costs: bool = True) -> None:
+        self.length, self.cameras, self.costs = length, cameras, costs
+
+    def sample(self, batch: int, rng: np.random.Generator) -> Batch:
+        spec, shape = make_spec(), (batch, self.length)
+        views = rng.integers(150, 200, (*shape, self.cameras, 32, 64, 3), dtype=np.uint8)
+        trunk = rng.integers(8, 56, batch)
+        for window, column in enumerate(trunk):
+            views[window, :, :, :, column - 5 : column + 5] = 30
+        trunk_turn = (32 - trunk) / 32
+        turns = np.asarray(spec.candidate_turns_rad) / spec.max_turn_rad
+        costs = np.abs(turns) + 10 * np.exp(-(((turns - trunk_turn[:, None]) / 0.3) ** 2))
+        actions = np.stack([turns[costs.argmin(1)], np.full(batch, 0.5)], axis=1)
+        goal = np.tile(np.array([1.0, 0.0], dtype=np.float32), (*shape, 1))
+        return Batch(
+            views=views,
+            state=rng.normal(0, 0.1, (*shape, spec.state_size)).astype(np.float32),
+            goal=goal,
+            actions=np.repeat(actions[:, None], self.length, 1).astype(np.float32),
+            costs=np.repeat(costs[:, None], self.length, 1).astype(np.float32) if self.costs else None,
+            mask=np.ones(shape, dtype=bool),
+        )

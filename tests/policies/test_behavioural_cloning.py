@@ -1,0 +1,315 @@
+"""The training loop: it learns, it repeats, and a killed run ends where an uninterrupted one does, to the bit."""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from data_collection.windows import Batch
+from policies.behavioural_cloning import STATE_FILE, TrainConfig, clone, draw, make_reader, train
+from policies.checkpoint import CheckpointError, load_policy
+from policies.heads import HEADS
+from policies.memories import MEMORIES
+from policies.visuomotor import PolicyConfig, VisuomotorPolicy
+from tests.policies.made_up import SMALL, MadeUpReader, make_policy, make_spec
+
+
+def make_config(policy: dict | None = None, **values: object) -> TrainConfig:
+    settings = dict(steps=24, batch_windows=6, learning_rate=3e-3, checkpoint_every=5, log_every=4, tensorboard=False)
+    return TrainConfig(policy=PolicyConfig(**(SMALL | (policy or {}))), **(settings | values))  # type: ignore[arg-type]
+
+
+def new_policy(config: TrainConfig) -> VisuomotorPolicy:
+    return VisuomotorPolicy.seeded(config.policy, make_spec(), config.seed)
+
+
+def same_weights(first: VisuomotorPolicy, second: VisuomotorPolicy) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "metrics.csv", newline="") as file:
+        return [{key: value for key, value in row.items() if key != "frames_per_s"} for row in csv.DictReader(file)]
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+class KillingReader(MadeUpReader):
+    """Fails at its n-th batch."""
+
+    def __init__(self, batches: int) -> None:
+        super().__init__()
+        self.left = batches
+
+    def sample(self, batch: int, rng: np.random.Generator) -> Batch:
+        if self.left == 0:
+            raise Killed
+        self.left -= 1
+        return super().sample(batch, rng)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_head_learns_to_turn_away_from_the_trunk(tmp_path: Path, head: str) -> None:
+    config = make_config({"head": head, "memory": "none"}, steps=250, log_every=25, learning_rate=5e-3)
+    result = train(new_policy(config), MadeUpReader(), config, tmp_path)
+    losses = [float(row["loss"]) for row in rows_of(tmp_path)]
+    assert losses[-1] < losses[0]
+    # Left and right are equally good when the trunk is in the middle, so an error of zero is not to be had.
+    assert result.figures["turn_error_deg"] < 14
+    assert result.figures["go_error"] < 0.2
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+@pytest.mark.parametrize("batches", [3, 12, 23])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
+    tmp_path: Path, memory: str, ema_decay: float, batches: int
+) -> None:
+    config = make_config({"memory": memory}, ema_decay=ema_decay)
+    whole, resumed = new_policy(config), new_policy(config)
+    train(whole, MadeUpReader(), config, tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(resumed, KillingReader(batches), config, tmp_path / "killed")
+    resumed = new_policy(config)
+    result = train(resumed, MadeUpReader(), config, tmp_path / "killed")
+    assert result.steps == config.steps - batches // 5 * 5
+    assert same_weights(resumed, whole)
+    assert rows_of(tmp_path / "killed") == rows_of(tmp_path / "whole")
+
+
+def _train_until_killed(folder: str, kill_at: int) -> None:
+    torch.set_num_threads(1)
+
+    class DeadlyReader(MadeUpReader):
+        drawn = 0
+
+        def sample(self, batch: int, rng: np.random.Generator) -> Batch:
+            self.drawn += 1
+            if self.drawn == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().sample(batch, rng)
+
+    config = make_config()
+    train(new_policy(config), DeadlyReader(), config, folder)
+
+
+def test_a_run_killed_with_signal_9_goes_on_to_the_same_result(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=_train_until_killed, args=(str(tmp_path / "killed"), 18))
+    process.start()
+    process.join(timeout=120)
+    assert process.exitcode == -signal.SIGKILL
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        config = make_config()
+        resumed, whole = new_policy(config), new_policy(config)
+        assert train(resumed, MadeUpReader(), config, tmp_path / "killed").steps == 24 - 15
+        train(whole, MadeUpReader(), config, tmp_path / "whole")
+    finally:
+        torch.set_num_threads(threads)
+    assert same_weights(resumed, whole)
+
+
+def test_a_finished_round_is_loaded_not_repeated(tmp_path: Path) -> None:
+    config = make_config(ema_decay=0.9)
+    first, again = new_policy(config), new_policy(config)
+    train(first, MadeUpReader(), config, tmp_path)
+    assert train(again, KillingReader(0), config, tmp_path).steps == 0
+    assert same_weights(first, again)
+
+
+@pytest.mark.parametrize("keep_optimizer", [False, True])
+def test_rounds_go_on_from_the_weights_and_resume_within_a_round(tmp_path: Path, keep_optimizer: bool) -> None:
+    config = make_config(keep_optimizer=keep_optimizer)
+    whole = new_policy(config)
+    for round_number in range(2):
+        train(whole, MadeUpReader(), config, tmp_path / "whole", round_number)
+
+    killed = new_policy(config)
+    train(killed, MadeUpReader(), config, tmp_path / "killed", 0)
+    with pytest.raises(Killed):
+        train(killed, KillingReader(13), config, tmp_path / "killed", 1)
+    killed = new_policy(config)
+    train(killed, MadeUpReader(), config, tmp_path / "killed", 1)
+    assert same_weights(killed, whole)
+    assert rows_of(tmp_path / "killed") == rows_of(tmp_path / "whole")
+    assert [row["round"] for row in rows_of(tmp_path / "whole")] == ["0"] * 6 + ["1"] * 6
+
+
+def test_kept_moments_make_a_difference(tmp_path: Path) -> None:
+    policies = []
+    for keep in (False, True):
+        config = make_config(keep_optimizer=keep)
+        policy = new_policy(config)
+        for round_number in range(2):
+            train(policy, MadeUpReader(), config, tmp_path / str(keep), round_number)
+        policies.append(policy)
+    assert not same_weights(*policies)
+
+
+def test_going_back_a_round_is_refused(tmp_path: Path) -> None:
+    config = make_config()
+    train(new_policy(config), MadeUpReader(), config, tmp_path, 2)
+    with pytest.raises(CheckpointError, match="round 2"):
+        train(new_policy(config), MadeUpReader(), config, tmp_path, 1)
+
+
+def test_another_config_is_refused_by_name(tmp_path: Path) -> None:
+    config = make_config()
+    train(new_policy(config), MadeUpReader(), config, tmp_path)
+    with pytest.raises(CheckpointError, match=r"learning_rate \(was 0.003, now 0.1\)"):
+        train(new_policy(config), MadeUpReader(), replace(config, learning_rate=0.1), tmp_path)
+
+
+def test_bookkeeping_may_change_between_resumes(tmp_path: Path) -> None:
+    config = make_config()
+    train(new_policy(config), MadeUpReader(), config, tmp_path)
+    assert train(new_policy(config), MadeUpReader(), replace(config, checkpoint_every=7, cache_gb=2.0), tmp_path).steps == 0
+
+
+def test_a_truncated_training_state_is_named(tmp_path: Path) -> None:
+    config = make_config()
+    train(new_policy(config), MadeUpReader(), config, tmp_path)
+    path = tmp_path / STATE_FILE
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(CheckpointError, match=r"training\.safetensors"):
+        train(new_policy(config), MadeUpReader(), config, tmp_path)
+
+
+def test_same_seed_same_weights_other_seed_others(tmp_path: Path) -> None:
+    policies = []
+    for i, seed in enumerate((0, 0, 1)):
+        config = make_config(seed=seed)
+        policy = make_policy()
+        train(policy, MadeUpReader(), config, tmp_path / str(i))
+        policies.append(policy)
+    assert same_weights(policies[0], policies[1])
+    assert not same_weights(policies[0], policies[2])
+
+
+def test_masked_and_burn_in_steps_teach_nothing(tmp_path: Path) -> None:
+    class Poisoned(MadeUpReader):
+        """The first two steps carry absurd labels, the last is masked and not even a number."""
+
+        def sample(self, batch: int, rng: np.random.Generator) -> Batch:
+            drawn = super().sample(batch, rng)
+            if self.poison:
+                drawn.actions[:, :2] = -1
+                drawn.costs[:, :2] = 17.0
+                drawn.actions[:, -1] = 1
+                drawn.costs[:, -1] = 99.0
+            drawn.mask[:, -1] = False
+            return drawn
+
+        poison = False
+
+    policies = []
+    for poison in (False, True):
+        config = make_config(burn_in=2)
+        reader, policy = Poisoned(), new_policy(config)
+        reader.poison = poison
+        train(policy, reader, config, tmp_path / str(poison))
+        policies.append(policy)
+    assert same_weights(*policies)
+
+
+def test_step_weights_scale_the_loss(tmp_path: Path) -> None:
+    config = make_config()
+    plain, weighted, zeroed = new_policy(config), new_policy(config), new_policy(config)
+    train(plain, MadeUpReader(), config, tmp_path / "a")
+    train(weighted, MadeUpReader(), config, tmp_path / "b", step_weights=lambda batch: 1.0 + (batch.actions[..., 0] > 0))
+    train(zeroed, MadeUpReader(), config, tmp_path / "c", step_weights=lambda batch: np.ones(batch.mask.shape))
+    assert same_weights(plain, zeroed)
+    assert not same_weights(plain, weighted)
+
+
+def test_averaged_weights_are_the_ones_that_fly(tmp_path: Path) -> None:
+    raw, averaged = (new_policy(make_config()) for _ in range(2))
+    train(raw, MadeUpReader(), make_config(), tmp_path / "raw")
+    train(averaged, MadeUpReader(), make_config(ema_decay=0.95), tmp_path / "averaged")
+    assert not same_weights(raw, averaged)
+
+
+def test_flips_mirror_half_of_the_windows() -> None:
+    config, policy = make_config(batch_windows=200, jitter=False), make_policy()
+    plain = draw(policy, MadeUpReader(), replace(config, flip=False), 0, 0)
+    flipped = draw(policy, MadeUpReader(), config, 0, 0)
+    changed = (plain.actions[:, 0, 0] != flipped.actions[:, 0, 0]).float().mean()
+    assert 0.35 < float(changed) < 0.65
+    assert torch.equal(plain.actions[..., 0].abs(), flipped.actions[..., 0].abs())
+
+
+def test_draws_differ_between_steps_and_rounds_and_repeat() -> None:
+    config, policy = make_config(), make_policy()
+    first = draw(policy, MadeUpReader(), config, 0, 0).views
+    assert torch.equal(first, draw(policy, MadeUpReader(), config, 0, 0).views)
+    assert not torch.equal(first, draw(policy, MadeUpReader(), config, 0, 1).views)
+    assert not torch.equal(first, draw(policy, MadeUpReader(), config, 1, 0).views)
+
+
+def test_learning_rate_is_one_cycle() -> None:
+    config = make_config(steps=1000, learning_rate=1e-3)
+    rates = [config.learning_rate_at(step) for step in range(1000)]
+    assert max(rates) == pytest.approx(1e-3, rel=1e-3)
+    assert rates.index(max(rates)) == pytest.approx(150, abs=2)
+    assert rates[0] < 0.05e-3
+    assert 0 < rates[-1] < 0.01e-3
+
+
+def test_tensorboard_events_are_written_when_asked_for(tmp_path: Path) -> None:
+    config = make_config(tensorboard=True)
+    train(new_policy(config), MadeUpReader(), config, tmp_path)
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"steps": 0}, "steps"), ({"ema_decay": 1.0}, "ema_decay"), ({"burn_in": 5}, "burn_in"), ({"log_every": 0}, "log_every")],
+)
+def test_config_says_what_is_allowed(values: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_config(**values)
+
+
+def test_cloning_needs_data() -> None:
+    with pytest.raises(ValueError, match="--data"):
+        clone(make_config())
+
+
+def test_clone_trains_from_a_dataset_and_saves_what_flies(tmp_path: Path) -> None:
+    from launch.bench_train import make_up_dataset
+
+    make_up_dataset(tmp_path / "data", episodes=2, steps=12)
+    config = make_config(data=(str(tmp_path / "data"),), out=str(tmp_path / "run"))
+    policy = clone(config)
+    assert same_weights(load_policy(tmp_path / "run"), policy)
+
+
+def test_three_cameras_train_together(tmp_path: Path) -> None:
+    from launch.bench_train import make_up_dataset
+
+    dataset = make_up_dataset(tmp_path / "data", episodes=2, steps=12)
+    config = make_config({"cameras": "all"}, steps=4)
+    policy = VisuomotorPolicy.seeded(config.policy, dataset.task_spec, 0)
+    reader = make_reader(policy, [dataset], config)
+    assert draw(policy, reader, config, 0, 0).views.shape == (6, 5, 3, 32, 64, 3)
+    assert train(policy, reader, config, tmp_path / "run").steps == 4
+
+
+def test_the_benchmark_measures_training_and_acting() -> None:
+    from launch.bench_train import bench_train
+
+    figures = bench_train(threads=1, seconds=1.0)
+    # About 10,000 on one idle core; the bound leaves room for a machine that does other things.
+    assert figures["frames_per_s"] > 1500
+    assert figures["act_ms_1"] < 10

@@ -1,0 +1,126 @@
+"""Memories: step by step equals the window, at any phase; nothing leaks from the future or from another flight."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from policies.memories import MEMORIES, State, TransformerMemory, make_memory
+
+FEATURES, WINDOW = 16, 6
+
+
+def make_trained(name: str, layers: int = 1) -> torch.nn.Module:
+    """A memory whose output is no longer zero."""
+    torch.manual_seed(0)
+    memory = make_memory(name, FEATURES, WINDOW, layers, 4).eval()
+    with torch.no_grad():
+        for parameter in memory.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return memory
+
+
+def step_through(memory: torch.nn.Module, features: torch.Tensor, state: State | None = None) -> torch.Tensor:
+    outputs = []
+    for t in range(features.shape[1]):
+        output, state = memory(features[:, t : t + 1], state)
+        outputs.append(output)
+    return torch.cat(outputs, dim=1)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("name", MEMORIES)
+@torch.inference_mode()
+def test_stepping_gives_the_numbers_of_the_window(name: str, layers: int) -> None:
+    memory = make_trained(name, layers)
+    features = torch.randn(3, WINDOW, FEATURES)
+    assert torch.allclose(step_through(memory, features), memory(features)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@torch.inference_mode()
+def test_transformer_in_flight_sees_the_window_that_ends_now_at_any_phase(layers: int) -> None:
+    memory = make_trained("transformer", layers)
+    flight = torch.randn(2, 4 * WINDOW, FEATURES)
+    flown = step_through(memory, flight)
+    for now in range(4 * WINDOW):
+        begin = max(0, now - WINDOW + 1)
+        window = memory(flight[:, begin : now + 1])[0]
+        assert torch.allclose(flown[:, now], window[:, -1], atol=1e-5)
+
+
+@torch.inference_mode()
+def test_transformer_over_a_long_stretch_equals_stepping() -> None:
+    memory = make_trained("transformer", 2)
+    flight = torch.randn(2, 3 * WINDOW, FEATURES)
+    assert torch.allclose(memory(flight)[0], step_through(memory, flight), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["lstm", "transformer"])
+@torch.inference_mode()
+def test_carried_state_continues_a_window(name: str) -> None:
+    memory = make_trained(name)
+    features = torch.randn(3, 9, FEATURES)
+    whole = step_through(memory, features)
+    first, state = memory(features[:, :4])
+    rest, _ = memory(features[:, 4:], state)
+    assert torch.allclose(torch.cat((first, rest), dim=1), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+@torch.inference_mode()
+def test_the_future_does_not_change_the_past(name: str) -> None:
+    memory = make_trained(name)
+    features = torch.randn(1, WINDOW, FEATURES)
+    changed = features.clone()
+    changed[:, 3:] += 1
+    before, after = memory(features)[0], memory(changed)[0]
+    assert torch.equal(before[:, :3], after[:, :3])
+    assert not torch.allclose(before[:, 3:], after[:, 3:])
+
+
+@pytest.mark.parametrize("name", ["lstm", "transformer"])
+@torch.inference_mode()
+def test_the_past_matters_once_trained(name: str) -> None:
+    memory = make_trained(name)
+    features = torch.randn(1, WINDOW, FEATURES)
+    changed = features.clone()
+    changed[:, 0] *= -1  # a shift would not do: layer normalisation takes it out
+    assert not torch.allclose(memory(features)[0][:, -1], memory(changed)[0][:, -1])
+
+
+@pytest.mark.parametrize("name", ["lstm", "transformer"])
+def test_a_new_memory_adds_nothing_but_learns(name: str) -> None:
+    memory = make_memory(name, FEATURES, WINDOW, 1, 4)
+    features = torch.randn(2, WINDOW, FEATURES)
+    output = memory(features)[0]
+    assert torch.equal(output, features)
+    output.square().sum().backward()
+    assert memory.out.weight.grad is not None
+    assert memory.out.weight.grad.abs().sum() > 0
+
+
+@torch.inference_mode()
+def test_an_lstm_carried_for_a_long_flight_stays_bounded() -> None:
+    torch.manual_seed(0)
+    memory = make_memory("lstm", FEATURES, WINDOW, 1, 4)
+    _, (hidden, cell) = memory(torch.ones(1, 2000, FEATURES))
+    assert hidden.abs().max() <= 1
+    assert cell.abs().max() < 10
+
+
+def test_transformer_with_a_window_of_one_step_sees_itself() -> None:
+    memory = TransformerMemory(FEATURES, 1, 1, 4)
+    features = torch.randn(2, 1, FEATURES)
+    output, state = memory(features)
+    assert torch.allclose(memory(features, state)[0], output, atol=1e-6)
+
+
+def test_unknown_memory_names_the_choices() -> None:
+    with pytest.raises(ValueError, match="none, lstm, transformer"):
+        make_memory("gru", FEATURES, WINDOW, 1, 4)
+
+
+def test_features_must_divide_among_heads() -> None:
+    with pytest.raises(ValueError, match="multiple of memory_heads"):
+        make_memory("transformer", 10, WINDOW, 1, 4)

@@ -1,0 +1,164 @@
+"""The policy in flight and on windows: the same numbers, each flight by itself, mirrored where the world is."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from policies.heads import HEADS
+from policies.memories import MEMORIES
+from policies.visuomotor import PolicyConfig, VisuomotorPolicy
+from sim.envs.task_spec import side_view
+from tests.policies.made_up import make_observations, make_policy, make_spec
+
+
+def shaken(policy: VisuomotorPolicy) -> VisuomotorPolicy:
+    """Weights as after some training: nothing is zero any more."""
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return policy.eval()
+
+
+def fly(policy: VisuomotorPolicy, flight: list[dict[str, np.ndarray]]) -> np.ndarray:
+    actions, carry = [], None
+    for observations in flight:
+        action, carry = policy.act(observations, carry)
+        actions.append(action)
+    return np.stack(actions, axis=1)
+
+
+@pytest.mark.parametrize("cameras", ["center", "all"])
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_acting_step_by_step_gives_the_predictions_of_the_window(memory: str, cameras: str) -> None:
+    policy = shaken(make_policy(memory=memory, cameras=cameras, hysteresis_per_rad=0.0))
+    rng = np.random.default_rng(0)
+    flight = [make_observations(rng, 3, policy.spec) for _ in range(policy.config.window)]
+    views = torch.from_numpy(np.stack([policy.views_of(o) for o in flight], axis=1))
+    state, goal = (torch.from_numpy(np.stack([o[key] for o in flight], axis=1)) for key in ("state", "goal"))
+    with torch.inference_mode():
+        prediction, _ = policy(views, state, goal)
+        expected = policy.head.decode(prediction).numpy()
+    assert np.allclose(fly(policy, flight), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_head_flies(head: str) -> None:
+    policy = shaken(make_policy(head=head))
+    observations = make_observations(np.random.default_rng(0), 2, policy.spec)
+    actions, carry = policy.act(observations)
+    assert actions.shape == (2, 2)
+    assert actions.dtype == np.float32
+    assert np.abs(actions).max() <= 1
+    assert (carry.last_costs is not None) == (head == "turn-costs")
+    if carry.last_costs is not None:
+        assert carry.last_costs.shape == (2, 21)
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_restarting_a_slot_forgets_that_flight_and_no_other(memory: str) -> None:
+    policy = shaken(make_policy(memory=memory))
+    rng = np.random.default_rng(0)
+    before, now = (make_observations(rng, 3, policy.spec) for _ in range(2))
+    fresh, _ = policy.act(now)
+    going_on = fly(policy, [before, now])[:, 1]
+    _, carry = policy.act(before)
+    carry.restart([1])
+    actions, _ = policy.act(now, carry)
+    assert np.allclose(actions[1], fresh[1], atol=1e-6)
+    assert np.allclose(actions[[0, 2]], going_on[[0, 2]], atol=1e-6)
+
+
+def test_restart_takes_a_mask_too() -> None:
+    policy = make_policy()
+    _, carry = policy.act(make_observations(np.random.default_rng(0), 3, policy.spec))
+    carry.restart(np.array([True, False, True]))
+    assert np.isnan(carry.previous_turn_rad).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_flights_of_a_batch_do_not_disturb_one_another(memory: str) -> None:
+    policy = shaken(make_policy(memory=memory))
+    rng = np.random.default_rng(0)
+    flight = [make_observations(rng, 4, policy.spec) for _ in range(7)]
+    together = fly(policy, flight)
+    alone = fly(policy, [{key: values[2:3] for key, values in o.items()} for o in flight])
+    assert np.allclose(together[2:3], alone, atol=1e-4)
+
+
+def test_hysteresis_holds_the_commanded_heading_while_the_vehicle_turns() -> None:
+    policy = make_policy(hysteresis_per_rad=1e4)
+    observations = make_observations(np.random.default_rng(0), 1, policy.spec)
+    observations["state"][0, policy.spec.index("yaw_rate_radps")] = 2.0
+    carry = policy.begin(1)
+    carry.previous_turn_rad[:] = math.radians(30)
+    actions, _ = policy.act(observations, carry)
+    expected = math.radians(30) - 2.0 / policy.spec.control_hz
+    # The strong pull leaves a corner in the costs, which the parabola may round by a fraction of the spacing of 6 degrees.
+    assert actions[0, 0] * policy.spec.max_turn_rad == pytest.approx(expected, abs=math.radians(3))
+
+
+def test_side_cameras_are_levelled_with_their_own_tilt() -> None:
+    policy = make_policy(cameras="all")
+    observations = make_observations(np.random.default_rng(0), 2, policy.spec)
+    views = policy.views_of(observations)
+    left_state, _ = side_view(policy.spec, observations["state"], observations["goal"], policy.spec.side_yaw_rad)
+    assert np.array_equal(views[:, 0], policy.prepare(observations["left"], left_state))
+    assert np.array_equal(views[:, 1], policy.prepare(observations["center"], observations["state"]))
+
+
+def test_previous_action_is_no_input() -> None:
+    policy = shaken(make_policy(head="regression"))
+    observations = make_observations(np.random.default_rng(0), 1, policy.spec)
+    first, carry = policy.begin(1), policy.begin(1)
+    carry.previous_turn_rad[:] = 0.9
+    assert np.array_equal(policy.act(observations, first)[0], policy.act(observations, carry)[0])
+
+
+def test_only_the_named_state_elements_are_read() -> None:
+    policy = shaken(make_policy(state_inputs=("forward_mps", "yaw_rate_radps"), level_view=False))
+    observations = make_observations(np.random.default_rng(0), 1, policy.spec)
+    before, _ = policy.act(observations)
+    observations["state"][0, policy.spec.index("altitude_m")] += 5
+    assert np.array_equal(policy.act(observations)[0], before)
+    observations["state"][0, policy.spec.index("forward_mps")] += 5
+    assert not np.array_equal(policy.act(observations)[0], before)
+
+
+def test_same_seed_same_weights_and_the_global_generator_is_left_alone() -> None:
+    torch.manual_seed(11)
+    expected = torch.rand(1)
+    torch.manual_seed(11)
+    first, second, other = make_policy(seed=1), make_policy(seed=1), make_policy(seed=2)
+    assert torch.equal(torch.rand(1), expected)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters()))
+    assert not all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters()))
+
+
+def test_default_policy_ships_in_less_than_two_megabytes() -> None:
+    for cameras in ("center", "all"):
+        assert 4 * VisuomotorPolicy(PolicyConfig(cameras=cameras), make_spec()).num_parameters < 2e6
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"memory": "gru"}, "none, lstm, transformer"),
+        ({"head": "turn_costs"}, "turn-costs"),
+        ({"cameras": "left"}, "center, all"),
+        ({"window": 0}, "window must be at least 1"),
+        ({"cost_clip": -1.0}, "cost_clip"),
+    ],
+)
+def test_config_says_what_is_allowed(values: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PolicyConfig(**values)
+
+
+def test_unknown_state_input_names_those_there_are() -> None:
+    with pytest.raises(ValueError, match="forward_mps"):
+        make_policy(state_inputs=("speed",))
