@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 from sim.rendering.protocol import FAR_M, GROUND_ID, NEAR_M, SKY_ID
 
 # No "nnan" and "ninf": rays parallel to a plane divide by zero, and the comparisons after that must hold.
+# The kernels allocate nothing, so Numba's reference counting is off: counting each array that is passed on, pixel by
+# pixel, and not inlining made them nine times slower (2.7 against 0.3 ms for three 64x48 images).
 KERNEL: dict[str, Any] = {
     "fastmath": {"contract", "reassoc", "arcp", "nsz", "afn"},
     "cache": True,
+    "forceinline": True,
+    "_nrt": False,
     "nogil": True,
     "error_model": "numpy",
 }
@@ -62,12 +66,11 @@ class Box(NamedTuple):
 def row_direction(view, row):
     """Upward slope of a row and the direction (x, y, z) of its ray in the middle column."""
     slope = (HALF * np.float32(view.depth.shape[0]) - np.float32(row) - HALF) / view.focal_px
-    axes = view.axes
     return (
         slope,
-        axes[2, 0] + slope * axes[1, 0],
-        axes[2, 1] + slope * axes[1, 1],
-        axes[2, 2] + slope * axes[1, 2],
+        view.axes[2, 0] + slope * view.axes[1, 0],
+        view.axes[2, 1] + slope * view.axes[1, 1],
+        view.axes[2, 2] + slope * view.axes[1, 2],
     )
 
 
@@ -178,21 +181,20 @@ def _span(center, depth_low, depth_high, radius, focal):
 @njit(**KERNEL)
 def screen_box(view, x, y, low, high, radius_low, radius_high):
     """Rectangle that holds the hull of two balls around (x, y), at heights low and high; empty when out of sight."""
-    axes = view.axes
     height, width = view.depth.shape
     left, right, top, bottom = NOWHERE, -NOWHERE, NOWHERE, -NOWHERE
     crosses_eye_plane, in_front = False, False
     for end in range(2):
         z = low if end == 0 else high
         radius = radius_low if end == 0 else radius_high
-        forward = x * axes[2, 0] + y * axes[2, 1] + z * axes[2, 2]
+        forward = x * view.axes[2, 0] + y * view.axes[2, 1] + z * view.axes[2, 2]
         nearest, farthest = forward - radius, forward + radius
         in_front |= (farthest > NEAR) & (nearest < FAR)
         if nearest < np.float32(0.1):
             crosses_eye_plane = True
             continue
-        rightward = x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2]
-        upward = x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2]
+        rightward = x * view.axes[0, 0] + y * view.axes[0, 1] + z * view.axes[0, 2]
+        upward = x * view.axes[1, 0] + y * view.axes[1, 1] + z * view.axes[1, 2]
         least, most = _span(rightward, nearest, farthest, radius, view.focal_px)
         left, right = min(left, least), max(right, most)
         least, most = _span(-upward, nearest, farthest, radius, view.focal_px)

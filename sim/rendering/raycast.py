@@ -18,6 +18,7 @@ from sim.rendering.intersect import (
 from sim.rendering.protocol import Frames, VehiclePose
 from sim.rendering.scene import Scene, make_scene
 from sim.rendering.shade import shade_pixels
+from sim.rendering.vehicle import PARTS, draw_vehicle, place_parts
 from sim.worlds.forest import World
 
 F = np.float32
@@ -87,6 +88,14 @@ def draw(scene, eyes, axes, slopes, focal_px, rgb, depth, ids):
         shade_pixels(scene, view, eyes[camera], rgb[camera])
 
 
+@njit(**KERNEL)
+def draw_vehicles(scene, eyes, axes, slopes, focal_px, centers, matrices, parts, rgb, depth, ids):
+    """Draw the vehicle over every camera's finished image; arguments as for `draw` and `draw_vehicle`."""
+    for camera in range(eyes.shape[0]):
+        view = View(depth[camera], ids[camera], slopes, axes[camera], focal_px)
+        draw_vehicle(scene, view, eyes[camera], centers, matrices, parts, rgb[camera])
+
+
 class RaycastRenderer:
     """Draws a world by casting rays at its analytic shapes; any attitude, any size, deterministic."""
 
@@ -119,6 +128,9 @@ class RaycastRenderer:
         depth = np.empty((count, height, width), F)
         ids = np.empty((count, height, width), np.int32)
         draw(self._scene, eyes, axes, self._slopes, self._focal_px, rgb, depth, ids)
+        if vehicle is not None:
+            parts = (*place_parts(*vehicle), PARTS)
+            draw_vehicles(self._scene, eyes, axes, self._slopes, self._focal_px, *parts, rgb, depth, ids)
         return Frames(rgb, depth, ids)
 
     def close(self) -> None:

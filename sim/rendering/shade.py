@@ -34,29 +34,28 @@ def _mip_level(texels_per_pixel):
 
 
 @njit(**KERNEL)
-def _texel(tile, level, offset, x, y):
+def _texel(bank, tile, level, offset, x, y):
     """One texel of a mip level; x and y count that level's texels and wrap around."""
     mask = TILE_MASK >> level
-    return F(tile[offset + ((y & mask) << (TILE_BITS - level)) + (x & mask)])
+    return F(bank[tile, offset + ((y & mask) << (TILE_BITS - level)) + (x & mask)])
 
 
 @njit(**KERNEL)
 def sample(bank, tile, x, y, texels_per_pixel, smooth):
     """Noise from 0 to 1 at (x, y) in texels of the finest level, averaged over about a pixel's footprint."""
     level = _mip_level(texels_per_pixel)
-    texels = bank[tile]
     size2 = 1 << (2 * TILE_BITS)
     offset = (4 * (size2 - (size2 >> (2 * level)))) // 3
     shrink = ONE / F(1 << level)
     x, y = x * shrink, y * shrink
     if not smooth:
-        return _texel(texels, level, offset, int(math.floor(x)), int(math.floor(y))) * TO_UNIT
+        return _texel(bank, tile, level, offset, int(math.floor(x)), int(math.floor(y))) * TO_UNIT
     x, y = x - HALF, y - HALF
     left, top = int(math.floor(x)), int(math.floor(y))
     u, v = x - F(left), y - F(top)
-    upper = _texel(texels, level, offset, left, top) * (ONE - u) + _texel(texels, level, offset, left + 1, top) * u
-    lower = _texel(texels, level, offset, left, top + 1) * (ONE - u)
-    lower += _texel(texels, level, offset, left + 1, top + 1) * u
+    upper = _texel(bank, tile, level, offset, left, top) * (ONE - u) + _texel(bank, tile, level, offset, left + 1, top) * u
+    lower = _texel(bank, tile, level, offset, left, top + 1) * (ONE - u)
+    lower += _texel(bank, tile, level, offset, left + 1, top + 1) * u
     return (upper * (ONE - v) + lower * v) * TO_UNIT
 
 
@@ -72,10 +71,11 @@ def background(scene, x, y, z, focal_px):
     """Colour of the sky or the far forest in direction (x, y, z), of any length."""
     flat = math.sqrt(x * x + y * y) + F(1e-6)
     rise = z / flat
-    haze, sky = scene.haze, scene.sky
     up = max(rise, ZERO)
     up = up / (F(0.45) + up)
-    red, green, blue = haze[0] + up * (sky[0] - haze[0]), haze[1] + up * (sky[1] - haze[1]), haze[2] + up * (sky[2] - haze[2])
+    red = scene.haze[0] + up * (scene.sky[0] - scene.haze[0])
+    green = scene.haze[1] + up * (scene.sky[1] - scene.haze[1])
+    blue = scene.haze[2] + up * (scene.sky[2] - scene.haze[2])
     if rise > F(0.3):
         red, green, blue = _clouds(scene, x / z, y / z, rise, red, green, blue)
     if rise < scene.treeline_height * F(2):
@@ -86,8 +86,9 @@ def background(scene, x, y, z, focal_px):
         top = scene.skyline[left & mask] * (ONE - step) + scene.skyline[(left + 1) & mask] * step
         top *= scene.treeline_height
         cover = min(max((top - rise) * focal_px + HALF, ZERO), ONE) * min(ONE, F(0.7) + F(0.3) * max(rise, ZERO) / top)
-        tree = scene.treeline
-        red, green, blue = red + cover * (tree[0] - red), green + cover * (tree[1] - green), blue + cover * (tree[2] - blue)
+        red += cover * (scene.treeline[0] - red)
+        green += cover * (scene.treeline[1] - green)
+        blue += cover * (scene.treeline[2] - blue)
     return red, green, blue
 
 
@@ -102,14 +103,13 @@ def _clouds(scene, x, y, rise, red, green, blue):
 @njit(**KERNEL)
 def _ground_light(scene, x, y, channel):
     """A channel of the ground map at (x, y) metres, 0 to 1, read between its texels; its edge value outside."""
-    ground_map = scene.ground_map
-    height, width, _ = ground_map.shape
+    height, width, _ = scene.ground_map.shape
     u, v = (x - scene.map_origin[0]) * MAP_SCALE - HALF, (y - scene.map_origin[1]) * MAP_SCALE - HALF
     u, v = min(max(u, ZERO), F(width) - F(1.01)), min(max(v, ZERO), F(height) - F(1.01))
     column, row = int(u), int(v)
     u, v = u - F(column), v - F(row)
-    upper = F(ground_map[row, column, channel]) * (ONE - u) + F(ground_map[row, column + 1, channel]) * u
-    lower = F(ground_map[row + 1, column, channel]) * (ONE - u) + F(ground_map[row + 1, column + 1, channel]) * u
+    upper = F(scene.ground_map[row, column, channel]) * (ONE - u) + F(scene.ground_map[row, column + 1, channel]) * u
+    lower = F(scene.ground_map[row + 1, column, channel]) * (ONE - u) + F(scene.ground_map[row + 1, column + 1, channel]) * u
     return (upper * (ONE - v) + lower * v) * TO_UNIT
 
 
@@ -126,18 +126,16 @@ def shade_ground(scene, x, y, pixel_m):
         pixel_m * PATCH_TEXELS_PER_M, scene.smooth,
     )  # fmt: skip
     blend = F(0.55) * grain + F(0.45) * patch
-    ground = scene.ground
-    red = ground[0, 0] + blend * (ground[1, 0] - ground[0, 0])
-    green = ground[0, 1] + blend * (ground[1, 1] - ground[0, 1])
-    blue = ground[0, 2] + blend * (ground[1, 2] - ground[0, 2])
+    red = scene.ground[0, 0] + blend * (scene.ground[1, 0] - scene.ground[0, 0])
+    green = scene.ground[0, 1] + blend * (scene.ground[1, 1] - scene.ground[0, 1])
+    blue = scene.ground[0, 2] + blend * (scene.ground[1, 2] - scene.ground[0, 2])
     trail = _ground_light(scene, x, y, TRAIL)
     if trail > ZERO:
         trail = min(max(trail * F(1.7) + patch - F(0.85), ZERO), ONE)
         worn = F(0.75) + F(0.35) * grain
-        trail_color = scene.trail
-        red += trail * (trail_color[0] * worn - red)
-        green += trail * (trail_color[1] * worn - green)
-        blue += trail * (trail_color[2] * worn - blue)
+        red += trail * (scene.trail[0] * worn - red)
+        green += trail * (scene.trail[1] * worn - green)
+        blue += trail * (scene.trail[2] * worn - blue)
     sun = scene.sun_strength * _ground_light(scene, x, y, SUN)
     light = ((ONE - scene.sun_strength) * F(0.9) + F(1.25) * sun) * _ground_light(scene, x, y, OPENNESS)
     return red * light, green * light, blue * light
@@ -153,14 +151,12 @@ def shade_trunk(scene, t, x, y, height, pixel_m):
         scene.bank, scene.bark_tile, around(normal_x, normal_y) * F(TILE_SIZE // 4),
         height * BARK_TEXELS_PER_M + F(61 * (t & 63)), pixel_m * texels_per_m, scene.smooth,
     )  # fmt: skip
-    sun = scene.sun
-    facing = normal_x * sun[0] + normal_y * sun[1]
+    facing = normal_x * scene.sun[0] + normal_y * scene.sun[1]
     direct = scene.sun_strength * max(facing, ZERO) * F(0.9)
     ambient = (ONE - scene.sun_strength) * F(0.55) + F(0.25) + F(0.10) * facing
     foot = min(F(0.55) + F(0.9) * height, ONE)
     light = (direct + ambient * foot) * (F(0.6) + F(0.75) * bark)
-    color = scene.bark[t]
-    return color[0] * light, color[1] * light, color[2] * light
+    return scene.bark[t, 0] * light, scene.bark[t, 1] * light, scene.bark[t, 2] * light
 
 
 @njit(**KERNEL)
@@ -194,13 +190,11 @@ def shade_crown(scene, t, x, y, height, pixel_m):
     if scene.trees[t, 6] < HALF and normal_z > ZERO:
         tier = (scene.trees[t, 3] + scene.trees[t, 5] - height) * CONE_TIERS / scene.trees[t, 5] + leaves * F(0.7)
         depth = HALF * leaves + HALF * (tier - math.floor(tier))
-    sun = scene.sun
-    facing = normal_x * sun[0] + normal_y * sun[1] + normal_z * sun[2] + (leaves - HALF) * F(0.8)
+    facing = normal_x * scene.sun[0] + normal_y * scene.sun[1] + normal_z * scene.sun[2] + (leaves - HALF) * F(0.8)
     direct = scene.sun_strength * max(facing, ZERO)
     ambient = (ONE - F(0.6) * scene.sun_strength) * (F(0.62) + F(0.33) * normal_z)
     light = (direct + ambient) * (F(0.45) + F(0.95) * depth)
-    color = scene.leaf[t]
-    return color[0] * light, color[1] * light, color[2] * light
+    return scene.leaf[t, 0] * light, scene.leaf[t, 1] * light, scene.leaf[t, 2] * light
 
 
 @njit(**KERNEL)
@@ -218,14 +212,14 @@ def _surface_color(scene, ident, x, y, z, pixel_m, grazing_m):
 @njit(**KERNEL)
 def shade_pixels(scene, view, eye, rgb):
     """Write the colour of every pixel of one camera; rgb is (H, W, 3) uint8."""
-    right = view.axes[0]
+    right_x, right_y, right_z = view.axes[0, 0], view.axes[0, 1], view.axes[0, 2]
     inverse_focal = ONE / view.focal_px
     most = F(255)
     for row in range(view.depth.shape[0]):
         slope, middle_x, middle_y, middle_z = row_direction(view, row)
         for u in range(view.depth.shape[1]):
             across = view.slopes[u]
-            x, y, z = middle_x + across * right[0], middle_y + across * right[1], middle_z + across * right[2]
+            x, y, z = middle_x + across * right_x, middle_y + across * right_y, middle_z + across * right_z
             ident = view.ids[row, u]
             if ident == -1:
                 red, green, blue = background(scene, x, y, z, view.focal_px)
