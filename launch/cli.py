@@ -18,7 +18,7 @@ EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 @dataclass(frozen=True)
 class Verb:
-    """One thing the command can do; its module has a dataclass `Config` and a function `run(config)`."""
+    """One thing the command can do; its module has a dataclass `Config`, a function `run(config)`, maybe `PRESETS`."""
 
     summary: str
     """One line for the list of verbs."""
@@ -69,7 +69,7 @@ def _run_verb(name: str, args: list[str]) -> int:
         module = importlib.import_module(Verb.module(name))
         from launch.config import parse_config
 
-        config = parse_config(module.Config, args, f"{PROG} {name}")
+        config = parse_config(module.Config, args, f"{PROG} {name}", getattr(module, "PRESETS", None))
         result = module.run(config)
         sys.stdout.flush()
         return int(result or 0)

@@ -12,7 +12,8 @@ import difflib
 import json
 import os
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -35,32 +36,38 @@ class ConfigError(ForestPilotError, ValueError):
 
 
 def parse_config(
-    config_class: type[ConfigT], args: Sequence[str], prog: str, description: str | None = None
+    config_class: type[ConfigT], args: Sequence[str], prog: str, presets: Mapping[str, ConfigT] | None = None
 ) -> ConfigT:
     """The config that command line arguments ask for.
 
     Args:
         config_class: frozen dataclass whose fields become flags; nested dataclasses become `--outer.inner`.
-        args: arguments after the verb; may hold `--config FILE`.
+        args: arguments after the verb; may hold `--config FILE` and, with presets, `--preset NAME`.
         prog: name of the command in help texts, for example `forestpilot train`.
-        description: first lines of the help text; the docstring of the class by default.
+        presets: named configs to start from instead of the dataclass's own defaults; the first is the default.
 
     Raises:
-        ConfigError: the config file is missing, has an unknown key or a value of the wrong type.
+        ConfigError: the config file is missing, has an unknown key or a value of the wrong type; unknown preset.
         SystemExit: a flag is wrong (code 2) or help was asked for (code 0); the text is already printed.
     """
     import tyro
 
-    config_file, flags = _split_config_flag(args)
-    values = read_yaml(config_file) if config_file is not None else {}
-    description = (description or config_class.__doc__ or "").strip()
+    config_file, flags = take_flag("--config", args)
+    values = read_yaml(Path(config_file)) if config_file is not None else {}
+    description = (config_class.__doc__ or "").strip()
+    base = None
+    if presets:
+        preset, flags = take_flag("--preset", flags)
+        base = _preset(presets, preset if preset is not None else next(iter(presets)))
+        names = ", ".join(presets)
+        description += f"\n\n--preset NAME starts from other defaults: {names}. `--preset NAME --help` shows them."
     description += "\n\n--config FILE reads any of these from a YAML or JSON file first; flags override it."
     return tyro.cli(
         config_class,
         args=_gather_repeats(config_class, flags),
         prog=prog,
         description=description,
-        default=_partial(config_class, values, source=str(config_file)),
+        default=_partial(config_class, values, str(config_file), base),
     )
 
 
@@ -115,6 +122,18 @@ def save_config(config: DataclassInstance, folder: Path | str) -> Path:
     return path
 
 
+@contextmanager
+def recorded(config: DataclassInstance, folder: Path | str) -> Iterator[None]:
+    """Save the config beside what the `with` block makes: at once in a new folder, at the end in an old one.
+
+    A run folder that refuses another config keeps the one it was made with.
+    """
+    if not (Path(folder) / CONFIG_FILE).exists():
+        save_config(config, folder)
+    yield
+    save_config(config, folder)
+
+
 def load_config(config_class: type[ConfigT], path: Path | str) -> ConfigT:
     """The config that `save_config` wrote, from its folder or from a YAML or JSON file.
 
@@ -132,22 +151,31 @@ def closest(name: str, known: Sequence[str]) -> str:
     return f"did you mean {match[0]!r}?" if match else f"known are: {', '.join(sorted(known))}"
 
 
-def _split_config_flag(args: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """Take `--config FILE` or `--config=FILE` out of the arguments."""
+def take_flag(flag: str, args: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Take `flag VALUE` or `flag=VALUE` out of the arguments: (value or None, the other arguments).
+
+    Raises:
+        ConfigError: the flag stands last, without a value.
+    """
     rest: list[str] = []
-    config_file: Path | None = None
+    value: str | None = None
     remaining = iter(args)
     for arg in remaining:
-        if arg == "--config":
+        if arg == flag:
             value = next(remaining, None)
             if value is None:
-                raise ConfigError("--config needs a file: --config settings.yaml")
-            config_file = Path(value)
-        elif arg.startswith("--config="):
-            config_file = Path(arg.partition("=")[2])
+                raise ConfigError(f"{flag} needs a value")
+        elif arg.startswith(f"{flag}="):
+            value = arg.partition("=")[2]
         else:
             rest.append(arg)
-    return config_file, rest
+    return value, rest
+
+
+def _preset(presets: Mapping[str, ConfigT], name: str) -> ConfigT:
+    if name not in presets:
+        raise ConfigError(f"unknown preset {name!r}; {closest(name, list(presets))}")
+    return presets[name]
 
 
 def _gather_repeats(config_class: type[DataclassInstance], args: Sequence[str]) -> list[str]:
@@ -184,38 +212,48 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _partial(config_class: type[ConfigT], values: Mapping[str, Any], source: str) -> Any:
+def _default(field: dataclasses.Field[Any], base: Any = None) -> Any:
+    """Value of a field when nothing is said: that of the base config, else the field's own; MISSING if it has none."""
+    if base is not None:
+        return getattr(base, field.name)
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _partial(config_class: type[ConfigT], values: Mapping[str, Any], source: str, base: ConfigT | None) -> Any:
     """An instance for tyro to take its defaults from, in which fields that only a flag can fill are marked as missing.
 
     It is made without the constructor, because `__post_init__` would refuse a config that is not complete yet.
     """
     import tyro
 
-    known = _known_values(config_class, values, source, "")
+    known = _known_values(config_class, values, source, "", base)
     instance = object.__new__(config_class)
     for field in dataclasses.fields(config_class):
-        if field.name in known:
-            value = known[field.name]
-        elif field.default is not dataclasses.MISSING:
-            value = field.default
-        elif field.default_factory is not dataclasses.MISSING:
-            value = field.default_factory()
-        else:
-            value = tyro.MISSING
-        object.__setattr__(instance, field.name, value)
+        value = known[field.name] if field.name in known else _default(field, base)
+        object.__setattr__(instance, field.name, tyro.MISSING if value is dataclasses.MISSING else value)
     return instance
 
 
-def _known_values(config_class: type[Any], values: Mapping[str, Any], source: str, prefix: str) -> dict[str, Any]:
-    """The values converted to the types of the fields, with every key checked."""
+def _known_values(
+    config_class: type[Any], values: Mapping[str, Any], source: str, prefix: str, base: Any = None
+) -> dict[str, Any]:
+    """The values converted to the types of the fields, with every key checked.
+
+    A nested config that is given in part takes the rest from the base config, or from the field's default.
+    """
     hints = get_type_hints(config_class)
-    names = [field.name for field in dataclasses.fields(config_class) if field.init]
+    fields = {field.name: field for field in dataclasses.fields(config_class) if field.init}
     known: dict[str, Any] = {}
     for key, value in values.items():
         name = str(key).replace("-", "_")
-        if name not in names:
-            raise ConfigError(f"{source}: unknown key {prefix + str(key)!r}; {closest(name, names)}")
-        known[name] = _convert(hints[name], value, source, prefix + name)
+        if name not in fields:
+            raise ConfigError(f"{source}: unknown key {prefix + str(key)!r}; {closest(name, list(fields))}")
+        default = _default(fields[name], base)
+        if dataclasses.is_dataclass(default) and not isinstance(default, type) and isinstance(value, Mapping):
+            inner = _known_values(type(default), value, source, f"{prefix}{name}.", default)
+            known[name] = dataclasses.replace(default, **inner)
+        else:
+            known[name] = _convert(hints[name], value, source, prefix + name)
     return known
 
 

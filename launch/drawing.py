@@ -23,8 +23,9 @@ INK, DIM, PANEL, EDGE = (236, 238, 240), (150, 158, 166), (24, 28, 32), (52, 58,
 POLICY, EXPERT = (84, 200, 255), (255, 186, 64)
 GOOD, BAD = (96, 212, 120), (244, 84, 72)
 VIEW_NAMES = ("left", "center", "right")
-COST_RANGE = 30.0
-"""Costs this much above the best candidate draw the shortest, reddest bar."""
+COST_RANGE = 100.0
+"""Costs this much above the best candidate draw the shortest, reddest bar; the scale is logarithmic, because a graze
+costs a few units and a crash hundreds."""
 
 
 class DrawingError(ForestPilotError):
@@ -204,20 +205,24 @@ class FlightPainter:
         if moment.costs is not None:
             overlay = region.copy()
             costs = np.asarray(moment.costs, float)
-            badness = np.clip((costs - np.nanmin(costs)) / COST_RANGE, 0.0, 1.0)
+            badness = np.clip(np.log1p(costs - np.nanmin(costs)) / math.log1p(COST_RANGE), 0.0, 1.0)
             half = 0.4 * (self._turns[-1] - self._turns[0]) / max(1, len(self._turns) - 1)
             for turn, bad in zip(self._turns, np.nan_to_num(badness, nan=1.0), strict=True):
                 reach = radius * (1.0 - 0.6 * bad)
                 rim = [_polar(hub, reach, turn + half), _polar(hub, reach, turn - half)]
                 foot = [_polar(hub, 0.2 * radius, turn - half), _polar(hub, 0.2 * radius, turn + half)]
-                cv2.fillPoly(overlay, [np.array(rim + foot, np.int32)], _mix(GOOD, BAD, math.sqrt(bad)), cv2.LINE_AA)
+                cv2.fillPoly(overlay, [np.array(rim + foot, np.int32)], _mix(GOOD, BAD, float(bad)), cv2.LINE_AA)
             cv2.addWeighted(overlay, 0.8, region, 0.2, 0.0, dst=region)
-        for turn_rad, color in ((moment.expert_turn_rad, EXPERT), (moment.turn_rad, POLICY)):
+        # The expert's needle is wider and longer, so that it shows behind the policy's where both agree.
+        for turn_rad, color, wide, long in (
+            (moment.expert_turn_rad, EXPERT, 0.42, 1.18),
+            (moment.turn_rad, POLICY, 0.18, 1.06),
+        ):
             if turn_rad is not None:
-                end = _polar(hub, 1.1 * radius, turn_rad)
-                cv2.line(region, hub, end, PANEL, self._thick(0.40), cv2.LINE_AA)
-                cv2.line(region, hub, end, color, self._thick(0.20), cv2.LINE_AA)
-                cv2.circle(region, end, self._thick(0.26), color, -1, cv2.LINE_AA)
+                end = _polar(hub, long * radius, turn_rad)
+                cv2.line(region, hub, end, PANEL, self._thick(wide + 0.16), cv2.LINE_AA)
+                cv2.line(region, hub, end, color, self._thick(wide), cv2.LINE_AA)
+                cv2.circle(region, end, self._thick(0.30), color, -1, cv2.LINE_AA)
         self._paint_legend(region, moment)
 
     def _paint_legend(self, region: Image, moment: Moment) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from data_collection.progress import Stage
 from launch.drawing import FlightPainter, Image, Moment
 from launch.replay import Flight, ReplayedStep, ReplayError, heading_rad, make_env, replay_flight
+from launch.tables import format_density
 from launch.video import VideoWriter
 from sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX, Camera, chase_pose
 from sim.rendering import make_renderer
@@ -90,7 +91,7 @@ class _Film:
         density = len(world.trees) / _area_m2(world)
         self._painter = FlightPainter(
             self._size, world, self._flight.policy, self._spec.candidate_turns_rad, self._spec.horizontal_fov_deg,
-            subtitle=f"world {world.seed}, 1/{1 / density:.0f} trees/m2" if density else f"world {world.seed}",
+            subtitle=f"world {world.seed}, {format_density(density)} trees/m2",
             costs_of=self._costs,
         )  # fmt: skip
         self._set_point_mps = float(kwargs.get("speed", math.nan))
@@ -122,8 +123,7 @@ class _Film:
             return costs
         batch = {name: np.asarray(value)[None] for name, value in step.observation.items()}
         _, self._carry = self._adviser.act(batch, self._carry)
-        advised = self._adviser.last_costs
-        return None if advised is None else np.asarray(advised)[0]
+        return None if self._carry.last_costs is None else np.asarray(self._carry.last_costs)[0]
 
     def _draw(self, moment: Moment, a: ReplayedStep, b: ReplayedStep, share: float) -> Image:
         """One frame at a share of the way from state a to state b."""

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 import sim  # noqa: F401  (registers the environments)
 from data_collection.progress import Progress, SilentProgress
+from data_collection.rollout import flight_path
 from launch.progress import make_progress
 from launch.video import parse_size
 from sim.errors import ForestPilotError
@@ -152,7 +153,7 @@ def replay_evaluation(config: ReplayConfig, progress: Progress | None = None) ->
     progress = progress or SilentProgress()
     chosen = choose_flights(read_outcomes(config.evaluation), config.worst, config.best, config.seed, config.policy)
     for number, outcome in enumerate(chosen, start=1):
-        flight = load_flight(config.evaluation / "flights" / f"{outcome.policy}-{outcome.seed}.npz")
+        flight = load_flight(flight_path(config.evaluation / "flights", outcome.policy, outcome.seed))
         name = f"replay {number}/{len(chosen)}: {outcome.policy}, world {outcome.seed}"
         with progress.stage(name, total=len(flight.actions) + 1) as stage:
             path = None

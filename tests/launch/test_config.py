@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from launch.config import ConfigError, from_dict, load_config, parse_config, save_config, to_dict
+from launch.config import ConfigError, from_dict, load_config, parse_config, recorded, save_config, to_dict
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,34 @@ def test_plain_values_without_a_required_one_are_refused() -> None:
     with pytest.raises(ConfigError, match="lacks data"):
         from_dict(Job, {"rate": 1})
     assert from_dict(Job, to_dict(Job((Path("a"),)))) == Job((Path("a"),))
+
+
+def test_a_preset_gives_the_defaults_that_files_and_flags_override(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    presets = {"small": Job((Path("s"),)), "full": Job((Path("f"),), rate=0.5, policy=Net("lstm", (1, 2, 3)))}
+    file = tmp_path / "job.yaml"
+    file.write_text("policy: {channels: [7]}\n")
+    assert parse_config(Job, [], "job", presets) == presets["small"]
+    job = parse_config(Job, ["--preset", "full", "--config", str(file), "--limit-s", "1"], "job", presets)
+    assert job == Job((Path("f"),), 0.5, 1.0, True, (4, 3), Net("lstm", (7,)))
+    with pytest.raises(ConfigError, match="did you mean 'full'"):
+        parse_config(Job, ["--preset", "ful"], "job", presets)
+    with pytest.raises(SystemExit):
+        parse_config(Job, ["--preset=full", "--help"], "job", presets)
+    assert "(default: 0.5)" in capsys.readouterr().out
+
+
+def test_a_folder_keeps_its_config_until_another_run_in_it_is_done(tmp_path: Path) -> None:
+    first, second = Job((Path("a"),)), Job((Path("b"),))
+    with pytest.raises(ZeroDivisionError), recorded(first, tmp_path):
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), recorded(second, tmp_path):
+        raise ZeroDivisionError
+    assert load_config(Job, tmp_path) == first
+    with recorded(second, tmp_path):
+        pass
+    assert load_config(Job, tmp_path) == second
 
 
 def test_a_value_that_the_config_refuses_reaches_the_user(capsys: pytest.CaptureFixture[str]) -> None:

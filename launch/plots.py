@@ -1,0 +1,133 @@
+"""Figures of results. matplotlib is imported when the first one is drawn, and never opens a window."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from launch.tables import format_density
+
+POINTS, BAND, GRID, MUTED = "#1f6fb2", "#9cc7ea", "#d9dde1", "#5b6670"
+
+
+class Round(Protocol):
+    """What the plot needs of a DAgger round."""
+
+    @property
+    def round(self) -> int:
+        """Number of the round; 0 is behavioural cloning."""
+
+    @property
+    def labels(self) -> int:
+        """Labelled states so far."""
+
+    @property
+    def validation_success(self) -> float | None:
+        """Success rate on the validation worlds, 0 to 1; None if the round was not validated."""
+
+    @property
+    def validation_flights(self) -> int:
+        """Number of validation worlds."""
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of the 95 % Wilson interval."""
+
+    @property
+    def high(self) -> float | None:
+        """Upper end of the 95 % Wilson interval."""
+
+
+def plot_rounds(rounds: Sequence[Round], path: Path | str, title: str = "Success by DAgger round") -> Path:
+    """Draw the validation success of each round with its 95 % Wilson interval, and the number of labels below it.
+
+    Args:
+        rounds: results of the rounds; those without validation are left out.
+        path: where the picture goes; the suffix chooses PNG, SVG or PDF.
+        title: heading of the figure.
+
+    Raises:
+        ValueError: no round was validated.
+    """
+    shown = [r for r in rounds if r.validation_success is not None and r.low is not None and r.high is not None]
+    if not shown:
+        raise ValueError("no round has validation flights; there is nothing to plot")
+    x = [r.round for r in shown]
+    rate, low, high = (
+        100 * np.array([getattr(r, name) for r in shown]) for name in ("validation_success", "low", "high")
+    )
+    figure, axes = _new_figure(7.2, 4.2)
+    axes.fill_between(x, low, high, color=BAND, alpha=0.45, linewidth=0, label="95 % Wilson interval")
+    axes.errorbar(x, rate, yerr=(rate - low, high - rate), fmt="o-", color=POINTS, capsize=3, label="success")
+    best = max(range(len(shown)), key=lambda i: (rate[i], x[i]))
+    axes.plot(x[best], rate[best], "o", markersize=13, markerfacecolor="none", color=POINTS, label="chosen")
+    axes.set_ylim(0, 104)
+    axes.set_xticks(x if len(x) <= 12 else x[:: max(1, len(x) // 10)])
+    axes.set_xlabel("DAgger round (0: behavioural cloning)")
+    axes.set_ylabel(f"validation worlds flown to the goal, % of {shown[0].validation_flights}")
+    axes.set_title(title, loc="left")
+    axes.legend(loc="lower right", frameon=False)
+    labels = f"{shown[0].labels:,} labels in round {x[0]}, {shown[-1].labels:,} in round {x[-1]}"
+    axes.annotate(labels, (0, -0.2), xycoords="axes fraction", color=MUTED, fontsize=8)
+    return _save(figure, path)
+
+
+def plot_success_grid(
+    cells: Mapping[tuple[float, float], tuple[int, int]], path: Path | str, title: str = "Success on the test forests"
+) -> Path:
+    """Draw success by density and speed as a table of coloured cells.
+
+    Args:
+        cells: (trees per square metre, speed in m/s) to (successes, flights).
+        path: where the picture goes.
+        title: heading of the figure.
+
+    Raises:
+        ValueError: there are no cells.
+    """
+    if not cells:
+        raise ValueError("there are no cells to plot")
+    densities, speeds = sorted({d for d, _ in cells}), sorted({s for _, s in cells})
+    rates = np.full((len(densities), len(speeds)), np.nan)
+    for (density, speed), (successes, flights) in cells.items():
+        rates[densities.index(density), speeds.index(speed)] = 100 * successes / flights
+    figure, axes = _new_figure(1.6 + 1.1 * len(speeds), 1.4 + 0.6 * len(densities))
+    axes.grid(False)
+    axes.imshow(rates, cmap="RdYlGn", vmin=0, vmax=100, aspect="auto", alpha=0.75)
+    for (density, speed), (successes, flights) in cells.items():
+        where = (speeds.index(speed), densities.index(density))
+        axes.annotate(f"{successes}/{flights}", where, ha="center", va="center")
+    axes.set_xticks(range(len(speeds)), [f"{speed:g}" for speed in speeds])
+    axes.set_yticks(range(len(densities)), [format_density(density) for density in densities])
+    axes.set_xlabel("speed, m/s")
+    axes.set_ylabel("trees per m$^2$")
+    axes.set_title(title, loc="left")
+    return _save(figure, path)
+
+
+def _new_figure(width_in: float, height_in: float) -> tuple[Any, Any]:
+    """A figure of its own, outside pyplot's global state, so that no backend is chosen for the whole process."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _save(figure: Any, path: Path | str) -> Path:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    figure.savefig(temporary, dpi=150)
+    os.replace(temporary, path)
+    return path

@@ -1,0 +1,22 @@
+"""`forestpilot train`: behavioural cloning from datasets on disk."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from launch.config import recorded
+from launch.progress import make_progress
+from policies.behavioural_cloning import TrainConfig, clone
+
+Config = TrainConfig
+
+
+def run(config: TrainConfig) -> None:
+    """Train, then print where the policy lies."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    with recorded(config, config.out):
+        policy = clone(config, make_progress())
+    print(f"{config.out}: a policy of {policy.num_parameters} parameters, trained for {config.steps} steps")
+    print(f"next: forestpilot evaluate --policy {config.out} --out {config.out}/evaluation")
