@@ -19,6 +19,9 @@ CAMERA_NAMES = ("left", "center", "right")
 MIN_SIZE_PX = (32, 24)
 MAX_SIZE_PX = (1280, 720)
 
+CHASE_AIM_M = 3.0
+"""How far beyond the vehicle the chase camera aims, in metres."""
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -58,7 +61,7 @@ class Camera:
 
 
 def rotation_matrix(roll_rad: float, pitch_rad: float, yaw_rad: float) -> NDArray[np.float64]:
-    """Body-to-world rotation Rz(yaw) Ry(pitch) Rx(roll), shape (3, 3); positive yaw turns left, positive pitch dips the nose."""
+    """Body-to-world rotation Rz(yaw) Ry(pitch) Rx(roll), (3, 3); positive yaw turns left, positive pitch dips the nose."""
     cr, sr = math.cos(roll_rad), math.sin(roll_rad)
     cp, sp = math.cos(pitch_rad), math.sin(pitch_rad)
     cy, sy = math.cos(yaw_rad), math.sin(yaw_rad)
@@ -142,9 +145,11 @@ def chase_pose(
     Returns:
         Eye (3,) and axes (3, 3), float32.
     """
-    target = np.asarray(position, np.float64)
-    back = np.array([math.cos(yaw_rad), math.sin(yaw_rad), 0.0]) * distance_m
-    return look_at(target - back + np.array([0.0, 0.0, height_m]), target)
+    vehicle = np.asarray(position, np.float64)
+    ahead = np.array([math.cos(yaw_rad), math.sin(yaw_rad), 0.0])
+    up = np.array([0.0, 0.0, 1.0])
+    # Aiming beyond the vehicle puts it below the middle and the way ahead, up to the horizon, above it.
+    return look_at(vehicle - distance_m * ahead + height_m * up, vehicle + CHASE_AIM_M * ahead + 0.3 * up)
 
 
 def project(camera: Camera, eye: ArrayLike, axes: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:

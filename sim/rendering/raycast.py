@@ -6,6 +6,8 @@ screen rectangle, and its kernel keeps the nearest hits there; then each pixel i
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
@@ -13,17 +15,26 @@ from numpy.typing import ArrayLike, NDArray
 from sim.cameras import Camera
 from sim.errors import ForestPilotError
 from sim.rendering.intersect import (
-    FAR, HALF, KERNEL, ZERO, View, cone_rows, cylinder_rows, ground_rows, screen_box, sphere_rows,
-)  # fmt: skip
+    FAR,
+    HALF,
+    KERNEL,
+    ZERO,
+    View,
+    cone_rows,
+    cylinder_rows,
+    ground_rows,
+    screen_box,
+    sphere_rows,
+)
 from sim.rendering.protocol import Frames, VehiclePose
 from sim.rendering.scene import Scene, make_scene
-from sim.rendering.shade import shade_pixels
-from sim.rendering.vehicle import PARTS, draw_vehicle, place_parts
+from sim.rendering.shade import shade_pixels, smooth_edges
+from sim.rendering.vehicle import draw_vehicle, place_parts
 from sim.worlds.forest import World
 
 F = np.float32
 SMOOTH_FROM_PX = 200
-"""Images at least this wide read textures between texels, which small ones cannot show."""
+"""Images at least this wide have smooth edges and read textures between texels, which small ones would not show."""
 
 
 @njit(**KERNEL)
@@ -80,20 +91,45 @@ def trace_world(view, trees, eye):
 
 
 @njit(**KERNEL)
-def draw(scene, eyes, axes, slopes, focal_px, rgb, depth, ids):
+def draw(scene, lens, eyes, axes, rgb, depth, ids):
     """Draw every camera: eyes (C, 3), axes (C, 3, 3); writes rgb (C, H, W, 3), depth and ids (C, H, W)."""
     for camera in range(eyes.shape[0]):
-        view = View(depth[camera], ids[camera], slopes, axes[camera], focal_px)
+        view = View(depth[camera], ids[camera], lens.slopes, axes[camera], lens.focal_px)
         trace_world(view, scene.trees, eyes[camera])
         shade_pixels(scene, view, eyes[camera], rgb[camera])
 
 
 @njit(**KERNEL)
-def draw_vehicles(scene, eyes, axes, slopes, focal_px, centers, matrices, parts, rgb, depth, ids):
-    """Draw the vehicle over every camera's finished image; arguments as for `draw` and `draw_vehicle`."""
+def draw_edges(scene, lens, fine_lens, eyes, axes, rgb, depth, ids, fine_depth, fine_ids):
+    """Smooth the edges of finished images; fine_depth and fine_ids (2 H, 2 W) are scratch space."""
     for camera in range(eyes.shape[0]):
-        view = View(depth[camera], ids[camera], slopes, axes[camera], focal_px)
-        draw_vehicle(scene, view, eyes[camera], centers, matrices, parts, rgb[camera])
+        view = View(depth[camera], ids[camera], lens.slopes, axes[camera], lens.focal_px)
+        fine = View(fine_depth, fine_ids, fine_lens.slopes, axes[camera], fine_lens.focal_px)
+        trace_world(fine, scene.trees, eyes[camera])
+        smooth_edges(scene, view, fine, eyes[camera], rgb[camera])
+
+
+@njit(**KERNEL)
+def draw_vehicles(scene, lens, eyes, axes, parts, rgb, depth, ids):
+    """Draw the vehicle over every camera's finished image; see `sim.rendering.vehicle.place_parts` for the parts."""
+    for camera in range(eyes.shape[0]):
+        view = View(depth[camera], ids[camera], lens.slopes, axes[camera], lens.focal_px)
+        draw_vehicle(scene, view, eyes[camera], parts, rgb[camera])
+
+
+class Lens(NamedTuple):
+    """What all of a renderer's cameras share."""
+
+    slopes: NDArray[np.float32]
+    """(W,) rightward slope of each column's rays."""
+    focal_px: np.float32
+    """Focal length in pixels."""
+
+
+def _lens(camera: Camera, samples: int) -> Lens:
+    """The lens of a camera whose every pixel is split into samples x samples."""
+    width, focal_px = camera.width * samples, camera.focal_px * samples
+    return Lens(((np.arange(width) + 0.5 - width / 2) / focal_px).astype(F), F(focal_px))
 
 
 class RaycastRenderer:
@@ -105,13 +141,13 @@ class RaycastRenderer:
         """Prepare a renderer of `num_cameras` images per call, all with the intrinsics of `camera`."""
         self.camera = camera
         self.num_cameras = num_cameras
-        self._focal_px = F(camera.focal_px)
-        self._slopes = ((np.arange(camera.width) + 0.5 - camera.width / 2) / camera.focal_px).astype(F)
+        self._smooth = camera.width >= SMOOTH_FROM_PX
+        self._lens, self._fine_lens = _lens(camera, 1), _lens(camera, 2)
         self._scene: Scene | None = None
 
     def set_world(self, world: World) -> None:
         """Draw this world from now on."""
-        self._scene = make_scene(world, smooth=self.camera.width >= SMOOTH_FROM_PX)
+        self._scene = make_scene(world, smooth=self._smooth)
 
     def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: VehiclePose | None = None) -> Frames:
         """Draw all cameras; see `sim.rendering.protocol.Renderer.render`.
@@ -127,10 +163,12 @@ class RaycastRenderer:
         rgb = np.empty((count, height, width, 3), np.uint8)
         depth = np.empty((count, height, width), F)
         ids = np.empty((count, height, width), np.int32)
-        draw(self._scene, eyes, axes, self._slopes, self._focal_px, rgb, depth, ids)
+        draw(self._scene, self._lens, eyes, axes, rgb, depth, ids)
+        if self._smooth:
+            fine_depth, fine_ids = np.empty((2 * height, 2 * width), F), np.empty((2 * height, 2 * width), np.int32)
+            draw_edges(self._scene, self._lens, self._fine_lens, eyes, axes, rgb, depth, ids, fine_depth, fine_ids)
         if vehicle is not None:
-            parts = (*place_parts(*vehicle), PARTS)
-            draw_vehicles(self._scene, eyes, axes, self._slopes, self._focal_px, *parts, rgb, depth, ids)
+            draw_vehicles(self._scene, self._lens, eyes, axes, place_parts(*vehicle), rgb, depth, ids)
         return Frames(rgb, depth, ids)
 
     def close(self) -> None:

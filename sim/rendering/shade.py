@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from sim.rendering.intersect import HALF, KERNEL, ONE, ZERO, row_direction
+from sim.rendering.protocol import SKY_ID
 from sim.rendering.scene import MAP_TEXELS_PER_M, OPENNESS, SUN, TRAIL
 from sim.rendering.textures import PATCHES, SKYLINE_SIZE, TILE_BITS, TILE_SIZE
 
@@ -21,9 +22,12 @@ GRAIN_TEXELS_PER_M = F(36)
 """Texels per metre of the ground's fine pattern: one tile covers 7 m."""
 PATCH_TEXELS_PER_M = F(9)
 BARK_TEXELS_PER_M = F(110)
-LEAF_TEXELS_PER_M = F(34)
+LEAF_TEXELS_PER_M = F(56)
 CONE_TIERS = F(6)
 FOG_SEEN = F(0.02)
+"""Where fog hides less than this, the background is not worked out."""
+WHITE = F(255)
+QUARTER = F(0.25)
 
 
 @njit(**KERNEL)
@@ -49,11 +53,12 @@ def sample(bank, tile, x, y, texels_per_pixel, smooth):
     shrink = ONE / F(1 << level)
     x, y = x * shrink, y * shrink
     if not smooth:
-        return _texel(bank, tile, level, offset, int(math.floor(x)), int(math.floor(y))) * TO_UNIT
+        return _texel(bank, tile, level, offset, math.floor(x), math.floor(y)) * TO_UNIT
     x, y = x - HALF, y - HALF
-    left, top = int(math.floor(x)), int(math.floor(y))
+    left, top = math.floor(x), math.floor(y)
     u, v = x - F(left), y - F(top)
-    upper = _texel(bank, tile, level, offset, left, top) * (ONE - u) + _texel(bank, tile, level, offset, left + 1, top) * u
+    upper = _texel(bank, tile, level, offset, left, top) * (ONE - u)
+    upper += _texel(bank, tile, level, offset, left + 1, top) * u
     lower = _texel(bank, tile, level, offset, left, top + 1) * (ONE - u)
     lower += _texel(bank, tile, level, offset, left + 1, top + 1) * u
     return (upper * (ONE - v) + lower * v) * TO_UNIT
@@ -80,16 +85,37 @@ def background(scene, x, y, z, focal_px):
         red, green, blue = _clouds(scene, x / z, y / z, rise, red, green, blue)
     if rise < scene.treeline_height * F(2):
         place = (around(x, y) * F(0.25) + scene.treeline_phase) * F(SKYLINE_SIZE)
-        left = int(place)
-        step = place - F(left)
-        mask = SKYLINE_SIZE - 1
-        top = scene.skyline[left & mask] * (ONE - step) + scene.skyline[(left + 1) & mask] * step
-        top *= scene.treeline_height
-        cover = min(max((top - rise) * focal_px + HALF, ZERO), ONE) * min(ONE, F(0.7) + F(0.3) * max(rise, ZERO) / top)
+        cover = F(0.62) * _below(scene.treeline_height * _skyline(scene, place), rise, focal_px)
+        if scene.smooth:
+            cover = _nearer_treeline(scene, cover, place, rise, focal_px)
         red += cover * (scene.treeline[0] - red)
         green += cover * (scene.treeline[1] - green)
         blue += cover * (scene.treeline[2] - blue)
     return red, green, blue
+
+
+@njit(**KERNEL)
+def _nearer_treeline(scene, cover, place, rise, focal_px):
+    """Cover of the far forest with a lower, nearer ridge before it, leaves, and mist at its foot: for large images."""
+    near = scene.treeline_height * F(0.62) * _skyline(scene, place * F(2) + F(311))
+    cover += (F(0.85) - cover) * _below(near, rise, focal_px)
+    crowns = sample(scene.bank, scene.leaf_tile, place * F(3), rise * F(700), F(500) / focal_px, True)
+    return cover * min(F(0.8) + F(0.4) * crowns, ONE) * min(ONE, F(0.65) + F(0.35) * max(rise, ZERO) / near)
+
+
+@njit(**KERNEL)
+def _skyline(scene, place):
+    """Height of the far forest's top, relative to its mean, at a place from 0 to SKYLINE_SIZE and around again."""
+    left = int(place)
+    step = place - F(left)
+    mask = SKYLINE_SIZE - 1
+    return scene.skyline[left & mask] * (ONE - step) + scene.skyline[(left + 1) & mask] * step
+
+
+@njit(**KERNEL)
+def _below(top, rise, focal_px):
+    """1 below a skyline, 0 above it, with a soft edge one pixel wide."""
+    return min(max((top - rise) * focal_px + HALF, ZERO), ONE)
 
 
 @njit(**KERNEL)
@@ -108,8 +134,10 @@ def _ground_light(scene, x, y, channel):
     u, v = min(max(u, ZERO), F(width) - F(1.01)), min(max(v, ZERO), F(height) - F(1.01))
     column, row = int(u), int(v)
     u, v = u - F(column), v - F(row)
-    upper = F(scene.ground_map[row, column, channel]) * (ONE - u) + F(scene.ground_map[row, column + 1, channel]) * u
-    lower = F(scene.ground_map[row + 1, column, channel]) * (ONE - u) + F(scene.ground_map[row + 1, column + 1, channel]) * u
+    upper = F(scene.ground_map[row, column, channel]) * (ONE - u)
+    upper += F(scene.ground_map[row, column + 1, channel]) * u
+    lower = F(scene.ground_map[row + 1, column, channel]) * (ONE - u)
+    lower += F(scene.ground_map[row + 1, column + 1, channel]) * u
     return (upper * (ONE - v) + lower * v) * TO_UNIT
 
 
@@ -210,34 +238,63 @@ def _surface_color(scene, ident, x, y, z, pixel_m, grazing_m):
 
 
 @njit(**KERNEL)
+def _pixel_color(scene, view, eye, row, u):
+    """Colour of one pixel whose depth and id are known."""
+    slope, x, y, z = row_direction(view, row)
+    across = view.slopes[u]
+    x, y, z = x + across * view.axes[0, 0], y + across * view.axes[0, 1], z + across * view.axes[0, 2]
+    ident = view.ids[row, u]
+    if ident == SKY_ID:
+        return background(scene, x, y, z, view.focal_px)
+    t = view.depth[row, u]
+    pixel_m = t / view.focal_px
+    # At a grazing angle a pixel covers more ground along the view than across: the mip level takes the geometric mean.
+    grazing_m = pixel_m * math.sqrt(min(ONE / max(-z, F(0.02)), F(30)))
+    red, green, blue = _surface_color(scene, ident, eye[0] + t * x, eye[1] + t * y, eye[2] + t * z, pixel_m, grazing_m)
+    fog = min(t * t * (ONE + slope * slope + across * across) * scene.inverse_fog2, ONE)
+    fog *= fog * HALF + HALF
+    if fog > FOG_SEEN:
+        far_red, far_green, far_blue = background(scene, x, y, z, view.focal_px)
+        red += fog * (far_red - red)
+        green += fog * (far_green - green)
+        blue += fog * (far_blue - blue)
+    return min(red, WHITE), min(green, WHITE), min(blue, WHITE)
+
+
+@njit(**KERNEL)
 def shade_pixels(scene, view, eye, rgb):
     """Write the colour of every pixel of one camera; rgb is (H, W, 3) uint8."""
-    right_x, right_y, right_z = view.axes[0, 0], view.axes[0, 1], view.axes[0, 2]
-    inverse_focal = ONE / view.focal_px
-    most = F(255)
     for row in range(view.depth.shape[0]):
-        slope, middle_x, middle_y, middle_z = row_direction(view, row)
         for u in range(view.depth.shape[1]):
-            across = view.slopes[u]
-            x, y, z = middle_x + across * right_x, middle_y + across * right_y, middle_z + across * right_z
+            red, green, blue = _pixel_color(scene, view, eye, row, u)
+            rgb[row, u, 0] = np.uint8(red)
+            rgb[row, u, 1] = np.uint8(green)
+            rgb[row, u, 2] = np.uint8(blue)
+
+
+@njit(**KERNEL)
+def smooth_edges(scene, view, fine, eye, rgb):
+    """Average four samples in every pixel that sees more than one thing.
+
+    Args:
+        scene: what was drawn.
+        view: the camera, its image finished.
+        fine: the same camera traced at twice the width and height.
+        eye: (3,) in metres.
+        rgb: (H, W, 3) uint8, changed in place.
+    """
+    for row in range(view.depth.shape[0]):
+        for u in range(view.depth.shape[1]):
             ident = view.ids[row, u]
-            if ident == -1:
-                red, green, blue = background(scene, x, y, z, view.focal_px)
-            else:
-                t = view.depth[row, u]
-                length2 = ONE + slope * slope + across * across
-                pixel_m = t * inverse_focal
-                grazing_m = pixel_m * math.sqrt(min(ONE / max(-z, F(0.02)), F(30)))
-                red, green, blue = _surface_color(
-                    scene, ident, eye[0] + t * x, eye[1] + t * y, eye[2] + t * z, pixel_m, grazing_m
-                )
-                fog = min(t * t * length2 * scene.inverse_fog2, ONE)
-                fog *= fog * HALF + HALF
-                if fog > FOG_SEEN:
-                    far_red, far_green, far_blue = background(scene, x, y, z, view.focal_px)
-                    red += fog * (far_red - red)
-                    green += fog * (far_green - green)
-                    blue += fog * (far_blue - blue)
-            rgb[row, u, 0] = np.uint8(min(red, most))
-            rgb[row, u, 1] = np.uint8(min(green, most))
-            rgb[row, u, 2] = np.uint8(min(blue, most))
+            same = True
+            for v in range(2 * row, 2 * row + 2):
+                same &= (fine.ids[v, 2 * u] == ident) & (fine.ids[v, 2 * u + 1] == ident)
+            if same:
+                continue
+            red, green, blue = HALF, HALF, HALF
+            for sub in range(4):
+                one = _pixel_color(scene, fine, eye, 2 * row + (sub >> 1), 2 * u + (sub & 1))
+                red, green, blue = red + one[0] * QUARTER, green + one[1] * QUARTER, blue + one[2] * QUARTER
+            rgb[row, u, 0] = np.uint8(red)
+            rgb[row, u, 1] = np.uint8(green)
+            rgb[row, u, 2] = np.uint8(blue)

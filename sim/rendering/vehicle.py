@@ -1,6 +1,7 @@
 """The quadrotor in the picture: ellipsoids drawn over a finished image, and its shadow on the ground."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -33,23 +34,30 @@ def _parts() -> NDArray[np.float32]:
         x, y = ARM_M * math.cos(yaw), ARM_M * math.sin(yaw)
         arms.append((x * 0.55, y * 0.55, 0.0, ARM_M * 0.55, 0.013, 0.011, yaw, 60, 64, 72, 1))
         motors.append((x, y, 0.012, 0.022, 0.022, 0.024, 0, *color, 1))
-        rotors.append((x, y, 0.038, ROTOR_RADIUS_M, ROTOR_RADIUS_M, 0.004, 0, 214, 218, 224, 0.45))
+        rotors.append((x, y, 0.038, ROTOR_RADIUS_M, ROTOR_RADIUS_M, 0.004, 0, *(F(0.5) * np.array(color) + 110), 0.55))
     return np.array(hub + arms + motors + rotors, F)
 
 
 PARTS = _parts()
 
 
-def place_parts(position: ArrayLike, rotation: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+class Parts(NamedTuple):
+    """The vehicle's ellipsoids in the world."""
+
+    centers: NDArray[np.float32]
+    """(n, 3) in metres."""
+    to_ball: NDArray[np.float32]
+    """(n, 3, 3) matrices that take a world vector to one in which the part is the unit ball."""
+    table: NDArray[np.float32]
+    """(n, 11), see PARTS."""
+
+
+def place_parts(position: ArrayLike, rotation: ArrayLike) -> Parts:
     """The parts in the world.
 
     Args:
         position: (3,) of the vehicle in metres.
         rotation: (3, 3) body to world.
-
-    Returns:
-        Centres (n, 3) in metres, and matrices (n, 3, 3) that take a world vector to one in which the part is the unit
-        ball; both float32.
     """
     to_world = np.asarray(rotation, np.float64)
     centers = np.asarray(position, np.float64) + PARTS[:, :3] @ to_world.T
@@ -57,7 +65,7 @@ def place_parts(position: ArrayLike, rotation: ArrayLike) -> tuple[NDArray[np.fl
     turns = np.zeros((len(PARTS), 3, 3))
     turns[:, 0, 0], turns[:, 0, 1], turns[:, 1, 0], turns[:, 1, 1], turns[:, 2, 2] = cosines, sines, -sines, cosines, 1
     to_ball = (turns / PARTS[:, 3:6, None]) @ to_world.T
-    return centers.astype(F), to_ball.astype(F)
+    return Parts(centers.astype(F), to_ball.astype(F), PARTS)
 
 
 @njit(**KERNEL)
@@ -75,36 +83,51 @@ def _ball_hit(matrix, center, x, y, z):
     miss_x, miss_y, miss_z = closest * ray_x - mid_x, closest * ray_y - mid_y, closest * ray_z - mid_z
     root = ONE - (miss_x * miss_x + miss_y * miss_y + miss_z * miss_z)
     if root <= ZERO:
-        return -ONE, ZERO, ZERO, ZERO
+        return -ONE, (ZERO, ZERO, ZERO)
     back = math.sqrt(root / a)
     t = closest - back
-    return t, miss_x - back * ray_x, miss_y - back * ray_y, miss_z - back * ray_z
+    return t, (miss_x - back * ray_x, miss_y - back * ray_y, miss_z - back * ray_z)
+
+
+@njit(**KERNEL)
+def _part_light(scene, matrix, ball):
+    """Brightness where an ellipsoid was hit, given the hit on its unit ball."""
+    x = matrix[0, 0] * ball[0] + matrix[1, 0] * ball[1] + matrix[2, 0] * ball[2]
+    y = matrix[0, 1] * ball[0] + matrix[1, 1] * ball[1] + matrix[2, 1] * ball[2]
+    z = matrix[0, 2] * ball[0] + matrix[1, 2] * ball[1] + matrix[2, 2] * ball[2]
+    length = math.sqrt(x * x + y * y + z * z)
+    facing = x * scene.sun[0] + y * scene.sun[1] + z * scene.sun[2]
+    return F(0.62) + F(0.13) * z / length + F(0.4) * max(facing / length, ZERO)
 
 
 @njit(**KERNEL)
 def _draw_part(scene, view, box, center, matrix, part, rgb):
-    """Blend one ellipsoid over the image where it is nearer than what was there."""
-    right_x, right_y, right_z = view.axes[0, 0], view.axes[0, 1], view.axes[0, 2]
-    opacity = part[10]
+    """Blend one ellipsoid over the image where it is nearer than what was there; four rays per pixel."""
+    quarter = F(0.25) / view.focal_px
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
         for u in range(box.first_column, box.last_column + 1):
-            slope = view.slopes[u]
-            x, y, z = middle_x + slope * right_x, middle_y + slope * right_y, middle_z + slope * right_z
-            t, ball_x, ball_y, ball_z = _ball_hit(matrix, center, x, y, z)
-            if t <= NEAR or t >= view.depth[row, u]:
+            cover, light, nearest = ZERO, ZERO, view.depth[row, u]
+            for sub in range(4):
+                upward = quarter if sub < 2 else -quarter
+                across = view.slopes[u] + (quarter if sub & 1 else -quarter)
+                x = middle_x + across * view.axes[0, 0] + upward * view.axes[1, 0]
+                y = middle_y + across * view.axes[0, 1] + upward * view.axes[1, 1]
+                z = middle_z + across * view.axes[0, 2] + upward * view.axes[1, 2]
+                t, ball = _ball_hit(matrix, center, x, y, z)
+                if (t > NEAR) & (t < view.depth[row, u]):
+                    cover += F(0.25)
+                    light += F(0.25) * _part_light(scene, matrix, ball)
+                    nearest = min(nearest, t)
+            if cover == ZERO:
                 continue
-            normal_x = matrix[0, 0] * ball_x + matrix[1, 0] * ball_y + matrix[2, 0] * ball_z
-            normal_y = matrix[0, 1] * ball_x + matrix[1, 1] * ball_y + matrix[2, 1] * ball_z
-            normal_z = matrix[0, 2] * ball_x + matrix[1, 2] * ball_y + matrix[2, 2] * ball_z
-            length = math.sqrt(normal_x * normal_x + normal_y * normal_y + normal_z * normal_z)
-            facing = normal_x * scene.sun[0] + normal_y * scene.sun[1] + normal_z * scene.sun[2]
-            light = F(0.62) + F(0.13) * normal_z / length + F(0.4) * max(facing / length, ZERO)
             for channel in range(3):
                 under = F(rgb[row, u, channel])
-                rgb[row, u, channel] = np.uint8(under + opacity * (min(part[7 + channel] * light, F(255)) - under))
-            view.depth[row, u] = t
-            view.ids[row, u] = VEHICLE_ID
+                over = min(part[7 + channel] * light / cover, F(255))
+                rgb[row, u, channel] = np.uint8(under + part[10] * cover * (over - under))
+            if cover >= F(0.5):
+                view.depth[row, u] = nearest
+                view.ids[row, u] = VEHICLE_ID
 
 
 @njit(**KERNEL)
@@ -128,12 +151,13 @@ def _draw_shadow(scene, view, eye, center, rgb):
 
 
 @njit(**KERNEL)
-def draw_vehicle(scene, view, eye, centers, matrices, parts, rgb):
-    """Draw the vehicle and its shadow over one finished image; see `place_parts` for centres and matrices."""
+def draw_vehicle(scene, view, eye, parts, rgb):
+    """Draw the vehicle and its shadow over one finished image; parts as from `place_parts`."""
+    centers = parts.centers
     _draw_shadow(scene, view, eye, centers[0], rgb)
-    for index in range(parts.shape[0]):
+    for index in range(centers.shape[0]):
         x, y, z = centers[index, 0] - eye[0], centers[index, 1] - eye[1], centers[index, 2] - eye[2]
-        part = parts[index]
+        part = parts.table[index]
         radius = max(part[3], max(part[4], part[5]))
         box = screen_box(view, x, y, z, z, radius, radius)
-        _draw_part(scene, view, box, (x, y, z), matrices[index], part, rgb)
+        _draw_part(scene, view, box, (x, y, z), parts.to_ball[index], part, rgb)

@@ -1,4 +1,4 @@
-"""What a world looks like: light, fog, colours and which patterns to use, as plain numbers that any renderer can read."""
+"""What a world looks like: light, fog, colours and which patterns to use, as plain numbers any renderer reads."""
 
 import math
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ _GROUNDS = np.array(
     ],
     np.float32,
 )
+_TRAILS = np.array([[170, 142, 104], [138, 112, 82], [186, 170, 138], [120, 104, 90]], np.float32)
 _BARKS = np.array([[112, 82, 56], [96, 86, 74], [134, 106, 78], [150, 144, 132], [86, 62, 46]], np.float32)
 _LEAVES = np.array([[60, 104, 44], [88, 124, 48], [44, 88, 52], [122, 132, 52], [66, 116, 66]], np.float32)
 
@@ -123,13 +124,13 @@ def draw_appearance(rng: np.random.Generator, trees: NDArray[np.float32]) -> App
         ground_colors=_clip(ground),
         ground_pattern=int(rng.integers(GROUND_PATTERNS)),
         ground_offset_m=rng.uniform(0, 64, 2).astype(np.float32),
-        trail_color=_clip(_mix_of(rng, _GROUNDS)[1] * rng.uniform(0.95, 1.3)),
+        trail_color=_clip(_mix_of(rng, _TRAILS) * rng.uniform(0.85, 1.15)),
         trail_half_width_m=float(rng.uniform(0.6, 1.2)),
     )
 
 
 def default_appearance(trees: NDArray[np.float32]) -> Appearance:
-    """The fixed, good-looking appearance of worlds without domain randomisation; colours still vary from tree to tree."""
+    """The fixed appearance of worlds without domain randomisation; colours still vary from tree to tree."""
     count = len(trees)
     vary = np.sin(np.arange(count)[:, None] * np.array([12.9898, 78.233, 37.719])) % 1.0
     leaf = np.array([66, 110, 48], np.float32)
