@@ -61,7 +61,7 @@ class Camera:
 
 
 def rotation_matrix(roll_rad: float, pitch_rad: float, yaw_rad: float) -> NDArray[np.float64]:
-    """Body-to-world rotation Rz(yaw) Ry(pitch) Rx(roll), (3, 3); positive yaw turns left, positive pitch dips the nose."""
+    """Body-to-world rotation Rz(yaw) Ry(pitch) Rx(roll), (3, 3): positive yaw turns left, pitch dips the nose."""
     cr, sr = math.cos(roll_rad), math.sin(roll_rad)
     cp, sp = math.cos(pitch_rad), math.sin(pitch_rad)
     cy, sy = math.cos(yaw_rad), math.sin(yaw_rad)
@@ -124,7 +124,7 @@ def look_at(eye: ArrayLike, target: ArrayLike) -> tuple[FloatArray, FloatArray]:
     start = np.asarray(eye, np.float64)
     forward = np.asarray(target, np.float64) - start
     if not np.hypot(forward[0], forward[1]) > 1e-9:
-        raise ValueError(f"look_at got eye {eye} and target {target}; move one of them sideways")
+        raise ValueError(f"look_at got eye {eye!r} and target {target!r}; move one of them sideways")
     forward = forward / np.linalg.norm(forward)
     right = np.array([forward[1], -forward[0], 0.0]) / np.hypot(forward[0], forward[1])
     axes = np.stack([right, np.cross(right, forward), forward])

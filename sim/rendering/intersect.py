@@ -7,7 +7,7 @@ metres; everything is float32. Slow NumPy twins stand in tests/sim/test_raycast.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numba import njit
@@ -27,6 +27,13 @@ KERNEL: dict[str, Any] = {
     "error_model": "numpy",
 }
 
+Scalar: TypeAlias = Any
+"""A float32 inside a kernel; Numba checks it, the type checker cannot."""
+Triple: TypeAlias = tuple[Scalar, Scalar, Scalar]
+Floats: TypeAlias = NDArray[np.float32]
+Bytes: TypeAlias = NDArray[np.uint8]
+Ids: TypeAlias = NDArray[np.int32]
+
 NEAR = np.float32(NEAR_M)
 FAR = np.float32(FAR_M)
 ZERO = np.float32(0)
@@ -41,13 +48,13 @@ SKY = np.int32(SKY_ID)
 class View(NamedTuple):
     """One camera's image planes and rays."""
 
-    depth: NDArray[np.float32]
+    depth: Floats
     """(H, W) metres along the forward axis, written."""
-    ids: NDArray[np.int32]
+    ids: Ids
     """(H, W) segmentation ids, written."""
-    slopes: NDArray[np.float32]
+    slopes: Floats
     """(W,) rightward slope of each column's rays."""
-    axes: NDArray[np.float32]
+    axes: Floats
     """(3, 3) rows right, up, forward."""
     focal_px: np.float32
     """Focal length in pixels."""
@@ -63,7 +70,7 @@ class Box(NamedTuple):
 
 
 @njit(**KERNEL)
-def row_direction(view, row):
+def row_direction(view: View, row: int) -> tuple[Scalar, Scalar, Scalar, Scalar]:
     """Upward slope of a row and the direction (x, y, z) of its ray in the middle column."""
     slope = (HALF * np.float32(view.depth.shape[0]) - np.float32(row) - HALF) / view.focal_px
     return (
@@ -75,7 +82,7 @@ def row_direction(view, row):
 
 
 @njit(**KERNEL)
-def ground_rows(view, eye_height):
+def ground_rows(view: View, eye_height: Scalar) -> None:
     """Fill the image with the ground plane, and with sky where no ground is within the far plane."""
     right_z = view.axes[0, 2]
     for row in range(view.depth.shape[0]):
@@ -90,7 +97,9 @@ def ground_rows(view, eye_height):
 
 
 @njit(**KERNEL)
-def cylinder_rows(view, box, x, y, radius, low, high, ident):
+def cylinder_rows(
+    view: View, box: Box, x: Scalar, y: Scalar, radius: Scalar, low: Scalar, high: Scalar, ident: int
+) -> None:
     """Side of a vertical cylinder with its axis at (x, y), from height low to high above the eye."""
     right_x, right_y, right_z = view.axes[0]
     outside = x * x + y * y - radius * radius
@@ -114,7 +123,7 @@ def cylinder_rows(view, box, x, y, radius, low, high, ident):
 
 
 @njit(**KERNEL)
-def sphere_rows(view, box, x, y, z, radius, ident):
+def sphere_rows(view: View, box: Box, x: Scalar, y: Scalar, z: Scalar, radius: Scalar, ident: int) -> None:
     """Sphere around (x, y, z)."""
     right_x, right_y, right_z = view.axes[0]
     outside = x * x + y * y + z * z - radius * radius
@@ -136,7 +145,9 @@ def sphere_rows(view, box, x, y, z, radius, ident):
 
 
 @njit(**KERNEL)
-def cone_rows(view, box, x, y, radius, low, high, ident):
+def cone_rows(
+    view: View, box: Box, x: Scalar, y: Scalar, radius: Scalar, low: Scalar, high: Scalar, ident: int
+) -> None:
     """Upright cone: base disc at height low around (x, y), apex at height high, both above the eye's height."""
     right_x, right_y, right_z = view.axes[0]
     slope2 = (radius / (high - low)) ** 2
@@ -170,7 +181,9 @@ def cone_rows(view, box, x, y, radius, low, high, ident):
 
 
 @njit(**KERNEL)
-def _span(center, depth_low, depth_high, radius, focal):
+def _span(
+    center: Scalar, depth_low: Scalar, depth_high: Scalar, radius: Scalar, focal: Scalar
+) -> tuple[Scalar, Scalar]:
     """Extent on screen, in pixels from the middle, of a ball's box from depth_low to depth_high."""
     least, most = center - radius, center + radius
     least = focal * least / (depth_low if least < ZERO else depth_high)
@@ -179,7 +192,9 @@ def _span(center, depth_low, depth_high, radius, focal):
 
 
 @njit(**KERNEL)
-def screen_box(view, x, y, low, high, radius_low, radius_high):
+def screen_box(
+    view: View, x: Scalar, y: Scalar, low: Scalar, high: Scalar, radius_low: Scalar, radius_high: Scalar
+) -> Box:
     """Rectangle that holds the hull of two balls around (x, y), at heights low and high; empty when out of sight."""
     height, width = view.depth.shape
     left, right, top, bottom = NOWHERE, -NOWHERE, NOWHERE, -NOWHERE

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sim.cameras import Camera
 from sim.errors import ForestPilotError
@@ -19,6 +19,10 @@ from sim.rendering.intersect import (
     HALF,
     KERNEL,
     ZERO,
+    Bytes,
+    Floats,
+    Ids,
+    Scalar,
     View,
     cone_rows,
     cylinder_rows,
@@ -29,7 +33,7 @@ from sim.rendering.intersect import (
 from sim.rendering.protocol import Frames, VehiclePose
 from sim.rendering.scene import Scene, make_scene
 from sim.rendering.shade import shade_pixels, smooth_edges
-from sim.rendering.vehicle import draw_vehicle, place_parts
+from sim.rendering.vehicle import Parts, draw_vehicle, place_parts
 from sim.worlds.forest import World
 
 F = np.float32
@@ -37,8 +41,17 @@ SMOOTH_FROM_PX = 200
 """Images at least this wide have smooth edges and read textures between texels, which small ones would not show."""
 
 
+class Lens(NamedTuple):
+    """What all of a renderer's cameras share."""
+
+    slopes: Floats
+    """(W,) rightward slope of each column's rays."""
+    focal_px: np.float32
+    """Focal length in pixels."""
+
+
 @njit(**KERNEL)
-def _trace_trunk(view, x, y, low, tree, ident):
+def _trace_trunk(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, ident: int) -> None:
     """Draw a trunk whose axis is at (x, y) from the eye, unless the eye is inside it."""
     radius, high = tree[2], low + tree[3]
     if x * x + y * y <= radius * radius:
@@ -49,7 +62,7 @@ def _trace_trunk(view, x, y, low, tree, ident):
 
 
 @njit(**KERNEL)
-def _trace_crown(view, x, y, low, tree, ident):
+def _trace_crown(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, ident: int) -> None:
     """Draw a crown, unless the eye is inside it: from there the leaves are transparent."""
     radius = tree[4]
     if tree[6] > HALF:
@@ -71,7 +84,7 @@ def _trace_crown(view, x, y, low, tree, ident):
 
 
 @njit(**KERNEL)
-def trace_world(view, trees, eye):
+def trace_world(view: View, trees: Floats, eye: Floats) -> None:
     """Fill depth and ids of one camera with the ground and all trees."""
     ground_rows(view, eye[2])
     half_width = HALF * F(view.depth.shape[1]) / view.focal_px
@@ -91,7 +104,7 @@ def trace_world(view, trees, eye):
 
 
 @njit(**KERNEL)
-def draw(scene, lens, eyes, axes, rgb, depth, ids):
+def draw(scene: Scene, lens: Lens, eyes: Floats, axes: Floats, rgb: Bytes, depth: Floats, ids: Ids) -> None:
     """Draw every camera: eyes (C, 3), axes (C, 3, 3); writes rgb (C, H, W, 3), depth and ids (C, H, W)."""
     for camera in range(eyes.shape[0]):
         view = View(depth[camera], ids[camera], lens.slopes, axes[camera], lens.focal_px)
@@ -100,7 +113,18 @@ def draw(scene, lens, eyes, axes, rgb, depth, ids):
 
 
 @njit(**KERNEL)
-def draw_edges(scene, lens, fine_lens, eyes, axes, rgb, depth, ids, fine_depth, fine_ids):
+def draw_edges(
+    scene: Scene,
+    lens: Lens,
+    fine_lens: Lens,
+    eyes: Floats,
+    axes: Floats,
+    rgb: Bytes,
+    depth: Floats,
+    ids: Ids,
+    fine_depth: Floats,
+    fine_ids: Ids,
+) -> None:
     """Smooth the edges of finished images; fine_depth and fine_ids (2 H, 2 W) are scratch space."""
     for camera in range(eyes.shape[0]):
         view = View(depth[camera], ids[camera], lens.slopes, axes[camera], lens.focal_px)
@@ -110,20 +134,13 @@ def draw_edges(scene, lens, fine_lens, eyes, axes, rgb, depth, ids, fine_depth, 
 
 
 @njit(**KERNEL)
-def draw_vehicles(scene, lens, eyes, axes, parts, rgb, depth, ids):
+def draw_vehicles(
+    scene: Scene, lens: Lens, eyes: Floats, axes: Floats, parts: Parts, rgb: Bytes, depth: Floats, ids: Ids
+) -> None:
     """Draw the vehicle over every camera's finished image; see `sim.rendering.vehicle.place_parts` for the parts."""
     for camera in range(eyes.shape[0]):
         view = View(depth[camera], ids[camera], lens.slopes, axes[camera], lens.focal_px)
         draw_vehicle(scene, view, eyes[camera], parts, rgb[camera])
-
-
-class Lens(NamedTuple):
-    """What all of a renderer's cameras share."""
-
-    slopes: NDArray[np.float32]
-    """(W,) rightward slope of each column's rays."""
-    focal_px: np.float32
-    """Focal length in pixels."""
 
 
 def _lens(camera: Camera, samples: int) -> Lens:
@@ -176,7 +193,7 @@ class RaycastRenderer:
         self._scene = None
 
 
-def _checked_poses(eyes: ArrayLike, axes: ArrayLike, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _checked_poses(eyes: ArrayLike, axes: ArrayLike, count: int) -> tuple[Floats, Floats]:
     """Poses as contiguous float32, or a ValueError that says which shape was given."""
     eyes, axes = np.ascontiguousarray(eyes, F), np.ascontiguousarray(axes, F)
     if eyes.shape != (count, 3) or axes.shape != (count, 3, 3):

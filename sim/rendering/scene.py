@@ -5,15 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-from sim.rendering.intersect import HALF, KERNEL, ONE, ZERO
+from sim.rendering.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Floats, Scalar
 from sim.rendering.textures import FIRST_BARK, FIRST_LEAF, skyline, texture_bank
 from sim.worlds.appearance import Appearance
 from sim.worlds.forest import World
 
 F = np.float32
-FloatArray = NDArray[np.float32]
 
 MAP_TEXELS_PER_M = 5.0
 """Resolution of the ground's light map."""
@@ -28,24 +26,24 @@ CROWN_SHADOW = F(0.62)
 class Scene(NamedTuple):
     """Everything the kernels read; colours 0 to 255."""
 
-    trees: FloatArray
-    bark: FloatArray
-    leaf: FloatArray
-    bank: NDArray[np.uint8]
-    skyline: FloatArray
-    ground_map: NDArray[np.uint8]
-    map_origin: FloatArray
-    sun: FloatArray
+    trees: Floats
+    bark: Floats
+    leaf: Floats
+    bank: Bytes
+    skyline: Floats
+    ground_map: Bytes
+    map_origin: Floats
+    sun: Floats
     sun_strength: np.float32
-    sky: FloatArray
-    haze: FloatArray
+    sky: Floats
+    haze: Floats
     inverse_fog2: np.float32
-    treeline: FloatArray
+    treeline: Floats
     treeline_height: np.float32
     treeline_phase: np.float32
-    ground: FloatArray
-    ground_offset: FloatArray
-    trail: FloatArray
+    ground: Floats
+    ground_offset: Floats
+    trail: Floats
     ground_tile: int
     bark_tile: int
     leaf_tile: int
@@ -53,7 +51,9 @@ class Scene(NamedTuple):
 
 
 @njit(**KERNEL)
-def _darken_disc(ground_map, channel, column, row, inner, outer, strength):
+def _darken_disc(
+    ground_map: Bytes, channel: int, column: Scalar, row: int, inner: Scalar, outer: Scalar, strength: Scalar
+) -> None:
     """Multiply a soft disc into a channel; radii in texels, strength 0 to 1 at the centre."""
     height, width, _ = ground_map.shape
     for v in range(max(0, int(row - outer)), min(height, int(row + outer) + 2)):
@@ -65,7 +65,9 @@ def _darken_disc(ground_map, channel, column, row, inner, outer, strength):
 
 
 @njit(**KERNEL)
-def _darken_stripe(ground_map, column, row, step_x, step_y, steps, half_width):
+def _darken_stripe(
+    ground_map: Bytes, column: Scalar, row: int, step_x: Scalar, step_y: Scalar, steps: int, half_width: Scalar
+) -> None:
     """Multiply a trunk's shadow into the sun channel: a line of soft discs would darken twice, so take the least."""
     height, width, _ = ground_map.shape
     reach = int(half_width + ONE)
@@ -80,7 +82,7 @@ def _darken_stripe(ground_map, column, row, step_x, step_y, steps, half_width):
 
 
 @njit(**KERNEL)
-def _cast_shadows(ground_map, trees, origin, sun, texels_per_m):
+def _cast_shadows(ground_map: Bytes, trees: Floats, origin: Floats, sun: Floats, texels_per_m: Scalar) -> None:
     """Trunk shadows, then crown shadows along the sun's direction, and the dark foot of every trunk."""
     away_x, away_y = -sun[0] / sun[2], -sun[1] / sun[2]
     length = math.sqrt(away_x * away_x + away_y * away_y) + F(1e-6)
@@ -101,7 +103,7 @@ def _cast_shadows(ground_map, trees, origin, sun, texels_per_m):
             _darken_disc(ground_map, SUN, column, row, F(0.55) * radius, F(1.05) * radius, CROWN_SHADOW)
 
 
-def _paint_trail(ground_map: NDArray[np.uint8], world: World, origin: FloatArray) -> None:
+def _paint_trail(ground_map: Bytes, world: World, origin: Floats) -> None:
     """Write the trail's cover, with soft edges, into the map's last channel."""
     height, width, _ = ground_map.shape
     x = origin[0] + (np.arange(width) + 0.5) / MAP_TEXELS_PER_M
@@ -114,7 +116,7 @@ def _paint_trail(ground_map: NDArray[np.uint8], world: World, origin: FloatArray
     ground_map[:, :, TRAIL] = (255 * cover * ends[None, :]).astype(np.uint8)
 
 
-def _ground_map(world: World, trees: FloatArray, sun: FloatArray) -> tuple[NDArray[np.uint8], FloatArray]:
+def _ground_map(world: World, trees: Floats, sun: Floats) -> tuple[Bytes, Floats]:
     """Light and trail on the ground, (rows along y, columns along x, 3) uint8, and the map's corner (2,) in metres."""
     places = trees[:, :2] if len(trees) else np.zeros((1, 2), F)
     low = np.minimum(places.min(axis=0), [world.bounds_m[0], world.bounds_m[2]]) - MAP_MARGIN_M
@@ -129,7 +131,7 @@ def _ground_map(world: World, trees: FloatArray, sun: FloatArray) -> tuple[NDArr
     return ground_map, origin
 
 
-def _colors(colors: FloatArray, count: int) -> FloatArray:
+def _colors(colors: Floats, count: int) -> Floats:
     """A (count, 3) array of colours as the kernels' type; refuses one that does not fit the trees."""
     if colors.shape != (count, 3):
         raise ValueError(f"appearance has colours of shape {colors.shape}; {count} trees need ({count}, 3)")

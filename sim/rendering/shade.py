@@ -9,9 +9,9 @@ import math
 import numpy as np
 from numba import njit
 
-from sim.rendering.intersect import HALF, KERNEL, ONE, ZERO, row_direction
+from sim.rendering.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Floats, Scalar, Triple, View, row_direction
 from sim.rendering.protocol import SKY_ID
-from sim.rendering.scene import MAP_TEXELS_PER_M, OPENNESS, SUN, TRAIL
+from sim.rendering.scene import MAP_TEXELS_PER_M, OPENNESS, SUN, TRAIL, Scene
 from sim.rendering.textures import PATCHES, SKYLINE_SIZE, TILE_BITS, TILE_SIZE
 
 F = np.float32
@@ -31,21 +31,21 @@ QUARTER = F(0.25)
 
 
 @njit(**KERNEL)
-def _mip_level(texels_per_pixel):
+def _mip_level(texels_per_pixel: Scalar) -> Scalar:
     """Level whose texels are about as large as a pixel: the binary exponent of the footprint."""
-    exponent = (F(texels_per_pixel * F(1.4)).view(np.int32) >> 23) - 127
+    exponent: Scalar = (F(texels_per_pixel * F(1.4)).view(np.int32) >> 23) - 127
     return min(max(exponent, 0), TILE_BITS)
 
 
 @njit(**KERNEL)
-def _texel(bank, tile, level, offset, x, y):
+def _texel(bank: Bytes, tile: int, level: int, offset: int, x: int, y: int) -> Scalar:
     """One texel of a mip level; x and y count that level's texels and wrap around."""
     mask = TILE_MASK >> level
     return F(bank[tile, offset + ((y & mask) << (TILE_BITS - level)) + (x & mask)])
 
 
 @njit(**KERNEL)
-def sample(bank, tile, x, y, texels_per_pixel, smooth):
+def sample(bank: Bytes, tile: int, x: Scalar, y: Scalar, texels_per_pixel: Scalar, smooth: bool) -> Scalar:
     """Noise from 0 to 1 at (x, y) in texels of the finest level, averaged over about a pixel's footprint."""
     level = _mip_level(texels_per_pixel)
     size2 = 1 << (2 * TILE_BITS)
@@ -65,14 +65,14 @@ def sample(bank, tile, x, y, texels_per_pixel, smooth):
 
 
 @njit(**KERNEL)
-def around(x, y):
+def around(x: Scalar, y: Scalar) -> Scalar:
     """Position around the circle, 0 to 4, that grows with the angle of (x, y): an arc tangent's cheap relative."""
     place = y / (abs(x) + abs(y) + F(1e-9))
     return ONE + place if x >= ZERO else F(3) - place
 
 
 @njit(**KERNEL)
-def background(scene, x, y, z, focal_px):
+def background(scene: Scene, x: Scalar, y: Scalar, z: Scalar, focal_px: Scalar) -> Triple:
     """Colour of the sky or the far forest in direction (x, y, z), of any length."""
     flat = math.sqrt(x * x + y * y) + F(1e-6)
     rise = z / flat
@@ -95,7 +95,7 @@ def background(scene, x, y, z, focal_px):
 
 
 @njit(**KERNEL)
-def _nearer_treeline(scene, cover, place, rise, focal_px):
+def _nearer_treeline(scene: Scene, cover: Scalar, place: Scalar, rise: Scalar, focal_px: Scalar) -> Scalar:
     """Cover of the far forest with a lower, nearer ridge before it, leaves, and mist at its foot: for large images."""
     near = scene.treeline_height * F(0.62) * _skyline(scene, place * F(2) + F(311))
     cover += (F(0.85) - cover) * _below(near, rise, focal_px)
@@ -104,7 +104,7 @@ def _nearer_treeline(scene, cover, place, rise, focal_px):
 
 
 @njit(**KERNEL)
-def _skyline(scene, place):
+def _skyline(scene: Scene, place: Scalar) -> Scalar:
     """Height of the far forest's top, relative to its mean, at a place from 0 to SKYLINE_SIZE and around again."""
     left = int(place)
     step = place - F(left)
@@ -113,13 +113,13 @@ def _skyline(scene, place):
 
 
 @njit(**KERNEL)
-def _below(top, rise, focal_px):
+def _below(top: Scalar, rise: Scalar, focal_px: Scalar) -> Scalar:
     """1 below a skyline, 0 above it, with a soft edge one pixel wide."""
     return min(max((top - rise) * focal_px + HALF, ZERO), ONE)
 
 
 @njit(**KERNEL)
-def _clouds(scene, x, y, rise, red, green, blue):
+def _clouds(scene: Scene, x: Scalar, y: Scalar, rise: Scalar, red: Scalar, green: Scalar, blue: Scalar) -> Triple:
     """Brighten the sky where the broad noise, spread on a high plane, is dense."""
     dense = sample(scene.bank, PATCHES, x * F(40) + F(97), y * F(40), F(1), True)
     dense = min(max(dense - F(0.45), ZERO) * F(1.6), ONE) * min(ONE, (rise - F(0.3)) * F(3)) * F(0.7)
@@ -127,7 +127,7 @@ def _clouds(scene, x, y, rise, red, green, blue):
 
 
 @njit(**KERNEL)
-def _ground_light(scene, x, y, channel):
+def _ground_light(scene: Scene, x: Scalar, y: Scalar, channel: int) -> Scalar:
     """A channel of the ground map at (x, y) metres, 0 to 1, read between its texels; its edge value outside."""
     height, width, _ = scene.ground_map.shape
     u, v = (x - scene.map_origin[0]) * MAP_SCALE - HALF, (y - scene.map_origin[1]) * MAP_SCALE - HALF
@@ -142,7 +142,7 @@ def _ground_light(scene, x, y, channel):
 
 
 @njit(**KERNEL)
-def shade_ground(scene, x, y, pixel_m):
+def shade_ground(scene: Scene, x: Scalar, y: Scalar, pixel_m: Scalar) -> Triple:
     """Colour of the ground at (x, y) metres, where a pixel covers about pixel_m."""
     grain_x, grain_y = x + scene.ground_offset[0], y + scene.ground_offset[1]
     grain = sample(
@@ -170,7 +170,7 @@ def shade_ground(scene, x, y, pixel_m):
 
 
 @njit(**KERNEL)
-def shade_trunk(scene, t, x, y, height, pixel_m):
+def shade_trunk(scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar, pixel_m: Scalar) -> Triple:
     """Colour of trunk t at the point (x, y) metres from its axis, at this height."""
     inverse = ONE / scene.trees[t, 2]
     normal_x, normal_y = x * inverse, y * inverse
@@ -188,7 +188,9 @@ def shade_trunk(scene, t, x, y, height, pixel_m):
 
 
 @njit(**KERNEL)
-def _crown_surface(scene, t, x, y, height):
+def _crown_surface(
+    scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar
+) -> tuple[Scalar, Scalar, Scalar, Scalar, Scalar]:
     """Normal (x, y, z) and texture coordinates along the surface in metres, for a point of crown t."""
     trunk_height, radius, crown_height = scene.trees[t, 3], scene.trees[t, 4], scene.trees[t, 5]
     if scene.trees[t, 6] > HALF:
@@ -206,7 +208,7 @@ def _crown_surface(scene, t, x, y, height):
 
 
 @njit(**KERNEL)
-def shade_crown(scene, t, x, y, height, pixel_m):
+def shade_crown(scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar, pixel_m: Scalar) -> Triple:
     """Colour of crown t at the point (x, y) metres from its axis, at this height."""
     normal_x, normal_y, normal_z, along, upward = _crown_surface(scene, t, x, y, height)
     shift = F(37 * (t & 63))
@@ -226,7 +228,9 @@ def shade_crown(scene, t, x, y, height, pixel_m):
 
 
 @njit(**KERNEL)
-def _surface_color(scene, ident, x, y, z, pixel_m, grazing_m):
+def _surface_color(
+    scene: Scene, ident: int, x: Scalar, y: Scalar, z: Scalar, pixel_m: Scalar, grazing_m: Scalar
+) -> Triple:
     """Colour of whatever was hit at the world point (x, y, z)."""
     if ident < 0:
         return shade_ground(scene, x, y, grazing_m)
@@ -238,7 +242,7 @@ def _surface_color(scene, ident, x, y, z, pixel_m, grazing_m):
 
 
 @njit(**KERNEL)
-def _pixel_color(scene, view, eye, row, u):
+def _pixel_color(scene: Scene, view: View, eye: Floats, row: int, u: int) -> Triple:
     """Colour of one pixel whose depth and id are known."""
     slope, x, y, z = row_direction(view, row)
     across = view.slopes[u]
@@ -262,7 +266,7 @@ def _pixel_color(scene, view, eye, row, u):
 
 
 @njit(**KERNEL)
-def shade_pixels(scene, view, eye, rgb):
+def shade_pixels(scene: Scene, view: View, eye: Floats, rgb: Bytes) -> None:
     """Write the colour of every pixel of one camera; rgb is (H, W, 3) uint8."""
     for row in range(view.depth.shape[0]):
         for u in range(view.depth.shape[1]):
@@ -273,7 +277,7 @@ def shade_pixels(scene, view, eye, rgb):
 
 
 @njit(**KERNEL)
-def smooth_edges(scene, view, fine, eye, rgb):
+def smooth_edges(scene: Scene, view: View, fine: View, eye: Floats, rgb: Bytes) -> None:
     """Average four samples in every pixel that sees more than one thing.
 
     Args:

@@ -5,10 +5,24 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from sim.rendering.intersect import KERNEL, NEAR, ONE, ZERO, row_direction, screen_box
+from sim.rendering.intersect import (
+    KERNEL,
+    NEAR,
+    ONE,
+    ZERO,
+    Box,
+    Bytes,
+    Floats,
+    Scalar,
+    Triple,
+    View,
+    row_direction,
+    screen_box,
+)
 from sim.rendering.protocol import GROUND_ID, VEHICLE_ID
+from sim.rendering.scene import Scene
 
 F = np.float32
 
@@ -20,7 +34,7 @@ FRONT, BACK = (235, 120, 40), (70, 74, 82)
 """Colours of the front and the rear rotors, so that a viewer sees where it is going."""
 
 
-def _parts() -> NDArray[np.float32]:
+def _parts() -> Floats:
     """The quadrotor's ellipsoids, (n, 11) float32: centre x, y, z and half-axes along the part's own x, y, z in metres,
     yaw of the part in radians, red, green, blue, opacity; body frame, opaque parts first."""
     hub = [
@@ -44,11 +58,11 @@ PARTS = _parts()
 class Parts(NamedTuple):
     """The vehicle's ellipsoids in the world."""
 
-    centers: NDArray[np.float32]
+    centers: Floats
     """(n, 3) in metres."""
-    to_ball: NDArray[np.float32]
+    to_ball: Floats
     """(n, 3, 3) matrices that take a world vector to one in which the part is the unit ball."""
-    table: NDArray[np.float32]
+    table: Floats
     """(n, 11), see PARTS."""
 
 
@@ -69,7 +83,7 @@ def place_parts(position: ArrayLike, rotation: ArrayLike) -> Parts:
 
 
 @njit(**KERNEL)
-def _ball_hit(matrix, center, x, y, z):
+def _ball_hit(matrix: Floats, center: Triple, x: Scalar, y: Scalar, z: Scalar) -> tuple[Scalar, Triple]:
     """Depth at which the ray (x, y, z) meets an ellipsoid from outside, or -1, and the hit as a unit ball's normal."""
     ray_x = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z
     ray_y = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z
@@ -90,7 +104,7 @@ def _ball_hit(matrix, center, x, y, z):
 
 
 @njit(**KERNEL)
-def _part_light(scene, matrix, ball):
+def _part_light(scene: Scene, matrix: Floats, ball: Triple) -> Scalar:
     """Brightness where an ellipsoid was hit, given the hit on its unit ball."""
     x = matrix[0, 0] * ball[0] + matrix[1, 0] * ball[1] + matrix[2, 0] * ball[2]
     y = matrix[0, 1] * ball[0] + matrix[1, 1] * ball[1] + matrix[2, 1] * ball[2]
@@ -101,7 +115,7 @@ def _part_light(scene, matrix, ball):
 
 
 @njit(**KERNEL)
-def _draw_part(scene, view, box, center, matrix, part, rgb):
+def _draw_part(scene: Scene, view: View, box: Box, center: Triple, matrix: Floats, part: Floats, rgb: Bytes) -> None:
     """Blend one ellipsoid over the image where it is nearer than what was there; four rays per pixel."""
     quarter = F(0.25) / view.focal_px
     for row in range(box.first_row, box.last_row + 1):
@@ -131,7 +145,7 @@ def _draw_part(scene, view, box, center, matrix, part, rgb):
 
 
 @njit(**KERNEL)
-def _draw_shadow(scene, view, eye, center, rgb):
+def _draw_shadow(scene: Scene, view: View, eye: Floats, center: Floats, rgb: Bytes) -> None:
     """Darken the ground where the vehicle takes the sun."""
     away = center[2] / scene.sun[2]
     shadow_x, shadow_y = center[0] - away * scene.sun[0] - eye[0], center[1] - away * scene.sun[1] - eye[1]
@@ -151,7 +165,7 @@ def _draw_shadow(scene, view, eye, center, rgb):
 
 
 @njit(**KERNEL)
-def draw_vehicle(scene, view, eye, parts, rgb):
+def draw_vehicle(scene: Scene, view: View, eye: Floats, parts: Parts, rgb: Bytes) -> None:
     """Draw the vehicle and its shadow over one finished image; parts as from `place_parts`."""
     centers = parts.centers
     _draw_shadow(scene, view, eye, centers[0], rgb)
