@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,45 +30,55 @@ def bench_train(
         seconds: about how long to measure.
 
     Returns:
-        `frames_per_s` (window steps learned from per second), `steps_per_s` (gradient steps), `act_ms_1` and `act_ms_25` (milliseconds
-        for one action of one flight and for those of 25, on one thread), `parameters`, and the arguments.
+        `frames_per_s` (window steps learned from per second), `steps_per_s` (gradient steps), `act_ms_1` and
+        `act_ms_25` (milliseconds for one action of one flight and for those of 25, on one thread), `parameters`, and
+        the arguments.
     """
     import torch
 
-    from policies.behavioural_cloning import TrainConfig, make_reader, train
     from policies.visuomotor import PolicyConfig, VisuomotorPolicy
 
     threads_before = torch.get_num_threads()
-    shape = PolicyConfig(memory=memory, head=head, window=window)
     with tempfile.TemporaryDirectory() as folder:
         try:
             torch.set_num_threads(threads)
             dataset = make_up_dataset(Path(folder) / "data")
+            shape = PolicyConfig(memory=memory, head=head, window=window)
             policy = VisuomotorPolicy.seeded(shape, dataset.task_spec, seed=0)
-
-            def measured(steps: int) -> float:
-                config = TrainConfig(policy=shape, steps=steps, batch_windows=batch_windows, tensorboard=False)
-                with tempfile.TemporaryDirectory() as run_folder:
-                    return train(policy, reader, config, run_folder).frames_per_s
-
-            reader = make_reader(policy, [dataset], TrainConfig(policy=shape))
-            frames_per_step = batch_windows * window
-            first_rate = measured(30)
-            rate = measured(max(30, int(seconds * first_rate / frames_per_step)))
+            steps_per_s = _steps_per_s(policy, dataset, batch_windows, seconds)
             torch.set_num_threads(1)
             latencies = {f"act_ms_{flights}": _act_ms(policy, flights) for flights in (1, 25)}
         finally:
             torch.set_num_threads(threads_before)
     return {
-        "frames_per_s": round(rate), "steps_per_s": round(rate / frames_per_step, 1), **latencies, "parameters": policy.num_parameters,
-        "memory": memory, "head": head, "threads": threads, "batch_windows": batch_windows, "window": window,
-    }  # fmt: skip
+        "frames_per_s": round(steps_per_s * batch_windows * window),
+        "steps_per_s": round(steps_per_s, 1),
+        **latencies,
+        "parameters": policy.num_parameters,
+        "memory": memory,
+        "head": head,
+        "threads": threads,
+        "batch_windows": batch_windows,
+        "window": window,
+    }
+
+
+def _steps_per_s(policy: Any, dataset: Any, batch_windows: int, seconds: float) -> float:
+    """Gradient steps per second of the training loop, after a short run to warm up."""
+    from policies.behavioural_cloning import TrainConfig, make_reader, train
+
+    config = TrainConfig(policy=policy.config, steps=30, batch_windows=batch_windows, tensorboard=False)
+    reader = make_reader(policy, [dataset], config)
+
+    def measure(config: TrainConfig) -> float:
+        with tempfile.TemporaryDirectory() as run_folder:
+            return train(policy, reader, config, run_folder).frames_per_s / (batch_windows * policy.config.window)
+
+    return measure(dataclasses.replace(config, steps=max(30, int(seconds * measure(config)))))
 
 
 def _act_ms(policy: Any, flights: int, repeats: int = 200) -> float:
     """Median milliseconds of one call of `act` for a batch of flights."""
-    import time
-
     spec, rng = policy.spec, np.random.default_rng(0)
     images = rng.integers(0, 256, (flights, spec.image_height, spec.image_width, 3), dtype=np.uint8)
     state = rng.normal(0, 0.1, (flights, spec.state_size)).astype(np.float32)
@@ -96,9 +108,18 @@ def make_up_dataset(folder: Path, episodes: int = 12, steps: int = 80) -> Any:
         observations["state"] = rng.normal(0, 0.2, (steps + 1, spec.state_size)).astype(np.float32)
         observations["goal"] = np.tile(np.array([1.0, 0.0], dtype=np.float32), (steps + 1, 1))
         meta = EpisodeMeta(
-            outcome="success", seed=seed, env_id=env_id, env_kwargs={}, control_hz=spec.control_hz, renderer=spec.renderer,
-            package_version="bench", dagger_round=0, policy_id="expert", progress_m=40.0, task_spec=spec.to_dict(),
-        )  # fmt: skip
+            outcome="success",
+            seed=seed,
+            env_id=env_id,
+            env_kwargs={},
+            control_hz=spec.control_hz,
+            renderer=spec.renderer,
+            package_version="bench",
+            dagger_round=0,
+            policy_id="expert",
+            progress_m=40.0,
+            task_spec=spec.to_dict(),
+        )
         ended = np.arange(steps) == steps - 1
         dataset.add(
             Episode(

@@ -1,10 +1,10 @@
-"""Behavioural cloning: one loop that fits a policy to the expert's labels. DAgger calls the same loop round after round.
+"""Behavioural cloning: one loop that fits a policy to the expert's labels; DAgger calls it round after round.
 
-Read from top to bottom: the config, what a training run remembers between steps, the loop.
+Read from top to bottom: the config, the loop, where a batch comes from, what is measured.
 
-Exact resume: windows, flips and jitter of a step follow from (seed, round, step) alone, never from what was drawn before. So weights,
-the optimizer's moments and the step number are all there is to keep, and a run that was killed ends at the same numbers, bit for bit,
-as one that was not (same machine, same number of threads).
+Exact resume: windows, flips and jitter of a step follow from (seed, round, step) alone, never from what was drawn
+before. So weights, the optimizer's moments and the step number are all there is to keep, and a run that was killed
+ends at the same numbers, bit for bit, as one that was not (same machine, same number of threads).
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -25,8 +26,9 @@ from data_collection.augmentation import flip_batch, photometric
 from data_collection.dataset import Dataset, require_one_task
 from data_collection.progress import Progress, SilentProgress
 from data_collection.windows import Batch, WindowReader
-from policies.checkpoint import CheckpointError, load_state, load_tensors, save_policy, save_state
+from policies.checkpoint import save_policy
 from policies.metrics import MetricsLog
+from policies.training_state import TrainingState
 from policies.visuomotor import CAMERAS, PolicyConfig, VisuomotorPolicy
 
 STATE_FILE = "checkpoints/training.safetensors"
@@ -58,11 +60,15 @@ class TrainConfig:
     grad_clip: float = 1.0
     """Bound of the gradient's norm; 0 for none."""
     ema_decay: float = 0.0
-    """Polyak averaging: share of the old average kept at each step, for example 0.999; the average is what flies. 0 for none."""
+    """Polyak averaging: share of the old average kept at each step, for example 0.999; the average is what flies. 0
+    for none.
+    """
     burn_in: int = 0
     """First steps of each window that only warm the memory up and are not learned from."""
     side_cameras: bool = True
-    """Also learn from the side cameras' pictures, labelled at the side cameras' heading (center-camera policies only)."""
+    """Also learn from the side cameras' pictures, labelled at the side cameras' heading (center-camera policies
+    only).
+    """
     flip: bool = True
     """Mirror half of the windows."""
     jitter: bool = True
@@ -118,102 +124,6 @@ class TrainResult:
     """The last row of metrics."""
 
 
-class _Training:
-    """The tensors that change as a round goes on, and how they are kept on disk."""
-
-    def __init__(self, policy: VisuomotorPolicy, config: TrainConfig, round_number: int, path: Path) -> None:
-        self.policy, self.config, self.round, self.path = policy, config, round_number, path
-        self.step = 0
-        self.total_steps_before = 0
-        self.parameters = list(policy.parameters())
-        matrices = [p for p in self.parameters if p.ndim > 1]
-        others = [p for p in self.parameters if p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
-        self.average = [p.detach().clone() for p in self.parameters] if config.ema_decay else []
-        self.running_loss = torch.zeros(())
-        if path.exists():
-            self._resume()
-
-    def update(self, loss: Tensor) -> Tensor:
-        """One gradient step; returns the gradient's norm before clipping."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate_at(self.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip or math.inf, foreach=True)
-        self.optimizer.step()
-        self.running_loss += loss.detach()
-        self.step += 1
-        if self.average:
-            # Early on the average follows closely, or the random first weights would linger in it.
-            decay = min(self.config.ema_decay, self.step / (self.step + 10))
-            with torch.no_grad():
-                torch._foreach_lerp_(self.average, self.parameters, 1 - decay)
-        return norm
-
-    def finish(self) -> None:
-        """Put the averaged weights into the policy and keep the finished state."""
-        if self.average:
-            with torch.no_grad():
-                torch._foreach_copy_(self.parameters, self.average)
-        self.save()
-
-    def save(self) -> None:
-        """Write everything that a resumed process needs, atomically."""
-        tensors = {f"policy/{name}": tensor for name, tensor in self.policy.state_dict().items()}
-        tensors["running_loss"] = self.running_loss
-        for i, parameter in enumerate(self.parameters):
-            tensors |= {f"optimizer/{i}/{key}": value for key, value in self.optimizer.state[parameter].items()}
-        tensors |= {f"average/{i}": tensor for i, tensor in enumerate(self.average)}
-        facts = {"round": self.round, "step": self.step, "total_steps_before": self.total_steps_before, "config": self._identity()}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        save_state(self.path, tensors, facts)
-
-    def _identity(self) -> dict[str, Any]:
-        """The part of the config that changes the numbers, as JSON gives it back."""
-        aside = ("out", "cache_gb", "checkpoint_every", "log_every", "tensorboard")
-        values = {key: value for key, value in dataclasses.asdict(self.config).items() if key not in aside}
-        values["data"] = list(values["data"])
-        values["policy"] |= {key: list(value) for key, value in values["policy"].items() if isinstance(value, tuple)}
-        return values
-
-    def _resume(self) -> None:
-        tensors, facts = load_state(self.path)
-        if facts["round"] > self.round:
-            raise CheckpointError(f"{self.path} stands at round {facts['round']}, asked for round {self.round}: use a fresh run folder")
-        if facts["round"] < self.round:
-            self.total_steps_before = facts["total_steps_before"] + facts["step"]
-            if self.config.keep_optimizer:
-                self._load_optimizer(tensors)
-            return
-        kept, own = facts["config"], self._identity()
-        if different := [f"{key} (was {kept.get(key)}, now {own[key]})" for key in own if kept.get(key) != own[key]]:
-            raise CheckpointError(
-                f"{self.path} is of a run with another config: {'; '.join(different)}. Repeat that config to go on, "
-                "or choose another run folder to start over"
-            )
-        self.step, self.total_steps_before = facts["step"], facts["total_steps_before"]
-        own_tensors = {name.removeprefix("policy/"): tensor for name, tensor in tensors.items() if name.startswith("policy/")}
-        load_tensors(self.policy, own_tensors, self.path)
-        self._load_optimizer(tensors)
-        self.running_loss.copy_(tensors["running_loss"])
-        for i, average in enumerate(self.average):
-            average.copy_(tensors[f"average/{i}"])
-
-    def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
-        for i, parameter in enumerate(self.parameters):
-            moments = {}
-            for key in ("step", "exp_avg", "exp_avg_sq"):
-                stored = tensors.get(f"optimizer/{i}/{key}")
-                own = torch.empty(()) if key == "step" else torch.empty_like(parameter)
-                if stored is None or stored.shape != own.shape:
-                    raise CheckpointError(f"{self.path} has no {key} that fits parameter {i}: delete it to start the round over")
-                # Copied into the parameter's own memory layout: the fused step walks both side by side.
-                moments[key] = own.detach().copy_(stored)
-            self.optimizer.state[parameter] = moments
-
-
 def train(
     policy: VisuomotorPolicy,
     reader: Reader,
@@ -225,13 +135,13 @@ def train(
 ) -> TrainResult:
     """Train a policy in place, from the weights it has.
 
-    Called again with the same arguments after a crash, it goes on from the last saved state of this round; called for a round that
-    is finished, it loads the result. A new round starts a new learning-rate cycle.
+    Called again with the same arguments after a crash, it goes on from the last saved state of this round; called for
+    a round that is finished, it loads the result. A new round starts a new learning-rate cycle.
 
     Args:
         policy: changed in place; in evaluation mode afterwards.
-        reader: draws windows of `config.policy.window` steps made with `policy.prepare`. What it draws for a generator must not
-            have changed since the state was saved.
+        reader: draws windows of `config.policy.window` steps made with `policy.prepare`. What it draws for a
+            generator must not have changed since the state was saved.
         config: how.
         run_folder: where states and metrics go.
         round_number: DAgger round; its draws differ from those of other rounds.
@@ -243,35 +153,33 @@ def train(
 
     Raises:
         CheckpointError: the run folder holds a damaged state, or one of another config.
+        DivergedError: the loss is no longer a number.
     """
     run_folder = Path(run_folder)
-    training = _Training(policy.train(), config, round_number, run_folder / STATE_FILE)
-    log = MetricsLog(run_folder, (round_number, training.step), config.tensorboard)
-    figures: dict[str, float] = {}
+    training = TrainingState(policy.train(), config, round_number, run_folder / STATE_FILE)
     first_step, started = training.step, time.perf_counter()
-    with (progress or SilentProgress()).stage(f"train round {round_number}", config.steps) as stage:
+    with (
+        closing(MetricsLog(run_folder, (round_number, first_step), config.tensorboard)) as log,
+        (progress or SilentProgress()).stage(f"train round {round_number}", config.steps) as stage,
+    ):
         stage.advance(first_step)
         while training.step < config.steps:
             batch = draw(policy, reader, config, round_number, training.step, step_weights)
             prediction, _ = policy(batch.views, batch.state, batch.goal)
             losses = policy.head.loss(prediction, batch.actions, batch.costs)
-            norm = training.update((losses * batch.weights).sum() / batch.weights.sum().clamp_min(1.0))
+            training.update((losses * batch.weights).sum() / batch.weights.sum().clamp_min(1.0))
             if training.step % config.log_every == 0 or training.step == config.steps:
-                figures = measure(policy, prediction.detach(), batch)
-                figures |= {"loss": float(training.running_loss) / ((training.step - 1) % config.log_every + 1)}
-                figures |= {"gradient_norm": float(norm), "learning_rate": config.learning_rate_at(training.step - 1)}
-                figures["frames_per_s"] = _rate(training.step - first_step, config, started)
-                log.write(round_number, training.step, training.total_steps_before + training.step, figures)
-                training.running_loss.zero_()
-                stage.advance(0, loss=figures["loss"], turn_error_deg=figures["turn_error_deg"])
+                training.figures = measure(policy, prediction.detach(), batch) | training.summary()
+                training.figures["frames_per_s"] = _rate(training.step - first_step, config, started)
+                log.write(round_number, training.step, training.total_steps_before + training.step, training.figures)
+                stage.advance(0, **{name: training.figures[name] for name in ("loss", "turn_error_deg")})
             if training.step % config.checkpoint_every == 0 and training.step < config.steps:
                 training.save()
             stage.advance(1)
         if training.step > first_step:
             training.finish()
-    log.close()
     policy.eval()
-    return TrainResult(training.step - first_step, _rate(training.step - first_step, config, started), figures)
+    return TrainResult(training.step - first_step, _rate(training.step - first_step, config, started), training.figures)
 
 
 @dataclass
@@ -301,7 +209,7 @@ def draw(
     weights = batch.mask.astype(np.float32)
     if step_weights is not None:
         weights *= step_weights(batch)
-    weights[:, :config.burn_in] = 0
+    weights[:, : config.burn_in] = 0
     tensors = Batch(*(None if values is None else torch.from_numpy(values) for values in batch))
     if config.flip:
         tensors = flip_batch(tensors, policy.spec, torch.from_numpy(rng.random(config.batch_windows) < 0.5))
@@ -318,9 +226,9 @@ def measure(policy: VisuomotorPolicy, prediction: Tensor, batch: TrainingBatch) 
     Returns:
         turn_error_deg: mean difference between the policy's and the expert's turn, degrees.
         go_error: mean difference in go, action units.
-        Figures of the head: for turn-costs `argmin_agreement` (share of steps at which the cheapest candidate is the planner's or
-        its neighbour) and `regret` (planner's cost of the policy's choice above its best, clipped); for the mixture
-        `components_in_use` (one means that it has collapsed).
+        Further figures of the head: for turn-costs `argmin_agreement` (share of steps at which the cheapest candidate
+        is the planner's or its neighbour) and `regret` (planner's cost of the policy's choice above its best, clipped);
+        for the mixture `components_in_use` (one means that it has collapsed).
     """
     mask = batch.weights > 0
     error = (policy.head.decode(prediction) - batch.actions).abs()[mask]
@@ -340,7 +248,12 @@ def make_reader(policy: VisuomotorPolicy, datasets: Sequence[Dataset], config: T
     """The reader that gives this policy the windows it trains on."""
     cameras = CAMERAS[policy.config.cameras]
     return WindowReader(
-        datasets, policy.config.window, cameras, config.side_cameras and cameras == ("center",), int(config.cache_gb * 1e9), policy.prepare
+        datasets,
+        policy.config.window,
+        cameras,
+        config.side_cameras and cameras == ("center",),
+        int(config.cache_gb * 1e9),
+        policy.prepare,
     )
 
 
@@ -360,11 +273,13 @@ def clone(config: TrainConfig, progress: Progress | None = None) -> VisuomotorPo
     reader = make_reader(policy, datasets, config)
     if policy.head.needs_costs and not reader.has_costs:
         raise ValueError(
-            "the turn-costs head learns from the expert's costs, which some of these episodes lack; collect with the expert's "
-            "labels, or choose another head, for example --policy.head mixture"
+            "the turn-costs head learns from the expert's costs, which some of these episodes lack; collect with the "
+            "expert's labels, or choose another head, for example --policy.head mixture"
         )
     progress.note(reader.describe())
     result = train(policy, reader, config, config.out, progress=progress)
-    save_policy(config.out, policy, {"trained_by": "behavioural cloning", "steps": config.steps, "figures": result.figures})
+    save_policy(
+        config.out, policy, {"trained_by": "behavioural cloning", "steps": config.steps, "figures": result.figures}
+    )
     reader.close()
     return policy

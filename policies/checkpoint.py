@@ -1,4 +1,6 @@
-"""Policies and training states on disk: tensors in safetensors, everything else in JSON. Loading never runs code from a file."""
+"""Policies and training states on disk: tensors in safetensors, everything else in JSON. Loading never runs code from
+a file.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,8 @@ def load_policy(folder: str | Path) -> VisuomotorPolicy:
         folder: as written by `save_policy`.
 
     Raises:
-        CheckpointError: a file is missing, truncated, altered, or does not fit this version; the message says which and why.
+        CheckpointError: a file is missing, truncated, altered, or does not fit this version; the message says which
+            and why.
     """
     folder = Path(folder)
     description = describe_policy(folder)
@@ -74,17 +77,20 @@ def load_policy(folder: str | Path) -> VisuomotorPolicy:
     weights = _read(path)
     if len(weights) != description["weights_bytes"]:
         raise CheckpointError(
-            f"{path} has {len(weights)} bytes, {DESCRIPTION_FILE} says {description['weights_bytes']}: truncated or not its own. {_ADVICE}"
+            f"{path} has {len(weights)} bytes, {DESCRIPTION_FILE} says {description['weights_bytes']}: "
+            f"truncated or not its own. {_ADVICE}"
         )
     if hashlib.sha256(weights).hexdigest() != description["weights_sha256"]:
-        raise CheckpointError(f"{path} does not have the SHA-256 in {DESCRIPTION_FILE}: altered or not its own. {_ADVICE}")
+        raise CheckpointError(
+            f"{path} does not have the SHA-256 in {DESCRIPTION_FILE}: altered or not its own. {_ADVICE}"
+        )
     try:
         config = PolicyConfig(**description["config"])
         policy = VisuomotorPolicy(config, TaskSpec.from_dict(description["task_spec"]))
     except (TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{folder / DESCRIPTION_FILE} describes no policy that this version can build: {error}. It was written by forestpilot "
-            f"{description.get('package_version')}, this is {_package_version()}."
+            f"{folder / DESCRIPTION_FILE} describes no policy that this version can build: {error}. "
+            f"It was written by forestpilot {description.get('package_version')}, this is {_package_version()}."
         ) from error
     load_tensors(policy, _tensors(path, weights), path)
     return policy.eval()
@@ -131,7 +137,9 @@ def load_tensors(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path
 
 
 def save_state(path: str | Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write tensors and JSON-plain facts into one safetensors file, atomically: a killed process leaves the old file or the new."""
+    """Write tensors and JSON-plain facts into one safetensors file, atomically: a killed process leaves the old file
+    or the new.
+    """
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     write_new_file(Path(path), [save(contiguous, metadata={"facts": json.dumps(facts)})])
 
@@ -146,10 +154,12 @@ def load_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     data = _read(path)
     tensors = _tensors(path, data)
     try:
-        header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         facts = json.loads(header["__metadata__"]["facts"])
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is no training state: it carries no facts. Delete it to start the training over.") from error
+        raise CheckpointError(
+            f"{path} is no training state: it carries no facts. Delete it to start the training over."
+        ) from error
     return tensors, facts
 
 

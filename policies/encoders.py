@@ -11,8 +11,8 @@ from policies.views import OUTSIDE_GREY
 class ViewEncoder(nn.Module):
     """A small CNN, shared by the cameras, joined with the scaled state and the goal.
 
-    The first convolution steps 4 pixels sideways and 2 down: trunks are tall and thin, so rows repeat more than columns do, yet
-    its 5x5 kernel still sees every pixel.
+    The first convolution steps 4 pixels sideways and 2 down: trunks are tall and thin, so rows repeat more than
+    columns do, yet its 5x5 kernel still sees every pixel.
 
     Args:
         view_height: rows of a view.
@@ -24,7 +24,13 @@ class ViewEncoder(nn.Module):
     """
 
     def __init__(
-        self, view_height: int, view_width: int, num_cameras: int, channels: tuple[int, int, int], num_inputs: int, features: int
+        self,
+        view_height: int,
+        view_width: int,
+        num_cameras: int,
+        channels: tuple[int, int, int],
+        num_inputs: int,
+        features: int,
     ) -> None:
         super().__init__()
         first, second, third = channels

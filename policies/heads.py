@@ -1,7 +1,8 @@
 """What a policy predicts at each step, what it is trained on, and how the prediction becomes an action.
 
-Each head predicts both elements of the action, (turn, go), each in [-1, 1]. They differ in how they treat a turn on which demonstrations
-disagree: the planner turns left or right of a trunk dead ahead, and the mean of the two is the trunk.
+Each head predicts both elements of the action, (turn, go), each in [-1, 1]. They differ in how they treat a turn on
+which demonstrations disagree: the planner turns left or right of a trunk dead ahead, and the mean of the two is the
+trunk.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ class Head(nn.Module):
 
         Args:
             prediction: (..., P).
-            previous_turn: (...) the turn in action units that the last command would now be, NaN where there was none; only
-                the turn-costs head uses it.
+            previous_turn: (...) the turn in action units that the last command would now be, NaN where there was
+                none; only the turn-costs head uses it.
         """
         raise NotImplementedError
 
@@ -66,9 +67,11 @@ class RegressionHead(Head):
         super().__init__(features, 2)
 
     def loss(self, prediction: Tensor, actions: Tensor, costs: Tensor | None) -> Tensor:
+        """Squared error, summed over turn and go."""
         return (torch.tanh(prediction) - actions).square().sum(-1)
 
     def decode(self, prediction: Tensor, previous_turn: Tensor | None = None) -> Tensor:
+        """The prediction, bounded."""
         return torch.tanh(prediction)
 
 
@@ -79,10 +82,12 @@ class GaussianHead(Head):
         super().__init__(features, 4)
 
     def loss(self, prediction: Tensor, actions: Tensor, costs: Tensor | None) -> Tensor:
+        """Negative log-likelihood."""
         mean, log_std = prediction.chunk(2, dim=-1)
         return -_log_density(torch.tanh(mean), _bounded_log_std(log_std), actions).sum(-1)
 
     def decode(self, prediction: Tensor, previous_turn: Tensor | None = None) -> Tensor:
+        """The mean."""
         return torch.tanh(prediction[..., :2])
 
 
@@ -92,6 +97,8 @@ class MixtureHead(Head):
     The components start spread over the turns, or all of them learn the same one.
     """
 
+    spread: Tensor
+
     def __init__(self, features: int, components: int) -> None:
         super().__init__(features, 5 * components)
         self.components = components
@@ -100,16 +107,19 @@ class MixtureHead(Head):
         self.register_buffer("spread", torch.atanh(spread), persistent=False)
 
     def loss(self, prediction: Tensor, actions: Tensor, costs: Tensor | None) -> Tensor:
+        """Negative log-likelihood."""
         log_weights, mean, log_std = self._split(prediction)
         density = _log_density(mean, log_std, actions[..., None, :]).sum(-1)
         return -torch.logsumexp(log_weights + density, dim=-1)
 
     def decode(self, prediction: Tensor, previous_turn: Tensor | None = None) -> Tensor:
+        """The mean of the component with the largest weight."""
         log_weights, mean, _ = self._split(prediction)
         likeliest = log_weights.argmax(-1)[..., None, None].expand(*mean.shape[:-2], 1, 2)
         return mean.gather(-2, likeliest).squeeze(-2)
 
     def diagnostics(self, prediction: Tensor, actions: Tensor, costs: Tensor | None, mask: Tensor) -> dict[str, float]:
+        """How many components share the weight: from 1 (collapsed) to all."""
         weights = self._split(prediction)[0].exp()[mask].mean(0)
         return {"components_in_use": float(torch.exp(-(weights * weights.clamp_min(1e-9).log()).sum()))}
 
@@ -121,19 +131,23 @@ class MixtureHead(Head):
 
 
 class CategoricalHead(Head):
-    """Cross-entropy over bins of turn, the label shared between the two bins beside it; acts on the likeliest bin's surroundings."""
+    """Cross-entropy over bins of turn, a label shared by the bins beside it; acts around the likeliest bin."""
+
+    centres: Tensor
 
     def __init__(self, features: int, bins: int) -> None:
         super().__init__(features, bins + 1)
         self.register_buffer("centres", torch.linspace(-1.0, 1.0, bins), persistent=False)
 
     def loss(self, prediction: Tensor, actions: Tensor, costs: Tensor | None) -> Tensor:
+        """Cross-entropy of the turn, squared error of go."""
         spacing = self.centres[1] - self.centres[0]
         target = (1.0 - (actions[..., :1] - self.centres).abs() / spacing).clamp_min(0.0)
         entropy = -(target * prediction[..., :-1].log_softmax(-1)).sum(-1)
         return entropy + (torch.tanh(prediction[..., -1]) - actions[..., 1]).square()
 
     def decode(self, prediction: Tensor, previous_turn: Tensor | None = None) -> Tensor:
+        """Mean turn of the likeliest bin and its two neighbours."""
         probability = prediction[..., :-1].softmax(-1)
         best = probability.argmax(-1, keepdim=True).clamp(1, len(self.centres) - 2)
         around = torch.cat((best - 1, best, best + 1), dim=-1)
@@ -145,9 +159,10 @@ class CategoricalHead(Head):
 class TurnCostsHead(Head):
     """Regresses the planner's cost of each candidate turn (AggreVaTe, Ross & Bagnell 2014) and takes the cheapest.
 
-    Target: cost above the cheapest candidate, clipped, compressed and scaled, smooth-L1. Where left and right are equally good
-    both stay cheap and the middle stays dear, so nothing is averaged away. Acting: predicted cost plus a little for leaving
-    the last commanded heading, argmin, then the vertex of the parabola through it and its neighbours.
+    Target: cost above the cheapest candidate, clipped, compressed and scaled, smooth-L1. Where left and right are
+    equally good both stay cheap and the middle stays dear, so nothing is averaged away. Acting: predicted cost plus a
+    little for leaving the last commanded heading, argmin, then the vertex of the parabola through it and its
+    neighbours.
 
     Args:
         features: size of the features.
@@ -160,9 +175,17 @@ class TurnCostsHead(Head):
     """
 
     needs_costs = True
+    turns: Tensor
 
     def __init__(
-        self, features: int, candidate_turns: Tensor, clip: float, scale: float, curve: str, hysteresis: float, predict_go: bool
+        self,
+        features: int,
+        candidate_turns: Tensor,
+        clip: float,
+        scale: float,
+        curve: str,
+        hysteresis: float,
+        predict_go: bool,
     ) -> None:
         if curve not in ("linear", "sqrt"):
             raise ValueError(f"cost_curve must be linear or sqrt, got {curve!r}")
@@ -172,8 +195,11 @@ class TurnCostsHead(Head):
         self.hysteresis, self.predict_go = hysteresis, predict_go
 
     def loss(self, prediction: Tensor, actions: Tensor, costs: Tensor | None) -> Tensor:
+        """Smooth-L1 of the candidates' costs, squared error of go; raises ValueError without costs."""
         if costs is None:
-            raise ValueError("the turn-costs head learns from the planner's costs, and this data has none; choose another head")
+            raise ValueError(
+                "the turn-costs head learns from the planner's costs, and this data has none; choose another head"
+            )
         loss = F.smooth_l1_loss(prediction[..., :-1], self.target(costs), reduction="none").mean(-1)
         if self.predict_go:
             loss = loss + (torch.tanh(prediction[..., -1]) - actions[..., 1]).square()
@@ -191,6 +217,7 @@ class TurnCostsHead(Head):
         return scaled * scaled.abs() if self.curve == "sqrt" else scaled
 
     def decode(self, prediction: Tensor, previous_turn: Tensor | None = None) -> Tensor:
+        """The cheapest turn."""
         costs = self.costs(prediction)
         if previous_turn is not None:
             previous_turn = previous_turn[..., None]
@@ -207,6 +234,7 @@ class TurnCostsHead(Head):
         return torch.stack((turn.clamp(-1.0, 1.0), go), dim=-1)
 
     def diagnostics(self, prediction: Tensor, actions: Tensor, costs: Tensor | None, mask: Tensor) -> dict[str, float]:
+        """Share of choices that are the planner's or next to it, and what they cost."""
         if costs is None:
             return {}
         chosen = prediction[..., :-1].argmin(-1, keepdim=True)

@@ -1,7 +1,8 @@
 """What a policy remembers: nothing, an LSTM's state, or the last steps seen through a Transformer.
 
-Every memory answers in two ways that give the same numbers: over a whole window when it trains, and step by step with a carried
-state when it flies. Every memory is added to the features of the current step, and starts as zero, so it can only help.
+Every memory answers in two ways that give the same numbers: over a whole window when it trains, and step by step with
+a carried state when it flies. Every memory is added to the features of the current step, and starts as zero, so it
+can only help.
 """
 
 from __future__ import annotations
@@ -12,26 +13,29 @@ import torch
 from torch import Tensor, nn
 
 State = tuple[Tensor, ...]
-"""What a memory carries from step to step; batch first in every tensor, so that one flight of a batch can be restarted."""
+"""What a memory carries from step to step; batch first in every tensor, so that one flight of a batch can be
+restarted.
+"""
 
 
-class NoMemory(nn.Module):
-    """Passes the features on."""
+class Memory(nn.Module):
+    """What memories have in common; this one remembers nothing and passes the features on."""
 
     def initial(self, batch: int) -> State:
         """The state before the first step of `batch` flights."""
         return ()
 
     def forward(self, features: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """(B, T, F) to (B, T, F)."""
+        """(B, T, F) and the state before them (None at the start) to (B, T, F) and the state after them."""
         return features, ()
 
 
-class LSTMMemory(nn.Module):
+class LSTMMemory(Memory):
     """A recurrent state that lives as long as the flight.
 
-    It is trained from a zero state on windows and carried much further in flight. That holds because the forget gate opens
-    with sigmoid(1) = 0.73: what is older than a window has faded to 0.73 ** 8 = 8 % before training has its say.
+    It is trained from a zero state on windows and carried much further in flight. That holds because the forget gate
+    opens with sigmoid(1) = 0.73: what is older than a window has faded to 0.73 ** 8 = 8 % before training has its
+    say.
     """
 
     def __init__(self, features: int) -> None:
@@ -40,10 +44,10 @@ class LSTMMemory(nn.Module):
         self.out = nn.Linear(features, features)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
-        with torch.no_grad():
-            self.lstm.bias_hh_l0.zero_()
-            self.lstm.bias_ih_l0.zero_()
-            self.lstm.bias_ih_l0[features:2 * features] = 1.0
+        bias = self.lstm.get_parameter("bias_ih_l0")
+        nn.init.zeros_(bias)
+        nn.init.zeros_(self.lstm.get_parameter("bias_hh_l0"))
+        nn.init.ones_(bias.data[features : 2 * features])
 
     def initial(self, batch: int) -> State:
         """Zero hidden and cell state, each (B, F)."""
@@ -57,12 +61,13 @@ class LSTMMemory(nn.Module):
         return features + self.out(outputs), (hidden[0], cell[0])
 
 
-class TransformerMemory(nn.Module):
+class TransformerMemory(Memory):
     """Causal self-attention over the last `window` steps, with a learned bias for how long ago a step was.
 
-    In flight the features of the last `window` steps are carried and attended anew at each step. The answer therefore depends on
-    those steps alone, whatever the phase of the flight, and equals that of a training window which ends there. (A cache of keys
-    and values would not: from the second layer on its entries remember steps that no training window could have seen.)
+    In flight the features of the last `window` steps are carried and attended anew at each step. The answer therefore
+    depends on those steps alone, whatever the phase of the flight, and equals that of a training window which ends
+    there. (A cache of keys and values would not: from the second layer on its entries remember steps that no training
+    window could have seen.)
     """
 
     def __init__(self, features: int, window: int, layers: int, heads: int) -> None:
@@ -76,12 +81,16 @@ class TransformerMemory(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def initial(self, batch: int) -> State:
-        """No steps yet: the features of the last window - 1 steps (B, window - 1, F), and which of them exist (B, window - 1)."""
+        """No steps yet: the features of the last window - 1 steps (B, window - 1, F), and which of them exist (B,
+        window - 1).
+        """
         past = self.out.weight.new_zeros(batch, self.window - 1, self.features)
         return past, torch.zeros(batch, self.window - 1, dtype=torch.bool, device=past.device)
 
     def forward(self, features: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """(B, T, F) and the carried steps to (B, T, F) and the steps to carry on; a step sees `window` steps, itself included."""
+        """(B, T, F) and the carried steps to (B, T, F) and the steps to carry on; a step sees `window` steps, itself
+        included.
+        """
         batch, steps, _ = features.shape
         past, known = self.initial(batch) if state is None else state
         everything = torch.cat((past, features), dim=1)
@@ -90,7 +99,8 @@ class TransformerMemory(nn.Module):
         if state is None and steps <= self.window:
             return features + self._attend(features, None), carried
         outputs = [
-            self._attend(everything[:, t:t + self.window], exists[:, t:t + self.window])[:, -1] for t in range(steps)
+            self._attend(everything[:, t : t + self.window], exists[:, t : t + self.window])[:, -1]
+            for t in range(steps)
         ]
         return features + torch.stack(outputs, dim=1), carried
 
@@ -102,6 +112,9 @@ class TransformerMemory(nn.Module):
 
 class _Block(nn.Module):
     """One pre-norm Transformer layer; see Vaswani et al. 2017, and Raffel et al. 2020 for the relative bias."""
+
+    lag: Tensor
+    future: Tensor
 
     def __init__(self, features: int, window: int, heads: int) -> None:
         super().__init__()
@@ -137,7 +150,7 @@ MEMORIES = ("none", "lstm", "transformer")
 """Names of the memories."""
 
 
-def make_memory(name: str, features: int, window: int, layers: int, heads: int) -> nn.Module:
+def make_memory(name: str, features: int, window: int, layers: int, heads: int) -> Memory:
     """The memory of that name.
 
     Args:
@@ -151,7 +164,7 @@ def make_memory(name: str, features: int, window: int, layers: int, heads: int) 
         ValueError: unknown name, or features that do not divide among the heads.
     """
     if name == "none":
-        return NoMemory()
+        return Memory()
     if name == "lstm":
         return LSTMMemory(features)
     if name == "transformer":

@@ -56,7 +56,9 @@ class MetricsLog:
 
 
 def _drop_rows_after(path: Path, resume_at: tuple[int, int]) -> list[str] | None:
-    """Keep the rows of metrics.csv up to and with (round, step); returns its columns, None where there is no file yet."""
+    """Keep the rows of metrics.csv up to and with (round, step); returns its columns, None where there is no file
+    yet.
+    """
     if not path.exists():
         return None
     with open(path, newline="", encoding="utf-8") as file:

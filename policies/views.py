@@ -1,7 +1,8 @@
 """From a camera image to the small view that a policy reads: levelled with the IMU, cropped around the horizon.
 
-A quadrotor tilts to accelerate and its cameras tilt with it, so the same forest slides up and down the image. Roll and pitch
-are known on board; turning the camera back is a pure rotation, which moves pixels by a homography that needs no depth.
+A quadrotor tilts to accelerate and its cameras tilt with it, so the same forest slides up and down the image. Roll
+and pitch are known on board; turning the camera back is a pure rotation, which moves pixels by a homography that
+needs no depth.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class ViewPreparer:
         level: bool = True,
     ) -> None:
         if level and (roll_index is None or pitch_index is None):
-            raise ValueError("a level view needs roll_rad and pitch_rad in the state; set level_view to False without them")
+            raise ValueError(
+                "a level view needs roll_rad and pitch_rad in the state; set level_view to False without them"
+            )
         self.image_shape = (image_height, image_width, 3)
         self.view_shape = (view_height, view_width, 3)
         self.roll_index = roll_index if level else None
@@ -82,8 +85,10 @@ class ViewPreparer:
             ValueError: the images have another shape than the camera's.
         """
         if images.shape[1:] != self.image_shape or images.dtype != np.uint8:
-            raise ValueError(f"images must be (N, {self.image_shape}) uint8, got {images.shape} {images.dtype}; "
-                             "the policy was made for another camera")
+            raise ValueError(
+                f"images must be (N, {self.image_shape}) uint8, got {images.shape} {images.dtype}; "
+                "the policy was made for another camera"
+            )
         number = len(images)
         tilt = np.zeros((number, 2), dtype=np.float32)
         if self.roll_index is not None and self.pitch_index is not None:
@@ -92,8 +97,14 @@ class ViewPreparer:
         if self.shrink > 1:
             images = _box_shrink(images, self.shrink)
         views = np.empty((number, *self.view_shape), dtype=np.uint8)
-        _level_kernel(np.ascontiguousarray(images), tilt, np.float32(self.image_focal_px), np.float32(self.view_focal_px),
-                      np.float32(self.horizon_row), views)
+        _level_kernel(
+            np.ascontiguousarray(images),
+            tilt,
+            np.float32(self.image_focal_px),
+            np.float32(self.view_focal_px),
+            np.float32(self.horizon_row),
+            views,
+        )
         return views
 
 
@@ -102,7 +113,7 @@ def _box_shrink(images: np.ndarray, factor: int) -> np.ndarray:
     number, height, width, _ = images.shape
     rows, columns = height // factor, width // factor
     top, left = (height - rows * factor) // 2, (width - columns * factor) // 2
-    blocks = images[:, top:top + rows * factor, left:left + columns * factor]
+    blocks = images[:, top : top + rows * factor, left : left + columns * factor]
     blocks = blocks.reshape(number, rows, factor, columns, factor, 3)
     return ((blocks.sum(axis=(2, 4), dtype=np.uint32) + factor * factor // 2) // (factor * factor)).astype(np.uint8)
 
@@ -125,8 +136,11 @@ def _level_kernel(images, tilt, image_focal, view_focal, horizon_row, views):  #
     for n in range(number):
         image = images[n].reshape(-1)
         for i in range(height * width):
-            packed[i] = np.uint64(image[3 * i]) | np.uint64(image[3 * i + 1]) << np.uint64(20) \
+            packed[i] = (
+                np.uint64(image[3 * i])
+                | np.uint64(image[3 * i + 1]) << np.uint64(20)
                 | np.uint64(image[3 * i + 2]) << np.uint64(40)
+            )
         sin_roll, cos_roll = np.float32(math.sin(tilt[n, 0])), np.float32(math.cos(tilt[n, 0]))
         sin_pitch, cos_pitch = np.float32(math.sin(tilt[n, 1])), np.float32(math.cos(tilt[n, 1]))
         for row in range(view_height):
@@ -153,10 +167,13 @@ def _level_kernel(images, tilt, image_focal, view_focal, horizon_row, views):  #
             for column in range(view_width):
                 at = max(source[column], np.int32(0))
                 right, lower = weight_x[column], weight_y[column]
-                word = packed[at] * np.uint64((one - right) * (one - lower)) \
-                    + packed[at + 1] * np.uint64(right * (one - lower)) \
-                    + packed[at + width] * np.uint64((one - right) * lower) \
-                    + packed[at + width + 1] * np.uint64(right * lower) + rounding
+                word = (
+                    packed[at] * np.uint64((one - right) * (one - lower))
+                    + packed[at + 1] * np.uint64(right * (one - lower))
+                    + packed[at + width] * np.uint64((one - right) * lower)
+                    + packed[at + width + 1] * np.uint64(right * lower)
+                    + rounding
+                )
                 word = word >> np.uint64(2 * _WEIGHT_BITS)
                 seen = source[column] >= 0
                 out[3 * column] = np.uint8(word & np.uint64(255)) if seen else grey

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from policies.encoders import ViewEncoder
 from policies.heads import HEADS, CategoricalHead, GaussianHead, Head, MixtureHead, RegressionHead, TurnCostsHead
-from policies.memories import MEMORIES, State, make_memory
+from policies.memories import MEMORIES, Memory, State, make_memory
 from policies.views import ViewPreparer
 from sim.envs.task_spec import TaskSpec, side_view
 
@@ -71,13 +71,23 @@ class PolicyConfig:
         for field, allowed in choices.items():
             if getattr(self, field) not in allowed:
                 raise ValueError(f"policy.{field} must be one of {', '.join(allowed)}, got {getattr(self, field)!r}")
-        for field in ("view_height", "view_width", "features", "window", "memory_layers", "memory_heads", "mixture_components"):
+        for field in (
+            "view_height",
+            "view_width",
+            "features",
+            "window",
+            "memory_layers",
+            "memory_heads",
+            "mixture_components",
+        ):
             if getattr(self, field) < 1:
                 raise ValueError(f"policy.{field} must be at least 1, got {getattr(self, field)}")
         if self.turn_bins < 3:
             raise ValueError(f"policy.turn_bins must be at least 3, got {self.turn_bins}")
         if self.cost_clip <= 0 or self.cost_scale <= 0 or self.hysteresis_per_rad < 0:
-            raise ValueError("policy.cost_clip and policy.cost_scale must be positive, policy.hysteresis_per_rad not negative")
+            raise ValueError(
+                "policy.cost_clip and policy.cost_scale must be positive, policy.hysteresis_per_rad not negative"
+            )
 
 
 @dataclass
@@ -98,23 +108,35 @@ class FlightCarry:
         Args:
             slots: indices, or a (B,) bool mask, of flights that begin anew.
         """
-        index = np.arange(len(self.previous_turn_rad))[slots]
+        index = self._index(slots)
         for tensor in self.memory:
             tensor[index] = 0
         self.previous_turn_rad[index] = np.nan
-
-    def take(self, slots: np.ndarray) -> FlightCarry:
-        """A copy of the carry of some flights, in the order of `slots` (n,)."""
-        index = torch.from_numpy(slots)
-        return FlightCarry(tuple(t[index] for t in self.memory), self.previous_turn_rad[slots])
+        if self.last_costs is not None:
+            self.last_costs[index] = np.nan
 
     @torch.inference_mode()
-    def put(self, slots: np.ndarray, carry: FlightCarry) -> None:
-        """Write the carry of some flights back to where `take` had it from."""
-        index = torch.from_numpy(slots)
-        for mine, theirs in zip(self.memory, carry.memory, strict=True):
-            mine[index] = theirs
-        self.previous_turn_rad[slots] = carry.previous_turn_rad
+    def take(self, slots: Any) -> FlightCarry:
+        """A copy of what these slots carry (indices or mask), for a step in which only they take part."""
+        index = self._index(slots)
+        costs = None if self.last_costs is None else self.last_costs[index]
+        return FlightCarry(tuple(tensor[index] for tensor in self.memory), self.previous_turn_rad[index], costs)
+
+    @torch.inference_mode()
+    def put(self, slots: Any, carry: FlightCarry) -> None:
+        """Give these slots (indices or mask) what `act` returned for them."""
+        index = self._index(slots)
+        for tensor, changed in zip(self.memory, carry.memory, strict=True):
+            tensor[index] = changed
+        self.previous_turn_rad[index] = carry.previous_turn_rad
+        if carry.last_costs is not None:
+            if self.last_costs is None:
+                shape = (len(self.previous_turn_rad), carry.last_costs.shape[1])
+                self.last_costs = np.full(shape, np.nan, dtype=np.float32)
+            self.last_costs[index] = carry.last_costs
+
+    def _index(self, slots: Any) -> np.ndarray:
+        return np.arange(len(self.previous_turn_rad))[slots]
 
 
 class VisuomotorPolicy(nn.Module):
@@ -128,25 +150,48 @@ class VisuomotorPolicy(nn.Module):
         ValueError: the config asks for state elements that the task does not have.
     """
 
+    state_index: Tensor
+    state_scale: Tensor
+    memory: Memory
+
     def __init__(self, config: PolicyConfig, spec: TaskSpec) -> None:
         super().__init__()
         self.config, self.spec = config, spec
         self.camera_names = CAMERAS[config.cameras]
         names = config.state_inputs or spec.state_names
         if unknown := [name for name in names if name not in spec.state_names]:
-            raise ValueError(f"policy.state_inputs has {', '.join(unknown)}; this task has {', '.join(spec.state_names)}")
+            raise ValueError(
+                f"policy.state_inputs has {', '.join(unknown)}; this task has {', '.join(spec.state_names)}"
+            )
         self.prepare = ViewPreparer(
-            spec.image_height, spec.image_width, spec.horizontal_fov_deg, config.view_height, config.view_width,
-            config.horizon_offset_px, _index_or_none(spec, "roll_rad"), _index_or_none(spec, "pitch_rad"), config.level_view,
+            spec.image_height,
+            spec.image_width,
+            spec.horizontal_fov_deg,
+            config.view_height,
+            config.view_width,
+            config.horizon_offset_px,
+            _index_or_none(spec, "roll_rad"),
+            _index_or_none(spec, "pitch_rad"),
+            config.level_view,
         )
         index = torch.tensor([spec.index(name) for name in names])
         self.register_buffer("state_index", index, persistent=False)
-        self.register_buffer("state_scale", torch.tensor(spec.state_scale, dtype=torch.float32)[index], persistent=False)
-        self.encoder = ViewEncoder(config.view_height, config.view_width, len(self.camera_names), config.channels,
-                                   len(names) + spec.goal_size, config.features)
-        self.memory = make_memory(config.memory, config.features, config.window, config.memory_layers, config.memory_heads)
+        self.register_buffer(
+            "state_scale", torch.tensor(spec.state_scale, dtype=torch.float32)[index], persistent=False
+        )
+        self.encoder = ViewEncoder(
+            config.view_height,
+            config.view_width,
+            len(self.camera_names),
+            config.channels,
+            len(names) + spec.goal_size,
+            config.features,
+        )
+        self.memory = make_memory(
+            config.memory, config.features, config.window, config.memory_layers, config.memory_heads
+        )
         self.head = _make_head(config, spec)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
     def seeded(cls, config: PolicyConfig, spec: TaskSpec, seed: int) -> VisuomotorPolicy:
@@ -183,12 +228,14 @@ class VisuomotorPolicy(nn.Module):
         return FlightCarry(self.memory.initial(batch), np.full(batch, np.nan, dtype=np.float32))
 
     @torch.inference_mode()
-    def act(self, observations: dict[str, np.ndarray], carry: FlightCarry | None = None) -> tuple[np.ndarray, FlightCarry]:
+    def act(
+        self, observations: dict[str, np.ndarray], carry: FlightCarry | None = None
+    ) -> tuple[np.ndarray, FlightCarry]:
         """One step of a batch of flights.
 
         Args:
-            observations: the environment's, batched: `left`, `center`, `right` (B, H, W, 3) uint8 (only those the policy sees
-                are needed), `state` (B, S) float32, `goal` (B, G) float32.
+            observations: the environment's, batched: `left`, `center`, `right` (B, H, W, 3) uint8 (only those the
+                policy sees are needed), `state` (B, S) float32, `goal` (B, G) float32.
             carry: from the step before; None at the first.
 
         Returns:
@@ -235,5 +282,12 @@ def _make_head(config: PolicyConfig, spec: TaskSpec) -> Head:
     if config.head == "categorical":
         return CategoricalHead(config.features, config.turn_bins)
     turns = torch.tensor(spec.candidate_turns_rad, dtype=torch.float32) / spec.max_turn_rad
-    return TurnCostsHead(config.features, turns, config.cost_clip, config.cost_scale, config.cost_curve,
-                         config.hysteresis_per_rad * spec.max_turn_rad, config.predict_go)
+    return TurnCostsHead(
+        config.features,
+        turns,
+        config.cost_clip,
+        config.cost_scale,
+        config.cost_curve,
+        config.hysteresis_per_rad * spec.max_turn_rad,
+        config.predict_go,
+    )

@@ -11,20 +11,41 @@ from data_collection.windows import Batch
 from policies.visuomotor import PolicyConfig, VisuomotorPolicy
 from sim.envs.task_spec import TaskSpec
 
-SMALL: dict[str, Any] = dict(channels=(4, 6, 8), features=16, window=5)
+SMALL: dict[str, Any] = {"channels": (4, 6, 8), "features": 16, "window": 5}
 """A policy shape that trains in no time."""
 
 
+STATE = (
+    ("forward_mps", 10.0, 1.0),
+    ("left_mps", 5.0, -1.0),
+    ("up_mps", 2.0, 1.0),
+    ("roll_rad", 0.7, -1.0),
+    ("pitch_rad", 0.7, 1.0),
+    ("roll_rate_radps", 4.0, -1.0),
+    ("pitch_rate_radps", 4.0, 1.0),
+    ("yaw_rate_radps", 2.0, -1.0),
+    ("speed_set_point_mps", 10.0, 1.0),
+    ("altitude_m", 2.0, 1.0),
+)
+"""Name, scale and mirror sign of each element of the state."""
+
+
 def make_spec(**changes: Any) -> TaskSpec:
-    values: dict[str, Any] = dict(
-        task="drone", image_height=48, image_width=64, horizontal_fov_deg=80.0, side_yaw_rad=math.radians(20), control_hz=10,
-        renderer="raycast", max_turn_rad=math.radians(60), candidate_turns_rad=tuple(np.radians(np.arange(-60, 61, 6)).tolist()),
-        state_names=("forward_mps", "left_mps", "up_mps", "roll_rad", "pitch_rad", "roll_rate_radps", "pitch_rate_radps",
-                     "yaw_rate_radps", "speed_set_point_mps", "altitude_m"),
-        state_scale=(10.0, 5.0, 2.0, 0.7, 0.7, 4.0, 4.0, 2.0, 10.0, 2.0),
-        state_mirror=(1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, 1.0),
-        goal_mirror=(1.0, -1.0),
-    )  # fmt: skip
+    values: dict[str, Any] = {
+        "task": "drone",
+        "image_height": 48,
+        "image_width": 64,
+        "horizontal_fov_deg": 80.0,
+        "side_yaw_rad": math.radians(20),
+        "control_hz": 10,
+        "renderer": "raycast",
+        "max_turn_rad": math.radians(60),
+        "candidate_turns_rad": tuple(np.radians(np.arange(-60, 61, 6)).tolist()),
+        "state_names": tuple(name for name, _, _ in STATE),
+        "state_scale": tuple(scale for _, scale, _ in STATE),
+        "state_mirror": tuple(mirror for _, _, mirror in STATE),
+        "goal_mirror": (1.0, -1.0),
+    }
     return TaskSpec(**(values | changes))
 
 
@@ -43,7 +64,9 @@ def make_observations(rng: np.random.Generator, flights: int, spec: TaskSpec) ->
 
 
 class MadeUpReader:
-    """Windows in which a dark trunk stands somewhere in the view and the cost of a turn falls with its distance from the trunk."""
+    """Windows in which a dark trunk stands somewhere in the view and the cost of a turn falls with its distance from
+    the trunk.
+    """
 
     def __init__(self, length: int = 5, cameras: int = 1, costs: bool = True) -> None:
         self.length, self.cameras, self.costs = length, cameras, costs

@@ -18,12 +18,14 @@ from policies.behavioural_cloning import STATE_FILE, TrainConfig, clone, draw, m
 from policies.checkpoint import CheckpointError, load_policy
 from policies.heads import HEADS
 from policies.memories import MEMORIES
+from policies.training_state import DivergedError
 from policies.visuomotor import PolicyConfig, VisuomotorPolicy
 from tests.policies.made_up import SMALL, MadeUpReader, make_policy, make_spec
 
 
 def make_config(policy: dict | None = None, **values: object) -> TrainConfig:
-    settings = dict(steps=24, batch_windows=6, learning_rate=3e-3, checkpoint_every=5, log_every=4, tensorboard=False)
+    settings = {"steps": 24, "batch_windows": 6, "learning_rate": 3e-3, "checkpoint_every": 5, "log_every": 4}
+    settings["tensorboard"] = False
     return TrainConfig(policy=PolicyConfig(**(SMALL | (policy or {}))), **(settings | values))  # type: ignore[arg-type]
 
 
@@ -104,7 +106,9 @@ def _train_until_killed(folder: str, kill_at: int) -> None:
 
 
 def test_a_run_killed_with_signal_9_goes_on_to_the_same_result(tmp_path: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=_train_until_killed, args=(str(tmp_path / "killed"), 18))
+    process = multiprocessing.get_context("spawn").Process(
+        target=_train_until_killed, args=(str(tmp_path / "killed"), 18)
+    )
     process.start()
     process.join(timeout=120)
     assert process.exitcode == -signal.SIGKILL
@@ -124,8 +128,22 @@ def test_a_finished_round_is_loaded_not_repeated(tmp_path: Path) -> None:
     config = make_config(ema_decay=0.9)
     first, again = new_policy(config), new_policy(config)
     train(first, MadeUpReader(), config, tmp_path)
-    assert train(again, KillingReader(0), config, tmp_path).steps == 0
+    result = train(again, KillingReader(0), config, tmp_path)
+    assert result.steps == 0
+    assert result.figures["loss"] == pytest.approx(float(rows_of(tmp_path)[-1]["loss"]), rel=1e-4)
     assert same_weights(first, again)
+
+
+def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
+    class Broken(MadeUpReader):
+        def sample(self, batch: int, rng: np.random.Generator) -> Batch:
+            drawn = super().sample(batch, rng)
+            drawn.actions[0, 0, 1] = np.nan
+            return drawn
+
+    config = make_config()
+    with pytest.raises(DivergedError, match="learning_rate"):
+        train(new_policy(config), Broken(), config, tmp_path)
 
 
 @pytest.mark.parametrize("keep_optimizer", [False, True])
@@ -174,7 +192,10 @@ def test_another_config_is_refused_by_name(tmp_path: Path) -> None:
 def test_bookkeeping_may_change_between_resumes(tmp_path: Path) -> None:
     config = make_config()
     train(new_policy(config), MadeUpReader(), config, tmp_path)
-    assert train(new_policy(config), MadeUpReader(), replace(config, checkpoint_every=7, cache_gb=2.0), tmp_path).steps == 0
+    assert (
+        train(new_policy(config), MadeUpReader(), replace(config, checkpoint_every=7, cache_gb=2.0), tmp_path).steps
+        == 0
+    )
 
 
 def test_a_truncated_training_state_is_named(tmp_path: Path) -> None:
@@ -227,7 +248,9 @@ def test_step_weights_scale_the_loss(tmp_path: Path) -> None:
     config = make_config()
     plain, weighted, zeroed = new_policy(config), new_policy(config), new_policy(config)
     train(plain, MadeUpReader(), config, tmp_path / "a")
-    train(weighted, MadeUpReader(), config, tmp_path / "b", step_weights=lambda batch: 1.0 + (batch.actions[..., 0] > 0))
+    train(
+        weighted, MadeUpReader(), config, tmp_path / "b", step_weights=lambda batch: 1.0 + (batch.actions[..., 0] > 0)
+    )
     train(zeroed, MadeUpReader(), config, tmp_path / "c", step_weights=lambda batch: np.ones(batch.mask.shape))
     assert same_weights(plain, zeroed)
     assert not same_weights(plain, weighted)
@@ -274,7 +297,12 @@ def test_tensorboard_events_are_written_when_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [({"steps": 0}, "steps"), ({"ema_decay": 1.0}, "ema_decay"), ({"burn_in": 5}, "burn_in"), ({"log_every": 0}, "log_every")],
+    [
+        ({"steps": 0}, "steps"),
+        ({"ema_decay": 1.0}, "ema_decay"),
+        ({"burn_in": 5}, "burn_in"),
+        ({"log_every": 0}, "log_every"),
+    ],
 )
 def test_config_says_what_is_allowed(values: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -84,7 +84,9 @@ def test_mixture_components_start_spread_and_say_when_they_collapse() -> None:
     mask, prediction = torch.ones(1, dtype=torch.bool), torch.zeros(1, head.size)
     assert head.diagnostics(prediction, torch.zeros(1, 2), None, mask)["components_in_use"] == pytest.approx(3)
     prediction[:, 0] = 50
-    assert head.diagnostics(prediction, torch.zeros(1, 2), None, mask)["components_in_use"] == pytest.approx(1, abs=1e-3)
+    assert head.diagnostics(prediction, torch.zeros(1, 2), None, mask)["components_in_use"] == pytest.approx(
+        1, abs=1e-3
+    )
 
 
 @pytest.mark.parametrize("curve", ["linear", "sqrt"])

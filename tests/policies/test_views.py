@@ -122,7 +122,9 @@ def test_levelled_picture_of_a_tilted_camera_is_that_of_the_level_camera(camera:
     forward = axes[camera, 2]
     level = np.array([[forward[1], -forward[0], 0], [0, 0, 1], [forward[0], forward[1], 0]])
     level[[0, 2]] /= np.hypot(forward[0], forward[1])
-    expected = np.array(renderer.render(eyes[camera : camera + 1], level[None].astype(np.float32)).rgb)[0, 8:40].astype(float)
+    expected = np.array(renderer.render(eyes[camera : camera + 1], level[None].astype(np.float32)).rgb)[0, 8:40].astype(
+        float
+    )
     renderer.close()
 
     state = np.zeros(spec.state_size, dtype=np.float32)
@@ -147,7 +149,9 @@ def test_pixels_the_camera_did_not_see_are_grey() -> None:
     assert (view[-1] == 0).all()
 
 
-@pytest.mark.parametrize("tilt", [(math.pi, 0.0), (0.0, math.pi / 2), (0.0, -math.pi / 2), (math.nan, 0.0), (math.inf, 0.0)])
+@pytest.mark.parametrize(
+    "tilt", [(math.pi, 0.0), (0.0, math.pi / 2), (0.0, -math.pi / 2), (math.nan, 0.0), (math.inf, 0.0)]
+)
 def test_any_attitude_is_survived(tilt: tuple[float, float]) -> None:
     images = np.random.default_rng(0).integers(0, 256, (1, 48, 64, 3), dtype=np.uint8)
     assert make_preparer()(images, states(tilt)).shape == (1, 32, 64, 3)
@@ -179,7 +183,10 @@ def test_images_of_another_size_are_refused() -> None:
 
 def test_a_frame_takes_microseconds() -> None:
     rng = np.random.default_rng(0)
-    images, tilts = rng.integers(0, 256, (256, 48, 64, 3), dtype=np.uint8), rng.normal(0, 0.2, (256, 2)).astype(np.float32)
+    images, tilts = (
+        rng.integers(0, 256, (256, 48, 64, 3), dtype=np.uint8),
+        rng.normal(0, 0.2, (256, 2)).astype(np.float32),
+    )
     preparer = make_preparer()
     preparer(images, tilts)
     times = []
