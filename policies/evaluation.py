@@ -17,7 +17,7 @@ from data_collection.files import write_new_file
 from data_collection.progress import Progress, SilentProgress
 from data_collection.rollout import Flight, Flown, Job, RolloutPool, flight_path, load_flight
 from policies.intervals import paired_difference, wilson_interval
-from policies.pilots import BASELINES, pilot_factory, policy_names
+from policies.pilots import BASELINES, pilot_factory, policy_names, split_name
 from sim.errors import ForestPilotError
 from sim.worlds.forest import PRESETS, seeds_of
 
@@ -32,7 +32,7 @@ class EvaluateConfig:
     """Fly policies through test worlds; killed or interrupted, the same command goes on where it stopped."""
 
     policy: tuple[str, ...] = ("expert",)
-    """Folder of a checkpoint, or blind, reactive or expert; give the flag several times to compare on the same worlds."""
+    """Folder of a checkpoint (NAME=FOLDER names it), or blind, reactive or expert; several are compared on the same worlds."""
     out: str = "runs/evaluation"
     """Folder for outcomes.csv, summary.json and the flights that `replay` repeats."""
     task: str = "drone"
@@ -118,7 +118,7 @@ def evaluate(
     own = pool or RolloutPool(min(config.workers, config.episodes))
     with own if pool is None else _Borrowed():
         for policy, name in zip(config.policy, policy_names(config.policy), strict=True):
-            flown = _fly_policy(config, policy, name, own, progress)
+            flown = _fly_policy(config, split_name(policy)[1], name, own, progress)
             rows += [flight.row(name) for flight in flown]
     scores = write_results(Path(config.out), rows)
     return scores

@@ -129,14 +129,21 @@ class PolicyFactory:
 def pilot_factory(policy: str, name: str) -> PilotFactory:
     """The pilot behind a `--policy`: a baseline by name, or the checkpoint in a folder."""
     baselines: dict[str, PilotFactory] = {"blind": BlindPilot, "reactive": ReactivePilot, "expert": ExpertPilot}
-    return baselines.get(policy, PolicyFactory(policy, name))
+    return baselines.get(policy) or PolicyFactory(policy, name)
+
+
+def split_name(policy: str) -> tuple[str, str]:
+    """(name, what to load) of a `--policy`: `NAME=FOLDER`, a folder, or a baseline; the name is empty if none is given."""
+    name, separator, target = policy.partition("=")
+    return (name, target) if separator else ("", policy)
 
 
 def policy_names(policies: tuple[str, ...]) -> list[str]:
-    """Short, distinct names for some policies: a baseline's own, a checkpoint's folder, numbered where two agree."""
+    """Short, distinct names for some policies: the one given, a baseline's own, or a checkpoint's folder; numbered where two agree."""
     names: list[str] = []
     for policy in policies:
-        name = policy if policy in BASELINES else Path(policy).resolve().name
+        given, target = split_name(policy)
+        name = given or (target if target in BASELINES else Path(target).resolve().name)
         count = sum(n == name or n.startswith(f"{name}-") for n in names)
         names.append(f"{name}-{count + 1}" if count else name)
     return names
