@@ -88,13 +88,17 @@ class _Film:
     def _start(self, world: World) -> None:
         """Make painter and chase camera; the world is known only after the reset."""
         kwargs = self._flight.env_kwargs
-        density = len(world.trees) / _area_m2(world)
+        density = kwargs.get("density", len(world.trees) / _area_m2(world))
+        speed = f", {kwargs['speed']:.3g} m/s" if "speed" in kwargs else ""
         self._painter = FlightPainter(
-            self._size, world, self._flight.policy, self._spec.candidate_turns_rad, self._spec.horizontal_fov_deg,
-            subtitle=f"world {world.seed}, {format_density(density)} trees/m2",
+            self._size,
+            world,
+            f"{self._flight.policy}, world {world.seed}",
+            self._spec.candidate_turns_rad,
+            self._spec.horizontal_fov_deg,
+            subtitle=f"{format_density(density)} trees/m2{speed}",
             costs_of=self._costs,
-        )  # fmt: skip
-        self._set_point_mps = float(kwargs.get("speed", math.nan))
+        )
         self._chase = ChaseCamera(world, self._painter.chase_size, self._per_step * self._spec.control_hz)
 
     def _describe(self, step: ReplayedStep) -> Moment:

@@ -29,9 +29,9 @@ def print_table(rows: Sequence[Sequence[str]], title: str = "") -> None:
 def format_columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """The rows as lines with aligned columns: the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+
+
+def format_density(trees_per_m2: float) -> str:
+    """`1/25` for 0.04 trees per square metre, as the literature writes it; `0` for none."""
+    return f"1/{1 / trees_per_m2:.0f}" if trees_per_m2 > 0 else "0"

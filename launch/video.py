@@ -17,7 +17,7 @@ from sim.errors import ForestPilotError
 MIN_SIZE, MAX_SIZE = (320, 180), (3840, 2160)
 
 
-class VideoError(ForestPilotError):
+class VideoError(ForestPilotError, ValueError):
     """A video cannot be written as asked."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.bullet_import import silent_descriptors
 from sim.errors import ForestPilotError
 
 _BLIND_DRIVERS = ("offscreen", "dummy")
@@ -34,8 +35,10 @@ class Window:
         self._size = (width, height)
         self._screen: Any = None
         try:
-            self._pygame.display.init()
-            self._screen = self._pygame.display.set_mode(self._size)
+            # Where there is no desktop, SDL says so on standard error too; the exception is enough.
+            with silent_descriptors():
+                self._pygame.display.init()
+                self._screen = self._pygame.display.set_mode(self._size)
         except self._pygame.error as error:
             raise WindowError(f"cannot open a window ({error}); {_WITHOUT_SCREEN}") from error
         # SDL falls back to drivers that draw nowhere; that is fine when it was asked for, as tests do, but no window.

@@ -1,0 +1,216 @@
+"""Replay: stored flights are repeated state by state, films come out, and what diverges fails loudly."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from data_collection.rollout import flight_path
+from launch import cli
+from launch.flight_video import blend_rotations, free_distance_m, write_flight_video
+from launch.replay import (
+    Flight,
+    Outcome,
+    ReplayConfig,
+    ReplayDivergedError,
+    ReplayError,
+    choose_flights,
+    load_flight,
+    make_env,
+    read_outcomes,
+    replay_evaluation,
+    replay_flight,
+)
+from sim.cameras import rotation_matrix
+
+SEEDS = (2_000_000, 2_000_001)
+
+
+def fly(seed: int, steps: int = 100) -> tuple[Flight, float]:
+    """Fly straight ahead until the flight ends; returns it and its least clearance."""
+    kwargs = {"density": 1 / 15, "speed": 8.0, "time_limit_s": steps / 10}
+    blank = Flight(
+        np.zeros((0, 2), np.float32), np.zeros(1, np.uint64), "ForestPilot/Drone-v0", kwargs, seed, "blind", "", ""
+    )
+    env = make_env(blank)
+    vehicle: Any = env.unwrapped
+    _, info = env.reset(seed=seed)
+    action, hashes, clearances, over = np.array([0.05, 1.0], np.float32), [vehicle.state_hash()], [9.0], False
+    while not over:
+        _, _, terminated, truncated, info = env.step(action)
+        hashes.append(vehicle.state_hash())
+        clearances.append(info["clearance_m"])
+        over = terminated or truncated
+    env.close()
+    flown = replace(
+        blank,
+        actions=np.tile(action, (len(hashes) - 1, 1)),
+        state_hashes=np.array(hashes, np.uint64),
+        outcome=info["outcome"],
+    )
+    return flown, min(clearances)
+
+
+def store(folder: Path, flight: Flight) -> Path:
+    path = flight_path(folder / "flights", flight.policy, flight.seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = ("env_id", "env_kwargs", "seed", "policy", "policy_path", "outcome")
+    meta = json.dumps({name: getattr(flight, name) for name in names})
+    np.savez(path, actions=flight.actions, state_hashes=flight.state_hashes, meta=np.array(meta))
+    return path
+
+
+@pytest.fixture(scope="module")
+def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluation")
+    with (folder / "outcomes.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["policy", "seed", "outcome", "success", "progress_m", "time_s", "min_clearance_m"])
+        for seed in SEEDS:
+            flight, clearance = fly(seed, steps=12)
+            store(folder, flight)
+            writer.writerow(["blind", seed, flight.outcome, 0, 3.0, 1.2, clearance])
+    return folder
+
+
+def test_a_stored_flight_is_repeated_state_by_state(evaluation: Path) -> None:
+    flight = load_flight(flight_path(evaluation / "flights", "blind", SEEDS[0]))
+    steps = list(replay_flight(flight))
+    assert [step.index for step in steps] == list(range(len(flight.actions) + 1))
+    assert steps[-1].action is None
+    assert steps[-1].info["outcome"] == flight.outcome
+    assert steps[-1].position_m[0] > 1.0
+
+
+def test_another_action_diverges_at_its_step(evaluation: Path) -> None:
+    flight = load_flight(flight_path(evaluation / "flights", "blind", SEEDS[0]))
+    actions = flight.actions.copy()
+    actions[4, 0] = -0.9
+    with pytest.raises(ReplayDivergedError, match="diverged at step 5 of"):
+        list(replay_flight(replace(flight, actions=actions)))
+
+
+def test_another_world_or_end_diverges(evaluation: Path) -> None:
+    flight = load_flight(flight_path(evaluation / "flights", "blind", SEEDS[0]))
+    with pytest.raises(ReplayDivergedError, match="not as success"):
+        list(replay_flight(replace(flight, outcome="success")))
+    longer = replace(
+        flight,
+        actions=np.concatenate([flight.actions, flight.actions[-1:]]),
+        state_hashes=np.concatenate([flight.state_hashes, flight.state_hashes[-1:]]),
+    )
+    with pytest.raises(ReplayDivergedError, match=flight.outcome):
+        list(replay_flight(longer))
+
+
+def test_a_diverging_replay_exits_with_1_and_leaves_no_video(
+    evaluation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "changed"
+    flight = load_flight(flight_path(evaluation / "flights", "blind", SEEDS[0]))
+    hashes = flight.state_hashes.copy()
+    hashes[3] += np.uint64(1)
+    store(folder, replace(flight, state_hashes=hashes))
+    rows = (evaluation / "outcomes.csv").read_text().splitlines()[:2]
+    (folder / "outcomes.csv").write_text("\n".join(rows) + "\n")
+    assert cli.main(["replay", str(folder), "--video", str(tmp_path / "videos"), "--size", "320x180"]) == 1
+    assert "diverged at step 3" in capsys.readouterr().err
+    assert list((tmp_path / "videos").iterdir()) == []
+
+
+def test_the_video_runs_at_the_pace_of_the_flight(evaluation: Path, tmp_path: Path) -> None:
+    flight = load_flight(flight_path(evaluation / "flights", "blind", SEEDS[1]))
+    path = tmp_path / "a.mp4"
+    write_flight_video(path, flight, (320, 180), fps=25)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        rate = float(stream.average_rate)
+    assert rate == 20  # the multiple of 10 actions per second that is nearest to 25
+    assert len(frames) == 2 * len(flight.actions) + 1 + 30
+    assert np.abs(frames[4].astype(int) - frames[0]).mean() > 1.0
+
+
+def test_the_verb_prints_one_line_per_flight(evaluation: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["replay", str(evaluation)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert all("reproduced step by step" in line for line in lines)
+
+
+def test_seeds_choose_flights(evaluation: Path) -> None:
+    chosen = list(replay_evaluation(ReplayConfig(evaluation, seed=(SEEDS[1],))))
+    assert [(path, outcome.seed) for path, outcome in chosen] == [(None, SEEDS[1])]
+
+
+OUTCOMES = [
+    Outcome("a", 1, "success", 0.5, 40),
+    Outcome("a", 2, "collision", -0.1, 9),
+    Outcome("a", 3, "success", 0.1, 40),
+    Outcome("b", 1, "timeout", 0.2, 9),
+]
+
+
+def test_the_worst_are_failures_then_narrow_escapes() -> None:
+    assert choose_flights(OUTCOMES, worst=3) == [OUTCOMES[1], OUTCOMES[3], OUTCOMES[2]]
+    assert choose_flights(OUTCOMES, best=1) == [OUTCOMES[0]]
+    assert choose_flights(OUTCOMES, policy="a", worst=1, best=9) == [OUTCOMES[1], OUTCOMES[0], OUTCOMES[2]]
+    assert choose_flights(OUTCOMES, seeds=(1,)) == [OUTCOMES[0], OUTCOMES[3]]
+    assert choose_flights(OUTCOMES) == OUTCOMES
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ReplayError, match="flights of a, b"):
+        choose_flights(OUTCOMES, policy="c")
+    with pytest.raises(ReplayError, match="worlds 1 to 3"):
+        choose_flights(OUTCOMES, seeds=(7,))
+    with pytest.raises(ReplayError, match="forestpilot evaluate"):
+        read_outcomes(tmp_path)
+    (tmp_path / "outcomes.csv").write_text("policy,seed\na,1\n")
+    with pytest.raises(ReplayError, match="cannot be read"):
+        read_outcomes(tmp_path)
+
+
+def test_damaged_flights_are_named(evaluation: Path, tmp_path: Path) -> None:
+    whole = flight_path(evaluation / "flights", "blind", SEEDS[0]).read_bytes()
+    path = tmp_path / "f.npz"
+    for data in (whole[: len(whole) // 2], b"", b"not a flight"):
+        path.write_bytes(data)
+        with pytest.raises(ReplayError, match=r"f\.npz cannot be read"):
+            load_flight(path)
+    with pytest.raises(ReplayError, match="there is no flight"):
+        load_flight(tmp_path / "gone.npz")
+    np.savez(path, actions=np.zeros((3, 2)), state_hashes=np.zeros(3), meta="{}")
+    with pytest.raises(ReplayError):
+        load_flight(path)
+
+
+def test_wrong_options_are_refused(tmp_path: Path) -> None:
+    for options in ({"worst": -1}, {"size": "big"}, {"fps": 0}):
+        with pytest.raises(ValueError, match=r"worst|size|fps"):
+            ReplayConfig(tmp_path, **options)  # type: ignore[arg-type]
+
+
+def test_the_chase_camera_stops_before_a_trunk() -> None:
+    trees = np.array([[-2.0, 0.1, 0.3, 5, 1, 3, 0], [5.0, 0.0, 0.3, 5, 1, 3, 0]], np.float32)
+    behind = free_distance_m(trees, np.zeros(3), math.pi, 3.2)
+    assert 0.8 <= behind < 1.7
+    assert free_distance_m(trees, np.zeros(3), math.pi / 2, 3.2) == 3.2
+    assert free_distance_m(trees[:0], np.zeros(3), 0.0, 3.2) == 3.2
+
+
+def test_blended_rotations_are_rotations_on_the_way() -> None:
+    a, b = rotation_matrix(0.0, 0.0, 0.0), rotation_matrix(0.2, 0.1, 0.3)
+    middle = blend_rotations(a, b, 0.5)
+    np.testing.assert_allclose(middle @ middle.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(middle) == pytest.approx(1.0)
+    assert math.atan2(middle[1, 0], middle[0, 0]) == pytest.approx(0.15, abs=0.01)
+    np.testing.assert_array_equal(blend_rotations(a, b, 0.0), a)

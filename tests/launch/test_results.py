@@ -1,0 +1,112 @@
+"""Tables, plots and benchmarks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from launch import cli
+from launch.bench import BenchConfig, flatten, measure
+from launch.bench_env import Stopwatch
+from launch.plots import plot_rounds, plot_success_grid
+from launch.tables import format_columns, format_density, print_table
+
+
+@dataclass(frozen=True)
+class Round:
+    """A DAgger round."""
+
+    round: int
+    labels: int
+    validation_success: float | None
+    validation_flights: int
+    low: float | None
+    high: float | None
+
+
+def test_rounds_are_plotted_with_their_intervals(tmp_path: Path) -> None:
+    rounds = [Round(0, 100, 0.5, 40, 0.35, 0.65), Round(1, 200, None, 0, None, None), Round(2, 300, 1.0, 40, 0.91, 1.0)]
+    path = plot_rounds(rounds, tmp_path / "plots" / "rounds.svg")
+    text = path.read_text()
+    assert path.parent.name == "plots"
+    assert "<svg" in text
+    assert [p.name for p in path.parent.iterdir()] == ["rounds.svg"]
+    with pytest.raises(ValueError, match="no round"):
+        plot_rounds(rounds[1:2], path)
+
+
+def test_the_success_grid_is_plotted(tmp_path: Path) -> None:
+    path = plot_success_grid({(0.04, 5.0): (98, 100), (0.04, 10.0): (50, 100)}, tmp_path / "grid.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="no cells"):
+        plot_success_grid({}, path)
+
+
+def test_columns_line_up(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [("policy", "n"), ("a", "100"), ("longer name", "9")]
+    assert format_columns(rows) == ["policy         n", "a            100", "longer name    9"]
+    print_table(rows, title="results")
+    assert capsys.readouterr().out.splitlines()[0] == "results"
+
+
+def test_densities_are_written_as_in_the_literature() -> None:
+    assert [format_density(d) for d in (0.04, 1 / 49, 0.0)] == ["1/25", "1/49", "0"]
+
+
+def test_bench_env_prints_and_stores_its_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("launch.bench_env._bench_resets", lambda resets: {"reset_ms": 1.0})
+    path = tmp_path / "out" / "env.json"
+    assert cli.main(["bench", "env", "--seconds", "0.1", "--json", str(path)]) == 0
+    figures = json.loads(path.read_text())
+    assert figures["1/25"]["steps_per_s"] > 10
+    assert sum(figures["1/25"]["share"].values()) == pytest.approx(1.0)
+    assert 250 < figures["300 trees"]["trees"] < 350
+    assert "1/25.share.render" in capsys.readouterr().out
+
+
+def test_bench_expert_times_its_queries() -> None:
+    figures = measure(BenchConfig("expert", seconds=0.3))
+    assert 0 < figures["query_ms"]["median"] <= figures["query_ms"]["p95"] <= figures["query_ms"]["max"]
+
+
+def test_a_benchmark_refuses_what_it_does_not_take() -> None:
+    with pytest.raises(ValueError, match="does not take --worlds"):
+        measure(BenchConfig("env", worlds=3))
+    for options in ({"seconds": 0.0}, {"worlds": 0}):
+        with pytest.raises(ValueError, match="must be"):
+            BenchConfig("expert", **options)  # type: ignore[arg-type]
+
+
+def test_nested_figures_become_rows() -> None:
+    assert flatten({"a": {"b": 1.23456, "c": 2}, "d": "x"}) == [("a.b", "1.235"), ("a.c", "2"), ("d", "x")]
+
+
+def test_the_stopwatch_counts_only_while_it_runs() -> None:
+    class Renderer:
+        def render(self) -> int:
+            return 7
+
+    class Vehicle:
+        def __init__(self) -> None:
+            self._renderer = Renderer()
+
+        def _drive(self) -> int:
+            return sum(range(20_000))
+
+        def _label(self) -> None: ...
+
+    vehicle, watch = Vehicle(), Stopwatch()
+    watch.attach(vehicle)
+    vehicle._drive()
+    assert vehicle._renderer.render() == 7
+    watch.total_s = 1.0
+    assert watch.shares()["rest"] == 1.0
+    watch.running = True
+    for _ in range(20):
+        vehicle._drive()
+    assert watch.shares()["physics"] > 0

@@ -1,0 +1,84 @@
+"""Video: H.264 that browsers play, constant memory, whole files or none."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from launch.video import VideoError, VideoWriter, parse_size
+
+
+def write(path: Path, frames: int, size: tuple[int, int] = (64, 48)) -> None:
+    with VideoWriter(path, *size, fps=20) as video:
+        for i in range(frames):
+            video.write(np.full((size[1], size[0], 3), (5 * i) % 256, np.uint8))
+
+
+def test_frames_come_back_as_h264_in_yuv420p(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.mp4"
+    write(path, 30)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert stream.average_rate == 20
+        means = [float(frame.to_ndarray(format="gray").mean()) for frame in container.decode(video=0)]
+    assert len(means) == 30
+    assert np.all(np.diff(means) > 0)
+
+
+def test_the_index_stands_before_the_pictures(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4", 5)
+    data = (tmp_path / "a.mp4").read_bytes()
+    assert 0 < data.index(b"moov") < data.index(b"mdat")
+
+
+def test_an_error_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(VideoError), VideoWriter(tmp_path / "a.mp4", 64, 48, fps=10) as video:
+        for shape in ((48, 64, 3), (48, 64)):
+            video.write(np.zeros(shape, np.uint8))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_before_the_first_frame_and_no_frames_leave_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), VideoWriter(tmp_path / "a.mp4", 64, 48, fps=10):
+        raise ZeroDivisionError
+    with VideoWriter(tmp_path / "b.mp4", 64, 48, fps=10):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
+    frame = np.zeros((180, 320, 3), np.uint8)
+    with VideoWriter(tmp_path / "a.mp4", 320, 180, fps=30) as video:
+        for _ in range(30):
+            video.write(frame)
+        tracemalloc.start()
+        for _ in range(120):
+            video.write(frame)
+        grown, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert grown < 5 * frame.nbytes
+
+
+def test_wrong_frames_and_sizes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="even"):
+        VideoWriter(tmp_path / "a.mp4", 63, 48, fps=10)
+    with pytest.raises(VideoError, match="fps"):
+        VideoWriter(tmp_path / "a.mp4", 64, 48, fps=0)
+    with (
+        pytest.raises(VideoError, match=r"\(48, 64, 3\)"),
+        VideoWriter(tmp_path / "a.mp4", 64, 48, fps=10) as video,
+    ):
+        video.write(np.zeros((64, 48, 3), np.uint8))
+
+
+def test_sizes_are_read_and_made_even() -> None:
+    assert parse_size("960x540") == (960, 540)
+    assert parse_size(" 961X541 ") == (960, 540)
+    for text in ("960", "960x", "100x100", "9999x9999", "x", "-960x540"):
+        with pytest.raises(VideoError, match="WIDTHxHEIGHT"):
+            parse_size(text)
