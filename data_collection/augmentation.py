@@ -14,6 +14,8 @@ from sim.envs.task_spec import TaskSpec
 __all__ = ["PhotometricConfig", "flip_batch", "photometric", "side_label_geometric"]
 
 CAMERA_DIM, WIDTH_DIM = 2, 4
+NOISE_PLACES = 2**15
+"""Places at which a frame's noise can be cut from the bank of normal numbers."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,13 @@ def photometric(
         offset = offset + 0.5  # the cast to uint8 cuts off: this makes it round
     noise = full * config.noise * torch.rand(windows, generator=generator)
     frame = views[0, 0].numel() if windows else 0
-    bank = torch.randn(2 * frame, generator=generator)
-    places = torch.randint(frame + 1, views.shape[:2], generator=generator).tolist() if windows else []
-    changed = torch.empty_like(views)
+    bank = torch.randn(frame + NOISE_PLACES, generator=generator)
+    places = torch.randint(NOISE_PLACES, views.shape[:2], generator=generator).tolist() if windows else []
+    changed = torch.empty_like(views, memory_format=torch.contiguous_format)
+    values = torch.empty(views.shape[1:])
     # Window by window, so that the intermediate floats stay in the processor's cache.
     for window in range(windows):
-        values = views[window].to(torch.float32).mul_(gain[window]).add_(offset[window])
+        torch.mul(views[window], gain[window], out=values).add_(offset[window])
         amount = float(noise[window])
         for step, place in enumerate(places[window]):
             values[step].view(-1).add_(bank[place : place + frame], alpha=amount)

@@ -65,7 +65,8 @@ def require_same_task(ours: TaskSpec, theirs: TaskSpec, what: str) -> None:
     differences = [line for line in ours.differences(theirs) if not line.startswith("renderer:")]
     if differences:
         raise SpecMismatchError(
-            f"{what} is of another task: {'; '.join(differences)}. Only data of one and the same task can be joined"
+            f"{what} is of another task (wanted against found): {'; '.join(differences)}. "
+            "Only data of one and the same task can be joined"
         )
     if ours.renderer != theirs.renderer:
         warnings.warn(
@@ -121,8 +122,12 @@ class Dataset:
         return dataset
 
     @classmethod
-    def open(cls, folder: str | Path) -> Dataset:
+    def open(cls, folder: str | Path, check: bool = True) -> Dataset:
         """Open a dataset and check every file; damaged ones are moved to quarantine/ with their reason, and a warning.
+
+        Args:
+            folder: the dataset's folder.
+            check: False leaves the episodes alone until `refresh`, for a worker that only adds to them.
 
         Raises:
             DatasetError: no dataset is there, or its description cannot be read.
@@ -134,7 +139,8 @@ class Dataset:
         (folder / "episodes").mkdir(exist_ok=True)
         with suppress(OSError):  # a read-only folder can still be read
             remove_stale_temporaries(folder / "episodes")
-        dataset.refresh()
+        if check:
+            dataset.refresh()
         return dataset
 
     def __len__(self) -> int:

@@ -91,18 +91,7 @@ class WindowReader:
         side_probabilities: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3),
         allowed_splits: Sequence[str] = ("train",),
     ) -> None:
-        if length < 1 or cache_bytes < 0:
-            raise ValueError(
-                f"length is {length} and cache_bytes {cache_bytes}; allowed: length >= 1, cache_bytes >= 0"
-            )
-        if tuple(cameras) not in (("center",), CAMERAS):
-            raise ValueError(f"cameras is {tuple(cameras)}; allowed: ('center',) or {CAMERAS}")
-        if side_cameras and tuple(cameras) != ("center",):
-            raise ValueError(
-                "side_cameras needs cameras=('center',): where all three are input, none can stand in for the center"
-            )
-        if min(side_probabilities) < 0 or abs(sum(side_probabilities) - 1.0) > 1e-6:
-            raise ValueError(f"side_probabilities is {side_probabilities}; they must be 0 or more and sum to 1")
+        _require_arguments(length, tuple(cameras), side_cameras, cache_bytes, side_probabilities)
         self.task_spec = require_one_task(datasets)
         self.length = length
         self.cache_bytes = cache_bytes
@@ -254,7 +243,7 @@ class WindowReader:
         if steps is not None:
             teller_row, source = self._loader.tellers.index(teller), slice(start, stop)
         else:
-            steps = self._loader.load(self._open(header.path), start, stop, (teller,))
+            steps = self._read(header.path, start, stop, teller)
             teller_row, source = 0, slice(0, stop - start)
         count = stop - start
         batch.views[row, :count] = steps.views[teller_row, source]
@@ -269,6 +258,15 @@ class WindowReader:
                 if values is not None:
                     values[row, count:] = 0
 
+    def _read(self, path: Path, start: int, stop: int, teller: int) -> TrainingSteps:
+        try:
+            return self._loader.load(self._open(path), start, stop, (teller,))
+        except (OSError, KeyError, BrokenEpisodeError) as error:
+            raise BrokenEpisodeError(
+                f"{path.name} was damaged or taken away since it was checked ({error}); open the dataset again to set "
+                "damaged episodes aside"
+            ) from error
+
     def _open(self, path: Path) -> h5py.Group:
         """An open episode file; the least recently used one is closed when there are too many."""
         if self._process_id != os.getpid():  # HDF5 handles do not survive a fork
@@ -280,3 +278,18 @@ class WindowReader:
                 self._files.popitem(last=False)[1].file.close()
         self._files.move_to_end(path)
         return self._files[path]
+
+
+def _require_arguments(
+    length: int, cameras: tuple[str, ...], side_cameras: bool, cache_bytes: int, side_probabilities: Sequence[float]
+) -> None:
+    if length < 1 or cache_bytes < 0:
+        raise ValueError(f"length is {length} and cache_bytes {cache_bytes}; allowed: length >= 1, cache_bytes >= 0")
+    if cameras not in (("center",), CAMERAS):
+        raise ValueError(f"cameras is {cameras}; allowed: ('center',) or {CAMERAS}")
+    if side_cameras and cameras != ("center",):
+        raise ValueError(
+            "side_cameras needs cameras=('center',): where all three are input, none can stand in for the center"
+        )
+    if min(side_probabilities) < 0 or abs(sum(side_probabilities) - 1.0) > 1e-6:
+        raise ValueError(f"side_probabilities is {side_probabilities}; they must be 0 or more and sum to 1")

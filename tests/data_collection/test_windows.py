@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from data_collection.dataset import Dataset, DatasetError, SpecMismatchError
-from data_collection.episode import ACTOR_HUMAN, ACTOR_POLICY, Episode
+from data_collection.episode import ACTOR_HUMAN, ACTOR_POLICY, BrokenEpisodeError, Episode
 from data_collection.training_steps import side_label_geometric
-from data_collection.windows import Batch, SplitError, WindowReader
+from data_collection.windows import CACHE_OVERHEAD_BYTES, MAX_OPEN_FILES, Batch, SplitError, WindowReader
 from sim.envs.task_spec import side_view
 from tests.data_collection.episodes import ENV_ID, make_episode, make_spec
 
 STEPS = 20
+ROOT = Path(__file__).parents[2]
 
 
 def make_dataset(folder: Path, episodes: list[Episode]) -> Dataset:
@@ -239,6 +242,73 @@ def test_an_empty_dataset_says_so(tmp_path: Path) -> None:
 def test_arguments_out_of_range_are_refused(dataset: Dataset, options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         WindowReader([dataset], **options)
+
+
+MEASURE_MEMORY = """
+import sys
+import numpy as np
+from data_collection.dataset import Dataset
+from data_collection.windows import WindowReader
+
+def peak():  # getrusage would start from the parent's peak
+    return 1024 * int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+
+dataset = Dataset.open(sys.argv[1])
+before = peak()
+reader = WindowReader([dataset], 8, side_cameras=True, cache_bytes=int(sys.argv[2]))
+rng = np.random.default_rng(0)
+for _ in range(20):
+    reader.sample(32, rng)
+print(reader.cache_bytes_used, peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+def test_memory_stays_under_the_bound_for_a_dataset_larger_than_it(tmp_path: Path) -> None:
+    spec = make_spec(image_height=48, image_width=64)
+    dataset = Dataset.create(tmp_path, spec, ENV_ID)
+    for seed in range(48):
+        dataset.add(make_episode(seed, 100, spec))
+
+    def measured(bound: int) -> tuple[int, int]:
+        command = [sys.executable, "-c", MEASURE_MEMORY, str(tmp_path), str(bound)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        used, grown = done.stdout.split()
+        return int(used), int(grown)
+
+    bound = 10 * 2**20
+    used, grown = measured(bound)
+    assert 0 < used <= bound
+    assert grown <= bound + CACHE_OVERHEAD_BYTES
+    whole_used, whole_grown = measured(2**30)
+    assert bound + CACHE_OVERHEAD_BYTES < whole_used <= whole_grown  # or the first figures would prove nothing
+
+
+def test_a_forked_process_opens_its_files_anew(dataset: Dataset) -> None:
+    reader = WindowReader([dataset], 4, cache_bytes=0)
+    wanted = reader.sample(8, np.random.default_rng(0)).views
+    handles = list(reader._files.values())
+    reader._process_id -= 1  # as after a fork
+    assert np.array_equal(reader.sample(8, np.random.default_rng(0)).views, wanted)
+    assert not set(map(id, handles)) & set(map(id, reader._files.values()))
+
+
+def test_only_so_many_files_are_open_at_once(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path, [make_episode(seed, 4) for seed in range(MAX_OPEN_FILES + 8)])
+    reader = WindowReader([dataset], 4, cache_bytes=0)
+    reader.sample(300, np.random.default_rng(0))
+    assert len(reader._files) == MAX_OPEN_FILES
+    reader.close()
+    assert not reader._files
+    assert reader.sample(2, np.random.default_rng(0)).mask.all()
+
+
+def test_an_episode_damaged_after_the_reader_checked_it_is_named(dataset: Dataset) -> None:
+    reader = WindowReader([dataset], 4, cache_bytes=0)
+    for header in dataset.episodes:
+        header.path.write_bytes(header.path.read_bytes()[:2000])
+    with pytest.raises(BrokenEpisodeError, match=r"r0000-s0000000\d\.hdf5 .*open the dataset again"):
+        reader.sample(8, np.random.default_rng(0))
 
 
 def test_describe_tells_episodes_steps_and_megabytes(dataset: Dataset) -> None:

@@ -1,0 +1,281 @@
+"""One episode in one file: nothing lost, nothing half, nothing damaged unnoticed."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin  # noqa: F401 - registers the decompressor
+import numpy as np
+import pytest
+
+from data_collection import episode as episode_module
+from data_collection import files
+from data_collection.episode import (
+    CHUNK_STEPS,
+    HEADER_BYTES,
+    BrokenEpisodeError,
+    Episode,
+    EpisodeError,
+    EpisodeMeta,
+    SchemaVersionError,
+    load_episode,
+    read_header,
+    save_episode,
+)
+from data_collection.files import DiskFullError, remove_stale_temporaries, write_new_file
+from tests.data_collection.episodes import make_episode
+
+
+def arrays(episode: Episode) -> dict[str, np.ndarray]:
+    values = {name: value for name, value in vars(episode).items() if isinstance(value, np.ndarray)}
+    return values | episode.observations
+
+
+@pytest.mark.parametrize("expert", [True, False])
+@pytest.mark.parametrize("steps", [1, 7, 8, 20, 600])
+def test_an_episode_comes_back_as_it_was_saved(tmp_path: Path, steps: int, expert: bool) -> None:
+    saved = make_episode(3, steps, expert=expert)
+    path = save_episode(tmp_path / "e.hdf5", saved)
+    loaded = load_episode(path)
+    loaded.validate()
+    assert loaded.meta == saved.meta
+    assert arrays(loaded).keys() == arrays(saved).keys()
+    for name, values in arrays(saved).items():
+        assert arrays(loaded)[name].dtype == values.dtype
+        assert np.array_equal(arrays(loaded)[name], values)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 5), (3, 12), (None, None), (-4, None), (15, 99)])
+def test_a_part_is_the_part_of_the_whole(tmp_path: Path, start: int | None, stop: int | None) -> None:
+    saved = make_episode(3)
+    path = save_episode(tmp_path / "e.hdf5", saved)
+    part = load_episode(path, keys=["left", "state"], start=start, stop=stop)
+    first, last, _ = slice(start, stop).indices(20)
+    assert set(part.observations) == {"left", "state"}
+    assert np.array_equal(part.observations["left"], saved.observations["left"][first : last + 1])
+    assert np.array_equal(part.actions, saved.actions[first:last])
+    assert np.array_equal(part.expert_costs, saved.expert_costs[first:last])
+    part.validate()
+
+
+def test_a_missing_key_or_an_empty_range_is_refused(tmp_path: Path) -> None:
+    path = save_episode(tmp_path / "e.hdf5", make_episode(3))
+    with pytest.raises(EpisodeError, match=r"no observation \['rear'\]; it has"):
+        load_episode(path, keys=["rear"])
+    with pytest.raises(EpisodeError, match="20 steps; none in 20:25"):
+        load_episode(path, start=20, stop=25)
+
+
+def test_the_file_has_the_layout_of_robomimic(tmp_path: Path) -> None:
+    path = save_episode(tmp_path / "e.hdf5", make_episode(3))
+    with h5py.File(path) as file:
+        demo = file["data/demo_0"]
+        assert file["data"].attrs["total"] == demo.attrs["num_samples"] == 20
+        arguments = json.loads(file["data"].attrs["env_args"])
+        assert arguments == {"env_name": "ForestPilot/Drone-v0", "type": 2, "env_kwargs": {"speed": 5.0}}
+        assert demo["actions"].shape == (20, 2)
+        assert demo["dones"][:].tolist() == [False] * 19 + [True]
+        assert demo["obs/center"].chunks[0] == CHUNK_STEPS
+        assert "32015" in str(demo["obs/center"]._filters)  # the registered id of Zstandard
+
+
+def test_a_header_is_read_without_the_arrays(tmp_path: Path) -> None:
+    episode = make_episode(3, expert=False)
+    path = save_episode(tmp_path / "e.hdf5", episode)
+    header = read_header(path)
+    assert (header.num_steps, header.has_expert_actions, header.has_expert_costs) == (20, False, False)
+    assert header.meta == episode.meta
+    assert header.file_bytes == path.stat().st_size
+
+
+def spoiled(field: str, index: Any, value: Any) -> Episode:
+    episode = make_episode(1)
+    array = getattr(episode, field) if hasattr(episode, field) else episode.observations[field]
+    array[index] = value
+    return episode
+
+
+@pytest.mark.parametrize(
+    ("episode", "message"),
+    [
+        (spoiled("state", (4, 2), np.nan), r"'state'.*NaN or infinity, first at step 4"),
+        (spoiled("goal", (0, 0), np.inf), "'goal'.*NaN or infinity"),
+        (spoiled("expert_costs", (7, 0, 3), np.nan), "expert_costs has NaN or infinity, first at step 7"),
+        (spoiled("expert_actions", (7, 0, 1), np.nan), "expert_actions has NaN"),
+        (spoiled("rewards", 3, np.nan), "rewards has NaN"),
+        (spoiled("actions", (3, 0), 1.5), r"actions reaches 1\.500; allowed: -1 to 1"),
+        (spoiled("actor", 0, 3), "actor is 3"),
+        (spoiled("terminated", 2, True), "terminated is true before the last step"),
+    ],
+)
+def test_bad_numbers_are_refused_with_their_place(tmp_path: Path, episode: Episode, message: str) -> None:
+    with pytest.raises(EpisodeError, match=message):
+        save_episode(tmp_path / "e.hdf5", episode)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "cut"),
+    [
+        ("actions", lambda values: values[:, :1]),
+        ("expert_actions", lambda values: values[:, :2]),
+        ("expert_costs", lambda values: values[:-1]),
+        ("rewards", lambda values: values.astype(np.float64)),
+        ("truncated", lambda values: values.astype(np.uint8)),
+        ("actor", lambda values: values[:-1]),
+    ],
+)
+def test_wrong_shapes_and_types_are_refused_by_name(field: str, cut: Any) -> None:
+    episode = make_episode(1)
+    with pytest.raises(EpisodeError, match=f"^{field} is .*it must be"):
+        dataclasses.replace(episode, **{field: cut(getattr(episode, field))}).validate()
+
+
+@pytest.mark.parametrize("key", ["left", "state", "goal"])
+def test_observations_need_one_more_row_than_actions(key: str) -> None:
+    episode = make_episode(1)
+    episode.observations[key] = episode.observations[key][:-1]
+    with pytest.raises(EpisodeError, match=f"{key}.*it must be .*21"):
+        episode.validate()
+
+
+def test_an_episode_without_steps_is_refused() -> None:
+    with pytest.raises(EpisodeError, match="at least one step"):
+        make_episode(1, steps=0).validate()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"outcome": "crash"}, "'crash'; allowed: running, success"),
+        ({"control_hz": 0}, "positive integer"),
+        ({"control_hz": 10.0}, "positive integer"),
+        ({"seed": -1}, "seed is -1"),
+    ],
+)
+def test_metadata_out_of_range_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(EpisodeError, match=message):
+        dataclasses.replace(make_episode(1).meta, **change)
+
+
+@pytest.mark.parametrize("kwargs", [{"speed": np.float32(5)}, {"speed": float("nan")}])
+def test_metadata_must_be_plain_json(kwargs: dict[str, Any]) -> None:
+    with pytest.raises(EpisodeError, match="plain, finite JSON"):
+        dataclasses.replace(make_episode(1).meta, env_kwargs=kwargs).to_json()
+
+
+def test_unknown_metadata_is_refused() -> None:
+    text = json.dumps(dataclasses.asdict(make_episode(1).meta) | {"weather": "rain"})
+    with pytest.raises(EpisodeError, match="weather"):
+        EpisodeMeta.from_json(text)
+
+
+@pytest.mark.parametrize("length", [0, 1, HEADER_BYTES - 1, HEADER_BYTES, HEADER_BYTES + 3000, -1])
+def test_a_truncated_file_is_recognised(tmp_path: Path, length: int) -> None:
+    path = save_episode(tmp_path / "e.hdf5", make_episode(3))
+    path.write_bytes(path.read_bytes()[:length])
+    for read in (load_episode, read_header):
+        with pytest.raises(BrokenEpisodeError, match=r"e\.hdf5"):
+            read(path)
+
+
+def test_every_altered_bit_is_noticed(tmp_path: Path) -> None:
+    path = save_episode(tmp_path / "e.hdf5", make_episode(3))
+    content = path.read_bytes()
+    for place in np.random.default_rng(0).integers(HEADER_BYTES, len(content), 200):
+        altered = bytearray(content)
+        altered[place] ^= 1 << int(place) % 8
+        path.write_bytes(altered)
+        with pytest.raises(BrokenEpisodeError, match="checksum"):
+            read_header(path)
+
+
+def test_another_schema_version_is_no_damage_but_an_error_of_its_own(tmp_path: Path) -> None:
+    path = save_episode(tmp_path / "e.hdf5", make_episode(3))
+    path.write_bytes(path.read_bytes().replace(b"ForestPilot episode 1 ", b"ForestPilot episode 9 ", 1))
+    with pytest.raises(SchemaVersionError, match="version 9; this ForestPilot reads version 1"):
+        load_episode(path)
+
+
+def test_a_file_that_is_not_there_is_not_called_damaged(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load_episode(tmp_path / "none.hdf5")
+
+
+@pytest.mark.parametrize("when", ["first write", "half way", "fsync", "rename"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_and_what_was_there_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, code: int
+) -> None:
+    path = save_episode(tmp_path / "e.hdf5", make_episode(3))
+    before = path.read_bytes()
+    real_write = os.write
+
+    def fail(*_: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    def half(descriptor: int, data: memoryview) -> int:
+        return real_write(descriptor, data[: len(data) // 2]) if len(data) > 1000 else fail()
+
+    name, replacement = {
+        "first write": ("write", fail),
+        "half way": ("write", half),
+        "fsync": ("fsync", fail),
+        "rename": ("replace", fail),
+    }[when]
+    monkeypatch.setattr(files.os, name, replacement)
+    with pytest.raises(DiskFullError, match="make room and run the same command again"):
+        save_episode(path, make_episode(4))
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["e.hdf5"]
+
+
+def test_other_errors_of_the_disk_pass_unchanged(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        save_episode(tmp_path / "no-such-folder" / "e.hdf5", make_episode(3))
+
+
+def test_a_dead_writers_temporary_file_goes_and_a_living_ones_stays(tmp_path: Path) -> None:
+    dead = tmp_path / ".a.hdf5.0.tmp"
+    dead.write_bytes(b"half")
+    living = tmp_path / ".b.hdf5.1.tmp"
+    descriptor = files._open_locked(living)
+    assert remove_stale_temporaries(tmp_path) == [dead.name]
+    assert living.exists()
+    os.close(descriptor)
+    assert remove_stale_temporaries(tmp_path) == [living.name]
+
+
+def test_a_writer_whose_new_file_was_swept_away_makes_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between making and locking its temporary file a writer looks dead to a clean-up in another process."""
+    real_flock, swept = files.fcntl.flock, []
+
+    def sweep_first(descriptor: int, operation: int) -> None:
+        if not swept:
+            swept.append(True)
+            for path in tmp_path.glob(".*.tmp"):
+                path.unlink()
+        real_flock(descriptor, operation)
+
+    monkeypatch.setattr(files.fcntl, "flock", sweep_first)
+    write_new_file(tmp_path / "e.bin", [b"all ", b"there"])
+    assert swept
+    assert (tmp_path / "e.bin").read_bytes() == b"all there"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["e.bin"]
+
+
+def test_importing_the_package_imports_no_torch_and_no_hdf5() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, data_collection; assert not {'torch', 'h5py', 'numpy'} & set(sys.modules)"
+    code += "; import data_collection.windows; assert 'torch' not in sys.modules"
+    root = Path(episode_module.__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
