@@ -37,9 +37,13 @@ def test_the_index_stands_before_the_pictures(tmp_path: Path) -> None:
 
 
 def test_an_error_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(VideoError), VideoWriter(tmp_path / "a.mp4", 64, 48, fps=10) as video:
-        for shape in ((48, 64, 3), (48, 64)):
-            video.write(np.zeros(shape, np.uint8))
+    def write_two_of_which_one_is_wrong() -> None:
+        with VideoWriter(tmp_path / "a.mp4", 64, 48, fps=10) as video:
+            video.write(np.zeros((48, 64, 3), np.uint8))
+            video.write(np.zeros((48, 64), np.uint8))
+
+    with pytest.raises(VideoError):
+        write_two_of_which_one_is_wrong()
     assert list(tmp_path.iterdir()) == []
 
 
