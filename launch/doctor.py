@@ -131,13 +131,11 @@ def _pybullet() -> Finding:
 
     if all(installed.values()):
         return Finding(
-            "MISSING", "PyBullet", "pybullet and pybullet-arm64 are both installed; uninstall both, install one"
+            "MISSING", "PyBullet", "pybullet and pybullet-arm64 are both installed; remove both, install one"
         )
     name, version = next(((n, v) for n, v in installed.items() if v), ("pybullet", "of unknown version"))
     if not pybullet.isNumpyEnabled():
-        return Finding(
-            "MISSING", "PyBullet", f"{name} {version} was built without NumPy, its cameras are slow; install a wheel"
-        )
+        return Finding("note", "PyBullet", f"{name} {version}, built without NumPy: renderers tiny and egl are slow")
     return Finding("ok", "PyBullet", f"{name} {version}, NumPy enabled")
 
 
