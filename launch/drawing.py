@@ -199,11 +199,13 @@ class FlightPainter:
     def _paint_turns(self, picture: Image, moment: Moment) -> None:
         """A fan of bars, one per candidate turn (long and green: cheap), and needles for pilot and expert."""
         layout, cv2 = self._layout, self._cv2
-        hub = (layout.main_width // 2, layout.chase_height - round(layout.text_size * 1.2))
-        radius = layout.chase_height * 0.38
+        # In the corner, so that the vehicle in the middle stays in sight.
+        radius = layout.chase_height * 0.36
+        hub = (round(layout.main_width - 1.15 * radius), layout.chase_height - round(layout.text_size))
         region = picture[: layout.chase_height, : layout.main_width]
         if moment.costs is not None:
             overlay = region.copy()
+            cv2.ellipse(overlay, hub, (round(1.08 * radius),) * 2, 0, 205, 335, PANEL, -1, cv2.LINE_AA)
             costs = np.asarray(moment.costs, float)
             badness = np.clip(np.log1p(costs - np.nanmin(costs)) / math.log1p(COST_RANGE), 0.0, 1.0)
             half = 0.4 * (self._turns[-1] - self._turns[0]) / max(1, len(self._turns) - 1)
@@ -215,8 +217,8 @@ class FlightPainter:
             cv2.addWeighted(overlay, 0.8, region, 0.2, 0.0, dst=region)
         # The expert's needle is wider and longer, so that it shows behind the policy's where both agree.
         for turn_rad, color, wide, long in (
-            (moment.expert_turn_rad, EXPERT, 0.42, 1.18),
-            (moment.turn_rad, POLICY, 0.18, 1.06),
+            (moment.expert_turn_rad, EXPERT, 0.42, 1.12),
+            (moment.turn_rad, POLICY, 0.18, 1.0),
         ):
             if turn_rad is not None:
                 end = _polar(hub, long * radius, turn_rad)

@@ -51,23 +51,31 @@ def test_any_size_shows_views_map_and_path(world: World, size: tuple[int, int]) 
     assert amount(side, GOOD) > 10
 
 
+def hub_column(painter: FlightPainter) -> int:
+    """Where the needles start: in the lower right corner of the chase view."""
+    width, height = painter.chase_size
+    return round(width - 1.15 * 0.36 * height)
+
+
 def test_turns_appear_on_their_side(world: World) -> None:
     painter = FlightPainter((960, 540), world, "p", TURNS)
-    middle = painter.chase_size[0] // 2
-    picture = painter.paint(moment(turn_rad=0.6, expert_turn_rad=-0.6))[100 : painter.chase_size[1], 200:-300]
-    middle -= 200
-    assert amount(picture[:, : middle - 10], POLICY) > 50 > amount(picture[:, middle + 10 :], POLICY)
-    assert amount(picture[:, middle + 10 :], EXPERT) > 50 > amount(picture[:, : middle - 10], EXPERT)
+    hub = hub_column(painter)
+    picture = painter.paint(moment(turn_rad=0.6, expert_turn_rad=-0.6))[
+        : painter.chase_size[1], : painter.chase_size[0]
+    ]
+    left, right = picture[:, hub - 150 : hub - 10], picture[:, hub + 10 :]
+    assert amount(left, POLICY) > 50 > amount(right, POLICY)
+    assert amount(right, EXPERT) > 50 > amount(left, EXPERT)
 
 
 def test_cheap_turns_have_longer_bars(world: World) -> None:
     painter = FlightPainter((960, 540), world, "p", TURNS)
+    hub = hub_column(painter)
     costs = np.where(np.array(TURNS) > 0, 0.0, 300.0)
-    plain = painter.paint(moment()).astype(int)
+    plain = painter.paint(moment(costs=np.zeros(len(TURNS)))).astype(int)
     changed = np.abs(painter.paint(moment(costs=costs)).astype(int) - plain).max(axis=2) > 8
-    changed = changed[: painter.chase_size[1], 200 : painter.chase_size[0]]
-    middle = painter.chase_size[0] // 2 - 200
-    assert changed[:, :middle].sum() > 1.5 * changed[:, middle:].sum() > 0
+    changed = changed[: painter.chase_size[1], hub - 150 : painter.chase_size[0]]
+    assert changed[:, :140].sum() < 20 < 500 < changed[:, 160:].sum()
 
 
 def test_broken_costs_do_not_break_the_picture(world: World) -> None:
