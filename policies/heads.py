@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 LOG_STD_MIN, LOG_STD_MAX = -3.0, 0.5
 """Bounds of the logarithm of a predicted standard deviation, in units of the action."""
+SPREAD = 0.3
+"""Outermost turns, in action units, at which the components of a mixture start."""
 
 
 class Head(nn.Module):
@@ -92,31 +94,30 @@ class GaussianHead(Head):
 
 
 class MixtureHead(Head):
-    """A mixture of normal distributions (Bishop 1994); acts on the mean of the likeliest component.
+    """A mixture of normal distributions over the turn (Bishop 1994); acts on the mean of the likeliest component.
 
-    The components start spread over the turns, or all of them learn the same one.
+    The components start spread over the turns, or all of them learn the same one. Go stands beside the mixture: it hardly
+    varies, so its likelihood would drown the turn's.
     """
 
     spread: Tensor
 
     def __init__(self, features: int, components: int) -> None:
-        super().__init__(features, 5 * components)
+        super().__init__(features, 3 * components + 1)
         self.components = components
-        spread = torch.zeros(components, 2)
-        spread[:, 0] = torch.linspace(-0.7, 0.7, components)
-        self.register_buffer("spread", torch.atanh(spread), persistent=False)
+        self.register_buffer("spread", torch.atanh(torch.linspace(-SPREAD, SPREAD, components)), persistent=False)
 
     def loss(self, prediction: Tensor, actions: Tensor, costs: Tensor | None) -> Tensor:
-        """Negative log-likelihood."""
+        """Negative log-likelihood of the turn, squared error of go."""
         log_weights, mean, log_std = self._split(prediction)
-        density = _log_density(mean, log_std, actions[..., None, :]).sum(-1)
-        return -torch.logsumexp(log_weights + density, dim=-1)
+        density = _log_density(mean, log_std, actions[..., :1])
+        return _go_error(prediction, actions) - torch.logsumexp(log_weights + density, dim=-1)
 
     def decode(self, prediction: Tensor, previous_turn: Tensor | None = None) -> Tensor:
         """The mean of the component with the largest weight."""
         log_weights, mean, _ = self._split(prediction)
-        likeliest = log_weights.argmax(-1)[..., None, None].expand(*mean.shape[:-2], 1, 2)
-        return mean.gather(-2, likeliest).squeeze(-2)
+        turn = mean.gather(-1, log_weights.argmax(-1, keepdim=True)).squeeze(-1)
+        return torch.stack((turn, torch.tanh(prediction[..., -1])), dim=-1)
 
     def diagnostics(self, prediction: Tensor, actions: Tensor, costs: Tensor | None, mask: Tensor) -> dict[str, float]:
         """How many components share the weight: from 1 (collapsed) to all."""
@@ -124,10 +125,9 @@ class MixtureHead(Head):
         return {"components_in_use": float(torch.exp(-(weights * weights.clamp_min(1e-9).log()).sum()))}
 
     def _split(self, prediction: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Log weights (..., M), means (..., M, 2) and log standard deviations (..., M, 2)."""
-        logits, mean, log_std = prediction.split((self.components, 2 * self.components, 2 * self.components), dim=-1)
-        mean = torch.tanh(mean.unflatten(-1, (self.components, 2)) + self.spread)
-        return logits.log_softmax(-1), mean, _bounded_log_std(log_std.unflatten(-1, (self.components, 2)))
+        """Log weights, means and log standard deviations of the turn, each (..., M)."""
+        logits, mean, log_std = prediction[..., :-1].chunk(3, dim=-1)
+        return logits.log_softmax(-1), torch.tanh(mean + self.spread), _bounded_log_std(log_std)
 
 
 class CategoricalHead(Head):
@@ -144,7 +144,7 @@ class CategoricalHead(Head):
         spacing = self.centres[1] - self.centres[0]
         target = (1.0 - (actions[..., :1] - self.centres).abs() / spacing).clamp_min(0.0)
         entropy = -(target * prediction[..., :-1].log_softmax(-1)).sum(-1)
-        return entropy + (torch.tanh(prediction[..., -1]) - actions[..., 1]).square()
+        return entropy + _go_error(prediction, actions)
 
     def decode(self, prediction: Tensor, previous_turn: Tensor | None = None) -> Tensor:
         """Mean turn of the likeliest bin and its two neighbours."""
@@ -202,7 +202,7 @@ class TurnCostsHead(Head):
             )
         loss = F.smooth_l1_loss(prediction[..., :-1], self.target(costs), reduction="none").mean(-1)
         if self.predict_go:
-            loss = loss + (torch.tanh(prediction[..., -1]) - actions[..., 1]).square()
+            loss = loss + _go_error(prediction, actions)
         return loss
 
     def target(self, costs: Tensor) -> Tensor:
@@ -244,6 +244,11 @@ class TurnCostsHead(Head):
             "argmin_agreement": float(near[mask].float().mean()),
             "regret": float(relative.gather(-1, chosen).squeeze(-1)[mask].mean()),
         }
+
+
+def _go_error(prediction: Tensor, actions: Tensor) -> Tensor:
+    """Squared error of go, which most heads predict as their last output."""
+    return (torch.tanh(prediction[..., -1]) - actions[..., 1]).square()
 
 
 def _bounded_log_std(raw: Tensor) -> Tensor:
