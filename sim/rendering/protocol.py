@@ -45,3 +45,13 @@ class Renderer(Protocol):
 
     def close(self) -> None:
         """Free what the renderer holds; harmless when repeated."""
+
+
+def checked_poses(eyes: ArrayLike, axes: ArrayLike, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Poses as contiguous float32, or a ValueError that says which shape was given."""
+    eyes, axes = np.ascontiguousarray(eyes, np.float32), np.ascontiguousarray(axes, np.float32)
+    if eyes.shape != (count, 3) or axes.shape != (count, 3, 3):
+        raise ValueError(
+            f"render got eyes {eyes.shape} and axes {axes.shape}; {count} cameras need ({count}, 3) and ({count}, 3, 3)"
+        )
+    return eyes, axes

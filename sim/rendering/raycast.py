@@ -30,7 +30,7 @@ from sim.rendering.intersect import (
     screen_box,
     sphere_rows,
 )
-from sim.rendering.protocol import Frames, VehiclePose
+from sim.rendering.protocol import Frames, VehiclePose, checked_poses
 from sim.rendering.scene import Scene, make_scene
 from sim.rendering.shade import shade_pixels, smooth_edges
 from sim.rendering.vehicle import Parts, draw_vehicle, place_parts
@@ -176,7 +176,7 @@ class RaycastRenderer:
         if self._scene is None:
             raise ForestPilotError("render() was called before set_world(world); set a world first")
         count, height, width = self.num_cameras, self.camera.height, self.camera.width
-        eyes, axes = _checked_poses(eyes, axes, count)
+        eyes, axes = checked_poses(eyes, axes, count)
         rgb = np.empty((count, height, width, 3), np.uint8)
         depth = np.empty((count, height, width), F)
         ids = np.empty((count, height, width), np.int32)
@@ -191,13 +191,3 @@ class RaycastRenderer:
     def close(self) -> None:
         """Let go of the world."""
         self._scene = None
-
-
-def _checked_poses(eyes: ArrayLike, axes: ArrayLike, count: int) -> tuple[Floats, Floats]:
-    """Poses as contiguous float32, or a ValueError that says which shape was given."""
-    eyes, axes = np.ascontiguousarray(eyes, F), np.ascontiguousarray(axes, F)
-    if eyes.shape != (count, 3) or axes.shape != (count, 3, 3):
-        raise ValueError(
-            f"render got eyes {eyes.shape} and axes {axes.shape}; {count} cameras need ({count}, 3) and ({count}, 3, 3)"
-        )
-    return eyes, axes

@@ -38,6 +38,13 @@ def _mip_level(texels_per_pixel: Scalar) -> Scalar:
 
 
 @njit(**KERNEL)
+def _floor(value: Scalar) -> int:
+    """Largest integer not above a value; `math.floor` would call a library function for every pixel."""
+    whole = int(value)
+    return whole - int(value < F(whole))
+
+
+@njit(**KERNEL)
 def _texel(bank: Bytes, tile: int, level: int, offset: int, x: int, y: int) -> Scalar:
     """One texel of a mip level; x and y count that level's texels and wrap around."""
     mask = TILE_MASK >> level
@@ -53,9 +60,9 @@ def sample(bank: Bytes, tile: int, x: Scalar, y: Scalar, texels_per_pixel: Scala
     shrink = ONE / F(1 << level)
     x, y = x * shrink, y * shrink
     if not smooth:
-        return _texel(bank, tile, level, offset, math.floor(x), math.floor(y)) * TO_UNIT
+        return _texel(bank, tile, level, offset, _floor(x), _floor(y)) * TO_UNIT
     x, y = x - HALF, y - HALF
-    left, top = math.floor(x), math.floor(y)
+    left, top = _floor(x), _floor(y)
     u, v = x - F(left), y - F(top)
     upper = _texel(bank, tile, level, offset, left, top) * (ONE - u)
     upper += _texel(bank, tile, level, offset, left + 1, top) * u
@@ -84,10 +91,12 @@ def background(scene: Scene, x: Scalar, y: Scalar, z: Scalar, focal_px: Scalar) 
     if rise > F(0.3):
         red, green, blue = _clouds(scene, x / z, y / z, rise, red, green, blue)
     if rise < scene.treeline_height * F(2):
-        place = (around(x, y) * F(0.25) + scene.treeline_phase) * F(SKYLINE_SIZE)
-        cover = F(0.62) * _below(scene.treeline_height * _skyline(scene, place), rise, focal_px)
-        if scene.smooth:
-            cover = _nearer_treeline(scene, cover, place, rise, focal_px)
+        cover = F(0.62)
+        if (rise > ZERO) | scene.smooth:
+            place = (around(x, y) * F(0.25) + scene.treeline_phase) * F(SKYLINE_SIZE)
+            cover *= _below(scene.treeline_height * _skyline(scene, place), rise, focal_px)
+            if scene.smooth:
+                cover = _nearer_treeline(scene, cover, place, rise, focal_px)
         red += cover * (scene.treeline[0] - red)
         green += cover * (scene.treeline[1] - green)
         blue += cover * (scene.treeline[2] - blue)
@@ -121,17 +130,19 @@ def _below(top: Scalar, rise: Scalar, focal_px: Scalar) -> Scalar:
 @njit(**KERNEL)
 def _clouds(scene: Scene, x: Scalar, y: Scalar, rise: Scalar, red: Scalar, green: Scalar, blue: Scalar) -> Triple:
     """Brighten the sky where the broad noise, spread on a high plane, is dense."""
-    dense = sample(scene.bank, PATCHES, x * F(40) + F(97), y * F(40), F(1), True)
+    dense = sample(scene.bank, PATCHES, x * F(40) + F(97), y * F(40), F(1), scene.smooth)
     dense = min(max(dense - F(0.45), ZERO) * F(1.6), ONE) * min(ONE, (rise - F(0.3)) * F(3)) * F(0.7)
     return red + dense * (F(244) - red), green + dense * (F(246) - green), blue + dense * (F(248) - blue)
 
 
 @njit(**KERNEL)
 def _ground_light(scene: Scene, x: Scalar, y: Scalar, channel: int) -> Scalar:
-    """A channel of the ground map at (x, y) metres, 0 to 1, read between its texels; its edge value outside."""
+    """A channel of the ground map at (x, y) metres, 0 to 1; its edge value outside."""
     height, width, _ = scene.ground_map.shape
     u, v = (x - scene.map_origin[0]) * MAP_SCALE - HALF, (y - scene.map_origin[1]) * MAP_SCALE - HALF
     u, v = min(max(u, ZERO), F(width) - F(1.01)), min(max(v, ZERO), F(height) - F(1.01))
+    if not scene.smooth:
+        return F(scene.ground_map[int(v + HALF), int(u + HALF), channel]) * TO_UNIT
     column, row = int(u), int(v)
     u, v = u - F(column), v - F(row)
     upper = F(scene.ground_map[row, column, channel]) * (ONE - u)
@@ -219,7 +230,7 @@ def shade_crown(scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar, pixe
     depth = leaves
     if scene.trees[t, 6] < HALF and normal_z > ZERO:
         tier = (scene.trees[t, 3] + scene.trees[t, 5] - height) * CONE_TIERS / scene.trees[t, 5] + leaves * F(0.7)
-        depth = HALF * leaves + HALF * (tier - math.floor(tier))
+        depth = HALF * leaves + HALF * (tier - F(_floor(tier)))
     facing = normal_x * scene.sun[0] + normal_y * scene.sun[1] + normal_z * scene.sun[2] + (leaves - HALF) * F(0.8)
     direct = scene.sun_strength * max(facing, ZERO)
     ambient = (ONE - F(0.6) * scene.sun_strength) * (F(0.62) + F(0.33) * normal_z)
