@@ -124,13 +124,16 @@ def save_config(config: DataclassInstance, folder: Path | str) -> Path:
 
 @contextmanager
 def recorded(config: DataclassInstance, folder: Path | str) -> Iterator[None]:
-    """Save the config beside what the `with` block makes: at once in a new folder, at the end in an old one.
+    """Save the config beside what the `with` block makes, when it is done or interrupted.
 
-    A run folder that refuses another config keeps the one it was made with.
+    Not before: a folder that the work refuses must stay as it is, and one that was made with another config keeps that.
     """
-    if not (Path(folder) / CONFIG_FILE).exists():
-        save_config(config, folder)
-    yield
+    try:
+        yield
+    except KeyboardInterrupt:
+        if Path(folder).is_dir() and not (Path(folder) / CONFIG_FILE).exists():
+            save_config(config, folder)
+        raise
     save_config(config, folder)
 
 

@@ -146,12 +146,15 @@ def test_a_preset_gives_the_defaults_that_files_and_flags_override(
     assert "(default: 0.5)" in capsys.readouterr().out
 
 
-def test_a_folder_keeps_its_config_until_another_run_in_it_is_done(tmp_path: Path) -> None:
+def test_the_config_is_kept_when_the_work_is_done_or_interrupted(tmp_path: Path) -> None:
     first, second = Job((Path("a"),)), Job((Path("b"),))
     with pytest.raises(ZeroDivisionError), recorded(first, tmp_path):
         raise ZeroDivisionError
-    with pytest.raises(ZeroDivisionError), recorded(second, tmp_path):
-        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(KeyboardInterrupt), recorded(first, tmp_path):
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), recorded(second, tmp_path):
+        raise KeyboardInterrupt
     assert load_config(Job, tmp_path) == first
     with recorded(second, tmp_path):
         pass
