@@ -32,9 +32,9 @@ class PlannerConfig:
     """Length of a rollout in metres, where the time limits below allow it."""
     horizon_s: tuple[float, float] = (1.2, 4.5)
     """Shortest and longest rollout in seconds."""
-    clearance_weight: float = 1.5
+    clearance_weight: float = 2.5
     """Cost per metre flown at zero clearance."""
-    clearance_decay_m: float = 0.4
+    clearance_decay_m: float = 0.3
     """Clearance over which that cost falls by e, in metres."""
     safety_margin_m: float = 0.06
     """A rollout that comes closer than this to a trunk counts as a collision, in metres."""
@@ -61,14 +61,16 @@ class PlannerConfig:
 
 @njit(cache=True, fastmath=True)
 def _advance(s, heading, speed, start, stop, p, total_s, distance, ground, goal):  # type: ignore[no-untyped-def]
-    """Roll state `s` (6,) on from step `start` to `stop` at one heading; returns (cost, ended: 0 no, 1 collision, 2 goal)."""
+    """Roll state `s` (8,) on from step `start` to `stop` at one heading; returns (cost, ended: 0 no, 1 collision, 2 goal)."""
     blend = 1.0 - math.exp(-MODEL_STEP_S / TILT_LAG_S)
     target_vx, target_vy = speed * math.cos(heading), speed * math.sin(heading)
-    x, y, vx, vy, ax, ay = s[0], s[1], s[2], s[3], s[4], s[5]
+    x, y, vx, vy, ax, ay, bx, by = s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
     x_min, y_min, inverse_cell = ground[0], ground[1], 1.0 / ground[2]
     cost = 0.0
     for step in range(start, stop):
-        x, y, vx, vy, ax, ay = motion_step(x, y, vx, vy, ax, ay, target_vx, target_vy, blend, MODEL_STEP_S)
+        x, y, vx, vy, ax, ay, bx, by = motion_step(
+            x, y, vx, vy, ax, ay, bx, by, target_vx, target_vy, blend, MODEL_STEP_S
+        )
         clearance = sample_clearance(distance, (x - x_min) * inverse_cell, (y - y_min) * inverse_cell) - BODY_RADIUS_M
         if clearance < p[5]:
             return cost + COLLISION_COST * (1.0 + 1.5 * (total_s - step * MODEL_STEP_S) / total_s), 1
@@ -79,7 +81,7 @@ def _advance(s, heading, speed, start, stop, p, total_s, distance, ground, goal)
             cost += MODEL_STEP_S * speed * p[10] * outside
         if (x - goal[0]) ** 2 + (y - goal[1]) ** 2 < goal[2] * goal[2]:
             return cost, 2
-    s[0], s[1], s[2], s[3], s[4], s[5] = x, y, vx, vy, ax, ay
+    s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7] = x, y, vx, vy, ax, ay, bx, by
     return cost, 0
 
 
@@ -87,15 +89,15 @@ def _advance(s, heading, speed, start, stop, p, total_s, distance, ground, goal)
 def _candidate_cost(motion, heading, speed, bearing, p, distance, ground, goal):  # type: ignore[no-untyped-def]
     """Least cost over the continuations of one first heading."""
     total_s = min(max(p[0] / speed, p[1]), p[2])
-    steps = int(total_s / MODEL_STEP_S)
+    steps = int(total_s / MODEL_STEP_S + 0.5)
     angle = wrap_angle(heading - bearing)
     own = 0.8 * abs(angle) + 0.8 * angle * angle
     trunk = motion.copy()
-    branch = np.empty(6)
+    branch = np.empty(8)
     best = 1e9
     spent, done = 0.0, 0
     for a in range(2):
-        stop = min(int(p[7 + a] / MODEL_STEP_S), steps)
+        stop = min(int(p[7 + a] / MODEL_STEP_S + 0.5), steps)
         part, ended = _advance(trunk, heading, speed, done, stop, p, total_s, distance, ground, goal)
         spent += part
         done = stop
@@ -117,7 +119,7 @@ def candidate_costs(motion, yaw, speed, turns, p, distance, ground, goal, out): 
     """Cost of each candidate turn.
 
     Args:
-        motion: (6,) x, y, vx, vy, ax, ay.
+        motion: (8,) as in `Quadrotor.motion_state`.
         yaw: heading in radians.
         speed: speed to fly at in m/s.
         turns: (K,) heading changes in radians.
@@ -179,7 +181,7 @@ class RolloutPlanner:
         """The best turn, refined to 1.5 degrees, and the cost of every candidate.
 
         Args:
-            motion: (6,) x, y, vx, vy, ax, ay in metres and seconds.
+            motion: (8,) as in `Quadrotor.motion_state`.
             yaw_rad: heading in radians.
             speed_mps: speed set point in m/s, above 0.
         """

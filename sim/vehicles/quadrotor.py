@@ -24,8 +24,10 @@ VELOCITY_GAIN = 3.5
 """Acceleration asked for per velocity error, 1/s."""
 MAX_ACCELERATION_MPS2 = 10.0
 """Largest horizontal acceleration the controller asks for: about 45 degrees of tilt."""
-TILT_LAG_S = 0.155
-"""First-order lag of the acceleration behind its command in the planner's model; fitted to the rigid body, see the tests."""
+MODEL_VELOCITY_GAIN = 2.8
+"""The same gain as the planner's model has it: less, because the thrust dips while the body rolls over. Fitted, 1/s."""
+TILT_LAG_S = 0.06
+"""Each of the two lags of the acceleration behind its command in the planner's model; fitted to the rigid body, see the tests."""
 MODEL_STEP_S = 0.05
 
 
@@ -128,11 +130,14 @@ class Quadrotor:
         return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
 
     def motion_state(self) -> np.ndarray:
-        """(6,) x, y, vx, vy, ax, ay in metres and seconds: what `motion_step` continues; acceleration from the tilt."""
+        """(8,) x, y, velocity, acceleration, and the acceleration that the body's rotation is heading for: what
+        `motion_step` continues; metres and seconds."""
         s, up = self.state, self.rotation[:, 2]
         scale = GRAVITY_MPS2 / max(up[2], 0.3)
         drag = self.parameters.drag_per_s[0]
-        return np.array([s[0], s[1], s[7], s[8], scale * up[0] - drag * s[7], scale * up[1] - drag * s[8]])
+        ax, ay = scale * up[0] - drag * s[7], scale * up[1] - drag * s[8]
+        jerk_x, jerk_y = scale * (s[11] * up[2] - s[12] * up[1]), scale * (s[12] * up[0] - s[10] * up[2])
+        return np.array([s[0], s[1], s[7], s[8], ax, ay, ax + TILT_LAG_S * jerk_x, ay + TILT_LAG_S * jerk_y])
 
 
 @njit(cache=True)
@@ -230,11 +235,11 @@ def _rigid_body_wrench(state, r, motors, p, wrench):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, inline="always", fastmath=True)
-def motion_step(x, y, vx, vy, ax, ay, target_vx, target_vy, blend, dt):  # type: ignore[no-untyped-def]
-    """One step of the planner's motion model: the velocity loop behind a first-order tilt lag.
+def motion_step(x, y, vx, vy, ax, ay, bx, by, target_vx, target_vy, blend, dt):  # type: ignore[no-untyped-def]
+    """One step of the planner's motion model: the velocity loop behind two first-order lags, body rate and tilt.
 
     Args:
-        x, y, vx, vy, ax, ay: the state, as in `Quadrotor.motion_state`.
+        x, y, vx, vy, ax, ay, bx, by: the state, as in `Quadrotor.motion_state`.
         target_vx, target_vy: commanded velocity in m/s.
         blend: 1 - exp(-dt / TILT_LAG_S).
         dt: step in seconds.
@@ -242,16 +247,18 @@ def motion_step(x, y, vx, vy, ax, ay, target_vx, target_vy, blend, dt):  # type:
     Returns:
         The state after `dt`.
     """
-    cx, cy = VELOCITY_GAIN * (target_vx - vx), VELOCITY_GAIN * (target_vy - vy)
+    cx, cy = MODEL_VELOCITY_GAIN * (target_vx - vx), MODEL_VELOCITY_GAIN * (target_vy - vy)
     norm2 = cx * cx + cy * cy
     if norm2 > MAX_ACCELERATION_MPS2 * MAX_ACCELERATION_MPS2:
         scale = MAX_ACCELERATION_MPS2 / math.sqrt(norm2)
         cx *= scale
         cy *= scale
-    ax += blend * (cx - ax)
-    ay += blend * (cy - ay)
+    ax += blend * (bx - ax)
+    ay += blend * (by - ay)
+    bx += blend * (cx - bx)
+    by += blend * (cy - by)
     x += dt * (vx + 0.5 * dt * ax)
     y += dt * (vy + 0.5 * dt * ay)
     vx += dt * ax
     vy += dt * ay
-    return x, y, vx, vy, ax, ay
+    return x, y, vx, vy, ax, ay, bx, by

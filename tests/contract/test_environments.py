@@ -1,0 +1,225 @@
+"""What every registered environment must satisfy, whatever its vehicle."""
+
+import json
+import subprocess
+import sys
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import sim  # noqa: F401
+from sim.cameras import CAMERA_NAMES
+from sim.envs.task_spec import TaskSpec, side_view
+
+ENV_IDS = sorted(name for name in gymnasium.registry if name.startswith("ForestPilot/"))
+
+ROLLOUT_SCRIPT = """
+import hashlib, sys
+import gymnasium, numpy as np
+import sim
+env = gymnasium.make(sys.argv[1], expert=True)
+digest = hashlib.sha256()
+observation, info = env.reset(seed=7)
+rng = np.random.default_rng(3)
+for _ in range(25):
+    for value in [*(observation[k] for k in sorted(observation)), info["expert_costs"], info["expert_action"]]:
+        digest.update(np.ascontiguousarray(value).tobytes())
+    digest.update(repr([info[k] for k in sorted(info) if not k.startswith("expert")]).encode())
+    observation, reward, terminated, truncated, info = env.step(rng.uniform(-0.4, 0.4, 2).astype(np.float32))
+    digest.update(repr((reward, terminated, truncated)).encode())
+    if terminated or truncated:
+        break
+print(digest.hexdigest())
+"""
+
+
+@pytest.fixture(params=ENV_IDS)
+def env_id(request):
+    return request.param
+
+
+def make(env_id: str, **kwargs):
+    return gymnasium.make(env_id, **kwargs)
+
+
+def test_there_is_something_to_test():
+    assert "ForestPilot/Drone-v0" in ENV_IDS
+
+
+def test_passes_gymnasiums_checker_without_a_warning(env_id, monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env = make(env_id, disable_env_checker=True)
+        check_env(env.unwrapped)
+    env.close()
+
+
+def test_made_by_module_name_as_spawned_workers_do(env_id):
+    env = gymnasium.make(f"sim:{env_id}")
+    assert env.reset(seed=1)[1]["outcome"] == "running"
+    env.close()
+
+
+def test_spec_serialises(env_id):
+    spec = make(env_id, speed=4.0).spec
+    assert json.loads(spec.to_json())["kwargs"]["speed"] == 4.0
+
+
+def rollout(env, seed: int, steps: int = 40):
+    observation, info = env.reset(seed=seed)
+    env.action_space.seed(seed)
+    trace = [(observation, 0.0, False, False, info)]
+    for _ in range(steps):
+        trace.append(env.step(0.4 * env.action_space.sample()))
+        if trace[-1][2] or trace[-1][3]:
+            break
+    return trace
+
+
+def assert_same(first, second):
+    assert len(first) == len(second)
+    for a, b in zip(first, second, strict=True):
+        assert a[1:4] == b[1:4]
+        for key in a[0]:
+            assert np.array_equal(a[0][key], b[0][key]), key
+        assert {k: v for k, v in a[4].items() if np.isscalar(v)} == {k: v for k, v in b[4].items() if np.isscalar(v)}
+
+
+def test_same_seed_same_everything_even_after_a_200_step_episode(env_id):
+    env = make(env_id, time_limit_s=60.0)
+    first = rollout(env, 21)
+    env.reset(seed=5)
+    for _ in range(200):
+        _, _, terminated, truncated, _ = env.step(np.array([0.02, -0.9], np.float32))
+        if terminated or truncated:
+            env.reset(seed=6)
+    assert_same(first, rollout(env, 21))
+    env.close()
+
+
+def test_same_seed_same_everything_in_fresh_processes(env_id):
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", ROLLOUT_SCRIPT, env_id], capture_output=True, text=True, check=True, timeout=300
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(digests) == 1 and len(digests.pop().strip()) == 64
+
+
+def test_other_seed_other_world(env_id):
+    env = make(env_id)
+    first, _ = env.reset(seed=1)
+    second, _ = env.reset(seed=2)
+    assert not np.array_equal(first["center"], second["center"])
+    env.close()
+
+
+def test_reset_without_seed_draws_training_worlds(env_id):
+    env = make(env_id)
+    env.reset(seed=2_000_000)
+    seeds = {env.reset()[1]["world_seed"] for _ in range(4)}
+    assert len(seeds) == 4 and max(seeds) < 1_000_000
+    env.close()
+
+
+def test_observations_match_the_spec_and_move(env_id):
+    env = make(env_id)
+    trace = rollout(env, 3)
+    spec: TaskSpec = env.unwrapped.task_spec
+    for observation, *_ in trace:
+        assert env.observation_space.contains(observation)
+        assert observation["state"].shape == (spec.state_size,)
+    for key in (*CAMERA_NAMES, "state"):
+        assert not np.array_equal(trace[0][0][key], trace[-1][0][key])
+    env.close()
+
+
+@pytest.mark.parametrize("bad", [[np.nan, 0.0], [np.inf, 0.0], [0.0], [0.0, 0.0, 0.0], [[0.0, 0.0]]])
+def test_senseless_actions_raise_and_say_what_is_allowed(env_id, bad):
+    env = make(env_id, disable_env_checker=True).unwrapped
+    env.reset(seed=1)
+    with pytest.raises(ValueError, match=r"finite|expected \(2,\)"):
+        env.step(np.array(bad, np.float32))
+    env.close()
+
+
+def test_timeouts_truncate_and_do_not_terminate(env_id):
+    env = make(env_id, time_limit_s=0.5)
+    env.reset(seed=1)
+    for _ in range(5):
+        _, _, terminated, truncated, info = env.step(np.array([0.0, -1.0], np.float32))
+    assert truncated and not terminated and info["outcome"] == "timeout" and info["is_success"] is False
+    env.close()
+
+
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_works_under_make_vec(env_id, vectorization):
+    options = {"context": "spawn"} if vectorization == "async" else {}
+    envs = gymnasium.make_vec(f"sim:{env_id}", num_envs=2, vectorization_mode=vectorization, vector_kwargs=options)
+    try:
+        observation, info = envs.reset(seed=[3, 4])
+        assert observation["center"].shape[0] == 2 and list(info["world_seed"]) == [3, 4]
+        observation, reward, *_ = envs.step(np.zeros((2, 2), np.float32))
+        assert np.isfinite(reward).all() and observation["state"].shape[0] == 2
+    finally:
+        envs.close()
+
+
+def test_the_expert_is_asked_only_when_wanted(env_id):
+    plain, asked = make(env_id), make(env_id, expert=True)
+    assert "expert_action" not in plain.reset(seed=1)[1]
+    info = asked.reset(seed=1)[1]
+    spec = asked.unwrapped.task_spec
+    assert info["expert_action"].shape == (3, 2) and info["expert_costs"].shape == (3, spec.num_candidates)
+    assert np.abs(info["expert_action"]).max() <= 1.0 and np.isfinite(info["expert_costs"]).all()
+    plain.close()
+    asked.close()
+
+
+def test_rgb_array_is_drawn_headless_and_not_blank(env_id):
+    env = make(env_id, render_mode="rgb_array", render_width=320, render_height=180)
+    env.reset(seed=1)
+    image = env.render()
+    assert image.shape == (180, 320, 3) and image.dtype == np.uint8 and image.std() > 10
+    env.close()
+
+
+def test_task_spec_survives_json(env_id):
+    spec = make(env_id).unwrapped.task_spec
+    assert TaskSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+def test_side_view_there_and_back(env_id):
+    env = make(env_id)
+    observation = rollout(env, 9, 12)[-1][0]
+    spec = env.unwrapped.task_spec
+    turned = side_view(spec, observation["state"], observation["goal"], 0.35)
+    back = side_view(spec, *turned, -0.35)
+    assert not np.allclose(turned[0], observation["state"], atol=1e-2)
+    assert np.allclose(back[0], observation["state"], atol=1e-4) and np.allclose(back[1], observation["goal"], atol=1e-5)
+    env.close()
+
+
+def test_a_thousand_resets_do_not_leak(env_id):
+    script = (
+        "import resource, gymnasium, sim, sys\n"
+        f"env = gymnasium.make('{env_id}')\n"
+        "def mb(): return int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize() / 1e6\n"
+        "for s in range(100): env.reset(seed=s)\n"
+        "before = mb()\n"
+        "for s in range(1000): env.reset(seed=s)\n"
+        "print(mb() - before)\n"
+    )
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300).stdout
+    assert float(out) < 20.0
+
+
+def test_unknown_arguments_name_what_is_allowed(env_id):
+    for kwargs, allowed in (({"renderer": "vulkan"}, "raycast"), ({"control_hz": 7}, "240"), ({"render_mode": "ansi"}, "human")):
+        with pytest.raises((ValueError, gymnasium.error.Error), match=allowed):
+            make(env_id, disable_env_checker=True, **kwargs)
