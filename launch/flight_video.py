@@ -15,6 +15,7 @@ from launch.drawing import FlightPainter, Image, Moment
 from launch.replay import Flight, ReplayedStep, ReplayError, heading_rad, make_env, replay_flight
 from launch.tables import format_density
 from launch.video import VideoWriter
+from policies.pilots import BASELINES
 from sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX, Camera, chase_pose
 from sim.rendering import make_renderer
 from sim.worlds.forest import World
@@ -59,9 +60,11 @@ class _Film:
         self, video: VideoWriter, flight: Flight, size: tuple[int, int], per_step: int, costs: str, vehicle: Any
     ) -> None:
         self._video, self._flight, self._size, self._vehicle = video, flight, size, vehicle
-        self._per_step, self._costs = per_step, costs
+        # A baseline has no costs of its own to show.
+        self._costs = "expert" if costs == "policy" and flight.policy_path in BASELINES else costs
+        self._per_step = per_step
         self._spec = vehicle.task_spec
-        self._adviser: Any = _load_adviser(flight) if costs == "policy" else None
+        self._adviser: Any = _load_adviser(flight) if self._costs == "policy" else None
         self._carry: Any = None
         self._path: list[NDArray[np.float64]] = []
         self._last: tuple[ReplayedStep, Moment] | None = None

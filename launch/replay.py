@@ -59,7 +59,8 @@ class ReplayConfig:
     fps: int = 30
     """Frames per second of the videos, rounded to a multiple of the control rate; time runs at its true pace."""
     costs: Literal["expert", "policy", "none"] = "expert"
-    """Whose costs of the candidate turns to draw as a fan; `policy` loads the checkpoint that flew."""
+    """Whose costs of the candidate turns to draw as a fan; `policy` loads the checkpoint that flew, and
+    falls back to the expert's for baselines."""
 
     def __post_init__(self) -> None:
         if self.worst < 0 or self.best < 0:

@@ -139,6 +139,29 @@ def test_the_video_runs_at_the_pace_of_the_flight(evaluation: Path, tmp_path: Pa
     assert np.abs(frames[4].astype(int) - frames[0]).mean() > 1.0
 
 
+def test_the_costs_that_the_policy_predicts_can_be_drawn(evaluation: Path, tmp_path: Path) -> None:
+    from policies.checkpoint import save_policy
+    from policies.visuomotor import PolicyConfig, VisuomotorPolicy
+
+    flight = load_flight(flight_path(evaluation / "flights", "blind", SEEDS[1]))
+    env = make_env(flight)
+    spec = env.unwrapped.task_spec  # type: ignore[attr-defined]
+    env.close()
+    save_policy(tmp_path / "policy", VisuomotorPolicy.seeded(PolicyConfig(head="turn-costs"), spec, 0), {})
+    films = {}
+    for costs, path in (("policy", str(tmp_path / "policy")), ("policy", "blind"), ("none", "blind")):
+        video = tmp_path / f"{len(films)}.mp4"
+        write_flight_video(video, replace(flight, policy_path=path), (320, 180), fps=10, costs=costs)
+        with av.open(str(video)) as container:
+            films[costs, path] = next(container.decode(video=0)).to_ndarray(format="gray").astype(int)
+    first, second, third = films.values()
+    assert np.abs(first - third).max() > 40
+    assert np.abs(second - third).max() > 40
+    assert np.abs(first - second).max() > 20
+    with pytest.raises(ReplayError, match="--costs expert"):
+        write_flight_video(tmp_path / "x.mp4", replace(flight, policy_path="gone"), (320, 180), 10, "policy")
+
+
 def test_the_verb_prints_one_line_per_flight(evaluation: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["replay", str(evaluation)]) == 0
     lines = capsys.readouterr().out.splitlines()
