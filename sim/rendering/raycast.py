@@ -37,7 +37,7 @@ from sim.rendering.vehicle import Parts, draw_vehicle, place_parts
 from sim.worlds.forest import World
 
 F = np.float32
-SMOOTH_FROM_PX = 200
+SMOOTH_FROM_PX = 128
 """Images at least this wide have smooth edges and read textures between texels, which small ones would not show."""
 
 
