@@ -1,0 +1,196 @@
+"""Rollouts: every flight once, recorded whole, the same on one process or two; killed collections resume."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from data_collection.dataset import Dataset
+from data_collection.episode import ACTOR_EXPERT, ACTOR_POLICY, load_episode
+from data_collection.pilots import Decision, ExpertPilot, MixturePilot
+from data_collection.rollout import (
+    CollectConfig,
+    Flight,
+    FlightMix,
+    Job,
+    RolloutPool,
+    collect,
+    flight_path,
+    fly,
+    load_flight,
+    make_env,
+    task_spec_of,
+)
+from sim.errors import ForestPilotError
+
+SMALL = FlightMix(width=32, height=24, speeds=(8.0, 12.0), densities=(0.02, 0.04), presets=("default", "loquercio"))
+
+
+def flights(count: int, first: int = 0) -> tuple[Flight, ...]:
+    return tuple(SMALL.flight(seed) for seed in range(first, first + count))
+
+
+class StraightPilot:
+    """Flies straight on; remembers what it was told."""
+
+    name = "straight"
+    needs_expert = False
+
+    def __init__(self) -> None:
+        self.restarts: list[tuple[int, int]] = []
+
+    def begin(self, slots: int) -> None:
+        self.slots = slots
+
+    def restart(self, slot: int, seed: int) -> None:
+        self.restarts.append((slot, seed))
+
+    def act(self, observations, infos, slots) -> Decision:
+        return Decision(np.tile(np.float32([0, 1]), (len(slots), 1)), np.full(len(slots), ACTOR_POLICY, np.uint8))
+
+
+def test_a_mix_draws_each_flight_from_its_seed():
+    assert SMALL.flight(5) == SMALL.flight(5)
+    drawn = [SMALL.flight(seed).env_kwargs for seed in range(40)]
+    assert {k["density"] for k in drawn} == {0.02, 0.04} and {k["preset"] for k in drawn} == {"default", "loquercio"}
+    assert all(8.0 <= k["speed"] <= 12.0 for k in drawn) and len({k["speed"] for k in drawn}) > 30
+
+
+def test_every_flight_is_flown_once_and_slots_restart():
+    pilots = []
+
+    def factory():
+        pilots.append(StraightPilot())
+        return pilots[-1]
+
+    flown = list(fly(Job("drone", flights(15), factory)))
+    assert sorted(f.flight.seed for f in flown) == list(range(15))
+    assert sorted(seed for _, seed in pilots[0].restarts) == list(range(15))
+    assert {f.outcome for f in flown} <= {"success", "collision", "out_of_bounds", "timeout"}
+
+
+def test_flights_side_by_side_are_those_flown_alone():
+    together = {f.flight.seed: f for f in fly(Job("drone", flights(5), ExpertPilot))}
+    for flight in flights(5):
+        alone = next(iter(fly(Job("drone", (flight,), ExpertPilot))))
+        assert np.array_equal(alone.state_hashes, together[flight.seed].state_hashes)
+        assert np.array_equal(alone.actions, together[flight.seed].actions)
+
+
+def test_two_processes_return_what_one_does_in_order(tmp_path):
+    job = Job("drone", flights(6), ExpertPilot)
+    with RolloutPool(1) as pool:
+        one = pool.run(job)
+    with RolloutPool(2) as pool:
+        two = pool.run(job)
+    assert [f.flight.seed for f in one] == [f.flight.seed for f in two] == list(range(6))
+    assert all(np.array_equal(a.state_hashes, b.state_hashes) for a, b in zip(one, two, strict=True))
+
+
+def test_episodes_hold_what_happened(tmp_path):
+    config = CollectConfig(out=str(tmp_path / "data"), episodes=2, workers=1, mix=SMALL)
+    dataset = collect(config)
+    assert len(dataset) == 2
+    episode = load_episode(dataset.episodes[0].path)
+    steps = episode.num_steps
+    assert episode.observations["center"].shape == (steps + 1, 24, 32, 3)
+    assert np.array_equal(episode.actions, episode.expert_actions[:, 1])
+    assert (episode.actor == ACTOR_EXPERT).all() and episode.terminated[-1] and not episode.truncated[-1]
+    env = make_env("drone", **episode.meta.env_kwargs, expert=True)
+    observation, info = env.reset(seed=episode.meta.seed)
+    for t in range(steps):
+        assert all(np.array_equal(observation[k], episode.observations[k][t]) for k in observation)
+        assert np.array_equal(info["expert_costs"], episode.expert_costs[t])
+        observation, reward, *_, info = env.step(episode.actions[t])
+        assert np.float32(reward) == episode.rewards[t]
+    assert info["outcome"] == episode.meta.outcome == "success"
+    env.close()
+
+
+def test_collecting_again_adds_only_what_is_missing(tmp_path):
+    config = CollectConfig(out=str(tmp_path / "data"), episodes=3, workers=1, mix=SMALL)
+    first = collect(dataclasses.replace(config, episodes=2))
+    times = [h.path.stat().st_mtime_ns for h in first.episodes]
+    second = collect(config)
+    assert len(second) == 3
+    assert [h.path.stat().st_mtime_ns for h in second.episodes[:2]] == times
+
+
+def test_a_killed_collection_loses_only_flights_in_hand_and_resumes(tmp_path):
+    out = tmp_path / "data"
+    script = (
+        "from data_collection.rollout import *\n"
+        f"mix = FlightMix(**{dataclasses.asdict(SMALL)!r})\n"
+        "if __name__ == '__main__':\n"
+        f"    collect(CollectConfig(out={str(out)!r}, episodes=40, workers=2, mix=mix))\n"
+    )
+    path = tmp_path / "collect_it.py"
+    path.write_text(script)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, str(path)], start_new_session=True, env=environment)
+    try:
+        deadline = time.monotonic() + 120
+        while len(list(out.glob("episodes/*.hdf5"))) < 3:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    survived = len(list(out.glob("episodes/*.hdf5")))
+    dataset = Dataset.open(out)
+    assert len(dataset) == survived and not (out / "quarantine").exists()
+    done = collect(CollectConfig(out=str(out), episodes=survived + 2, workers=1, mix=SMALL))
+    assert len(done) >= survived + 2 and not list(out.glob("episodes/.*tmp"))
+
+
+def test_stored_flights_come_back_whole(tmp_path):
+    job = Job("drone", flights(1), ExpertPilot, flights_folder=str(tmp_path), policy="expert", fingerprint="abc")
+    flown = next(iter(fly(job)))
+    stored = load_flight(flight_path(tmp_path, "expert", 0))
+    assert stored.flight == flown.flight and stored.fingerprint == "abc" and stored.outcome == flown.outcome
+    assert np.array_equal(stored.actions, flown.actions) and np.array_equal(stored.state_hashes, flown.state_hashes)
+
+
+def test_a_truncated_flight_says_what_to_do(tmp_path):
+    next(iter(fly(Job("drone", flights(1), ExpertPilot, flights_folder=str(tmp_path)))))
+    path = flight_path(tmp_path, "expert", 0)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ForestPilotError, match="evaluate again"):
+        load_flight(path)
+
+
+def test_beta_is_the_share_of_steps_in_which_the_expert_acts(tmp_path):
+    spec = task_spec_of("drone", SMALL)
+    Dataset.create(tmp_path / "data", spec, "ForestPilot/Drone-v0")
+    job = Job("drone", flights(8), lambda: MixturePilot(StraightPilot(), 0.7), dataset=str(tmp_path / "data"), dagger_round=1)
+    list(fly(job))
+    episodes = [load_episode(h.path) for h in Dataset.open(tmp_path / "data").episodes]
+    actor = np.concatenate([e.actor for e in episodes])
+    share, standard_error = (actor == ACTOR_EXPERT).mean(), np.sqrt(0.21 / len(actor))
+    assert abs(share - 0.7) < 4 * standard_error
+    for episode in episodes:
+        expert = episode.actor == ACTOR_EXPERT
+        assert np.array_equal(episode.actions[expert], episode.expert_actions[expert, 1])
+        assert (episode.actions[~expert] == [0, 1]).all() and episode.meta.dagger_round == 1
+
+
+@pytest.mark.parametrize("seed", [999_999, 1_000_000, 2_000_000])
+def test_demonstrations_outside_the_training_worlds_are_refused(tmp_path, seed):
+    with pytest.raises(ValueError, match="training worlds"):
+        CollectConfig(out=str(tmp_path), seed=seed, episodes=2)
+
+
+@pytest.mark.parametrize("change", [{"pilot": "ghost"}, {"episodes": 0}])
+def test_senseless_collections_are_refused(tmp_path, change):
+    with pytest.raises(ValueError, match="allowed"):
+        CollectConfig(out=str(tmp_path), **change)
+
+
+def test_unknown_tasks_name_the_known_ones():
+    with pytest.raises(ValueError, match="drone"):
+        make_env("submarine")

@@ -1,0 +1,155 @@
+"""DAgger end to end on tiny budgets: rounds aggregate, betas follow their schedule, killed runs resume to the same result."""
+
+import csv
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_collection.dataset import Dataset
+from data_collection.episode import ACTOR_POLICY, load_episode
+from data_collection.rollout import FlightMix
+from policies.behavioural_cloning import TrainConfig
+from policies.checkpoint import load_policy
+from policies.dagger import PRESETS, DaggerConfig, best_round, round_folder, run_dagger
+from policies.visuomotor import PolicyConfig
+from sim.errors import ForestPilotError
+
+TINY_POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)
+TINY_TRAIN = TrainConfig(policy=TINY_POLICY, batch_windows=8, log_every=5, checkpoint_every=5, tensorboard=False)
+TINY_MIX = FlightMix(width=32, height=24, speeds=(10.0, 12.0))
+
+
+def tiny(out: Path, **changes) -> DaggerConfig:
+    values = {
+        "rounds": 2, "expert_flights": 3, "flights": 3, "first_steps": 20, "steps": 15, "last_steps": 15,
+        "validation_flights": 3, "workers": 1, "mix": TINY_MIX, "train": TINY_TRAIN,
+    }  # fmt: skip
+    return DaggerConfig(out=str(out), **{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run: (config, results)."""
+    config = tiny(tmp_path_factory.mktemp("dagger") / "run")
+    return config, run_dagger(config)
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in load_policy(folder).state_dict().items()}
+
+
+def assert_same_weights(first: Path, second: Path) -> None:
+    ours, theirs = weights(first), weights(second)
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_each_round_adds_its_flights_and_its_labels(finished):
+    config, results = finished
+    assert [r.round for r in results] == [0, 1, 2] and [r.flights for r in results] == [3, 6, 9]
+    assert results[0].labels < results[1].labels < results[2].labels
+    assert results[0].rollout_success == 1.0, "round 0 is flown by the expert"
+    rows = list(csv.DictReader((Path(config.out) / "rounds.csv").open()))
+    assert [int(r["labels"]) for r in rows] == [r.labels for r in results]
+
+
+def test_the_learner_flies_and_the_expert_labels_every_state(finished):
+    config, _ = finished
+    dataset = Dataset.open(Path(config.out) / "dataset")
+    later = [h for h in dataset.episodes if h.meta.dagger_round > 0]
+    assert {h.meta.policy_id for h in later} == {"round-00", "round-01"}
+    for header in later:
+        episode = load_episode(header.path)
+        assert (episode.actor == ACTOR_POLICY).all()
+        assert episode.expert_costs.shape[0] == episode.num_steps
+    assert len({h.meta.seed for h in dataset.episodes}) == 9, "no world is flown twice"
+
+
+def test_rounds_differ_and_the_best_one_is_the_runs_policy(finished):
+    config, results = finished
+    run = Path(config.out)
+    first, last = weights(round_folder(run, 0)), weights(round_folder(run, 2))
+    assert any(not np.array_equal(first[name], last[name]) for name in first)
+    assert_same_weights(run, round_folder(run, best_round(results).round))
+
+
+def test_running_it_again_changes_nothing(finished):
+    config, results = finished
+    before = (Path(config.out) / "policy.safetensors").read_bytes()
+    assert run_dagger(config) == results
+    assert (Path(config.out) / "policy.safetensors").read_bytes() == before
+
+
+def test_another_config_in_the_same_folder_is_refused(finished):
+    config, _ = finished
+    with pytest.raises(ForestPilotError, match="steps: 15 there, 16 asked"):
+        run_dagger(dataclasses.replace(config, steps=16))
+
+
+def test_killed_anywhere_it_resumes_to_the_result_of_an_uninterrupted_run(finished, tmp_path):
+    config, results = finished
+    script = tmp_path / "run_it.py"
+    script.write_text(
+        "import sys, torch\n"
+        "from tests.policies.test_dagger import *\n"
+        "if __name__ == '__main__':\n"
+        "    run_dagger(tiny(Path(sys.argv[1])))\n"
+    )
+    out = tmp_path / "run"
+    milestones = ("dataset/episodes/r0001*", "checkpoints/training.safetensors", "rounds/round-01/policy.json")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
+    for milestone in milestones:
+        process = subprocess.Popen([sys.executable, str(script), str(out)], start_new_session=True, env=environment)
+        deadline = time.monotonic() + 120
+        while not list(out.glob(milestone)) and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not (out / "rounds" / "round-02" / "policy.json").exists(), "killed too late to test anything"
+    resumed = run_dagger(dataclasses.replace(config, out=str(out)))
+    assert resumed == results
+    assert_same_weights(out, Path(config.out))
+
+
+def test_betas():
+    assert [DaggerConfig(beta="indicator").beta_of(r) for r in range(3)] == [1.0, 0.0, 0.0]
+    assert [DaggerConfig(beta="exponential").beta_of(r) for r in range(4)] == [1.0, 0.5, 0.25, 0.125]
+    assert DaggerConfig(beta="linear", beta_linear_rounds=4).beta_of(1) == 0.75
+    assert DaggerConfig(beta="linear", beta_linear_rounds=4).beta_of(9) == 0.0
+
+
+def test_the_expert_flies_its_share(tmp_path):
+    config = tiny(tmp_path / "run", rounds=1, beta="exponential", first_steps=2, last_steps=2, validation_flights=1)
+    run_dagger(config)
+    episodes = [load_episode(h.path) for h in Dataset.open(tmp_path / "run" / "dataset").episodes]
+    actor = np.concatenate([e.actor for e in episodes if e.meta.dagger_round == 1])
+    assert 0.2 < (actor == ACTOR_POLICY).mean() < 0.8
+
+
+def test_retraining_starts_each_round_afresh(tmp_path):
+    config = tiny(tmp_path / "run", rounds=1, retrain=True, last_steps=1, validation_flights=1)
+    run_dagger(config)
+    first, last = weights(round_folder(tmp_path / "run", 0)), weights(round_folder(tmp_path / "run", 1))
+    moved = max(float(np.abs(first[n] - last[n]).max()) for n in first if n.endswith("weight"))
+    assert moved > 0.003, "one step on from round 0 moves no weight further than the learning rate"
+
+
+def test_training_validation_and_test_worlds_are_apart():
+    for config in PRESETS.values():
+        used = [seed for r in range(config.rounds + 1) for seed in config.seeds(r)]
+        assert len(set(used)) == len(used) and max(used) < 1_000_000
+    with pytest.raises(ValueError, match="leave the train split"):
+        DaggerConfig(first_world=999_950)
+
+
+@pytest.mark.parametrize("change", [{"rounds": -1}, {"validation_flights": 0}, {"beta_decay": 2.0}])
+def test_senseless_configs_are_refused(change):
+    with pytest.raises(ValueError):
+        DaggerConfig(**change)
