@@ -96,7 +96,7 @@ class GaussianHead(Head):
 class MixtureHead(Head):
     """A mixture of normal distributions over the turn (Bishop 1994); acts on the mean of the likeliest component.
 
-    The components start spread over the turns, or all of them learn the same one. Go stands beside the mixture: it hardly
+    The components start spread, or all of them learn the same turn. Go stands beside the mixture: it hardly
     varies, so its likelihood would drown the turn's.
     """
 
