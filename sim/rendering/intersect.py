@@ -40,6 +40,8 @@ ZERO = np.float32(0)
 HALF = np.float32(0.5)
 ONE = np.float32(1)
 NOWHERE = np.float32(1e9)
+LANES = 8
+"""Boxes are widened to whole vectors of so many columns: a vector costs less than the few odd pixels of a trunk."""
 HORIZON = np.float32(-1e-4)
 GROUND = np.int32(GROUND_ID)
 SKY = np.int32(SKY_ID)
@@ -222,6 +224,6 @@ def screen_box(
     return Box(
         int(max(ZERO, middle_v + top)),
         int(min(np.float32(height - 1), middle_v + bottom)),
-        int(max(ZERO, middle_u + left)),
-        int(min(np.float32(width - 1), middle_u + right)),
+        int(max(ZERO, middle_u + left)) & ~(LANES - 1),
+        min(width - 1, int(min(np.float32(width - 1), middle_u + right)) | (LANES - 1)),
     )
