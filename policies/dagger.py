@@ -115,10 +115,13 @@ class DaggerConfig:
         return dataclasses.replace(self.train, out=self.out, data=(), seed=self.seed, steps=steps)
 
 
-FULL_MIX = FlightMix(presets=("default", "loquercio", "loquercio"), densities=(1 / 36, 1 / 25, 1 / 15, 1 / 12), speeds=(3.0, 11.0))
+FULL_MIX = FlightMix(presets=("default", "loquercio", "loquercio"), densities=(1 / 36, 1 / 25, 1 / 15, 1 / 12), speeds=(3.0, 12.0))
 PRESETS: dict[str, DaggerConfig] = {
     "demo": DaggerConfig(),
-    "full": DaggerConfig(rounds=36, first_steps=1500, last_steps=6000, validation_flights=120, validate_from=24, mix=FULL_MIX),
+    "full": DaggerConfig(
+        rounds=75, first_steps=1500, last_steps=12000, validation_flights=120, validate_from=60, mix=FULL_MIX,
+        train=TrainConfig(cache_gb=6.0),
+    ),
 }
 """Named starting points: `demo` takes minutes, `full` most of an hour on two cores."""
 

@@ -63,13 +63,13 @@ class PlannerConfig:
 def _advance(s, heading, speed, start, stop, p, total_s, distance, ground, goal):  # type: ignore[no-untyped-def]
     """Roll state `s` (8,) on from step `start` to `stop` at one heading; returns (cost, ended: 0 no, 1 collision, 2 goal)."""
     blend = 1.0 - math.exp(-MODEL_STEP_S / TILT_LAG_S)
-    target_vx, target_vy = speed * math.cos(heading), speed * math.sin(heading)
+    cosine, sine = math.cos(heading), math.sin(heading)
     x, y, vx, vy, ax, ay, bx, by = s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
     x_min, y_min, inverse_cell = ground[0], ground[1], 1.0 / ground[2]
     cost = 0.0
     for step in range(start, stop):
         x, y, vx, vy, ax, ay, bx, by = motion_step(
-            x, y, vx, vy, ax, ay, bx, by, target_vx, target_vy, blend, MODEL_STEP_S
+            x, y, vx, vy, ax, ay, bx, by, speed, cosine, sine, blend, MODEL_STEP_S
         )
         clearance = sample_clearance(distance, (x - x_min) * inverse_cell, (y - y_min) * inverse_cell) - BODY_RADIUS_M
         if clearance < p[5]:

@@ -24,6 +24,8 @@ VELOCITY_GAIN = 3.5
 """Acceleration asked for per velocity error, 1/s."""
 MAX_ACCELERATION_MPS2 = 10.0
 """Largest horizontal acceleration the controller asks for: about 45 degrees of tilt."""
+MAX_FORWARD_ACCELERATION_MPS2 = 4.0
+"""The same along the commanded heading: a nose further down than 25 degrees would take the horizon out of the cameras' view."""
 MODEL_VELOCITY_GAIN = 2.8
 """The same gain as the planner's model has it: less, because the thrust dips while the body rolls over. Fitted, 1/s."""
 TILT_LAG_S = 0.06
@@ -162,6 +164,22 @@ def wrap_angle(angle: float) -> float:
     return math.atan2(math.sin(angle), math.cos(angle))
 
 
+@njit(cache=True, inline="always", fastmath=True)
+def acceleration_command(gain, speed, cosine, sine, vx, vy):  # type: ignore[no-untyped-def]
+    """Horizontal acceleration asked for to fly at `speed` along (cosine, sine): limited as a vector, and more so forward."""
+    ax, ay = gain * (speed * cosine - vx), gain * (speed * sine - vy)
+    excess = ax * cosine + ay * sine - MAX_FORWARD_ACCELERATION_MPS2
+    if excess > 0.0:
+        ax -= excess * cosine
+        ay -= excess * sine
+    norm2 = ax * ax + ay * ay
+    if norm2 > MAX_ACCELERATION_MPS2 * MAX_ACCELERATION_MPS2:
+        scale = MAX_ACCELERATION_MPS2 / math.sqrt(norm2)
+        ax *= scale
+        ay *= scale
+    return ax, ay
+
+
 @njit(cache=True)
 def control(state, motors, p, heading, speed, altitude, dt, wrench):  # type: ignore[no-untyped-def]
     """One tick of the cascade: fills `wrench` (world force 3, world torque 3) and moves `motors` (4) on by their lag.
@@ -177,12 +195,7 @@ def control(state, motors, p, heading, speed, altitude, dt, wrench):  # type: ig
     mass, arm, limit = p[0], p[4], p[5]
     r = rotation_of(state[3:7])
     vx, vy, vz = state[7], state[8], state[9]
-    ax = VELOCITY_GAIN * (speed * math.cos(heading) - vx)
-    ay = VELOCITY_GAIN * (speed * math.sin(heading) - vy)
-    norm = math.sqrt(ax * ax + ay * ay)
-    if norm > MAX_ACCELERATION_MPS2:
-        ax *= MAX_ACCELERATION_MPS2 / norm
-        ay *= MAX_ACCELERATION_MPS2 / norm
+    ax, ay = acceleration_command(VELOCITY_GAIN, speed, math.cos(heading), math.sin(heading), vx, vy)
     az = _clip(6.0 * (_clip(2.5 * (altitude - state[2]), 1.5) - vz), 6.0)
     # Desired thrust per mass, drag fed forward; its direction is the desired body z axis.
     tx, ty, tz = ax + p[8] * vx, ay + p[9] * vy, max(az + GRAVITY_MPS2, 2.0)
@@ -235,24 +248,19 @@ def _rigid_body_wrench(state, r, motors, p, wrench):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, inline="always", fastmath=True)
-def motion_step(x, y, vx, vy, ax, ay, bx, by, target_vx, target_vy, blend, dt):  # type: ignore[no-untyped-def]
+def motion_step(x, y, vx, vy, ax, ay, bx, by, speed, cosine, sine, blend, dt):  # type: ignore[no-untyped-def]
     """One step of the planner's motion model: the velocity loop behind two first-order lags, body rate and tilt.
 
     Args:
         x, y, vx, vy, ax, ay, bx, by: the state, as in `Quadrotor.motion_state`.
-        target_vx, target_vy: commanded velocity in m/s.
+        speed, cosine, sine: commanded speed in m/s, and the direction of the commanded heading.
         blend: 1 - exp(-dt / TILT_LAG_S).
         dt: step in seconds.
 
     Returns:
         The state after `dt`.
     """
-    cx, cy = MODEL_VELOCITY_GAIN * (target_vx - vx), MODEL_VELOCITY_GAIN * (target_vy - vy)
-    norm2 = cx * cx + cy * cy
-    if norm2 > MAX_ACCELERATION_MPS2 * MAX_ACCELERATION_MPS2:
-        scale = MAX_ACCELERATION_MPS2 / math.sqrt(norm2)
-        cx *= scale
-        cy *= scale
+    cx, cy = acceleration_command(MODEL_VELOCITY_GAIN, speed, cosine, sine, vx, vy)
     ax += blend * (bx - ax)
     ay += blend * (by - ay)
     bx += blend * (cx - bx)

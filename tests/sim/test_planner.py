@@ -89,7 +89,7 @@ def slow_candidate_cost(plan_config: PlannerConfig, trees, motion, heading, spee
             state = tuple(motion)
             for step in range(round(total_s / MODEL_STEP_S)):
                 aim = heading if step < round(switch / MODEL_STEP_S) else bearing + offset
-                state = motion_step(*state, speed * math.cos(aim), speed * math.sin(aim), blend, MODEL_STEP_S)
+                state = motion_step(*state, speed, math.cos(aim), math.sin(aim), blend, MODEL_STEP_S)
                 gap = min(2.0, min(math.hypot(state[0] - t[0], state[1] - t[1]) - t[2] for t in trees)) - BODY_RADIUS_M
                 if gap < c.safety_margin_m:
                     cost += COLLISION_COST * (1 + 1.5 * (total_s - step * MODEL_STEP_S) / total_s)
