@@ -64,7 +64,8 @@ class ExpertPilot:
 
 
 class MixturePilot:
-    """At each step the expert acts with probability beta, the learner otherwise (Ross et al. 2011, arXiv:1011.0686, section 3).
+    """At each step the expert acts with probability beta, the learner otherwise (Ross et al. 2011, arXiv:1011.0686,
+    section 3).
 
     Args:
         learner: the pilot that is being taught.

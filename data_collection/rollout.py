@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
 import math
 import os
 import signal
 import threading
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -19,114 +16,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import gymnasium
 import numpy as np
 
 from data_collection.dataset import Dataset, package_version
 from data_collection.episode import Episode, EpisodeMeta
-from data_collection.files import write_new_file
+from data_collection.flights import ENV_IDS, Flight, FlightMix, Flown, make_env, save_flight, task_spec_of
 from data_collection.pilots import Decision, ExpertPilot, Pilot, PilotFactory
 from data_collection.progress import Progress, SilentProgress
-from sim.envs.base import VehicleEnv
-from sim.envs.task_spec import TaskSpec
 from sim.errors import ForestPilotError
 from sim.worlds.forest import split_of
 
-ENV_IDS = {"drone": "sim:ForestPilot/Drone-v0"}
 SLOTS = 12
 """Flights side by side in one process: enough for a policy to profit from batching."""
 OBSERVATION_KEYS = ("left", "center", "right", "state", "goal")
-
-
-@dataclass(frozen=True)
-class Flight:
-    """One flight to fly: a world and the arguments of its environment."""
-
-    seed: int
-    """World seed."""
-    env_kwargs: dict[str, Any]
-    """Arguments of the environment, plain JSON values."""
-
-
-@dataclass
-class Flown:
-    """What is left of a flight: one row of results, and what it takes to repeat it."""
-
-    flight: Flight
-    """What was flown."""
-    outcome: str
-    """success, collision, out_of_bounds or timeout."""
-    progress_m: float
-    """Metres made good towards the goal."""
-    time_s: float
-    """Duration in seconds."""
-    min_clearance_m: float
-    """Least distance from the body to a trunk, in metres."""
-    mean_speed_mps: float
-    """Mean speed in m/s, the start from hover included."""
-    actions: np.ndarray
-    """(T, 2) float32."""
-    state_hashes: np.ndarray
-    """(T+1,) uint64, one per state from the start on."""
-    fingerprint: str = ""
-    """Which weights flew, so that an evaluation can tell whether a stored flight is still theirs."""
-
-    def row(self, policy: str) -> dict[str, Any]:
-        """This flight as a row of outcomes.csv."""
-        kwargs = self.flight.env_kwargs
-        return {
-            "policy": policy,
-            "seed": self.flight.seed,
-            "outcome": self.outcome,
-            "success": int(self.outcome == "success"),
-            "progress_m": round(self.progress_m, 3),
-            "time_s": round(self.time_s, 3),
-            "min_clearance_m": round(self.min_clearance_m, 4),
-            "mean_speed_mps": round(self.mean_speed_mps, 3),
-            "density": kwargs.get("density"),
-            "speed": kwargs.get("speed"),
-            "preset": kwargs.get("preset"),
-        }
-
-
-@dataclass(frozen=True)
-class FlightMix:
-    """Which forests and speeds are flown; each flight draws its own from its seed."""
-
-    presets: tuple[str, ...] = ("default",)
-    """Forest presets: `default` (trunks 0.24-0.70 m) or `loquercio` (0.6 m); each flight draws one."""
-    densities: tuple[float, ...] = (0.04,)
-    """Trees per square metre; each flight draws one. Published: 0.0204, 0.0278, 0.04."""
-    speeds: tuple[float, float] = (5.0, 5.0)
-    """Least and largest speed set point in m/s; each flight draws one in between."""
-    control_hz: int = 10
-    """Actions per second; must divide 240."""
-    width: int = 64
-    """Width of each camera image in pixels."""
-    height: int = 48
-    """Height of each camera image in pixels."""
-    renderer: str = "raycast"
-    """Renderer: raycast, tiny or egl."""
-    domain_randomisation: bool = True
-    """Draw colours, light, fog and textures per world."""
-
-    def __post_init__(self) -> None:
-        if not self.presets or not self.densities:
-            raise ValueError("presets and densities need at least one entry each")
-        if not 1.0 <= self.speeds[0] <= self.speeds[1] <= 12.0:
-            raise ValueError(f"speeds are {self.speeds} m/s; allowed: 1 <= least <= largest <= 12")
-
-    def flight(self, seed: int) -> Flight:
-        """The flight through the world of this seed."""
-        rng = np.random.default_rng([seed, 0xF117])
-        kwargs: dict[str, Any] = {
-            "preset": self.presets[rng.integers(len(self.presets))],
-            "density": self.densities[rng.integers(len(self.densities))],
-            "speed": round(float(rng.uniform(*self.speeds)), 3),
-            "control_hz": self.control_hz, "width": self.width, "height": self.height,
-            "renderer": self.renderer, "domain_randomisation": self.domain_randomisation,
-        }  # fmt: skip
-        return Flight(seed, kwargs)
 
 
 @dataclass(frozen=True)
@@ -151,28 +53,6 @@ class Job:
     """Which weights fly."""
 
 
-def make_env(task: str, **kwargs: Any) -> VehicleEnv:
-    """The task's environment without Gymnasium's wrappers.
-
-    Raises:
-        ValueError: unknown task, or an argument out of range.
-    """
-    if task not in ENV_IDS:
-        raise ValueError(f"task is {task!r}; allowed: {', '.join(ENV_IDS)}")
-    env = gymnasium.make(ENV_IDS[task], disable_env_checker=True, **kwargs).unwrapped
-    assert isinstance(env, VehicleEnv)
-    return env
-
-
-def task_spec_of(task: str, mix: FlightMix) -> TaskSpec:
-    """The task spec that all flights of a mix share."""
-    env = make_env(task, **mix.flight(0).env_kwargs)
-    try:
-        return env.task_spec
-    finally:
-        env.close()
-
-
 class _Slot:
     """One flight under way."""
 
@@ -180,7 +60,8 @@ class _Slot:
         self.job, self.flight, self._recording = job, flight, job.dataset is not None
         self.env = make_env(job.task, **flight.env_kwargs, expert=expert or self._recording)
         self.observation, self.info = self.env.reset(seed=flight.seed)
-        self._clearance, self._speeds = self.info["clearance_m"], []
+        self._clearance: float = self.info["clearance_m"]
+        self._speeds: list[float] = []
         self._hashes = [self.env.state_hash()]
         self._steps: list[dict[str, Any]] = []
         self._observations = [self.observation] if self._recording else []
@@ -192,7 +73,13 @@ class _Slot:
         self._clearance = min(self._clearance, self.info["clearance_m"])
         self._speeds.append(self.info["speed_mps"])
         self._hashes.append(self.env.state_hash())
-        record = {"actions": action, "actor": actor, "rewards": reward, "terminated": terminated, "truncated": truncated}
+        record = {
+            "actions": action,
+            "actor": actor,
+            "rewards": reward,
+            "terminated": terminated,
+            "truncated": truncated,
+        }
         self._steps.append({**record, **labels} if self._recording else record)
         if self._recording:
             self._observations.append(self.observation)
@@ -266,50 +153,9 @@ def _finish(slot: _Slot, pilot: Pilot, dataset: Dataset | None) -> Flown:
     if dataset is not None:
         dataset.add(slot.episode(pilot.name))
     if slot.job.flights_folder:
-        save_flight(Path(slot.job.flights_folder), slot.job, pilot.name, flown)
+        save_flight(Path(slot.job.flights_folder), slot.job.task, pilot.name, slot.job.policy, flown)
     slot.env.close()
     return flown
-
-
-FLIGHT_FIGURES = ("outcome", "progress_m", "time_s", "min_clearance_m", "mean_speed_mps", "fingerprint")
-
-
-def flight_path(folder: Path, policy: str, seed: int) -> Path:
-    """Where the flight of a policy through a world is stored."""
-    return folder / f"{policy}-{seed:08d}.npz"
-
-
-def save_flight(folder: Path, job: Job, policy: str, flown: Flown) -> Path:
-    """Store what `replay` needs to repeat a flight: arguments, seed, actions and state hashes, whole or not at all."""
-    meta = {
-        "task": job.task, "env_id": ENV_IDS[job.task], "env_kwargs": flown.flight.env_kwargs, "seed": flown.flight.seed,
-        "policy": policy, "policy_path": job.policy, "package_version": package_version(),
-        "control_hz": flown.flight.env_kwargs.get("control_hz"), **{key: getattr(flown, key) for key in FLIGHT_FIGURES},
-    }  # fmt: skip
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer, actions=flown.actions, state_hashes=flown.state_hashes, meta=np.array(json.dumps(meta))
-    )
-    path = flight_path(folder, policy, flown.flight.seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_new_file(path, [buffer.getvalue()])
-    return path
-
-
-def load_flight(path: Path) -> Flown:
-    """The flight that `save_flight` stored.
-
-    Raises:
-        ForestPilotError: the file is damaged.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            meta = json.loads(str(stored["meta"]))
-            flight = Flight(meta["seed"], meta["env_kwargs"])
-            figures = {key: meta[key] for key in FLIGHT_FIGURES}
-            return Flown(flight=flight, actions=stored["actions"], state_hashes=stored["state_hashes"], **figures)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ForestPilotError(f"{path} is not a stored flight ({error}); delete it and evaluate again") from error
 
 
 class RolloutPool:
@@ -367,7 +213,8 @@ class RolloutPool:
                     yield from future.result()
         except BrokenProcessPool as error:
             raise ForestPilotError(
-                "a rollout process died (out of memory, or killed); what was recorded is safe: run the same command again"
+                "a rollout process died (out of memory, or killed); what was recorded is safe: "
+                "run the same command again"
             ) from error
         finally:
             for future in pending:

@@ -81,7 +81,8 @@ def _expert_dataset(folder: Path, flights: int) -> Any:
     """A dataset of expert flights through training worlds."""
     from data_collection.dataset import Dataset
     from data_collection.pilots import ExpertPilot
-    from data_collection.rollout import ENV_IDS, FlightMix, Job, fly, task_spec_of
+    from data_collection.flights import ENV_IDS, FlightMix, task_spec_of
+    from data_collection.rollout import Job, fly
 
     mix = FlightMix()
     dataset = Dataset.create(folder, task_spec_of("drone", mix), ENV_IDS["drone"].split(":")[1])

@@ -14,7 +14,7 @@ from launch.config import recorded
 from launch.plots import plot_rounds
 from launch.progress import make_progress
 from launch.replay import Outcome, ReplayConfig, read_outcomes, replay_evaluation
-from launch.tables import print_table
+from launch.tables import format_density, print_table
 from policies.dagger import PRESETS, DaggerConfig, RoundResult, round_folder, run_dagger
 from policies.evaluation import EvaluateConfig, Score, evaluate, results_table
 
@@ -97,7 +97,8 @@ def _report(
 ) -> None:  # fmt: skip
     """The table of results, and where everything lies."""
     mix = dagger.mix
-    worlds = f"{config.episodes} test worlds nobody has trained on, {mix.speeds[1]:g} m/s, 1/{1 / mix.densities[0]:.0f} trees/m2"
+    density = format_density(mix.densities[0])
+    worlds = f"{config.episodes} test worlds nobody has trained on, {mix.speeds[1]:g} m/s, {density} trees/m2"
     print_table(results_table(scores), title=worlds)
     print(f"{rounds[-1].labels} labelled states in {rounds[-1].flights} training flights; {seconds:.0f} s in all\n")
     places = {

@@ -21,8 +21,8 @@ import tyro.conf
 from numpy.typing import NDArray
 
 import sim  # noqa: F401  (registers the environments)
+from data_collection.flights import flight_path
 from data_collection.progress import Progress, SilentProgress
-from data_collection.rollout import flight_path
 from launch.progress import make_progress
 from launch.video import parse_size
 from sim.errors import ForestPilotError

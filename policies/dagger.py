@@ -1,7 +1,7 @@
 """DAgger (Ross, Gordon & Bagnell 2011, arXiv:1011.0686): the learner flies, the expert says what it should have done.
 
-Read from top to bottom: the config and its presets, the schedule of beta, one round, the loop. Everything a round makes is on disk
-before the next step begins, so a killed run goes on in the middle of a round:
+Read from top to bottom: the config and its presets, the schedule of beta, one round, the loop. Everything a round
+makes is on disk before the next step begins, so a killed run goes on in the middle of a round:
 
     RUN/dataset/               every flight of every round, with the expert's labels at every visited state
     RUN/rounds/round-03/       the policy after that round, its validation flights and their score
@@ -26,19 +26,30 @@ import torch
 
 from data_collection.dataset import Dataset
 from data_collection.files import write_new_file
+from data_collection.flights import ENV_IDS, FlightMix, task_spec_of
 from data_collection.pilots import ExpertPilot, PilotFactory
 from data_collection.progress import Progress, SilentProgress
-from data_collection.rollout import ENV_IDS, FlightMix, Job, RolloutPool, task_spec_of
+from data_collection.rollout import Job, RolloutPool
 from data_collection.windows import WindowReader
 from policies.behavioural_cloning import TrainConfig, make_reader, train
 from policies.checkpoint import load_policy, save_policy
 from policies.intervals import wilson_interval
 from policies.pilots import PolicyFactory
-from policies.visuomotor import PolicyConfig, VisuomotorPolicy
+from policies.visuomotor import VisuomotorPolicy
 from sim.errors import ForestPilotError
 from sim.worlds.forest import seeds_of
 
-ROUND_FIELDS = ("round", "beta", "flights", "labels", "rollout_success", "validation_success", "validation_flights", "low", "high")
+ROUND_FIELDS = (
+    "round",
+    "beta",
+    "flights",
+    "labels",
+    "rollout_success",
+    "validation_success",
+    "validation_flights",
+    "low",
+    "high",
+)
 
 
 @dataclass(frozen=True)
@@ -115,11 +126,18 @@ class DaggerConfig:
         return dataclasses.replace(self.train, out=self.out, data=(), seed=self.seed, steps=steps)
 
 
-FULL_MIX = FlightMix(presets=("default", "loquercio", "loquercio"), densities=(1 / 36, 1 / 25, 1 / 15, 1 / 12), speeds=(3.0, 12.0))
+FULL_MIX = FlightMix(
+    presets=("default", "loquercio", "loquercio"), densities=(1 / 36, 1 / 25, 1 / 15, 1 / 12), speeds=(3.0, 12.0)
+)
 PRESETS: dict[str, DaggerConfig] = {
     "demo": DaggerConfig(),
     "full": DaggerConfig(
-        rounds=75, first_steps=1500, last_steps=12000, validation_flights=120, validate_from=60, mix=FULL_MIX,
+        rounds=75,
+        first_steps=1500,
+        last_steps=12000,
+        validation_flights=120,
+        validate_from=60,
+        mix=FULL_MIX,
         train=TrainConfig(cache_gb=6.0),
     ),
 }
@@ -141,7 +159,8 @@ class RoundResult:
     rollout_success: float
     """Share of the round's training flights that reached the goal."""
     validation_success: float | None
-    """Share of the validation worlds in which the policy after this round reached the goal; None if it was not flown."""
+    """Share of the validation worlds in which the policy after this round reached the goal; None if it was not
+    flown."""
     validation_flights: int
     """Number of validation worlds flown."""
     low: float | None
@@ -150,7 +169,9 @@ class RoundResult:
     """Upper end."""
 
 
-def run_dagger(config: DaggerConfig, progress: Progress | None = None, pool: RolloutPool | None = None) -> list[RoundResult]:
+def run_dagger(
+    config: DaggerConfig, progress: Progress | None = None, pool: RolloutPool | None = None
+) -> list[RoundResult]:
     """Run all rounds, or those that an interrupted run has left; the best policy lies in `config.out` afterwards.
 
     Returns:
@@ -173,13 +194,20 @@ def run_dagger(config: DaggerConfig, progress: Progress | None = None, pool: Rol
             _run_rounds(config, policy, dataset, own, progress, results)
     best = best_round(results)
     chosen = load_policy(round_folder(run, best.round))
-    save_policy(run, chosen, {"trained_by": "DAgger", "chosen": dataclasses.asdict(best), "config": dataclasses.asdict(config)})
+    save_policy(
+        run, chosen, {"trained_by": "DAgger", "chosen": dataclasses.asdict(best), "config": dataclasses.asdict(config)}
+    )
     progress.note(f"round {best.round} flew best on the validation worlds; its policy is {run}")
     return results
 
 
 def _run_rounds(
-    config: DaggerConfig, policy: VisuomotorPolicy, dataset: Dataset, pool: RolloutPool, progress: Progress, results: list[RoundResult]
+    config: DaggerConfig,
+    policy: VisuomotorPolicy,
+    dataset: Dataset,
+    pool: RolloutPool,
+    progress: Progress,
+    results: list[RoundResult],
 ) -> None:
     """Fly, aggregate, train, validate; round after round."""
     run = Path(config.out)
@@ -203,9 +231,13 @@ def _run_rounds(
         reader.close()
 
 
-def _fly_round(config: DaggerConfig, round_number: int, dataset: Dataset, pool: RolloutPool, progress: Progress) -> None:
+def _fly_round(
+    config: DaggerConfig, round_number: int, dataset: Dataset, pool: RolloutPool, progress: Progress
+) -> None:
     """Record those of the round's flights that are not on disk yet."""
-    flights = tuple(config.mix.flight(seed) for seed in config.seeds(round_number) if not dataset.has(round_number, seed))
+    flights = tuple(
+        config.mix.flight(seed) for seed in config.seeds(round_number) if not dataset.has(round_number, seed)
+    )
     if not flights:
         return
     beta = config.beta_of(round_number)
@@ -224,7 +256,9 @@ def _train_round(
     """Fit the policy to all labels so far and store it."""
     torch.set_num_threads(config.workers)
     result = train(policy, reader, config.round_training(round_number), config.out, round_number, progress)
-    save_policy(round_folder(Path(config.out), round_number), policy, {"round": round_number, "figures": result.figures})
+    save_policy(
+        round_folder(Path(config.out), round_number), policy, {"round": round_number, "figures": result.figures}
+    )
 
 
 def _score_round(
@@ -298,9 +332,14 @@ def _claim_run_folder(run: Path, config: DaggerConfig) -> None:
     values = json.loads(json.dumps(dataclasses.asdict(config)))
     if path.exists():
         stored = json.loads(path.read_text())
-        different = [f"{k}: {stored.get(k)} there, {values[k]} asked" for k in values if not _same(k, stored.get(k), values[k])]
+        different = [
+            f"{k}: {stored.get(k)} there, {values[k]} asked" for k in values if not _same(k, stored.get(k), values[k])
+        ]
         if different:
-            raise ForestPilotError(f"{run} holds a run with another config ({'; '.join(different)}); repeat its config or give another --out")
+            raise ForestPilotError(
+                f"{run} holds a run with another config ({'; '.join(different)}); "
+                "repeat its config or give another --out"
+            )
         return
     run.mkdir(parents=True, exist_ok=True)
     write_new_file(path, [json.dumps(values, indent=2).encode()])

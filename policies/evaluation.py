@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from data_collection.files import write_new_file
+from data_collection.flights import Flight, Flown, flight_path, load_flight
 from data_collection.progress import Progress, SilentProgress
-from data_collection.rollout import Flight, Flown, Job, RolloutPool, flight_path, load_flight
+from data_collection.rollout import Job, RolloutPool
 from policies.intervals import paired_difference, wilson_interval
 from policies.pilots import BASELINES, pilot_factory, policy_names, split_name
 from sim.errors import ForestPilotError
@@ -32,7 +33,8 @@ class EvaluateConfig:
     """Fly policies through test worlds; killed or interrupted, the same command goes on where it stopped."""
 
     policy: tuple[str, ...] = ("expert",)
-    """Folder of a checkpoint (NAME=FOLDER names it), or blind, reactive or expert; several are compared on the same worlds."""
+    """Folder of a checkpoint (NAME=FOLDER names it), or blind, reactive or expert; several are compared on the same
+    worlds."""
     out: str = "runs/evaluation"
     """Folder for outcomes.csv, summary.json and the flights that `replay` repeats."""
     task: str = "drone"
@@ -63,7 +65,9 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", tuple(self.policy))
         if self.split not in ("validation", "test"):
-            raise ValueError(f"split is {self.split!r}; allowed: validation, test. Results on training worlds mean nothing")
+            raise ValueError(
+                f"split is {self.split!r}; allowed: validation, test. Results on training worlds mean nothing"
+            )
         if self.preset not in PRESETS:
             raise ValueError(f"preset is {self.preset!r}; allowed: {', '.join(PRESETS)}")
         if self.episodes < 1 or self.seed_offset < 0 or not self.policy:
@@ -101,9 +105,7 @@ class Score:
     """Median over the flights of the least clearance in metres."""
 
 
-def evaluate(
-    config: EvaluateConfig, progress: Progress | None = None, pool: RolloutPool | None = None
-) -> list[Score]:
+def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: RolloutPool | None = None) -> list[Score]:
     """Fly every policy through the same worlds; writes outcomes.csv, summary.json and flights/.
 
     Returns:
@@ -181,7 +183,11 @@ def _fly_policy(config: EvaluateConfig, policy: str, name: str, pool: RolloutPoo
     folder = Path(config.out) / "flights"
     done: dict[int, Flown] = {}
     for flight in flights:
-        stored = load_flight(flight_path(folder, name, flight.seed)) if flight_path(folder, name, flight.seed).exists() else None
+        stored = (
+            load_flight(flight_path(folder, name, flight.seed))
+            if flight_path(folder, name, flight.seed).exists()
+            else None
+        )
         if stored is not None and stored.flight == flight and stored.fingerprint == fingerprint:
             done[flight.seed] = stored
     rest = tuple(flight for flight in flights if flight.seed not in done)
@@ -196,12 +202,19 @@ def _fly_policy(config: EvaluateConfig, policy: str, name: str, pool: RolloutPoo
 
 def _env_kwargs(config: EvaluateConfig, policy: str, progress: Progress) -> tuple[dict[str, Any], str]:
     """Arguments of the environment for a policy, and the fingerprint of its weights."""
-    base = {"preset": config.preset, "density": config.density, "speed": float(config.speed), "domain_randomisation": True}
+    base = {
+        "preset": config.preset,
+        "density": config.density,
+        "speed": float(config.speed),
+        "domain_randomisation": True,
+    }
     if policy in BASELINES:
         own = {"control_hz": config.control_hz, "width": config.width, "height": config.height}
         return {**base, **own, "renderer": config.renderer or "raycast"}, policy
     if not Path(policy).is_dir():
-        raise ForestPilotError(f"policy {policy!r} is neither a folder nor one of {', '.join(BASELINES)}; name a run folder")
+        raise ForestPilotError(
+            f"policy {policy!r} is neither a folder nor one of {', '.join(BASELINES)}; name a run folder"
+        )
     from policies.checkpoint import describe_policy
 
     description = describe_policy(policy)
@@ -217,7 +230,17 @@ def _env_kwargs(config: EvaluateConfig, policy: str, progress: Progress) -> tupl
 
 def results_table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
     """Rows of text for a table of scores, the header first."""
-    header = ("policy", "success", "95 % interval", "collision", "out of bounds", "timeout", "progress", "speed", "clearance")
+    header = (
+        "policy",
+        "success",
+        "95 % interval",
+        "collision",
+        "out of bounds",
+        "timeout",
+        "progress",
+        "speed",
+        "clearance",
+    )
     body = [
         (
             s.policy, f"{s.successes}/{s.flights}", f"{100 * s.low:.0f}-{100 * s.high:.0f} %", str(s.collisions),
@@ -227,5 +250,3 @@ def results_table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
         for s in scores
     ]  # fmt: skip
     return [header, *body]
-
-

@@ -14,7 +14,9 @@ def wilson_interval(successes: int, trials: int, z: float = Z_95) -> tuple[float
         ValueError: no trials, or more successes than trials.
     """
     if trials < 1 or not 0 <= successes <= trials:
-        raise ValueError(f"{successes} successes of {trials} trials; there must be at least one trial and no more successes")
+        raise ValueError(
+            f"{successes} successes of {trials} trials; there must be at least one trial and no more successes"
+        )
     share, z2 = successes / trials, z * z
     center = (share + z2 / (2 * trials)) / (1 + z2 / trials)
     half = z / (1 + z2 / trials) * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials))

@@ -1,4 +1,5 @@
-"""Pilots that this floor adds: a trained policy, and two baselines without learning. All are made inside rollout processes."""
+"""Pilots that this floor adds: a trained policy, and two baselines without learning. All are made inside rollout
+processes."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ class BlindPilot:
 
 
 class ReactivePilot:
-    """Steers by the rendered depth of the center camera: the free column nearest to the goal's direction, no learning, no plan."""
+    """Steers by the rendered depth of the center camera: the free column nearest to the goal's direction, no
+    learning, no plan."""
 
     name = "reactive"
     needs_expert = False
@@ -122,6 +124,7 @@ class PolicyFactory:
     """Probability that the expert acts."""
 
     def __call__(self) -> Pilot:
+        """The pilot, its weights loaded."""
         pilot = PolicyPilot(self.folder, self.name)
         return MixturePilot(pilot, self.beta) if self.beta > 0 else pilot
 
@@ -133,13 +136,15 @@ def pilot_factory(policy: str, name: str) -> PilotFactory:
 
 
 def split_name(policy: str) -> tuple[str, str]:
-    """(name, what to load) of a `--policy`: `NAME=FOLDER`, a folder, or a baseline; the name is empty if none is given."""
+    """(name, what to load) of a `--policy`: `NAME=FOLDER`, a folder, or a baseline; the name is empty if none is
+    given."""
     name, separator, target = policy.partition("=")
     return (name, target) if separator else ("", policy)
 
 
 def policy_names(policies: tuple[str, ...]) -> list[str]:
-    """Short, distinct names for some policies: the one given, a baseline's own, or a checkpoint's folder; numbered where two agree."""
+    """Short, distinct names for some policies: the one given, a baseline's own, or a checkpoint's folder; numbered
+    where two agree."""
     names: list[str] = []
     for policy in policies:
         given, target = split_name(policy)

@@ -59,7 +59,8 @@ class PhysicsClient:
 class TreePool:
     """Cylinders that stand where the nearest trees are; a body per tree would make each step 20 to 100 times slower.
 
-    Bodies are made when first needed, one list per trunk radius, and parked far below the ground when their tree is out of reach.
+    Bodies are made when first needed, one list per trunk radius, and parked far below the ground when their tree is
+    out of reach.
 
     Args:
         client_id: PyBullet's physics client id, freshly reset.

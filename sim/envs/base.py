@@ -152,6 +152,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         if self._chase_renderer is None:
             width, height = self._render_size
             self._chase_renderer = make_renderer(self.task_spec.renderer, Camera(width, height, 70.0), 1)
+        if self.world is None:
+            raise gymnasium.error.ResetNeeded("call reset() before chase_view()")
         if self._chase_world is not self.world:
             self._chase_renderer.set_world(self.world)
             self._chase_world = self.world
@@ -176,9 +178,9 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         image = gymnasium.spaces.Box(0, 255, (spec.image_height, spec.image_width, 3), np.uint8)
         limit = 10 * np.asarray(spec.state_scale, np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
-        self.observation_space = gymnasium.spaces.Dict(
+        self.observation_space = gymnasium.spaces.Dict(  # type: ignore[assignment]
             {
-                **{name: image for name in CAMERA_NAMES},
+                **dict.fromkeys(CAMERA_NAMES, image),
                 "state": gymnasium.spaces.Box(-limit, limit, dtype=np.float32),
                 "goal": gymnasium.spaces.Box(-1.0, 1.0, (spec.goal_size,), np.float32),
             }

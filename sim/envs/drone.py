@@ -51,12 +51,14 @@ class DroneEnv(VehicleEnv):
     """Fly a quadrotor through a forest to a goal 40 m away, at a commanded speed, from three cameras.
 
     ## Action space
-    `Box(-1, 1, (2,), float32)`: `turn` times 60 degrees is the change of heading asked for, left positive; `go` from -1 to 1
-    is the speed from 0 to the set point. Altitude is held on board. Values outside are clipped; NaN and other shapes raise.
+    `Box(-1, 1, (2,), float32)`: `turn` times 60 degrees is the change of heading asked for, left positive; `go` from
+    -1 to 1 is the speed from 0 to the set point. Altitude is held on board. Values outside are clipped; NaN and
+    other shapes raise.
 
     ## Observation space
-    `Dict` of `left`, `center`, `right`: uint8 (height, width, 3) images, side cameras yawed by +-20 degrees, all tilting with
-    the body; `goal`: float32 (2,), cosine and sine of the bearing to the goal from the heading; and `state`: float32 (10,):
+    `Dict` of `left`, `center`, `right`: uint8 (height, width, 3) images, side cameras yawed by +-20 degrees, all
+    tilting with the body; `goal`: float32 (2,), cosine and sine of the bearing to the goal from the heading; and
+    `state`: float32 (10,):
 
     | i | element | unit | frame |
     |---|---|---|---|
@@ -67,24 +69,25 @@ class DroneEnv(VehicleEnv):
     | 9 | altitude | m | world |
 
     ## Dynamics
-    A PyBullet rigid body of 0.8 kg with rotor drag, motor lag and thrust limits, flown by a cascade controller at 240 Hz: see
-    `sim.vehicles.quadrotor`. Trees are cylinders; touching one, or the ground, is a collision.
+    A PyBullet rigid body of 0.8 kg with rotor drag, motor lag and thrust limits, flown by a cascade controller at
+    240 Hz: see `sim.vehicles.quadrotor`. Trees are cylinders; touching one, or the ground, is a collision.
 
     ## Reward
     Metres of progress towards the goal in this step, minus 10 for a collision or for leaving the flight area.
 
     ## Starting state
-    Hovering at the origin, heading along +x, the goal straight ahead. `reset(seed=s)` flies the world of seed `s`: seeds below
-    1,000,000 are for training, below 2,000,000 for validation, the others for tests. Without a seed a training world is drawn.
+    Hovering at the origin, heading along +x, the goal straight ahead. `reset(seed=s)` flies the world of seed `s`:
+    seeds below 1,000,000 are for training, below 2,000,000 for validation, the others for tests. Without a seed a
+    training world is drawn.
 
     ## Episode end
-    Terminates on success (within `goal_radius_m` of the goal), collision, or out_of_bounds (outside the forest's rectangle,
-    above 3 m). Truncates on timeout after `time_limit_s`.
+    Terminates on success (within `goal_radius_m` of the goal), collision, or out_of_bounds (outside the forest's
+    rectangle, above 3 m). Truncates on timeout after `time_limit_s`.
 
     ## Info
-    `is_success`, `outcome`, `progress_m`, `clearance_m` (least distance in this step from the body's 0.25 m radius to a trunk),
-    `speed_mps`, `world_seed`; with `expert=True` also `expert_action` (3, 2) and `expert_costs` (3, 21): what the expert answers if the
-    heading were that of the left, center, right camera; row 1 is the drone's own.
+    `is_success`, `outcome`, `progress_m`, `clearance_m` (least distance in this step from the body's 0.25 m radius
+    to a trunk), `speed_mps`, `world_seed`; with `expert=True` also `expert_action` (3, 2) and `expert_costs` (3,
+    21): what the expert answers if the heading were that of the left, center, right camera; row 1 is the drone's own.
 
     ## Arguments
     See `__init__`; all are plain JSON values, so that the spec serialises.

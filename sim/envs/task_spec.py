@@ -1,4 +1,5 @@
-"""What a policy must know of a task: shapes, scales, mirror signs, candidate turns. Plain JSON, stored with data and policies."""
+"""What a policy must know of a task: shapes, scales, mirror signs, candidate turns. Plain JSON, stored with data and
+policies."""
 
 from __future__ import annotations
 
@@ -109,7 +110,7 @@ def side_view(spec: TaskSpec, state: np.ndarray, goal: np.ndarray, yaw_rad: floa
     if "roll_rad" in spec.state_names:
         i_roll, i_pitch = spec.index("roll_rad"), spec.index("pitch_rad")
         roll, pitch = state[..., i_roll].astype(np.float64), state[..., i_pitch].astype(np.float64)
-        # Columns of Ry(pitch) Rx(roll) Rz(yaw): its first column gives the new heading and pitch, its last row the roll.
+        # Ry(pitch) Rx(roll) Rz(yaw): its first column gives the new heading and pitch, its last row the roll.
         forward_x = np.cos(pitch) * cos_yaw + np.sin(pitch) * np.sin(roll) * sin_yaw
         forward_y = np.cos(roll) * sin_yaw
         heading_change = np.arctan2(forward_y, forward_x)
@@ -117,7 +118,9 @@ def side_view(spec: TaskSpec, state: np.ndarray, goal: np.ndarray, yaw_rad: floa
         down_y = np.sin(pitch) * sin_yaw + np.cos(pitch) * np.sin(roll) * cos_yaw
         turned[..., i_pitch] = np.arcsin(np.clip(-down_x, -1.0, 1.0))
         turned[..., i_roll] = np.arctan2(down_y, np.cos(pitch) * np.cos(roll))
-        _rotate_pair(turned, spec.index("roll_rate_radps"), spec.index("pitch_rate_radps"), np.cos(yaw_rad), np.sin(yaw_rad))
+        _rotate_pair(
+            turned, spec.index("roll_rate_radps"), spec.index("pitch_rate_radps"), np.cos(yaw_rad), np.sin(yaw_rad)
+        )
     cos_change, sin_change = np.cos(heading_change), np.sin(heading_change)
     _rotate_pair(turned, spec.index("forward_mps"), spec.index("left_mps"), cos_change, sin_change)
     turned_goal = np.array(goal, copy=True)

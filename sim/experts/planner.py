@@ -1,9 +1,11 @@
-"""The rollout planner: candidate turns, each rolled out with the vehicle's own motion model against privileged geometry.
+"""The rollout planner: candidate turns, each rolled out with the vehicle's own motion model against privileged
+geometry.
 
-For each of K candidate headings the planner tries continuations: hold the heading for a while, then one of nine second headings
-around the bearing to the goal. A rollout pays for closeness to trunks, for collision (the sooner the dearer) and for leaving the
-flight area; a candidate pays besides for its angle from the goal. The cost of a candidate is that of its best continuation. The
-vector of costs is what a policy can learn (cost-to-go as the target, as in AggreVaTe: Ross & Bagnell 2014, arXiv:1406.5979).
+For each of K candidate headings the planner tries continuations: hold the heading for a while, then one of nine
+second headings around the bearing to the goal. A rollout pays for closeness to trunks, for collision (the sooner the
+dearer) and for leaving the flight area; a candidate pays besides for its angle from the goal. The cost of a
+candidate is that of its best continuation. The vector of costs is what a policy can learn (cost-to-go as the target,
+as in AggreVaTe: Ross & Bagnell 2014, arXiv:1406.5979).
 """
 
 from __future__ import annotations
@@ -61,7 +63,8 @@ class PlannerConfig:
 
 @njit(cache=True, fastmath=True)
 def _advance(s, heading, speed, start, stop, p, total_s, distance, ground, goal):  # type: ignore[no-untyped-def]
-    """Roll state `s` (8,) on from step `start` to `stop` at one heading; returns (cost, ended: 0 no, 1 collision, 2 goal)."""
+    """Roll state `s` (8,) on from step `start` to `stop` at one heading; returns (cost, ended: 0 no, 1 collision, 2
+    goal)."""
     blend = 1.0 - math.exp(-MODEL_STEP_S / TILT_LAG_S)
     cosine, sine = math.cos(heading), math.sin(heading)
     x, y, vx, vy, ax, ay, bx, by = s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
@@ -124,7 +127,8 @@ def candidate_costs(motion, yaw, speed, turns, p, distance, ground, goal, out): 
         speed: speed to fly at in m/s.
         turns: (K,) heading changes in radians.
         p: `PlannerConfig.vector()`.
-        distance, ground: the clearance map's grid, and (x_min, y_min, cell, then the bounds x_min, x_max, y_min, y_max).
+        distance, ground: the clearance map's grid, and (x_min, y_min, cell, then the bounds x_min, x_max, y_min,
+            y_max).
         goal: (3,) x, y, radius.
         out: (K,) output.
     """

@@ -1,7 +1,10 @@
-"""The quadrotor: a PyBullet rigid body, its cascade controller at 240 Hz, and the motion model that the planner rolls out.
+"""The quadrotor: a PyBullet rigid body, its cascade controller at 240 Hz, and the motion model that the planner
+rolls out.
 
-Cascade: heading and speed -> velocity error -> acceleration -> attitude -> body rates -> torques and thrust -> four motors with
-lag and limits. Rotor drag is linear in velocity (Faessler et al. 2018, RA-L 3(2), eq. 3) and fed forward by the controller.
+Cascade: heading and speed -> velocity error -> acceleration -> attitude -> body rates -> torques and thrust -> four
+    motors with
+lag and limits. Rotor drag is linear in velocity (Faessler et al. 2018, RA-L 3(2), eq. 3) and fed forward by the
+controller.
 """
 
 from __future__ import annotations
@@ -25,11 +28,13 @@ VELOCITY_GAIN = 3.5
 MAX_ACCELERATION_MPS2 = 10.0
 """Largest horizontal acceleration the controller asks for: about 45 degrees of tilt."""
 MAX_FORWARD_ACCELERATION_MPS2 = 4.0
-"""The same along the commanded heading: a nose further down than 25 degrees would take the horizon out of the cameras' view."""
+"""The same along the commanded heading: a nose further down than 25 degrees would take the horizon out of the
+cameras' view."""
 MODEL_VELOCITY_GAIN = 2.8
 """The same gain as the planner's model has it: less, because the thrust dips while the body rolls over. Fitted, 1/s."""
 TILT_LAG_S = 0.06
-"""Each of the two lags of the acceleration behind its command in the planner's model; fitted to the rigid body, see the tests."""
+"""Each of the two lags of the acceleration behind its command in the planner's model; fitted to the rigid body, see
+the tests."""
 MODEL_STEP_S = 0.05
 
 
@@ -73,7 +78,11 @@ class Quadrotor:
     """
 
     def __init__(
-        self, client: Any, client_id: int, physics_hz: int = 240, parameters: QuadrotorParameters = QuadrotorParameters()
+        self,
+        client: Any,
+        client_id: int,
+        physics_hz: int = 240,
+        parameters: QuadrotorParameters = QuadrotorParameters(),
     ) -> None:
         self.parameters = parameters
         self._bullet, self._id, self._dt = client, client_id, 1.0 / physics_hz
@@ -85,7 +94,8 @@ class Quadrotor:
         self._wrench = np.zeros(6)
 
     def create(self, position_m: np.ndarray, yaw_rad: float, velocity_mps: np.ndarray | None = None) -> None:
-        """Put a new body into a freshly reset simulation, hovering (or already moving) with its motors at hover thrust."""
+        """Put a new body into a freshly reset simulation, hovering (or already moving) with its motors at hover
+        thrust."""
         b, p = self._bullet, self.parameters
         shape = b.createCollisionShape(
             b.GEOM_CYLINDER, radius=BODY_RADIUS_M, height=BODY_HEIGHT_M, physicsClientId=self._id
@@ -111,7 +121,9 @@ class Quadrotor:
 
     def apply(self, heading_rad: float, speed_mps: float, altitude_m: float) -> None:
         """Run the controller once on `state` and hand PyBullet the motors' force and torque for the next sub-step."""
-        control(self.state, self.motor_thrusts_n, self._vector, heading_rad, speed_mps, altitude_m, self._dt, self._wrench)
+        control(
+            self.state, self.motor_thrusts_n, self._vector, heading_rad, speed_mps, altitude_m, self._dt, self._wrench
+        )
         wrench = self._wrench.tolist()
         self._bullet.applyExternalForce(
             self.body, -1, wrench[:3], self.state[:3].tolist(), self._bullet.WORLD_FRAME, physicsClientId=self._id
@@ -166,7 +178,8 @@ def wrap_angle(angle: float) -> float:
 
 @njit(cache=True, inline="always", fastmath=True)
 def acceleration_command(gain, speed, cosine, sine, vx, vy):  # type: ignore[no-untyped-def]
-    """Horizontal acceleration asked for to fly at `speed` along (cosine, sine): limited as a vector, and more so forward."""
+    """Horizontal acceleration asked for to fly at `speed` along (cosine, sine): limited as a vector, and more so
+    forward."""
     ax, ay = gain * (speed * cosine - vx), gain * (speed * sine - vy)
     excess = ax * cosine + ay * sine - MAX_FORWARD_ACCELERATION_MPS2
     if excess > 0.0:

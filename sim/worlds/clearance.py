@@ -56,7 +56,7 @@ def _stamp_trees(distance: np.ndarray, trees: np.ndarray, x_min: float, y_min: f
 def sample_clearance(distance: np.ndarray, u: float, v: float) -> float:
     """Bilinear clearance at grid coordinates u (columns) and v (rows); outside the grid the full reach."""
     rows, columns = distance.shape
-    i, j = int(math.floor(u)), int(math.floor(v))
+    i, j = math.floor(u), math.floor(v)
     if i < 0 or j < 0 or i >= columns - 1 or j >= rows - 1:
         return REACH_M
     a, b = u - i, v - j
@@ -68,7 +68,8 @@ def sample_clearance(distance: np.ndarray, u: float, v: float) -> float:
 def has_free_path(
     clearance: ClearanceMap, start_m: np.ndarray, goal_m: np.ndarray, goal_radius_m: float, radius_m: float
 ) -> bool:
-    """Whether a disc of `radius_m` can go from the start to within `goal_radius_m` of the goal without leaving the map."""
+    """Whether a disc of `radius_m` can go from the start to within `goal_radius_m` of the goal without leaving the
+    map."""
     origin = np.array([clearance.x_min, clearance.y_min])
     start = (np.asarray(start_m)[:2] - origin) / clearance.cell_m
     goal = (np.asarray(goal_m)[:2] - origin) / clearance.cell_m

@@ -54,7 +54,9 @@ class ForestConfig:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.density_per_m2 <= 0.25:
-            raise ValueError(f"density is {self.density_per_m2} trees/m2; allowed: 0 to 0.25 (published: 1/49, 1/36, 1/25)")
+            raise ValueError(
+                f"density is {self.density_per_m2} trees/m2; allowed: 0 to 0.25 (published: 1/49, 1/36, 1/25)"
+            )
         low, high = self.trunk_diameter_m
         if not 0.1 <= low <= high <= 1.5:
             raise ValueError(f"trunk diameters are {low} to {high} m; allowed: 0.1 <= smallest <= largest <= 1.5")
@@ -75,7 +77,8 @@ class World:
     seed: int
     """The seed it was made from."""
     trees: np.ndarray
-    """(n, 7) float32: x, y, trunk radius, trunk height, crown radius, crown height (metres), kind (0 cone, 1 sphere)."""
+    """(n, 7) float32: x, y, trunk radius, trunk height, crown radius, crown height (metres), kind (0 cone, 1
+    sphere)."""
     bounds_m: tuple[float, float, float, float]
     """x_min, x_max, y_min, y_max of the flight area in metres."""
     start_m: np.ndarray
@@ -168,7 +171,8 @@ def _draw_trail(config: ForestConfig, rng: np.random.Generator) -> np.ndarray:
 def _hard_core_points(
     config: ForestConfig, bounds: tuple[float, float, float, float], trail: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """(n, 2) Poisson number of points, each at least `hard_core_m` from those before it (random sequential addition)."""
+    """(n, 2) Poisson number of points, each at least `hard_core_m` from those before it (random sequential
+    addition)."""
     x_min, x_max, y_min, y_max = bounds
     wanted = rng.poisson(config.density_per_m2 * (x_max - x_min) * (y_max - y_min))
     tries = 20 * wanted + 20

@@ -201,7 +201,9 @@ def test_side_view_there_and_back(env_id):
     turned = side_view(spec, observation["state"], observation["goal"], 0.35)
     back = side_view(spec, *turned, -0.35)
     assert not np.allclose(turned[0], observation["state"], atol=1e-2)
-    assert np.allclose(back[0], observation["state"], atol=1e-4) and np.allclose(back[1], observation["goal"], atol=1e-5)
+    assert np.allclose(back[0], observation["state"], atol=1e-4) and np.allclose(
+        back[1], observation["goal"], atol=1e-5
+    )
     env.close()
 
 
@@ -220,6 +222,10 @@ def test_a_thousand_resets_do_not_leak(env_id):
 
 
 def test_unknown_arguments_name_what_is_allowed(env_id):
-    for kwargs, allowed in (({"renderer": "vulkan"}, "raycast"), ({"control_hz": 7}, "240"), ({"render_mode": "ansi"}, "human")):
+    for kwargs, allowed in (
+        ({"renderer": "vulkan"}, "raycast"),
+        ({"control_hz": 7}, "240"),
+        ({"render_mode": "ansi"}, "human"),
+    ):
         with pytest.raises((ValueError, gymnasium.error.Error), match=allowed):
             make(env_id, disable_env_checker=True, **kwargs)

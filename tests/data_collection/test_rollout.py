@@ -12,20 +12,9 @@ import pytest
 
 from data_collection.dataset import Dataset
 from data_collection.episode import ACTOR_EXPERT, ACTOR_POLICY, load_episode
+from data_collection.flights import Flight, FlightMix, flight_path, load_flight, make_env, task_spec_of
 from data_collection.pilots import Decision, ExpertPilot, MixturePilot
-from data_collection.rollout import (
-    CollectConfig,
-    Flight,
-    FlightMix,
-    Job,
-    RolloutPool,
-    collect,
-    flight_path,
-    fly,
-    load_flight,
-    make_env,
-    task_spec_of,
-)
+from data_collection.rollout import CollectConfig, Job, RolloutPool, collect, fly
 from sim.errors import ForestPilotError
 
 SMALL = FlightMix(width=32, height=24, speeds=(8.0, 12.0), densities=(0.02, 0.04), presets=("default", "loquercio"))
@@ -167,7 +156,9 @@ def test_a_truncated_flight_says_what_to_do(tmp_path):
 def test_beta_is_the_share_of_steps_in_which_the_expert_acts(tmp_path):
     spec = task_spec_of("drone", SMALL)
     Dataset.create(tmp_path / "data", spec, "ForestPilot/Drone-v0")
-    job = Job("drone", flights(8), lambda: MixturePilot(StraightPilot(), 0.7), dataset=str(tmp_path / "data"), dagger_round=1)
+    job = Job(
+        "drone", flights(8), lambda: MixturePilot(StraightPilot(), 0.7), dataset=str(tmp_path / "data"), dagger_round=1
+    )
     list(fly(job))
     episodes = [load_episode(h.path) for h in Dataset.open(tmp_path / "data").episodes]
     actor = np.concatenate([e.actor for e in episodes])

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from data_collection.rollout import flight_path
+from data_collection.flights import flight_path
 from launch import cli
 from launch.flight_video import blend_rotations, free_distance_m, write_flight_video
 from launch.replay import (

@@ -1,4 +1,5 @@
-"""DAgger end to end on tiny budgets: rounds aggregate, betas follow their schedule, killed runs resume to the same result."""
+"""DAgger end to end on tiny budgets: rounds aggregate, betas follow their schedule, killed runs resume to the same
+result."""
 
 import csv
 import dataclasses
@@ -14,7 +15,7 @@ import pytest
 
 from data_collection.dataset import Dataset
 from data_collection.episode import ACTOR_POLICY, load_episode
-from data_collection.rollout import FlightMix
+from data_collection.flights import FlightMix
 from policies.behavioural_cloning import TrainConfig
 from policies.checkpoint import load_policy
 from policies.dagger import PRESETS, DaggerConfig, best_round, round_folder, run_dagger

@@ -16,7 +16,14 @@ from sim.errors import ForestPilotError
 
 
 def config(tmp_path: Path, **changes) -> EvaluateConfig:
-    values = {"out": str(tmp_path / "evaluation"), "episodes": 4, "speed": 10.0, "workers": 1, "width": 32, "height": 24}
+    values = {
+        "out": str(tmp_path / "evaluation"),
+        "episodes": 4,
+        "speed": 10.0,
+        "workers": 1,
+        "width": 32,
+        "height": 24,
+    }
     return EvaluateConfig(**{**values, **changes})
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_collection.rollout import make_env
+from data_collection.flights import make_env
 from sim.experts.planner import CANDIDATE_TURNS_RAD, COLLISION_COST, PlannerConfig, RolloutPlanner
 from sim.vehicles.quadrotor import BODY_RADIUS_M, MAX_TURN_RAD, MODEL_STEP_S, TILT_LAG_S, motion_step
 from sim.worlds.clearance import build_clearance_map
@@ -85,7 +85,12 @@ def slow_candidate_cost(plan_config: PlannerConfig, trees, motion, heading, spee
     best = math.inf
     for switch in c.switch_s:
         for offset in np.arange(-4, 5) * c.second_heading_step_rad:
-            cost = 0.8 * abs(angle) + 0.8 * angle**2 + 0.4 * abs(offset) + c.change_weight * abs(bearing + offset - heading)
+            cost = (
+                0.8 * abs(angle)
+                + 0.8 * angle**2
+                + 0.4 * abs(offset)
+                + c.change_weight * abs(bearing + offset - heading)
+            )
             state = tuple(motion)
             for step in range(round(total_s / MODEL_STEP_S)):
                 aim = heading if step < round(switch / MODEL_STEP_S) else bearing + offset

@@ -1,0 +1,181 @@
+"""Flights: which are flown, what is left of them, and the file from which one can be repeated."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from data_collection.dataset import package_version
+from data_collection.files import write_new_file
+from sim.envs.base import VehicleEnv
+from sim.envs.task_spec import TaskSpec
+from sim.errors import ForestPilotError
+
+ENV_IDS = {"drone": "sim:ForestPilot/Drone-v0"}
+
+
+@dataclass(frozen=True)
+class Flight:
+    """One flight to fly: a world and the arguments of its environment."""
+
+    seed: int
+    """World seed."""
+    env_kwargs: dict[str, Any]
+    """Arguments of the environment, plain JSON values."""
+
+
+@dataclass
+class Flown:
+    """What is left of a flight: one row of results, and what it takes to repeat it."""
+
+    flight: Flight
+    """What was flown."""
+    outcome: str
+    """success, collision, out_of_bounds or timeout."""
+    progress_m: float
+    """Metres made good towards the goal."""
+    time_s: float
+    """Duration in seconds."""
+    min_clearance_m: float
+    """Least distance from the body to a trunk, in metres."""
+    mean_speed_mps: float
+    """Mean speed in m/s, the start from hover included."""
+    actions: np.ndarray
+    """(T, 2) float32."""
+    state_hashes: np.ndarray
+    """(T+1,) uint64, one per state from the start on."""
+    fingerprint: str = ""
+    """Which weights flew, so that an evaluation can tell whether a stored flight is still theirs."""
+
+    def row(self, policy: str) -> dict[str, Any]:
+        """This flight as a row of outcomes.csv."""
+        kwargs = self.flight.env_kwargs
+        return {
+            "policy": policy,
+            "seed": self.flight.seed,
+            "outcome": self.outcome,
+            "success": int(self.outcome == "success"),
+            "progress_m": round(self.progress_m, 3),
+            "time_s": round(self.time_s, 3),
+            "min_clearance_m": round(self.min_clearance_m, 4),
+            "mean_speed_mps": round(self.mean_speed_mps, 3),
+            "density": kwargs.get("density"),
+            "speed": kwargs.get("speed"),
+            "preset": kwargs.get("preset"),
+        }
+
+
+@dataclass(frozen=True)
+class FlightMix:
+    """Which forests and speeds are flown; each flight draws its own from its seed."""
+
+    presets: tuple[str, ...] = ("default",)
+    """Forest presets: `default` (trunks 0.24-0.70 m) or `loquercio` (0.6 m); each flight draws one."""
+    densities: tuple[float, ...] = (0.04,)
+    """Trees per square metre; each flight draws one. Published: 0.0204, 0.0278, 0.04."""
+    speeds: tuple[float, float] = (5.0, 5.0)
+    """Least and largest speed set point in m/s; each flight draws one in between."""
+    control_hz: int = 10
+    """Actions per second; must divide 240."""
+    width: int = 64
+    """Width of each camera image in pixels."""
+    height: int = 48
+    """Height of each camera image in pixels."""
+    renderer: str = "raycast"
+    """Renderer: raycast, tiny or egl."""
+    domain_randomisation: bool = True
+    """Draw colours, light, fog and textures per world."""
+
+    def __post_init__(self) -> None:
+        if not self.presets or not self.densities:
+            raise ValueError("presets and densities need at least one entry each")
+        if not 1.0 <= self.speeds[0] <= self.speeds[1] <= 12.0:
+            raise ValueError(f"speeds are {self.speeds} m/s; allowed: 1 <= least <= largest <= 12")
+
+    def flight(self, seed: int) -> Flight:
+        """The flight through the world of this seed."""
+        rng = np.random.default_rng([seed, 0xF117])
+        kwargs: dict[str, Any] = {
+            "preset": self.presets[rng.integers(len(self.presets))],
+            "density": self.densities[rng.integers(len(self.densities))],
+            "speed": round(float(rng.uniform(*self.speeds)), 3),
+            "control_hz": self.control_hz, "width": self.width, "height": self.height,
+            "renderer": self.renderer, "domain_randomisation": self.domain_randomisation,
+        }  # fmt: skip
+        return Flight(seed, kwargs)
+
+
+def make_env(task: str, **kwargs: Any) -> VehicleEnv:
+    """The task's environment without Gymnasium's wrappers.
+
+    Raises:
+        ValueError: unknown task, or an argument out of range.
+    """
+    if task not in ENV_IDS:
+        raise ValueError(f"task is {task!r}; allowed: {', '.join(ENV_IDS)}")
+    env = gymnasium.make(ENV_IDS[task], disable_env_checker=True, **kwargs).unwrapped
+    assert isinstance(env, VehicleEnv)
+    return env
+
+
+def task_spec_of(task: str, mix: FlightMix) -> TaskSpec:
+    """The task spec that all flights of a mix share."""
+    env = make_env(task, **mix.flight(0).env_kwargs)
+    try:
+        return env.task_spec
+    finally:
+        env.close()
+
+
+FLIGHT_FIGURES = ("outcome", "progress_m", "time_s", "min_clearance_m", "mean_speed_mps", "fingerprint")
+
+
+def flight_path(folder: Path, policy: str, seed: int) -> Path:
+    """Where the flight of a policy through a world is stored."""
+    return folder / f"{policy}-{seed:08d}.npz"
+
+
+def save_flight(folder: Path, task: str, policy: str, policy_path: str, flown: Flown) -> Path:
+    """Store what `replay` needs to repeat a flight: arguments, seed, actions and state hashes, whole or not at all.
+
+    Args:
+        folder: where the file goes.
+        task: name of the task.
+        policy: name under which the flight is filed.
+        policy_path: folder of the checkpoint that flew, or name of the baseline.
+        flown: the finished flight.
+    """
+    meta = {
+        "task": task, "env_id": ENV_IDS[task], "env_kwargs": flown.flight.env_kwargs, "seed": flown.flight.seed,
+        "policy": policy, "policy_path": policy_path, "package_version": package_version(),
+        "control_hz": flown.flight.env_kwargs.get("control_hz"), **{key: getattr(flown, key) for key in FLIGHT_FIGURES},
+    }  # fmt: skip
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, actions=flown.actions, state_hashes=flown.state_hashes, meta=np.array(json.dumps(meta)))
+    path = flight_path(folder, policy, flown.flight.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_new_file(path, [buffer.getvalue()])
+    return path
+
+
+def load_flight(path: Path) -> Flown:
+    """The flight that `save_flight` stored.
+
+    Raises:
+        ForestPilotError: the file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            meta = json.loads(str(stored["meta"]))
+            flight = Flight(meta["seed"], meta["env_kwargs"])
+            figures = {key: meta[key] for key in FLIGHT_FIGURES}
+            return Flown(flight=flight, actions=stored["actions"], state_hashes=stored["state_hashes"], **figures)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ForestPilotError(f"{path} is not a stored flight ({error}); delete it and evaluate again") from error
