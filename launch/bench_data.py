@@ -80,8 +80,8 @@ def _read(dataset: Any, window: int, batch: int, seconds: float) -> dict[str, An
 def _expert_dataset(folder: Path, flights: int) -> Any:
     """A dataset of expert flights through training worlds."""
     from data_collection.dataset import Dataset
-    from data_collection.pilots import ExpertPilot
     from data_collection.flights import ENV_IDS, FlightMix, task_spec_of
+    from data_collection.pilots import ExpertPilot
     from data_collection.rollout import Job, fly
 
     mix = FlightMix()
