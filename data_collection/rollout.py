@@ -26,8 +26,8 @@ from data_collection.progress import Progress, SilentProgress
 from sim.errors import ForestPilotError
 from sim.worlds.forest import split_of
 
-SLOTS = 12
-"""Flights side by side in one process: enough for a policy to profit from batching."""
+SLOTS = 8
+"""Flights side by side in one process: enough for a policy to profit from batching; each costs 36 MB."""
 OBSERVATION_KEYS = ("left", "center", "right", "state", "goal")
 
 

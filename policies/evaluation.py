@@ -18,7 +18,7 @@ from data_collection.flights import Flight, Flown, flight_path, load_flight
 from data_collection.progress import Progress, SilentProgress
 from data_collection.rollout import Job, RolloutPool
 from policies.intervals import paired_difference, wilson_interval
-from policies.pilots import BASELINES, pilot_factory, policy_names, split_name
+from policies.pilots import BASELINES, PRETRAINED, pilot_factory, policy_names, split_name
 from sim.errors import ForestPilotError
 from sim.worlds.forest import PRESETS, seeds_of
 
@@ -32,9 +32,9 @@ OUTCOME_FIELDS = (
 class EvaluateConfig:
     """Fly policies through test worlds; killed or interrupted, the same command goes on where it stopped."""
 
-    policy: tuple[str, ...] = ("expert",)
-    """Folder of a checkpoint (NAME=FOLDER names it), or blind, reactive or expert; several are compared on the same
-    worlds."""
+    policy: tuple[str, ...] = ("pretrained",)
+    """Folder of a checkpoint (NAME=FOLDER names it), pretrained, blind, reactive or expert; several are compared on
+    the same worlds."""
     out: str = "runs/evaluation"
     """Folder for outcomes.csv, summary.json and the flights that `replay` repeats."""
     task: str = "drone"
@@ -213,7 +213,7 @@ def _env_kwargs(config: EvaluateConfig, policy: str, progress: Progress) -> tupl
         return {**base, **own, "renderer": config.renderer or "raycast"}, policy
     if not Path(policy).is_dir():
         raise ForestPilotError(
-            f"policy {policy!r} is neither a folder nor one of {', '.join(BASELINES)}; name a run folder"
+            f"policy {policy!r} is neither a folder nor one of {PRETRAINED}, {', '.join(BASELINES)}; name a run folder"
         )
     from policies.checkpoint import describe_policy
 

@@ -12,9 +12,13 @@ import numpy as np
 
 from data_collection.episode import ACTOR_POLICY
 from data_collection.pilots import Decision, ExpertPilot, MixturePilot, Observations, Pilot, PilotFactory
+from data_collection.rollout import SLOTS
 
 BASELINES = ("blind", "reactive", "expert")
-"""Names that `--policy` takes besides the folder of a checkpoint."""
+"""Pilots that `--policy` takes by name besides the folder of a checkpoint."""
+PRETRAINED = "pretrained"
+"""Name for the weights that come with ForestPilot."""
+PRETRAINED_FOLDER = Path(__file__).parent / "pretrained"
 REACTIVE_LOOKAHEAD_M = 6.0
 REACTIVE_MARGIN_M = 0.5
 
@@ -99,7 +103,10 @@ class PolicyPilot:
 
     def begin(self, slots: int) -> None:
         """An empty memory for each slot."""
-        self._carry = self.policy.begin(slots)
+        # Always the same batch, empty slots included: a product's last digits depend on its size, and a flight must not
+        # depend on how many others are in the air.
+        self._batch = max(slots, SLOTS)
+        self._carry = self.policy.begin(self._batch)
 
     def restart(self, slot: int, seed: int) -> None:
         """Forget the slot's last flight."""
@@ -107,9 +114,11 @@ class PolicyPilot:
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
         """One step of the policy for the flights in `slots`."""
-        actions, carry = self.policy.act(observations, self._carry.take(slots))
-        self._carry.put(slots, carry)
-        return _by_policy(actions)
+        batch = {key: np.zeros((self._batch, *values.shape[1:]), values.dtype) for key, values in observations.items()}
+        for key, values in observations.items():
+            batch[key][slots] = values
+        actions, self._carry = self.policy.act(batch, self._carry)
+        return _by_policy(actions[slots])
 
 
 @dataclass(frozen=True)
@@ -138,7 +147,9 @@ def pilot_factory(policy: str, name: str) -> PilotFactory:
 def split_name(policy: str) -> tuple[str, str]:
     """(name, what to load) of a `--policy`: `NAME=FOLDER`, a folder, or a baseline; the name is empty if none is
     given."""
-    name, separator, target = policy.partition("=")
+    name, separator, target = policy.rpartition("=")
+    if target == PRETRAINED:
+        return name or PRETRAINED, str(PRETRAINED_FOLDER)
     return (name, target) if separator else ("", policy)
 
 

@@ -115,26 +115,6 @@ class FlightCarry:
         if self.last_costs is not None:
             self.last_costs[index] = np.nan
 
-    @torch.inference_mode()
-    def take(self, slots: Any) -> FlightCarry:
-        """A copy of what these slots carry (indices or mask), for a step in which only they take part."""
-        index = self._index(slots)
-        costs = None if self.last_costs is None else self.last_costs[index]
-        return FlightCarry(tuple(tensor[index] for tensor in self.memory), self.previous_turn_rad[index], costs)
-
-    @torch.inference_mode()
-    def put(self, slots: Any, carry: FlightCarry) -> None:
-        """Give these slots (indices or mask) what `act` returned for them."""
-        index = self._index(slots)
-        for tensor, changed in zip(self.memory, carry.memory, strict=True):
-            tensor[index] = changed
-        self.previous_turn_rad[index] = carry.previous_turn_rad
-        if carry.last_costs is not None:
-            if self.last_costs is None:
-                shape = (len(self.previous_turn_rad), carry.last_costs.shape[1])
-                self.last_costs = np.full(shape, np.nan, dtype=np.float32)
-            self.last_costs[index] = carry.last_costs
-
     def _index(self, slots: Any) -> np.ndarray:
         return np.arange(len(self.previous_turn_rad))[slots]
 

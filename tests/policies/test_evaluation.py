@@ -9,9 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_collection.flights import FlightMix, task_spec_of
+from data_collection.progress import SilentProgress
+from policies.checkpoint import save_policy
 from policies.evaluation import EvaluateConfig, compare, evaluate, results_table, score
 from policies.intervals import paired_difference, wilson_interval
-from policies.pilots import policy_names
+from policies.pilots import PRETRAINED_FOLDER, policy_names
+from policies.visuomotor import PolicyConfig, VisuomotorPolicy
 from sim.errors import ForestPilotError
 
 
@@ -61,20 +65,20 @@ def test_outcomes_are_written_one_row_per_policy_and_world(tmp_path):
 
 
 def test_evaluating_again_repeats_nothing_and_changes_nothing(tmp_path):
-    first = evaluate(config(tmp_path))
+    first = evaluate(config(tmp_path, policy=("expert",)))
     folder = tmp_path / "evaluation"
     table = (folder / "outcomes.csv").read_bytes()
     removed = folder / "flights" / "expert-02000001.npz"
     removed.unlink()
     kept = {p: p.stat().st_mtime_ns for p in folder.glob("flights/*.npz")}
-    assert evaluate(config(tmp_path)) == first
+    assert evaluate(config(tmp_path, policy=("expert",))) == first
     assert (folder / "outcomes.csv").read_bytes() == table and removed.exists()
     assert {p: p.stat().st_mtime_ns for p in kept} == kept
 
 
 def test_flights_at_another_speed_are_not_taken_for_these(tmp_path):
-    evaluate(config(tmp_path, episodes=2))
-    slower = evaluate(config(tmp_path, episodes=2, speed=6.0))
+    evaluate(config(tmp_path, policy=("expert",), episodes=2))
+    slower = evaluate(config(tmp_path, policy=("expert",), episodes=2, speed=6.0))
     assert slower[0].mean_speed_mps < 7.0
 
 
@@ -111,3 +115,31 @@ def test_table_tells_timeouts_apart_from_crashes():
     header, line = results_table([score(rows)])
     table = dict(zip(header, line, strict=True))
     assert (table["success"], table["collision"], table["timeout"]) == ("1/3", "1", "1")
+
+
+class NoteTaker:
+    """A progress that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def stage(self, name, total=None):
+        return SilentProgress().stage(name, total)
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def test_a_policy_on_another_renderer_warns(tmp_path):
+    mix = FlightMix(width=32, height=24)
+    policy = VisuomotorPolicy.seeded(PolicyConfig(view_height=16, view_width=32), task_spec_of("drone", mix), 0)
+    save_policy(tmp_path / "policy", policy)
+    notes = NoteTaker()
+    evaluate(config(tmp_path, policy=(str(tmp_path / "policy"),), episodes=1, renderer="tiny"), notes)
+    assert any("learned from 'raycast' pictures and flies on 'tiny' ones" in note for note in notes.notes)
+
+
+def test_the_weights_that_come_with_it_fly(tmp_path):
+    scores = evaluate(config(tmp_path, policy=("pretrained",), episodes=6, speed=5.0))
+    assert scores[0].policy == "pretrained" and scores[0].successes >= 5
+    assert sum(path.stat().st_size for path in PRETRAINED_FOLDER.iterdir()) < 2_000_000

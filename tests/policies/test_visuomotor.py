@@ -73,23 +73,6 @@ def test_restarting_a_slot_forgets_that_flight_and_no_other(memory: str) -> None
     assert np.allclose(actions[[0, 2]], going_on[[0, 2]], atol=1e-6)
 
 
-@pytest.mark.parametrize("memory", MEMORIES)
-def test_slots_may_fly_at_different_times(memory: str) -> None:
-    policy = shaken(make_policy(memory=memory))
-    rng = np.random.default_rng(0)
-    flight = [make_observations(rng, 3, policy.spec) for _ in range(2)]
-    together = fly(policy, flight)
-    carry, actions = policy.begin(3), np.zeros((3, 2, 2), dtype=np.float32)
-    for slots in ([2], [0, 1]):
-        for t, observations in enumerate(flight):
-            some = {key: values[slots] for key, values in observations.items()}
-            actions[slots, t], part = policy.act(some, carry.take(slots))
-            carry.put(slots, part)
-    assert np.allclose(actions, together, atol=1e-4)
-    assert carry.last_costs is not None
-    assert np.isfinite(carry.last_costs).all()
-
-
 def test_restart_takes_a_mask_too() -> None:
     policy = make_policy()
     _, carry = policy.act(make_observations(np.random.default_rng(0), 3, policy.spec))

@@ -1,0 +1,69 @@
+"""`forestpilot grid`: a policy over speeds and densities, as the literature reports it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from data_collection.rollout import RolloutPool
+from launch.config import recorded
+from launch.plots import plot_success_grid
+from launch.progress import make_progress
+from launch.tables import format_density, print_table
+from policies.evaluation import EvaluateConfig, Score, evaluate
+
+
+@dataclass(frozen=True)
+class GridConfig:
+    """Fly one policy through the same test worlds at every speed and density; resumes where it was interrupted."""
+
+    policy: str = "pretrained"
+    """Folder of a checkpoint, or pretrained, blind, reactive or expert."""
+    out: str = "runs/grid"
+    """Folder with one evaluation for each cell, and the picture."""
+    preset: str = "loquercio"
+    """Forest preset: loquercio (trunks 0.6 m, the published one) or default (0.24-0.70 m)."""
+    speeds: tuple[float, ...] = (3.0, 5.0, 7.0, 10.0, 12.0)
+    """Speed set points in m/s."""
+    densities: tuple[float, ...] = (1 / 49, 1 / 36, 1 / 25, 1 / 15, 1 / 10)
+    """Trees per square metre; published: 1/49, 1/36, 1/25."""
+    episodes: int = 100
+    """Test worlds for each cell."""
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    """Number of processes; by default one per core."""
+
+    def __post_init__(self) -> None:
+        if not self.speeds or not self.densities:
+            raise ValueError("speeds and densities need at least one entry each")
+
+
+Config = GridConfig
+
+
+def run(config: GridConfig) -> None:
+    """Evaluate every cell, print the table with intervals, and draw it."""
+    progress = make_progress()
+    scores: dict[tuple[float, float], Score] = {}
+    with recorded(config, config.out), RolloutPool(config.workers) as pool:
+        for density in config.densities:
+            for speed in config.speeds:
+                scores[density, speed] = evaluate(_cell(config, density, speed), progress, pool)[0]
+    header = ("trees/m2", *(f"{speed:g} m/s" for speed in config.speeds))
+    rows = [(format_density(d), *(_text(scores[d, s]) for s in config.speeds)) for d in config.densities]
+    name = next(iter(scores.values())).policy
+    print_table([header, *rows], title=f"{name}: successes in {config.episodes} test worlds, 95 % interval, mean speed")
+    cells = {cell: (score.successes, score.flights) for cell, score in scores.items()}
+    print(plot_success_grid(cells, Path(config.out) / "success_grid.png", f"{name}: flights to the goal"))
+
+
+def _cell(config: GridConfig, density: float, speed: float) -> EvaluateConfig:
+    folder = Path(config.out) / f"density-{density:.4f}-speed-{speed:g}"
+    return EvaluateConfig(
+        policy=(config.policy,), out=str(folder), episodes=config.episodes, speed=speed, density=density,
+        preset=config.preset, workers=config.workers,
+    )  # fmt: skip
+
+
+def _text(score: Score) -> str:
+    return f"{score.successes} ({100 * score.low:.0f}-{100 * score.high:.0f}) {score.mean_speed_mps:.1f}"

@@ -1,0 +1,40 @@
+"""The demo at the smallest scale: everything it promises lies where it says, and a second call repeats nothing."""
+
+from pathlib import Path
+
+import av
+import pytest
+
+from data_collection.flights import FlightMix
+from launch.demo import DemoConfig, run
+from policies.behavioural_cloning import TrainConfig
+from policies.dagger import DaggerConfig
+from policies.visuomotor import PolicyConfig
+
+POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)
+TINY = DaggerConfig(
+    rounds=1, expert_flights=2, flights=2, first_steps=10, last_steps=10, validation_flights=2,
+    mix=FlightMix(speeds=(12.0, 12.0)), train=TrainConfig(policy=POLICY, batch_windows=4, tensorboard=False),
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_demo_leaves_what_it_promises(tmp_path: Path, capsys) -> None:
+    config = DemoConfig(out=str(tmp_path / "demo"), episodes=3, videos=1, size="320x180", workers=1, dagger=TINY)
+    run(config)
+    first = capsys.readouterr().out
+    out = tmp_path / "demo"
+    for name in ("blind", "bc", "dagger", "95 % interval", str(out / "success_by_round.png"), "outcomes.csv", "replay"):
+        assert name in first
+    videos = sorted((out / "videos").glob("*.mp4"))
+    assert videos
+    for video in videos:
+        with av.open(str(video)) as container:
+            stream = container.streams.video[0]
+            assert (stream.codec_context.name, stream.pix_fmt, stream.width) == ("h264", "yuv420p", 320)
+            assert sum(1 for _ in container.decode(stream)) > 10
+    weights = (out / "policy.safetensors").stat().st_mtime_ns
+    flights = {path: path.stat().st_mtime_ns for path in (out / "evaluation" / "flights").glob("*.npz")}
+    run(config)
+    assert {path: path.stat().st_mtime_ns for path in flights} == flights
+    assert (out / "rounds" / "round-01" / "policy.safetensors").stat().st_mtime_ns <= weights

@@ -1,0 +1,75 @@
+"""Pilots: a policy flies the same whoever flies beside it; baselines do what their names say."""
+
+import math
+
+import numpy as np
+import pytest
+
+from data_collection.flights import FlightMix, make_env, task_spec_of
+from data_collection.rollout import SLOTS, Job, fly
+from policies.checkpoint import save_policy
+from policies.pilots import BlindPilot, PolicyFactory, ReactivePilot, pilot_factory, split_name
+from policies.visuomotor import PolicyConfig, VisuomotorPolicy
+
+MIX = FlightMix(speeds=(6.0, 10.0))
+
+
+@pytest.fixture(scope="module", params=["lstm", "transformer", "none"])
+def checkpoint(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("policy")
+    save_policy(folder, VisuomotorPolicy.seeded(PolicyConfig(memory=request.param), task_spec_of("drone", MIX), 3))
+    return str(folder)
+
+
+def test_a_flight_does_not_depend_on_those_beside_it(checkpoint):
+    flights = tuple(MIX.flight(seed) for seed in range(SLOTS + 3))
+    together = {f.flight.seed: f for f in fly(Job("drone", flights, PolicyFactory(checkpoint, "p")))}
+    for flight in flights[:: SLOTS // 2]:
+        alone = next(iter(fly(Job("drone", (flight,), PolicyFactory(checkpoint, "p")))))
+        assert np.array_equal(alone.actions, together[flight.seed].actions)
+        assert np.array_equal(alone.state_hashes, together[flight.seed].state_hashes)
+
+
+def test_blind_flies_at_the_goal_whatever_stands_in_between():
+    goal = np.array([[math.cos(0.3), math.sin(0.3)]], np.float32)
+    actions = BlindPilot().act({"goal": goal}, [{}], np.array([0])).actions
+    assert np.allclose(actions, [[0.3 / math.radians(60), 1.0]], atol=1e-6)
+
+
+def test_reactive_turns_away_from_what_is_near():
+    depth = np.full((3, 48, 64), 30.0, np.float32)
+    depth[1, :, 30:40] = 2.0
+    goal = np.array([[1.0, 0.0]], np.float32)
+    turn = ReactivePilot().act({"goal": goal}, [{"depth": depth}], np.array([0])).actions[0, 0]
+    mirrored = ReactivePilot().act({"goal": goal}, [{"depth": depth[:, :, ::-1]}], np.array([0])).actions[0, 0]
+    assert turn > 0.1 and mirrored < -0.1
+
+
+def test_reactive_does_better_than_blind():
+    flights = tuple(FlightMix(speeds=(3.0, 3.0)).flight(seed) for seed in range(2_000_000, 2_000_016))
+    successes = {
+        name: sum(f.outcome == "success" for f in fly(Job("drone", flights, pilot_factory(name, name))))
+        for name in ("blind", "reactive")
+    }
+    assert successes["reactive"] > successes["blind"]
+
+
+def test_names_of_policies():
+    assert split_name("bc=runs/a") == ("bc", "runs/a") and split_name("runs/a") == ("", "runs/a")
+    name, folder = split_name("pretrained")
+    assert name == "pretrained" and folder.endswith("pretrained")
+
+
+def test_policy_memory_is_forgotten_between_flights(checkpoint):
+    flights = tuple(MIX.flight(seed) for seed in (4, 5))
+    job = Job("drone", flights, PolicyFactory(checkpoint, "p"))
+    pilot = job.pilot()
+    pilot.begin(1)
+    env = make_env("drone", **flights[0].env_kwargs)
+    observation, info = env.reset(seed=4)
+    batch = {key: values[None] for key, values in observation.items()}
+    first = pilot.act(batch, [info], np.array([0])).actions
+    pilot.act(batch, [info], np.array([0]))
+    pilot.restart(0, 5)
+    assert np.array_equal(pilot.act(batch, [info], np.array([0])).actions, first)
+    env.close()
