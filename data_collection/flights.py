@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,11 @@ from data_collection.files import write_new_file
 from sim.envs.base import VehicleEnv
 from sim.envs.task_spec import TaskSpec
 from sim.errors import ForestPilotError
+
+
+class FlightFileError(ForestPilotError):
+    """A stored flight that is missing or damaged."""
+
 
 ENV_IDS = {"drone": "sim:ForestPilot/Drone-v0"}
 
@@ -169,13 +174,36 @@ def load_flight(path: Path) -> Flown:
     """The flight that `save_flight` stored.
 
     Raises:
-        ForestPilotError: the file is damaged.
+        FlightFileError: the file is missing or damaged.
+    """
+    meta, actions, state_hashes = read_flight_file(path, ("seed", "env_kwargs", *FLIGHT_FIGURES))
+    figures = {key: meta[key] for key in FLIGHT_FIGURES}
+    return Flown(flight=Flight(meta["seed"], meta["env_kwargs"]), actions=actions, state_hashes=state_hashes, **figures)
+
+
+def read_flight_file(path: Path, keys: Sequence[str]) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """What `save_flight` knew of a flight, its actions (T, 2) float32 and its state hashes (T+1,) uint64.
+
+    Args:
+        path: the file.
+        keys: what must be known of the flight.
+
+    Raises:
+        FlightFileError: the file is missing or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
             meta = json.loads(str(stored["meta"]))
-            flight = Flight(meta["seed"], meta["env_kwargs"])
-            figures = {key: meta[key] for key in FLIGHT_FIGURES}
-            return Flown(flight=flight, actions=stored["actions"], state_hashes=stored["state_hashes"], **figures)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ForestPilotError(f"{path} is not a stored flight ({error}); delete it and evaluate again") from error
+            actions, state_hashes = stored["actions"], stored["state_hashes"]
+    except FileNotFoundError as error:
+        raise FlightFileError(f"there is no flight {path}; evaluate again, it stores every flight") from error
+    except Exception as error:  # zip and NumPy raise half a dozen types for broken files
+        raise FlightFileError(
+            f"the flight {path} cannot be read ({type(error).__name__} {error}); delete it and evaluate again"
+        ) from error
+    missing = set(keys) - set(meta)
+    if missing:
+        raise FlightFileError(f"the flight {path} lacks {', '.join(sorted(missing))}; delete it and evaluate again")
+    if actions.shape != (len(state_hashes) - 1, 2):
+        raise FlightFileError(f"{path} has actions {actions.shape} for {len(state_hashes)} states; evaluate again")
+    return meta, actions, state_hashes

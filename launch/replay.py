@@ -8,7 +8,6 @@ diverges is an error.
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import tyro.conf
 from numpy.typing import NDArray
 
 import sim  # noqa: F401  (registers the environments)
-from data_collection.flights import flight_path
+from data_collection.flights import flight_path, read_flight_file
 from data_collection.progress import Progress, SilentProgress
 from launch.progress import make_progress
 from launch.video import parse_size
@@ -180,16 +179,7 @@ def read_outcomes(folder: Path) -> list[Outcome]:
         raise ReplayError(f"there is no {path}; give the folder that `forestpilot evaluate` wrote")
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return [
-                Outcome(
-                    row["policy"],
-                    int(row["seed"]),
-                    row["outcome"],
-                    float(row["min_clearance_m"]),
-                    float(row["progress_m"]),
-                )
-                for row in csv.DictReader(file)
-            ]
+            return [_read_row(row) for row in csv.DictReader(file)]
     except (KeyError, ValueError, TypeError) as error:
         raise ReplayError(f"{path} cannot be read: {type(error).__name__} {error}") from error
 
@@ -228,22 +218,11 @@ def load_flight(path: Path) -> Flight:
     """A stored flight.
 
     Raises:
-        ReplayError: the file is missing, truncated or lacks a part.
+        FlightFileError: the file is missing, truncated or lacks a part.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            meta = json.loads(str(stored["meta"]))
-            flight = Flight(
-                stored["actions"], stored["state_hashes"], meta["env_id"], meta["env_kwargs"], int(meta["seed"]),
-                meta["policy"], meta.get("policy_path", ""), meta["outcome"],
-            )  # fmt: skip
-    except FileNotFoundError as error:
-        raise ReplayError(f"there is no flight {path}; evaluate again, it stores every flight") from error
-    except Exception as error:  # zip and numpy raise half a dozen types for broken files
-        raise ReplayError(f"the flight {path} cannot be read: {type(error).__name__} {error}") from error
-    if flight.actions.shape != (len(flight.state_hashes) - 1, 2):
-        raise ReplayError(f"{path} has actions {flight.actions.shape} for {len(flight.state_hashes)} states")
-    return flight
+    keys = ("env_id", "env_kwargs", "seed", "policy", "policy_path", "outcome")
+    meta, actions, state_hashes = read_flight_file(path, keys)
+    return Flight(actions, state_hashes, **{key: meta[key] for key in keys})
 
 
 def make_env(flight: Flight, expert: bool = False) -> gymnasium.Env[Any, Any]:

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from data_collection.flights import flight_path
+from data_collection.flights import FlightFileError, flight_path
 from launch import cli
 from launch.flight_video import blend_rotations, free_distance_m, write_flight_video
 from launch.replay import (
@@ -207,12 +207,12 @@ def test_damaged_flights_are_named(evaluation: Path, tmp_path: Path) -> None:
     path = tmp_path / "f.npz"
     for data in (whole[: len(whole) // 2], b"", b"not a flight"):
         path.write_bytes(data)
-        with pytest.raises(ReplayError, match=r"f\.npz cannot be read"):
+        with pytest.raises(FlightFileError, match=r"f\.npz cannot be read"):
             load_flight(path)
-    with pytest.raises(ReplayError, match="there is no flight"):
+    with pytest.raises(FlightFileError, match="there is no flight"):
         load_flight(tmp_path / "gone.npz")
     np.savez(path, actions=np.zeros((3, 2)), state_hashes=np.zeros(3), meta="{}")
-    with pytest.raises(ReplayError):
+    with pytest.raises(FlightFileError):
         load_flight(path)
 
 
