@@ -132,11 +132,11 @@ FULL_MIX = FlightMix(
 PRESETS: dict[str, DaggerConfig] = {
     "demo": DaggerConfig(),
     "full": DaggerConfig(
-        rounds=75,
+        rounds=64,
         first_steps=1500,
-        last_steps=12000,
-        validation_flights=120,
-        validate_from=60,
+        last_steps=14000,
+        validation_flights=240,
+        validate_from=61,
         mix=FULL_MIX,
         train=TrainConfig(cache_gb=6.0),
     ),

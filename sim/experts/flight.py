@@ -19,7 +19,7 @@ class FlightExpert:
     """
 
     def __init__(self, world: World) -> None:
-        self._planner = RolloutPlanner(world.clearance, world.bounds_m, world.goal_m, world.goal_radius_m)
+        self._planner = RolloutPlanner(world.clearance, world.bounds_m, world.goal_m)
 
     def label(
         self, quadrotor: Quadrotor, eyes_m: np.ndarray, axes: np.ndarray, speed_mps: float

@@ -48,8 +48,6 @@ class PlannerConfig:
     """Cost per radian between first and second heading."""
     outside_weight: float = 3.0
     """Cost per metre flown outside the flight area, and per metre of distance to it."""
-    goal_depth_m: float = 1.0
-    """Rollouts end this far inside the goal's radius, lest a trunk on its rim go unseen; metres."""
 
     def vector(self) -> np.ndarray:
         """All fields as one float64 array, for the kernels."""
@@ -62,9 +60,8 @@ class PlannerConfig:
 
 
 @njit(cache=True, fastmath=True)
-def _advance(s, heading, speed, start, stop, p, total_s, distance, ground, goal):  # type: ignore[no-untyped-def]
-    """Roll state `s` (8,) on from step `start` to `stop` at one heading; returns (cost, ended: 0 no, 1 collision, 2
-    goal)."""
+def _advance(s, heading, speed, start, stop, p, total_s, distance, ground):  # type: ignore[no-untyped-def]
+    """Roll state `s` (8,) on from step `start` to `stop` at one heading; returns (cost, whether it collided)."""
     blend = 1.0 - math.exp(-MODEL_STEP_S / TILT_LAG_S)
     cosine, sine = math.cos(heading), math.sin(heading)
     x, y, vx, vy, ax, ay, bx, by = s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
@@ -76,20 +73,18 @@ def _advance(s, heading, speed, start, stop, p, total_s, distance, ground, goal)
         )
         clearance = sample_clearance(distance, (x - x_min) * inverse_cell, (y - y_min) * inverse_cell) - BODY_RADIUS_M
         if clearance < p[5]:
-            return cost + COLLISION_COST * (1.0 + 1.5 * (total_s - step * MODEL_STEP_S) / total_s), 1
+            return cost + COLLISION_COST * (1.0 + 1.5 * (total_s - step * MODEL_STEP_S) / total_s), True
         if clearance < 1.5:
             cost += MODEL_STEP_S * speed * p[3] * math.exp(-clearance / p[4])
         outside = max(max(ground[3] - x, x - ground[4]), max(ground[5] - y, y - ground[6])) + 1.0
         if outside > 0.0:
             cost += MODEL_STEP_S * speed * p[10] * outside
-        if (x - goal[0]) ** 2 + (y - goal[1]) ** 2 < goal[2] * goal[2]:
-            return cost, 2
     s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7] = x, y, vx, vy, ax, ay, bx, by
-    return cost, 0
+    return cost, False
 
 
 @njit(cache=True, fastmath=True)
-def _candidate_cost(motion, heading, speed, bearing, p, distance, ground, goal):  # type: ignore[no-untyped-def]
+def _candidate_cost(motion, heading, speed, bearing, p, distance, ground):  # type: ignore[no-untyped-def]
     """Least cost over the continuations of one first heading."""
     total_s = min(max(p[0] / speed, p[1]), p[2])
     steps = int(total_s / MODEL_STEP_S + 0.5)
@@ -101,10 +96,10 @@ def _candidate_cost(motion, heading, speed, bearing, p, distance, ground, goal):
     spent, done = 0.0, 0
     for a in range(2):
         stop = min(int(p[7 + a] / MODEL_STEP_S + 0.5), steps)
-        part, ended = _advance(trunk, heading, speed, done, stop, p, total_s, distance, ground, goal)
+        part, collided = _advance(trunk, heading, speed, done, stop, p, total_s, distance, ground)
         spent += part
         done = stop
-        if ended != 0:
+        if collided:
             return min(best, own + spent)
         for k in range(9):
             offset = ((k + 1) // 2) * (1.0 if k % 2 == 1 else -1.0) * p[6]
@@ -112,7 +107,7 @@ def _candidate_cost(motion, heading, speed, bearing, p, distance, ground, goal):
             if base >= best:
                 continue
             branch[:] = trunk
-            part, ended = _advance(branch, bearing + offset, speed, stop, steps, p, total_s, distance, ground, goal)
+            part, _ = _advance(branch, bearing + offset, speed, stop, steps, p, total_s, distance, ground)
             best = min(best, base + part)
     return best
 
@@ -129,12 +124,12 @@ def candidate_costs(motion, yaw, speed, turns, p, distance, ground, goal, out): 
         p: `PlannerConfig.vector()`.
         distance, ground: the clearance map's grid, and (x_min, y_min, cell, then the bounds x_min, x_max, y_min,
             y_max).
-        goal: (3,) x, y, radius.
+        goal: (2,) x, y.
         out: (K,) output.
     """
     bearing = math.atan2(goal[1] - motion[1], goal[0] - motion[0])
     for k in range(turns.shape[0]):
-        out[k] = _candidate_cost(motion, yaw + turns[k], speed, bearing, p, distance, ground, goal)
+        out[k] = _candidate_cost(motion, yaw + turns[k], speed, bearing, p, distance, ground)
 
 
 @dataclass(frozen=True)
@@ -156,7 +151,6 @@ class RolloutPlanner:
         clearance: the world's clearance map.
         bounds_m: (x_min, x_max, y_min, y_max) of the flight area in metres.
         goal_m: (>= 2,) position of the goal in metres.
-        goal_radius_m: the goal counts as reached within this distance, in metres.
         config: costs and horizon.
     """
 
@@ -165,12 +159,11 @@ class RolloutPlanner:
         clearance: ClearanceMap,
         bounds_m: tuple[float, float, float, float],
         goal_m: np.ndarray,
-        goal_radius_m: float,
         config: PlannerConfig = PlannerConfig(),
     ) -> None:
         self._distance = clearance.distance_m
         self._ground = np.array([clearance.x_min, clearance.y_min, clearance.cell_m, *bounds_m])
-        self._goal = np.array([goal_m[0], goal_m[1], max(goal_radius_m - config.goal_depth_m, 0.5)], dtype=np.float64)
+        self._goal = np.array([goal_m[0], goal_m[1]], dtype=np.float64)
         self._vector = config.vector()
 
     def costs(self, motion: np.ndarray, yaw_rad: float, speed_mps: float, turns_rad: np.ndarray) -> np.ndarray:
