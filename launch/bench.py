@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import json
 import os
 import platform
@@ -26,15 +25,11 @@ class BenchConfig:
     json: Path | None = None
     """File for the figures as JSON; they are printed in any case."""
     seconds: float | None = None
-    """About how long to measure, in seconds, where the benchmark lets one choose."""
-    worlds: int | None = None
-    """expert: fly this many test worlds for each density and speed as well, and report the success."""
+    """About how long to measure, in seconds, by default the benchmark's own."""
 
     def __post_init__(self) -> None:
         if self.seconds is not None and self.seconds <= 0:
             raise ValueError(f"seconds is {self.seconds}, but must be positive")
-        if self.worlds is not None and self.worlds < 1:
-            raise ValueError(f"worlds is {self.worlds}, but must be at least 1")
 
 
 Config = BenchConfig
@@ -52,19 +47,10 @@ def run(config: BenchConfig) -> None:
 
 
 def measure(config: BenchConfig) -> dict[str, Any]:
-    """Call `launch.bench_<what>.bench_<what>` with those of the options that it takes.
-
-    Raises:
-        ValueError: an option was given that this benchmark does not take.
-    """
+    """Call `launch.bench_<what>.bench_<what>`."""
     module = importlib.import_module(f"launch.bench_{config.what}")
     function: Callable[..., dict[str, Any]] = getattr(module, f"bench_{config.what}")
-    takes = inspect.signature(function).parameters
-    options = {name: value for name in ("seconds", "worlds") if (value := getattr(config, name)) is not None}
-    refused = [name for name in options if name not in takes]
-    if refused:
-        raise ValueError(f"bench {config.what} does not take --{refused[0]}")
-    return function(**options)
+    return function() if config.seconds is None else function(seconds=config.seconds)
 
 
 def machine() -> str:

@@ -1,8 +1,7 @@
-"""How long the expert thinks, and how well it flies."""
+"""How long the expert thinks; `forestpilot grid --policy expert` tells how well it flies."""
 
 from __future__ import annotations
 
-import tempfile
 import time
 from typing import Any
 
@@ -10,28 +9,19 @@ import gymnasium
 import numpy as np
 
 import sim  # noqa: F401  (registers the environments)
-from launch.tables import format_density
-
-DENSITIES_PER_M2 = (1 / 49, 1 / 36, 1 / 25, 1 / 15, 1 / 10)
-SPEEDS_MPS = (3.0, 5.0, 7.0, 10.0, 12.0)
 
 
-def bench_expert(seconds: float = 10.0, worlds: int = 0) -> dict[str, Any]:
-    """Measure the expert's query, and on demand its success.
+def bench_expert(seconds: float = 10.0) -> dict[str, Any]:
+    """Measure the expert's query.
 
     Args:
-        seconds: about how long to measure queries.
-        worlds: test worlds to fly for each density and speed; 0 flies none.
+        seconds: about how long to measure.
 
     Returns:
         `query_ms`: median, 95th percentile and largest time of one query (action and 21 costs) at states of its own
-        flights at 1/10 trees/m2 and 10 m/s, the hardest; `success`: for each density and speed the successes of
-        `worlds`.
+        flights at 1/10 trees/m2 and 10 m/s, the hardest.
     """
-    figures: dict[str, Any] = {"query_ms": _bench_queries(seconds)}
-    if worlds:
-        figures["success"] = fly_grid(worlds)
-    return figures
+    return {"query_ms": _bench_queries(seconds)}
 
 
 def _bench_queries(seconds: float) -> dict[str, float]:
@@ -60,22 +50,3 @@ def _query_ms(vehicle: Any) -> float:
     started = time.perf_counter()
     vehicle._label(eyes[1:2], axes[1:2])
     return 1000 * (time.perf_counter() - started)
-
-
-def fly_grid(worlds: int) -> dict[str, dict[str, str]]:
-    """Successes of the expert: density to speed to `n/worlds`."""
-    from launch.progress import make_progress
-    from policies.evaluation import EvaluateConfig, evaluate
-
-    progress = make_progress()
-    grid: dict[str, dict[str, str]] = {}
-    for density in DENSITIES_PER_M2:
-        row = grid.setdefault(format_density(density), {})
-        for speed in SPEEDS_MPS:
-            with tempfile.TemporaryDirectory() as folder:
-                cell = EvaluateConfig(
-                    ("expert",), out=folder, episodes=worlds, speed=speed, density=density, preset="loquercio",
-                    width=32, height=24,
-                )  # fmt: skip
-                row[f"{speed:g} m/s"] = f"{evaluate(cell, progress)[0].successes}/{worlds}"
-    return grid

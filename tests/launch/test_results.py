@@ -74,12 +74,9 @@ def test_bench_expert_times_its_queries() -> None:
     assert 0 < figures["query_ms"]["median"] <= figures["query_ms"]["p95"] <= figures["query_ms"]["max"]
 
 
-def test_a_benchmark_refuses_what_it_does_not_take() -> None:
-    with pytest.raises(ValueError, match="does not take --worlds"):
-        measure(BenchConfig("env", worlds=3))
-    for options in ({"seconds": 0.0}, {"worlds": 0}):
-        with pytest.raises(ValueError, match="must be"):
-            BenchConfig("expert", **options)  # type: ignore[arg-type]
+def test_benchmarks_need_some_time() -> None:
+    with pytest.raises(ValueError, match="must be"):
+        BenchConfig("expert", seconds=0.0)
 
 
 def test_nested_figures_become_rows() -> None:
