@@ -143,7 +143,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         if self._window is None:
             from sim.rendering.window import Window
 
-            self._window = Window(*self._render_size, title=f"ForestPilot {self.task_spec.task}")
+            fps = self.task_spec.control_hz
+            self._window = Window(*self._render_size, title=f"ForestPilot {self.task_spec.task}", fps=fps)
         self._window.show(image)
         return None
 

@@ -25,8 +25,8 @@ class Window:
     pygame is imported when the first window opens, so that headless work never loads it.
     """
 
-    def __init__(self, width: int, height: int, title: str = "ForestPilot") -> None:
-        """Open a window of `width` x `height` pixels.
+    def __init__(self, width: int, height: int, title: str = "ForestPilot", fps: int | None = None) -> None:
+        """Open a window of `width` x `height` pixels, which shows at most `fps` images per second, if given.
 
         Raises:
             WindowError: pygame is missing, or there is no display.
@@ -34,6 +34,7 @@ class Window:
         self._pygame = _import_pygame()
         self._size = (width, height)
         self._screen: Any = None
+        self._fps, self._clock = fps, self._pygame.time.Clock()
         try:
             # Where there is no desktop, SDL says so on standard error too; the exception is enough.
             with silent_descriptors():
@@ -70,6 +71,8 @@ class Window:
             surface = self._pygame.transform.smoothscale(surface, self._size)
         self._screen.blit(surface, (0, 0))
         self._pygame.display.flip()
+        if self._fps:
+            self._clock.tick(self._fps)
         return True
 
     def close(self) -> None:

@@ -34,3 +34,18 @@ def test_without_a_display_the_error_says_what_to_do(monkeypatch: pytest.MonkeyP
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(WindowError, match="rgb_array"):
         Window(64, 48)
+
+
+def test_a_window_with_a_rate_waits_for_its_clock() -> None:
+    class Clock:
+        ticks: list[int] = []
+
+        def tick(self, fps: int) -> None:
+            self.ticks.append(fps)
+
+    window = Window(64, 48, fps=50)
+    window._clock = Clock()
+    for _ in range(3):
+        window.show(np.zeros((48, 64, 3), np.uint8))
+    window.close()
+    assert Clock.ticks == [50, 50, 50]
