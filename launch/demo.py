@@ -15,7 +15,8 @@ from launch.plots import plot_rounds
 from launch.progress import make_progress
 from launch.replay import Outcome, ReplayConfig, read_outcomes, replay_evaluation
 from launch.tables import format_density, print_table
-from policies.dagger import PRESETS, DaggerConfig, RoundResult, round_folder, run_dagger
+from policies.dagger import PRESETS as DAGGER_PRESETS
+from policies.dagger import DaggerConfig, RoundResult, round_folder, run_dagger
 from policies.evaluation import EvaluateConfig, Score, evaluate, results_table
 
 __all__ = ["Config", "run"]
@@ -35,7 +36,7 @@ class DemoConfig:
     """Width and height of the videos in pixels."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Number of processes; by default one per core."""
-    dagger: DaggerConfig = PRESETS["demo"]
+    dagger: DaggerConfig = DAGGER_PRESETS["demo"]
     """How the policy is trained; its out and workers are those of the demo."""
 
     def __post_init__(self) -> None:

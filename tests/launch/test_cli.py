@@ -100,3 +100,12 @@ def test_help_lists_every_verb_without_importing_anything_heavy() -> None:
 def test_no_verb_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
     assert "usage: forestpilot VERB" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", sorted(cli.VERBS))
+def test_every_verb_shows_its_options_with_defaults(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        cli.main([verb, "--help"])
+    assert exit_.value.code in (0, None)
+    shown = capsys.readouterr().out
+    assert "usage:" in shown and "default:" in shown
