@@ -194,9 +194,9 @@ def run_dagger(
             _run_rounds(config, policy, dataset, own, progress, results)
     best = best_round(results)
     chosen = load_policy(round_folder(run, best.round))
-    save_policy(
-        run, chosen, {"trained_by": "DAgger", "chosen": dataclasses.asdict(best), "config": dataclasses.asdict(config)}
-    )
+    # Where it ran says nothing about the policy, and would travel with it.
+    ran = {key: value for key, value in dataclasses.asdict(config).items() if key not in ("out", "workers")}
+    save_policy(run, chosen, {"trained_by": "DAgger", "chosen": dataclasses.asdict(best), "config": ran})
     progress.note(f"round {best.round} flew best on the validation worlds; its policy is {run}")
     return results
 
