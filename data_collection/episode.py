@@ -1,4 +1,4 @@
-"""The record of one flight or drive, and the HDF5 file that keeps it.
+"""The record of one trip or drive, and the HDF5 file that keeps it.
 
 A file is one line of text (format, schema version, CRC-32 and length of the rest, padded to 512 bytes, which HDF5
 calls a user block), then an HDF5 file in robomimic's layout: `data/demo_0` with `actions`, `rewards`, `dones`,
@@ -117,7 +117,7 @@ class EpisodeMeta:
 
 @dataclass
 class Episode:
-    """T steps of one flight: what was seen before each action and after the last, what was done, what to do."""
+    """T steps of one trip: what was seen before each action and after the last, what was done, what to do."""
 
     observations: dict[str, np.ndarray]
     """`left`, `center`, `right` (T+1, H, W, 3) uint8; `state` (T+1, S) and `goal` (T+1, 2) float32."""
@@ -168,7 +168,7 @@ class Episode:
             _require(name, getattr(self, name), np.bool_, (steps,))
             if getattr(self, name)[:-1].any():
                 raise EpisodeError(
-                    f"{name} is true before the last step; split the recording into one episode per flight"
+                    f"{name} is true before the last step; split the recording into one episode per trip"
                 )
         self._require_ranges()
 

@@ -15,7 +15,7 @@ EXPERT_CENTER = 1
 
 
 class Decision(NamedTuple):
-    """What a pilot does in each of n flights."""
+    """What a pilot does in each of n trips."""
 
     actions: np.ndarray
     """(n, 2) float32 in [-1, 1]."""
@@ -24,7 +24,7 @@ class Decision(NamedTuple):
 
 
 class Pilot(Protocol):
-    """Flies several flights side by side, each in a slot."""
+    """Flies several trips side by side, each in a slot."""
 
     name: str
     """What outcomes and episodes are filed under."""
@@ -32,13 +32,13 @@ class Pilot(Protocol):
     """Whether the environments must be made with `expert=True`."""
 
     def begin(self, slots: int) -> None:
-        """Get ready for this many flights side by side."""
+        """Get ready for this many trips side by side."""
 
     def restart(self, slot: int, seed: int) -> None:
-        """A new flight in the world of `seed` starts in this slot: forget the last one."""
+        """A new trip in the world of `seed` starts in this slot: forget the last one."""
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
-        """Decide for the flights in `slots` (n,), given their stacked observations (n, ...) and infos."""
+        """Decide for the trips in `slots` (n,), given their stacked observations (n, ...) and infos."""
 
 
 PilotFactory = Callable[[], Pilot]
@@ -58,7 +58,7 @@ class ExpertPilot:
         """Nothing to forget."""
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
-        """The advised action of each flight."""
+        """The advised action of each trip."""
         actions = np.stack([info["expert_action"][EXPERT_CENTER] for info in infos])
         return Decision(actions, np.full(len(slots), ACTOR_EXPERT, np.uint8))
 
@@ -86,12 +86,12 @@ class MixturePilot:
         self._learner.begin(slots)
 
     def restart(self, slot: int, seed: int) -> None:
-        """The coin of a flight depends on its world only, not on the slot it flies in."""
+        """The coin of a trip depends on its world only, not on the slot it flies in."""
         self._coins[slot] = np.random.default_rng([seed, 0xBE7A])
         self._learner.restart(slot, seed)
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
-        """The learner always decides, so that its memory follows the flight; the expert overrules it by the coin."""
+        """The learner always decides, so that its memory follows the trip; the expert overrules it by the coin."""
         decision = self._learner.act(observations, infos, slots)
         expert = self._expert.act(observations, infos, slots)
         takes_over = np.array([self._coins[int(slot)].random() < self._beta for slot in slots])

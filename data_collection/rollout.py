@@ -1,4 +1,4 @@
-"""Fly many flights: a few side by side in each process, on as many processes as there are cores, and record them."""
+"""Run many trips: a few side by side in each process, on as many processes as there are cores, and record them."""
 
 from __future__ import annotations
 
@@ -20,46 +20,46 @@ import numpy as np
 
 from data_collection.dataset import Dataset, package_version
 from data_collection.episode import Episode, EpisodeMeta
-from data_collection.flights import ENV_IDS, Flight, FlightMix, Flown, make_env, save_flight, task_spec_of
 from data_collection.pilots import Decision, ExpertPilot, Pilot, PilotFactory
 from data_collection.progress import Progress, SilentProgress
+from data_collection.trips import ENV_IDS, FinishedTrip, Trip, TripMix, make_env, save_trip, task_spec_of
 from sim.errors import ForestPilotError
-from sim.worlds.forest import split_of
+from sim.worlds.world import split_of
 
 SLOTS = 8
-"""Flights side by side in one process: enough for a policy to profit from batching; each costs 36 MB."""
+"""Trips side by side in one process: enough for a policy to profit from batching; each costs 36 MB."""
 OBSERVATION_KEYS = ("left", "center", "right", "state", "goal")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A handful of flights for one process, and where their records go."""
+    """A handful of trips for one process, and where their records go."""
 
     task: str
     """Name of the task."""
-    flights: tuple[Flight, ...]
-    """What to fly."""
+    trips: tuple[Trip, ...]
+    """Which trips to run."""
     pilot: PilotFactory
     """Makes the pilot inside the process."""
     dataset: str | None = None
     """Folder of the dataset that episodes are added to, with the expert's labels; None records none."""
     dagger_round: int = 0
     """Round that episodes are filed under."""
-    flights_folder: str | None = None
+    trips_folder: str | None = None
     """Folder for the actions and state hashes that `replay` repeats; None stores none."""
     policy: str = ""
-    """Name of the baseline or folder of the checkpoint that flies, for `replay`."""
+    """Name of the baseline or folder of the checkpoint that acts, for `replay`."""
     fingerprint: str = ""
-    """Which weights fly."""
+    """Which weights act."""
 
 
 class _Slot:
-    """One flight under way."""
+    """One trip under way."""
 
-    def __init__(self, job: Job, flight: Flight, expert: bool) -> None:
-        self.job, self.flight, self._recording = job, flight, job.dataset is not None
-        self.env = make_env(job.task, **flight.env_kwargs, expert=expert or self._recording)
-        self.observation, self.info = self.env.reset(seed=flight.seed)
+    def __init__(self, job: Job, trip: Trip, expert: bool) -> None:
+        self.job, self.trip, self._recording = job, trip, job.dataset is not None
+        self.env = make_env(job.task, **trip.env_kwargs, expert=expert or self._recording)
+        self.observation, self.info = self.env.reset(seed=trip.seed)
         self._clearance: float = self.info["clearance_m"]
         self._speeds: list[float] = []
         self._hashes = [self.env.state_hash()]
@@ -67,7 +67,7 @@ class _Slot:
         self._observations = [self.observation] if self._recording else []
 
     def step(self, action: np.ndarray, actor: int) -> bool:
-        """Take one step; returns whether the flight is over."""
+        """Take one step; returns whether the trip is over."""
         labels = {k: self.info.get(k) for k in ("expert_action", "expert_costs")}
         self.observation, reward, terminated, truncated, self.info = self.env.step(action)
         self._clearance = min(self._clearance, self.info["clearance_m"])
@@ -85,10 +85,10 @@ class _Slot:
             self._observations.append(self.observation)
         return terminated or truncated
 
-    def flown(self) -> Flown:
-        """The finished flight."""
-        return Flown(
-            flight=self.flight,
+    def finished(self) -> FinishedTrip:
+        """The finished trip."""
+        return FinishedTrip(
+            trip=self.trip,
             outcome=self.info["outcome"],
             progress_m=self.info["progress_m"],
             time_s=len(self._steps) / self.env.task_spec.control_hz,
@@ -99,12 +99,12 @@ class _Slot:
         )
 
     def episode(self, policy_id: str) -> Episode:
-        """The finished flight as an episode with the expert's labels."""
+        """The finished trip as an episode with the expert's labels."""
         spec, job = self.env.task_spec, self.job
         column = {k: [s[k] for s in self._steps] for k in self._steps[0]}
         meta = EpisodeMeta(
-            outcome=self.info["outcome"], seed=self.flight.seed, env_id=ENV_IDS[job.task].split(":")[1],
-            env_kwargs=self.flight.env_kwargs, control_hz=spec.control_hz, renderer=spec.renderer,
+            outcome=self.info["outcome"], seed=self.trip.seed, env_id=ENV_IDS[job.task].split(":")[1],
+            env_kwargs=self.trip.env_kwargs, control_hz=spec.control_hz, renderer=spec.renderer,
             package_version=package_version(), dagger_round=job.dagger_round, policy_id=policy_id,
             progress_m=self.info["progress_m"], task_spec=spec.to_dict(),
         )  # fmt: skip
@@ -121,10 +121,10 @@ class _Slot:
         )
 
 
-def fly(job: Job) -> Iterator[Flown]:
-    """Fly a job's flights in this process, `SLOTS` side by side, recording as the job says; yields each as it ends."""
+def roll_out(job: Job) -> Iterator[FinishedTrip]:
+    """Run a job's trips in this process, `SLOTS` side by side, recording as the job says; yields each as it ends."""
     pilot = job.pilot()
-    waiting = list(reversed(job.flights))
+    waiting = list(reversed(job.trips))
     count = min(SLOTS, len(waiting))
     pilot.begin(count)
     dataset = Dataset.open(job.dataset, check=False) if job.dataset else None
@@ -133,7 +133,7 @@ def fly(job: Job) -> Iterator[Flown]:
         for k in range(count):
             if k not in slots and waiting:
                 slots[k] = _Slot(job, waiting.pop(), pilot.needs_expert)
-                pilot.restart(k, slots[k].flight.seed)
+                pilot.restart(k, slots[k].trip.seed)
         active = sorted(slots)
         decision = _decide(pilot, [slots[k] for k in active], active)
         for i, k in enumerate(active):
@@ -141,25 +141,25 @@ def fly(job: Job) -> Iterator[Flown]:
                 yield _finish(slots.pop(k), pilot, dataset)
 
 
-def _decide(pilot: Pilot, flights: list[_Slot], slots: list[int]) -> Decision:
-    observations = {k: np.stack([f.observation[k] for f in flights]) for k in OBSERVATION_KEYS}
-    infos = [{**f.info, "depth": f.env.frames.depth} for f in flights]  # type: ignore[union-attr]
+def _decide(pilot: Pilot, trips: list[_Slot], slots: list[int]) -> Decision:
+    observations = {k: np.stack([f.observation[k] for f in trips]) for k in OBSERVATION_KEYS}
+    infos = [{**f.info, "depth": f.env.frames.depth} for f in trips]  # type: ignore[union-attr]
     return pilot.act(observations, infos, np.array(slots))
 
 
-def _finish(slot: _Slot, pilot: Pilot, dataset: Dataset | None) -> Flown:
-    """Write the records of a finished flight and free its environment."""
-    flown = dataclasses.replace(slot.flown(), fingerprint=slot.job.fingerprint)
+def _finish(slot: _Slot, pilot: Pilot, dataset: Dataset | None) -> FinishedTrip:
+    """Write the records of a finished trip and free its environment."""
+    trip = dataclasses.replace(slot.finished(), fingerprint=slot.job.fingerprint)
     if dataset is not None:
         dataset.add(slot.episode(pilot.name))
-    if slot.job.flights_folder:
-        save_flight(Path(slot.job.flights_folder), slot.job.task, pilot.name, slot.job.policy, flown)
+    if slot.job.trips_folder:
+        save_trip(Path(slot.job.trips_folder), slot.job.task, pilot.name, slot.job.policy, trip)
     slot.env.close()
-    return flown
+    return trip
 
 
 class RolloutPool:
-    """Worker processes that fly jobs; they live across calls, because starting one costs seconds.
+    """Worker processes that run jobs; they live across calls, because starting one costs seconds.
 
     Use it as a context manager. With one worker everything runs in this process.
 
@@ -182,34 +182,34 @@ class RolloutPool:
         if self._executor is not None:
             self._executor.shutdown(wait=kind is None, cancel_futures=True)
 
-    def run(self, job: Job, progress: Progress | None = None, name: str = "fly") -> list[Flown]:
-        """Fly a job on all workers, in small batches so that none waits long for another.
+    def run(self, job: Job, progress: Progress | None = None, name: str = "roll out") -> list[FinishedTrip]:
+        """Run a job on all workers, in small batches so that none waits long for another.
 
         Returns:
-            The flights in the order of `job.flights`, whichever worker flew them.
+            The trips in the order of `job.trips`, whichever worker flew them.
 
         Raises:
             ForestPilotError: a worker process died.
         """
-        with (progress or SilentProgress()).stage(name, total=len(job.flights)) as stage:
-            done: list[Flown] = []
-            for flown in self._flown(job):
-                done.append(flown)
+        with (progress or SilentProgress()).stage(name, total=len(job.trips)) as stage:
+            done: list[FinishedTrip] = []
+            for trip in self._finished(job):
+                done.append(trip)
                 successes = sum(f.outcome == "success" for f in done)
                 stage.advance(success=f"{successes}/{len(done)}")
-        order = {flight.seed: i for i, flight in enumerate(job.flights)}
-        return sorted(done, key=lambda flown: order[flown.flight.seed])
+        order = {trip.seed: i for i, trip in enumerate(job.trips)}
+        return sorted(done, key=lambda trip: order[trip.trip.seed])
 
-    def _flown(self, job: Job) -> Iterator[Flown]:
+    def _finished(self, job: Job) -> Iterator[FinishedTrip]:
         if self._executor is None:
-            yield from fly(job)
+            yield from roll_out(job)
             return
-        pending: set[Future[list[Flown]]] = set()
+        pending: set[Future[list[FinishedTrip]]] = set()
         try:
             pending = {self._executor.submit(_fly_all, part) for part in _split(job, self.workers)}
             while pending:
-                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in finished:
+                ready, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in ready:
                     yield from future.result()
         except BrokenProcessPool as error:
             raise ForestPilotError(
@@ -223,12 +223,12 @@ class RolloutPool:
 
 def _split(job: Job, workers: int) -> list[Job]:
     """Parts of about one batch of slots each, at least one per worker."""
-    count = max(workers, math.ceil(len(job.flights) / SLOTS))
-    return [dataclasses.replace(job, flights=job.flights[i::count]) for i in range(count) if job.flights[i::count]]
+    count = max(workers, math.ceil(len(job.trips) / SLOTS))
+    return [dataclasses.replace(job, trips=job.trips[i::count]) for i in range(count) if job.trips[i::count]]
 
 
-def _fly_all(job: Job) -> list[Flown]:
-    return list(fly(job))
+def _fly_all(job: Job) -> list[FinishedTrip]:
+    return list(roll_out(job))
 
 
 def _start_worker() -> None:
@@ -255,13 +255,13 @@ class CollectConfig:
     pilot: str = "expert"
     """Who demonstrates: expert."""
     episodes: int = 100
-    """Number of flights."""
+    """Number of trips."""
     seed: int = 0
     """First world seed; training worlds are 0 to 999,999."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Number of processes; by default one per core."""
-    mix: FlightMix = FlightMix()
-    """Which forests and speeds are flown."""
+    mix: TripMix = TripMix()
+    """Which worlds and speeds are run."""
 
     def __post_init__(self) -> None:
         if self.pilot != "expert":
@@ -276,7 +276,7 @@ class CollectConfig:
 
 
 def collect(config: CollectConfig, progress: Progress | None = None, pool: RolloutPool | None = None) -> Dataset:
-    """Fly the expert through `config.episodes` worlds and record each flight.
+    """Fly the expert through `config.episodes` worlds and record each trip.
 
     Returns:
         The dataset, everything in it.
@@ -284,13 +284,13 @@ def collect(config: CollectConfig, progress: Progress | None = None, pool: Rollo
     spec = task_spec_of(config.task, config.mix)
     dataset = Dataset.create(config.out, spec, ENV_IDS[config.task].split(":")[1])
     seeds = range(config.seed, config.seed + config.episodes)
-    flights = tuple(config.mix.flight(seed) for seed in seeds if not dataset.has(0, seed))
-    if flights:
-        job = Job(config.task, flights, ExpertPilot, dataset=config.out)
+    trips = tuple(config.mix.trip(seed) for seed in seeds if not dataset.has(0, seed))
+    if trips:
+        job = Job(config.task, trips, ExpertPilot, dataset=config.out)
         if pool is not None:
             pool.run(job, progress, "collect")
         else:
-            with RolloutPool(min(config.workers, len(flights))) as own:
+            with RolloutPool(min(config.workers, len(trips))) as own:
                 own.run(job, progress, "collect")
     dataset.refresh()
     return dataset

@@ -22,7 +22,7 @@ from data_collection.episode import (
     open_episode,
 )
 from data_collection.training_steps import CENTER, Prepare, StepLoader, TrainingSteps
-from sim.worlds.forest import split_of
+from sim.worlds.world import split_of
 
 CACHE_OVERHEAD_BYTES = 64 * 2**20
 """What a reader may need beyond its cache bound: one episode being loaded, open files, thousands of headers."""
@@ -208,7 +208,7 @@ class WindowReader:
             with open_episode(header.path) as demo:
                 if not header.has_expert_actions and (demo["actor"][:] == ACTOR_POLICY).all():
                     raise DatasetError(
-                        f"{header.path} was flown by the policy {header.meta.policy_id!r} without an expert's labels: "
+                        f"{header.path} was driven by the policy {header.meta.policy_id!r} without an expert's labels: "
                         "there is nothing to learn from it. Record with the expert's labels, or remove it"
                     )
                 need = self._loader.num_bytes(header)

@@ -1,4 +1,4 @@
-"""How fast episodes are written and windows are read back, and how small real flights become on disk."""
+"""How fast episodes are written and windows are read back, and how small real trips become on disk."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 
 
 def bench_data(
-    flights: int = 8, copies: int = 5, window: int = 8, batch: int = 64, seconds: float = 2.0
+    trips: int = 8, copies: int = 5, window: int = 8, batch: int = 64, seconds: float = 2.0
 ) -> dict[str, Any]:
-    """Measure the dataset on flights of the expert: three 64x48 cameras, labels included, one process.
+    """Measure the dataset on trips of the expert: three 64x48 cameras, labels included, one process.
 
     Args:
-        flights: expert flights to record.
+        trips: expert trips to record.
         copies: how often each is written, under other seeds.
         window: steps per window.
         batch: windows per draw.
@@ -30,21 +30,21 @@ def bench_data(
         `compression_ratio` (raw bytes by bytes on disk); `bytes_per_step` on disk; `steps`; `window`; `batch`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        figures, dataset = _write(Path(folder), flights, copies)
+        figures, dataset = _write(Path(folder), trips, copies)
         return figures | _read(dataset, window, batch, seconds) | {"window": window, "batch": batch}
 
 
-def _write(folder: Path, flights: int, copies: int) -> tuple[dict[str, Any], Any]:
+def _write(folder: Path, trips: int, copies: int) -> tuple[dict[str, Any], Any]:
     from data_collection.dataset import Dataset
     from data_collection.episode import load_episode
 
-    flown = _expert_dataset(folder / "flown", flights)
-    episodes = [load_episode(header.path) for header in flown.episodes]
-    dataset = Dataset.create(folder / "data", flown.task_spec, flown.env_id)
+    recorded = _expert_dataset(folder / "recorded", trips)
+    episodes = [load_episode(header.path) for header in recorded.episodes]
+    dataset = Dataset.create(folder / "data", recorded.task_spec, recorded.env_id)
     writing_s = 0.0
     for copy in range(copies):
         for episode in episodes:
-            meta = dataclasses.replace(episode.meta, seed=episode.meta.seed + flights * copy)
+            meta = dataclasses.replace(episode.meta, seed=episode.meta.seed + trips * copy)
             started = time.perf_counter()
             dataset.add(dataclasses.replace(episode, meta=meta))
             writing_s += time.perf_counter() - started
@@ -77,16 +77,16 @@ def _read(dataset: Any, window: int, batch: int, seconds: float) -> dict[str, An
     }
 
 
-def _expert_dataset(folder: Path, flights: int) -> Any:
-    """A dataset of expert flights through training worlds."""
+def _expert_dataset(folder: Path, trips: int) -> Any:
+    """A dataset of expert trips through training worlds."""
     from data_collection.dataset import Dataset
-    from data_collection.flights import ENV_IDS, FlightMix, task_spec_of
     from data_collection.pilots import ExpertPilot
-    from data_collection.rollout import Job, fly
+    from data_collection.rollout import Job, roll_out
+    from data_collection.trips import ENV_IDS, TripMix, task_spec_of
 
-    mix = FlightMix()
+    mix = TripMix()
     dataset = Dataset.create(folder, task_spec_of("drone", mix), ENV_IDS["drone"].split(":")[1])
-    for _ in fly(Job("drone", tuple(mix.flight(seed) for seed in range(flights)), ExpertPilot, dataset=str(folder))):
+    for _ in roll_out(Job("drone", tuple(mix.trip(seed) for seed in range(trips)), ExpertPilot, dataset=str(folder))):
         pass
     dataset.refresh()
     return dataset

@@ -17,11 +17,11 @@ import sim  # noqa: F401  (registers the environments)
 
 DENSITY_300_PER_M2 = 300 / 1800
 """Trees per square metre that put 300 trees on the 30 x 60 m of a forest."""
-Flight = tuple[int, NDArray[np.float32]]
+Trip = tuple[int, NDArray[np.float32]]
 
 
 def bench_env(seconds: float = 20.0, resets: int = 1000) -> dict[str, Any]:
-    """Step along the expert's flights at 20 Hz control, in this process alone.
+    """Step along the expert's trips at 20 Hz control, in this process alone.
 
     Args:
         seconds: about how long to step; resets come on top.
@@ -46,16 +46,16 @@ def make(density: float, expert: bool) -> gymnasium.Env[Any, Any]:
 
 def _bench_density(density: float, seconds: float) -> dict[str, Any]:
     with_labels, plain = make(density, expert=True), make(density, expert=False)
-    flights = [_expert_flight(with_labels, seed) for seed in range(2)]
+    trips = [_expert_trip(with_labels, seed) for seed in range(2)]
     watch = Stopwatch()
     watch.attach(with_labels.unwrapped)
     rates: dict[str, list[float]] = {"plain": [], "labelled": []}
     deadline = time.perf_counter() + seconds
     # Interleaved, so that a slow minute of the machine falls on both.
     while time.perf_counter() < deadline or not rates["labelled"]:
-        for flight in flights:
-            rates["plain"].append(_steps_per_s(plain, flight))
-            rates["labelled"].append(_steps_per_s(with_labels, flight, watch))
+        for trip in trips:
+            rates["plain"].append(_steps_per_s(plain, trip))
+            rates["labelled"].append(_steps_per_s(with_labels, trip, watch))
     trees = len(plain.unwrapped.world.trees)  # type: ignore[attr-defined]
     with_labels.close()
     plain.close()
@@ -67,8 +67,8 @@ def _bench_density(density: float, seconds: float) -> dict[str, Any]:
     }
 
 
-def _expert_flight(env: gymnasium.Env[Any, Any], seed: int) -> Flight:
-    """The expert's actions through a world; flown once, repeated for the measurement."""
+def _expert_trip(env: gymnasium.Env[Any, Any], seed: int) -> Trip:
+    """The expert's actions through a world; run once, repeated for the measurement."""
     _, info = env.reset(seed=seed)
     actions = []
     over = False
@@ -79,8 +79,8 @@ def _expert_flight(env: gymnasium.Env[Any, Any], seed: int) -> Flight:
     return seed, np.array(actions)
 
 
-def _steps_per_s(env: gymnasium.Env[Any, Any], flight: Flight, watch: Stopwatch | None = None) -> float:
-    seed, actions = flight
+def _steps_per_s(env: gymnasium.Env[Any, Any], trip: Trip, watch: Stopwatch | None = None) -> float:
+    seed, actions = trip
     env.reset(seed=seed)
     if watch is not None:
         watch.running = True

@@ -19,7 +19,7 @@ def bench_expert(seconds: float = 10.0) -> dict[str, Any]:
 
     Returns:
         `query_ms`: median, 95th percentile and largest time of one query (action and 21 costs) at states of its own
-        flights at 1/10 trees/m2 and 10 m/s, the hardest.
+        trips at 1/10 trees/m2 and 10 m/s, the hardest.
     """
     return {"query_ms": _bench_queries(seconds)}
 

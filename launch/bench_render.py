@@ -1,4 +1,4 @@
-"""`forestpilot bench render`: the ray-caster against TinyRenderer on one forest, along one flight, interleaved."""
+"""`forestpilot bench render`: the ray-caster against TinyRenderer on one forest, along one trip, interleaved."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from sim.cameras import Camera, Rig, rotation_matrix
 from sim.rendering import Frames, make_renderer
 from sim.rendering.streamed import StreamedTinyRenderer
 from sim.worlds.appearance import draw_appearance
-from sim.worlds.forest import ForestConfig, World, make_forest
+from sim.worlds.forest import ForestConfig, make_forest
+from sim.worlds.world import World
 
 NUM_TREES = 300
 SIDE_M = 92.0
@@ -47,7 +48,7 @@ def bench_render(seconds: float = 20.0, width: int = 64, height: int = 48, seed:
         "tiny": make_renderer("tiny", camera, 3),
         "streamed_tiny": StreamedTinyRenderer(camera, 3),
     }
-    poses = _flight(Rig(camera))
+    poses = _trip(Rig(camera))
     for renderer in renderers.values():
         renderer.set_world(world)
         renderer.render(*poses[0])
@@ -75,8 +76,8 @@ def bench_world(seed: int = 0) -> World:
     return dataclasses.replace(world, trees=trees, appearance=draw_appearance(rng, trees))
 
 
-def _flight(rig: Rig) -> list[Poses]:
-    """Camera poses of a winding flight through the forest, tilted as a quadrotor is."""
+def _trip(rig: Rig) -> list[Poses]:
+    """Camera poses of a winding trip through the forest, tilted as a quadrotor is."""
     steps = int((SIDE_M - 30.0) / SPEED_MPS * CONTROL_HZ)
     poses = []
     for step in range(steps):

@@ -31,7 +31,7 @@ def bench_train(
 
     Returns:
         `frames_per_s` (window steps learned from per second), `steps_per_s` (gradient steps), `act_ms_1` and
-        `act_ms_25` (milliseconds for one action of one flight and for those of 25, on one thread), `parameters`, and
+        `act_ms_25` (milliseconds for one action of one trip and for those of 25, on one thread), `parameters`, and
         the arguments.
     """
     import torch
@@ -47,7 +47,7 @@ def bench_train(
             policy = VisuomotorPolicy.seeded(shape, dataset.task_spec, seed=0)
             steps_per_s = _steps_per_s(policy, dataset, batch_windows, seconds)
             torch.set_num_threads(1)
-            latencies = {f"act_ms_{flights}": _act_ms(policy, flights) for flights in (1, 25)}
+            latencies = {f"act_ms_{trips}": _act_ms(policy, trips) for trips in (1, 25)}
         finally:
             torch.set_num_threads(threads_before)
     return {
@@ -77,13 +77,13 @@ def _steps_per_s(policy: Any, dataset: Any, batch_windows: int, seconds: float) 
     return measure(dataclasses.replace(config, steps=max(30, int(seconds * measure(config)))))
 
 
-def _act_ms(policy: Any, flights: int, repeats: int = 200) -> float:
-    """Median milliseconds of one call of `act` for a batch of flights."""
+def _act_ms(policy: Any, trips: int, repeats: int = 200) -> float:
+    """Median milliseconds of one call of `act` for a batch of trips."""
     spec, rng = policy.spec, np.random.default_rng(0)
-    images = rng.integers(0, 256, (flights, spec.image_height, spec.image_width, 3), dtype=np.uint8)
-    state = rng.normal(0, 0.1, (flights, spec.state_size)).astype(np.float32)
+    images = rng.integers(0, 256, (trips, spec.image_height, spec.image_width, 3), dtype=np.uint8)
+    state = rng.normal(0, 0.1, (trips, spec.state_size)).astype(np.float32)
     observations = dict.fromkeys(("left", "center", "right"), images) | {"state": state}
-    observations["goal"] = np.tile(np.array([1.0, 0.0], dtype=np.float32), (flights, 1))
+    observations["goal"] = np.tile(np.array([1.0, 0.0], dtype=np.float32), (trips, 1))
     carry, times = None, []
     for _ in range(repeats):
         started = time.perf_counter()

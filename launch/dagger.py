@@ -19,7 +19,7 @@ def run(config: DaggerConfig) -> None:
     """Run all rounds, print one row for each and draw them."""
     with recorded(config, config.out):
         results = run_dagger(config, make_progress())
-    header = ("round", "beta", "flights", "labels", "roll-in success", "validation success", "95 % interval")
+    header = ("round", "beta", "trips", "labels", "roll-in success", "validation success", "95 % interval")
     print_table([header, *(_row(result) for result in results)], title=f"DAgger in {config.out}")
     plot = plot_rounds(results, Path(config.out) / "success_by_round.png")
     print(f"{plot}\nnext: forestpilot evaluate --policy {config.out} --out {config.out}/evaluation")
@@ -28,8 +28,8 @@ def run(config: DaggerConfig) -> None:
 def _row(result: RoundResult) -> tuple[str, ...]:
     validated = interval = "-"
     if result.validation_success is not None and result.low is not None and result.high is not None:
-        validated = f"{round(result.validation_success * result.validation_flights)}/{result.validation_flights}"
+        validated = f"{round(result.validation_success * result.validation_episodes)}/{result.validation_episodes}"
         interval = f"{100 * result.low:.0f}-{100 * result.high:.0f} %"
     rolled_in = f"{100 * result.rollout_success:.0f} %"
-    flown = (str(result.round), f"{result.beta:.2f}", str(result.flights), str(result.labels))
-    return (*flown, rolled_in, validated, interval)
+    done = (str(result.round), f"{result.beta:.2f}", str(result.trips), str(result.labels))
+    return (*done, rolled_in, validated, interval)

@@ -101,12 +101,12 @@ def _report(
     density = format_density(mix.densities[0])
     worlds = f"{config.episodes} test worlds nobody has trained on, {mix.speeds[1]:g} m/s, {density} trees/m2"
     print_table(results_table(scores), title=worlds)
-    print(f"{rounds[-1].labels} labelled states in {rounds[-1].flights} training flights; {seconds:.0f} s in all\n")
+    print(f"{rounds[-1].labels} labelled states in {rounds[-1].trips} training trips; {seconds:.0f} s in all\n")
     places = {
         "policy": config.out,
-        "flights with the expert's labels": f"{config.out}/dataset",
+        "trips with the expert's labels": f"{config.out}/dataset",
         "success by DAgger round": str(plot),
-        "outcome of each test flight": f"{config.out}/evaluation/outcomes.csv",
+        "outcome of each test trip": f"{config.out}/evaluation/outcomes.csv",
         **{f"video of {path.stem}": str(path) for path in videos},
         "more videos": f"forestpilot replay {config.out}/evaluation --worst 3 --video {config.out}/videos",
     }

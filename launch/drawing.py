@@ -1,4 +1,4 @@
-"""The picture of a flight: chase view, the three policy views, a map, and what policy and expert want.
+"""The picture of a trip: chase view, the three policy views, a map, and what policy and expert want.
 
 OpenCV draws; it is imported when the first picture is, because its wheel needs libGL, which small machines lack.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.errors import ForestPilotError
-from sim.worlds.forest import World
+from sim.worlds.world import World
 
 Image = NDArray[np.uint8]
 Color = tuple[int, int, int]
@@ -53,14 +53,14 @@ def import_cv2() -> ModuleType:
 
 @dataclass(frozen=True)
 class Moment:
-    """What there is to show of one instant of a flight."""
+    """What there is to show of one instant of a trip."""
 
     chase: Image
-    """(h, w, 3) uint8 of any size, best `FlightPainter.chase_size`."""
+    """(h, w, 3) uint8 of any size, best `TripPainter.chase_size`."""
     views: Image
     """(3, h, w, 3) uint8, left, center, right."""
     path_m: NDArray[Any]
-    """(n, 2 or 3) positions flown so far in metres, the present one last."""
+    """(n, 2 or 3) positions so far in metres, the present one last."""
     yaw_rad: float
     """Heading in radians."""
     speed_mps: float
@@ -115,8 +115,8 @@ class Layout:
         return round(self.text_size * 1.9 * 6.6)
 
 
-class FlightPainter:
-    """Composes one picture after another of one flight; everything that stays the same is drawn once."""
+class TripPainter:
+    """Composes one picture after another of one trip; everything that stays the same is drawn once."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class FlightPainter:
 
         Args:
             size: width and height of the picture in pixels, at least 320x180.
-            world: the forest that is flown through.
+            world: the world that is crossed.
             title: first line, for example the policy's name.
             candidate_turns_rad: (K,) turns that the costs belong to.
             horizontal_fov_deg: field of view of the policy's cameras, drawn on the map.
@@ -262,7 +262,7 @@ class FlightPainter:
             self._text(picture, line, (left, round(step * (i + 1) + layout.text_size * 0.4)), ink, scale, room=room)
 
     def _paint_outcome(self, picture: Image, outcome: str) -> None:
-        """A banner over the chase view once the flight has ended."""
+        """A banner over the chase view once the trip has ended."""
         layout, cv2 = self._layout, self._cv2
         color = GOOD if outcome == "success" else BAD
         text = outcome.replace("_", " ").upper()
@@ -304,7 +304,7 @@ class FlightPainter:
 
 
 class TreeMap:
-    """The forest from above, x up and y to the left, with the path flown so far."""
+    """The forest from above, x up and y to the left, with the path so far."""
 
     def __init__(self, cv2: ModuleType, world: World, room: tuple[int, int], text_size: float) -> None:
         """Draw what does not move into a picture that fits into `room` (width, height) pixels."""
@@ -347,14 +347,13 @@ class TreeMap:
         cv2.addWeighted(overlay, 0.16, picture, 0.84, 0.0, dst=picture)
 
     def _paint_trail(self, world: World) -> None:
-        if len(world.trail_y_m):
-            x = world.bounds_m[0] + 0.5 * np.arange(len(world.trail_y_m))
-            points = np.array([self._pixel(point) for point in zip(x, world.trail_y_m, strict=True)], np.int32)
-            width = max(1, round(2 * world.appearance.trail_half_width_m * self._scale))
-            self._cv2.polylines(self._ground, [points.reshape(-1, 1, 2)], False, (92, 84, 66), width, self._cv2.LINE_AA)
+        for ribbon in world.ribbons:
+            points = np.array([self._pixel(point) for point in ribbon.points_m], np.int32)
+            width = max(1, round(2 * ribbon.half_width_m * self._scale))
+            self._cv2.polylines(self._ground, [points], ribbon.closed, (92, 84, 66), width, self._cv2.LINE_AA)
 
     def _paint_trees(self, world: World) -> None:
-        """Crowns faintly, trunks on top of them in full: trunks are what a flight must miss."""
+        """Crowns faintly, trunks on top of them in full: trunks are what a trip must miss."""
         cv2 = self._cv2
         crowns = self._ground.copy()
         for tree in world.trees:

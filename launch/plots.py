@@ -30,7 +30,7 @@ class Round(Protocol):
         """Success rate on the validation worlds, 0 to 1; None if the round was not validated."""
 
     @property
-    def validation_flights(self) -> int:
+    def validation_episodes(self) -> int:
         """Number of validation worlds."""
 
     @property
@@ -55,7 +55,7 @@ def plot_rounds(rounds: Sequence[Round], path: Path | str, title: str = "Success
     """
     shown = [r for r in rounds if r.validation_success is not None and r.low is not None and r.high is not None]
     if not shown:
-        raise ValueError("no round has validation flights; there is nothing to plot")
+        raise ValueError("no round has validation trips; there is nothing to plot")
     x = [r.round for r in shown]
     rate, low, high = (
         100 * np.array([getattr(r, name) for r in shown]) for name in ("validation_success", "low", "high")
@@ -68,7 +68,7 @@ def plot_rounds(rounds: Sequence[Round], path: Path | str, title: str = "Success
     axes.set_ylim(0, 104)
     axes.set_xticks(x if len(x) <= 12 else x[:: max(1, len(x) // 10)])
     axes.set_xlabel("DAgger round (0: behavioural cloning)")
-    axes.set_ylabel(f"validation worlds flown to the goal, % of {shown[0].validation_flights}")
+    axes.set_ylabel(f"validation worlds completed, % of {shown[0].validation_episodes}")
     axes.set_title(title, loc="left")
     axes.legend(loc="lower right", frameon=False)
     labels = f"{shown[0].labels:,} labels in round {x[0]}, {shown[-1].labels:,} in round {x[-1]}"
@@ -82,7 +82,7 @@ def plot_success_grid(
     """Draw success by density and speed as a table of coloured cells.
 
     Args:
-        cells: (trees per square metre, speed in m/s) to (successes, flights).
+        cells: (trees per square metre, speed in m/s) to (successes, trips).
         path: where the picture goes.
         title: heading of the figure.
 
@@ -93,14 +93,14 @@ def plot_success_grid(
         raise ValueError("there are no cells to plot")
     densities, speeds = sorted({d for d, _ in cells}), sorted({s for _, s in cells})
     rates = np.full((len(densities), len(speeds)), np.nan)
-    for (density, speed), (successes, flights) in cells.items():
-        rates[densities.index(density), speeds.index(speed)] = 100 * successes / flights
+    for (density, speed), (successes, trips) in cells.items():
+        rates[densities.index(density), speeds.index(speed)] = 100 * successes / trips
     figure, axes = _new_figure(1.6 + 1.1 * len(speeds), 1.4 + 0.6 * len(densities))
     axes.grid(False)
     axes.imshow(rates, cmap="RdYlGn", vmin=0, vmax=100, aspect="auto", alpha=0.75)
-    for (density, speed), (successes, flights) in cells.items():
+    for (density, speed), (successes, trips) in cells.items():
         where = (speeds.index(speed), densities.index(density))
-        axes.annotate(f"{successes}/{flights}", where, ha="center", va="center")
+        axes.annotate(f"{successes}/{trips}", where, ha="center", va="center")
     axes.set_xticks(range(len(speeds)), [f"{speed:g}" for speed in speeds])
     axes.set_yticks(range(len(densities)), [format_density(density) for density in densities])
     axes.set_xlabel("speed, m/s")

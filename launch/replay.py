@@ -1,6 +1,6 @@
-"""`forestpilot replay`: simulate stored flights again, check every state, and draw them at any size.
+"""`forestpilot replay`: simulate stored trips again, check every state, and draw them at any size.
 
-What is stored of a flight is its world's seed and its actions, not its pictures. The simulation is deterministic, so
+What is stored of a trip is its world's seed and its actions, not its pictures. The simulation is deterministic, so
 the same actions lead through the same states; the hash of each is compared with the stored one, and a replay that
 diverges is an error.
 """
@@ -20,39 +20,39 @@ import tyro.conf
 from numpy.typing import NDArray
 
 import sim  # noqa: F401  (registers the environments)
-from data_collection.flights import flight_path, read_flight_file
 from data_collection.progress import Progress, SilentProgress
+from data_collection.trips import read_trip_file, trip_path
 from launch.progress import make_progress
 from launch.video import parse_size
 from sim.errors import ForestPilotError
 
 
 class ReplayError(ForestPilotError):
-    """A stored flight cannot be read or found."""
+    """A stored trip cannot be read or found."""
 
 
 class ReplayDivergedError(ForestPilotError):
-    """The simulation did not repeat a stored flight."""
+    """The simulation did not repeat a stored trip."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """Simulate stored flights again, check the state at every step, and write videos of them."""
+    """Simulate stored trips again, check the state at every step, and write videos of them."""
 
     evaluation: Annotated[Path, tyro.conf.Positional]
-    """Folder that `forestpilot evaluate` wrote: outcomes.csv and flights/."""
+    """Folder that `forestpilot evaluate` wrote: outcomes.csv and trips/."""
     worst: int = 0
-    """Number of worst flights: failures first, then the smallest clearance."""
+    """Number of worst trips: failures first, then the smallest clearance."""
     best: int = 0
-    """Number of best flights: successes with the largest clearance."""
+    """Number of best trips: successes with the largest clearance."""
     seed: tuple[int, ...] = ()
-    """World seeds to replay. Without --worst, --best and --seed every flight is checked."""
+    """World seeds to replay. Without --worst, --best and --seed every trip is checked."""
     policy: str | None = None
-    """Only flights of the policy of this name."""
+    """Only trips of the policy of this name."""
     video: Path | None = None
-    """Folder to write videos into; without it the flights are only checked."""
+    """Folder to write videos into; without it the trips are only checked."""
     size: str = "960x540"
     """Width and height of the videos in pixels, 320x180 to 3840x2160."""
     fps: int = 30
@@ -94,8 +94,8 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Flight:
-    """What is kept of a flight."""
+class Trip:
+    """What is kept of a trip."""
 
     actions: NDArray[np.float32]
     """(T, 2) float32, turn and go."""
@@ -117,7 +117,7 @@ class Flight:
 
 @dataclass(frozen=True)
 class ReplayedStep:
-    """One state of a replayed flight, with what follows from it."""
+    """One state of a replayed trip, with what follows from it."""
 
     index: int
     """0 at the start."""
@@ -134,37 +134,37 @@ class ReplayedStep:
 
 
 def run(config: ReplayConfig) -> None:
-    """Replay and print one line per flight on standard output."""
+    """Replay and print one line per trip on standard output."""
     for path, outcome in replay_evaluation(config, make_progress()):
         where = f"  {path}" if path is not None else ""
         print(f"{outcome.policy}  world {outcome.seed}  {outcome.outcome}  reproduced step by step{where}")
 
 
 def replay_evaluation(config: ReplayConfig, progress: Progress | None = None) -> Iterator[tuple[Path | None, Outcome]]:
-    """Replay the chosen flights of an evaluation folder, one after the other.
+    """Replay the chosen trips of an evaluation folder, one after the other.
 
     Yields:
-        The video's path (None without videos) and the row of outcomes.csv, for each flight.
+        The video's path (None without videos) and the row of outcomes.csv, for each trip.
 
     Raises:
-        ReplayError: the folder or a flight is missing or unreadable, or nothing matches the choice.
+        ReplayError: the folder or a trip is missing or unreadable, or nothing matches the choice.
         ReplayDivergedError: a state, or the end, differs from the stored one.
     """
     progress = progress or SilentProgress()
-    chosen = choose_flights(read_outcomes(config.evaluation), config.worst, config.best, config.seed, config.policy)
+    chosen = choose_trips(read_outcomes(config.evaluation), config.worst, config.best, config.seed, config.policy)
     for number, outcome in enumerate(chosen, start=1):
-        flight = load_flight(flight_path(config.evaluation / "flights", outcome.policy, outcome.seed))
+        trip = load_trip(trip_path(config.evaluation / "trips", outcome.policy, outcome.seed))
         name = f"replay {number}/{len(chosen)}: {outcome.policy}, world {outcome.seed}"
-        with progress.stage(name, total=len(flight.actions) + 1) as stage:
+        with progress.stage(name, total=len(trip.actions) + 1) as stage:
             path = None
             if config.video is None:
-                for _ in replay_flight(flight):
+                for _ in replay_trip(trip):
                     stage.advance()
             else:
-                from launch.flight_video import write_flight_video
+                from launch.trip_video import write_trip_video
 
                 path = config.video / f"{outcome.policy}-{outcome.seed}-{outcome.outcome}.mp4"
-                write_flight_video(path, flight, parse_size(config.size), config.fps, config.costs, stage)
+                write_trip_video(path, trip, parse_size(config.size), config.fps, config.costs, stage)
         yield path, outcome
 
 
@@ -189,23 +189,21 @@ def _read_row(row: dict[str, str]) -> Outcome:
     return Outcome(row["policy"], int(row["seed"]), row["outcome"], clearance_m, progress_m)
 
 
-def choose_flights(
+def choose_trips(
     outcomes: Sequence[Outcome], worst: int = 0, best: int = 0, seeds: Sequence[int] = (), policy: str | None = None
 ) -> list[Outcome]:
-    """The flights asked for, each once: the worst first, then the best, then the seeds; all if nothing is asked for.
+    """The trips asked for, each once: the worst first, then the best, then the seeds; all if nothing is asked for.
 
     Raises:
         ReplayError: a policy or seed is not among the outcomes.
     """
     policies = sorted({row.policy for row in outcomes})
     if policy is not None and policy not in policies:
-        raise ReplayError(f"no flights of policy {policy!r}; there are flights of {', '.join(policies) or 'none'}")
+        raise ReplayError(f"no trips of policy {policy!r}; there are trips of {', '.join(policies) or 'none'}")
     rows = [row for row in outcomes if policy is None or row.policy == policy]
     missing = sorted(set(seeds) - {row.seed for row in rows})
     if missing:
-        raise ReplayError(
-            f"no flight through world {missing[0]}; there are worlds {_ranges([row.seed for row in rows])}"
-        )
+        raise ReplayError(f"no trip through world {missing[0]}; there are worlds {_ranges([row.seed for row in rows])}")
     if not (worst or best or seeds):
         return rows
     by_badness = sorted(rows, key=lambda row: (row.succeeded, row.min_clearance_m, row.seed))
@@ -214,64 +212,64 @@ def choose_flights(
     return list(dict.fromkeys(chosen))
 
 
-def load_flight(path: Path) -> Flight:
-    """A stored flight.
+def load_trip(path: Path) -> Trip:
+    """A stored trip.
 
     Raises:
-        FlightFileError: the file is missing, truncated or lacks a part.
+        TripFileError: the file is missing, truncated or lacks a part.
     """
     keys = ("env_id", "env_kwargs", "seed", "policy", "policy_path", "outcome")
-    meta, actions, state_hashes = read_flight_file(path, keys)
-    return Flight(actions, state_hashes, **{key: meta[key] for key in keys})
+    meta, actions, state_hashes = read_trip_file(path, keys)
+    return Trip(actions, state_hashes, **{key: meta[key] for key in keys})
 
 
-def make_env(flight: Flight, expert: bool = False) -> gymnasium.Env[Any, Any]:
-    """The environment the flight was flown in, with the expert's labels if asked for."""
-    kwargs = {**flight.env_kwargs, "expert": expert, "render_mode": None}
-    return gymnasium.make(f"sim:{flight.env_id.removeprefix('sim:')}", disable_env_checker=True, **kwargs)
+def make_env(trip: Trip, expert: bool = False) -> gymnasium.Env[Any, Any]:
+    """The environment the trip was made in, with the expert's labels if asked for."""
+    kwargs = {**trip.env_kwargs, "expert": expert, "render_mode": None}
+    return gymnasium.make(f"sim:{trip.env_id.removeprefix('sim:')}", disable_env_checker=True, **kwargs)
 
 
-def replay_flight(flight: Flight, env: gymnasium.Env[Any, Any] | None = None) -> Iterator[ReplayedStep]:
-    """Simulate a flight again; each of its T + 1 states is checked before it is handed out.
+def replay_trip(trip: Trip, env: gymnasium.Env[Any, Any] | None = None) -> Iterator[ReplayedStep]:
+    """Simulate a trip again; each of its T + 1 states is checked before it is handed out.
 
     Args:
-        flight: what was stored.
+        trip: what was stored.
         env: environment to fly in, left open; by default one is made and closed.
 
     Raises:
         ReplayDivergedError: names the step at which the states differ.
     """
     own = env is None
-    env = env if env is not None else make_env(flight)
+    env = env if env is not None else make_env(trip)
     vehicle: Any = env.unwrapped
-    steps = len(flight.actions)
+    steps = len(trip.actions)
     try:
-        observation, info = env.reset(seed=flight.seed)
+        observation, info = env.reset(seed=trip.seed)
         for index in range(steps + 1):
-            _check_state(flight, index, vehicle.state_hash())
+            _check_state(trip, index, vehicle.state_hash())
             position, rotation = vehicle.pose()
-            action = flight.actions[index] if index < steps else None
+            action = trip.actions[index] if index < steps else None
             yield ReplayedStep(index, position, rotation, observation, action, info)
             if action is not None:
                 observation, _, terminated, truncated, info = env.step(action)
                 if (terminated or truncated) != (index + 1 == steps):
-                    raise _diverged(flight, index + 1, f"the flight is {info['outcome']}")
-        if info["outcome"] != flight.outcome:
-            raise _diverged(flight, steps, f"it ended as {info['outcome']}, not as {flight.outcome}")
+                    raise _diverged(trip, index + 1, f"the trip is {info['outcome']}")
+        if info["outcome"] != trip.outcome:
+            raise _diverged(trip, steps, f"it ended as {info['outcome']}, not as {trip.outcome}")
     finally:
         if own:
             env.close()
 
 
-def _check_state(flight: Flight, index: int, simulated: int) -> None:
-    stored = int(flight.state_hashes[index])
+def _check_state(trip: Trip, index: int, simulated: int) -> None:
+    stored = int(trip.state_hashes[index])
     if simulated != stored:
-        raise _diverged(flight, index, f"the state's hash is {simulated:016x}, stored was {stored:016x}")
+        raise _diverged(trip, index, f"the state's hash is {simulated:016x}, stored was {stored:016x}")
 
 
-def _diverged(flight: Flight, index: int, what: str) -> ReplayDivergedError:
+def _diverged(trip: Trip, index: int, what: str) -> ReplayDivergedError:
     return ReplayDivergedError(
-        f"the replay of {flight.policy} in world {flight.seed} diverged at step {index} of {len(flight.actions)}: "
+        f"the replay of {trip.policy} in world {trip.seed} diverged at step {index} of {len(trip.actions)}: "
         f"{what}. Another version of ForestPilot, PyBullet or NumPy than the one that flew gives other numbers; "
         "evaluate again"
     )

@@ -11,7 +11,7 @@ from typing import Any
 _HOMES = {
     "PolicyConfig": "policies.visuomotor",
     "VisuomotorPolicy": "policies.visuomotor",
-    "FlightCarry": "policies.visuomotor",
+    "Carry": "policies.visuomotor",
     "load_policy": "policies.checkpoint",
     "save_policy": "policies.checkpoint",
     "TrainConfig": "policies.behavioural_cloning",

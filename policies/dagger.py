@@ -3,8 +3,8 @@
 Read from top to bottom: the config and its presets, the schedule of beta, one round, the loop. Everything a round
 makes is on disk before the next step begins, so a killed run goes on in the middle of a round:
 
-    RUN/dataset/               every flight of every round, with the expert's labels at every visited state
-    RUN/rounds/round-03/       the policy after that round, its validation flights and their score
+    RUN/dataset/               every trip of every round, with the expert's labels at every visited state
+    RUN/rounds/round-03/       the policy after that round, its validation trips and their score
     RUN/checkpoints/           the unfinished training, to resume from
     RUN/rounds.csv             one row per round
     RUN/policy.safetensors     the round that flew best on the validation worlds
@@ -26,10 +26,10 @@ import torch
 
 from data_collection.dataset import Dataset
 from data_collection.files import write_new_file
-from data_collection.flights import ENV_IDS, FlightMix, task_spec_of
 from data_collection.pilots import ExpertPilot, PilotFactory
 from data_collection.progress import Progress, SilentProgress
 from data_collection.rollout import Job, RolloutPool
+from data_collection.trips import ENV_IDS, TripMix, task_spec_of
 from data_collection.windows import WindowReader
 from policies.behavioural_cloning import TrainConfig, make_reader, train
 from policies.checkpoint import load_policy, save_policy
@@ -37,16 +37,16 @@ from policies.intervals import wilson_interval
 from policies.pilots import PolicyFactory
 from policies.visuomotor import VisuomotorPolicy
 from sim.errors import ForestPilotError
-from sim.worlds.forest import seeds_of
+from sim.worlds.world import seeds_of
 
 ROUND_FIELDS = (
     "round",
     "beta",
-    "flights",
+    "trips",
     "labels",
     "rollout_success",
     "validation_success",
-    "validation_flights",
+    "validation_episodes",
     "low",
     "high",
 )
@@ -63,13 +63,13 @@ class DaggerConfig:
     seed: int = 0
     """Seed of the first weights and of sampling."""
     first_world: int = 0
-    """First training world; each flight takes the next one."""
+    """First training world; each trip takes the next one."""
     rounds: int = 6
     """DAgger rounds after the first, which is behavioural cloning of the expert."""
-    expert_flights: int = 60
-    """Flights of the expert in round 0."""
-    flights: int = 60
-    """Flights of each later round."""
+    expert_episodes: int = 60
+    """Trips of the expert in round 0."""
+    trips: int = 60
+    """Trips of each later round."""
     beta: Literal["indicator", "exponential", "linear"] = "indicator"
     """Probability that the expert acts: 1 in round 0 and 0 after (indicator), decay**round, or falling linearly."""
     beta_decay: float = 0.5
@@ -84,11 +84,11 @@ class DaggerConfig:
     """Gradient steps in the last round."""
     retrain: bool = False
     """Start each round from fresh weights instead of those of the round before."""
-    validation_flights: int = 40
-    """Validation worlds flown to choose the checkpoint."""
+    validation_episodes: int = 40
+    """Validation worlds run to choose the checkpoint."""
     validate_from: int = 0
-    """First round whose policy is flown on the validation worlds; round 0 and the last one always are."""
-    mix: FlightMix = FlightMix()
+    """First round whose policy is run on the validation worlds; round 0 and the last one always are."""
+    mix: TripMix = TripMix()
     """Forests and speeds of training and validation."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """How each round is trained; its data, out, seed and steps are set by the run."""
@@ -96,13 +96,13 @@ class DaggerConfig:
     """Number of rollout processes, and of threads in training; by default one per core."""
 
     def __post_init__(self) -> None:
-        if self.rounds < 0 or min(self.expert_flights, self.flights, self.first_steps, self.steps, self.last_steps) < 1:
-            raise ValueError("rounds must be 0 or more; flights and steps at least 1")
-        if self.validation_flights < 1:
-            raise ValueError("validation_flights must be at least 1: the checkpoint is chosen by them")
+        if self.rounds < 0 or min(self.expert_episodes, self.trips, self.first_steps, self.steps, self.last_steps) < 1:
+            raise ValueError("rounds must be 0 or more; trips and steps at least 1")
+        if self.validation_episodes < 1:
+            raise ValueError("validation_episodes must be at least 1: the checkpoint is chosen by them")
         if not 0.0 <= self.beta_decay <= 1.0 or self.beta_linear_rounds < 1:
             raise ValueError("beta_decay must lie in 0 to 1 and beta_linear_rounds must be at least 1")
-        seeds_of("train", self.expert_flights + self.rounds * self.flights, self.first_world)
+        seeds_of("train", self.expert_episodes + self.rounds * self.trips, self.first_world)
 
     def beta_of(self, round_number: int) -> float:
         """Probability that the expert acts in the roll-in of a round."""
@@ -113,11 +113,11 @@ class DaggerConfig:
         return max(0.0, 1.0 - round_number / self.beta_linear_rounds)
 
     def seeds(self, round_number: int) -> list[int]:
-        """Training worlds of a round; no world is flown twice."""
+        """Training worlds of a round; no world is used twice."""
         if round_number == 0:
-            return seeds_of("train", self.expert_flights, self.first_world)
-        offset = self.first_world + self.expert_flights + (round_number - 1) * self.flights
-        return seeds_of("train", self.flights, offset)
+            return seeds_of("train", self.expert_episodes, self.first_world)
+        offset = self.first_world + self.expert_episodes + (round_number - 1) * self.trips
+        return seeds_of("train", self.trips, offset)
 
     def round_training(self, round_number: int) -> TrainConfig:
         """The training of a round."""
@@ -126,7 +126,7 @@ class DaggerConfig:
         return dataclasses.replace(self.train, out=self.out, data=(), seed=self.seed, steps=steps)
 
 
-FULL_MIX = FlightMix(
+FULL_MIX = TripMix(
     presets=("default", "loquercio", "loquercio"), densities=(1 / 36, 1 / 25, 1 / 15, 1 / 12), speeds=(3.0, 12.0)
 )
 PRESETS: dict[str, DaggerConfig] = {
@@ -135,7 +135,7 @@ PRESETS: dict[str, DaggerConfig] = {
         rounds=64,
         first_steps=1500,
         last_steps=14000,
-        validation_flights=240,
+        validation_episodes=240,
         validate_from=61,
         mix=FULL_MIX,
         train=TrainConfig(cache_gb=6.0),
@@ -151,18 +151,18 @@ class RoundResult:
     round: int
     """Number of the round; 0 is behavioural cloning."""
     beta: float
-    """Probability that the expert acted in its flights."""
-    flights: int
-    """Flights recorded so far, all rounds together."""
+    """Probability that the expert acted in its trips."""
+    trips: int
+    """Trips recorded so far, all rounds together."""
     labels: int
     """Labelled states so far."""
     rollout_success: float
-    """Share of the round's training flights that reached the goal."""
+    """Share of the round's training trips that reached the goal."""
     validation_success: float | None
     """Share of the validation worlds in which the policy after this round reached the goal; None if it was not
-    flown."""
-    validation_flights: int
-    """Number of validation worlds flown."""
+    run."""
+    validation_episodes: int
+    """Number of validation worlds run."""
     low: float | None
     """Lower end of the 95 % Wilson interval of `validation_success`."""
     high: float | None
@@ -234,19 +234,17 @@ def _run_rounds(
 def _fly_round(
     config: DaggerConfig, round_number: int, dataset: Dataset, pool: RolloutPool, progress: Progress
 ) -> None:
-    """Record those of the round's flights that are not on disk yet."""
-    flights = tuple(
-        config.mix.flight(seed) for seed in config.seeds(round_number) if not dataset.has(round_number, seed)
-    )
-    if not flights:
+    """Record those of the round's trips that are not on disk yet."""
+    trips = tuple(config.mix.trip(seed) for seed in config.seeds(round_number) if not dataset.has(round_number, seed))
+    if not trips:
         return
     beta = config.beta_of(round_number)
     pilot: PilotFactory = ExpertPilot
     if round_number:
         previous = round_folder(Path(config.out), round_number - 1)
         pilot = PolicyFactory(str(previous), f"round-{round_number - 1:02d}", beta)
-    job = Job(config.task, flights, pilot, dataset=str(dataset.folder), dagger_round=round_number)
-    pool.run(job, progress, f"fly round {round_number}")
+    job = Job(config.task, trips, pilot, dataset=str(dataset.folder), dagger_round=round_number)
+    pool.run(job, progress, f"roll out round {round_number}")
     dataset.refresh()
 
 
@@ -264,21 +262,21 @@ def _train_round(
 def _score_round(
     config: DaggerConfig, round_number: int, dataset: Dataset, pool: RolloutPool, progress: Progress
 ) -> RoundResult:
-    """The round's row: its training flights, and its policy on the validation worlds."""
+    """The round's row: its training trips, and its policy on the validation worlds."""
     folder = round_folder(Path(config.out), round_number)
     headers = [h for h in dataset.episodes if h.meta.dagger_round <= round_number]
     own = [h for h in headers if h.meta.dagger_round == round_number]
     validation = _validate(config, round_number, folder, pool, progress)
-    successes, flights = validation if validation else (0, 0)
-    interval: Sequence[float | None] = wilson_interval(successes, flights) if flights else (None, None)
+    successes, trips = validation if validation else (0, 0)
+    interval: Sequence[float | None] = wilson_interval(successes, trips) if trips else (None, None)
     return RoundResult(
         round=round_number,
         beta=config.beta_of(round_number),
-        flights=len(headers),
+        trips=len(headers),
         labels=sum(h.num_steps for h in headers),
         rollout_success=sum(h.meta.outcome == "success" for h in own) / max(len(own), 1),
-        validation_success=successes / flights if flights else None,
-        validation_flights=flights,
+        validation_success=successes / trips if trips else None,
+        validation_episodes=trips,
         low=interval[0],
         high=interval[1],
     )
@@ -287,20 +285,20 @@ def _score_round(
 def _validate(
     config: DaggerConfig, round_number: int, folder: Path, pool: RolloutPool, progress: Progress
 ) -> tuple[int, int] | None:
-    """(successes, flights) of the round's policy on the validation worlds; None for rounds that are not validated."""
+    """(successes, trips) of the round's policy on the validation worlds; None for rounds that are not validated."""
     if round_number not in (0, config.rounds) and round_number < config.validate_from:
         return None
     path = folder / "validation.json"
     if path.exists():
         stored = json.loads(path.read_text())
-        return stored["successes"], stored["flights"]
-    flights = tuple(config.mix.flight(seed) for seed in seeds_of("validation", config.validation_flights))
-    job = Job(config.task, flights, PolicyFactory(str(folder), folder.name))
-    flown = pool.run(job, progress, f"validate round {round_number}")
-    successes = sum(f.outcome == "success" for f in flown)
-    rows = [f.row(folder.name) for f in flown]
-    write_new_file(path, [json.dumps({"successes": successes, "flights": len(flown), "rows": rows}).encode()])
-    return successes, len(flown)
+        return stored["successes"], stored["trips"]
+    trips = tuple(config.mix.trip(seed) for seed in seeds_of("validation", config.validation_episodes))
+    job = Job(config.task, trips, PolicyFactory(str(folder), folder.name))
+    finished = pool.run(job, progress, f"validate round {round_number}")
+    successes = sum(f.outcome == "success" for f in finished)
+    rows = [f.row(folder.name) for f in finished]
+    write_new_file(path, [json.dumps({"successes": successes, "trips": len(finished), "rows": rows}).encode()])
+    return successes, len(finished)
 
 
 def best_round(results: Sequence[RoundResult]) -> RoundResult:

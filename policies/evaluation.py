@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from data_collection.files import write_new_file
-from data_collection.flights import Flight, Flown, flight_path, load_flight
 from data_collection.progress import Progress, SilentProgress
 from data_collection.rollout import Job, RolloutPool
+from data_collection.trips import FinishedTrip, Trip, load_trip, trip_path
 from policies.intervals import paired_difference, wilson_interval
 from policies.pilots import BASELINES, PRETRAINED, pilot_factory, policy_names, split_name
 from sim.errors import ForestPilotError
-from sim.worlds.forest import PRESETS, seeds_of
+from sim.worlds.forest import PRESETS
+from sim.worlds.world import seeds_of
 
 OUTCOME_FIELDS = (
     "policy", "seed", "outcome", "success", "progress_m", "time_s", "min_clearance_m", "mean_speed_mps",
@@ -36,7 +37,7 @@ class EvaluateConfig:
     """Folder of a checkpoint (NAME=FOLDER names it), pretrained, blind, reactive or expert; several are compared on
     the same worlds."""
     out: str = "runs/evaluation"
-    """Folder for outcomes.csv, summary.json and the flights that `replay` repeats."""
+    """Folder for outcomes.csv, summary.json and the trips that `replay` repeats."""
     task: str = "drone"
     """Task to fly: drone."""
     split: str = "test"
@@ -79,34 +80,34 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class Score:
-    """What a policy's flights came to."""
+    """What a policy's trips came to."""
 
     policy: str
     """Name of the policy."""
-    flights: int
-    """Number of flights n."""
+    trips: int
+    """Number of trips n."""
     successes: int
-    """Flights that reached the goal."""
+    """Trips that reached the goal."""
     low: float
     """Lower end of the 95 % Wilson interval of the success rate."""
     high: float
     """Upper end."""
     collisions: int
-    """Flights that ended at a trunk or on the ground."""
+    """Trips that ended at a trunk or on the ground."""
     out_of_bounds: int
-    """Flights that left the flight area."""
+    """Trips that left the flight area."""
     timeouts: int
-    """Flights that ran out of time."""
+    """Trips that ran out of time."""
     mean_progress_m: float
     """Mean distance made good towards the goal in metres."""
     mean_speed_mps: float
     """Mean speed in m/s."""
     median_clearance_m: float
-    """Median over the flights of the least clearance in metres."""
+    """Median over the trips of the least clearance in metres."""
 
 
 def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: RolloutPool | None = None) -> list[Score]:
-    """Fly every policy through the same worlds; writes outcomes.csv, summary.json and flights/.
+    """Fly every policy through the same worlds; writes outcomes.csv, summary.json and trips/.
 
     Returns:
         One score per policy, in the order given.
@@ -120,8 +121,8 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
     own = pool or RolloutPool(min(config.workers, config.episodes))
     with own if pool is None else _Borrowed():
         for policy, name in zip(config.policy, policy_names(config.policy), strict=True):
-            flown = _fly_policy(config, split_name(policy)[1], name, own, progress)
-            rows += [flight.row(name) for flight in flown]
+            finished = _fly_policy(config, split_name(policy)[1], name, own, progress)
+            rows += [trip.row(name) for trip in finished]
     scores = write_results(Path(config.out), rows)
     return scores
 
@@ -147,7 +148,7 @@ def score(rows: Sequence[dict[str, Any]]) -> Score:
     successes = outcomes.count("success")
     low, high = wilson_interval(successes, len(rows))
     return Score(
-        policy=rows[0]["policy"], flights=len(rows), successes=successes, low=low, high=high,
+        policy=rows[0]["policy"], trips=len(rows), successes=successes, low=low, high=high,
         collisions=outcomes.count("collision"), out_of_bounds=outcomes.count("out_of_bounds"),
         timeouts=outcomes.count("timeout"),
         mean_progress_m=float(np.mean([row["progress_m"] for row in rows])),
@@ -161,7 +162,7 @@ def compare(rows: Sequence[dict[str, Any]], first: str, second: str) -> dict[str
     success = {name: {r["seed"]: r["success"] for r in rows if r["policy"] == name} for name in (first, second)}
     seeds = sorted(set(success[first]) & set(success[second]))
     if not seeds:
-        raise ValueError(f"{first} and {second} have flown no world in common")
+        raise ValueError(f"{first} and {second} share no world in common")
     only_first = sum(success[first][s] > success[second][s] for s in seeds)
     only_second = sum(success[first][s] < success[second][s] for s in seeds)
     difference, low, high = paired_difference(only_first, only_second, len(seeds))
@@ -176,28 +177,26 @@ class _Borrowed:
     def __exit__(self, *error: object) -> None: ...
 
 
-def _fly_policy(config: EvaluateConfig, policy: str, name: str, pool: RolloutPool, progress: Progress) -> list[Flown]:
-    """All flights of one policy; those that an interrupted run has stored are not flown again."""
+def _fly_policy(
+    config: EvaluateConfig, policy: str, name: str, pool: RolloutPool, progress: Progress
+) -> list[FinishedTrip]:
+    """All trips of one policy; those that an interrupted run has stored are not run again."""
     kwargs, fingerprint = _env_kwargs(config, policy, progress)
-    flights = [Flight(seed, kwargs) for seed in seeds_of(config.split, config.episodes, config.seed_offset)]
-    folder = Path(config.out) / "flights"
-    done: dict[int, Flown] = {}
-    for flight in flights:
-        stored = (
-            load_flight(flight_path(folder, name, flight.seed))
-            if flight_path(folder, name, flight.seed).exists()
-            else None
-        )
-        if stored is not None and stored.flight == flight and stored.fingerprint == fingerprint:
-            done[flight.seed] = stored
-    rest = tuple(flight for flight in flights if flight.seed not in done)
+    trips = [Trip(seed, kwargs) for seed in seeds_of(config.split, config.episodes, config.seed_offset)]
+    folder = Path(config.out) / "trips"
+    done: dict[int, FinishedTrip] = {}
+    for trip in trips:
+        stored = load_trip(trip_path(folder, name, trip.seed)) if trip_path(folder, name, trip.seed).exists() else None
+        if stored is not None and stored.trip == trip and stored.fingerprint == fingerprint:
+            done[trip.seed] = stored
+    rest = tuple(trip for trip in trips if trip.seed not in done)
     if rest:
         job = Job(
-            config.task, rest, pilot_factory(policy, name), flights_folder=str(folder),
+            config.task, rest, pilot_factory(policy, name), trips_folder=str(folder),
             policy=policy if policy in BASELINES else str(Path(policy).resolve()), fingerprint=fingerprint,
         )  # fmt: skip
-        done |= {flown.flight.seed: flown for flown in pool.run(job, progress, f"evaluate {name}")}
-    return [done[flight.seed] for flight in flights]
+        done |= {finished.trip.seed: finished for finished in pool.run(job, progress, f"evaluate {name}")}
+    return [done[trip.seed] for trip in trips]
 
 
 def _env_kwargs(config: EvaluateConfig, policy: str, progress: Progress) -> tuple[dict[str, Any], str]:
@@ -243,7 +242,7 @@ def results_table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
     )
     body = [
         (
-            s.policy, f"{s.successes}/{s.flights}", f"{100 * s.low:.0f}-{100 * s.high:.0f} %", str(s.collisions),
+            s.policy, f"{s.successes}/{s.trips}", f"{100 * s.low:.0f}-{100 * s.high:.0f} %", str(s.collisions),
             str(s.out_of_bounds), str(s.timeouts), f"{s.mean_progress_m:.1f} m", f"{s.mean_speed_mps:.1f} m/s",
             f"{s.median_clearance_m:.2f} m",
         )

@@ -1,4 +1,4 @@
-"""Intervals for shares of successes: what a hundred flights can and cannot tell."""
+"""Intervals for shares of successes: what a hundred trips can and cannot tell."""
 
 from __future__ import annotations
 

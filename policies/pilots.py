@@ -28,7 +28,7 @@ def _by_policy(actions: np.ndarray) -> Decision:
 
 
 class BlindPilot:
-    """Flies at the goal with its eyes closed: what a forest's density alone makes of a flight."""
+    """Flies at the goal with its eyes closed: what a forest's density alone makes of a trip."""
 
     name = "blind"
     needs_expert = False
@@ -61,7 +61,7 @@ class ReactivePilot:
         """Nothing to forget."""
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
-        """Choose a column of the depth image for each flight."""
+        """Choose a column of the depth image for each trip."""
         turns = [self._turn(info["depth"][1], goal) for info, goal in zip(infos, observations["goal"], strict=True)]
         return _by_policy(np.stack([np.array(turns) / math.radians(60), np.ones(len(turns))], axis=1))
 
@@ -83,11 +83,11 @@ class ReactivePilot:
 
 
 class PolicyPilot:
-    """A trained policy, its memory kept apart for each flight.
+    """A trained policy, its memory kept apart for each trip.
 
     Args:
         folder: folder of its checkpoint.
-        name: what its flights are filed under.
+        name: what its trips are filed under.
     """
 
     needs_expert = False
@@ -103,17 +103,17 @@ class PolicyPilot:
 
     def begin(self, slots: int) -> None:
         """An empty memory for each slot."""
-        # Always the same batch, empty slots included: a product's last digits depend on its size, and a flight must not
+        # Always the same batch, empty slots included: a product's last digits depend on its size, and a trip must not
         # depend on how many others are in the air.
         self._batch = max(slots, SLOTS)
         self._carry = self.policy.begin(self._batch)
 
     def restart(self, slot: int, seed: int) -> None:
-        """Forget the slot's last flight."""
+        """Forget the slot's last trip."""
         self._carry.restart([slot])
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
-        """One step of the policy for the flights in `slots`."""
+        """One step of the policy for the trips in `slots`."""
         batch = {key: np.zeros((self._batch, *values.shape[1:]), values.dtype) for key, values in observations.items()}
         for key, values in observations.items():
             batch[key][slots] = values
@@ -128,7 +128,7 @@ class PolicyFactory:
     folder: str
     """Folder of the checkpoint."""
     name: str
-    """What its flights are filed under."""
+    """What its trips are filed under."""
     beta: float = 0.0
     """Probability that the expert acts."""
 

@@ -91,8 +91,8 @@ class PolicyConfig:
 
 
 @dataclass
-class FlightCarry:
-    """What a policy carries from one step of a batch of flights to the next."""
+class Carry:
+    """What a policy carries from one step of a batch of trips to the next."""
 
     memory: State
     """The memory's state, batch first."""
@@ -103,10 +103,10 @@ class FlightCarry:
 
     @torch.inference_mode()
     def restart(self, slots: Any) -> None:
-        """Forget the flights in these slots.
+        """Forget the trips in these slots.
 
         Args:
-            slots: indices, or a (B,) bool mask, of flights that begin anew.
+            slots: indices, or a (B,) bool mask, of trips that begin anew.
         """
         index = self._index(slots)
         for tensor in self.memory:
@@ -192,7 +192,7 @@ class VisuomotorPolicy(nn.Module):
             views: (B, T, C, h, w, 3) uint8, made by `prepare`.
             state: (B, T, S) float32.
             goal: (B, T, G) float32.
-            memory: carried from the steps before; None at the start of a flight or window.
+            memory: carried from the steps before; None at the start of a trip or window.
 
         Returns:
             predictions (B, T, P) float32, and the memory after the last step.
@@ -203,15 +203,13 @@ class VisuomotorPolicy(nn.Module):
         features, memory = self.memory(features, memory)
         return self.head(features), memory
 
-    def begin(self, batch: int) -> FlightCarry:
-        """The carry before the first step of `batch` flights."""
-        return FlightCarry(self.memory.initial(batch), np.full(batch, np.nan, dtype=np.float32))
+    def begin(self, batch: int) -> Carry:
+        """The carry before the first step of `batch` trips."""
+        return Carry(self.memory.initial(batch), np.full(batch, np.nan, dtype=np.float32))
 
     @torch.inference_mode()
-    def act(
-        self, observations: dict[str, np.ndarray], carry: FlightCarry | None = None
-    ) -> tuple[np.ndarray, FlightCarry]:
-        """One step of a batch of flights.
+    def act(self, observations: dict[str, np.ndarray], carry: Carry | None = None) -> tuple[np.ndarray, Carry]:
+        """One step of a batch of trips.
 
         Args:
             observations: the environment's, batched: `left`, `center`, `right` (B, H, W, 3) uint8 (only those the

@@ -13,7 +13,7 @@ from sim.cameras import CAMERA_NAMES, Camera, Rig, chase_pose
 from sim.envs.task_spec import TaskSpec
 from sim.physics import PHYSICS_HZ, PhysicsClient
 from sim.rendering import Frames, Renderer, make_renderer
-from sim.worlds.forest import World
+from sim.worlds.world import World
 
 COLLISION_PENALTY = 10.0
 Observation = dict[str, np.ndarray]

@@ -16,7 +16,8 @@ from sim.experts.flight import FlightExpert
 from sim.experts.planner import CANDIDATE_TURNS_RAD
 from sim.physics import PHYSICS_HZ, path_clearance
 from sim.vehicles.quadrotor import BODY_RADIUS_M, MAX_TURN_RAD, Quadrotor
-from sim.worlds.forest import PRESETS, ForestConfig, World, make_forest
+from sim.worlds.forest import PRESETS, ForestConfig, make_forest
+from sim.worlds.world import World
 
 CEILING_M = 3.0
 """A drone above this altitude has left the flight area: the lowest crown hangs above it."""

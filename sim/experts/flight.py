@@ -8,7 +8,7 @@ import numpy as np
 
 from sim.experts.planner import NUM_CANDIDATES, RolloutPlanner
 from sim.vehicles.quadrotor import MAX_TURN_RAD, Quadrotor
-from sim.worlds.forest import World
+from sim.worlds.world import World
 
 
 class FlightExpert:

@@ -22,7 +22,7 @@ from sim.errors import ForestPilotError
 from sim.rendering.meshes import scaled_mesh_file, unit_mesh_file
 from sim.rendering.protocol import FAR_M, GROUND_ID, NEAR_M, SKY_ID, VEHICLE_ID, Frames, VehiclePose, checked_poses
 from sim.rendering.vehicle import PARTS
-from sim.worlds.forest import World
+from sim.worlds.world import World
 
 GROUND_HALF_SIZE_M = 400.0
 OUT_OF_SIGHT = (0.0, 0.0, -500.0)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from sim.worlds.forest import World
+    from sim.worlds.world import World
 
 FAR_M = 60.0
 """Far plane: nothing beyond it is drawn, and the sky has this depth."""

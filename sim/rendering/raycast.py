@@ -34,7 +34,7 @@ from sim.rendering.protocol import Frames, VehiclePose, checked_poses
 from sim.rendering.scene import Scene, make_scene
 from sim.rendering.shade import shade_pixels, smooth_edges
 from sim.rendering.vehicle import Parts, draw_vehicle, place_parts
-from sim.worlds.forest import World
+from sim.worlds.world import World
 
 F = np.float32
 SMOOTH_FROM_PX = 128

@@ -9,7 +9,7 @@ from numba import njit
 from sim.rendering.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Floats, Scalar
 from sim.rendering.textures import FIRST_BARK, FIRST_LEAF, skyline, texture_bank
 from sim.worlds.appearance import Appearance
-from sim.worlds.forest import World
+from sim.worlds.world import World
 
 F = np.float32
 
@@ -104,15 +104,15 @@ def _cast_shadows(ground_map: Bytes, trees: Floats, origin: Floats, sun: Floats,
 
 
 def _paint_trail(ground_map: Bytes, world: World, origin: Floats) -> None:
-    """Write the trail's cover, with soft edges, into the map's last channel."""
+    """Write the cover of a trail that runs along x, with soft edges, into the map's last channel."""
     height, width, _ = ground_map.shape
     x = origin[0] + (np.arange(width) + 0.5) / MAP_TEXELS_PER_M
     y = origin[1] + (np.arange(height) + 0.5) / MAP_TEXELS_PER_M
-    known_x = world.bounds_m[0] + 0.5 * np.arange(len(world.trail_y_m))
-    center = np.interp(x, known_x, world.trail_y_m)
+    trail = world.ribbons[0]
+    center = np.interp(x, trail.points_m[:, 0], trail.points_m[:, 1])
     aside = np.abs(y[:, None] - center[None, :])
-    cover = np.clip((world.appearance.trail_half_width_m - aside) / 0.4 + 0.5, 0, 1)
-    ends = np.clip(np.minimum(x - known_x[0], known_x[-1] - x) / 4.0 + 1.0, 0, 1)
+    cover = np.clip((trail.half_width_m - aside) / 0.4 + 0.5, 0, 1)
+    ends = np.clip(np.minimum(x - trail.points_m[0, 0], trail.points_m[-1, 0] - x) / 4.0 + 1.0, 0, 1)
     ground_map[:, :, TRAIL] = (255 * cover * ends[None, :]).astype(np.uint8)
 
 
@@ -126,7 +126,7 @@ def _ground_map(world: World, trees: Floats, sun: Floats) -> tuple[Bytes, Floats
     ground_map[:, :, TRAIL] = 0
     origin = low.astype(F)
     _cast_shadows(ground_map, trees, origin, sun, F(MAP_TEXELS_PER_M))
-    if len(world.trail_y_m):
+    if world.ribbons:
         _paint_trail(ground_map, world, origin)
     return ground_map, origin
 

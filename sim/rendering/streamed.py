@@ -15,7 +15,7 @@ from sim.bullet_import import pybullet
 from sim.cameras import Camera
 from sim.rendering.bullet import OUT_OF_SIGHT, UNTURNED, BulletRenderer, crown_pose
 from sim.rendering.protocol import Frames, VehiclePose, checked_poses
-from sim.worlds.forest import World
+from sim.worlds.world import World
 
 REACH_M = 25.0
 """Trees farther away than this are left out."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.errors import ForestPilotError
-from sim.worlds.appearance import Appearance, default_appearance, draw_appearance
-from sim.worlds.clearance import ClearanceMap, build_clearance_map, has_free_path
+from sim.worlds.appearance import default_appearance, draw_appearance
+from sim.worlds.clearance import build_clearance_map, has_free_path
+from sim.worlds.world import NO_BOXES, Ribbon, World
 
 DENSITIES_PER_M2 = {"1/49": 1 / 49, "1/36": 1 / 36, "1/25": 1 / 25, "1/15": 1 / 15, "1/10": 1 / 10}
-SPLIT_STARTS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
 MAX_REDRAWS = 50
 
 
@@ -70,55 +70,6 @@ PRESETS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class World:
-    """A forest as arrays; knows neither PyBullet nor a vehicle."""
-
-    seed: int
-    """The seed it was made from."""
-    trees: np.ndarray
-    """(n, 7) float32: x, y, trunk radius, trunk height, crown radius, crown height (metres), kind (0 cone, 1
-    sphere)."""
-    bounds_m: tuple[float, float, float, float]
-    """x_min, x_max, y_min, y_max of the flight area in metres."""
-    start_m: np.ndarray
-    """(3,) start position in metres."""
-    goal_m: np.ndarray
-    """(3,) goal position in metres."""
-    goal_radius_m: float
-    """A flight succeeds within this distance of the goal, in metres."""
-    trail_y_m: np.ndarray
-    """(m,) float32 y of the trail's centre every 0.5 m from x_min; empty without a trail."""
-    appearance: Appearance
-    """Colours, light, fog and textures."""
-    clearance: ClearanceMap
-    """Distance to the nearest trunk on a grid, for planners."""
-    redraws: int
-    """How many drawn forests were thrown away because none of their paths was free."""
-
-
-def split_of(seed: int) -> str:
-    """The split (train, validation or test) that a world seed belongs to."""
-    if seed < 0:
-        raise ValueError(f"world seed is {seed}; allowed: 0 and up")
-    return max((start, name) for name, start in SPLIT_STARTS.items() if start <= seed)[1]
-
-
-def seeds_of(split: str, count: int, offset: int = 0) -> list[int]:
-    """`count` world seeds of a split, from its `offset`-th on.
-
-    Raises:
-        ValueError: unknown split, or more seeds than the split has.
-    """
-    if split not in SPLIT_STARTS:
-        raise ValueError(f"split is {split!r}; allowed: {', '.join(SPLIT_STARTS)}")
-    first = SPLIT_STARTS[split] + offset
-    seeds = list(range(first, first + count))
-    if seeds and (split_of(seeds[0]) != split or split_of(seeds[-1]) != split):
-        raise ValueError(f"{count} seeds from offset {offset} leave the {split} split")
-    return seeds
-
-
 def make_forest(config: ForestConfig, seed: int) -> World:
     """Draw the forest of a seed; one without a free path is drawn again from the same seed's next stream.
 
@@ -147,11 +98,15 @@ def _draw(config: ForestConfig, seed: int, redraw: int, rng: np.random.Generator
     return World(
         seed=seed,
         trees=trees,
+        boxes=NO_BOXES,
         bounds_m=bounds,
         start_m=np.array([0.0, 0.0, config.altitude_m]),
+        start_yaw_rad=0.0,
         goal_m=np.array([config.flight_m, 0.0, config.altitude_m]),
         goal_radius_m=config.goal_radius_m,
-        trail_y_m=trail,
+        ribbons=_trail_ribbon(config, trail, appearance.trail_half_width_m),
+        surface="trail",
+        markings=False,
         appearance=appearance,
         clearance=build_clearance_map(trees, bounds),
         redraws=redraw,
@@ -166,6 +121,14 @@ def _draw_trail(config: ForestConfig, rng: np.random.Generator) -> np.ndarray:
     amplitude, phase = rng.uniform(0.5, 2.0, 2), rng.uniform(0, 2 * np.pi, 2)
     waves = amplitude[0] * np.sin(x / 6 + phase[0]) + amplitude[1] * np.sin(x / 11 + phase[1])
     return (waves * np.clip(x / 8, 0, 1) * np.clip((config.flight_m - x) / 8, 0, 1)).astype(np.float32)
+
+
+def _trail_ribbon(config: ForestConfig, trail: np.ndarray, half_width_m: float) -> tuple[Ribbon, ...]:
+    """The trail as a ribbon; as wide as it looks, which is less than the gap that is kept free of trees."""
+    if not trail.size:
+        return ()
+    x = 0.5 * np.arange(trail.size) - config.margin_behind_m
+    return (Ribbon(np.stack([x, trail], axis=1).astype(np.float32), half_width_m, closed=False),)
 
 
 def _hard_core_points(

@@ -1,4 +1,4 @@
-"""Rollouts: every flight once, recorded whole, the same on one process or two; killed collections resume."""
+"""Rollouts: every trip once, recorded whole, the same on one process or two; killed collections resume."""
 
 import dataclasses
 import os
@@ -12,16 +12,16 @@ import pytest
 
 from data_collection.dataset import Dataset
 from data_collection.episode import ACTOR_EXPERT, ACTOR_POLICY, load_episode
-from data_collection.flights import Flight, FlightMix, flight_path, load_flight, make_env, task_spec_of
 from data_collection.pilots import Decision, ExpertPilot, MixturePilot
-from data_collection.rollout import CollectConfig, Job, RolloutPool, collect, fly
+from data_collection.rollout import CollectConfig, Job, RolloutPool, collect, roll_out
+from data_collection.trips import Trip, TripMix, load_trip, make_env, task_spec_of, trip_path
 from sim.errors import ForestPilotError
 
-SMALL = FlightMix(width=32, height=24, speeds=(8.0, 12.0), densities=(0.02, 0.04), presets=("default", "loquercio"))
+SMALL = TripMix(width=32, height=24, speeds=(8.0, 12.0), densities=(0.02, 0.04), presets=("default", "loquercio"))
 
 
-def flights(count: int, first: int = 0) -> tuple[Flight, ...]:
-    return tuple(SMALL.flight(seed) for seed in range(first, first + count))
+def trips(count: int, first: int = 0) -> tuple[Trip, ...]:
+    return tuple(SMALL.trip(seed) for seed in range(first, first + count))
 
 
 class StraightPilot:
@@ -43,41 +43,41 @@ class StraightPilot:
         return Decision(np.tile(np.float32([0, 1]), (len(slots), 1)), np.full(len(slots), ACTOR_POLICY, np.uint8))
 
 
-def test_a_mix_draws_each_flight_from_its_seed():
-    assert SMALL.flight(5) == SMALL.flight(5)
-    drawn = [SMALL.flight(seed).env_kwargs for seed in range(40)]
+def test_a_mix_draws_each_trip_from_its_seed():
+    assert SMALL.trip(5) == SMALL.trip(5)
+    drawn = [SMALL.trip(seed).env_kwargs for seed in range(40)]
     assert {k["density"] for k in drawn} == {0.02, 0.04} and {k["preset"] for k in drawn} == {"default", "loquercio"}
     assert all(8.0 <= k["speed"] <= 12.0 for k in drawn) and len({k["speed"] for k in drawn}) > 30
 
 
-def test_every_flight_is_flown_once_and_slots_restart():
+def test_every_trip_is_flown_once_and_slots_restart():
     pilots = []
 
     def factory():
         pilots.append(StraightPilot())
         return pilots[-1]
 
-    flown = list(fly(Job("drone", flights(15), factory)))
-    assert sorted(f.flight.seed for f in flown) == list(range(15))
+    finished = list(roll_out(Job("drone", trips(15), factory)))
+    assert sorted(f.trip.seed for f in finished) == list(range(15))
     assert sorted(seed for _, seed in pilots[0].restarts) == list(range(15))
-    assert {f.outcome for f in flown} <= {"success", "collision", "out_of_bounds", "timeout"}
+    assert {f.outcome for f in finished} <= {"success", "collision", "out_of_bounds", "timeout"}
 
 
-def test_flights_side_by_side_are_those_flown_alone():
-    together = {f.flight.seed: f for f in fly(Job("drone", flights(5), ExpertPilot))}
-    for flight in flights(5):
-        alone = next(iter(fly(Job("drone", (flight,), ExpertPilot))))
-        assert np.array_equal(alone.state_hashes, together[flight.seed].state_hashes)
-        assert np.array_equal(alone.actions, together[flight.seed].actions)
+def test_trips_side_by_side_are_those_flown_alone():
+    together = {f.trip.seed: f for f in roll_out(Job("drone", trips(5), ExpertPilot))}
+    for trip in trips(5):
+        alone = next(iter(roll_out(Job("drone", (trip,), ExpertPilot))))
+        assert np.array_equal(alone.state_hashes, together[trip.seed].state_hashes)
+        assert np.array_equal(alone.actions, together[trip.seed].actions)
 
 
 def test_two_processes_return_what_one_does_in_order(tmp_path):
-    job = Job("drone", flights(6), ExpertPilot)
+    job = Job("drone", trips(6), ExpertPilot)
     with RolloutPool(1) as pool:
         one = pool.run(job)
     with RolloutPool(2) as pool:
         two = pool.run(job)
-    assert [f.flight.seed for f in one] == [f.flight.seed for f in two] == list(range(6))
+    assert [f.trip.seed for f in one] == [f.trip.seed for f in two] == list(range(6))
     assert all(np.array_equal(a.state_hashes, b.state_hashes) for a, b in zip(one, two, strict=True))
 
 
@@ -110,11 +110,11 @@ def test_collecting_again_adds_only_what_is_missing(tmp_path):
     assert [h.path.stat().st_mtime_ns for h in second.episodes[:2]] == times
 
 
-def test_a_killed_collection_loses_only_flights_in_hand_and_resumes(tmp_path):
+def test_a_killed_collection_loses_only_trips_in_hand_and_resumes(tmp_path):
     out = tmp_path / "data"
     script = (
         "from data_collection.rollout import *\n"
-        f"mix = FlightMix(**{dataclasses.asdict(SMALL)!r})\n"
+        f"mix = TripMix(**{dataclasses.asdict(SMALL)!r})\n"
         "if __name__ == '__main__':\n"
         f"    collect(CollectConfig(out={str(out)!r}, episodes=40, workers=2, mix=mix))\n"
     )
@@ -137,29 +137,31 @@ def test_a_killed_collection_loses_only_flights_in_hand_and_resumes(tmp_path):
     assert len(done) >= survived + 2 and not list(out.glob("episodes/.*tmp"))
 
 
-def test_stored_flights_come_back_whole(tmp_path):
-    job = Job("drone", flights(1), ExpertPilot, flights_folder=str(tmp_path), policy="expert", fingerprint="abc")
-    flown = next(iter(fly(job)))
-    stored = load_flight(flight_path(tmp_path, "expert", 0))
-    assert stored.flight == flown.flight and stored.fingerprint == "abc" and stored.outcome == flown.outcome
-    assert np.array_equal(stored.actions, flown.actions) and np.array_equal(stored.state_hashes, flown.state_hashes)
+def test_stored_trips_come_back_whole(tmp_path):
+    job = Job("drone", trips(1), ExpertPilot, trips_folder=str(tmp_path), policy="expert", fingerprint="abc")
+    finished = next(iter(roll_out(job)))
+    stored = load_trip(trip_path(tmp_path, "expert", 0))
+    assert stored.trip == finished.trip and stored.fingerprint == "abc" and stored.outcome == finished.outcome
+    assert np.array_equal(stored.actions, finished.actions) and np.array_equal(
+        stored.state_hashes, finished.state_hashes
+    )
 
 
-def test_a_truncated_flight_says_what_to_do(tmp_path):
-    next(iter(fly(Job("drone", flights(1), ExpertPilot, flights_folder=str(tmp_path)))))
-    path = flight_path(tmp_path, "expert", 0)
+def test_a_truncated_trip_says_what_to_do(tmp_path):
+    next(iter(roll_out(Job("drone", trips(1), ExpertPilot, trips_folder=str(tmp_path)))))
+    path = trip_path(tmp_path, "expert", 0)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ForestPilotError, match="evaluate again"):
-        load_flight(path)
+        load_trip(path)
 
 
 def test_beta_is_the_share_of_steps_in_which_the_expert_acts(tmp_path):
     spec = task_spec_of("drone", SMALL)
     Dataset.create(tmp_path / "data", spec, "ForestPilot/Drone-v0")
     job = Job(
-        "drone", flights(8), lambda: MixturePilot(StraightPilot(), 0.7), dataset=str(tmp_path / "data"), dagger_round=1
+        "drone", trips(8), lambda: MixturePilot(StraightPilot(), 0.7), dataset=str(tmp_path / "data"), dagger_round=1
     )
-    list(fly(job))
+    list(roll_out(job))
     episodes = [load_episode(h.path) for h in Dataset.open(tmp_path / "data").episodes]
     actor = np.concatenate([e.actor for e in episodes])
     share, standard_error = (actor == ACTOR_EXPERT).mean(), np.sqrt(0.21 / len(actor))

@@ -131,7 +131,7 @@ def test_steps_of_a_policy_without_an_expert_are_masked(tmp_path: Path) -> None:
         assert batch.mask[row].tolist() == [step >= 10 for step in range(first, first + 4)]
 
 
-def test_a_policy_flight_without_an_expert_is_refused(tmp_path: Path) -> None:
+def test_a_policy_trip_without_an_expert_is_refused(tmp_path: Path) -> None:
     episode = make_episode(9, expert=False, policy_id="student")
     episode.actor[:] = ACTOR_POLICY
     with pytest.raises(DatasetError, match=r"student.*nothing to learn"):

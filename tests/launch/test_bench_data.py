@@ -1,4 +1,4 @@
-"""The data benchmark measures what it says, on real flights."""
+"""The data benchmark measures what it says, on real trips."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from launch.bench_data import bench_data
 
 
 def test_the_data_benchmark_reports_plain_positive_figures() -> None:
-    figures = bench_data(flights=1, copies=2, batch=4, seconds=0.05)
+    figures = bench_data(trips=1, copies=2, batch=4, seconds=0.05)
     assert json.loads(json.dumps(figures)) == figures
     assert all(value > 0 for value in figures.values())
     assert figures["windows_per_s_memory"] > figures["windows_per_s_disk"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import pytest
 
-from data_collection.flights import FlightMix
+from data_collection.trips import TripMix
 from launch.demo import DemoConfig, run
 from policies.behavioural_cloning import TrainConfig
 from policies.dagger import DaggerConfig
@@ -13,8 +13,8 @@ from policies.visuomotor import PolicyConfig
 
 POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)
 TINY = DaggerConfig(
-    rounds=1, expert_flights=2, flights=2, first_steps=10, last_steps=10, validation_flights=2,
-    mix=FlightMix(speeds=(12.0, 12.0)), train=TrainConfig(policy=POLICY, batch_windows=4, tensorboard=False),
+    rounds=1, expert_episodes=2, trips=2, first_steps=10, last_steps=10, validation_episodes=2,
+    mix=TripMix(speeds=(12.0, 12.0)), train=TrainConfig(policy=POLICY, batch_windows=4, tensorboard=False),
 )  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def test_the_demo_leaves_what_it_promises(tmp_path: Path, capsys) -> None:
             assert (stream.codec_context.name, stream.pix_fmt, stream.width) == ("h264", "yuv420p", 320)
             assert sum(1 for _ in container.decode(stream)) > 10
     weights = (out / "policy.safetensors").stat().st_mtime_ns
-    flights = {path: path.stat().st_mtime_ns for path in (out / "evaluation" / "flights").glob("*.npz")}
+    trips = {path: path.stat().st_mtime_ns for path in (out / "evaluation" / "trips").glob("*.npz")}
     run(config)
-    assert {path: path.stat().st_mtime_ns for path in flights} == flights
+    assert {path: path.stat().st_mtime_ns for path in trips} == trips
     assert (out / "rounds" / "round-01" / "policy.safetensors").stat().st_mtime_ns <= weights

@@ -1,4 +1,4 @@
-"""The picture of a flight: every part is where it belongs, at every size."""
+"""The picture of a trip: every part is where it belongs, at every size."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from launch.drawing import BAD, EXPERT, GOOD, POLICY, DrawingError, FlightPainter, Moment, import_cv2
-from sim.worlds.forest import PRESETS, World, make_forest
+from launch.drawing import BAD, EXPERT, GOOD, POLICY, DrawingError, Moment, TripPainter, import_cv2
+from sim.worlds.forest import PRESETS, make_forest
+from sim.worlds.world import World
 
 TURNS = tuple(np.radians(np.arange(-60, 61, 6)).tolist())
 
@@ -40,7 +41,7 @@ def amount(picture: np.ndarray, color: tuple[int, int, int]) -> int:
 
 @pytest.mark.parametrize("size", [(320, 180), (960, 540), (1280, 720), (640, 480)])
 def test_any_size_shows_views_map_and_path(world: World, size: tuple[int, int]) -> None:
-    painter = FlightPainter(size, world, "a policy with a rather long name", TURNS)
+    painter = TripPainter(size, world, "a policy with a rather long name", TURNS)
     picture = painter.paint(moment())
     assert picture.shape == (size[1], size[0], 3)
     assert picture.dtype == np.uint8
@@ -51,14 +52,14 @@ def test_any_size_shows_views_map_and_path(world: World, size: tuple[int, int]) 
     assert amount(side, GOOD) > 10
 
 
-def hub_column(painter: FlightPainter) -> int:
+def hub_column(painter: TripPainter) -> int:
     """Where the needles start: in the lower right corner of the chase view."""
     width, height = painter.chase_size
     return round(width - 1.15 * 0.36 * height)
 
 
 def test_turns_appear_on_their_side(world: World) -> None:
-    painter = FlightPainter((960, 540), world, "p", TURNS)
+    painter = TripPainter((960, 540), world, "p", TURNS)
     hub = hub_column(painter)
     picture = painter.paint(moment(turn_rad=0.6, expert_turn_rad=-0.6))[
         : painter.chase_size[1], : painter.chase_size[0]
@@ -69,7 +70,7 @@ def test_turns_appear_on_their_side(world: World) -> None:
 
 
 def test_cheap_turns_have_longer_bars(world: World) -> None:
-    painter = FlightPainter((960, 540), world, "p", TURNS)
+    painter = TripPainter((960, 540), world, "p", TURNS)
     hub = hub_column(painter)
     costs = np.where(np.array(TURNS) > 0, 0.0, 300.0)
     plain = painter.paint(moment(costs=np.zeros(len(TURNS)))).astype(int)
@@ -81,13 +82,13 @@ def test_cheap_turns_have_longer_bars(world: World) -> None:
 def test_broken_costs_do_not_break_the_picture(world: World) -> None:
     costs = np.full(len(TURNS), np.inf)
     costs[3] = 1.0
-    picture = FlightPainter((320, 180), world, "p", TURNS).paint(moment(costs=costs))
+    picture = TripPainter((320, 180), world, "p", TURNS).paint(moment(costs=costs))
     assert picture.shape == (180, 320, 3)
 
 
 @pytest.mark.parametrize(("outcome", "color"), [("success", GOOD), ("collision", BAD), ("out_of_bounds", BAD)])
 def test_the_end_is_told(world: World, outcome: str, color: tuple[int, int, int]) -> None:
-    painter = FlightPainter((960, 540), world, "p", TURNS)
+    painter = TripPainter((960, 540), world, "p", TURNS)
     banner = painter.paint(moment(outcome=outcome))[: painter.chase_size[1] // 3, : painter.chase_size[0]]
     assert amount(banner, color) > 500
 
@@ -106,7 +107,7 @@ def test_a_missing_libgl_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_map_turns_left_for_positive_y(world: World) -> None:
-    painter = FlightPainter((960, 540), world, "p", TURNS)
+    painter = TripPainter((960, 540), world, "p", TURNS)
     left = painter.paint(moment(path_m=np.array([[0.0, 0, 0], [20.0, 8.0, 0]]), yaw_rad=math.pi / 2))
     right = painter.paint(moment(path_m=np.array([[0.0, 0, 0], [20.0, -8.0, 0]]), yaw_rad=-math.pi / 2))
     side = slice(painter.chase_size[0], None)

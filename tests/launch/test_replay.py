@@ -1,4 +1,4 @@
-"""Replay: stored flights are repeated state by state, films come out, and what diverges fails loudly."""
+"""Replay: stored trips are repeated state by state, films come out, and what diverges fails loudly."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ import av
 import numpy as np
 import pytest
 
-from data_collection.flights import FlightFileError, flight_path
+from data_collection.trips import TripFileError, trip_path
 from launch import cli
-from launch.flight_video import blend_rotations, free_distance_m, write_flight_video
 from launch.replay import (
-    Flight,
     Outcome,
     ReplayConfig,
     ReplayDivergedError,
     ReplayError,
-    choose_flights,
-    load_flight,
+    Trip,
+    choose_trips,
+    load_trip,
     make_env,
     read_outcomes,
     replay_evaluation,
-    replay_flight,
+    replay_trip,
 )
+from launch.trip_video import blend_rotations, free_distance_m, write_trip_video
 from sim.cameras import rotation_matrix
 
 SEEDS = (2_000_000, 2_000_001)
 
 
-def fly(seed: int, steps: int = 100) -> tuple[Flight, float]:
-    """Fly straight ahead until the flight ends; returns it and its least clearance."""
+def roll_out(seed: int, steps: int = 100) -> tuple[Trip, float]:
+    """Fly straight ahead until the trip ends; returns it and its least clearance."""
     kwargs = {"density": 1 / 15, "speed": 8.0, "time_limit_s": steps / 10}
-    blank = Flight(
+    blank = Trip(
         np.zeros((0, 2), np.float32), np.zeros(1, np.uint64), "ForestPilot/Drone-v0", kwargs, seed, "blind", "", ""
     )
     env = make_env(blank)
@@ -50,21 +50,21 @@ def fly(seed: int, steps: int = 100) -> tuple[Flight, float]:
         clearances.append(info["clearance_m"])
         over = terminated or truncated
     env.close()
-    flown = replace(
+    finished = replace(
         blank,
         actions=np.tile(action, (len(hashes) - 1, 1)),
         state_hashes=np.array(hashes, np.uint64),
         outcome=info["outcome"],
     )
-    return flown, min(clearances)
+    return finished, min(clearances)
 
 
-def store(folder: Path, flight: Flight) -> Path:
-    path = flight_path(folder / "flights", flight.policy, flight.seed)
+def store(folder: Path, trip: Trip) -> Path:
+    path = trip_path(folder / "trips", trip.policy, trip.seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     names = ("env_id", "env_kwargs", "seed", "policy", "policy_path", "outcome")
-    meta = json.dumps({name: getattr(flight, name) for name in names})
-    np.savez(path, actions=flight.actions, state_hashes=flight.state_hashes, meta=np.array(meta))
+    meta = json.dumps({name: getattr(trip, name) for name in names})
+    np.savez(path, actions=trip.actions, state_hashes=trip.state_hashes, meta=np.array(meta))
     return path
 
 
@@ -75,50 +75,50 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer = csv.writer(file)
         writer.writerow(["policy", "seed", "outcome", "success", "progress_m", "time_s", "min_clearance_m"])
         for seed in SEEDS:
-            flight, clearance = fly(seed, steps=12)
-            store(folder, flight)
-            writer.writerow(["blind", seed, flight.outcome, 0, 3.0, 1.2, clearance])
+            trip, clearance = roll_out(seed, steps=12)
+            store(folder, trip)
+            writer.writerow(["blind", seed, trip.outcome, 0, 3.0, 1.2, clearance])
     return folder
 
 
-def test_a_stored_flight_is_repeated_state_by_state(evaluation: Path) -> None:
-    flight = load_flight(flight_path(evaluation / "flights", "blind", SEEDS[0]))
-    steps = list(replay_flight(flight))
-    assert [step.index for step in steps] == list(range(len(flight.actions) + 1))
+def test_a_stored_trip_is_repeated_state_by_state(evaluation: Path) -> None:
+    trip = load_trip(trip_path(evaluation / "trips", "blind", SEEDS[0]))
+    steps = list(replay_trip(trip))
+    assert [step.index for step in steps] == list(range(len(trip.actions) + 1))
     assert steps[-1].action is None
-    assert steps[-1].info["outcome"] == flight.outcome
+    assert steps[-1].info["outcome"] == trip.outcome
     assert steps[-1].position_m[0] > 1.0
 
 
 def test_another_action_diverges_at_its_step(evaluation: Path) -> None:
-    flight = load_flight(flight_path(evaluation / "flights", "blind", SEEDS[0]))
-    actions = flight.actions.copy()
+    trip = load_trip(trip_path(evaluation / "trips", "blind", SEEDS[0]))
+    actions = trip.actions.copy()
     actions[4, 0] = -0.9
     with pytest.raises(ReplayDivergedError, match="diverged at step 5 of"):
-        list(replay_flight(replace(flight, actions=actions)))
+        list(replay_trip(replace(trip, actions=actions)))
 
 
 def test_another_world_or_end_diverges(evaluation: Path) -> None:
-    flight = load_flight(flight_path(evaluation / "flights", "blind", SEEDS[0]))
+    trip = load_trip(trip_path(evaluation / "trips", "blind", SEEDS[0]))
     with pytest.raises(ReplayDivergedError, match="not as success"):
-        list(replay_flight(replace(flight, outcome="success")))
+        list(replay_trip(replace(trip, outcome="success")))
     longer = replace(
-        flight,
-        actions=np.concatenate([flight.actions, flight.actions[-1:]]),
-        state_hashes=np.concatenate([flight.state_hashes, flight.state_hashes[-1:]]),
+        trip,
+        actions=np.concatenate([trip.actions, trip.actions[-1:]]),
+        state_hashes=np.concatenate([trip.state_hashes, trip.state_hashes[-1:]]),
     )
-    with pytest.raises(ReplayDivergedError, match=flight.outcome):
-        list(replay_flight(longer))
+    with pytest.raises(ReplayDivergedError, match=trip.outcome):
+        list(replay_trip(longer))
 
 
 def test_a_diverging_replay_exits_with_1_and_leaves_no_video(
     evaluation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "changed"
-    flight = load_flight(flight_path(evaluation / "flights", "blind", SEEDS[0]))
-    hashes = flight.state_hashes.copy()
+    trip = load_trip(trip_path(evaluation / "trips", "blind", SEEDS[0]))
+    hashes = trip.state_hashes.copy()
     hashes[3] += np.uint64(1)
-    store(folder, replace(flight, state_hashes=hashes))
+    store(folder, replace(trip, state_hashes=hashes))
     rows = (evaluation / "outcomes.csv").read_text().splitlines()[:2]
     (folder / "outcomes.csv").write_text("\n".join(rows) + "\n")
     assert cli.main(["replay", str(folder), "--video", str(tmp_path / "videos"), "--size", "320x180"]) == 1
@@ -126,16 +126,16 @@ def test_a_diverging_replay_exits_with_1_and_leaves_no_video(
     assert list((tmp_path / "videos").iterdir()) == []
 
 
-def test_the_video_runs_at_the_pace_of_the_flight(evaluation: Path, tmp_path: Path) -> None:
-    flight = load_flight(flight_path(evaluation / "flights", "blind", SEEDS[1]))
+def test_the_video_runs_at_the_pace_of_the_trip(evaluation: Path, tmp_path: Path) -> None:
+    trip = load_trip(trip_path(evaluation / "trips", "blind", SEEDS[1]))
     path = tmp_path / "a.mp4"
-    write_flight_video(path, flight, (320, 180), fps=25)
+    write_trip_video(path, trip, (320, 180), fps=25)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         rate = float(stream.average_rate)
     assert rate == 20  # the multiple of 10 actions per second that is nearest to 25
-    assert len(frames) == 2 * len(flight.actions) + 1 + 30
+    assert len(frames) == 2 * len(trip.actions) + 1 + 30
     assert np.abs(frames[4].astype(int) - frames[0]).mean() > 1.0
 
 
@@ -143,15 +143,15 @@ def test_the_costs_that_the_policy_predicts_can_be_drawn(evaluation: Path, tmp_p
     from policies.checkpoint import save_policy
     from policies.visuomotor import PolicyConfig, VisuomotorPolicy
 
-    flight = load_flight(flight_path(evaluation / "flights", "blind", SEEDS[1]))
-    env = make_env(flight)
+    trip = load_trip(trip_path(evaluation / "trips", "blind", SEEDS[1]))
+    env = make_env(trip)
     spec = env.unwrapped.task_spec  # type: ignore[attr-defined]
     env.close()
     save_policy(tmp_path / "policy", VisuomotorPolicy.seeded(PolicyConfig(head="turn-costs"), spec, 0), {})
     films = {}
     for costs, path in (("policy", str(tmp_path / "policy")), ("policy", "blind"), ("none", "blind")):
         video = tmp_path / f"{len(films)}.mp4"
-        write_flight_video(video, replace(flight, policy_path=path), (320, 180), fps=10, costs=costs)
+        write_trip_video(video, replace(trip, policy_path=path), (320, 180), fps=10, costs=costs)
         with av.open(str(video)) as container:
             films[costs, path] = next(container.decode(video=0)).to_ndarray(format="gray").astype(int)
     first, second, third = films.values()
@@ -159,17 +159,17 @@ def test_the_costs_that_the_policy_predicts_can_be_drawn(evaluation: Path, tmp_p
     assert np.abs(second - third).max() > 40
     assert np.abs(first - second).max() > 20
     with pytest.raises(ReplayError, match="--costs expert"):
-        write_flight_video(tmp_path / "x.mp4", replace(flight, policy_path="gone"), (320, 180), 10, "policy")
+        write_trip_video(tmp_path / "x.mp4", replace(trip, policy_path="gone"), (320, 180), 10, "policy")
 
 
-def test_the_verb_prints_one_line_per_flight(evaluation: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb_prints_one_line_per_trip(evaluation: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["replay", str(evaluation)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert all("reproduced step by step" in line for line in lines)
 
 
-def test_seeds_choose_flights(evaluation: Path) -> None:
+def test_seeds_choose_trips(evaluation: Path) -> None:
     chosen = list(replay_evaluation(ReplayConfig(evaluation, seed=(SEEDS[1],))))
     assert [(path, outcome.seed) for path, outcome in chosen] == [(None, SEEDS[1])]
 
@@ -183,18 +183,18 @@ OUTCOMES = [
 
 
 def test_the_worst_are_failures_then_narrow_escapes() -> None:
-    assert choose_flights(OUTCOMES, worst=3) == [OUTCOMES[1], OUTCOMES[3], OUTCOMES[2]]
-    assert choose_flights(OUTCOMES, best=1) == [OUTCOMES[0]]
-    assert choose_flights(OUTCOMES, policy="a", worst=1, best=9) == [OUTCOMES[1], OUTCOMES[0], OUTCOMES[2]]
-    assert choose_flights(OUTCOMES, seeds=(1,)) == [OUTCOMES[0], OUTCOMES[3]]
-    assert choose_flights(OUTCOMES) == OUTCOMES
+    assert choose_trips(OUTCOMES, worst=3) == [OUTCOMES[1], OUTCOMES[3], OUTCOMES[2]]
+    assert choose_trips(OUTCOMES, best=1) == [OUTCOMES[0]]
+    assert choose_trips(OUTCOMES, policy="a", worst=1, best=9) == [OUTCOMES[1], OUTCOMES[0], OUTCOMES[2]]
+    assert choose_trips(OUTCOMES, seeds=(1,)) == [OUTCOMES[0], OUTCOMES[3]]
+    assert choose_trips(OUTCOMES) == OUTCOMES
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ReplayError, match="flights of a, b"):
-        choose_flights(OUTCOMES, policy="c")
+    with pytest.raises(ReplayError, match="trips of a, b"):
+        choose_trips(OUTCOMES, policy="c")
     with pytest.raises(ReplayError, match="worlds 1 to 3"):
-        choose_flights(OUTCOMES, seeds=(7,))
+        choose_trips(OUTCOMES, seeds=(7,))
     with pytest.raises(ReplayError, match="forestpilot evaluate"):
         read_outcomes(tmp_path)
     (tmp_path / "outcomes.csv").write_text("policy,seed\na,1\n")
@@ -202,18 +202,18 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         read_outcomes(tmp_path)
 
 
-def test_damaged_flights_are_named(evaluation: Path, tmp_path: Path) -> None:
-    whole = flight_path(evaluation / "flights", "blind", SEEDS[0]).read_bytes()
+def test_damaged_trips_are_named(evaluation: Path, tmp_path: Path) -> None:
+    whole = trip_path(evaluation / "trips", "blind", SEEDS[0]).read_bytes()
     path = tmp_path / "f.npz"
-    for data in (whole[: len(whole) // 2], b"", b"not a flight"):
+    for data in (whole[: len(whole) // 2], b"", b"not a trip"):
         path.write_bytes(data)
-        with pytest.raises(FlightFileError, match=r"f\.npz cannot be read"):
-            load_flight(path)
-    with pytest.raises(FlightFileError, match="there is no flight"):
-        load_flight(tmp_path / "gone.npz")
+        with pytest.raises(TripFileError, match=r"f\.npz cannot be read"):
+            load_trip(path)
+    with pytest.raises(TripFileError, match="there is no trip"):
+        load_trip(tmp_path / "gone.npz")
     np.savez(path, actions=np.zeros((3, 2)), state_hashes=np.zeros(3), meta="{}")
-    with pytest.raises(FlightFileError):
-        load_flight(path)
+    with pytest.raises(TripFileError):
+        load_trip(path)
 
 
 def test_wrong_options_are_refused(tmp_path: Path) -> None:

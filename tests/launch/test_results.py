@@ -22,7 +22,7 @@ class Round:
     round: int
     labels: int
     validation_success: float | None
-    validation_flights: int
+    validation_episodes: int
     low: float | None
     high: float | None
 

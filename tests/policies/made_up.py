@@ -53,12 +53,12 @@ def make_policy(seed: int = 0, **config: Any) -> VisuomotorPolicy:
     return VisuomotorPolicy.seeded(PolicyConfig(**(SMALL | config)), make_spec(), seed)
 
 
-def make_observations(rng: np.random.Generator, flights: int, spec: TaskSpec) -> dict[str, np.ndarray]:
-    size = (flights, spec.image_height, spec.image_width, 3)
-    bearing = rng.uniform(-1, 1, flights)
+def make_observations(rng: np.random.Generator, trips: int, spec: TaskSpec) -> dict[str, np.ndarray]:
+    size = (trips, spec.image_height, spec.image_width, 3)
+    bearing = rng.uniform(-1, 1, trips)
     return {
         **{name: rng.integers(0, 256, size, dtype=np.uint8) for name in ("left", "center", "right")},
-        "state": rng.normal(0, 0.2, (flights, spec.state_size)).astype(np.float32),
+        "state": rng.normal(0, 0.2, (trips, spec.state_size)).astype(np.float32),
         "goal": np.stack([np.cos(bearing), np.sin(bearing)], axis=1).astype(np.float32),
     }
 

@@ -15,7 +15,7 @@ import pytest
 
 from data_collection.dataset import Dataset
 from data_collection.episode import ACTOR_POLICY, load_episode
-from data_collection.flights import FlightMix
+from data_collection.trips import TripMix
 from policies.behavioural_cloning import TrainConfig
 from policies.checkpoint import load_policy
 from policies.dagger import PRESETS, DaggerConfig, best_round, round_folder, run_dagger
@@ -24,13 +24,13 @@ from sim.errors import ForestPilotError
 
 TINY_POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)
 TINY_TRAIN = TrainConfig(policy=TINY_POLICY, batch_windows=8, log_every=5, checkpoint_every=5, tensorboard=False)
-TINY_MIX = FlightMix(width=32, height=24, speeds=(10.0, 12.0))
+TINY_MIX = TripMix(width=32, height=24, speeds=(10.0, 12.0))
 
 
 def tiny(out: Path, **changes) -> DaggerConfig:
     values = {
-        "rounds": 2, "expert_flights": 3, "flights": 3, "first_steps": 20, "steps": 15, "last_steps": 15,
-        "validation_flights": 3, "workers": 1, "mix": TINY_MIX, "train": TINY_TRAIN,
+        "rounds": 2, "expert_episodes": 3, "trips": 3, "first_steps": 20, "steps": 15, "last_steps": 15,
+        "validation_episodes": 3, "workers": 1, "mix": TINY_MIX, "train": TINY_TRAIN,
     }  # fmt: skip
     return DaggerConfig(out=str(out), **{**values, **changes})
 
@@ -51,11 +51,11 @@ def assert_same_weights(first: Path, second: Path) -> None:
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_each_round_adds_its_flights_and_its_labels(finished):
+def test_each_round_adds_its_trips_and_its_labels(finished):
     config, results = finished
-    assert [r.round for r in results] == [0, 1, 2] and [r.flights for r in results] == [3, 6, 9]
+    assert [r.round for r in results] == [0, 1, 2] and [r.trips for r in results] == [3, 6, 9]
     assert results[0].labels < results[1].labels < results[2].labels
-    assert results[0].rollout_success == 1.0, "round 0 is flown by the expert"
+    assert results[0].rollout_success == 1.0, "round 0 is finished by the expert"
     rows = list(csv.DictReader((Path(config.out) / "rounds.csv").open()))
     assert [int(r["labels"]) for r in rows] == [r.labels for r in results]
 
@@ -69,7 +69,7 @@ def test_the_learner_flies_and_the_expert_labels_every_state(finished):
         episode = load_episode(header.path)
         assert (episode.actor == ACTOR_POLICY).all()
         assert episode.expert_costs.shape[0] == episode.num_steps
-    assert len({h.meta.seed for h in dataset.episodes}) == 9, "no world is flown twice"
+    assert len({h.meta.seed for h in dataset.episodes}) == 9, "no world is finished twice"
 
 
 def test_rounds_differ_and_the_best_one_is_the_runs_policy(finished):
@@ -127,7 +127,7 @@ def test_betas():
 
 
 def test_the_expert_flies_its_share(tmp_path):
-    config = tiny(tmp_path / "run", rounds=1, beta="exponential", first_steps=2, last_steps=2, validation_flights=1)
+    config = tiny(tmp_path / "run", rounds=1, beta="exponential", first_steps=2, last_steps=2, validation_episodes=1)
     run_dagger(config)
     episodes = [load_episode(h.path) for h in Dataset.open(tmp_path / "run" / "dataset").episodes]
     actor = np.concatenate([e.actor for e in episodes if e.meta.dagger_round == 1])
@@ -135,7 +135,7 @@ def test_the_expert_flies_its_share(tmp_path):
 
 
 def test_retraining_starts_each_round_afresh(tmp_path):
-    config = tiny(tmp_path / "run", rounds=1, retrain=True, last_steps=1, validation_flights=1)
+    config = tiny(tmp_path / "run", rounds=1, retrain=True, last_steps=1, validation_episodes=1)
     run_dagger(config)
     first, last = weights(round_folder(tmp_path / "run", 0)), weights(round_folder(tmp_path / "run", 1))
     moved = max(float(np.abs(first[n] - last[n]).max()) for n in first if n.endswith("weight"))
@@ -150,7 +150,7 @@ def test_training_validation_and_test_worlds_are_apart():
         DaggerConfig(first_world=999_950)
 
 
-@pytest.mark.parametrize("change", [{"rounds": -1}, {"validation_flights": 0}, {"beta_decay": 2.0}])
+@pytest.mark.parametrize("change", [{"rounds": -1}, {"validation_episodes": 0}, {"beta_decay": 2.0}])
 def test_senseless_configs_are_refused(change):
     with pytest.raises(ValueError):
         DaggerConfig(**change)

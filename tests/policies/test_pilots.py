@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from data_collection.flights import FlightMix, make_env, task_spec_of
-from data_collection.rollout import SLOTS, Job, fly
+from data_collection.rollout import SLOTS, Job, roll_out
+from data_collection.trips import TripMix, make_env, task_spec_of
 from policies.checkpoint import save_policy
 from policies.pilots import BlindPilot, PolicyFactory, ReactivePilot, pilot_factory, split_name
 from policies.visuomotor import PolicyConfig, VisuomotorPolicy
 
-MIX = FlightMix(speeds=(6.0, 10.0))
+MIX = TripMix(speeds=(6.0, 10.0))
 
 
 @pytest.fixture(scope="module", params=["lstm", "transformer", "none"])
@@ -21,13 +21,13 @@ def checkpoint(request, tmp_path_factory):
     return str(folder)
 
 
-def test_a_flight_does_not_depend_on_those_beside_it(checkpoint):
-    flights = tuple(MIX.flight(seed) for seed in range(SLOTS + 3))
-    together = {f.flight.seed: f for f in fly(Job("drone", flights, PolicyFactory(checkpoint, "p")))}
-    for flight in flights[:: SLOTS // 2]:
-        alone = next(iter(fly(Job("drone", (flight,), PolicyFactory(checkpoint, "p")))))
-        assert np.array_equal(alone.actions, together[flight.seed].actions)
-        assert np.array_equal(alone.state_hashes, together[flight.seed].state_hashes)
+def test_a_trip_does_not_depend_on_those_beside_it(checkpoint):
+    trips = tuple(MIX.trip(seed) for seed in range(SLOTS + 3))
+    together = {f.trip.seed: f for f in roll_out(Job("drone", trips, PolicyFactory(checkpoint, "p")))}
+    for trip in trips[:: SLOTS // 2]:
+        alone = next(iter(roll_out(Job("drone", (trip,), PolicyFactory(checkpoint, "p")))))
+        assert np.array_equal(alone.actions, together[trip.seed].actions)
+        assert np.array_equal(alone.state_hashes, together[trip.seed].state_hashes)
 
 
 def test_blind_flies_at_the_goal_whatever_stands_in_between():
@@ -46,9 +46,9 @@ def test_reactive_turns_away_from_what_is_near():
 
 
 def test_reactive_does_better_than_blind():
-    flights = tuple(FlightMix(speeds=(3.0, 3.0)).flight(seed) for seed in range(2_000_000, 2_000_016))
+    trips = tuple(TripMix(speeds=(3.0, 3.0)).trip(seed) for seed in range(2_000_000, 2_000_016))
     successes = {
-        name: sum(f.outcome == "success" for f in fly(Job("drone", flights, pilot_factory(name, name))))
+        name: sum(f.outcome == "success" for f in roll_out(Job("drone", trips, pilot_factory(name, name))))
         for name in ("blind", "reactive")
     }
     assert successes["reactive"] > successes["blind"]
@@ -60,12 +60,12 @@ def test_names_of_policies():
     assert name == "pretrained" and folder.endswith("pretrained")
 
 
-def test_policy_memory_is_forgotten_between_flights(checkpoint):
-    flights = tuple(MIX.flight(seed) for seed in (4, 5))
-    job = Job("drone", flights, PolicyFactory(checkpoint, "p"))
+def test_policy_memory_is_forgotten_between_trips(checkpoint):
+    trips = tuple(MIX.trip(seed) for seed in (4, 5))
+    job = Job("drone", trips, PolicyFactory(checkpoint, "p"))
     pilot = job.pilot()
     pilot.begin(1)
-    env = make_env("drone", **flights[0].env_kwargs)
+    env = make_env("drone", **trips[0].env_kwargs)
     observation, info = env.reset(seed=4)
     batch = {key: values[None] for key, values in observation.items()}
     first = pilot.act(batch, [info], np.array([0])).actions

@@ -1,4 +1,4 @@
-"""The policy in flight and on windows: the same numbers, each flight by itself, mirrored where the world is."""
+"""The policy in trip and on windows: the same numbers, each trip by itself, mirrored where the world is."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def shaken(policy: VisuomotorPolicy) -> VisuomotorPolicy:
     return policy.eval()
 
 
-def fly(policy: VisuomotorPolicy, flight: list[dict[str, np.ndarray]]) -> np.ndarray:
+def roll_out(policy: VisuomotorPolicy, trip: list[dict[str, np.ndarray]]) -> np.ndarray:
     actions, carry = [], None
-    for observations in flight:
+    for observations in trip:
         action, carry = policy.act(observations, carry)
         actions.append(action)
     return np.stack(actions, axis=1)
@@ -37,13 +37,13 @@ def fly(policy: VisuomotorPolicy, flight: list[dict[str, np.ndarray]]) -> np.nda
 def test_acting_step_by_step_gives_the_predictions_of_the_window(memory: str, cameras: str) -> None:
     policy = shaken(make_policy(memory=memory, cameras=cameras, hysteresis_per_rad=0.0))
     rng = np.random.default_rng(0)
-    flight = [make_observations(rng, 3, policy.spec) for _ in range(policy.config.window)]
-    views = torch.from_numpy(np.stack([policy.views_of(o) for o in flight], axis=1))
-    state, goal = (torch.from_numpy(np.stack([o[key] for o in flight], axis=1)) for key in ("state", "goal"))
+    trip = [make_observations(rng, 3, policy.spec) for _ in range(policy.config.window)]
+    views = torch.from_numpy(np.stack([policy.views_of(o) for o in trip], axis=1))
+    state, goal = (torch.from_numpy(np.stack([o[key] for o in trip], axis=1)) for key in ("state", "goal"))
     with torch.inference_mode():
         prediction, _ = policy(views, state, goal)
         expected = policy.head.decode(prediction).numpy()
-    assert np.allclose(fly(policy, flight), expected, atol=1e-4)
+    assert np.allclose(roll_out(policy, trip), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -60,12 +60,12 @@ def test_every_head_flies(head: str) -> None:
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
-def test_restarting_a_slot_forgets_that_flight_and_no_other(memory: str) -> None:
+def test_restarting_a_slot_forgets_that_trip_and_no_other(memory: str) -> None:
     policy = shaken(make_policy(memory=memory))
     rng = np.random.default_rng(0)
     before, now = (make_observations(rng, 3, policy.spec) for _ in range(2))
     fresh, _ = policy.act(now)
-    going_on = fly(policy, [before, now])[:, 1]
+    going_on = roll_out(policy, [before, now])[:, 1]
     _, carry = policy.act(before)
     carry.restart([1])
     actions, _ = policy.act(now, carry)
@@ -81,12 +81,12 @@ def test_restart_takes_a_mask_too() -> None:
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
-def test_flights_of_a_batch_do_not_disturb_one_another(memory: str) -> None:
+def test_trips_of_a_batch_do_not_disturb_one_another(memory: str) -> None:
     policy = shaken(make_policy(memory=memory))
     rng = np.random.default_rng(0)
-    flight = [make_observations(rng, 4, policy.spec) for _ in range(7)]
-    together = fly(policy, flight)
-    alone = fly(policy, [{key: values[2:3] for key, values in o.items()} for o in flight])
+    trip = [make_observations(rng, 4, policy.spec) for _ in range(7)]
+    together = roll_out(policy, trip)
+    alone = roll_out(policy, [{key: values[2:3] for key, values in o.items()} for o in trip])
     assert np.allclose(together[2:3], alone, atol=1e-4)
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sim.errors import ForestPilotError
 from sim.worlds import forest
 from sim.worlds.clearance import CELL_M, REACH_M, build_clearance_map, has_free_path, sample_clearance
-from sim.worlds.forest import PRESETS, ForestConfig, make_forest, seeds_of, split_of
+from sim.worlds.forest import PRESETS, ForestConfig, make_forest
+from sim.worlds.world import seeds_of, split_of
 
 LOQUERCIO = PRESETS["loquercio"]
 
@@ -105,11 +106,11 @@ def test_clearance_map_agrees_with_the_trees(x, y, seed):
 def test_trail_is_free_of_trees_and_leads_to_the_goal():
     config = dataclasses.replace(LOQUERCIO, trail=True, density_per_m2=1 / 10)
     world = make_forest(config, 5)
-    trail_x = world.bounds_m[0] + 0.5 * np.arange(len(world.trail_y_m))
-    trail_y = np.interp(world.trees[:, 0], trail_x, world.trail_y_m)
+    trail_x, along_y = world.ribbons[0].points_m.T
+    trail_y = np.interp(world.trees[:, 0], trail_x, along_y)
     assert np.abs(world.trees[:, 1] - trail_y).min() > config.trail_half_width_m
-    assert abs(np.interp(0.0, trail_x, world.trail_y_m)) < 1e-3
-    assert abs(np.interp(40.0, trail_x, world.trail_y_m)) < 1e-3
+    assert abs(np.interp(0.0, trail_x, along_y)) < 1e-3
+    assert abs(np.interp(40.0, trail_x, along_y)) < 1e-3
 
 
 def test_splits_are_apart():

@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 import pytest
+from data_collection.flights import make_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_collection.flights import make_env
 from sim.experts.planner import CANDIDATE_TURNS_RAD, COLLISION_COST, PlannerConfig, RolloutPlanner
 from sim.vehicles.quadrotor import BODY_RADIUS_M, MAX_TURN_RAD, MODEL_STEP_S, TILT_LAG_S, motion_step
 from sim.worlds.clearance import build_clearance_map

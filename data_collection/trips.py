@@ -1,4 +1,4 @@
-"""Flights: which are flown, what is left of them, and the file from which one can be repeated."""
+"""Trips through worlds, flown or driven: which to run, what is left of them, and the file that repeats one."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from sim.envs.task_spec import TaskSpec
 from sim.errors import ForestPilotError
 
 
-class FlightFileError(ForestPilotError):
-    """A stored flight that is missing or damaged."""
+class TripFileError(ForestPilotError):
+    """A stored trip that is missing or damaged."""
 
 
 ENV_IDS = {"drone": "sim:ForestPilot/Drone-v0"}
 
 
 @dataclass(frozen=True)
-class Flight:
-    """One flight to fly: a world and the arguments of its environment."""
+class Trip:
+    """One trip to run: a world and the arguments of its environment."""
 
     seed: int
     """World seed."""
@@ -37,11 +37,11 @@ class Flight:
 
 
 @dataclass
-class Flown:
-    """What is left of a flight: one row of results, and what it takes to repeat it."""
+class FinishedTrip:
+    """What is left of a trip: one row of results, and what it takes to repeat it."""
 
-    flight: Flight
-    """What was flown."""
+    trip: Trip
+    """Which trip it was."""
     outcome: str
     """success, collision, out_of_bounds or timeout."""
     progress_m: float
@@ -57,14 +57,14 @@ class Flown:
     state_hashes: np.ndarray
     """(T+1,) uint64, one per state from the start on."""
     fingerprint: str = ""
-    """Which weights flew, so that an evaluation can tell whether a stored flight is still theirs."""
+    """Which weights flew, so that an evaluation can tell whether a stored trip is still theirs."""
 
     def row(self, policy: str) -> dict[str, Any]:
-        """This flight as a row of outcomes.csv."""
-        kwargs = self.flight.env_kwargs
+        """This trip as a row of outcomes.csv."""
+        kwargs = self.trip.env_kwargs
         return {
             "policy": policy,
-            "seed": self.flight.seed,
+            "seed": self.trip.seed,
             "outcome": self.outcome,
             "success": int(self.outcome == "success"),
             "progress_m": round(self.progress_m, 3),
@@ -78,15 +78,15 @@ class Flown:
 
 
 @dataclass(frozen=True)
-class FlightMix:
-    """Which forests and speeds are flown; each flight draws its own from its seed."""
+class TripMix:
+    """Which worlds and speeds are run; each trip draws its own from its seed."""
 
     presets: tuple[str, ...] = ("default",)
-    """Forest presets: `default` (trunks 0.24-0.70 m) or `loquercio` (0.6 m); each flight draws one."""
+    """Forest presets: `default` (trunks 0.24-0.70 m) or `loquercio` (0.6 m); each trip draws one."""
     densities: tuple[float, ...] = (0.04,)
-    """Trees per square metre; each flight draws one. Published: 0.0204, 0.0278, 0.04."""
+    """Trees per square metre; each trip draws one. Published: 0.0204, 0.0278, 0.04."""
     speeds: tuple[float, float] = (5.0, 5.0)
-    """Least and largest speed set point in m/s; each flight draws one in between."""
+    """Least and largest speed set point in m/s; each trip draws one in between."""
     control_hz: int = 10
     """Actions per second; must divide 240."""
     width: int = 64
@@ -104,8 +104,8 @@ class FlightMix:
         if not 1.0 <= self.speeds[0] <= self.speeds[1] <= 12.0:
             raise ValueError(f"speeds are {self.speeds} m/s; allowed: 1 <= least <= largest <= 12")
 
-    def flight(self, seed: int) -> Flight:
-        """The flight through the world of this seed."""
+    def trip(self, seed: int) -> Trip:
+        """The trip through the world of this seed."""
         rng = np.random.default_rng([seed, 0xF117])
         kwargs: dict[str, Any] = {
             "preset": self.presets[rng.integers(len(self.presets))],
@@ -114,7 +114,7 @@ class FlightMix:
             "control_hz": self.control_hz, "width": self.width, "height": self.height,
             "renderer": self.renderer, "domain_randomisation": self.domain_randomisation,
         }  # fmt: skip
-        return Flight(seed, kwargs)
+        return Trip(seed, kwargs)
 
 
 def make_env(task: str, **kwargs: Any) -> VehicleEnv:
@@ -130,80 +130,85 @@ def make_env(task: str, **kwargs: Any) -> VehicleEnv:
     return env
 
 
-def task_spec_of(task: str, mix: FlightMix) -> TaskSpec:
-    """The task spec that all flights of a mix share."""
-    env = make_env(task, **mix.flight(0).env_kwargs)
+def task_spec_of(task: str, mix: TripMix) -> TaskSpec:
+    """The task spec that all trips of a mix share."""
+    env = make_env(task, **mix.trip(0).env_kwargs)
     try:
         return env.task_spec
     finally:
         env.close()
 
 
-FLIGHT_FIGURES = ("outcome", "progress_m", "time_s", "min_clearance_m", "mean_speed_mps", "fingerprint")
+TRIP_FIGURES = ("outcome", "progress_m", "time_s", "min_clearance_m", "mean_speed_mps", "fingerprint")
 
 
-def flight_path(folder: Path, policy: str, seed: int) -> Path:
-    """Where the flight of a policy through a world is stored."""
+def trip_path(folder: Path, policy: str, seed: int) -> Path:
+    """Where the trip of a policy through a world is stored."""
     return folder / f"{policy}-{seed:08d}.npz"
 
 
-def save_flight(folder: Path, task: str, policy: str, policy_path: str, flown: Flown) -> Path:
-    """Store what `replay` needs to repeat a flight: arguments, seed, actions and state hashes, whole or not at all.
+def save_trip(folder: Path, task: str, policy: str, policy_path: str, finished: FinishedTrip) -> Path:
+    """Store what `replay` needs to repeat a trip: arguments, seed, actions and state hashes, whole or not at all.
 
     Args:
         folder: where the file goes.
         task: name of the task.
-        policy: name under which the flight is filed.
+        policy: name under which the trip is filed.
         policy_path: folder of the checkpoint that flew, or name of the baseline.
-        flown: the finished flight.
+        finished: the finished trip.
     """
     meta = {
-        "task": task, "env_id": ENV_IDS[task], "env_kwargs": flown.flight.env_kwargs, "seed": flown.flight.seed,
+        "task": task, "env_id": ENV_IDS[task], "env_kwargs": finished.trip.env_kwargs, "seed": finished.trip.seed,
         "policy": policy, "policy_path": policy_path, "package_version": package_version(),
-        "control_hz": flown.flight.env_kwargs.get("control_hz"), **{key: getattr(flown, key) for key in FLIGHT_FIGURES},
+        "control_hz": finished.trip.env_kwargs.get("control_hz"),
+        **{key: getattr(finished, key) for key in TRIP_FIGURES},
     }  # fmt: skip
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, actions=flown.actions, state_hashes=flown.state_hashes, meta=np.array(json.dumps(meta)))
-    path = flight_path(folder, policy, flown.flight.seed)
+    np.savez_compressed(
+        buffer, actions=finished.actions, state_hashes=finished.state_hashes, meta=np.array(json.dumps(meta))
+    )
+    path = trip_path(folder, policy, finished.trip.seed)
     folder.mkdir(parents=True, exist_ok=True)
     write_new_file(path, [buffer.getvalue()])
     return path
 
 
-def load_flight(path: Path) -> Flown:
-    """The flight that `save_flight` stored.
+def load_trip(path: Path) -> FinishedTrip:
+    """The trip that `save_trip` stored.
 
     Raises:
-        FlightFileError: the file is missing or damaged.
+        TripFileError: the file is missing or damaged.
     """
-    meta, actions, state_hashes = read_flight_file(path, ("seed", "env_kwargs", *FLIGHT_FIGURES))
-    figures = {key: meta[key] for key in FLIGHT_FIGURES}
-    return Flown(flight=Flight(meta["seed"], meta["env_kwargs"]), actions=actions, state_hashes=state_hashes, **figures)
+    meta, actions, state_hashes = read_trip_file(path, ("seed", "env_kwargs", *TRIP_FIGURES))
+    figures = {key: meta[key] for key in TRIP_FIGURES}
+    return FinishedTrip(
+        trip=Trip(meta["seed"], meta["env_kwargs"]), actions=actions, state_hashes=state_hashes, **figures
+    )
 
 
-def read_flight_file(path: Path, keys: Sequence[str]) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
-    """What `save_flight` knew of a flight, its actions (T, 2) float32 and its state hashes (T+1,) uint64.
+def read_trip_file(path: Path, keys: Sequence[str]) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """What `save_trip` knew of a trip, its actions (T, 2) float32 and its state hashes (T+1,) uint64.
 
     Args:
         path: the file.
-        keys: what must be known of the flight.
+        keys: what must be known of the trip.
 
     Raises:
-        FlightFileError: the file is missing or damaged.
+        TripFileError: the file is missing or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
             meta = json.loads(str(stored["meta"]))
             actions, state_hashes = stored["actions"], stored["state_hashes"]
     except FileNotFoundError as error:
-        raise FlightFileError(f"there is no flight {path}; evaluate again, it stores every flight") from error
+        raise TripFileError(f"there is no trip {path}; evaluate again, it stores every trip") from error
     except Exception as error:  # zip and NumPy raise half a dozen types for broken files
-        raise FlightFileError(
-            f"the flight {path} cannot be read ({type(error).__name__} {error}); delete it and evaluate again"
+        raise TripFileError(
+            f"the trip {path} cannot be read ({type(error).__name__} {error}); delete it and evaluate again"
         ) from error
     missing = set(keys) - set(meta)
     if missing:
-        raise FlightFileError(f"the flight {path} lacks {', '.join(sorted(missing))}; delete it and evaluate again")
+        raise TripFileError(f"the trip {path} lacks {', '.join(sorted(missing))}; delete it and evaluate again")
     if actions.shape != (len(state_hashes) - 1, 2):
-        raise FlightFileError(f"{path} has actions {actions.shape} for {len(state_hashes)} states; evaluate again")
+        raise TripFileError(f"{path} has actions {actions.shape} for {len(state_hashes)} states; evaluate again")
     return meta, actions, state_hashes

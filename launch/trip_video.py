@@ -1,4 +1,4 @@
-"""The video of a replayed flight, frame by frame as the simulation goes."""
+"""The video of a replayed trip, frame by frame as the simulation goes."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_collection.progress import Stage
-from launch.drawing import FlightPainter, Image, Moment
-from launch.replay import Flight, ReplayedStep, ReplayError, heading_rad, make_env, replay_flight
+from launch.drawing import Image, Moment, TripPainter
+from launch.replay import ReplayedStep, ReplayError, Trip, heading_rad, make_env, replay_trip
 from launch.tables import format_density
 from launch.video import VideoWriter
 from policies.pilots import BASELINES
 from sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX, Camera, chase_pose
 from sim.rendering import make_renderer
-from sim.worlds.forest import World
+from sim.worlds.world import World
 
 CHASE_DISTANCE_M, CHASE_HEIGHT_M, CHASE_FOV_DEG = 3.2, 1.0, 75.0
 HOLD_S = 1.5
 """How long the last picture stands, in seconds."""
 
 
-def write_flight_video(
-    path: Path, flight: Flight, size: tuple[int, int], fps: int, costs: str = "expert", stage: Stage | None = None
+def write_trip_video(
+    path: Path, trip: Trip, size: tuple[int, int], fps: int, costs: str = "expert", stage: Stage | None = None
 ) -> None:
-    """Replay a flight and write its video; nothing is left behind when the replay diverges.
+    """Replay a trip and write its video; nothing is left behind when the replay diverges.
 
     Args:
         path: the MP4 file to write.
-        flight: what was stored of the flight.
+        trip: what was stored of the trip.
         size: width and height in pixels, even.
         fps: frames per second, rounded to a multiple of the control rate.
         costs: whose costs to draw: `expert`, `policy` or `none`.
         stage: is advanced by one for each state.
     """
-    env = make_env(flight, expert=True)
+    env = make_env(trip, expert=True)
     spec = env.unwrapped.task_spec  # type: ignore[attr-defined]
     per_step = max(1, round(fps / spec.control_hz))
     try:
         with VideoWriter(path, *size, fps=per_step * spec.control_hz) as video:
-            film = _Film(video, flight, size, per_step, costs, env.unwrapped)
-            for step in replay_flight(flight, env):
+            film = _Film(video, trip, size, per_step, costs, env.unwrapped)
+            for step in replay_trip(trip, env):
                 film.add(step)
                 if stage is not None:
                     stage.advance()
@@ -57,14 +57,14 @@ class _Film:
     """Turns states at the control rate into frames at the video's rate."""
 
     def __init__(
-        self, video: VideoWriter, flight: Flight, size: tuple[int, int], per_step: int, costs: str, vehicle: Any
+        self, video: VideoWriter, trip: Trip, size: tuple[int, int], per_step: int, costs: str, vehicle: Any
     ) -> None:
-        self._video, self._flight, self._size, self._vehicle = video, flight, size, vehicle
+        self._video, self._trip, self._size, self._vehicle = video, trip, size, vehicle
         # A baseline has no costs of its own to show.
-        self._costs = "expert" if costs == "policy" and flight.policy_path in BASELINES else costs
+        self._costs = "expert" if costs == "policy" and trip.policy_path in BASELINES else costs
         self._per_step = per_step
         self._spec = vehicle.task_spec
-        self._adviser: Any = _load_adviser(flight) if self._costs == "policy" else None
+        self._adviser: Any = _load_adviser(trip) if self._costs == "policy" else None
         self._carry: Any = None
         self._path: list[NDArray[np.float64]] = []
         self._last: tuple[ReplayedStep, Moment] | None = None
@@ -90,13 +90,13 @@ class _Film:
 
     def _start(self, world: World) -> None:
         """Make painter and chase camera; the world is known only after the reset."""
-        kwargs = self._flight.env_kwargs
+        kwargs = self._trip.env_kwargs
         density = kwargs.get("density", len(world.trees) / _area_m2(world))
         speed = f", {kwargs['speed']:.3g} m/s" if "speed" in kwargs else ""
-        self._painter = FlightPainter(
+        self._painter = TripPainter(
             self._size,
             world,
-            f"{self._flight.policy}, world {world.seed}",
+            f"{self._trip.policy}, world {world.seed}",
             self._spec.candidate_turns_rad,
             self._spec.horizontal_fov_deg,
             subtitle=f"{format_density(density)} trees/m2{speed}",
@@ -213,16 +213,16 @@ def _area_m2(world: World) -> float:
     return (x_max - x_min) * (y_max - y_min)
 
 
-def _load_adviser(flight: Flight) -> Any:
+def _load_adviser(trip: Trip) -> Any:
     """The policy that flew, for its costs.
 
     Raises:
         ReplayError: it was a baseline, or the checkpoint is gone.
     """
-    if not Path(flight.policy_path).is_dir():
+    if not Path(trip.policy_path).is_dir():
         raise ReplayError(
-            f"the policy of this flight, {flight.policy_path!r}, is no folder with a checkpoint; use --costs expert"
+            f"the policy of this trip, {trip.policy_path!r}, is no folder with a checkpoint; use --costs expert"
         )
     from policies.checkpoint import load_policy
 
-    return load_policy(Path(flight.policy_path))
+    return load_policy(Path(trip.policy_path))

@@ -1,0 +1,89 @@
+"""What every world is, forest or road: frozen arrays made from one seed, and the splits that seeds fall into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from sim.worlds.appearance import Appearance
+from sim.worlds.clearance import ClearanceMap
+
+SPLIT_STARTS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
+
+LOG, CAR_BODY, CAR_CABIN, BARRIER = 0, 1, 2, 3
+"""Kinds of boxes: a fallen log, a parked car's body and the cabin on top of it, a barrier that narrows the road."""
+
+
+class Ribbon(NamedTuple):
+    """A strip of ground with a surface of its own: a trail, a road, the arm of a junction."""
+
+    points_m: np.ndarray
+    """(n, 2) float32 points along its middle, 0.5 m apart."""
+    half_width_m: float
+    """Half its width in metres."""
+    closed: bool
+    """Whether the last point joins the first."""
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """Geometry and looks as arrays; knows neither PyBullet nor a vehicle."""
+
+    seed: int
+    """The seed it was made from."""
+    trees: np.ndarray
+    """(n, 7) float32: x, y, trunk radius, trunk height, crown radius, crown height (metres), kind (0 cone, 1
+    sphere)."""
+    boxes: np.ndarray
+    """(b, 8) float32 obstacles: x, y of the middle, yaw (radians), length along the yaw, width, height of the base
+    above the ground, height of the top (metres), kind (`LOG`, `CAR_BODY`, `CAR_CABIN`, `BARRIER`)."""
+    bounds_m: tuple[float, float, float, float]
+    """x_min, x_max, y_min, y_max of the world in metres."""
+    start_m: np.ndarray
+    """(3,) start position in metres."""
+    start_yaw_rad: float
+    """Heading at the start in radians."""
+    goal_m: np.ndarray
+    """(3,) goal position in metres."""
+    goal_radius_m: float
+    """A trip succeeds within this distance of the goal, in metres."""
+    ribbons: tuple[Ribbon, ...]
+    """Trail or road on the ground; where ribbons overlap they are one surface."""
+    surface: str
+    """What the ribbons are made of: `trail`, `asphalt`, `gravel` or `dirt`."""
+    markings: bool
+    """Whether the ribbons have a dashed middle line and edge lines."""
+    appearance: Appearance
+    """Colours, light, fog and textures."""
+    clearance: ClearanceMap
+    """Distance to the nearest trunk or box on a grid, for planners."""
+    redraws: int
+    """How many drawn worlds were thrown away because nothing could pass through them."""
+
+
+NO_BOXES = np.zeros((0, 8), np.float32)
+NO_BOXES.setflags(write=False)
+
+
+def split_of(seed: int) -> str:
+    """The split (train, validation or test) that a world seed belongs to."""
+    if seed < 0:
+        raise ValueError(f"world seed is {seed}; allowed: 0 and up")
+    return max((start, name) for name, start in SPLIT_STARTS.items() if start <= seed)[1]
+
+
+def seeds_of(split: str, count: int, offset: int = 0) -> list[int]:
+    """`count` world seeds of a split, from its `offset`-th on.
+
+    Raises:
+        ValueError: unknown split, or more seeds than the split has.
+    """
+    if split not in SPLIT_STARTS:
+        raise ValueError(f"split is {split!r}; allowed: {', '.join(SPLIT_STARTS)}")
+    first = SPLIT_STARTS[split] + offset
+    seeds = list(range(first, first + count))
+    if seeds and (split_of(seeds[0]) != split or split_of(seeds[-1]) != split):
+        raise ValueError(f"{count} seeds from offset {offset} leave the {split} split")
+    return seeds
