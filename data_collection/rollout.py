@@ -22,7 +22,7 @@ from data_collection.dataset import Dataset, package_version
 from data_collection.episode import Episode, EpisodeMeta
 from data_collection.pilots import Decision, ExpertPilot, Pilot, PilotFactory
 from data_collection.progress import Progress, SilentProgress
-from data_collection.trips import ENV_IDS, FinishedTrip, Trip, TripMix, make_env, save_trip, task_spec_of
+from data_collection.trips import TASKS, FinishedTrip, Trip, TripMix, make_env, save_trip, task_of, task_spec_of
 from sim.errors import ForestPilotError
 from sim.worlds.world import split_of
 
@@ -62,6 +62,7 @@ class _Slot:
         self.observation, self.info = self.env.reset(seed=trip.seed)
         self._clearance: float = self.info["clearance_m"]
         self._speeds: list[float] = []
+        self._steps_off_line = 0
         self._hashes = [self.env.state_hash()]
         self._steps: list[dict[str, Any]] = []
         self._observations = [self.observation] if self._recording else []
@@ -72,6 +73,7 @@ class _Slot:
         self.observation, reward, terminated, truncated, self.info = self.env.step(action)
         self._clearance = min(self._clearance, self.info["clearance_m"])
         self._speeds.append(self.info["speed_mps"])
+        self._steps_off_line += bool(self.info.get("lane_departure", False))
         self._hashes.append(self.env.state_hash())
         record = {
             "actions": action,
@@ -94,6 +96,9 @@ class _Slot:
             time_s=len(self._steps) / self.env.task_spec.control_hz,
             min_clearance_m=self._clearance,
             mean_speed_mps=float(np.mean(self._speeds)),
+            distance_m=float(np.sum(self._speeds)) / self.env.task_spec.control_hz,
+            interventions=self.info.get("interventions", 0),
+            off_line_s=self._steps_off_line / self.env.task_spec.control_hz,
             actions=np.array([s["actions"] for s in self._steps], np.float32),
             state_hashes=np.array(self._hashes, np.uint64),
         )
@@ -103,7 +108,7 @@ class _Slot:
         spec, job = self.env.task_spec, self.job
         column = {k: [s[k] for s in self._steps] for k in self._steps[0]}
         meta = EpisodeMeta(
-            outcome=self.info["outcome"], seed=self.trip.seed, env_id=ENV_IDS[job.task].split(":")[1],
+            outcome=self.info["outcome"], seed=self.trip.seed, env_id=TASKS[job.task].bare_env_id,
             env_kwargs=self.trip.env_kwargs, control_hz=spec.control_hz, renderer=spec.renderer,
             package_version=package_version(), dagger_round=job.dagger_round, policy_id=policy_id,
             progress_m=self.info["progress_m"], task_spec=spec.to_dict(),
@@ -195,7 +200,7 @@ class RolloutPool:
             done: list[FinishedTrip] = []
             for trip in self._finished(job):
                 done.append(trip)
-                successes = sum(f.outcome == "success" for f in done)
+                successes = sum(f.succeeded for f in done)
                 stage.advance(success=f"{successes}/{len(done)}")
         order = {trip.seed: i for i, trip in enumerate(job.trips)}
         return sorted(done, key=lambda trip: order[trip.trip.seed])
@@ -251,7 +256,7 @@ class CollectConfig:
     out: str
     """Folder of the dataset."""
     task: str = "drone"
-    """Task to demonstrate: drone."""
+    """Task to demonstrate: drone or drive."""
     pilot: str = "expert"
     """Who demonstrates: expert."""
     episodes: int = 100
@@ -282,9 +287,9 @@ def collect(config: CollectConfig, progress: Progress | None = None, pool: Rollo
         The dataset, everything in it.
     """
     spec = task_spec_of(config.task, config.mix)
-    dataset = Dataset.create(config.out, spec, ENV_IDS[config.task].split(":")[1])
+    dataset = Dataset.create(config.out, spec, task_of(config.task).bare_env_id)
     seeds = range(config.seed, config.seed + config.episodes)
-    trips = tuple(config.mix.trip(seed) for seed in seeds if not dataset.has(0, seed))
+    trips = tuple(config.mix.trip(seed, config.task) for seed in seeds if not dataset.has(0, seed))
     if trips:
         job = Job(config.task, trips, ExpertPilot, dataset=config.out)
         if pool is not None:

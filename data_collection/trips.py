@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from collections.abc import Sequence
@@ -23,7 +24,40 @@ class TripFileError(ForestPilotError):
     """A stored trip that is missing or damaged."""
 
 
-ENV_IDS = {"drone": "sim:ForestPilot/Drone-v0"}
+@dataclass(frozen=True)
+class Task:
+    """What can be learned: an environment and its ordinary arguments."""
+
+    env_id: str
+    """Id for `gymnasium.make`, module included."""
+    presets: tuple[str, ...]
+    """Presets of its worlds, the ordinary one first."""
+    speed_mps: float
+    """Ordinary speed set point in m/s."""
+    max_speed_mps: float
+    """Largest speed set point in m/s."""
+
+    @property
+    def bare_env_id(self) -> str:
+        """Id without the module, as episodes are filed under."""
+        return self.env_id.split(":")[1]
+
+
+TASKS = {
+    "drone": Task("sim:ForestPilot/Drone-v0", ("default", "loquercio"), 5.0, 12.0),
+    "drive": Task("sim:ForestPilot/Drive-v0", ("winding", "easy", "junctions", "obstacles"), 10.0, 20.0),
+}
+
+
+def task_of(name: str) -> Task:
+    """The task of a name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in TASKS:
+        raise ValueError(f"task is {name!r}; allowed: {', '.join(TASKS)}")
+    return TASKS[name]
 
 
 @dataclass(frozen=True)
@@ -51,13 +85,24 @@ class FinishedTrip:
     min_clearance_m: float
     """Least distance from the body to a trunk, in metres."""
     mean_speed_mps: float
-    """Mean speed in m/s, the start from hover included."""
+    """Mean speed in m/s, the start from rest included."""
     actions: np.ndarray
     """(T, 2) float32."""
     state_hashes: np.ndarray
     """(T+1,) uint64, one per state from the start on."""
+    distance_m: float = 0.0
+    """Length of the way that was covered, in metres."""
+    interventions: int = 0
+    """How often a car was put back on its line."""
+    off_line_s: float = 0.0
+    """Time that a car spent more than 1 m off its line, in seconds."""
     fingerprint: str = ""
     """Which weights flew, so that an evaluation can tell whether a stored trip is still theirs."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the goal was reached, and without being put back on the way."""
+        return self.outcome == "success" and self.interventions == 0
 
     def row(self, policy: str) -> dict[str, Any]:
         """This trip as a row of outcomes.csv."""
@@ -66,7 +111,7 @@ class FinishedTrip:
             "policy": policy,
             "seed": self.trip.seed,
             "outcome": self.outcome,
-            "success": int(self.outcome == "success"),
+            "success": int(self.succeeded),
             "progress_m": round(self.progress_m, 3),
             "time_s": round(self.time_s, 3),
             "min_clearance_m": round(self.min_clearance_m, 4),
@@ -74,6 +119,9 @@ class FinishedTrip:
             "density": kwargs.get("density"),
             "speed": kwargs.get("speed"),
             "preset": kwargs.get("preset"),
+            "distance_m": round(self.distance_m, 3),
+            "interventions": self.interventions,
+            "off_line_s": round(self.off_line_s, 3),
         }
 
 
@@ -81,12 +129,20 @@ class FinishedTrip:
 class TripMix:
     """Which worlds and speeds are run; each trip draws its own from its seed."""
 
-    presets: tuple[str, ...] = ("default",)
-    """Forest presets: `default` (trunks 0.24-0.70 m) or `loquercio` (0.6 m); each trip draws one."""
+    presets: tuple[str, ...] = ()
+    """Presets of the worlds; each trip draws one. Forests: `default` (trunks 0.24-0.70 m), `loquercio` (0.6 m). Roads:
+    `winding`, `easy`, `junctions`, `obstacles`. Empty for the first of these."""
     densities: tuple[float, ...] = (0.04,)
-    """Trees per square metre; each trip draws one. Published: 0.0204, 0.0278, 0.04."""
-    speeds: tuple[float, float] = (5.0, 5.0)
-    """Least and largest speed set point in m/s; each trip draws one in between."""
+    """Drone: trees per square metre; each trip draws one. Published: 0.0204, 0.0278, 0.04."""
+    speeds: tuple[float, ...] = ()
+    """Least and largest speed set point in m/s; each trip draws one in between. Empty for 5 m/s (drone), 10 (drive)."""
+    length: float = 600.0
+    """Drive: length of the road in metres."""
+    side_cameras: str = "fixed"
+    """Drive: side cameras `fixed` at 0.5 m and 8 degrees, or drawn anew for every picture (`random`)."""
+    interventions: str = "none"
+    """Drive: put the car back when it is more than 1 m off its `line`, off the `road`, or never (`none`: the trip
+    ends)."""
     control_hz: int = 10
     """Actions per second; must divide 240."""
     width: int = 64
@@ -99,22 +155,40 @@ class TripMix:
     """Draw colours, light, fog and textures per world."""
 
     def __post_init__(self) -> None:
-        if not self.presets or not self.densities:
-            raise ValueError("presets and densities need at least one entry each")
-        if not 1.0 <= self.speeds[0] <= self.speeds[1] <= 12.0:
-            raise ValueError(f"speeds are {self.speeds} m/s; allowed: 1 <= least <= largest <= 12")
+        if not self.densities:
+            raise ValueError("densities needs at least one entry")
+        if self.speeds and not (len(self.speeds) == 2 and 1.0 <= self.speeds[0] <= self.speeds[1] <= 20.0):
+            raise ValueError(
+                f"speeds are {self.speeds} m/s; allowed: 1 <= least <= largest <= 12 (drone) or 20 (drive)"
+            )
 
-    def trip(self, seed: int) -> Trip:
+    def complete(self, task: str) -> TripMix:
+        """This mix with the task's ordinary preset and speed where none is given.
+
+        Raises:
+            ValueError: unknown task, or a preset or speed that it does not have.
+        """
+        known = task_of(task)
+        if unknown := [name for name in self.presets if name not in known.presets]:
+            raise ValueError(f"presets has {', '.join(unknown)}; the {task} task has {', '.join(known.presets)}")
+        speeds = self.speeds or (known.speed_mps, known.speed_mps)
+        if speeds[1] > known.max_speed_mps:
+            raise ValueError(f"speeds are {speeds} m/s; the {task} task goes up to {known.max_speed_mps:g}")
+        return dataclasses.replace(self, presets=self.presets or known.presets[:1], speeds=speeds)
+
+    def trip(self, seed: int, task: str = "drone") -> Trip:
         """The trip through the world of this seed."""
+        mix = self.complete(task)
         rng = np.random.default_rng([seed, 0xF117])
-        kwargs: dict[str, Any] = {
-            "preset": self.presets[rng.integers(len(self.presets))],
-            "density": self.densities[rng.integers(len(self.densities))],
-            "speed": round(float(rng.uniform(*self.speeds)), 3),
-            "control_hz": self.control_hz, "width": self.width, "height": self.height,
-            "renderer": self.renderer, "domain_randomisation": self.domain_randomisation,
-        }  # fmt: skip
-        return Trip(seed, kwargs)
+        preset, density = mix.presets[rng.integers(len(mix.presets))], mix.densities[rng.integers(len(mix.densities))]
+        kwargs: dict[str, Any] = {"preset": preset, "speed": round(float(rng.uniform(mix.speeds[0], mix.speeds[1])), 3)}
+        if task == "drone":
+            kwargs["density"] = density
+        else:
+            own = ("length", "side_cameras", "interventions")
+            kwargs |= {key: getattr(mix, key) for key in own}
+        shared = ("control_hz", "width", "height", "renderer", "domain_randomisation")
+        return Trip(seed, kwargs | {key: getattr(mix, key) for key in shared})
 
 
 def make_env(task: str, **kwargs: Any) -> VehicleEnv:
@@ -123,23 +197,24 @@ def make_env(task: str, **kwargs: Any) -> VehicleEnv:
     Raises:
         ValueError: unknown task, or an argument out of range.
     """
-    if task not in ENV_IDS:
-        raise ValueError(f"task is {task!r}; allowed: {', '.join(ENV_IDS)}")
-    env = gymnasium.make(ENV_IDS[task], disable_env_checker=True, **kwargs).unwrapped
+    env = gymnasium.make(task_of(task).env_id, disable_env_checker=True, **kwargs).unwrapped
     assert isinstance(env, VehicleEnv)
     return env
 
 
 def task_spec_of(task: str, mix: TripMix) -> TaskSpec:
     """The task spec that all trips of a mix share."""
-    env = make_env(task, **mix.trip(0).env_kwargs)
+    env = make_env(task, **mix.trip(0, task).env_kwargs)
     try:
         return env.task_spec
     finally:
         env.close()
 
 
-TRIP_FIGURES = ("outcome", "progress_m", "time_s", "min_clearance_m", "mean_speed_mps", "fingerprint")
+TRIP_FIGURES = (
+    "outcome", "progress_m", "time_s", "min_clearance_m", "mean_speed_mps", "distance_m", "interventions", "off_line_s",
+    "fingerprint",
+)  # fmt: skip
 
 
 def trip_path(folder: Path, policy: str, seed: int) -> Path:
@@ -158,7 +233,7 @@ def save_trip(folder: Path, task: str, policy: str, policy_path: str, finished: 
         finished: the finished trip.
     """
     meta = {
-        "task": task, "env_id": ENV_IDS[task], "env_kwargs": finished.trip.env_kwargs, "seed": finished.trip.seed,
+        "task": task, "env_id": TASKS[task].env_id, "env_kwargs": finished.trip.env_kwargs, "seed": finished.trip.seed,
         "policy": policy, "policy_path": policy_path, "package_version": package_version(),
         "control_hz": finished.trip.env_kwargs.get("control_hz"),
         **{key: getattr(finished, key) for key in TRIP_FIGURES},

@@ -82,10 +82,10 @@ def _expert_dataset(folder: Path, trips: int) -> Any:
     from data_collection.dataset import Dataset
     from data_collection.pilots import ExpertPilot
     from data_collection.rollout import Job, roll_out
-    from data_collection.trips import ENV_IDS, TripMix, task_spec_of
+    from data_collection.trips import TASKS, TripMix, task_spec_of
 
     mix = TripMix()
-    dataset = Dataset.create(folder, task_spec_of("drone", mix), ENV_IDS["drone"].split(":")[1])
+    dataset = Dataset.create(folder, task_spec_of("drone", mix), TASKS["drone"].bare_env_id)
     for _ in roll_out(Job("drone", tuple(mix.trip(seed) for seed in range(trips)), ExpertPilot, dataset=str(folder))):
         pass
     dataset.refresh()

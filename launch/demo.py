@@ -63,7 +63,7 @@ def run(config: DemoConfig) -> None:
 
 def _evaluate(config: DemoConfig, dagger: DaggerConfig, progress: Progress, pool: RolloutPool) -> list[Score]:
     """Fly blind, cloned and mended policy through the same test worlds."""
-    mix = dagger.mix
+    mix = dagger.mix.complete(dagger.task)
     evaluation = EvaluateConfig(
         policy=("blind", f"bc={round_folder(Path(config.out), 0)}", f"dagger={config.out}"),
         out=str(Path(config.out) / "evaluation"), task=dagger.task, episodes=config.episodes,
@@ -97,7 +97,7 @@ def _report(
     plot: Path, videos: list[Path], seconds: float,
 ) -> None:  # fmt: skip
     """The table of results, and where everything lies."""
-    mix = dagger.mix
+    mix = dagger.mix.complete(dagger.task)
     density = format_density(mix.densities[0])
     worlds = f"{config.episodes} test worlds nobody has trained on, {mix.speeds[1]:g} m/s, {density} trees/m2"
     print_table(results_table(scores), title=worlds)

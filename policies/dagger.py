@@ -29,7 +29,7 @@ from data_collection.files import write_new_file
 from data_collection.pilots import ExpertPilot, PilotFactory
 from data_collection.progress import Progress, SilentProgress
 from data_collection.rollout import Job, RolloutPool
-from data_collection.trips import ENV_IDS, TripMix, task_spec_of
+from data_collection.trips import TripMix, task_of, task_spec_of
 from data_collection.windows import WindowReader
 from policies.behavioural_cloning import TrainConfig, make_reader, train
 from policies.checkpoint import load_policy, save_policy
@@ -59,7 +59,7 @@ class DaggerConfig:
     out: str = "runs/dagger"
     """Run folder."""
     task: str = "drone"
-    """Task to learn: drone."""
+    """Task to learn: drone or drive."""
     seed: int = 0
     """Seed of the first weights and of sampling."""
     first_world: int = 0
@@ -184,7 +184,7 @@ def run_dagger(
     run = Path(config.out)
     _claim_run_folder(run, config)
     spec = task_spec_of(config.task, config.mix)
-    dataset = Dataset.create(run / "dataset", spec, ENV_IDS[config.task].split(":")[1])
+    dataset = Dataset.create(run / "dataset", spec, task_of(config.task).bare_env_id)
     policy = VisuomotorPolicy.seeded(config.train.policy, spec, config.seed)
     results: list[RoundResult] = []
     if pool is not None:
@@ -235,7 +235,9 @@ def _fly_round(
     config: DaggerConfig, round_number: int, dataset: Dataset, pool: RolloutPool, progress: Progress
 ) -> None:
     """Record those of the round's trips that are not on disk yet."""
-    trips = tuple(config.mix.trip(seed) for seed in config.seeds(round_number) if not dataset.has(round_number, seed))
+    trips = tuple(
+        config.mix.trip(seed, config.task) for seed in config.seeds(round_number) if not dataset.has(round_number, seed)
+    )
     if not trips:
         return
     beta = config.beta_of(round_number)
@@ -292,10 +294,10 @@ def _validate(
     if path.exists():
         stored = json.loads(path.read_text())
         return stored["successes"], stored["trips"]
-    trips = tuple(config.mix.trip(seed) for seed in seeds_of("validation", config.validation_episodes))
+    trips = tuple(config.mix.trip(seed, config.task) for seed in seeds_of("validation", config.validation_episodes))
     job = Job(config.task, trips, PolicyFactory(str(folder), folder.name))
     finished = pool.run(job, progress, f"validate round {round_number}")
-    successes = sum(f.outcome == "success" for f in finished)
+    successes = sum(f.succeeded for f in finished)
     rows = [f.row(folder.name) for f in finished]
     write_new_file(path, [json.dumps({"successes": successes, "trips": len(finished), "rows": rows}).encode()])
     return successes, len(finished)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,9 +29,9 @@ class TaskSpec:
     renderer: str
     """Renderer that drew the images."""
     max_turn_rad: float
-    """Heading change in radians that an action of turn = 1 asks for."""
+    """What an action of turn = 1 asks for in radians: a heading change, or a steering angle."""
     candidate_turns_rad: tuple[float, ...]
-    """Candidate heading changes in radians, ascending, relative to the heading."""
+    """Candidate turns in radians, ascending: heading changes relative to the heading, or steering angles."""
     state_names: tuple[str, ...]
     """Name of each element of the state, with its unit."""
     state_scale: tuple[float, ...]
@@ -40,12 +40,20 @@ class TaskSpec:
     """+1 or -1 for each element: its sign in the world mirrored left to right."""
     goal_mirror: tuple[float, ...]
     """+1 or -1 for each element of the goal, likewise."""
+    turn_kind: Literal["heading", "steering"] = "heading"
+    """Whether a turn is a change of heading (drone) or a steering angle (car)."""
+    wheelbase_m: float = 0.0
+    """Distance of the axles in metres; 0 without wheels."""
+    side_offset_m: float = 0.06
+    """Shift of the left camera against the center camera in metres; the right camera has the negative."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, list):
                 object.__setattr__(self, field.name, tuple(value))
+        if self.turn_kind not in ("heading", "steering"):
+            raise ValueError(f"turn_kind is {self.turn_kind!r}; allowed: heading, steering")
         if not len(self.state_names) == len(self.state_scale) == len(self.state_mirror):
             raise ValueError("state_names, state_scale and state_mirror must have one entry per element of the state")
 
@@ -74,14 +82,15 @@ class TaskSpec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TaskSpec:
-        """The spec that `to_dict` wrote.
+        """The spec that `to_dict` wrote; a spec from before there were cars lacks the fields that have defaults.
 
         Raises:
             ValueError: a key is missing or unknown.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        if set(values) != known:
-            raise ValueError(f"a task spec has the keys {sorted(known)}; these differ: {sorted(known ^ set(values))}")
+        fields = dataclasses.fields(cls)
+        known, needed = {f.name for f in fields}, {f.name for f in fields if f.default is dataclasses.MISSING}
+        if different := (set(values) - known) | (needed - set(values)):
+            raise ValueError(f"a task spec has the keys {sorted(known)}; these differ: {sorted(different)}")
         return cls(**values)
 
     def differences(self, other: TaskSpec) -> list[str]:
@@ -90,42 +99,48 @@ class TaskSpec:
         return [f"{key}: {mine[key]} against {theirs[key]}" for key in mine if mine[key] != theirs[key]]
 
 
-def side_view(spec: TaskSpec, state: np.ndarray, goal: np.ndarray, yaw_rad: float) -> tuple[np.ndarray, np.ndarray]:
-    """What state and goal would read if the vehicle's body were turned by `yaw_rad` about its own vertical axis.
+def side_view(
+    spec: TaskSpec, state: np.ndarray, goal: np.ndarray, yaw_rad: float | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What state and goal would read if the vehicle stood as one of its side cameras does.
 
-    That is how a side camera sees the flight: same position, same motion, another heading.
+    A drone keeps its motion and has another heading. A car moves along its own heading, so that at the side camera's
+    pose it would have the same speeds, on another line; only the tilt of its body reads differently from there.
 
     Args:
         spec: names the elements of the state.
         state: (..., S) float32.
-        goal: (..., 2) float32, cosine and sine of the bearing to the goal from the heading.
-        yaw_rad: the camera's yaw about the body's vertical axis, left positive.
+        goal: (..., 2) float32: cosine and sine of the bearing to the goal from the heading, or the route command.
+        yaw_rad: the camera's yaw about the body's vertical axis, left positive; a number or (...).
 
     Returns:
         (state, goal) of the same shapes and dtype, for the turned heading.
     """
-    turned = np.array(state, copy=True)
-    cos_yaw, sin_yaw = np.cos(yaw_rad), np.sin(yaw_rad)
-    heading_change = np.full(state.shape[:-1], yaw_rad, dtype=np.float64)
+    turned, turned_goal = np.array(state, copy=True), np.array(goal, copy=True)
+    heading_change = np.broadcast_to(np.asarray(yaw_rad, np.float64), state.shape[:-1])
     if "roll_rad" in spec.state_names:
-        i_roll, i_pitch = spec.index("roll_rad"), spec.index("pitch_rad")
-        roll, pitch = state[..., i_roll].astype(np.float64), state[..., i_pitch].astype(np.float64)
-        # Ry(pitch) Rx(roll) Rz(yaw): its first column gives the new heading and pitch, its last row the roll.
-        forward_x = np.cos(pitch) * cos_yaw + np.sin(pitch) * np.sin(roll) * sin_yaw
-        forward_y = np.cos(roll) * sin_yaw
-        heading_change = np.arctan2(forward_y, forward_x)
-        down_x = -np.sin(pitch) * cos_yaw + np.cos(pitch) * np.sin(roll) * sin_yaw
-        down_y = np.sin(pitch) * sin_yaw + np.cos(pitch) * np.sin(roll) * cos_yaw
-        turned[..., i_pitch] = np.arcsin(np.clip(-down_x, -1.0, 1.0))
-        turned[..., i_roll] = np.arctan2(down_y, np.cos(pitch) * np.cos(roll))
-        _rotate_pair(
-            turned, spec.index("roll_rate_radps"), spec.index("pitch_rate_radps"), np.cos(yaw_rad), np.sin(yaw_rad)
-        )
-    cos_change, sin_change = np.cos(heading_change), np.sin(heading_change)
-    _rotate_pair(turned, spec.index("forward_mps"), spec.index("left_mps"), cos_change, sin_change)
-    turned_goal = np.array(goal, copy=True)
-    _rotate_pair(turned_goal, 0, 1, cos_change, sin_change)
+        heading_change = _tilt(spec, state, turned, heading_change)
+    if spec.turn_kind == "heading":
+        cosine, sine = np.cos(heading_change), np.sin(heading_change)
+        _rotate_pair(turned, spec.index("forward_mps"), spec.index("left_mps"), cosine, sine)
+        _rotate_pair(turned_goal, 0, 1, cosine, sine)
     return turned, turned_goal
+
+
+def _tilt(spec: TaskSpec, state: np.ndarray, turned: np.ndarray, yaw_rad: np.ndarray) -> np.ndarray:
+    """Write roll, pitch and their rates as the turned camera reads them; returns the change of heading (...)."""
+    cos_yaw, sin_yaw = np.cos(yaw_rad), np.sin(yaw_rad)
+    i_roll, i_pitch = spec.index("roll_rad"), spec.index("pitch_rad")
+    roll, pitch = state[..., i_roll].astype(np.float64), state[..., i_pitch].astype(np.float64)
+    # Ry(pitch) Rx(roll) Rz(yaw): its first column gives the new heading and pitch, its last row the roll.
+    forward_x = np.cos(pitch) * cos_yaw + np.sin(pitch) * np.sin(roll) * sin_yaw
+    forward_y = np.cos(roll) * sin_yaw
+    down_x = -np.sin(pitch) * cos_yaw + np.cos(pitch) * np.sin(roll) * sin_yaw
+    down_y = np.sin(pitch) * sin_yaw + np.cos(pitch) * np.sin(roll) * cos_yaw
+    turned[..., i_pitch] = np.arcsin(np.clip(-down_x, -1.0, 1.0))
+    turned[..., i_roll] = np.arctan2(down_y, np.cos(pitch) * np.cos(roll))
+    _rotate_pair(turned, spec.index("roll_rate_radps"), spec.index("pitch_rate_radps"), cos_yaw, sin_yaw)
+    return np.arctan2(forward_y, forward_x)
 
 
 def _rotate_pair(values: np.ndarray, i: int, j: int, cosine: np.ndarray | float, sine: np.ndarray | float) -> None:
