@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from sim.bullet_import import pybullet
-from sim.vehicles.quadrotor import GRAVITY_MPS2
+from sim.vehicles.rigid_body import GRAVITY_MPS2
 
 PHYSICS_HZ = 240
 COLLIDER_HEIGHT_M = 7.0

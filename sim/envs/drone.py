@@ -184,15 +184,11 @@ class DroneEnv(VehicleEnv):
         return float(path_clearance(path, self.world.trees)) - BODY_RADIUS_M  # type: ignore[union-attr]
 
     def _vehicle_state(self) -> tuple[np.ndarray, np.ndarray]:
-        s, r = self.quadrotor.state, self.quadrotor.rotation
-        yaw = math.atan2(r[1, 0], r[0, 0])
-        cosine, sine = math.cos(yaw), math.sin(yaw)
-        rates = r.T @ s[10:13]
-        roll, pitch = math.atan2(r[2, 1], r[2, 2]), math.asin(max(-1.0, min(1.0, -r[2, 0])))
-        forward, left = cosine * s[7] + sine * s[8], cosine * s[8] - sine * s[7]
-        state = np.array([forward, left, s[9], roll, pitch, *rates, self.speed_mps, s[2]], np.float32)
+        s = self.quadrotor.state
+        velocity, roll, pitch, rates = self.quadrotor.heading_frame()
+        state = np.array([*velocity, roll, pitch, *rates, self.speed_mps, s[2]], np.float32)
         dx, dy = self.world.goal_m[:2] - s[:2]  # type: ignore[union-attr]
-        bearing = math.atan2(dy, dx) - yaw
+        bearing = math.atan2(dy, dx) - self.quadrotor.yaw_rad
         return state, np.array([math.cos(bearing), math.sin(bearing)], np.float32)
 
     def _judge(self, collided: bool) -> str:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from sim.vehicles.quadrotor import BODY_RADIUS_M, MAX_TURN_RAD, MODEL_STEP_S, TILT_LAG_S, motion_step, wrap_angle
+from sim.vehicles.quadrotor import BODY_RADIUS_M, MAX_TURN_RAD, MODEL_STEP_S, TILT_LAG_S, motion_step
+from sim.vehicles.rigid_body import wrap_angle
 from sim.worlds.clearance import ClearanceMap, sample_clearance
 
 NUM_CANDIDATES = 21

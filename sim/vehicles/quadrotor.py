@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-GRAVITY_MPS2 = 9.81
+from sim.vehicles.rigid_body import GRAVITY_MPS2, RigidBody, clip, rotation_of, wrap_angle
+
 BODY_RADIUS_M = 0.25
 """Radius of the collision shape: rotor tips included, in metres."""
 BODY_HEIGHT_M = 0.12
@@ -67,11 +68,11 @@ def _parameter_vector(p: QuadrotorParameters) -> np.ndarray:
     )
 
 
-class Quadrotor:
+class Quadrotor(RigidBody):
     """A quadrotor in one PyBullet client.
 
     Args:
-        client: a `pybullet_utils.bullet_client`-like object or the pybullet module bound to a client id.
+        bullet: the pybullet module.
         client_id: PyBullet's physics client id.
         physics_hz: sub-steps per second.
         parameters: mass properties and limits.
@@ -79,19 +80,16 @@ class Quadrotor:
 
     def __init__(
         self,
-        client: Any,
+        bullet: Any,
         client_id: int,
         physics_hz: int = 240,
         parameters: QuadrotorParameters = QuadrotorParameters(),
     ) -> None:
+        super().__init__(bullet, client_id)
         self.parameters = parameters
-        self._bullet, self._id, self._dt = client, client_id, 1.0 / physics_hz
+        self._dt = 1.0 / physics_hz
         self._vector = _parameter_vector(parameters)
-        self.body = -1
-        self.state = np.zeros(13)
-        """Position (3), quaternion x y z w (4), linear velocity (3), angular velocity (3), all in the world frame."""
         self.motor_thrusts_n = np.zeros(4)
-        self._wrench = np.zeros(6)
 
     def create(self, position_m: np.ndarray, yaw_rad: float, velocity_mps: np.ndarray | None = None) -> None:
         """Put a new body into a freshly reset simulation, hovering (or already moving) with its motors at hover
@@ -100,48 +98,16 @@ class Quadrotor:
         shape = b.createCollisionShape(
             b.GEOM_CYLINDER, radius=BODY_RADIUS_M, height=BODY_HEIGHT_M, physicsClientId=self._id
         )
-        self.body = b.createMultiBody(p.mass_kg, shape, basePosition=list(position_m), physicsClientId=self._id)
-        b.changeDynamics(
-            self.body, -1, linearDamping=0, angularDamping=0, localInertiaDiagonal=p.inertia_kgm2,
-            activationState=b.ACTIVATION_STATE_DISABLE_SLEEPING, physicsClientId=self._id,
-        )  # fmt: skip
-        velocity = np.zeros(3) if velocity_mps is None else np.asarray(velocity_mps, float)
-        quaternion = [0.0, 0.0, math.sin(yaw_rad / 2), math.cos(yaw_rad / 2)]
-        b.resetBasePositionAndOrientation(self.body, list(position_m), quaternion, physicsClientId=self._id)
-        b.resetBaseVelocity(self.body, velocity.tolist(), [0.0, 0.0, 0.0], physicsClientId=self._id)
+        self._create_body(shape, p.mass_kg, p.inertia_kgm2)
         self.motor_thrusts_n[:] = p.mass_kg * GRAVITY_MPS2 / 4
-        self.read()
-
-    def read(self) -> np.ndarray:
-        """Copy the body's state out of PyBullet into `state` and return it."""
-        position, quaternion = self._bullet.getBasePositionAndOrientation(self.body, physicsClientId=self._id)
-        linear, angular = self._bullet.getBaseVelocity(self.body, physicsClientId=self._id)
-        self.state[:] = position + quaternion + linear + angular
-        return self.state
+        self.place(position_m, yaw_rad, np.zeros(3) if velocity_mps is None else velocity_mps)
 
     def apply(self, heading_rad: float, speed_mps: float, altitude_m: float) -> None:
         """Run the controller once on `state` and hand PyBullet the motors' force and torque for the next sub-step."""
         control(
             self.state, self.motor_thrusts_n, self._vector, heading_rad, speed_mps, altitude_m, self._dt, self._wrench
         )
-        wrench = self._wrench.tolist()
-        self._bullet.applyExternalForce(
-            self.body, -1, wrench[:3], self.state[:3].tolist(), self._bullet.WORLD_FRAME, physicsClientId=self._id
-        )
-        self._bullet.applyExternalTorque(
-            self.body, -1, wrench[3:], self._bullet.WORLD_FRAME, physicsClientId=self._id
-        )  # fmt: skip
-
-    @property
-    def rotation(self) -> np.ndarray:
-        """(3, 3) rotation from body to world."""
-        return rotation_of(self.state[3:7])
-
-    @property
-    def yaw_rad(self) -> float:
-        """Heading in radians."""
-        x, y, z, w = self.state[3:7]
-        return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+        self._push()
 
     def motion_state(self) -> np.ndarray:
         """(8,) x, y, velocity, acceleration, and the acceleration that the body's rotation is heading for: what
@@ -152,28 +118,6 @@ class Quadrotor:
         ax, ay = scale * up[0] - drag * s[7], scale * up[1] - drag * s[8]
         jerk_x, jerk_y = scale * (s[11] * up[2] - s[12] * up[1]), scale * (s[12] * up[0] - s[10] * up[2])
         return np.array([s[0], s[1], s[7], s[8], ax, ay, ax + TILT_LAG_S * jerk_x, ay + TILT_LAG_S * jerk_y])
-
-
-@njit(cache=True)
-def rotation_of(q: np.ndarray) -> np.ndarray:
-    """(3, 3) rotation matrix of a unit quaternion (x, y, z, w)."""
-    x, y, z, w = q[0], q[1], q[2], q[3]
-    r = np.empty((3, 3))
-    r[0, 0], r[0, 1], r[0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)
-    r[1, 0], r[1, 1], r[1, 2] = 2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)
-    r[2, 0], r[2, 1], r[2, 2] = 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)
-    return r
-
-
-@njit(cache=True, inline="always")
-def _clip(value: float, limit: float) -> float:
-    return max(-limit, min(limit, value))
-
-
-@njit(cache=True, inline="always")
-def wrap_angle(angle: float) -> float:
-    """The same angle in (-pi, pi]."""
-    return math.atan2(math.sin(angle), math.cos(angle))
 
 
 @njit(cache=True, inline="always", fastmath=True)
@@ -209,7 +153,7 @@ def control(state, motors, p, heading, speed, altitude, dt, wrench):  # type: ig
     r = rotation_of(state[3:7])
     vx, vy, vz = state[7], state[8], state[9]
     ax, ay = acceleration_command(VELOCITY_GAIN, speed, math.cos(heading), math.sin(heading), vx, vy)
-    az = _clip(6.0 * (_clip(2.5 * (altitude - state[2]), 1.5) - vz), 6.0)
+    az = clip(6.0 * (clip(2.5 * (altitude - state[2]), 1.5) - vz), 6.0)
     # Desired thrust per mass, drag fed forward; its direction is the desired body z axis.
     tx, ty, tz = ax + p[8] * vx, ay + p[9] * vy, max(az + GRAVITY_MPS2, 2.0)
     tn = math.sqrt(tx * tx + ty * ty + tz * tz)
@@ -220,9 +164,9 @@ def control(state, motors, p, heading, speed, altitude, dt, wrench):  # type: ig
     sine = math.sqrt(bx * bx + by * by)
     angle = math.atan2(sine, bz) / max(sine, 1e-9)
     yaw = math.atan2(r[1, 0], r[0, 0])
-    rate_x = _clip(11.0 * -by * angle, 8.0)
-    rate_y = _clip(11.0 * bx * angle, 8.0)
-    rate_z = _clip(5.0 * wrap_angle(heading - yaw), 3.0) * max(r[2, 2], 0.0)
+    rate_x = clip(11.0 * -by * angle, 8.0)
+    rate_y = clip(11.0 * bx * angle, 8.0)
+    rate_z = clip(5.0 * wrap_angle(heading - yaw), 3.0) * max(r[2, 2], 0.0)
     wx = r[0, 0] * state[10] + r[1, 0] * state[11] + r[2, 0] * state[12]
     wy = r[0, 1] * state[10] + r[1, 1] * state[11] + r[2, 1] * state[12]
     wz = r[0, 2] * state[10] + r[1, 2] * state[11] + r[2, 2] * state[12]
@@ -232,7 +176,7 @@ def control(state, motors, p, heading, speed, altitude, dt, wrench):  # type: ig
     thrust = min(mass * tn * max(bz / tn, 0.0), 0.9 * 4 * limit)
     # Mix into four motors on a cross at 45 degrees; yaw gives way first, as it saves the flight least.
     lever = 0.25 * math.sqrt(2.0) / arm
-    yaw_part = _clip(0.25 * torque_z / p[7], 0.3 * thrust)
+    yaw_part = clip(0.25 * torque_z / p[7], 0.3 * thrust)
     decay = 1.0 - math.exp(-dt / p[6])
     for k in range(4):
         left = 1.0 if (k == 0 or k == 3) else -1.0
