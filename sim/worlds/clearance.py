@@ -1,4 +1,4 @@
-"""Distance to the nearest trunk, on a grid: what lets a planner roll out thousands of paths in a millisecond."""
+"""Distance to the nearest trunk or box, on a grid: what lets a planner roll out thousands of paths in a millisecond."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REACH_M = 2.0
 
 
 class ClearanceMap(NamedTuple):
-    """Distance from the surface of the nearest trunk on a regular grid over the flight area."""
+    """Distance from the surface of the nearest trunk or box on a regular grid over the world."""
 
     x_min: float
     """x of the first grid line in metres."""
@@ -22,32 +22,65 @@ class ClearanceMap(NamedTuple):
     cell_m: float
     """Spacing of the grid in metres."""
     distance_m: np.ndarray
-    """(rows along y, columns along x) float32 metres, negative inside a trunk, cut off at `REACH_M`."""
+    """(rows along y, columns along x) float32 metres, negative inside, cut off at `REACH_M`."""
 
 
-def build_clearance_map(trees: np.ndarray, bounds_m: tuple[float, float, float, float]) -> ClearanceMap:
-    """The clearance map of (n, 7) trees over the bounds (x_min, x_max, y_min, y_max)."""
+def build_clearance_map(
+    trees: np.ndarray,
+    bounds_m: tuple[float, float, float, float],
+    boxes: np.ndarray | None = None,
+    cell_m: float = CELL_M,
+) -> ClearanceMap:
+    """The clearance map of (n, 7) trees and (b, 8) boxes over the bounds (x_min, x_max, y_min, y_max)."""
     x_min, x_max, y_min, y_max = bounds_m
-    shape = (math.ceil((y_max - y_min) / CELL_M) + 1, math.ceil((x_max - x_min) / CELL_M) + 1)
+    shape = (math.ceil((y_max - y_min) / cell_m) + 1, math.ceil((x_max - x_min) / cell_m) + 1)
     distance = np.full(shape, REACH_M, np.float32)
-    _stamp_trees(distance, np.ascontiguousarray(trees[:, :3]), x_min, y_min)
-    return ClearanceMap(x_min, y_min, CELL_M, distance)
+    _stamp_trees(distance, np.ascontiguousarray(trees[:, :3]), x_min, y_min, cell_m)
+    if boxes is not None:
+        _stamp_boxes(distance, np.ascontiguousarray(boxes[:, :5]).astype(np.float64), x_min, y_min, cell_m)
+    return ClearanceMap(x_min, y_min, cell_m, distance)
 
 
 @njit(cache=True)
-def _stamp_trees(distance: np.ndarray, trees: np.ndarray, x_min: float, y_min: float) -> None:
+def _stamp_trees(distance: np.ndarray, trees: np.ndarray, x_min: float, y_min: float, cell: float) -> None:
     """Lower every grid point within reach of a trunk to its distance from that trunk's surface."""
     rows, columns = distance.shape
     for k in range(trees.shape[0]):
         x, y, radius = trees[k, 0] - x_min, trees[k, 1] - y_min, trees[k, 2]
         reach = radius + REACH_M
-        j0, j1 = max(0, int((y - reach) / CELL_M)), min(rows - 1, int((y + reach) / CELL_M) + 1)
-        i0, i1 = max(0, int((x - reach) / CELL_M)), min(columns - 1, int((x + reach) / CELL_M) + 1)
+        j0, j1 = max(0, int((y - reach) / cell)), min(rows - 1, int((y + reach) / cell) + 1)
+        i0, i1 = max(0, int((x - reach) / cell)), min(columns - 1, int((x + reach) / cell) + 1)
         for j in range(j0, j1 + 1):
-            dy = j * CELL_M - y
+            dy = j * cell - y
             for i in range(i0, i1 + 1):
-                dx = i * CELL_M - x
+                dx = i * cell - x
                 d = math.sqrt(dx * dx + dy * dy) - radius
+                if d < distance[j, i]:
+                    distance[j, i] = d
+
+
+@njit(cache=True)
+def _stamp_boxes(distance: np.ndarray, boxes: np.ndarray, x_min: float, y_min: float, cell: float) -> None:
+    """Lower every grid point within reach of a box to its distance from the box's outline on the ground.
+
+    Args:
+        distance: (rows, columns) grid that is changed.
+        boxes: (b, 5) x, y of the middle, yaw, length along it, width.
+        x_min: x of the first column in metres.
+        y_min: y of the first row in metres.
+        cell: spacing of the grid in metres.
+    """
+    rows, columns = distance.shape
+    for k in range(boxes.shape[0]):
+        x, y, half_length, half_width = boxes[k, 0] - x_min, boxes[k, 1] - y_min, boxes[k, 3] / 2, boxes[k, 4] / 2
+        cos, sin = math.cos(boxes[k, 2]), math.sin(boxes[k, 2])
+        reach = math.sqrt(half_length * half_length + half_width * half_width) + REACH_M
+        for j in range(max(0, int((y - reach) / cell)), min(rows - 1, int((y + reach) / cell) + 1) + 1):
+            for i in range(max(0, int((x - reach) / cell)), min(columns - 1, int((x + reach) / cell) + 1) + 1):
+                dx, dy = i * cell - x, j * cell - y
+                along, aside = abs(cos * dx + sin * dy) - half_length, abs(cos * dy - sin * dx) - half_width
+                outside = math.sqrt(max(along, 0.0) ** 2 + max(aside, 0.0) ** 2)
+                d = outside + min(max(along, aside), 0.0)
                 if d < distance[j, i]:
                     distance[j, i] = d
 

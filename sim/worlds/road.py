@@ -1,53 +1,31 @@
-"""Winding forest roads from one seed, as plain arrays: centre line, junctions, obstacles and the trees beside them."""
+"""Winding forest roads from one seed, as plain arrays: the line to drive, junctions, obstacles and the trees beside."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from sim.worlds.world import World
+from sim.worlds.appearance import default_appearance, draw_appearance
+from sim.worlds.centre_line import FOLLOW, LEFT, POINT_SPACING_M, RIGHT, STRAIGHT, Layout, draw_layout
+from sim.worlds.clearance import build_clearance_map
+from sim.worlds.road_config import PRESETS, ROUTES, SURFACE_GRIP, RoadConfig
+from sim.worlds.roadside import plant_trees
+from sim.worlds.route import Route, make_route
+from sim.worlds.world import NO_BOXES, Ribbon, World
 
-POINT_SPACING_M = 0.5
-"""Distance between two points of a route."""
-FOLLOW, LEFT, STRAIGHT, RIGHT = 0, 1, 2, 3
-"""Route commands: follow the road; at the junction ahead turn left, go straight on, turn right."""
+__all__ = [
+    "COMMAND_NAMES", "FOLLOW", "LEFT", "POINT_SPACING_M", "PRESETS", "RIGHT", "ROUTES", "STRAIGHT", "SURFACE_GRIP",
+    "RoadConfig", "RoadWorld", "Route", "make_road",
+]  # fmt: skip
+
 COMMAND_NAMES = ("follow", "left", "straight", "right")
-SURFACE_GRIP = {"asphalt": 0.95, "gravel": 0.65, "dirt": 0.75}
-"""Friction coefficient of tyres on each surface."""
-
-
-class Route(NamedTuple):
-    """The reference line from start to goal, one row per point, `POINT_SPACING_M` apart.
-
-    It is the middle of the road, except where an obstacle stands on the road: there it leads through the middle of
-    the gap. A closed route starts over after its last point.
-    """
-
-    x_m: np.ndarray
-    """(n,) float64."""
-    y_m: np.ndarray
-    """(n,) float64."""
-    heading_rad: np.ndarray
-    """(n,) float64, unwrapped, so that differences of neighbours are small."""
-    curvature_per_m: np.ndarray
-    """(n,) float64, left positive."""
-    left_m: np.ndarray
-    """(n,) float64 distance from the line to the road's left edge."""
-    right_m: np.ndarray
-    """(n,) float64 distance from the line to the road's right edge."""
-    sight_m: np.ndarray
-    """(n,) float64 how far along the road one sees from here, past the trees in the bends' inside."""
-    command: np.ndarray
-    """(n,) int8, `FOLLOW`, or how to take the junction from 25 m before it until it is left."""
-    closed: bool
-    """Whether the last point joins the first: one lap is the route."""
-
-    @property
-    def length_m(self) -> float:
-        """Length of the drive in metres."""
-        return POINT_SPACING_M * (len(self.x_m) - (not self.closed))
+MARGIN_M = 30.0
+"""The world reaches this far beyond every road in it."""
+GOAL_RADIUS_M = 4.0
+CLEARANCE_CELL_M = 0.25
+MARKED_SHARE = 0.6
+"""Share of the asphalt roads that have markings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,3 +38,61 @@ class RoadWorld(World):
     """Friction coefficient of the surface."""
     width_m: float
     """Width of the road in metres."""
+
+
+def make_road(config: RoadConfig, seed: int) -> RoadWorld:
+    """Draw the road of a seed.
+
+    The ribbons are the road itself, which reaches a little behind the start and beyond the goal, and then one per
+    junction arm that is not taken.
+
+    Raises:
+        ForestPilotError: no such road keeps clear of itself.
+    """
+    layout = draw_layout(config, seed)
+    rng = np.random.default_rng([seed, 1_000])
+    width, shoulder = rng.uniform(*config.width_m), rng.uniform(*config.shoulder_m)
+    surface = config.surfaces[rng.integers(len(config.surfaces))]
+    markings = surface == "asphalt" and bool(rng.random() < MARKED_SHARE)
+    shift, boxes = np.zeros(len(layout.line.x_m)), NO_BOXES
+    route = make_route(layout, config.length_m, width, shoulder, shift)
+    ribbons = _ribbons(layout, width)
+    trees = plant_trees(config, ribbons, shoulder, boxes, rng)
+    trees.setflags(write=False)
+    bounds = _bounds(ribbons)
+    return RoadWorld(
+        seed=seed,
+        trees=trees,
+        boxes=boxes,
+        bounds_m=bounds,
+        start_m=np.array([route.x_m[0], route.y_m[0], 0.0]),
+        start_yaw_rad=float(route.heading_rad[0]),
+        goal_m=np.array([route.x_m[-1], route.y_m[-1], 0.0]),
+        goal_radius_m=GOAL_RADIUS_M,
+        ribbons=ribbons,
+        surface=surface,
+        markings=markings,
+        appearance=draw_appearance(rng, trees) if config.domain_randomisation else default_appearance(trees),
+        clearance=build_clearance_map(trees, bounds, boxes, CLEARANCE_CELL_M),
+        redraws=layout.redraws,
+        route=route,
+        grip=SURFACE_GRIP[surface],
+        width_m=width,
+    )
+
+
+def _ribbons(layout: Layout, width_m: float) -> tuple[Ribbon, ...]:
+    """The road and the arms of its junctions, all of one width."""
+    road = np.stack([layout.line.x_m, layout.line.y_m], axis=1)
+    ribbons = [Ribbon(road.astype(np.float32), 0.5 * width_m, layout.closed)]
+    ribbons += [Ribbon(arm.astype(np.float32), 0.5 * width_m, closed=False) for arm in layout.arms]
+    for ribbon in ribbons:
+        ribbon.points_m.setflags(write=False)
+    return tuple(ribbons)
+
+
+def _bounds(ribbons: tuple[Ribbon, ...]) -> tuple[float, float, float, float]:
+    """x_min, x_max, y_min, y_max in metres around all ribbons."""
+    points = np.concatenate([ribbon.points_m for ribbon in ribbons]).astype(float)
+    (x_min, y_min), (x_max, y_max) = points.min(axis=0) - MARGIN_M, points.max(axis=0) + MARGIN_M
+    return float(x_min), float(x_max), float(y_min), float(y_max)
