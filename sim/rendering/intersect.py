@@ -1,4 +1,4 @@
-"""Where rays meet ground, cylinders, spheres and cones: one kernel per shape.
+"""Where rays meet ground, cylinders, spheres, cones, boxes and logs: one kernel per shape.
 
 Every kernel goes over the rows of one screen rectangle, without a branch inside the row so that LLVM vectorises it,
 and keeps the nearest hit: depth along the camera's forward axis and the id of what was hit. Directions are scaled so
@@ -178,6 +178,66 @@ def cone_rows(
             on_base = (base > NEAR) & (base < t) & (base_x * base_x + base_y * base_y < radius * radius)
             t = base if on_base else t
             hit = t < depth[u]
+            depth[u] = t if hit else depth[u]
+            ids[u] = ident if hit else ids[u]
+
+
+@njit(**KERNEL)
+def _slab(start: Scalar, step: Scalar, half: Scalar) -> tuple[Scalar, Scalar]:
+    """Depths at which a ray from 0 along `step` enters and leaves the slab from start - half to start + half."""
+    one, two = (start - half) / step, (start + half) / step
+    return min(one, two), max(one, two)
+
+
+@njit(**KERNEL)
+def box_rows(view: View, box: Box, x: Scalar, y: Scalar, low: Scalar, high: Scalar, solid: Floats, ident: int) -> None:
+    """Upright box with its middle at (x, y), from height low to high; `solid` is a row of `Scene.boxes`."""
+    cosine, sine, half_length, half_width = solid[2], solid[3], solid[4], solid[5]
+    middle, aside, rise = x * cosine + y * sine, y * cosine - x * sine, HALF * (low + high)
+    tall = HALF * (high - low)
+    right_x, right_y, right_z = view.axes[0]
+    for row in range(box.first_row, box.last_row + 1):
+        _, middle_x, middle_y, middle_z = row_direction(view, row)
+        columns = slice(box.first_column, box.last_column + 1)
+        depth, ids, slopes = view.depth[row, columns], view.ids[row, columns], view.slopes[columns]
+        for u in range(depth.shape[0]):
+            dx = middle_x + slopes[u] * right_x
+            dy = middle_y + slopes[u] * right_y
+            dz = middle_z + slopes[u] * right_z
+            enter_a, leave_a = _slab(middle, dx * cosine + dy * sine, half_length)
+            enter_b, leave_b = _slab(aside, dy * cosine - dx * sine, half_width)
+            enter_z, leave_z = _slab(rise, dz, tall)
+            t = max(max(enter_a, enter_b), enter_z)
+            hit = (t < min(min(leave_a, leave_b), leave_z)) & (t > NEAR) & (t < depth[u])
+            depth[u] = t if hit else depth[u]
+            ids[u] = ident if hit else ids[u]
+
+
+@njit(**KERNEL)
+def log_rows(view: View, box: Box, x: Scalar, y: Scalar, low: Scalar, high: Scalar, solid: Floats, ident: int) -> None:
+    """Lying cylinder that fits a box with its middle at (x, y), from height low to high; `solid` as in `box_rows`."""
+    cosine, sine, half_length, half_width = solid[2], solid[3], solid[4], solid[5]
+    tall = HALF * (high - low)
+    middle, aside, rise = x * cosine + y * sine, (y * cosine - x * sine) / half_width, HALF * (low + high) / tall
+    right_x, right_y, right_z = view.axes[0]
+    for row in range(box.first_row, box.last_row + 1):
+        _, middle_x, middle_y, middle_z = row_direction(view, row)
+        columns = slice(box.first_column, box.last_column + 1)
+        depth, ids, slopes = view.depth[row, columns], view.ids[row, columns], view.slopes[columns]
+        for u in range(depth.shape[0]):
+            dx = middle_x + slopes[u] * right_x
+            dy = middle_y + slopes[u] * right_y
+            side = (dy * cosine - dx * sine) / half_width
+            up = (middle_z + slopes[u] * right_z) / tall
+            a = side * side + up * up
+            b = side * aside + up * rise
+            across = side * rise - up * aside  # b * b - a * outside, without its cancellation (Lagrange's identity)
+            root = a - across * across
+            spread = math.sqrt(max(root, ZERO))
+            first, last = (b - spread) / a, (b + spread) / a
+            enter, leave = _slab(middle, dx * cosine + dy * sine, half_length)
+            t = max(first, enter)
+            hit = (root > ZERO) & (t < min(last, leave)) & (t > NEAR) & (t < depth[u])
             depth[u] = t if hit else depth[u]
             ids[u] = ident if hit else ids[u]
 

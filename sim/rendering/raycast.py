@@ -1,11 +1,12 @@
 """The fast renderer: a ray-caster on the CPU that draws all cameras in one call.
 
-Order of work per camera: the ground plane fills the image; every trunk and crown within the far plane is bounded by a
-screen rectangle, and its kernel keeps the nearest hits there; then each pixel is shaded once.
+Order of work per camera: the ground plane fills the image; every trunk, crown and box within the far plane is
+bounded by a screen rectangle, and its kernel keeps the nearest hits there; then each pixel is shaded once.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -24,9 +25,11 @@ from sim.rendering.intersect import (
     Ids,
     Scalar,
     View,
+    box_rows,
     cone_rows,
     cylinder_rows,
     ground_rows,
+    log_rows,
     screen_box,
     sphere_rows,
 )
@@ -34,7 +37,7 @@ from sim.rendering.protocol import Frames, VehiclePose, checked_poses
 from sim.rendering.scene import Scene, make_scene
 from sim.rendering.shade import shade_pixels, smooth_edges
 from sim.rendering.vehicle import Parts, draw_vehicle, place_parts
-from sim.worlds.world import World
+from sim.worlds.world import LOG, World
 
 F = np.float32
 SMOOTH_FROM_PX = 128
@@ -84,23 +87,57 @@ def _trace_crown(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, id
 
 
 @njit(**KERNEL)
-def trace_world(view: View, trees: Floats, eye: Floats) -> None:
-    """Fill depth and ids of one camera with the ground and all trees."""
+def _trace_tree(view: View, trees: Floats, t: int, eye: Floats, half_width: Scalar, widen: Scalar) -> None:
+    """Draw a tree unless it is behind the camera, beyond the far plane or beside the picture."""
+    tree = trees[t]
+    right, forward = view.axes[0], view.axes[2]
+    x, y, z = tree[0] - eye[0], tree[1] - eye[1], HALF * (tree[3] + tree[5]) - eye[2]
+    reach = tree[4] + HALF * (tree[3] + tree[5]) + tree[4]
+    ahead = x * forward[0] + y * forward[1] + z * forward[2]
+    aside = abs(x * right[0] + y * right[1] + z * right[2])
+    if (ahead < -reach) | (ahead > FAR + reach) | (aside - half_width * ahead > reach * widen):
+        return
+    _trace_trunk(view, x, y, -eye[2], tree, np.int32(2 * t))
+    _trace_crown(view, x, y, -eye[2], tree, np.int32(2 * t + 1))
+
+
+@njit(**KERNEL)
+def _trace_boxes(view: View, boxes: Floats, eye: Floats, first_id: int) -> None:
+    """Draw all boxes, their ids counted from first_id; logs are lying cylinders."""
+    for b in range(boxes.shape[0]):
+        solid = boxes[b]
+        x, y, low, high = solid[0] - eye[0], solid[1] - eye[1], solid[6] - eye[2], solid[7] - eye[2]
+        radius = math.sqrt(solid[4] * solid[4] + solid[5] * solid[5])
+        box = screen_box(view, x, y, low, high, radius, radius)
+        if (box.first_row > box.last_row) | (box.first_column > box.last_column):
+            continue
+        if solid[8] == F(LOG):
+            log_rows(view, box, x, y, low, high, solid, np.int32(first_id + b))
+        else:
+            box_rows(view, box, x, y, low, high, solid, np.int32(first_id + b))
+
+
+@njit(**KERNEL)
+def trace_world(view: View, scene: Scene, eye: Floats) -> None:
+    """Fill depth and ids of one camera with the ground, all trees and all boxes."""
     ground_rows(view, eye[2])
     half_width = HALF * F(view.depth.shape[1]) / view.focal_px
     half_height = HALF * F(view.depth.shape[0]) / view.focal_px
     widen = np.sqrt(F(1) + half_width * half_width + half_height * half_height)
     right, forward = view.axes[0], view.axes[2]
-    for t in range(trees.shape[0]):
-        tree = trees[t]
-        x, y, z = tree[0] - eye[0], tree[1] - eye[1], F(0.5) * (tree[3] + tree[5]) - eye[2]
-        reach = tree[4] + F(0.5) * (tree[3] + tree[5]) + tree[4]
+    first = 0
+    for g in range(scene.groves.shape[0]):
+        grove = scene.groves[g]
+        x, y, z = grove[0] - eye[0], grove[1] - eye[1], HALF * grove[3] - eye[2]
+        reach = grove[2] + HALF * grove[3]
         ahead = x * forward[0] + y * forward[1] + z * forward[2]
         aside = abs(x * right[0] + y * right[1] + z * right[2])
-        if ahead < -reach or ahead > FAR + reach or aside - half_width * ahead > reach * widen:
-            continue
-        _trace_trunk(view, x, y, -eye[2], tree, np.int32(2 * t))
-        _trace_crown(view, x, y, -eye[2], tree, np.int32(2 * t + 1))
+        last = int(grove[4])
+        if (ahead > -reach) & (ahead < FAR + reach) & (aside - half_width * ahead < reach * widen):
+            for place in range(first, last):
+                _trace_tree(view, scene.trees, scene.order[place], eye, half_width, widen)
+        first = last
+    _trace_boxes(view, scene.boxes, eye, 2 * scene.trees.shape[0])
 
 
 @njit(**KERNEL)
@@ -108,7 +145,7 @@ def draw(scene: Scene, lens: Lens, eyes: Floats, axes: Floats, rgb: Bytes, depth
     """Draw every camera: eyes (C, 3), axes (C, 3, 3); writes rgb (C, H, W, 3), depth and ids (C, H, W)."""
     for camera in range(eyes.shape[0]):
         view = View(depth[camera], ids[camera], lens.slopes, axes[camera], lens.focal_px)
-        trace_world(view, scene.trees, eyes[camera])
+        trace_world(view, scene, eyes[camera])
         shade_pixels(scene, view, eyes[camera], rgb[camera])
 
 
@@ -129,7 +166,7 @@ def draw_edges(
     for camera in range(eyes.shape[0]):
         view = View(depth[camera], ids[camera], lens.slopes, axes[camera], lens.focal_px)
         fine = View(fine_depth, fine_ids, fine_lens.slopes, axes[camera], fine_lens.focal_px)
-        trace_world(fine, scene.trees, eyes[camera])
+        trace_world(fine, scene, eyes[camera])
         smooth_edges(scene, view, fine, eyes[camera], rgb[camera])
 
 

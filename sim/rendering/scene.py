@@ -1,38 +1,50 @@
-"""A world prepared for the ray-caster: flat arrays, and a map of the ground's light."""
+"""A world prepared for the ray-caster: flat arrays that the kernels read."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from sim.rendering.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Floats, Scalar
+from sim.rendering.intersect import Bytes, Floats, Ids
+from sim.rendering.light_map import make_light_map
+from sim.rendering.road import Road, make_road
 from sim.rendering.textures import FIRST_BARK, FIRST_LEAF, skyline, texture_bank
-from sim.worlds.appearance import Appearance
+from sim.worlds.appearance import ROAD_SURFACES, Appearance
 from sim.worlds.world import World
 
 F = np.float32
 
-MAP_TEXELS_PER_M = 5.0
-"""Resolution of the ground's light map."""
-MAP_MARGIN_M = 12.0
-"""How far the map reaches beyond the outermost trees; shadows end there."""
-SUN, OPENNESS, TRAIL = 0, 1, 2
-"""Channels of the ground map: share of the sun that comes through, of the sky that is seen, and of trail; 0 to 255."""
-CROWN_SHADOW = F(0.62)
-"""Share of the sun that a crown takes from the ground."""
+SURFACES = ("trail", *ROAD_SURFACES)
+"""What a ribbon can be made of; kernels know a surface by its place in this list."""
+TRAIL, ASPHALT, GRAVEL, DIRT = range(4)
+GROVE_M = 10.0
+"""Trees are gathered in square groves of this side, so that those out of sight are passed over together."""
 
 
 class Scene(NamedTuple):
     """Everything the kernels read; colours 0 to 255."""
 
     trees: Floats
+    """(n, 7) as in `World.trees`."""
+    order: Ids
+    """(n,) indices of the trees, grove after grove."""
+    groves: Floats
+    """(g, 5): x, y of the middle, radius and height of an upright cylinder that holds the trees (metres), and where in
+    `order` its last tree stands, plus one."""
     bark: Floats
     leaf: Floats
+    boxes: Floats
+    """(b, 9): x, y of the middle, cosine and sine of the yaw, half length, half width, heights of base and top, in
+    metres; kind."""
+    paint: Floats
+    """(b, 3) colours of the boxes."""
+    road: Road
+    surface: int
+    """Index in `SURFACES`."""
     bank: Bytes
     skyline: Floats
-    ground_map: Bytes
+    light_map: Bytes
     map_origin: Floats
+    map_scale: np.float32
     sun: Floats
     sun_strength: np.float32
     sky: Floats
@@ -43,99 +55,54 @@ class Scene(NamedTuple):
     treeline_phase: np.float32
     ground: Floats
     ground_offset: Floats
-    trail: Floats
+    road_color: Floats
+    shoulder: Floats
+    marking: Floats
+    road_wear: np.float32
     ground_tile: int
     bark_tile: int
     leaf_tile: int
     smooth: bool
 
 
-@njit(**KERNEL)
-def _darken_disc(
-    ground_map: Bytes, channel: int, column: Scalar, row: int, inner: Scalar, outer: Scalar, strength: Scalar
-) -> None:
-    """Multiply a soft disc into a channel; radii in texels, strength 0 to 1 at the centre."""
-    height, width, _ = ground_map.shape
-    for v in range(max(0, int(row - outer)), min(height, int(row + outer) + 2)):
-        for u in range(max(0, int(column - outer)), min(width, int(column + outer) + 2)):
-            dx, dy = np.float32(u) + HALF - column, np.float32(v) + HALF - row
-            fade = (outer - math.sqrt(dx * dx + dy * dy)) / (outer - inner)
-            fade = min(max(fade, ZERO), ONE)
-            ground_map[v, u, channel] = np.uint8(F(ground_map[v, u, channel]) * (ONE - strength * fade))
-
-
-@njit(**KERNEL)
-def _darken_stripe(
-    ground_map: Bytes, column: Scalar, row: int, step_x: Scalar, step_y: Scalar, steps: int, half_width: Scalar
-) -> None:
-    """Multiply a trunk's shadow into the sun channel: a line of soft discs would darken twice, so take the least."""
-    height, width, _ = ground_map.shape
-    reach = int(half_width + ONE)
-    for step in range(steps):
-        x, y = column + np.float32(step) * step_x, row + np.float32(step) * step_y
-        for v in range(max(0, int(y) - reach), min(height, int(y) + reach + 1)):
-            for u in range(max(0, int(x) - reach), min(width, int(x) + reach + 1)):
-                dx, dy = np.float32(u) + HALF - x, np.float32(v) + HALF - y
-                cover = min(max(half_width + HALF - math.sqrt(dx * dx + dy * dy), ZERO), ONE)
-                shaded = np.uint8(F(255) * (ONE - F(0.7) * cover))
-                ground_map[v, u, SUN] = min(ground_map[v, u, SUN], shaded)
-
-
-@njit(**KERNEL)
-def _cast_shadows(ground_map: Bytes, trees: Floats, origin: Floats, sun: Floats, texels_per_m: Scalar) -> None:
-    """Trunk shadows, then crown shadows along the sun's direction, and the dark foot of every trunk."""
-    away_x, away_y = -sun[0] / sun[2], -sun[1] / sun[2]
-    length = math.sqrt(away_x * away_x + away_y * away_y) + F(1e-6)
-    for part in range(2):
-        for t in range(trees.shape[0]):
-            x, y, trunk_radius, trunk_height, crown_radius, crown_height, kind = trees[t]
-            column, row = (x - origin[0]) * texels_per_m, (y - origin[1]) * texels_per_m
-            if part == 0:
-                steps = int(trunk_height * length * texels_per_m) + 1
-                half_width = trunk_radius * texels_per_m
-                _darken_stripe(ground_map, column, row, away_x / length, away_y / length, steps, half_width)
-                foot = (trunk_radius + F(0.7)) * texels_per_m
-                _darken_disc(ground_map, OPENNESS, column, row, half_width, foot, F(0.55))
-                continue
-            middle = trunk_height + (F(0.7) * crown_radius if kind > HALF else F(0.25) * crown_height)
-            column, row = column + away_x * middle * texels_per_m, row + away_y * middle * texels_per_m
-            radius = crown_radius * texels_per_m
-            _darken_disc(ground_map, SUN, column, row, F(0.55) * radius, F(1.05) * radius, CROWN_SHADOW)
-
-
-def _paint_trail(ground_map: Bytes, world: World, origin: Floats) -> None:
-    """Write the cover of a trail that runs along x, with soft edges, into the map's last channel."""
-    height, width, _ = ground_map.shape
-    x = origin[0] + (np.arange(width) + 0.5) / MAP_TEXELS_PER_M
-    y = origin[1] + (np.arange(height) + 0.5) / MAP_TEXELS_PER_M
-    trail = world.ribbons[0]
-    center = np.interp(x, trail.points_m[:, 0], trail.points_m[:, 1])
-    aside = np.abs(y[:, None] - center[None, :])
-    cover = np.clip((trail.half_width_m - aside) / 0.4 + 0.5, 0, 1)
-    ends = np.clip(np.minimum(x - trail.points_m[0, 0], trail.points_m[-1, 0] - x) / 4.0 + 1.0, 0, 1)
-    ground_map[:, :, TRAIL] = (255 * cover * ends[None, :]).astype(np.uint8)
-
-
-def _ground_map(world: World, trees: Floats, sun: Floats) -> tuple[Bytes, Floats]:
-    """Light and trail on the ground, (rows along y, columns along x, 3) uint8, and the map's corner (2,) in metres."""
-    places = trees[:, :2] if len(trees) else np.zeros((1, 2), F)
-    low = np.minimum(places.min(axis=0), [world.bounds_m[0], world.bounds_m[2]]) - MAP_MARGIN_M
-    high = np.maximum(places.max(axis=0), [world.bounds_m[1], world.bounds_m[3]]) + MAP_MARGIN_M
-    width, height = (np.ceil((high - low) * MAP_TEXELS_PER_M)).astype(int) + 1
-    ground_map = np.full((height, width, 3), 255, np.uint8)
-    ground_map[:, :, TRAIL] = 0
-    origin = low.astype(F)
-    _cast_shadows(ground_map, trees, origin, sun, F(MAP_TEXELS_PER_M))
-    if world.ribbons:
-        _paint_trail(ground_map, world, origin)
-    return ground_map, origin
-
-
-def _colors(colors: Floats, count: int) -> Floats:
-    """A (count, 3) array of colours as the kernels' type; refuses one that does not fit the trees."""
+def _colors(colors: Floats, count: int, things: str = "trees") -> Floats:
+    """A (count, 3) array of colours as the kernels' type; refuses one that does not fit the trees or boxes."""
     if colors.shape != (count, 3):
-        raise ValueError(f"appearance has colours of shape {colors.shape}; {count} trees need ({count}, 3)")
+        raise ValueError(f"appearance has colours of shape {colors.shape}; {count} {things} need ({count}, 3)")
     return np.array(colors, F)
+
+
+def _boxes(boxes: Floats) -> Floats:
+    """`World.boxes` as the kernels read them; see `Scene.boxes`."""
+    x, y, yaw, length, width, low, high, kind = np.asarray(boxes, F).reshape(-1, 8).T
+    return np.stack([x, y, np.cos(yaw), np.sin(yaw), length / 2, width / 2, low, high, kind], axis=1).astype(F)
+
+
+def _groves(trees: Floats) -> tuple[Ids, Floats]:
+    """The order and the groves of the trees; see `Scene`."""
+    if not len(trees):
+        return np.zeros(0, np.int32), np.zeros((0, 5), F)
+    cells = np.floor(trees[:, :2] / GROVE_M).astype(np.int64)
+    order = np.lexsort(cells.T)
+    cells, sorted_trees = cells[order], trees[order]
+    ends = np.append(np.flatnonzero((cells[1:] != cells[:-1]).any(axis=1)) + 1, len(trees))
+    starts = np.append(0, ends[:-1])
+    x, y, radius = sorted_trees[:, 0], sorted_trees[:, 1], np.maximum(sorted_trees[:, 2], sorted_trees[:, 4])
+    low = np.stack([np.minimum.reduceat(place - radius, starts) for place in (x, y)], axis=1)
+    high = np.stack([np.maximum.reduceat(place + radius, starts) for place in (x, y)], axis=1)
+    # A round crown's top is 1.7 radii above its trunk, which its height of two radii covers.
+    tall = np.maximum.reduceat(sorted_trees[:, 3] + sorted_trees[:, 5], starts)
+    reach = np.hypot(*((high - low) / 2).T)
+    return order.astype(np.int32), np.column_stack([(low + high) / 2, reach, tall, ends]).astype(F)
+
+
+def _road_colors(look: Appearance, surface: str) -> tuple[Floats, Floats]:
+    """Colour (3,) of the ribbons and of their shoulders."""
+    if surface == "trail":
+        return look.trail_color.astype(F), look.trail_color.astype(F)
+    shoulder = {"asphalt": "gravel", "gravel": "dirt", "dirt": "dirt"}[surface]
+    colors = [look.road_colors[ROAD_SURFACES.index(name)].astype(F) for name in (surface, shoulder)]
+    return colors[0], colors[1]
 
 
 def make_scene(world: World, smooth: bool) -> Scene:
@@ -144,20 +111,35 @@ def make_scene(world: World, smooth: bool) -> Scene:
     Args:
         world: what to draw.
         smooth: read textures between texels, for large images.
+
+    Raises:
+        ValueError: the world's surface is unknown, or its appearance was drawn for other trees or boxes.
     """
+    if world.surface not in SURFACES:
+        raise ValueError(f"surface is {world.surface!r}; allowed: {', '.join(SURFACES)}")
     look: Appearance = world.appearance
     # Copies throughout: a world's arrays are read-only, which Numba takes for another type and compiles again.
     trees = np.array(world.trees, F).reshape(-1, 7)
     sun = np.array(look.sun_direction, F)
-    ground_map, origin = _ground_map(world, trees, sun)
+    boxes = _boxes(world.boxes)
+    order, groves = _groves(trees)
+    light_map, origin, texels_per_m = make_light_map(world, trees, boxes, sun)
+    road_color, shoulder = _road_colors(look, world.surface)
     return Scene(
         trees=trees,
+        order=order,
+        groves=groves,
         bark=_colors(look.bark_colors, len(trees)),
         leaf=_colors(look.leaf_colors, len(trees)),
+        boxes=boxes,
+        paint=_colors(look.box_colors, len(boxes), "boxes"),
+        road=make_road(world.ribbons, world.markings),
+        surface=SURFACES.index(world.surface),
         bank=texture_bank(),
         skyline=skyline(),
-        ground_map=ground_map,
+        light_map=light_map,
         map_origin=origin,
+        map_scale=texels_per_m,
         sun=sun,
         sun_strength=F(look.sun_strength),
         sky=look.sky_color.astype(F),
@@ -168,7 +150,10 @@ def make_scene(world: World, smooth: bool) -> Scene:
         treeline_phase=F(look.treeline_phase),
         ground=look.ground_colors.astype(F),
         ground_offset=look.ground_offset_m.astype(F),
-        trail=look.trail_color.astype(F),
+        road_color=road_color,
+        shoulder=shoulder,
+        marking=look.marking_color.astype(F),
+        road_wear=F(look.road_wear),
         ground_tile=look.ground_pattern,
         bark_tile=FIRST_BARK + look.bark_pattern,
         leaf_tile=FIRST_LEAF + look.leaf_pattern,

@@ -9,18 +9,15 @@ import math
 import numpy as np
 from numba import njit
 
+from sim.rendering.ground import shade_ground
 from sim.rendering.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Floats, Scalar, Triple, View, row_direction
+from sim.rendering.obstacles import shade_box
 from sim.rendering.protocol import SKY_ID
-from sim.rendering.scene import MAP_TEXELS_PER_M, OPENNESS, SUN, TRAIL, Scene
-from sim.rendering.textures import PATCHES, SKYLINE_SIZE, TILE_BITS, TILE_SIZE
+from sim.rendering.sampling import around, floor_of, sample
+from sim.rendering.scene import Scene
+from sim.rendering.textures import PATCHES, SKYLINE_SIZE, TILE_SIZE
 
 F = np.float32
-TILE_MASK = TILE_SIZE - 1
-TO_UNIT = F(1 / 255)
-MAP_SCALE = F(MAP_TEXELS_PER_M)
-GRAIN_TEXELS_PER_M = F(36)
-"""Texels per metre of the ground's fine pattern: one tile covers 7 m."""
-PATCH_TEXELS_PER_M = F(9)
 BARK_TEXELS_PER_M = F(110)
 LEAF_TEXELS_PER_M = F(56)
 CONE_TIERS = F(6)
@@ -28,54 +25,6 @@ FOG_SEEN = F(0.02)
 """Where fog hides less than this, the background is not worked out."""
 WHITE = F(255)
 QUARTER = F(0.25)
-
-
-@njit(**KERNEL)
-def _mip_level(texels_per_pixel: Scalar) -> Scalar:
-    """Level whose texels are about as large as a pixel: the binary exponent of the footprint."""
-    exponent: Scalar = (F(texels_per_pixel * F(1.4)).view(np.int32) >> 23) - 127
-    return min(max(exponent, 0), TILE_BITS)
-
-
-@njit(**KERNEL)
-def _floor(value: Scalar) -> int:
-    """Largest integer not above a value; `math.floor` would call a library function for every pixel."""
-    whole = int(value)
-    return whole - int(value < F(whole))
-
-
-@njit(**KERNEL)
-def _texel(bank: Bytes, tile: int, level: int, offset: int, x: int, y: int) -> Scalar:
-    """One texel of a mip level; x and y count that level's texels and wrap around."""
-    mask = TILE_MASK >> level
-    return F(bank[tile, offset + ((y & mask) << (TILE_BITS - level)) + (x & mask)])
-
-
-@njit(**KERNEL)
-def sample(bank: Bytes, tile: int, x: Scalar, y: Scalar, texels_per_pixel: Scalar, smooth: bool) -> Scalar:
-    """Noise from 0 to 1 at (x, y) in texels of the finest level, averaged over about a pixel's footprint."""
-    level = _mip_level(texels_per_pixel)
-    size2 = 1 << (2 * TILE_BITS)
-    offset = (4 * (size2 - (size2 >> (2 * level)))) // 3
-    shrink = ONE / F(1 << level)
-    x, y = x * shrink, y * shrink
-    if not smooth:
-        return _texel(bank, tile, level, offset, _floor(x), _floor(y)) * TO_UNIT
-    x, y = x - HALF, y - HALF
-    left, top = _floor(x), _floor(y)
-    u, v = x - F(left), y - F(top)
-    upper = _texel(bank, tile, level, offset, left, top) * (ONE - u)
-    upper += _texel(bank, tile, level, offset, left + 1, top) * u
-    lower = _texel(bank, tile, level, offset, left, top + 1) * (ONE - u)
-    lower += _texel(bank, tile, level, offset, left + 1, top + 1) * u
-    return (upper * (ONE - v) + lower * v) * TO_UNIT
-
-
-@njit(**KERNEL)
-def around(x: Scalar, y: Scalar) -> Scalar:
-    """Position around the circle, 0 to 4, that grows with the angle of (x, y): an arc tangent's cheap relative."""
-    place = y / (abs(x) + abs(y) + F(1e-9))
-    return ONE + place if x >= ZERO else F(3) - place
 
 
 @njit(**KERNEL)
@@ -136,51 +85,6 @@ def _clouds(scene: Scene, x: Scalar, y: Scalar, rise: Scalar, red: Scalar, green
 
 
 @njit(**KERNEL)
-def _ground_light(scene: Scene, x: Scalar, y: Scalar, channel: int) -> Scalar:
-    """A channel of the ground map at (x, y) metres, 0 to 1; its edge value outside."""
-    height, width, _ = scene.ground_map.shape
-    u, v = (x - scene.map_origin[0]) * MAP_SCALE - HALF, (y - scene.map_origin[1]) * MAP_SCALE - HALF
-    u, v = min(max(u, ZERO), F(width) - F(1.01)), min(max(v, ZERO), F(height) - F(1.01))
-    if not scene.smooth:
-        return F(scene.ground_map[int(v + HALF), int(u + HALF), channel]) * TO_UNIT
-    column, row = int(u), int(v)
-    u, v = u - F(column), v - F(row)
-    upper = F(scene.ground_map[row, column, channel]) * (ONE - u)
-    upper += F(scene.ground_map[row, column + 1, channel]) * u
-    lower = F(scene.ground_map[row + 1, column, channel]) * (ONE - u)
-    lower += F(scene.ground_map[row + 1, column + 1, channel]) * u
-    return (upper * (ONE - v) + lower * v) * TO_UNIT
-
-
-@njit(**KERNEL)
-def shade_ground(scene: Scene, x: Scalar, y: Scalar, pixel_m: Scalar) -> Triple:
-    """Colour of the ground at (x, y) metres, where a pixel covers about pixel_m."""
-    grain_x, grain_y = x + scene.ground_offset[0], y + scene.ground_offset[1]
-    grain = sample(
-        scene.bank, scene.ground_tile, grain_x * GRAIN_TEXELS_PER_M, grain_y * GRAIN_TEXELS_PER_M,
-        pixel_m * GRAIN_TEXELS_PER_M, scene.smooth,
-    )  # fmt: skip
-    patch = sample(
-        scene.bank, PATCHES, grain_y * PATCH_TEXELS_PER_M, grain_x * PATCH_TEXELS_PER_M,
-        pixel_m * PATCH_TEXELS_PER_M, scene.smooth,
-    )  # fmt: skip
-    blend = F(0.55) * grain + F(0.45) * patch
-    red = scene.ground[0, 0] + blend * (scene.ground[1, 0] - scene.ground[0, 0])
-    green = scene.ground[0, 1] + blend * (scene.ground[1, 1] - scene.ground[0, 1])
-    blue = scene.ground[0, 2] + blend * (scene.ground[1, 2] - scene.ground[0, 2])
-    trail = _ground_light(scene, x, y, TRAIL)
-    if trail > ZERO:
-        trail = min(max(trail * F(1.7) + patch - F(0.85), ZERO), ONE)
-        worn = F(0.75) + F(0.35) * grain
-        red += trail * (scene.trail[0] * worn - red)
-        green += trail * (scene.trail[1] * worn - green)
-        blue += trail * (scene.trail[2] * worn - blue)
-    sun = scene.sun_strength * _ground_light(scene, x, y, SUN)
-    light = ((ONE - scene.sun_strength) * F(0.9) + F(1.25) * sun) * _ground_light(scene, x, y, OPENNESS)
-    return red * light, green * light, blue * light
-
-
-@njit(**KERNEL)
 def shade_trunk(scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar, pixel_m: Scalar) -> Triple:
     """Colour of trunk t at the point (x, y) metres from its axis, at this height."""
     inverse = ONE / scene.trees[t, 2]
@@ -230,7 +134,7 @@ def shade_crown(scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar, pixe
     depth = leaves
     if scene.trees[t, 6] < HALF and normal_z > ZERO:
         tier = (scene.trees[t, 3] + scene.trees[t, 5] - height) * CONE_TIERS / scene.trees[t, 5] + leaves * F(0.7)
-        depth = HALF * leaves + HALF * (tier - F(_floor(tier)))
+        depth = HALF * leaves + HALF * (tier - F(floor_of(tier)))
     facing = normal_x * scene.sun[0] + normal_y * scene.sun[1] + normal_z * scene.sun[2] + (leaves - HALF) * F(0.8)
     direct = scene.sun_strength * max(facing, ZERO)
     ambient = (ONE - F(0.6) * scene.sun_strength) * (F(0.62) + F(0.33) * normal_z)
@@ -239,13 +143,15 @@ def shade_crown(scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar, pixe
 
 
 @njit(**KERNEL)
-def _surface_color(
-    scene: Scene, ident: int, x: Scalar, y: Scalar, z: Scalar, pixel_m: Scalar, grazing_m: Scalar
-) -> Triple:
-    """Colour of whatever was hit at the world point (x, y, z)."""
+def _surface_color(scene: Scene, view: View, ident: int, place: Triple, ray: Triple, depth: Scalar) -> Triple:
+    """Colour of what the ray (x, y, z) hit at a place (x, y, z) of the world, this deep in the picture."""
+    x, y, z = place
+    pixel_m = depth / view.focal_px
     if ident < 0:
-        return shade_ground(scene, x, y, grazing_m)
+        return shade_ground(scene, view, x, y, ray, pixel_m)
     t = ident >> 1
+    if t >= scene.trees.shape[0]:
+        return shade_box(scene, ident - 2 * scene.trees.shape[0], x, y, z, pixel_m)
     x, y = x - scene.trees[t, 0], y - scene.trees[t, 1]
     if ident & 1 == 0:
         return shade_trunk(scene, t, x, y, z, pixel_m)
@@ -262,10 +168,8 @@ def _pixel_color(scene: Scene, view: View, eye: Floats, row: int, u: int) -> Tri
     if ident == SKY_ID:
         return background(scene, x, y, z, view.focal_px)
     t = view.depth[row, u]
-    pixel_m = t / view.focal_px
-    # At a grazing angle a pixel covers more ground along the view than across: the mip level takes the geometric mean.
-    grazing_m = pixel_m * math.sqrt(min(ONE / max(-z, F(0.02)), F(30)))
-    red, green, blue = _surface_color(scene, ident, eye[0] + t * x, eye[1] + t * y, eye[2] + t * z, pixel_m, grazing_m)
+    place = eye[0] + t * x, eye[1] + t * y, eye[2] + t * z
+    red, green, blue = _surface_color(scene, view, ident, place, (x, y, z), t)
     fog = min(t * t * (ONE + slope * slope + across * across) * scene.inverse_fog2, ONE)
     fog *= fog * HALF + HALF
     if fog > FOG_SEEN:

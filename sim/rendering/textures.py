@@ -18,6 +18,8 @@ FIRST_BARK = GROUND_PATTERNS
 FIRST_LEAF = FIRST_BARK + BARK_PATTERNS
 PATCHES = FIRST_LEAF + LEAF_PATTERNS
 """Index of the broad patches that vary the ground over tens of metres, after the ground, bark and leaf patterns."""
+SPECKLES, STONES = PATCHES + 1, PATCHES + 2
+"""Indices of asphalt's fine grain and of gravel."""
 SKYLINE_SIZE = 1024
 
 _SEED = 20261
@@ -61,7 +63,12 @@ def _tiles(rng: np.random.Generator) -> list[NDArray[np.float64]]:
     leaves = 0.6 * noise(44, 44, 1.5) + 0.9 * (np.abs(noise(13, 13)) - 0.8)
     sprays = 0.7 * noise(18, 40, 1.2) + 0.6 * noise(5, 9, 1.0)
     patches = _spectral_noise(rng, (128, 128), 1.4)
-    return [grass, litter, needles, pebbles, furrowed, plates, birch, clumps, leaves, sprays, patches]
+    speckles = 0.8 * noise(4, 4, 0.3) + 0.3 * noise(40, 40, 1.0)
+    stones = 1.3 * (np.abs(noise(11, 11, 2.5)) - 0.75) + 0.4 * noise(4, 4, 0.5)
+    return [
+        *(grass, litter, needles, pebbles, furrowed, plates, birch, clumps, leaves, sprays, patches),
+        *(speckles, stones),
+    ]
 
 
 def _with_mip_levels(tile: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.worlds.world import CAR_BODY, CAR_CABIN, LOG, NO_BOXES
+
 FloatArray = NDArray[np.float32]
 
 GROUND_PATTERNS, BARK_PATTERNS, LEAF_PATTERNS = 4, 3, 3
@@ -30,6 +32,21 @@ _GROUNDS = np.array(
     np.float32,
 )
 _TRAILS = np.array([[170, 142, 104], [138, 112, 82], [186, 170, 138], [120, 104, 90]], np.float32)
+ROAD_SURFACES = ("asphalt", "gravel", "dirt")
+"""Order of `Appearance.road_colors`."""
+_ROADS = np.array(
+    [  # two extremes of each surface
+        [[74, 76, 80], [124, 122, 118]],  # asphalt, new and bleached
+        [[150, 142, 128], [192, 180, 156]],  # gravel, grey and sandy
+        [[104, 78, 54], [150, 120, 84]],  # dirt, moist and dry
+    ],
+    np.float32,
+)
+_LINES = np.array([[228, 226, 218], [232, 204, 112]], np.float32)
+_PAINTS = np.array(
+    [[168, 38, 36], [38, 70, 142], [206, 206, 204], [52, 56, 60], [46, 96, 66], [212, 168, 48], [128, 136, 144]],
+    np.float32,
+)
 _BARKS = np.array([[112, 82, 56], [96, 86, 74], [134, 106, 78], [150, 144, 132], [86, 62, 46]], np.float32)
 _LEAVES = np.array([[60, 104, 44], [88, 124, 48], [44, 88, 52], [122, 132, 52], [66, 116, 66]], np.float32)
 
@@ -72,6 +89,14 @@ class Appearance:
     """(3,) of the trail, where the world has one."""
     trail_half_width_m: float
     """Half the trail's width in metres."""
+    road_colors: FloatArray
+    """(3, 3), one per surface in `ROAD_SURFACES`; a world uses its own and that of its shoulders."""
+    road_wear: float
+    """0 (fresh paint and even ground) to 1 (faded lines, cracks, deep tracks)."""
+    marking_color: FloatArray
+    """(3,) of the lines on a road that has them."""
+    box_colors: FloatArray
+    """(b, 3), one per box: bark, paint, or the light part of a barrier's stripes."""
 
     def __post_init__(self) -> None:
         for value in vars(self).values():
@@ -92,15 +117,32 @@ def _clip(colors: NDArray[np.floating]) -> FloatArray:
     return np.clip(colors, 0, 255).astype(np.float32)
 
 
-def draw_appearance(rng: np.random.Generator, trees: NDArray[np.float32]) -> Appearance:
+def _box_colors(boxes: NDArray[np.float32], paints: NDArray[np.floating], bark: NDArray[np.floating]) -> FloatArray:
+    """Colours (b, 3) by kind: logs are of bark (b, 3), parked cars have paints (b, 3), barriers are white."""
+    colors = np.full((len(boxes), 3), 232.0)
+    for index, kind in enumerate(boxes[:, 7].astype(int) if len(boxes) else ()):
+        if kind == LOG:
+            colors[index] = bark[index]
+        elif kind == CAR_BODY:
+            colors[index] = paints[index]
+        elif kind == CAR_CABIN:
+            body = max(index - 1, 0)  # the body that carries it comes before it
+            colors[index] = paints[body]
+    return _clip(colors)
+
+
+def draw_appearance(
+    rng: np.random.Generator, trees: NDArray[np.float32], boxes: NDArray[np.float32] = NO_BOXES
+) -> Appearance:
     """Draw an appearance for domain randomisation.
 
     Args:
         rng: source of all randomness.
         trees: (n, 7) float32 as in `World.trees`; only their number and kind matter.
+        boxes: (b, 8) float32 as in `World.boxes`; a parked car's cabin follows its body.
 
     Returns:
-        An appearance with one bark and one leaf colour per tree.
+        An appearance with one bark and one leaf colour per tree and one colour per box.
     """
     count = len(trees)
     sky = _mix_of(rng, _SKIES) * rng.uniform(0.85, 1.08)
@@ -126,11 +168,24 @@ def draw_appearance(rng: np.random.Generator, trees: NDArray[np.float32]) -> App
         ground_offset_m=rng.uniform(0, 64, 2).astype(np.float32),
         trail_color=_clip(_mix_of(rng, _TRAILS) * rng.uniform(0.85, 1.15)),
         trail_half_width_m=float(rng.uniform(0.6, 1.2)),
+        road_colors=_clip(_road_mix(rng.uniform(0, 1, 3)) * rng.uniform(0.88, 1.12, (3, 1)) + rng.normal(0, 4, (3, 3))),
+        road_wear=float(rng.uniform(0.1, 0.9)),
+        marking_color=_clip(_LINES[int(rng.random() < 0.3)] * rng.uniform(0.85, 1.05)),
+        box_colors=_box_colors(
+            boxes,
+            _PAINTS[rng.integers(len(_PAINTS), size=len(boxes))] * rng.uniform(0.8, 1.1, (len(boxes), 1)),
+            bark * rng.uniform(0.7, 1.2, (len(boxes), 1)),
+        ),
     )
 
 
-def default_appearance(trees: NDArray[np.float32]) -> Appearance:
-    """The fixed appearance of worlds without domain randomisation; colours still vary from tree to tree."""
+def default_appearance(trees: NDArray[np.float32], boxes: NDArray[np.float32] = NO_BOXES) -> Appearance:
+    """The fixed appearance of worlds without domain randomisation; colours still vary from tree to tree.
+
+    Args:
+        trees: (n, 7) float32 as in `World.trees`.
+        boxes: (b, 8) float32 as in `World.boxes`; a parked car's cabin follows its body.
+    """
     count = len(trees)
     vary = np.sin(np.arange(count)[:, None] * np.array([12.9898, 78.233, 37.719])) % 1.0
     leaf = np.array([66, 110, 48], np.float32)
@@ -153,7 +208,18 @@ def default_appearance(trees: NDArray[np.float32]) -> Appearance:
         ground_offset_m=np.zeros(2, np.float32),
         trail_color=np.array([164, 138, 100], np.float32),
         trail_half_width_m=0.9,
+        road_colors=_clip(_road_mix(np.array([0.35, 0.5, 0.5]))),
+        road_wear=0.4,
+        marking_color=_LINES[0],
+        box_colors=_box_colors(
+            boxes, _PAINTS[np.arange(len(boxes)) // 2 % len(_PAINTS)], np.tile([116.0, 88.0, 62.0], (len(boxes), 1))
+        ),
     )
+
+
+def _road_mix(shares: NDArray[np.float64]) -> NDArray[np.floating]:
+    """(3, 3) colours of the surfaces, at these shares (3,) of the way between their extremes."""
+    return _ROADS[:, 0] + shares[:, None] * (_ROADS[:, 1] - _ROADS[:, 0])
 
 
 def _mix_of(rng: np.random.Generator, palette: FloatArray) -> NDArray[np.float64]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from sim.worlds.appearance import Appearance
 from sim.worlds.clearance import ClearanceMap
+
+if TYPE_CHECKING:
+    from sim.worlds.appearance import Appearance
 
 SPLIT_STARTS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
 

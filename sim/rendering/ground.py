@@ -1,0 +1,213 @@
+"""Colours of the ground: forest floor, trails and roads in the light that the trees let through."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from sim.rendering.intersect import HALF, KERNEL, ONE, ZERO, Scalar, Triple, View
+from sim.rendering.light_map import OPENNESS, SUN
+from sim.rendering.road import AHEAD_X, AHEAD_Y, HALF_WIDTH, MARKED, Place, place_on_road
+from sim.rendering.sampling import TO_UNIT, floor_of, sample
+from sim.rendering.scene import ASPHALT, GRAVEL, TRAIL, Scene
+from sim.rendering.textures import PATCHES, SPECKLES, STONES
+
+F = np.float32
+GRAIN_TEXELS_PER_M = F(36)
+"""Texels per metre of the ground's fine pattern: one tile covers 7 m."""
+PATCH_TEXELS_PER_M = F(9)
+SPECKLE_TEXELS_PER_M = F(80)
+STONE_TEXELS_PER_M = F(56)
+LINE_HALF_WIDTH_M = F(0.055)
+LINE_INSET_M = F(0.22)
+"""Distance of an edge line's middle from the road's edge."""
+DASH_M, DASH_PERIOD_M = F(2.5), F(6)
+TRACK_M = F(0.78)
+"""Distance of the wheel tracks from the middle of the road."""
+
+
+@njit(**KERNEL)
+def _ground_light(scene: Scene, x: Scalar, y: Scalar, channel: int) -> Scalar:
+    """A channel of the light map at (x, y) metres, 0 to 1; its edge value outside."""
+    height, width, _ = scene.light_map.shape
+    u, v = (x - scene.map_origin[0]) * scene.map_scale - HALF, (y - scene.map_origin[1]) * scene.map_scale - HALF
+    u, v = min(max(u, ZERO), F(width) - F(1.01)), min(max(v, ZERO), F(height) - F(1.01))
+    if not scene.smooth:
+        return F(scene.light_map[int(v + HALF), int(u + HALF), channel]) * TO_UNIT
+    column, row = int(u), int(v)
+    u, v = u - F(column), v - F(row)
+    upper = F(scene.light_map[row, column, channel]) * (ONE - u)
+    upper += F(scene.light_map[row, column + 1, channel]) * u
+    lower = F(scene.light_map[row + 1, column, channel]) * (ONE - u)
+    lower += F(scene.light_map[row + 1, column + 1, channel]) * u
+    return (upper * (ONE - v) + lower * v) * TO_UNIT
+
+
+@njit(**KERNEL)
+def _unit(value: Scalar) -> Scalar:
+    """A value cut to 0 to 1."""
+    return min(max(value, ZERO), ONE)
+
+
+@njit(**KERNEL)
+def _mix(under: Triple, over: Triple, share: Scalar) -> Triple:
+    """A blend of two colours."""
+    return (
+        under[0] + share * (over[0] - under[0]),
+        under[1] + share * (over[1] - under[1]),
+        under[2] + share * (over[2] - under[2]),
+    )
+
+
+@njit(**KERNEL)
+def _footprint(view: View, ray: Triple, pixel_m: Scalar, normal_x: Scalar, normal_y: Scalar) -> Scalar:
+    """How many metres of ground a pixel covers along the unit direction (normal_x, normal_y)."""
+    size = ZERO
+    for axis in range(2):
+        fall = view.axes[axis, 2] / ray[2]
+        step_x, step_y = view.axes[axis, 0] - fall * ray[0], view.axes[axis, 1] - fall * ray[1]
+        size += abs(step_x * normal_x + step_y * normal_y)
+    return max(size * pixel_m, F(0.002))
+
+
+@njit(**KERNEL)
+def _line_cover(distance: Scalar, half_width: Scalar, footprint: Scalar) -> Scalar:
+    """Share of a footprint that a line covers whose middle is this far away."""
+    least = max(distance - HALF * footprint, -half_width)
+    return max(min(distance + HALF * footprint, half_width) - least, ZERO) / footprint
+
+
+@njit(**KERNEL)
+def _markings(scene: Scene, place: Place, across: Scalar, lengthwise: Scalar, worn: Scalar) -> Scalar:
+    """Cover of the edge lines and the dashed middle line, given a pixel's footprints across and along the road."""
+    edge_line = _line_cover(place.edge + LINE_INSET_M, LINE_HALF_WIDTH_M, across)
+    turns = place.along / DASH_PERIOD_M
+    dash = (turns - F(floor_of(turns)) - HALF) * DASH_PERIOD_M
+    middle_line = _line_cover(place.aside, LINE_HALF_WIDTH_M, across)
+    # Far away one pixel holds several dashes: there the line is evenly grey.
+    several = _unit(lengthwise / DASH_PERIOD_M)
+    dashes = _line_cover(dash, HALF * DASH_M, min(lengthwise, DASH_PERIOD_M))
+    middle_line *= dashes + several * (DASH_M / DASH_PERIOD_M - dashes)
+    faded = _unit(ONE + F(0.5) - scene.road_wear * F(1.1) - (worn - HALF) * F(1.6))
+    return _unit(edge_line + middle_line) * (F(0.35) + F(0.65) * faded)
+
+
+@njit(**KERNEL)
+def _asphalt(
+    scene: Scene, place: Place, x: Scalar, y: Scalar, pixel_m: Scalar, patch: Scalar, spread: tuple[Scalar, Scalar]
+) -> Triple:
+    """Colour of asphalt: fine grain, worn wheel paths, dust at the edges, cracks, markings."""
+    speckle = sample(
+        scene.bank, SPECKLES, x * SPECKLE_TEXELS_PER_M, y * SPECKLE_TEXELS_PER_M,
+        pixel_m * SPECKLE_TEXELS_PER_M, scene.smooth,
+    )  # fmt: skip
+    blotch = sample(scene.bank, PATCHES, x * F(31), y * F(31), pixel_m * F(31), scene.smooth)
+    light = F(0.80) + F(0.28) * speckle + F(0.20) * (blotch - HALF)
+    track = max(ONE - abs(abs(place.aside) - TRACK_M) * F(2.2), ZERO)
+    light -= F(0.10) * scene.road_wear * track
+    crack = max(ONE - abs(blotch - F(0.52)) * F(150), ZERO) * _unit((F(0.03) - pixel_m) * F(60))
+    light -= F(0.5) * scene.road_wear * crack * _unit(patch * F(4) - F(2.1))
+    color = scene.road_color[0] * light, scene.road_color[1] * light, scene.road_color[2] * light
+    dust = _unit((place.edge + F(0.45)) * F(1.4) + F(1.6) * (patch - HALF)) * F(0.45)
+    color = _mix(color, (scene.shoulder[0], scene.shoulder[1], scene.shoulder[2]), dust)
+    if scene.road.chords[place.chord, MARKED] > ZERO:
+        cover = _markings(scene, place, spread[0], spread[1], blotch)
+        color = _mix(color, (scene.marking[0], scene.marking[1], scene.marking[2]), cover)
+    return color
+
+
+@njit(**KERNEL)
+def _gravel(scene: Scene, place: Place, x: Scalar, y: Scalar, pixel_m: Scalar, patch: Scalar) -> Triple:
+    """Colour of gravel: coarse stones, paler where wheels have pressed them down."""
+    stones = sample(
+        scene.bank, STONES, x * STONE_TEXELS_PER_M, y * STONE_TEXELS_PER_M, pixel_m * STONE_TEXELS_PER_M, scene.smooth
+    )
+    track = max(ONE - abs(abs(place.aside) - TRACK_M) * F(2.4), ZERO) * (F(0.5) + F(0.5) * scene.road_wear)
+    rough = F(0.75) * (ONE - F(0.45) * track)
+    light = F(0.98) + rough * (stones - HALF) + F(0.22) * (patch - HALF) + F(0.08) * track
+    return scene.road_color[0] * light, scene.road_color[1] * light, scene.road_color[2] * light
+
+
+@njit(**KERNEL)
+def _dirt(
+    scene: Scene, place: Place, grass: Triple, x: Scalar, y: Scalar, pixel_m: Scalar, grain: Scalar, patch: Scalar
+) -> Triple:
+    """Colour of a dirt road: two dark wheel tracks and grass between and beside them."""
+    lumps = sample(
+        scene.bank, STONES, x * F(24), y * F(24), pixel_m * F(24), scene.smooth,
+    )  # fmt: skip
+    from_track = abs(abs(place.aside) - TRACK_M)
+    track = _unit(F(1.35) - from_track * F(2.6) + F(0.5) * (patch - HALF))
+    light = F(0.94) + F(0.42) * (lumps - HALF) + F(0.2) * (grain - HALF) - (F(0.16) + F(0.16) * scene.road_wear) * track
+    color = scene.road_color[0] * light, scene.road_color[1] * light, scene.road_color[2] * light
+    half_width = scene.road.chords[place.chord, HALF_WIDTH]
+    middle = _unit(F(1.1) - abs(place.aside) * F(2.6))
+    side = _unit((abs(place.aside) - TRACK_M - F(0.35)) / max(half_width - TRACK_M, F(0.3)))
+    overgrown = _unit((max(middle, side * F(0.8)) + F(1.5) * (HALF * (grain + patch) - F(0.55))) * F(1.7)) * F(0.8)
+    return _mix(color, grass, overgrown)
+
+
+@njit(**KERNEL)
+def _road_color(
+    scene: Scene, view: View, place: Place, floor: Triple, x: Scalar, y: Scalar, ray: Triple,
+    pixel_m: Scalar, grazing_m: Scalar, grain: Scalar, patch: Scalar,
+) -> Triple:  # fmt: skip
+    """Colour of the ground near a ribbon, the forest floor's colour being `floor`."""
+    if scene.surface == TRAIL:
+        cover = _unit(HALF - place.edge / F(0.4))
+        cover = _unit(cover * F(1.7) + patch - F(0.85)) if cover > ZERO else ZERO
+        worn = F(0.75) + F(0.35) * grain
+        return _mix(floor, (scene.road_color[0] * worn, scene.road_color[1] * worn, scene.road_color[2] * worn), cover)
+    ahead_x, ahead_y = scene.road.chords[place.chord, AHEAD_X], scene.road.chords[place.chord, AHEAD_Y]
+    across = _footprint(view, ray, pixel_m, -ahead_y, ahead_x)
+    paved = scene.surface == ASPHALT
+    ragged = (
+        place.edge + (F(0.10) if paved else F(0.7)) * (grain - HALF) + (F(0.10) if paved else F(0.5)) * (patch - HALF)
+    )
+    cover = _unit(HALF - ragged / max(across, F(0.03) if paved else F(0.25)))
+    verge_m = F(0.9) if paved else F(0.7)
+    verge = _unit(ONE - (place.edge / verge_m) + F(1.3) * (grain - HALF) + F(0.9) * (patch - HALF)) * F(0.75)
+    under = floor
+    if cover < ONE:
+        worn = F(0.72) + F(0.45) * grain
+        shoulder = scene.shoulder[0] * worn, scene.shoulder[1] * worn, scene.shoulder[2] * worn
+        under = _mix(floor, shoulder, verge if place.edge < F(2) else ZERO)
+    if cover == ZERO:
+        return under
+    if paved:
+        over = _asphalt(
+            scene, place, x, y, grazing_m, patch, (across, _footprint(view, ray, pixel_m, ahead_x, ahead_y))
+        )
+    elif scene.surface == GRAVEL:
+        over = _gravel(scene, place, x, y, grazing_m, patch)
+    else:
+        over = _dirt(scene, place, floor, x, y, grazing_m, grain, patch)
+    return _mix(under, over, cover)
+
+
+@njit(**KERNEL)
+def shade_ground(scene: Scene, view: View, x: Scalar, y: Scalar, ray: Triple, pixel_m: Scalar) -> Triple:
+    """Colour of the ground at (x, y) metres, which a ray (x, y, z) hit where a pixel is pixel_m wide."""
+    # At a grazing angle a pixel covers more ground along the view than across: the mip level takes the geometric mean.
+    grazing_m = pixel_m * math.sqrt(min(ONE / max(-ray[2], F(0.02)), F(30)))
+    grain_x, grain_y = x + scene.ground_offset[0], y + scene.ground_offset[1]
+    grain = sample(
+        scene.bank, scene.ground_tile, grain_x * GRAIN_TEXELS_PER_M, grain_y * GRAIN_TEXELS_PER_M,
+        grazing_m * GRAIN_TEXELS_PER_M, scene.smooth,
+    )  # fmt: skip
+    patch = sample(
+        scene.bank, PATCHES, grain_y * PATCH_TEXELS_PER_M, grain_x * PATCH_TEXELS_PER_M,
+        grazing_m * PATCH_TEXELS_PER_M, scene.smooth,
+    )  # fmt: skip
+    blend = F(0.55) * grain + F(0.45) * patch
+    color = (
+        scene.ground[0, 0] + blend * (scene.ground[1, 0] - scene.ground[0, 0]),
+        scene.ground[0, 1] + blend * (scene.ground[1, 1] - scene.ground[0, 1]),
+        scene.ground[0, 2] + blend * (scene.ground[1, 2] - scene.ground[0, 2]),
+    )
+    place = place_on_road(scene.road, x, y)
+    if place.chord >= 0:
+        color = _road_color(scene, view, place, color, x, y, ray, pixel_m, grazing_m, grain, patch)
+    sun = scene.sun_strength * _ground_light(scene, x, y, SUN)
+    light = ((ONE - scene.sun_strength) * F(0.9) + F(1.25) * sun) * _ground_light(scene, x, y, OPENNESS)
+    return color[0] * light, color[1] * light, color[2] * light
