@@ -18,7 +18,11 @@ EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 @dataclass(frozen=True)
 class Verb:
-    """One thing the command can do; its module has a dataclass `Config`, a function `run(config)`, maybe `PRESETS`."""
+    """One thing the command can do.
+
+    Its module has a function `run(config)` and either a dataclass `Config`, maybe with `PRESETS`, or a function
+    `parse(args, prog)` that returns the config.
+    """
 
     summary: str
     """One line for the list of verbs."""
@@ -33,11 +37,14 @@ class Verb:
 
 VERBS: dict[str, Verb] = {
     "demo": Verb("everything in five minutes: demonstrations, cloning, DAgger, evaluation, videos", resumes=True),
-    "collect": Verb("fly (or drive) and record episodes into a dataset", resumes=True),
+    "collect": Verb("let the expert fly or drive, and record episodes into a dataset", resumes=True),
     "train": Verb("train a policy on datasets by behavioural cloning", resumes=True),
     "dagger": Verb("improve a policy in closed loop, with the expert labelling what it visits", resumes=True),
-    "evaluate": Verb("fly policies through test worlds: outcomes.csv and a table with intervals", resumes=True),
-    "grid": Verb("evaluate over speeds and densities: the published table, and a picture of it", resumes=True),
+    "evaluate": Verb(
+        "run policies through test worlds: outcomes.csv and a table with intervals", resumes=True
+    ),
+    "grid": Verb("fly over speeds and densities: the published table, and a picture of it", resumes=True),
+    "study": Verb("compare ways of learning to drive: three-cameras, dagger-road, compounding-error", resumes=True),
     "replay": Verb("simulate stored trips again, check them step by step and write videos"),
     "bench": Verb("measure speed: render, env, expert, data or train"),
     "doctor": Verb("say what is installed, what works here and what is missing"),
@@ -70,7 +77,10 @@ def _run_verb(name: str, args: list[str]) -> int:
         module = importlib.import_module(Verb.module(name))
         from launch.config import parse_config
 
-        config = parse_config(module.Config, args, f"{PROG} {name}", getattr(module, "PRESETS", None))
+        if hasattr(module, "parse"):
+            config = module.parse(args, f"{PROG} {name}")
+        else:
+            config = parse_config(module.Config, args, f"{PROG} {name}", getattr(module, "PRESETS", None))
         result = module.run(config)
         sys.stdout.flush()
         return int(result or 0)
@@ -129,7 +139,7 @@ def _help() -> str:
     verbs = "\n".join(f"  {name:<{width}}  {verb.summary}" for name, verb in VERBS.items())
     return (
         f"usage: {PROG} VERB [options]\n\n"
-        "ForestPilot teaches robots to fly through a dense forest from camera images alone.\n\n"
+        "ForestPilot teaches robots to fly and drive through a dense forest from camera images alone.\n\n"
         f"verbs:\n{verbs}\n\n"
         f"`{PROG} VERB --help` shows the options of a verb with their defaults and units.\n"
         "Results go to standard output, progress to standard error. FORESTPILOT_DEBUG=1 shows tracebacks."

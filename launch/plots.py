@@ -60,7 +60,7 @@ def plot_rounds(rounds: Sequence[Round], path: Path | str, title: str = "Success
     rate, low, high = (
         100 * np.array([getattr(r, name) for r in shown]) for name in ("validation_success", "low", "high")
     )
-    figure, axes = _new_figure(7.2, 4.2)
+    figure, axes = one_diagram(7.2, 4.2)
     axes.fill_between(x, low, high, color=BAND, alpha=0.45, linewidth=0, label="95 % Wilson interval")
     axes.errorbar(x, rate, yerr=(rate - low, high - rate), fmt="o-", color=POINTS, capsize=3, label="success")
     best = max(range(len(shown)), key=lambda i: (rate[i], x[i]))
@@ -73,7 +73,7 @@ def plot_rounds(rounds: Sequence[Round], path: Path | str, title: str = "Success
     axes.legend(loc="lower right", frameon=False)
     labels = f"{shown[0].labels:,} labels in round {x[0]}, {shown[-1].labels:,} in round {x[-1]}"
     axes.annotate(labels, (0, -0.2), xycoords="axes fraction", color=MUTED, fontsize=8)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_success_grid(
@@ -95,7 +95,7 @@ def plot_success_grid(
     rates = np.full((len(densities), len(speeds)), np.nan)
     for (density, speed), (successes, trips) in cells.items():
         rates[densities.index(density), speeds.index(speed)] = 100 * successes / trips
-    figure, axes = _new_figure(1.6 + 1.1 * len(speeds), 1.4 + 0.6 * len(densities))
+    figure, axes = one_diagram(1.6 + 1.1 * len(speeds), 1.4 + 0.6 * len(densities))
     axes.grid(False)
     axes.imshow(rates, cmap="RdYlGn", vmin=0, vmax=100, aspect="auto", alpha=0.75)
     for (density, speed), (successes, trips) in cells.items():
@@ -106,25 +106,37 @@ def plot_success_grid(
     axes.set_xlabel("speed, m/s")
     axes.set_ylabel("trees per m$^2$")
     axes.set_title(title, loc="left")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
-def _new_figure(width_in: float, height_in: float) -> tuple[Any, Any]:
-    """A figure of its own, outside pyplot's global state, so that no backend is chosen for the whole process."""
+def one_diagram(width_in: float, height_in: float) -> tuple[Any, Any]:
+    """A figure of its own with a single diagram: (figure, axes)."""
+    figure = new_figure(width_in, height_in)
+    return figure, add_axes(figure)
+
+
+def new_figure(width_in: float, height_in: float) -> Any:
+    """An empty figure outside pyplot's global state, so that no backend is chosen for the whole process."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    return figure
+
+
+def add_axes(figure: Any, rows: int = 1, columns: int = 1, number: int = 1) -> Any:
+    """Add the `number`-th of rows x columns diagrams, counted from 1, to a figure."""
+    axes = figure.add_subplot(rows, columns, number)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    return figure, axes
+    return axes
 
 
-def _save(figure: Any, path: Path | str) -> Path:
+def save_figure(figure: Any, path: Path | str) -> Path:
+    """Write a figure, whole or not at all; the suffix of the path chooses PNG, SVG or PDF."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")

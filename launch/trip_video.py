@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_collection.progress import Stage
+from data_collection.replay import ReplayedStep, StoredTrip, heading_rad, make_replay_env, replay_trip
 from launch.drawing import Image, Moment, TripPainter
-from launch.replay import ReplayedStep, ReplayError, Trip, heading_rad, make_env, replay_trip
+from launch.replay import ReplayError
 from launch.tables import format_density
 from launch.video import VideoWriter
 from policies.pilots import BASELINES
@@ -26,7 +27,7 @@ HOLD_S = 1.5
 
 
 def write_trip_video(
-    path: Path, trip: Trip, size: tuple[int, int], fps: int, costs: str = "expert", stage: Stage | None = None
+    path: Path, trip: StoredTrip, size: tuple[int, int], fps: int, costs: str = "expert", stage: Stage | None = None
 ) -> None:
     """Replay a trip and write its video; nothing is left behind when the replay diverges.
 
@@ -38,7 +39,7 @@ def write_trip_video(
         costs: whose costs to draw: `expert`, `policy` or `none`.
         stage: is advanced by one for each state.
     """
-    env = make_env(trip, expert=True)
+    env = make_replay_env(trip, expert=True)
     spec = env.unwrapped.task_spec  # type: ignore[attr-defined]
     per_step = max(1, round(fps / spec.control_hz))
     try:
@@ -57,7 +58,7 @@ class _Film:
     """Turns states at the control rate into frames at the video's rate."""
 
     def __init__(
-        self, video: VideoWriter, trip: Trip, size: tuple[int, int], per_step: int, costs: str, vehicle: Any
+        self, video: VideoWriter, trip: StoredTrip, size: tuple[int, int], per_step: int, costs: str, vehicle: Any
     ) -> None:
         self._video, self._trip, self._size, self._vehicle = video, trip, size, vehicle
         # A baseline has no costs of its own to show.
@@ -213,7 +214,7 @@ def _area_m2(world: World) -> float:
     return (x_max - x_min) * (y_max - y_min)
 
 
-def _load_adviser(trip: Trip) -> Any:
+def _load_adviser(trip: StoredTrip) -> Any:
     """The policy that flew, for its costs.
 
     Raises:

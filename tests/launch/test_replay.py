@@ -13,34 +13,23 @@ import av
 import numpy as np
 import pytest
 
+from data_collection.replay import ReplayDivergedError, StoredTrip, load_stored_trip, make_replay_env, replay_trip
 from data_collection.trips import TripFileError, trip_path
 from launch import cli
-from launch.replay import (
-    Outcome,
-    ReplayConfig,
-    ReplayDivergedError,
-    ReplayError,
-    Trip,
-    choose_trips,
-    load_trip,
-    make_env,
-    read_outcomes,
-    replay_evaluation,
-    replay_trip,
-)
+from launch.replay import Outcome, ReplayConfig, ReplayError, choose_trips, read_outcomes, replay_evaluation
 from launch.trip_video import blend_rotations, free_distance_m, write_trip_video
 from sim.cameras import rotation_matrix
 
 SEEDS = (2_000_000, 2_000_001)
 
 
-def roll_out(seed: int, steps: int = 100) -> tuple[Trip, float]:
+def roll_out(seed: int, steps: int = 100) -> tuple[StoredTrip, float]:
     """Fly straight ahead until the trip ends; returns it and its least clearance."""
     kwargs = {"density": 1 / 15, "speed": 8.0, "time_limit_s": steps / 10}
-    blank = Trip(
+    blank = StoredTrip(
         np.zeros((0, 2), np.float32), np.zeros(1, np.uint64), "ForestPilot/Drone-v0", kwargs, seed, "blind", "", ""
     )
-    env = make_env(blank)
+    env = make_replay_env(blank)
     vehicle: Any = env.unwrapped
     _, info = env.reset(seed=seed)
     action, hashes, clearances, over = np.array([0.05, 1.0], np.float32), [vehicle.state_hash()], [9.0], False
@@ -59,7 +48,7 @@ def roll_out(seed: int, steps: int = 100) -> tuple[Trip, float]:
     return finished, min(clearances)
 
 
-def store(folder: Path, trip: Trip) -> Path:
+def store(folder: Path, trip: StoredTrip) -> Path:
     path = trip_path(folder / "trips", trip.policy, trip.seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     names = ("env_id", "env_kwargs", "seed", "policy", "policy_path", "outcome")
@@ -82,7 +71,7 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_stored_trip_is_repeated_state_by_state(evaluation: Path) -> None:
-    trip = load_trip(trip_path(evaluation / "trips", "blind", SEEDS[0]))
+    trip = load_stored_trip(trip_path(evaluation / "trips", "blind", SEEDS[0]))
     steps = list(replay_trip(trip))
     assert [step.index for step in steps] == list(range(len(trip.actions) + 1))
     assert steps[-1].action is None
@@ -91,7 +80,7 @@ def test_a_stored_trip_is_repeated_state_by_state(evaluation: Path) -> None:
 
 
 def test_another_action_diverges_at_its_step(evaluation: Path) -> None:
-    trip = load_trip(trip_path(evaluation / "trips", "blind", SEEDS[0]))
+    trip = load_stored_trip(trip_path(evaluation / "trips", "blind", SEEDS[0]))
     actions = trip.actions.copy()
     actions[4, 0] = -0.9
     with pytest.raises(ReplayDivergedError, match="diverged at step 5 of"):
@@ -99,7 +88,7 @@ def test_another_action_diverges_at_its_step(evaluation: Path) -> None:
 
 
 def test_another_world_or_end_diverges(evaluation: Path) -> None:
-    trip = load_trip(trip_path(evaluation / "trips", "blind", SEEDS[0]))
+    trip = load_stored_trip(trip_path(evaluation / "trips", "blind", SEEDS[0]))
     with pytest.raises(ReplayDivergedError, match="not as success"):
         list(replay_trip(replace(trip, outcome="success")))
     longer = replace(
@@ -115,7 +104,7 @@ def test_a_diverging_replay_exits_with_1_and_leaves_no_video(
     evaluation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "changed"
-    trip = load_trip(trip_path(evaluation / "trips", "blind", SEEDS[0]))
+    trip = load_stored_trip(trip_path(evaluation / "trips", "blind", SEEDS[0]))
     hashes = trip.state_hashes.copy()
     hashes[3] += np.uint64(1)
     store(folder, replace(trip, state_hashes=hashes))
@@ -127,7 +116,7 @@ def test_a_diverging_replay_exits_with_1_and_leaves_no_video(
 
 
 def test_the_video_runs_at_the_pace_of_the_trip(evaluation: Path, tmp_path: Path) -> None:
-    trip = load_trip(trip_path(evaluation / "trips", "blind", SEEDS[1]))
+    trip = load_stored_trip(trip_path(evaluation / "trips", "blind", SEEDS[1]))
     path = tmp_path / "a.mp4"
     write_trip_video(path, trip, (320, 180), fps=25)
     with av.open(str(path)) as container:
@@ -143,8 +132,8 @@ def test_the_costs_that_the_policy_predicts_can_be_drawn(evaluation: Path, tmp_p
     from policies.checkpoint import save_policy
     from policies.visuomotor import PolicyConfig, VisuomotorPolicy
 
-    trip = load_trip(trip_path(evaluation / "trips", "blind", SEEDS[1]))
-    env = make_env(trip)
+    trip = load_stored_trip(trip_path(evaluation / "trips", "blind", SEEDS[1]))
+    env = make_replay_env(trip)
     spec = env.unwrapped.task_spec  # type: ignore[attr-defined]
     env.close()
     save_policy(tmp_path / "policy", VisuomotorPolicy.seeded(PolicyConfig(head="turn-costs"), spec, 0), {})
@@ -208,12 +197,12 @@ def test_damaged_trips_are_named(evaluation: Path, tmp_path: Path) -> None:
     for data in (whole[: len(whole) // 2], b"", b"not a trip"):
         path.write_bytes(data)
         with pytest.raises(TripFileError, match=r"f\.npz cannot be read"):
-            load_trip(path)
+            load_stored_trip(path)
     with pytest.raises(TripFileError, match="there is no trip"):
-        load_trip(tmp_path / "gone.npz")
+        load_stored_trip(tmp_path / "gone.npz")
     np.savez(path, actions=np.zeros((3, 2)), state_hashes=np.zeros(3), meta="{}")
     with pytest.raises(TripFileError):
-        load_trip(path)
+        load_stored_trip(path)
 
 
 def test_wrong_options_are_refused(tmp_path: Path) -> None:

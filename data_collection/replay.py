@@ -1,0 +1,135 @@
+"""Stored trips, simulated again: the same world and actions lead through the same states, or the replay fails loudly.
+
+What is stored of a trip is its world's seed and its actions, not its pictures. The hash of each state is compared with
+the stored one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+import sim  # noqa: F401  (registers the environments)
+from data_collection.trips import read_trip_file
+from sim.errors import ForestPilotError
+
+
+class ReplayDivergedError(ForestPilotError):
+    """The simulation did not repeat a stored trip."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class StoredTrip:
+    """What is kept of a trip."""
+
+    actions: NDArray[np.float32]
+    """(T, 2) float32, turn and go."""
+    state_hashes: NDArray[np.uint64]
+    """(T + 1,) uint64."""
+    env_id: str
+    """Id of the environment without its module, for example `ForestPilot/Drone-v0`."""
+    env_kwargs: dict[str, Any]
+    """Arguments the environment was made with."""
+    seed: int
+    """Seed of the world."""
+    policy: str
+    """Name of the policy that acted."""
+    policy_path: str
+    """Folder of its checkpoint, or the name of a baseline."""
+    outcome: str
+    """How it ended."""
+
+
+@dataclass(frozen=True)
+class ReplayedStep:
+    """One state of a replayed trip, with what follows from it."""
+
+    index: int
+    """0 at the start."""
+    position_m: NDArray[np.float64]
+    """(3,) metres."""
+    rotation: NDArray[np.float64]
+    """(3, 3) body to world."""
+    observation: dict[str, NDArray[Any]]
+    """What the policy saw."""
+    action: NDArray[np.float32] | None
+    """(2,) what it did; None at the last state."""
+    info: dict[str, Any]
+    """The environment's info at this state."""
+
+
+def load_stored_trip(path: Path) -> StoredTrip:
+    """A stored trip.
+
+    Raises:
+        TripFileError: the file is missing, truncated or lacks a part.
+    """
+    keys = ("env_id", "env_kwargs", "seed", "policy", "policy_path", "outcome")
+    meta, actions, state_hashes = read_trip_file(path, keys)
+    return StoredTrip(actions, state_hashes, **{key: meta[key] for key in keys})
+
+
+def make_replay_env(trip: StoredTrip, expert: bool = False) -> gymnasium.Env[Any, Any]:
+    """The environment the trip was made in, with the expert's labels if asked for."""
+    kwargs = {**trip.env_kwargs, "expert": expert, "render_mode": None}
+    return gymnasium.make(f"sim:{trip.env_id.removeprefix('sim:')}", disable_env_checker=True, **kwargs)
+
+
+def replay_trip(trip: StoredTrip, env: gymnasium.Env[Any, Any] | None = None) -> Iterator[ReplayedStep]:
+    """Simulate a trip again; each of its T + 1 states is checked before it is handed out.
+
+    Args:
+        trip: what was stored.
+        env: environment to run it in, left open; by default one is made and closed.
+
+    Raises:
+        ReplayDivergedError: names the step at which the states differ.
+    """
+    own = env is None
+    env = env if env is not None else make_replay_env(trip)
+    vehicle: Any = env.unwrapped
+    steps = len(trip.actions)
+    try:
+        observation, info = env.reset(seed=trip.seed)
+        for index in range(steps + 1):
+            _check_state(trip, index, vehicle.state_hash())
+            position, rotation = vehicle.pose()
+            action = trip.actions[index] if index < steps else None
+            yield ReplayedStep(index, position, rotation, observation, action, info)
+            if action is not None:
+                observation, _, terminated, truncated, info = env.step(action)
+                if (terminated or truncated) != (index + 1 == steps):
+                    raise _diverged(trip, index + 1, f"the trip is {info['outcome']}")
+        if info["outcome"] != trip.outcome:
+            raise _diverged(trip, steps, f"it ended as {info['outcome']}, not as {trip.outcome}")
+    finally:
+        if own:
+            env.close()
+
+
+def _check_state(trip: StoredTrip, index: int, simulated: int) -> None:
+    stored = int(trip.state_hashes[index])
+    if simulated != stored:
+        raise _diverged(trip, index, f"the state's hash is {simulated:016x}, stored was {stored:016x}")
+
+
+def _diverged(trip: StoredTrip, index: int, what: str) -> ReplayDivergedError:
+    return ReplayDivergedError(
+        f"the replay of {trip.policy} in world {trip.seed} diverged at step {index} of {len(trip.actions)}: "
+        f"{what}. Another version of ForestPilot, PyBullet or NumPy than the one it was run with gives other numbers; "
+        "evaluate again"
+    )
+
+
+def heading_rad(rotation: NDArray[np.float64]) -> float:
+    """Heading of a body-to-world rotation (3, 3) in radians."""
+    return math.atan2(rotation[1, 0], rotation[0, 0])

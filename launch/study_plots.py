@@ -1,0 +1,94 @@
+"""Figures of studies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from launch.plots import MUTED, add_axes, new_figure, save_figure
+from policies.studies.common import Panel, StudyResult
+from policies.studies.shifted_views import ShiftedViews
+
+ARMS = ("#5b6670", "#d1772f", "#1f6fb2", "#2f9e57", "#9256c4", "#c23b4f")
+"""Colours of the things compared, in order."""
+
+
+def plot_study(result: StudyResult, path: Path | str) -> Path:
+    """Draw the diagrams of a study side by side, a line for each arm, with 95 % intervals.
+
+    Args:
+        result: what came out.
+        path: where the picture goes; the suffix chooses PNG, SVG or PDF.
+    """
+    figure = new_figure(max(6.4, 4.8 * len(result.panels)), 4.4)
+    all_axes = [add_axes(figure, 1, len(result.panels), i + 1) for i in range(len(result.panels))]
+    for axes, panel in zip(all_axes, result.panels, strict=True):
+        _draw_panel(axes, result, panel)
+    all_axes[0].legend(frameon=False)
+    figure.suptitle(result.title, x=0.02, ha="left")
+    return save_figure(figure, path)
+
+
+def _draw_panel(axes: Any, result: StudyResult, panel: Panel) -> None:
+    arms = list(dict.fromkeys(point.arm for point in panel.points))
+    for number, arm in enumerate(arms):
+        points = [point for point in panel.points if point.arm == arm]
+        x = np.array([point.x for point in points])
+        if result.log_x:  # side by side, or the intervals hide one another
+            x = x * 1.03 ** (number - (len(arms) - 1) / 2)
+        mean, low, high = np.array([point.value for point in points]).T
+        error = np.abs([mean - low, high - mean])
+        axes.errorbar(x, mean, yerr=error, fmt="o-", color=ARMS[number % len(ARMS)], capsize=3, markersize=4, label=arm)
+    if result.log_x:
+        axes.set_xscale("log")
+        _plain_ticks(axes, sorted({point.x for point in panel.points}))
+    if panel.log_y:
+        axes.set_yscale("log")
+    for slope in panel.guides:
+        _draw_guide(axes, panel, slope)
+    axes.set_xlabel(result.x_label)
+    axes.set_ylabel(panel.label)
+
+
+def _draw_guide(axes: Any, panel: Panel, slope: float) -> None:
+    """A thin line of a power law through the first point of the first arm."""
+    first, last = panel.points[0], max(point.x for point in panel.points)
+    x = np.array([first.x, last])
+    axes.plot(x, first.value.mean * (x / first.x) ** slope, "--", color=MUTED, linewidth=0.9, label=f"slope {slope:g}")
+
+
+def _plain_ticks(axes: Any, values: Sequence[float]) -> None:
+    """Write few values of a logarithmic axis as they are."""
+    shown = values if len(values) <= 7 else values[:: math.ceil(len(values) / 7)]
+    axes.set_xticks(shown, [f"{value:g}" for value in shown])
+    axes.minorticks_off()
+
+
+def plot_shifted_views(views: ShiftedViews, path: Path | str) -> Path:
+    """Draw a shifted view as rendered and as warped, where they differ, and by how much on average."""
+    figure = new_figure(11.0, 6.2)
+    all_axes = [add_axes(figure, 2, 2, number) for number in (1, 2, 3, 4)]
+    difference = np.abs(views.rendered.astype(int) - views.warped).astype(np.uint8)
+    names = ("center camera", f"rendered {views.shown_shift_m:g} m to the left", "center camera, warped")
+    for axes, image, name in zip(all_axes, (views.center, views.rendered, views.warped), names, strict=False):
+        axes.imshow(image)
+        axes.set_title(name, loc="left", fontsize=10)
+        axes.axis("off")
+    inset = all_axes[2].inset_axes((0.68, 0.62, 0.32, 0.38))
+    inset.imshow(difference)
+    inset.set_xticks([])
+    inset.set_yticks([])
+    inset.set_title("difference to rendered", fontsize=7, pad=2, backgroundcolor="white")
+    chart = all_axes[3]
+    for values, color, label in ((views.above, ARMS[1], "above"), (views.below, ARMS[0], "below")):
+        chart.plot(views.shifts_m, values, "o-", color=color, label=f"{label} the horizon")
+    chart.set_ylim(bottom=0)
+    chart.set_xlabel("shift, m")
+    chart.set_ylabel("mean error of the warp, grey levels of 255")
+    chart.set_title(f"{views.places} places on test roads, both directions", loc="left", fontsize=10)
+    chart.legend(frameon=False)
+    return save_figure(figure, path)

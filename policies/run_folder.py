@@ -1,0 +1,54 @@
+"""A run folder belongs to one config: another one in the same folder would mix two runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from data_collection.files import write_new_file
+from sim.errors import ForestPilotError
+
+
+def claim_run_folder(folder: Path, file_name: str, config: Any, aside: Collection[str]) -> None:
+    """Store the whole config, or check that the run that is there has the same.
+
+    Args:
+        folder: run folder, made if it is not there.
+        file_name: where in it the config stands.
+        config: a dataclass of plain values.
+        aside: dotted names of settings that may differ, for example `workers` or `train.out`.
+
+    Raises:
+        ForestPilotError: naming the settings that differ.
+    """
+    path = folder / file_name
+    values = json.loads(json.dumps(dataclasses.asdict(config)))
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_new_file(path, [json.dumps(values, indent=2).encode()])
+        return
+    stored, asked = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(values)
+    different = [
+        f"{key}: {stored.get(key)} there, {asked.get(key)} asked"
+        for key in {**stored, **asked}
+        if key not in aside and stored.get(key) != asked.get(key)
+    ]
+    if different:
+        raise ForestPilotError(
+            f"{folder} holds a run with another config ({'; '.join(different)}); repeat its config "
+            "or give another --out"
+        )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one with dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,172 @@
+"""How much do the side cameras help, and does it matter how their pictures are labelled?
+
+Four policies learn from the same drives of the expert, with the same number of gradient steps:
+
+    center      the center camera's pictures only
+    constant    side cameras at a fixed place; their steering is the center's plus a constant (Bojarski et al. 2016 in
+                its simplest reading)
+    geometric   side cameras at a random shift and turn; their steering leads back to the line within two seconds
+    asked       the same pictures; the expert is asked what it would do there
+
+Each then drives test roads from pictures that are rendered where the car really is, and is put back on its line
+whenever it is more than a metre off: PilotNet's measure, autonomy, with a true simulation in place of shifted
+recordings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from data_collection.progress import Progress
+from data_collection.rollout import CollectConfig, RolloutPool, collect
+from data_collection.side_labels import SideLabels
+from policies.behavioural_cloning import TrainConfig, clone
+from policies.studies.common import (
+    BOOTSTRAP_NOTE,
+    TASK,
+    Cell,
+    CellStore,
+    Panel,
+    Point,
+    StudyConfig,
+    StudyResult,
+    autonomy,
+    compare_arms,
+    drive_test_roads,
+    interventions_per_km,
+    study_training,
+    training_seeds,
+)
+from policies.studies.shifted_views import ShiftedViews, shifted_views
+
+SIDE_LABELS: dict[str, SideLabels] = {
+    "center": "none",
+    "constant": "constant",
+    "geometric": "geometric",
+    "asked": "asked",
+}
+"""Arm to `TrainConfig.side_labels`."""
+SIDE_CAMERAS = {"center": "random", "constant": "fixed", "geometric": "random", "asked": "random"}
+"""Arm to where the side cameras stood in its demonstrations. The drives are the same: the expert does not look."""
+
+
+@dataclass(frozen=True)
+class Config(StudyConfig):
+    """Side cameras: none, labelled with a constant, by geometry, or by asking the expert."""
+
+    out: str = "runs/study-three-cameras"
+    """Run folder; the same command goes on where it was interrupted."""
+    demonstrations: tuple[int, ...] = (2, 8, 32)
+    """Numbers of demonstrated drives, ascending; each number includes the drives of the one before."""
+    train: TrainConfig = field(default_factory=lambda: study_training(1000))
+    """How each policy is trained; data, out, seed and side_labels are set by the study."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "demonstrations", tuple(self.demonstrations))
+        if not self.demonstrations or min(self.demonstrations) < 1:
+            raise ValueError(f"demonstrations is {self.demonstrations}; give at least one positive number")
+        if list(self.demonstrations) != sorted(set(self.demonstrations)):
+            raise ValueError(f"demonstrations is {self.demonstrations}; give each number once, ascending")
+        training_seeds(self, self.demonstrations[-1])
+
+
+QUICK = Config(seeds=2, length=150.0, test_roads=4, demonstrations=(1, 3), train=study_training(60))
+"""Shows in a minute that everything works; its figures mean nothing."""
+
+
+def run_study(config: Config, progress: Progress, pool: RolloutPool) -> StudyResult:
+    """Run the cells that are not on disk yet; returns what came out of all of them.
+
+    Raises:
+        ForestPilotError: the run folder belongs to another config.
+    """
+    folder = config.claim()
+    store = CellStore(folder)
+    plan = [
+        (arm, count, seed) for seed in range(config.seeds) for count in config.demonstrations for arm in SIDE_LABELS
+    ]
+    cells: list[Cell] = []
+    with progress.stage("three-cameras", total=len(plan)) as stage:
+        for arm, count, seed in plan:
+            cell = store.load(arm, count, seed)
+            if cell is None:
+                cell = _run_cell(config, folder, arm, count, seed, progress, pool)
+                store.save(cell)
+            cells.append(cell)
+            stage.advance(arm=arm, demonstrations=count, seed=seed)
+    return summarise(config, cells)
+
+
+def _run_cell(
+    config: Config, folder: Path, arm: str, count: int, seed: int, progress: Progress, pool: RolloutPool
+) -> Cell:
+    """Demonstrate (once for each seed), train, drive."""
+    data, labels = _demonstrations(config, folder, SIDE_CAMERAS[arm], count, seed, progress, pool)
+    own = folder / "policies" / f"{arm}-{count}-seed-{seed}"
+    clone(
+        dataclasses.replace(config.train, data=data, out=str(own), seed=seed, side_labels=SIDE_LABELS[arm]),
+        progress,
+    )
+    rows = drive_test_roads(config, own, arm, own / "evaluation", "line", progress, pool)
+    return Cell(arm, count, seed, rows, labels)
+
+
+def _demonstrations(
+    config: Config, folder: Path, side_cameras: str, count: int, seed: int, progress: Progress, pool: RolloutPool
+) -> tuple[tuple[str, ...], int]:
+    """The datasets that make up the first `count` drives of a seed, recorded if need be, and their labelled states.
+
+    The drives are recorded in parts, one for each number of demonstrations, so that a smaller number is a prefix of a
+    larger one.
+    """
+    parts: list[str] = []
+    labels = done = 0
+    for upto in (n for n in config.demonstrations if n <= count):
+        part = folder / "demonstrations" / f"seed-{seed}-{side_cameras}-from-{done}"
+        collecting = CollectConfig(
+            out=str(part), task=TASK, episodes=upto - done, seed=config.first_world(seed) + done,
+            workers=config.workers, mix=config.mix(side_cameras),
+        )  # fmt: skip
+        labels += collect(collecting, progress, pool).total_steps
+        parts.append(str(part))
+        done = upto
+    return tuple(parts), labels
+
+
+def summarise(config: Config, cells: list[Cell]) -> StudyResult:
+    """Autonomy and interventions per km of each arm and number of demonstrations, and the differences at the last."""
+    groups = {
+        (arm, count): [cell for cell in cells if (cell.arm, cell.x) == (arm, count)]
+        for arm in SIDE_LABELS
+        for count in config.demonstrations
+    }
+
+    def points(figure: str) -> list[Point]:
+        measure = autonomy if figure == "autonomy" else interventions_per_km
+        return [Point(a, x, len(group), config.test_roads, measure(group)) for (a, x), group in groups.items()]
+
+    last = config.demonstrations[-1]
+    final = [cell for cell in cells if cell.x == last]
+    pairs = [("center", arm) for arm in SIDE_LABELS if arm != "center"] + [
+        ("constant", "asked"),
+        ("geometric", "asked"),
+    ]
+    differences = [f"{text}, {last} demonstrations" for pair in pairs if (text := compare_arms(final, *pair))]
+    return StudyResult(
+        title=f"Side cameras, {config.roads} roads at {config.speed:g} m/s",
+        x_label="demonstrated drives",
+        log_x=True,
+        panels=(
+            Panel("autonomy", "autonomy, %", points("autonomy")),
+            Panel("interventions_per_km", "interventions per km", points("interventions_per_km")),
+        ),
+        notes=(BOOTSTRAP_NOTE, *differences),
+    )
+
+
+def look(config: Config) -> ShiftedViews:
+    """Views from shifted cameras on roads like the study's: rendered, and warped from the center camera's picture."""
+    return shifted_views(config.roads, config.length)
