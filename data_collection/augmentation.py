@@ -7,11 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from data_collection.training_steps import side_label_geometric
 from data_collection.windows import Batch
 from sim.envs.task_spec import TaskSpec
-
-__all__ = ["PhotometricConfig", "flip_batch", "photometric", "side_label_geometric"]
 
 CAMERA_DIM, WIDTH_DIM = 2, 4
 NOISE_PLACES = 2**15

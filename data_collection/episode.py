@@ -77,7 +77,7 @@ class EpisodeMeta:
     dagger_round: int
     """DAgger round, 0 for demonstrations."""
     policy_id: str
-    """Who flew: `expert`, `human`, or the name of a policy."""
+    """Who acted: `expert`, `human`, or the name of a policy."""
     progress_m: float
     """Distance made good towards the goal in metres."""
     task_spec: dict[str, Any]
@@ -124,9 +124,9 @@ class Episode:
     actions: np.ndarray
     """(T, 2) float32 in [-1, 1]: (turn, go) as executed."""
     expert_actions: np.ndarray | None
-    """(T, 3, 2) float32: what the expert would do at the left, center and right camera's heading, if asked."""
+    """(T, 3, 2) float32: what the expert would do at the left, center and right camera's pose, if asked."""
     expert_costs: np.ndarray | None
-    """(T, 3, K) float32: the expert's cost of each candidate turn, per camera heading."""
+    """(T, 3, K) float32: the expert's cost of each candidate turn, per camera pose."""
     actor: np.ndarray
     """(T,) uint8: who acted, `ACTOR_POLICY`, `ACTOR_EXPERT` or `ACTOR_HUMAN`."""
     rewards: np.ndarray
@@ -137,6 +137,9 @@ class Episode:
     """(T,) bool, true at most at the last step."""
     meta: EpisodeMeta
     """The episode as a whole."""
+    camera_offsets: np.ndarray | None = None
+    """(T+1, 3, 2) float32: shift in metres and yaw in radians of each camera against the center one, left positive;
+    None where they stand as the task spec says."""
 
     @property
     def num_steps(self) -> int:
@@ -162,6 +165,8 @@ class Episode:
             _require("expert_actions", self.expert_actions, np.float32, (steps, len(CAMERAS), 2))
         if self.expert_costs is not None:
             _require("expert_costs", self.expert_costs, np.float32, (steps, len(CAMERAS), None))
+        if self.camera_offsets is not None:
+            _require("camera_offsets", self.camera_offsets, np.float32, (steps + 1, len(CAMERAS), 2))
         _require("actor", self.actor, np.uint8, (steps,))
         _require("rewards", self.rewards, np.float32, (steps,))
         for name in ("terminated", "truncated"):
@@ -179,6 +184,8 @@ class Episode:
                 raise EpisodeError(f"{name} reaches {np.abs(values).max():.3f}; allowed: -1 to 1")
         if self.actor.max() > ACTOR_HUMAN:
             raise EpisodeError(f"actor is {self.actor.max()}; allowed: 0 policy, 1 expert, 2 human")
+        if self.camera_offsets is not None and self.camera_offsets[:, CAMERAS.index("center")].any():
+            raise EpisodeError("camera_offsets moves the center camera, against which the others are measured")
 
 
 def _require(name: str, values: np.ndarray, dtype: type, shape: tuple[int | None, ...]) -> None:
@@ -245,6 +252,8 @@ def _arrays_of(episode: Episode) -> Iterable[tuple[str, np.ndarray]]:
         yield "expert_actions", episode.expert_actions
     if episode.expert_costs is not None:
         yield "expert_costs", episode.expert_costs
+    if episode.camera_offsets is not None:
+        yield "camera_offsets", episode.camera_offsets
     for key, values in episode.observations.items():
         yield f"obs/{key}", values
 
@@ -283,6 +292,7 @@ def _read_steps(demo: h5py.Group, name: str, keys: Iterable[str] | None, first: 
         observations={key: demo["obs"][key][first : last + 1] for key in wanted},
         expert_actions=demo["expert_actions"][steps] if "expert_actions" in demo else None,
         expert_costs=demo["expert_costs"][steps] if "expert_costs" in demo else None,
+        camera_offsets=demo["camera_offsets"][first : last + 1] if "camera_offsets" in demo else None,
         meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),
         **{key: demo[key][steps] for key in ("actions", "actor", "rewards", "terminated", "truncated")},
     )

@@ -21,6 +21,7 @@ from data_collection.episode import (
     open_demo,
     open_episode,
 )
+from data_collection.side_labels import SideLabels, require_side_labels
 from data_collection.training_steps import CENTER, Prepare, StepLoader, TrainingSteps
 from sim.worlds.world import split_of
 
@@ -41,13 +42,14 @@ class Batch(NamedTuple):
     views: Values
     """(B, T, C, h, w, 3) uint8."""
     state: Values
-    """(B, T, S) float32, as it reads at the heading of the camera that tells the window."""
+    """(B, T, S) float32, as it reads at the pose of the camera that tells the window."""
     goal: Values
     """(B, T, 2) float32, likewise."""
     actions: Values
     """(B, T, 2) float32: what to learn, the expert's action or a person's."""
     costs: Values | None
-    """(B, T, K) float32: the expert's cost of each candidate turn; None unless every episode has them."""
+    """(B, T, K) float32: the expert's cost of each candidate turn; None unless every episode has them,
+    and where side cameras are labelled by a rule."""
     mask: Values
     """(B, T) bool: whether the step is there and has something to learn."""
 
@@ -63,9 +65,8 @@ class WindowReader:
         datasets: datasets of one task.
         length: steps per window, T.
         cameras: cameras in `Batch.views`: `("center",)` or `("left", "center", "right")`.
-        side_cameras: let each window be told by the left, center or right camera at random: its pictures, state and
-            goal as they read at its heading, and the expert's labels at its heading (geometric ones where no expert was
-            asked).
+        side_labels: other than `none`, each window is told by the left, center or right camera at random: its pictures,
+            state and goal as they read at its pose, and labels for that pose, made as `side_labels` says.
         cache_bytes: bound of the cache in bytes; up to `CACHE_OVERHEAD_BYTES` come on top. The rest stays on disk.
         prepare: applied once to each picture when it is loaded.
         seed: of the generator for `sample` without one.
@@ -84,23 +85,23 @@ class WindowReader:
         datasets: Sequence[Dataset],
         length: int,
         cameras: Sequence[str] = ("center",),
-        side_cameras: bool = False,
+        side_labels: SideLabels = "none",
         cache_bytes: int = 2**30,
         prepare: Prepare | None = None,
         seed: int = 0,
         side_probabilities: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3),
         allowed_splits: Sequence[str] = ("train",),
     ) -> None:
-        _require_arguments(length, tuple(cameras), side_cameras, cache_bytes, side_probabilities)
+        _require_arguments(length, tuple(cameras), side_labels, cache_bytes, side_probabilities)
         self.task_spec = require_one_task(datasets)
         self.length = length
         self.cache_bytes = cache_bytes
         self.cache_bytes_used = 0
         """Memory that the cached episodes take, in bytes."""
         self.has_costs = False
-        """Whether every episode has the expert's costs."""
+        """Whether batches have the expert's costs: every episode has them, and none is labelled by a rule."""
         self._datasets = list(datasets)
-        self._loader = StepLoader(self.task_spec, tuple(cameras), side_cameras, prepare)
+        self._loader = StepLoader(self.task_spec, tuple(cameras), side_labels, prepare)
         self._rng = np.random.default_rng(seed)
         self._side_probabilities = side_probabilities
         self._allowed_splits = tuple(allowed_splits)
@@ -144,7 +145,8 @@ class WindowReader:
         present = {header.path for header in self._headers}
         self._forget(known - present)
         self._ends = np.cumsum([header.num_steps for header in self._headers], dtype=np.int64)
-        self.has_costs = bool(self._headers) and all(header.has_expert_costs for header in self._headers)
+        with_costs = self._loader.gives_costs and all(header.has_expert_costs for header in self._headers)
+        self.has_costs = bool(self._headers) and with_costs
         return len(present - known)
 
     def sample(self, batch: int, rng: np.random.Generator | None = None, out: Batch | None = None) -> Batch:
@@ -281,15 +283,17 @@ class WindowReader:
 
 
 def _require_arguments(
-    length: int, cameras: tuple[str, ...], side_cameras: bool, cache_bytes: int, side_probabilities: Sequence[float]
+    length: int, cameras: tuple[str, ...], side_labels: str, cache_bytes: int, side_probabilities: Sequence[float]
 ) -> None:
     if length < 1 or cache_bytes < 0:
         raise ValueError(f"length is {length} and cache_bytes {cache_bytes}; allowed: length >= 1, cache_bytes >= 0")
     if cameras not in (("center",), CAMERAS):
         raise ValueError(f"cameras is {cameras}; allowed: ('center',) or {CAMERAS}")
-    if side_cameras and cameras != ("center",):
+    require_side_labels(side_labels)
+    if side_labels != "none" and cameras != ("center",):
         raise ValueError(
-            "side_cameras needs cameras=('center',): where all three are input, none can stand in for the center"
+            f"side_labels = {side_labels} needs cameras=('center',): where all three are input, none can stand in for "
+            "the center"
         )
     if min(side_probabilities) < 0 or abs(sum(side_probabilities) - 1.0) > 1e-6:
         raise ValueError(f"side_probabilities is {side_probabilities}; they must be 0 or more and sum to 1")

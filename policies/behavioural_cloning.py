@@ -25,6 +25,7 @@ from torch import Tensor
 from data_collection.augmentation import flip_batch, photometric
 from data_collection.dataset import Dataset, require_one_task
 from data_collection.progress import Progress, SilentProgress
+from data_collection.side_labels import SideLabels, require_side_labels
 from data_collection.windows import Batch, WindowReader
 from policies.checkpoint import save_policy
 from policies.metrics import MetricsLog
@@ -65,9 +66,10 @@ class TrainConfig:
     """
     burn_in: int = 0
     """First steps of each window that only warm the memory up and are not learned from."""
-    side_cameras: bool = True
-    """Also learn from the side cameras' pictures, labelled at the side cameras' heading (center-camera policies
-    only).
+    side_labels: SideLabels = "asked"
+    """What is learned from the side cameras' pictures (center-camera policies only): the expert's answer at their pose
+    (asked), the center's label corrected for the pose (geometric) or by one number per camera (constant), or nothing
+    (none).
     """
     flip: bool = True
     """Mirror half of the windows."""
@@ -93,6 +95,13 @@ class TrainConfig:
             raise ValueError("learning_rate must be positive, ema_decay and warmup_fraction in [0, 1)")
         if not 0 <= self.burn_in < self.policy.window:
             raise ValueError(f"burn_in must be less than policy.window = {self.policy.window}, got {self.burn_in}")
+        require_side_labels(self.side_labels)
+        by_rule = self.side_labels in ("geometric", "constant") and self.policy.cameras == "center"
+        if by_rule and self.policy.head == "turn-costs":
+            raise ValueError(
+                f"side_labels is {self.side_labels}, which gives side cameras a label but no costs, and the turn-costs "
+                "head learns from costs; choose another policy.head, for example regression, or side_labels asked"
+            )
 
     def learning_rate_at(self, step: int) -> float:
         """One-cycle schedule (Smith & Topin 2018): a cosine up from 4 % of the peak, a cosine down to 0.1 % of it."""
@@ -251,7 +260,7 @@ def make_reader(policy: VisuomotorPolicy, datasets: Sequence[Dataset], config: T
         datasets,
         policy.config.window,
         cameras,
-        config.side_cameras and cameras == ("center",),
+        config.side_labels if cameras == ("center",) else "none",
         int(config.cache_gb * 1e9),
         policy.prepare,
     )

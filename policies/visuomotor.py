@@ -50,7 +50,7 @@ class PolicyConfig:
     memory_heads: int = 4
     """Attention heads of a Transformer memory."""
     hysteresis_per_rad: float = 0.3
-    """Turn-costs: cost (expert's units) per radian away from the heading commanded last."""
+    """Turn-costs: cost (expert's units) per radian away from the heading, or steering, commanded last."""
     cost_clip: float = 30.0
     """Turn-costs: cost (expert's units) above the cheapest candidate beyond which all is equally bad."""
     cost_scale: float = 1.0
@@ -97,7 +97,7 @@ class Carry:
     memory: State
     """The memory's state, batch first."""
     previous_turn_rad: np.ndarray
-    """(B,) float32, heading change commanded last, NaN before the first step."""
+    """(B,) float32, turn commanded last (heading change or steering), NaN before the first step."""
     last_costs: np.ndarray | None = None
     """(B, K) float32, predicted cost of each candidate turn at the last step; None for heads without costs."""
 
@@ -226,14 +226,19 @@ class VisuomotorPolicy(nn.Module):
         step = [torch.from_numpy(values)[:, None] for values in (views, state, goal)]
         prediction, carry.memory = self(*step, carry.memory)
         prediction = prediction[:, 0]
-        # The vehicle has turned since the last command, so the same heading is now a smaller turn away.
-        turned_rad = state[:, self.spec.index("yaw_rate_radps")] / self.spec.control_hz
-        previous_turn = torch.from_numpy((carry.previous_turn_rad - turned_rad) / np.float32(self.spec.max_turn_rad))
+        previous_turn = torch.from_numpy(self._previous_turn_rad(carry, state) / np.float32(self.spec.max_turn_rad))
         actions = self.head.decode(prediction, previous_turn).numpy()
         costs = self.head.costs(prediction)
         carry.last_costs = None if costs is None else costs.numpy()
         carry.previous_turn_rad = actions[:, 0] * np.float32(self.spec.max_turn_rad)
         return actions, carry
+
+    def _previous_turn_rad(self, carry: Carry, state: np.ndarray) -> np.ndarray:
+        """(B,) what the last command would be now; NaN where there was none."""
+        if self.spec.turn_kind == "steering":
+            return carry.previous_turn_rad  # wheels stay turned as they are, wherever the car heads
+        # The vehicle has turned since the last command, so the same heading is now a smaller turn away.
+        return carry.previous_turn_rad - state[:, self.spec.index("yaw_rate_radps")] / self.spec.control_hz
 
     def views_of(self, observations: dict[str, np.ndarray]) -> np.ndarray:
         """Views (B, C, h, w, 3) uint8 of a batch of observations, each levelled with the tilt of its own camera."""
@@ -259,6 +264,8 @@ def _make_head(config: PolicyConfig, spec: TaskSpec) -> Head:
         return MixtureHead(config.features, config.mixture_components)
     if config.head == "categorical":
         return CategoricalHead(config.features, config.turn_bins)
+    if spec.turn_kind == "steering" and not config.predict_go:
+        raise ValueError("policy.predict_go is False, which is full throttle in a car; set it to True")
     turns = torch.tensor(spec.candidate_turns_rad, dtype=torch.float32) / spec.max_turn_rad
     return TurnCostsHead(
         config.features,

@@ -42,6 +42,46 @@ def make_spec(**changes: Any) -> TaskSpec:
     return TaskSpec(**(values | changes))
 
 
+DRIVE_STATE = (
+    ("forward_mps", 10.0, 1.0),
+    ("left_mps", 1.0, -1.0),
+    ("roll_rad", 0.1, -1.0),
+    ("pitch_rad", 0.1, 1.0),
+    ("roll_rate_radps", 0.5, -1.0),
+    ("pitch_rate_radps", 0.5, 1.0),
+    ("yaw_rate_radps", 1.0, -1.0),
+    ("steering_rad", 0.5, -1.0),
+    ("speed_set_point_mps", 10.0, 1.0),
+)
+"""Name, scale and mirror sign of each element of a car's state."""
+
+
+def make_drive_spec(**changes: Any) -> TaskSpec:
+    """A task that steers."""
+    names, scales, mirrors = zip(*DRIVE_STATE, strict=True)
+    own: dict[str, Any] = {
+        "task": "drive",
+        "side_yaw_rad": 0.14,
+        "side_offset_m": 0.5,
+        "max_turn_rad": 0.52,
+        "candidate_turns_rad": tuple(np.linspace(-0.52, 0.52, 21).tolist()),
+        "state_names": names,
+        "state_scale": scales,
+        "state_mirror": mirrors,
+        "turn_kind": "steering",
+        "wheelbase_m": 2.4,
+    }
+    return make_spec(**(own | changes))
+
+
+def random_offsets(rng: np.random.Generator, steps: int) -> np.ndarray:
+    """(steps, 3, 2) float32: side cameras drawn anew for every picture."""
+    offsets = np.zeros((steps, 3, 2), dtype=np.float32)
+    offsets[:, 0, 0], offsets[:, 2, 0] = rng.uniform(0, 1.2, steps), rng.uniform(-1.2, 0, steps)
+    offsets[:, (0, 2), 1] = rng.uniform(-0.2, 0.2, (steps, 2))
+    return offsets
+
+
 def make_episode(seed: int, steps: int = 20, spec: TaskSpec | None = None, expert: bool = True, **meta: Any) -> Episode:
     """An episode whose pictures tell seed, step and camera: pixel (0, 0) is (seed % 256, step, camera)."""
     spec = spec or make_spec()

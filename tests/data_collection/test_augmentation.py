@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_collection.augmentation import PhotometricConfig, flip_batch, photometric, side_label_geometric
+from data_collection.augmentation import PhotometricConfig, flip_batch, photometric
 from data_collection.windows import Batch
 from sim.envs.task_spec import side_view
 from tests.data_collection.episodes import make_spec
@@ -107,35 +107,6 @@ def test_mirroring_and_turning_the_camera_commute(seed: int, yaw: float) -> None
     mirrored = side_view(SPEC, state * mirror_state, goal * mirror_goal, -yaw)
     assert np.allclose(turned[0] * mirror_state, mirrored[0], atol=1e-5)
     assert np.allclose(turned[1] * mirror_goal, mirrored[1], atol=1e-5)
-
-
-turns = st.floats(-1, 1, width=32)
-
-
-@given(turns, turns, st.floats(-0.7, 0.7))
-@settings(deadline=None)
-def test_a_geometric_label_keeps_the_course(turn: float, go: float, yaw: float) -> None:
-    actions = np.array([turn, go], dtype=np.float32)
-    label = side_label_geometric(actions, yaw, SPEC.max_turn_rad)
-    assert actions.tolist() == [turn, go]
-    assert label.dtype == np.float32
-    assert label[1] == actions[1]
-    assert -1.0 <= label[0] <= 1.0
-    course = label[0] * SPEC.max_turn_rad + yaw
-    if abs(label[0]) < 1.0:
-        assert course == pytest.approx(turn * SPEC.max_turn_rad, abs=1e-5)
-    else:
-        wanted = turn * SPEC.max_turn_rad - yaw
-        assert abs(wanted) >= SPEC.max_turn_rad - 1e-5
-        assert np.sign(wanted) == np.sign(label[0])
-
-
-@given(turns, st.floats(-0.7, 0.7))
-@settings(deadline=None)
-def test_geometric_labels_mirror_with_the_world(turn: float, yaw: float) -> None:
-    ours = side_label_geometric(np.array([turn, 0.5]), yaw, SPEC.max_turn_rad)
-    mirrored = side_label_geometric(np.array([-turn, 0.5]), -yaw, SPEC.max_turn_rad)
-    assert mirrored[0] == pytest.approx(-ours[0], abs=1e-6)
 
 
 def views(dtype: torch.dtype = torch.uint8, windows: int = 8) -> torch.Tensor:

@@ -11,7 +11,7 @@ import pytest
 
 from data_collection.dataset import Dataset, DatasetError, SpecMismatchError
 from data_collection.episode import ACTOR_HUMAN, ACTOR_POLICY, BrokenEpisodeError, Episode
-from data_collection.training_steps import side_label_geometric
+from data_collection.side_labels import fixed_offsets, geometric_label
 from data_collection.windows import CACHE_OVERHEAD_BYTES, MAX_OPEN_FILES, Batch, SplitError, WindowReader
 from sim.envs.task_spec import side_view
 from tests.data_collection.episodes import ENV_ID, make_episode, make_spec
@@ -79,8 +79,8 @@ def test_a_short_episode_is_padded_and_masked(tmp_path: Path) -> None:
         assert values[:, :3].any()
 
 
-def test_side_cameras_tell_pictures_state_goal_and_labels_at_their_heading(dataset: Dataset) -> None:
-    batch = WindowReader([dataset], 4, side_cameras=True).sample(300, np.random.default_rng(0))
+def test_side_cameras_tell_pictures_state_goal_and_labels_at_their_pose(dataset: Dataset) -> None:
+    batch = WindowReader([dataset], 4, side_labels="asked").sample(300, np.random.default_rng(0))
     spec = make_spec()
     cameras = [where(batch, row)[2] for row in range(300)]
     assert min(np.bincount(cameras, minlength=3)) > 70
@@ -96,7 +96,7 @@ def test_side_cameras_tell_pictures_state_goal_and_labels_at_their_heading(datas
 
 
 def test_side_probabilities_are_followed(dataset: Dataset) -> None:
-    reader = WindowReader([dataset], 2, side_cameras=True, side_probabilities=(0.0, 1.0, 0.0))
+    reader = WindowReader([dataset], 2, side_labels="asked", side_probabilities=(0.0, 1.0, 0.0))
     batch = reader.sample(100, np.random.default_rng(0))
     assert {where(batch, row)[2] for row in range(100)} == {1}
 
@@ -110,15 +110,15 @@ def test_three_cameras_come_in_their_order(dataset: Dataset) -> None:
 def test_human_episodes_get_geometric_side_labels(tmp_path: Path) -> None:
     episode = make_episode(9, expert=False, policy_id="human")
     episode.actor[:] = ACTOR_HUMAN
-    batch = WindowReader([make_dataset(tmp_path, [episode])], 4, side_cameras=True).sample(50, np.random.default_rng(0))
+    reader = WindowReader([make_dataset(tmp_path, [episode])], 4, side_labels="asked")
+    batch = reader.sample(50, np.random.default_rng(0))
     assert batch.costs is None
     assert batch.mask.all()
     spec = make_spec()
     for row in range(50):
         _, step, camera = where(batch, row)
-        yaw = (spec.side_yaw_rad, 0.0, -spec.side_yaw_rad)[camera]
-        wanted = side_label_geometric(episode.actions[step : step + 4], yaw, spec.max_turn_rad)
-        assert np.array_equal(batch.actions[row], wanted)
+        wanted = geometric_label(spec, episode.actions[step : step + 4], fixed_offsets(spec)[camera], np.zeros(4))
+        assert np.allclose(batch.actions[row], wanted, atol=1e-6)
 
 
 def test_steps_of_a_policy_without_an_expert_are_masked(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def darker(images: np.ndarray, state: np.ndarray) -> np.ndarray:
     return (images[:, 2:10] // 2 + (np.abs(state[:, :1, None, None]) * 10).astype(np.uint8)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("options", [{}, {"side_cameras": True}, {"cameras": ("left", "center", "right")}])
+@pytest.mark.parametrize("options", [{}, {"side_labels": "asked"}, {"cameras": ("left", "center", "right")}])
 def test_the_cache_bound_changes_memory_but_not_the_samples(tmp_path: Path, options: dict) -> None:
     episodes = [make_episode(seed, 3 + 4 * seed) for seed in range(6)]
     dataset = make_dataset(tmp_path, episodes)
@@ -184,7 +184,7 @@ def test_an_extended_reader_draws_what_a_new_one_draws(tmp_path: Path) -> None:
 
 
 def test_equal_generators_draw_equal_batches_and_out_is_overwritten(dataset: Dataset) -> None:
-    reader = WindowReader([dataset], 4, side_cameras=True)
+    reader = WindowReader([dataset], 4, side_labels="asked")
     first = reader.sample(16, np.random.default_rng(0))
     kept = first.views.copy()
     again = reader.sample(16, np.random.default_rng(0))
@@ -234,7 +234,8 @@ def test_an_empty_dataset_says_so(tmp_path: Path) -> None:
     [
         ({"length": 0}, "length"),
         ({"length": 4, "cameras": ("left",)}, "cameras"),
-        ({"length": 4, "cameras": ("left", "center", "right"), "side_cameras": True}, "side_cameras"),
+        ({"length": 4, "cameras": ("left", "center", "right"), "side_labels": "asked"}, "side_labels"),
+        ({"length": 4, "side_labels": "guessed"}, "'guessed'; allowed: asked, geometric"),
         ({"length": 4, "side_probabilities": (1.0, 1.0, 1.0)}, "sum to 1"),
         ({"length": 4, "prepare": lambda images, state: images / 2}, "prepare returned"),
     ],
@@ -255,7 +256,7 @@ def peak():  # getrusage would start from the parent's peak
 
 dataset = Dataset.open(sys.argv[1])
 before = peak()
-reader = WindowReader([dataset], 8, side_cameras=True, cache_bytes=int(sys.argv[2]))
+reader = WindowReader([dataset], 8, side_labels="asked", cache_bytes=int(sys.argv[2]))
 rng = np.random.default_rng(0)
 for _ in range(20):
     reader.sample(32, rng)

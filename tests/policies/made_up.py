@@ -49,8 +49,8 @@ def make_spec(**changes: Any) -> TaskSpec:
     return TaskSpec(**(values | changes))
 
 
-def make_policy(seed: int = 0, **config: Any) -> VisuomotorPolicy:
-    return VisuomotorPolicy.seeded(PolicyConfig(**(SMALL | config)), make_spec(), seed)
+def make_policy(seed: int = 0, spec: TaskSpec | None = None, **config: Any) -> VisuomotorPolicy:
+    return VisuomotorPolicy.seeded(PolicyConfig(**(SMALL | config)), spec or make_spec(), seed)
 
 
 def make_observations(rng: np.random.Generator, trips: int, spec: TaskSpec) -> dict[str, np.ndarray]:

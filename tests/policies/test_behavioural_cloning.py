@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from data_collection.dataset import Dataset
+from data_collection.side_labels import SIDE_LABELS
 from data_collection.windows import Batch
 from policies.behavioural_cloning import STATE_FILE, TrainConfig, clone, draw, make_reader, train
 from policies.checkpoint import CheckpointError, load_policy
@@ -20,6 +22,7 @@ from policies.heads import HEADS
 from policies.memories import MEMORIES
 from policies.training_state import DivergedError
 from policies.visuomotor import PolicyConfig, VisuomotorPolicy
+from tests.data_collection.episodes import make_drive_spec, make_episode, random_offsets
 from tests.policies.made_up import SMALL, MadeUpReader, make_policy, make_spec
 
 
@@ -302,6 +305,9 @@ def test_tensorboard_events_are_written_when_asked_for(tmp_path: Path) -> None:
         ({"ema_decay": 1.0}, "ema_decay"),
         ({"burn_in": 5}, "burn_in"),
         ({"log_every": 0}, "log_every"),
+        ({"side_labels": "guessed"}, "asked, geometric, constant, none"),
+        ({"side_labels": "geometric"}, "no costs, and the turn-costs head learns from costs"),
+        ({"side_labels": "constant"}, "no costs"),
     ],
 )
 def test_config_says_what_is_allowed(values: dict, message: str) -> None:
@@ -332,6 +338,25 @@ def test_three_cameras_train_together(tmp_path: Path) -> None:
     reader = make_reader(policy, [dataset], config)
     assert draw(policy, reader, config, 0, 0).views.shape == (6, 5, 3, 32, 64, 3)
     assert train(policy, reader, config, tmp_path / "run").steps == 4
+
+
+def test_rules_for_side_labels_go_with_other_heads_and_with_three_cameras() -> None:
+    assert make_config({"head": "regression"}, side_labels="constant").side_labels == "constant"
+    assert make_config({"cameras": "all"}, side_labels="geometric").policy.head == "turn-costs"
+
+
+@pytest.mark.parametrize("side_labels", SIDE_LABELS)
+def test_a_car_is_cloned_with_any_side_labels(tmp_path: Path, side_labels: str) -> None:
+    spec = make_drive_spec(image_height=48, image_width=64)
+    dataset = Dataset.create(tmp_path / "data", spec, "ForestPilot/Drive-v0")
+    for seed in range(2):
+        episode = make_episode(seed, 12, spec, env_id="ForestPilot/Drive-v0")
+        episode.camera_offsets = random_offsets(np.random.default_rng(seed), 13)
+        dataset.add(episode)
+    config = make_config({"head": "regression"}, data=(str(tmp_path / "data"),), out=str(tmp_path / "run"), steps=4)
+    policy = clone(replace(config, side_labels=side_labels))
+    assert policy.spec == spec
+    assert same_weights(load_policy(tmp_path / "run"), policy)
 
 
 def test_the_benchmark_measures_training_and_acting() -> None:

@@ -12,6 +12,7 @@ from policies.heads import HEADS
 from policies.memories import MEMORIES
 from policies.visuomotor import PolicyConfig, VisuomotorPolicy
 from sim.envs.task_spec import side_view
+from tests.data_collection.episodes import make_drive_spec
 from tests.policies.made_up import make_observations, make_policy, make_spec
 
 
@@ -101,6 +102,25 @@ def test_hysteresis_holds_the_commanded_heading_while_the_vehicle_turns() -> Non
     # The strong pull leaves a corner in the costs, which the parabola may round by a fraction of the spacing of 6
     # degrees.
     assert actions[0, 0] * policy.spec.max_turn_rad == pytest.approx(expected, abs=math.radians(3))
+
+
+def test_hysteresis_holds_the_steering_wheel_however_fast_the_car_turns() -> None:
+    spec = make_drive_spec(image_height=48, image_width=64)
+    policy = make_policy(spec=spec, hysteresis_per_rad=1e4)
+    observations = make_observations(np.random.default_rng(0), 1, policy.spec)
+    observations["state"][0, spec.index("yaw_rate_radps")] = 1.0
+    carry = policy.begin(1)
+    carry.previous_turn_rad[:] = spec.candidate_turns_rad[14]
+    actions, carry = policy.act(observations, carry)
+    spacing = spec.candidate_turns_rad[1] - spec.candidate_turns_rad[0]
+    assert actions[0, 0] * spec.max_turn_rad == pytest.approx(spec.candidate_turns_rad[14], abs=spacing / 2)
+    assert carry.previous_turn_rad[0] == pytest.approx(actions[0, 0] * spec.max_turn_rad)
+
+
+def test_a_car_whose_go_is_not_learned_would_never_brake() -> None:
+    with pytest.raises(ValueError, match="predict_go"):
+        make_policy(spec=make_drive_spec(), head="turn-costs", predict_go=False)
+    assert make_policy(spec=make_drive_spec(), head="regression", predict_go=False).spec.task == "drive"
 
 
 def test_side_cameras_are_levelled_with_their_own_tilt() -> None:
