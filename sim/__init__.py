@@ -5,7 +5,11 @@ Importing this package registers the environments; `gymnasium.make("sim:ForestPi
 
 from gymnasium.envs.registration import register, registry
 
-DRONE_ENV_ID = "ForestPilot/Drone-v0"
+ENTRY_POINTS = {
+    "ForestPilot/Drone-v0": "sim.envs.drone:DroneEnv",
+    "ForestPilot/Drive-v0": "sim.envs.drive:DriveEnv",
+}
 
-if DRONE_ENV_ID not in registry:
-    register(id=DRONE_ENV_ID, entry_point="sim.envs.drone:DroneEnv")
+for env_id, entry_point in ENTRY_POINTS.items():
+    if env_id not in registry:
+        register(id=env_id, entry_point=entry_point)

@@ -15,6 +15,7 @@ FloatArray = NDArray[np.float32]
 
 CAMERA_NAMES = ("left", "center", "right")
 """Order of the rig's cameras wherever images are stacked."""
+CENTER = CAMERA_NAMES.index("center")
 
 MIN_SIZE_PX = (32, 24)
 MAX_SIZE_PX = (1280, 720)
@@ -89,29 +90,32 @@ class Rig:
     up_m: float = 0.02
     """Height of all three above the body's origin in metres."""
 
-    def __post_init__(self) -> None:
-        yaws = np.array([self.side_yaw_rad, 0.0, -self.side_yaw_rad])
-        sines, cosines, zeros = np.sin(yaws), np.cos(yaws), np.zeros(3)
-        right = np.stack([sines, -cosines, zeros], axis=1)
-        up = np.tile([0.0, 0.0, 1.0], (3, 1))
-        forward = np.stack([cosines, sines, zeros], axis=1)
-        eyes = np.array([[self.forward_m, side * self.side_offset_m, self.up_m] for side in (1, 0, -1)])
-        object.__setattr__(self, "_body_axes", np.stack([right, up, forward], axis=1))
-        object.__setattr__(self, "_body_eyes", eyes)
+    @property
+    def offsets(self) -> FloatArray:
+        """(3, 2) float32: shift to the left in metres and yaw in radians of left, center, right camera."""
+        shift, yaw = self.side_offset_m, self.side_yaw_rad
+        return np.array([[shift, yaw], [0.0, 0.0], [-shift, -yaw]], np.float32)
 
-    def poses(self, position: ArrayLike, rotation: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    def poses(
+        self, position: ArrayLike, rotation: ArrayLike, offsets: ArrayLike | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """Poses of the three cameras.
 
         Args:
             position: (3,) of the body in metres.
             rotation: (3, 3) body to world.
+            offsets: (3, 2) as in `Rig.offsets`, where the cameras do not stand as they usually do.
 
         Returns:
             Eyes (3, 3) float32 in metres and axes (3, 3, 3) float32, the first index being left, center, right.
         """
         to_world = np.asarray(rotation, np.float64).T
-        eyes = np.asarray(position, np.float64) + self._body_eyes @ to_world  # type: ignore[attr-defined]
-        axes = self._body_axes @ to_world  # type: ignore[attr-defined]
+        shifts, yaws = np.asarray(self.offsets if offsets is None else offsets, np.float64).T
+        sines, cosines, zeros, ones = np.sin(yaws), np.cos(yaws), np.zeros(3), np.ones(3)
+        right, up = np.stack([sines, -cosines, zeros], axis=1), np.stack([zeros, zeros, ones], axis=1)
+        axes = np.stack([right, up, np.stack([cosines, sines, zeros], axis=1)], axis=1) @ to_world
+        body_eyes = np.stack([self.forward_m * ones, shifts, self.up_m * ones], axis=1)
+        eyes = np.asarray(position, np.float64) + body_eyes @ to_world
         return eyes.astype(np.float32), axes.astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""The PyBullet client: ground, gravity, and a pool of tree colliders that follows the vehicle."""
+"""The PyBullet client: ground, gravity, and a pool of colliders that follows the vehicle."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numba import njit
 
 from sim.bullet_import import pybullet
 from sim.vehicles.rigid_body import GRAVITY_MPS2
+from sim.worlds.world import World
 
 PHYSICS_HZ = 240
 COLLIDER_HEIGHT_M = 7.0
@@ -21,14 +22,14 @@ class PhysicsClient:
 
     def __init__(self) -> None:
         self.id = pybullet.connect(pybullet.DIRECT)
-        self.pool: TreePool | None = None
+        self.pool: ColliderPool | None = None
 
-    def reset(self, trees: np.ndarray, reach_m: float) -> None:
+    def reset(self, world: World, reach_m: float) -> None:
         """Empty the simulation and lay the ground; rebuilding is what makes episodes repeat exactly.
 
         Args:
-            trees: (n, 7) trees of the world.
-            reach_m: trees within this distance of the vehicle have colliders, in metres.
+            world: whose trees and boxes have colliders.
+            reach_m: those within this distance of the vehicle have one, in metres.
         """
         pybullet.resetSimulation(physicsClientId=self.id)
         pybullet.setPhysicsEngineParameter(
@@ -38,7 +39,7 @@ class PhysicsClient:
         pybullet.setGravity(0, 0, -GRAVITY_MPS2, physicsClientId=self.id)
         ground = pybullet.createCollisionShape(pybullet.GEOM_PLANE, physicsClientId=self.id)
         pybullet.createMultiBody(0, ground, physicsClientId=self.id)
-        self.pool = TreePool(self.id, trees, reach_m)
+        self.pool = ColliderPool(self.id, world, reach_m)
 
     def step(self) -> None:
         """Advance by one sub-step of 1/240 s."""
@@ -56,57 +57,80 @@ class PhysicsClient:
             self.id = -1
 
 
-class TreePool:
-    """Cylinders that stand where the nearest trees are; a body per tree would make each step 20 to 100 times slower.
+class ColliderPool:
+    """Cylinders and boxes that stand where the nearest trees and obstacles are; a body for each would make every step
+    20 to 100 times slower.
 
-    Bodies are made when first needed, one list per trunk radius, and parked far below the ground when their tree is
+    Bodies are made when first needed, one list per shape, and parked far below the ground when what they stand for is
     out of reach.
 
     Args:
         client_id: PyBullet's physics client id, freshly reset.
-        trees: (n, 7) trees of the world.
-        reach_m: trees whose surface lies within this distance get a collider, in metres.
+        world: its trees and boxes.
+        reach_m: what lies within this distance gets a collider, in metres.
     """
 
-    def __init__(self, client_id: int, trees: np.ndarray, reach_m: float) -> None:
+    def __init__(self, client_id: int, world: World, reach_m: float) -> None:
         self._id = client_id
-        self._positions = trees[:, :2].astype(np.float64)
-        self._radii = trees[:, 2].astype(np.float64)
+        trees, boxes = world.trees.astype(np.float64), world.boxes.astype(np.float64)
+        self._positions = np.concatenate([trees[:, :2], boxes[:, :2]])
+        self._radii = np.concatenate([trees[:, 2], np.hypot(boxes[:, 3], boxes[:, 4]) / 2])
+        self._boxes, self._num_trees = boxes, len(trees)
         self._reach = reach_m
-        self._free: dict[float, list[int]] = {}
+        self._free: dict[float | tuple[float, ...], list[int]] = {}
         self._standing: dict[int, int] = {}
 
     @property
     def num_standing(self) -> int:
-        """Number of trees that have a collider now."""
+        """Number of trees and boxes that have a collider now."""
         return len(self._standing)
 
     def follow(self, x: float, y: float) -> None:
-        """Stand colliders at every tree within reach of (x, y) and park the others."""
+        """Stand colliders at everything within reach of (x, y) and park the others."""
         distance = np.hypot(self._positions[:, 0] - x, self._positions[:, 1] - y) - self._radii
         wanted = np.flatnonzero(distance < self._reach).tolist()
-        for tree in [t for t in self._standing if t not in wanted]:
-            body = self._standing.pop(tree)
-            self._move(body, float(tree), 0.0, PARKING_Z_M)
-            self._free.setdefault(float(self._radii[tree]), []).append(body)
-        for tree in wanted:
-            if tree not in self._standing:
-                body = self._take(float(self._radii[tree]))
-                self._move(body, self._positions[tree, 0], self._positions[tree, 1], COLLIDER_HEIGHT_M / 2)
-                self._standing[tree] = body
+        for thing in [t for t in self._standing if t not in wanted]:
+            body = self._standing.pop(thing)
+            self._move(body, (float(thing), 0.0, PARKING_Z_M), 0.0)
+            self._free.setdefault(self._shape_of(thing), []).append(body)
+        for thing in wanted:
+            if thing not in self._standing:
+                self._standing[thing] = self._stand(thing)
 
-    def _take(self, radius: float) -> int:
-        """A parked body of this radius, or a new one."""
-        parked = self._free.get(radius)
-        if parked:
-            return parked.pop()
-        shape = pybullet.createCollisionShape(
-            pybullet.GEOM_CYLINDER, radius=radius, height=COLLIDER_HEIGHT_M, physicsClientId=self._id
-        )
+    def _shape_of(self, thing: int) -> float | tuple[float, ...]:
+        """Radius of a tree's cylinder, or length, width and height of a box."""
+        if thing < self._num_trees:
+            return float(self._radii[thing])
+        _, _, _, length, width, low, high, _ = self._boxes[thing - self._num_trees]
+        return length, width, high - low
+
+    def _stand(self, thing: int) -> int:
+        """A body of the right shape, parked before or new, at its place."""
+        shape = self._shape_of(thing)
+        parked = self._free.get(shape)
+        body = parked.pop() if parked else self._make(shape)
+        x, y = self._positions[thing]
+        if thing < self._num_trees:
+            self._move(body, (x, y, COLLIDER_HEIGHT_M / 2), 0.0)
+        else:
+            _, _, yaw, _, _, low, high, _ = self._boxes[thing - self._num_trees]
+            self._move(body, (x, y, (low + high) / 2), yaw)
+        return body
+
+    def _make(self, size: float | tuple[float, ...]) -> int:
+        """A new body: a cylinder of this radius, or a box of this length, width and height."""
+        if isinstance(size, tuple):
+            half = [value / 2 for value in size]
+            shape = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=self._id)
+        else:
+            shape = pybullet.createCollisionShape(
+                pybullet.GEOM_CYLINDER, radius=size, height=COLLIDER_HEIGHT_M, physicsClientId=self._id
+            )
         return pybullet.createMultiBody(0, shape, useMaximalCoordinates=1, physicsClientId=self._id)
 
-    def _move(self, body: int, x: float, y: float, z: float) -> None:
-        pybullet.resetBasePositionAndOrientation(body, (x, y, z), (0, 0, 0, 1), physicsClientId=self._id)
+    def _move(self, body: int, place: tuple[float, float, float], yaw_rad: float) -> None:
+        turned = (0.0, 0.0, math.sin(yaw_rad / 2), math.cos(yaw_rad / 2))
+        pybullet.resetBasePositionAndOrientation(body, place, turned, physicsClientId=self._id)
 
 
 @njit(cache=True)

@@ -108,8 +108,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self._renderer.set_world(self.world)
         self._steps = 0
         self._start_distance = self._last_distance = self._distance_to_goal()
-        observation, labels = self._observe()
-        return observation, {**self._info("running", self._clearance(self.pose()[0][None])), **labels}
+        observation, extras = self._observe()
+        return observation, {**self._info("running", self._clearance(self.pose()[0][None])), **extras}
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict]:
         """Hold `action` for one control step.
@@ -126,8 +126,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         distance = self._distance_to_goal()
         reward = self._last_distance - distance - COLLISION_PENALTY * (outcome in ("collision", "out_of_bounds"))
         self._last_distance = distance
-        observation, labels = self._observe()
-        info = {**self._info(outcome, clearance), **labels}
+        observation, extras = self._observe()
+        info = {**self._info(outcome, clearance), **extras}
         terminated = outcome in ("success", "collision", "out_of_bounds")
         if self.render_mode == "human":
             self.render()
@@ -159,8 +159,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
             self._chase_renderer.set_world(self.world)
             self._chase_world = self.world
         position, rotation = self.pose()
-        eye, axes = chase_pose(position, float(np.arctan2(rotation[1, 0], rotation[0, 0])))
-        return self._chase_renderer.render(eye[None], axes[None], (position, rotation)).rgb[0]
+        eye, axes = self._chase_pose(position, float(np.arctan2(rotation[1, 0], rotation[0, 0])))
+        return self._chase_renderer.render(eye[None], axes[None], self.drawn_vehicle()).rgb[0]
 
     def state_hash(self) -> int:
         """64-bit hash of the vehicle's full state: equal along a replay, or the replay has diverged."""
@@ -198,17 +198,29 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
     def _observe(self) -> tuple[Observation, dict]:
         """Draw the three views and read the state; the expert's labels beside them when asked for."""
         position, rotation = self.pose()
-        eyes, axes = self.rig.poses(position, rotation)
+        offsets = self._camera_offsets()
+        eyes, axes = self.rig.poses(position, rotation, offsets)
         self.frames = self._renderer.render(eyes, axes)
         state, goal = self._vehicle_state()
         limit = self.observation_space["state"].high  # type: ignore[index]
         observation = {name: self.frames.rgb[i].copy() for i, name in enumerate(CAMERA_NAMES)}
         observation["state"] = np.clip(state, -limit, limit)
         observation["goal"] = np.clip(goal, -1.0, 1.0)
-        if not self._wants_expert:
-            return observation, {}
-        actions, costs = self._label(eyes, axes)
-        return observation, {"expert_action": actions, "expert_costs": costs}
+        extras = {"camera_offsets": offsets}
+        if self._wants_expert:
+            extras["expert_action"], extras["expert_costs"] = self._label(eyes, axes)
+        return observation, extras
+
+    def _camera_offsets(self) -> np.ndarray:
+        """(3, 2) float32: shift and yaw of the cameras at this step, as `Rig.offsets`."""
+        return self.rig.offsets
+
+    def drawn_vehicle(self) -> Any:
+        """What the renderer draws as the vehicle: (position, rotation), or a `VehiclePose` that says more."""
+        return self.pose()
+
+    def _chase_pose(self, position: np.ndarray, yaw_rad: float) -> tuple[np.ndarray, np.ndarray]:
+        return chase_pose(position, yaw_rad)
 
     def _info(self, outcome: str, clearance_m: float) -> dict[str, Any]:
         return {

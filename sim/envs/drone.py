@@ -12,8 +12,7 @@ from sim.bullet_import import pybullet
 from sim.cameras import Camera, Rig
 from sim.envs.base import VehicleEnv
 from sim.envs.task_spec import TaskSpec
-from sim.experts.flight import FlightExpert
-from sim.experts.planner import CANDIDATE_TURNS_RAD
+from sim.experts.flight import CANDIDATE_TURNS_RAD, FlightExpert
 from sim.physics import PHYSICS_HZ, path_clearance
 from sim.vehicles.quadrotor import BODY_RADIUS_M, MAX_TURN_RAD, Quadrotor
 from sim.worlds.forest import PRESETS, ForestConfig, make_forest
@@ -157,7 +156,7 @@ class DroneEnv(VehicleEnv):
 
     def _place_vehicle(self, world: World) -> None:
         reach_m = (1.1 * self.speed_mps + 1.0) / self.task_spec.control_hz + BODY_RADIUS_M + 0.1
-        self.physics.reset(world.trees, reach_m)
+        self.physics.reset(world, reach_m)
         self.quadrotor.create(world.start_m, yaw_rad=0.0)
         self._expert = FlightExpert(world) if self._wants_expert else None
 

@@ -5,11 +5,12 @@ import math
 
 import numpy as np
 import pytest
-from data_collection.flights import make_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.experts.planner import CANDIDATE_TURNS_RAD, COLLISION_COST, PlannerConfig, RolloutPlanner
+from data_collection.trips import make_env
+from sim.experts.flight import CANDIDATE_TURNS_RAD, FlightPlanner, PlannerConfig
+from sim.experts.planner import COLLISION_COST
 from sim.vehicles.quadrotor import BODY_RADIUS_M, MAX_TURN_RAD, MODEL_STEP_S, TILT_LAG_S, motion_step
 from sim.worlds.clearance import build_clearance_map
 from sim.worlds.forest import PRESETS, make_forest
@@ -18,11 +19,11 @@ BOUNDS = (-5.0, 55.0, -15.0, 15.0)
 GOAL = np.array([40.0, 0.0])
 
 
-def planner(*trees: tuple[float, float, float], **config: float) -> RolloutPlanner:
+def planner(*trees: tuple[float, float, float], **config: float) -> FlightPlanner:
     """A planner among trunks given as (x, y, radius)."""
     array = np.zeros((len(trees), 7), np.float32)
     array[:, :3] = np.array(trees).reshape(-1, 3)
-    return RolloutPlanner(build_clearance_map(array, BOUNDS), BOUNDS, GOAL, PlannerConfig(**config))
+    return FlightPlanner(build_clearance_map(array, BOUNDS), BOUNDS, GOAL, PlannerConfig(**config))
 
 
 def cruising(x: float = 0.0, y: float = 0.0, speed: float = 5.0, heading: float = 0.0) -> np.ndarray:
@@ -76,7 +77,7 @@ def test_a_mirrored_forest_has_mirrored_costs(seed, y, yaw):
     mirrored[:, 1] *= -1
     costs = []
     for array, sign in ((trees, 1), (mirrored, -1)):
-        plan = RolloutPlanner(build_clearance_map(array, BOUNDS), BOUNDS, GOAL)
+        plan = FlightPlanner(build_clearance_map(array, BOUNDS), BOUNDS, GOAL)
         costs.append(plan.advise(cruising(5.0, sign * y, 5.0, sign * yaw), sign * yaw, 5.0).costs[::sign])
     collided = (costs[0] > COLLISION_COST) != (costs[1] > COLLISION_COST)
     assert collided.sum() <= 1, "only a grazed trunk may be judged differently"
@@ -116,7 +117,7 @@ def slow_candidate_cost(plan_config: PlannerConfig, trees, motion, heading, spee
 def test_costs_match_a_slow_twin():
     trees = [(5.0, 0.4, 0.3), (8.0, -0.8, 0.25), (9.5, 1.1, 0.35), (4.0, -2.0, 0.3)]
     motion = cruising(0.0, 0.1, 5.0)
-    fast = planner(*trees).costs(motion, 0.0, 5.0, CANDIDATE_TURNS_RAD)
+    fast = planner(*trees).costs(CANDIDATE_TURNS_RAD, motion, 0.0, 5.0)
     slow = [slow_candidate_cost(PlannerConfig(), trees, motion, turn, 5.0) for turn in CANDIDATE_TURNS_RAD]
     assert np.allclose(fast, slow, rtol=0.08, atol=0.1)
 
