@@ -1,4 +1,4 @@
-"""Evaluation: fly policies through worlds they have never seen, and say how sure one can be of the result."""
+"""Evaluation: policies fly or drive in worlds they have never seen; and how sure one can be of the result."""
 
 from __future__ import annotations
 
@@ -16,22 +16,25 @@ import numpy as np
 from data_collection.files import write_new_file
 from data_collection.progress import Progress, SilentProgress
 from data_collection.rollout import Job, RolloutPool
-from data_collection.trips import FinishedTrip, Trip, load_trip, trip_path
-from policies.intervals import paired_difference, wilson_interval
-from policies.pilots import BASELINES, PRETRAINED, pilot_factory, policy_names, split_name
+from data_collection.trips import FinishedTrip, Trip, TripMix, load_trip, task_of, trip_path
+from policies.intervals import paired_difference, rate_interval, wilson_interval
+from policies.pilots import BASELINES, PRETRAINED, pilot_factory, policy_names, require_pilot, split_name
+from sim.envs.drive import INTERVENTIONS
 from sim.errors import ForestPilotError
-from sim.worlds.forest import PRESETS
 from sim.worlds.world import seeds_of
 
 OUTCOME_FIELDS = (
     "policy", "seed", "outcome", "success", "progress_m", "time_s", "min_clearance_m", "mean_speed_mps",
-    "density", "speed", "preset",
+    "distance_m", "interventions", "off_line_s", "density", "speed", "preset",
 )  # fmt: skip
+INTERVENTION_S = 6.0
+"""What an intervention costs in PilotNet's autonomy: the time a person needs to take over, recenter and hand back
+(Bojarski et al. 2016, arXiv:1604.07316, section 7.1), seconds."""
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Fly policies through test worlds; killed or interrupted, the same command goes on where it stopped."""
+    """Fly or drive policies through test worlds; killed or interrupted, the same command goes on where it stopped."""
 
     policy: tuple[str, ...] = ("pretrained",)
     """Folder of a checkpoint (NAME=FOLDER names it), pretrained, blind, reactive or expert; several are compared on
@@ -39,19 +42,25 @@ class EvaluateConfig:
     out: str = "runs/evaluation"
     """Folder for outcomes.csv, summary.json and the trips that `replay` repeats."""
     task: str = "drone"
-    """Task to fly: drone."""
+    """What to do: drone or drive."""
     split: str = "test"
     """Worlds to report on: validation or test."""
     episodes: int = 100
     """Number of worlds for each policy."""
     seed_offset: int = 0
     """Skip this many worlds of the split."""
-    speed: float = 5.0
-    """Speed set point in m/s, 1 to 12."""
+    speed: float | None = None
+    """Speed set point in m/s, 1 to 12 (drone) or 20 (drive); by default 5 (drone) or 10 (drive)."""
     density: float = 0.04
-    """Trees per square metre; published: 0.0204, 0.0278, 0.04."""
-    preset: str = "default"
-    """Forest preset: default (trunks 0.24-0.70 m) or loquercio (0.6 m)."""
+    """Drone: trees per square metre; published: 0.0204, 0.0278, 0.04."""
+    preset: str = ""
+    """Forest: default (trunks 0.24-0.70 m) or loquercio (0.6 m). Road: winding, easy, junctions or obstacles. Empty
+    for the first of these."""
+    interventions: str = "line"
+    """Drive: put the car back, and count it, when it is more than 1 m off its line or collides (line), when it is off
+    the road or collides (road), or never: the trip ends (none)."""
+    length: float | None = None
+    """Drive: length of the road in metres, by default 600."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Number of processes; by default one per core."""
     renderer: str = ""
@@ -69,13 +78,39 @@ class EvaluateConfig:
             raise ValueError(
                 f"split is {self.split!r}; allowed: validation, test. Results on training worlds mean nothing"
             )
-        if self.preset not in PRESETS:
-            raise ValueError(f"preset is {self.preset!r}; allowed: {', '.join(PRESETS)}")
         if self.episodes < 1 or self.seed_offset < 0 or not self.policy:
             raise ValueError("give at least one policy and one episode, and no negative seed_offset")
-        if not 1.0 <= self.speed <= 12.0:
-            raise ValueError(f"speed is {self.speed} m/s; allowed: 1 to 12")
+        self._require_task()
         seeds_of(self.split, self.episodes, self.seed_offset)
+
+    def _require_task(self) -> None:
+        """Raise ValueError where an argument is out of the task's range."""
+        task = task_of(self.task)
+        if self.preset and self.preset not in task.presets:
+            raise ValueError(f"preset is {self.preset!r}; allowed: {', '.join(task.presets)}")
+        if not 1.0 <= self.speed_mps <= task.max_speed_mps:
+            raise ValueError(f"speed is {self.speed} m/s; allowed: 1 to {task.max_speed_mps:g}")
+        if self.interventions not in INTERVENTIONS:
+            raise ValueError(f"interventions is {self.interventions!r}; allowed: {', '.join(INTERVENTIONS)}")
+        if self.length is not None and self.task != "drive":
+            raise ValueError(f"length is {self.length}; only roads have one (--task drive)")
+        for policy in self.policy:
+            require_pilot(split_name(policy)[1], self.task)
+
+    @property
+    def speed_mps(self) -> float:
+        """The speed set point: the one given, or the task's ordinary one."""
+        return task_of(self.task).speed_mps if self.speed is None else float(self.speed)
+
+    @property
+    def worlds(self) -> str:
+        """The preset: the one given, or the task's ordinary one."""
+        return self.preset or task_of(self.task).presets[0]
+
+    @property
+    def counts_interventions(self) -> bool:
+        """Whether trips go on after a mistake, which is counted."""
+        return self.task == "drive" and self.interventions != "none"
 
 
 @dataclass(frozen=True)
@@ -87,15 +122,15 @@ class Score:
     trips: int
     """Number of trips n."""
     successes: int
-    """Trips that reached the goal."""
+    """Trips that reached the goal, without any intervention."""
     low: float
     """Lower end of the 95 % Wilson interval of the success rate."""
     high: float
     """Upper end."""
     collisions: int
-    """Trips that ended at a trunk or on the ground."""
+    """Trips that ended at an obstacle or on the ground."""
     out_of_bounds: int
-    """Trips that left the flight area."""
+    """Trips that left the flight area or the road."""
     timeouts: int
     """Trips that ran out of time."""
     mean_progress_m: float
@@ -104,30 +139,48 @@ class Score:
     """Mean speed in m/s."""
     median_clearance_m: float
     """Median over the trips of the least clearance in metres."""
+    distance_km: float
+    """Length of the way that was covered in all trips, in kilometres."""
+    interventions: int = 0
+    """How often a car was put back on its line."""
+    autonomy: float | None = None
+    """PilotNet's figure: 1 - 6 s x interventions / time, 0 at least; None where interventions are not counted."""
+    autonomy_low: float | None = None
+    """Lower end of its 95 % interval: see `policies.intervals.rate_interval`."""
+    autonomy_high: float | None = None
+    """Upper end."""
+    interventions_per_km: float | None = None
+    """Interventions per kilometre; None where they are not counted."""
+    interventions_per_km_low: float | None = None
+    """Lower end of its 95 % interval."""
+    interventions_per_km_high: float | None = None
+    """Upper end."""
 
 
 def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: RolloutPool | None = None) -> list[Score]:
-    """Fly every policy through the same worlds; writes outcomes.csv, summary.json and trips/.
+    """Send every policy through the same worlds; writes outcomes.csv, summary.json and trips/.
 
     Returns:
         One score per policy, in the order given.
 
     Raises:
         CheckpointError: a checkpoint cannot be loaded.
-        ValueError: a policy is neither a baseline nor a folder.
+        ForestPilotError: a policy is neither a baseline nor a folder, or is of another task.
     """
     progress = progress or SilentProgress()
+    targets = [split_name(policy)[1] for policy in config.policy]
+    # All are looked at before the first one starts: a wrong name must not wait behind an hour of trips.
+    ways = [_env_kwargs(config, target, progress) for target in targets]
     rows: list[dict[str, Any]] = []
     own = pool or RolloutPool(min(config.workers, config.episodes))
     with own if pool is None else _Borrowed():
-        for policy, name in zip(config.policy, policy_names(config.policy), strict=True):
-            finished = _fly_policy(config, split_name(policy)[1], name, own, progress)
+        for target, way, name in zip(targets, ways, policy_names(config.policy), strict=True):
+            finished = _run_policy(config, target, name, way, own, progress)
             rows += [trip.row(name) for trip in finished]
-    scores = write_results(Path(config.out), rows)
-    return scores
+    return write_results(Path(config.out), rows, config.counts_interventions)
 
 
-def write_results(folder: Path, rows: Sequence[dict[str, Any]]) -> list[Score]:
+def write_results(folder: Path, rows: Sequence[dict[str, Any]], counts_interventions: bool = False) -> list[Score]:
     """Write outcomes.csv and summary.json; returns the scores."""
     folder.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
@@ -136,16 +189,21 @@ def write_results(folder: Path, rows: Sequence[dict[str, Any]]) -> list[Score]:
     writer.writerows(rows)
     write_new_file(folder / "outcomes.csv", [text.getvalue().encode()])
     names = list(dict.fromkeys(row["policy"] for row in rows))
-    scores = [score([row for row in rows if row["policy"] == name]) for name in names]
+    scores = [score([row for row in rows if row["policy"] == name], counts_interventions) for name in names]
     summary = {"scores": [vars(s) for s in scores], "paired": [compare(rows, names[0], name) for name in names[1:]]}
     write_new_file(folder / "summary.json", [json.dumps(summary, indent=2).encode()])
     return scores
 
 
-def score(rows: Sequence[dict[str, Any]]) -> Score:
-    """The score of one policy's rows of outcomes.csv."""
+def score(rows: Sequence[dict[str, Any]], counts_interventions: bool = False) -> Score:
+    """The score of one policy's rows of outcomes.csv.
+
+    Args:
+        rows: one per trip.
+        counts_interventions: whether the trips were made with interventions, so that there is an autonomy.
+    """
     outcomes = [row["outcome"] for row in rows]
-    successes = outcomes.count("success")
+    successes = sum(row["success"] for row in rows)
     low, high = wilson_interval(successes, len(rows))
     return Score(
         policy=rows[0]["policy"], trips=len(rows), successes=successes, low=low, high=high,
@@ -154,11 +212,27 @@ def score(rows: Sequence[dict[str, Any]]) -> Score:
         mean_progress_m=float(np.mean([row["progress_m"] for row in rows])),
         mean_speed_mps=float(np.mean([row["mean_speed_mps"] for row in rows])),
         median_clearance_m=float(np.median([row["min_clearance_m"] for row in rows])),
+        distance_km=sum(row["distance_m"] for row in rows) / 1000,
+        interventions=sum(row["interventions"] for row in rows),
+        **(_autonomy(rows) if counts_interventions else {}),
     )  # fmt: skip
 
 
+def _autonomy(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """The figures of `Score` that are per time and per distance, with their intervals over the worlds."""
+    counts = [row["interventions"] for row in rows]
+    # A trip that was over at once covers no distance, and a rate needs some.
+    per_km, *km_ends = rate_interval(counts, [max(row["distance_m"], 1e-3) / 1000 for row in rows])
+    per_s, *s_ends = rate_interval(counts, [row["time_s"] for row in rows])
+    best, middle, worst = (max(0.0, 1.0 - INTERVENTION_S * rate) for rate in (s_ends[0], per_s, s_ends[1]))
+    return {
+        "autonomy": middle, "autonomy_low": worst, "autonomy_high": best,
+        "interventions_per_km": per_km, "interventions_per_km_low": km_ends[0], "interventions_per_km_high": km_ends[1],
+    }  # fmt: skip
+
+
 def compare(rows: Sequence[dict[str, Any]], first: str, second: str) -> dict[str, Any]:
-    """Two policies over the worlds that both flew: difference in success rate with its 95 % interval."""
+    """Two policies over the worlds that both ran: difference in success rate with its 95 % interval."""
     success = {name: {r["seed"]: r["success"] for r in rows if r["policy"] == name} for name in (first, second)}
     seeds = sorted(set(success[first]) & set(success[second]))
     if not seeds:
@@ -177,11 +251,16 @@ class _Borrowed:
     def __exit__(self, *error: object) -> None: ...
 
 
-def _fly_policy(
-    config: EvaluateConfig, policy: str, name: str, pool: RolloutPool, progress: Progress
+def _run_policy(
+    config: EvaluateConfig,
+    policy: str,
+    name: str,
+    way: tuple[dict[str, Any], str],
+    pool: RolloutPool,
+    progress: Progress,
 ) -> list[FinishedTrip]:
     """All trips of one policy; those that an interrupted run has stored are not run again."""
-    kwargs, fingerprint = _env_kwargs(config, policy, progress)
+    kwargs, fingerprint = way
     trips = [Trip(seed, kwargs) for seed in seeds_of(config.split, config.episodes, config.seed_offset)]
     folder = Path(config.out) / "trips"
     done: dict[int, FinishedTrip] = {}
@@ -192,7 +271,7 @@ def _fly_policy(
     rest = tuple(trip for trip in trips if trip.seed not in done)
     if rest:
         job = Job(
-            config.task, rest, pilot_factory(policy, name), trips_folder=str(folder),
+            config.task, rest, pilot_factory(policy, name, config.task), trips_folder=str(folder),
             policy=policy if policy in BASELINES else str(Path(policy).resolve()), fingerprint=fingerprint,
         )  # fmt: skip
         done |= {finished.trip.seed: finished for finished in pool.run(job, progress, f"evaluate {name}")}
@@ -201,15 +280,8 @@ def _fly_policy(
 
 def _env_kwargs(config: EvaluateConfig, policy: str, progress: Progress) -> tuple[dict[str, Any], str]:
     """Arguments of the environment for a policy, and the fingerprint of its weights."""
-    base = {
-        "preset": config.preset,
-        "density": config.density,
-        "speed": float(config.speed),
-        "domain_randomisation": True,
-    }
     if policy in BASELINES:
-        own = {"control_hz": config.control_hz, "width": config.width, "height": config.height}
-        return {**base, **own, "renderer": config.renderer or "raycast"}, policy
+        return _kwargs(config, config.renderer or "raycast", config.control_hz, config.width, config.height), policy
     if not Path(policy).is_dir():
         raise ForestPilotError(
             f"policy {policy!r} is neither a folder nor one of {PRETRAINED}, {', '.join(BASELINES)}; name a run folder"
@@ -222,13 +294,25 @@ def _env_kwargs(config: EvaluateConfig, policy: str, progress: Progress) -> tupl
         raise ForestPilotError(f"{policy} was trained for the task {spec['task']!r}, not for {config.task!r}")
     renderer = config.renderer or spec["renderer"]
     if renderer != spec["renderer"]:
-        progress.note(f"warning: {policy} learned from {spec['renderer']!r} pictures and flies on {renderer!r} ones")
-    own = {"control_hz": spec["control_hz"], "width": spec["image_width"], "height": spec["image_height"]}
-    return {**base, **own, "renderer": renderer}, description["policy_id"]
+        progress.note(f"warning: {policy} learned from {spec['renderer']!r} pictures and runs on {renderer!r} ones")
+    size = spec["image_width"], spec["image_height"]
+    return _kwargs(config, renderer, spec["control_hz"], *size), description["policy_id"]
+
+
+def _kwargs(config: EvaluateConfig, renderer: str, control_hz: int, width: int, height: int) -> dict[str, Any]:
+    """Arguments of the environment; the same in every world of an evaluation."""
+    mix = TripMix(
+        presets=(config.worlds,), densities=(config.density,), speeds=(config.speed_mps, config.speed_mps),
+        control_hz=control_hz, width=width, height=height, renderer=renderer, interventions=config.interventions,
+        length=TripMix.length if config.length is None else config.length,
+    )  # fmt: skip
+    return mix.trip(0, config.task).env_kwargs
 
 
 def results_table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
-    """Rows of text for a table of scores, the header first."""
+    """Rows of text for a table of scores, the header first; with interventions where they were counted."""
+    if any(s.autonomy is not None for s in scores):
+        return _autonomy_table(scores)
     header = (
         "policy",
         "success",
@@ -249,3 +333,32 @@ def results_table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
         for s in scores
     ]  # fmt: skip
     return [header, *body]
+
+
+def _autonomy_table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
+    header = (
+        "policy",
+        "autonomy",
+        "95 % interval",
+        "interventions",
+        "per km (95 %)",
+        "roads without any",
+        "timeout",
+        "distance",
+        "speed",
+    )
+    body = [
+        (
+            s.policy, _percent(s.autonomy), f"{_percent(s.autonomy_low, '')}-{_percent(s.autonomy_high)}",
+            str(s.interventions),
+            f"{s.interventions_per_km:.3f} ({s.interventions_per_km_low:.3f}-{s.interventions_per_km_high:.3f})",
+            f"{s.successes}/{s.trips}", str(s.timeouts), f"{s.distance_km:.1f} km", f"{s.mean_speed_mps:.1f} m/s",
+        )
+        for s in scores
+    ]  # fmt: skip
+    return [header, *body]
+
+
+def _percent(share: float | None, unit: str = " %") -> str:
+    """Two decimals, which 99.9 % autonomy needs; a dash where there is none."""
+    return "-" if share is None else f"{100 * share:.2f}{unit}"

@@ -1,8 +1,11 @@
-"""Intervals for shares of successes: what a hundred trips can and cannot tell."""
+"""Intervals for shares of successes and for rates of interventions: what a hundred trips can and cannot tell."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 Z_95 = 1.959964
 
@@ -41,3 +44,64 @@ def paired_difference(only_first: int, only_second: int, trials: int, z: float =
     p1, p2 = (only_first + 1) / (trials + 2), (only_second + 1) / (trials + 2)
     half = z * math.sqrt((p1 + p2 - (p2 - p1) ** 2) / (trials + 2))
     return (only_second - only_first) / trials, max(-1.0, p2 - p1 - half), min(1.0, p2 - p1 + half)
+
+
+def poisson_interval(count: int, tail: float = 0.025) -> tuple[float, float]:
+    """Exact interval of the mean of a Poisson count (Garwood 1936); 95 % by default.
+
+    Of no events it says 0 to 3.7: the rule of three, with both tails.
+
+    Args:
+        count: events that were counted.
+        tail: probability left out at either end.
+    """
+    if count < 0 or not 0.0 < tail < 0.5:
+        raise ValueError(f"count is {count} and tail {tail}; allowed: count >= 0, tail between 0 and 0.5")
+    highest = count + 10.0 * math.sqrt(count + 1.0) + 10.0
+
+    def where(at_most: int, probability: float) -> float:
+        return _bisect(lambda mean: _poisson_cdf(at_most, mean) - probability, 0.0, highest)
+
+    return (where(count - 1, 1.0 - tail) if count else 0.0), where(count, tail)
+
+
+def rate_interval(
+    counts: Sequence[int], exposures: Sequence[float], resamples: int = 2000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Events per unit of exposure over some worlds, with its 95 % interval.
+
+    The interval is the wider of two: a bootstrap over the worlds, which knows that some are harder than others, and the
+    exact Poisson interval of the count, which knows that few events, or none, prove little.
+
+    Args:
+        counts: events in each world, for example interventions.
+        exposures: time, distance or what else the rate is per, in each world; positive.
+        resamples: bootstrap resamples.
+        seed: of their draws.
+
+    Returns:
+        (rate, low, high).
+    """
+    if len(counts) != len(exposures) or not len(counts) or min(exposures) <= 0:
+        raise ValueError(f"{len(counts)} counts and exposures {list(exposures)[:5]}; one positive exposure per count")
+    events, exposed = np.asarray(counts, np.float64), np.asarray(exposures, np.float64)
+    drawn = np.random.default_rng(seed).integers(len(events), size=(resamples, len(events)))
+    low, high = np.quantile(events[drawn].sum(1) / exposed[drawn].sum(1), (0.025, 0.975))
+    total, exposure = int(events.sum()), float(exposed.sum())
+    least, most = poisson_interval(total)
+    return total / exposure, min(float(low), least / exposure), max(float(high), most / exposure)
+
+
+def _poisson_cdf(count: int, mean: float) -> float:
+    """Probability of at most `count` events."""
+    if mean <= 0.0:
+        return 1.0
+    return math.fsum(math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(count + 1))
+
+
+def _bisect(falling: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling function crosses zero between two points."""
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
+    return 0.5 * (low + high)

@@ -13,6 +13,7 @@ import numpy as np
 from data_collection.episode import ACTOR_POLICY
 from data_collection.pilots import Decision, ExpertPilot, MixturePilot, Observations, Pilot, PilotFactory
 from data_collection.rollout import SLOTS
+from sim.envs.drive import STATE_ELEMENTS
 
 BASELINES = ("blind", "reactive", "expert")
 """Pilots that `--policy` takes by name besides the folder of a checkpoint."""
@@ -44,6 +45,20 @@ class BlindPilot:
         goal = observations["goal"]
         turn = np.arctan2(goal[:, 1], goal[:, 0]) / math.radians(60)
         return _by_policy(np.stack([np.clip(turn, -1, 1), np.ones(len(turn))], axis=1))
+
+
+class BlindDriver(BlindPilot):
+    """Drives straight on with its eyes closed, at the speed set point: what a road's bends alone make of a trip."""
+
+    _forward, _set_point = (
+        [name for name, _, _ in STATE_ELEMENTS].index(wanted) for wanted in ("forward_mps", "speed_set_point_mps")
+    )
+
+    def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
+        """Wheels straight; pedals in proportion to what the speed lacks, all the way at 1 m/s."""
+        state = observations["state"]
+        go = np.clip(state[:, self._set_point] - state[:, self._forward], -1.0, 1.0)
+        return _by_policy(np.stack([np.zeros(len(go)), go], axis=1))
 
 
 class ReactivePilot:
@@ -138,10 +153,31 @@ class PolicyFactory:
         return MixturePilot(pilot, self.beta) if self.beta > 0 else pilot
 
 
-def pilot_factory(policy: str, name: str) -> PilotFactory:
-    """The pilot behind a `--policy`: a baseline by name, or the checkpoint in a folder."""
-    baselines: dict[str, PilotFactory] = {"blind": BlindPilot, "reactive": ReactivePilot, "expert": ExpertPilot}
-    return baselines.get(policy) or PolicyFactory(policy, name)
+def require_pilot(policy: str, task: str) -> None:
+    """Raise ValueError where a `--policy` is a baseline that the task does not have."""
+    if policy in BASELINES and (policy, task) not in _BASELINE_PILOTS:
+        known = ", ".join(name for name, its_task in _BASELINE_PILOTS if its_task == task)
+        raise ValueError(f"the baseline {policy!r} cannot {task}; for this task there are {known}, and checkpoints")
+
+
+def pilot_factory(policy: str, name: str, task: str = "drone") -> PilotFactory:
+    """The pilot behind a `--policy`: a baseline by name, or the checkpoint in a folder.
+
+    Raises:
+        ValueError: the task does not have this baseline.
+    """
+    require_pilot(policy, task)
+    return _BASELINE_PILOTS.get((policy, task)) or PolicyFactory(policy, name)
+
+
+_BASELINE_PILOTS: dict[tuple[str, str], PilotFactory] = {
+    ("blind", "drone"): BlindPilot,
+    ("reactive", "drone"): ReactivePilot,
+    ("expert", "drone"): ExpertPilot,
+    ("blind", "drive"): BlindDriver,
+    ("expert", "drive"): ExpertPilot,
+}
+"""The baselines of each task; a free column in a depth image is no road, so `reactive` only flies."""
 
 
 def split_name(policy: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 from launch import cli
 from launch.bench import BenchConfig, flatten, measure
 from launch.bench_env import Stopwatch
+from launch.evaluate import worlds_of
 from launch.plots import plot_rounds, plot_success_grid
 from launch.tables import format_columns, format_density, print_table
+from policies.evaluation import EvaluateConfig
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,14 @@ def test_columns_line_up(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_densities_are_written_as_in_the_literature() -> None:
     assert [format_density(d) for d in (0.04, 1 / 49, 0.0)] == ["1/25", "1/49", "0"]
+
+
+def test_an_evaluation_says_in_which_worlds() -> None:
+    flights, drives = EvaluateConfig(episodes=40), EvaluateConfig(task="drive", episodes=40)
+    assert worlds_of(flights) == "40 test worlds, 5 m/s, 1/25 trees/m2"
+    assert worlds_of(dataclasses.replace(flights, preset="loquercio")).startswith("40 loquercio test worlds")
+    assert worlds_of(drives) == "40 winding test roads, 10 m/s, put back when 1 m off the line"
+    assert worlds_of(dataclasses.replace(drives, interventions="none")).endswith("no interventions")
 
 
 def test_bench_env_prints_and_stores_its_figures(

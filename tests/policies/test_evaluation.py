@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from data_collection.progress import SilentProgress
 from data_collection.trips import TripMix, task_spec_of
 from policies.checkpoint import save_policy
-from policies.evaluation import EvaluateConfig, compare, evaluate, results_table, score
-from policies.intervals import paired_difference, wilson_interval
+from policies.evaluation import EvaluateConfig, compare, evaluate, results_table, score, write_results
+from policies.intervals import paired_difference, poisson_interval, rate_interval, wilson_interval
 from policies.pilots import PRETRAINED_FOLDER, policy_names
 from policies.visuomotor import PolicyConfig, VisuomotorPolicy
 from sim.errors import ForestPilotError
@@ -42,6 +42,41 @@ def test_wilson_interval_against_published_values(successes, trials, low, high):
 def test_wilson_interval_holds_the_share_and_stays_within_0_and_1(pair):
     low, high = wilson_interval(*pair)
     assert 0 <= low <= pair[0] / pair[1] <= high <= 1
+
+
+@pytest.mark.parametrize(
+    ("count", "low", "high"), [(0, 0.0, 3.689), (1, 0.0253, 5.572), (5, 1.623, 11.668), (100, 81.36, 121.63)]
+)
+def test_poisson_interval_against_published_values(count, low, high):
+    assert np.allclose(poisson_interval(count), (low, high), atol=0.01)
+
+
+def test_no_events_prove_little():
+    assert np.allclose(rate_interval([0] * 100, [60.0] * 100), (0.0, 0.0, 3.689 / 6000), atol=1e-6)
+
+
+def test_rate_interval_is_never_narrower_than_poisson_and_wider_where_worlds_differ():
+    even, uneven = [2] * 20, [0] * 18 + [20] * 2
+    rate, low, high = rate_interval(even, [10.0] * 20)
+    assert rate == pytest.approx(0.2)
+    assert np.allclose((low, high), np.array(poisson_interval(40)) / 200)
+    assert rate_interval(uneven, [10.0] * 20)[2] > 1.5 * high
+    assert rate_interval(uneven, [10.0] * 20) == rate_interval(uneven, [10.0] * 20)
+
+
+def test_rate_interval_covers_the_truth_nineteen_times_in_twenty():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(200):
+        _, low, high = rate_interval(rng.poisson(0.1, 50).tolist(), [1.0] * 50, resamples=200)
+        covered += low <= 0.1 <= high
+    assert covered >= 188
+
+
+@pytest.mark.parametrize(("counts", "exposures"), [([], []), ([1], [0.0]), ([1, 2], [1.0])])
+def test_rates_without_exposure_are_refused(counts, exposures):
+    with pytest.raises(ValueError, match="one positive exposure per count"):
+        rate_interval(counts, exposures)
 
 
 @given(st.integers(0, 40), st.integers(0, 40))
@@ -99,7 +134,14 @@ def test_names_are_short_and_distinct():
 def row(policy: str, seed: int, success: int) -> dict:
     outcome = "success" if success else "collision"
     return {"policy": policy, "seed": seed, "success": success, "outcome": outcome, "progress_m": 35.0,
-            "mean_speed_mps": 4.0, "min_clearance_m": 0.3}  # fmt: skip
+            "mean_speed_mps": 4.0, "min_clearance_m": 0.3, "time_s": 9.0, "distance_m": 36.0, "interventions": 0,
+            "off_line_s": 0.0}  # fmt: skip
+
+
+def drive(policy: str, seed: int, interventions: int) -> dict:
+    """A road of 600 m, driven to its end in a minute."""
+    figures = {"time_s": 60.0, "distance_m": 600.0, "mean_speed_mps": 10.0, "interventions": interventions}
+    return {**row(policy, seed, 1), **figures, "success": int(interventions == 0)}
 
 
 def test_arms_are_compared_world_by_world():
@@ -115,6 +157,77 @@ def test_table_tells_timeouts_apart_from_crashes():
     header, line = results_table([score(rows)])
     table = dict(zip(header, line, strict=True))
     assert (table["success"], table["collision"], table["timeout"]) == ("1/3", "1", "1")
+
+
+def test_autonomy_is_pilotnets():
+    result = score([drive("a", seed, int(seed < 2)) for seed in range(10)], counts_interventions=True)
+    assert result.interventions == 2 and result.distance_km == pytest.approx(6.0)
+    assert result.autonomy == pytest.approx(1 - 6 * 2 / 600)
+    assert result.autonomy_low < result.autonomy < result.autonomy_high <= 1.0
+    assert result.interventions_per_km == pytest.approx(2 / 6)
+    assert result.interventions_per_km_low < 2 / 6 < result.interventions_per_km_high
+    assert result.successes == 8, "a road on which the car was put back is no success"
+
+
+def test_no_intervention_is_not_proof_of_full_autonomy():
+    result = score([drive("a", seed, 0) for seed in range(100)], counts_interventions=True)
+    assert result.autonomy == result.autonomy_high == 1.0
+    assert result.autonomy_low == pytest.approx(1 - 6 * 3.689 / 6000, abs=1e-5)
+
+
+def test_autonomy_is_never_negative():
+    assert score([drive("a", 0, 40)], counts_interventions=True).autonomy == 0.0
+
+
+def test_flights_have_no_autonomy():
+    result = score([row("a", 1, 1)])
+    assert result.autonomy is None and result.interventions_per_km is None
+
+
+def test_the_table_of_drives_shows_autonomy_and_interventions(tmp_path):
+    rows = [drive("a", seed, seed % 2) for seed in range(4)] + [drive("b", seed, 0) for seed in range(4)]
+    scores = write_results(tmp_path, rows, counts_interventions=True)
+    header, first, second = results_table(scores)
+    table = dict(zip(header, first, strict=True))
+    assert table["autonomy"] == "95.00 %" and table["interventions"] == "2" and table["distance"] == "2.4 km"
+    assert table["per km (95 %)"].startswith("0.833 (") and table["roads without any"] == "2/4"
+    assert second[header.index("autonomy")] == "100.00 %"
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["scores"][0]["autonomy"] == pytest.approx(0.95)
+    assert summary["paired"][0]["difference"] == pytest.approx(0.5)
+    stored = list(csv.DictReader((tmp_path / "outcomes.csv").open()))
+    assert [r["interventions"] for r in stored] == ["0", "1", "0", "1", "0", "0", "0", "0"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"task": "swim"}, "allowed: drone, drive"),
+        ({"preset": "winding"}, "allowed: default, loquercio"),
+        ({"task": "drive", "preset": "loquercio"}, "allowed: winding, easy"),
+        ({"task": "drive", "speed": 25.0}, "1 to 20"),
+        ({"speed": 15.0}, "1 to 12"),
+        ({"task": "drive", "interventions": "lane"}, "none, line, road"),
+        ({"length": 100.0}, "only roads have one"),
+        ({"task": "drive", "policy": ("blind", "reactive")}, "'reactive' cannot drive; .* blind, expert"),
+    ],
+)
+def test_arguments_that_do_not_fit_the_task_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        EvaluateConfig(**{"policy": ("expert",), **values})
+
+
+def test_what_is_not_given_is_the_tasks_own():
+    flight, drive = EvaluateConfig(), EvaluateConfig(task="drive")
+    assert (flight.speed_mps, flight.worlds, flight.counts_interventions) == (5.0, "default", False)
+    assert (drive.speed_mps, drive.worlds, drive.counts_interventions) == (10.0, "winding", True)
+    assert not EvaluateConfig(task="drive", interventions="none").counts_interventions
+
+
+def test_a_policy_of_the_other_task_is_refused_before_anything_moves(tmp_path):
+    with pytest.raises(ForestPilotError, match="'drone', not for 'drive'"):
+        evaluate(config(tmp_path, task="drive", speed=None, policy=("expert", "flyer=pretrained")))
+    assert not (tmp_path / "evaluation").exists()
 
 
 class NoteTaker:
@@ -136,7 +249,7 @@ def test_a_policy_on_another_renderer_warns(tmp_path):
     save_policy(tmp_path / "policy", policy)
     notes = NoteTaker()
     evaluate(config(tmp_path, policy=(str(tmp_path / "policy"),), episodes=1, renderer="tiny"), notes)
-    assert any("learned from 'raycast' pictures and flies on 'tiny' ones" in note for note in notes.notes)
+    assert any("learned from 'raycast' pictures and runs on 'tiny' ones" in note for note in notes.notes)
 
 
 def test_the_weights_that_come_with_it_fly(tmp_path):

@@ -54,6 +54,18 @@ def test_reactive_does_better_than_blind():
     assert successes["reactive"] > successes["blind"]
 
 
+def test_blind_drives_straight_on_at_its_speed():
+    state = np.zeros((3, 9), np.float32)
+    state[:, 8], state[:, 0] = 10.0, (0.0, 10.0, 12.0)
+    decision = pilot_factory("blind", "blind", "drive")().act({"state": state}, [{}] * 3, np.arange(3))
+    assert decision.actions.tolist() == [[0.0, 1.0], [0.0, 0.0], [0.0, -1.0]]
+
+
+def test_reactive_only_flies():
+    with pytest.raises(ValueError, match="'reactive' cannot drive"):
+        pilot_factory("reactive", "reactive", "drive")
+
+
 def test_names_of_policies():
     assert split_name("bc=runs/a") == ("bc", "runs/a") and split_name("runs/a") == ("", "runs/a")
     name, folder = split_name("pretrained")
