@@ -20,14 +20,26 @@ from sim.bullet_import import pybullet, silent_descriptors
 from sim.cameras import Camera
 from sim.errors import ForestPilotError
 from sim.rendering.meshes import scaled_mesh_file, unit_mesh_file
-from sim.rendering.protocol import FAR_M, GROUND_ID, NEAR_M, SKY_ID, VEHICLE_ID, Frames, VehiclePose, checked_poses
-from sim.rendering.vehicle import PARTS
+from sim.rendering.protocol import (
+    FAR_M,
+    GROUND_ID,
+    NEAR_M,
+    SKY_ID,
+    VEHICLE_ID,
+    AnyVehicle,
+    Frames,
+    VehiclePose,
+    checked_poses,
+)
+from sim.rendering.vehicle_parts import BALL, BLOCK, DRUM, body_of, part_turns
 from sim.worlds.world import World
 
 GROUND_HALF_SIZE_M = 400.0
 OUT_OF_SIGHT = (0.0, 0.0, -500.0)
 UNTURNED = (0.0, 0.0, 0.0, 1.0)
 _PROBE_TIMEOUT_S = 60
+PART_MESHES = {BALL: "sphere", BLOCK: "cube", DRUM: "drum"}
+"""Unit mesh of each shape that vehicles are made of."""
 
 
 def _egl_plugin() -> str | None:
@@ -113,7 +125,7 @@ class BulletRenderer:
             self._flag = pybullet.ER_BULLET_HARDWARE_OPENGL
         self._projection = _projection(camera, corner=name == "tiny")
         self._ids = np.zeros(0, np.int32)
-        self._vehicle_bodies: list[int] = []
+        self._vehicle_bodies: dict[str, list[int]] = {}
         self._sky = np.full(3, 255, np.uint8)
         self._light = [0.0, 0.0, 1.0]
 
@@ -123,7 +135,7 @@ class BulletRenderer:
         With EGL some 0.3 MB per world stay with PyBullet's plugin; TinyRenderer's memory does not grow.
         """
         pybullet.resetSimulation(physicsClientId=self._open_client())
-        self._vehicle_bodies = []
+        self._vehicle_bodies = {}
         self._ids = np.zeros(0, np.int32)
         look = world.appearance
         self._sky = look.haze_color.astype(np.uint8)
@@ -173,7 +185,7 @@ class BulletRenderer:
             return {"fileName": unit_mesh_file(shape), "meshScale": scale}
         return {"fileName": scaled_mesh_file(shape, scale)}
 
-    def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: VehiclePose | None = None) -> Frames:
+    def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: AnyVehicle | None = None) -> Frames:
         """Draw all cameras; see `sim.rendering.protocol.Renderer.render`.
 
         Raises:
@@ -216,23 +228,27 @@ class BulletRenderer:
         frames.rgb[index] = np.asarray(rgba, np.uint8).reshape(height, width, 4)[..., :3]
         frames.rgb[index][sky] = self._sky
 
-    def _place_vehicle(self, vehicle: VehiclePose | None) -> None:
-        """Move the quadrotor's parts to its pose, or out of sight; they are made when first needed."""
+    def _place_vehicle(self, vehicle: AnyVehicle | None) -> None:
+        """Move the vehicle's parts to its pose, or out of sight; they are made when first needed."""
         client = self._open_client()
-        if vehicle is None:
-            for body in self._vehicle_bodies:
-                pybullet.resetBasePositionAndOrientation(body, OUT_OF_SIGHT, UNTURNED, physicsClientId=client)
+        pose = None if vehicle is None else VehiclePose(*vehicle)
+        for kind, bodies in self._vehicle_bodies.items():
+            if pose is None or kind != pose.kind:
+                for body in bodies:
+                    pybullet.resetBasePositionAndOrientation(body, OUT_OF_SIGHT, UNTURNED, physicsClientId=client)
+        if pose is None:
             return
-        if not self._vehicle_bodies:
-            self._vehicle_bodies = [
-                self._add("sphere", tuple(part[3:6].tolist()), OUT_OF_SIGHT, part[7:10], VEHICLE_ID) for part in PARTS
+        parts = body_of(pose.kind).parts
+        if pose.kind not in self._vehicle_bodies:
+            self._vehicle_bodies[pose.kind] = [
+                self._add(PART_MESHES[part.shape], part.half, OUT_OF_SIGHT, part.color, VEHICLE_ID) for part in parts
             ]
-        position, rotation = np.asarray(vehicle[0], float), np.asarray(vehicle[1], float)
-        for body, part in zip(self._vehicle_bodies, PARTS, strict=True):
-            cosine, sine = np.cos(part[6]), np.sin(part[6])
-            turned = rotation @ np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
-            place = position + rotation @ part[:3]
-            pybullet.resetBasePositionAndOrientation(body, place, quaternion_of(turned), physicsClientId=client)
+        position, rotation = np.asarray(pose.position, float), np.asarray(pose.rotation, float)
+        turns = part_turns(pose.kind, pose.steering_rad)
+        for body, part, turn in zip(self._vehicle_bodies[pose.kind], parts, turns, strict=True):
+            place = position + rotation @ np.array(part.center)
+            turned = quaternion_of(rotation @ turn)
+            pybullet.resetBasePositionAndOrientation(body, place, turned, physicsClientId=client)
 
     def _open_client(self) -> int:
         """The client, or an error if the renderer was closed."""

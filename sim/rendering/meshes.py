@@ -90,10 +90,52 @@ def unit_sphere() -> Mesh:
     return Mesh(points * 1.03, points, index.reshape(-1, 3))
 
 
+def unit_drum() -> Mesh:
+    """Cylinder of radius 1 around the y axis from y = -1 to 1, with its ends: a wheel or a lying log."""
+    ring = _ring()
+    rims = [np.c_[ring[:, 0], np.full(SIDES, y), ring[:, 1]] for y in (-1.0, 1.0)]
+    outward = np.c_[ring[:, 0], np.zeros(SIDES), ring[:, 1]] / np.linalg.norm(ring, axis=1, keepdims=True)
+    ends = [np.tile([0.0, y, 0.0], (SIDES, 1)) for y in (-1.0, 1.0)]
+    here, there = np.arange(SIDES), (np.arange(SIDES) + 1) % SIDES
+    fan = np.stack([np.zeros(SIDES - 2, int), here[1:-1], here[2:]], axis=1)
+    sides = [np.stack([here, here + SIDES, there + SIDES], axis=1), np.stack([here, there + SIDES, there], axis=1)]
+    return Mesh(
+        np.concatenate(rims + rims),
+        np.concatenate([outward, outward, *ends]),
+        np.concatenate([*sides, fan + 2 * SIDES, fan[:, ::-1] + 3 * SIDES]),
+    )
+
+
+def unit_cube() -> Mesh:
+    """Box from -1 to 1 in x, y and z."""
+    vertices: list[NDArray[np.float64]] = []
+    normals: list[NDArray[np.float64]] = []
+    triangles: list[tuple[int, int, int]] = []
+    for axis in range(3):
+        for side in (-1.0, 1.0):
+            normal = np.roll([side, 0.0, 0.0], axis)
+            u, v = np.roll([0.0, 1.0, 0.0], axis), np.roll([0.0, 0.0, side], axis)
+            first = len(vertices)
+            vertices += [normal + a * u + b * v for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+            normals += [normal] * 4
+            triangles += [(first, first + 1, first + 2), (first, first + 2, first + 3)]
+    return Mesh(np.array(vertices), np.array(normals), np.array(triangles))
+
+
 def unit_square() -> Mesh:
     """Ground from -1 to 1 in x and y."""
     corners = np.array([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]])
     return Mesh(corners, np.tile([0.0, 0.0, 1.0], (4, 1)), np.array([[0, 1, 2], [0, 2, 3]]))
+
+
+UNIT_SHAPES = {
+    "cylinder": unit_cylinder,
+    "cone": unit_cone,
+    "sphere": unit_sphere,
+    "square": unit_square,
+    "cube": unit_cube,
+    "drum": unit_drum,
+}
 
 
 @functools.cache
@@ -106,8 +148,8 @@ def _folder() -> Path:
 
 @functools.cache
 def unit_mesh(shape: str) -> Mesh:
-    """Triangles of a unit shape: "cylinder", "cone", "sphere" or "square"."""
-    return {"cylinder": unit_cylinder, "cone": unit_cone, "sphere": unit_sphere, "square": unit_square}[shape]()
+    """Triangles of a unit shape: "cylinder", "cone", "sphere", "square", "cube" or "drum"."""
+    return UNIT_SHAPES[shape]()
 
 
 def _write(mesh: Mesh, name: str) -> str:

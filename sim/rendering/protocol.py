@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,10 +15,28 @@ FAR_M = 60.0
 NEAR_M = 0.05
 """Near plane in metres."""
 SKY_ID, GROUND_ID, VEHICLE_ID = -1, -2, -3
-"""Segmentation ids of what is no tree; tree i is 2 * i (trunk) and 2 * i + 1 (crown)."""
+"""Segmentation ids of what is no tree and no box; tree i is 2 * i (trunk) and 2 * i + 1 (crown), box i comes after
+them as 2 * trees + i."""
 
-VehiclePose = tuple[ArrayLike, ArrayLike]
-"""Position (3,) in metres and body-to-world rotation (3, 3)."""
+CHASE_M = {"quadrotor": (3.5, 1.2), "car": (7.5, 2.6)}
+"""How far behind and above each kind of vehicle its chase camera stands, in metres; see `sim.cameras.chase_pose`."""
+
+
+class VehiclePose(NamedTuple):
+    """Where a vehicle is, and what is to be drawn there."""
+
+    position: ArrayLike
+    """(3,) in metres: a quadrotor's middle, or the ground below the middle of a car's wheelbase."""
+    rotation: ArrayLike
+    """(3, 3) body to world."""
+    kind: str = "quadrotor"
+    """`quadrotor` or `car`."""
+    steering_rad: float = 0.0
+    """Angle of a car's front wheels, left positive."""
+
+
+AnyVehicle: TypeAlias = VehiclePose | tuple[ArrayLike, ArrayLike]
+"""A renderer takes a bare position and rotation for a quadrotor's pose."""
 
 
 class Frames(NamedTuple):
@@ -29,7 +47,8 @@ class Frames(NamedTuple):
     depth: NDArray[np.float32]
     """(C, H, W) float32, metres along the camera's forward axis; FAR_M for the sky."""
     segmentation: NDArray[np.int32]
-    """(C, H, W) int32: 2 * tree for trunks, 2 * tree + 1 for crowns, SKY_ID, GROUND_ID or VEHICLE_ID."""
+    """(C, H, W) int32: 2 * tree for trunks, 2 * tree + 1 for crowns, 2 * trees + box for boxes, SKY_ID, GROUND_ID or
+    VEHICLE_ID."""
 
 
 class Renderer(Protocol):
@@ -40,8 +59,8 @@ class Renderer(Protocol):
     def set_world(self, world: World) -> None:
         """Draw this world from now on."""
 
-    def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: VehiclePose | None = None) -> Frames:
-        """Draw eyes (C, 3) and axes (C, 3, 3) (rows right, up, forward); the quadrotor only if its pose is given."""
+    def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: AnyVehicle | None = None) -> Frames:
+        """Draw eyes (C, 3) and axes (C, 3, 3) (rows right, up, forward); a vehicle only if its pose is given."""
 
     def close(self) -> None:
         """Free what the renderer holds; harmless when repeated."""

@@ -33,10 +33,11 @@ from sim.rendering.intersect import (
     screen_box,
     sphere_rows,
 )
-from sim.rendering.protocol import Frames, VehiclePose, checked_poses
+from sim.rendering.protocol import AnyVehicle, Frames, VehiclePose, checked_poses
 from sim.rendering.scene import Scene, make_scene
 from sim.rendering.shade import shade_pixels, smooth_edges
-from sim.rendering.vehicle import Parts, draw_vehicle, place_parts
+from sim.rendering.vehicle import draw_vehicle
+from sim.rendering.vehicle_parts import Parts, place_parts
 from sim.worlds.world import LOG, World
 
 F = np.float32
@@ -174,7 +175,7 @@ def draw_edges(
 def draw_vehicles(
     scene: Scene, lens: Lens, eyes: Floats, axes: Floats, parts: Parts, rgb: Bytes, depth: Floats, ids: Ids
 ) -> None:
-    """Draw the vehicle over every camera's finished image; see `sim.rendering.vehicle.place_parts` for the parts."""
+    """Draw the vehicle over every camera's finished image; parts as from `place_parts`."""
     for camera in range(eyes.shape[0]):
         view = View(depth[camera], ids[camera], lens.slopes, axes[camera], lens.focal_px)
         draw_vehicle(scene, view, eyes[camera], parts, rgb[camera])
@@ -203,7 +204,7 @@ class RaycastRenderer:
         """Draw this world from now on."""
         self._scene = make_scene(world, smooth=self._smooth)
 
-    def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: VehiclePose | None = None) -> Frames:
+    def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: AnyVehicle | None = None) -> Frames:
         """Draw all cameras; see `sim.rendering.protocol.Renderer.render`.
 
         Raises:
@@ -222,7 +223,7 @@ class RaycastRenderer:
             fine_depth, fine_ids = np.empty((2 * height, 2 * width), F), np.empty((2 * height, 2 * width), np.int32)
             draw_edges(self._scene, self._lens, self._fine_lens, eyes, axes, rgb, depth, ids, fine_depth, fine_ids)
         if vehicle is not None:
-            draw_vehicles(self._scene, self._lens, eyes, axes, place_parts(*vehicle), rgb, depth, ids)
+            draw_vehicles(self._scene, self._lens, eyes, axes, place_parts(*VehiclePose(*vehicle)), rgb, depth, ids)
         return Frames(rgb, depth, ids)
 
     def close(self) -> None:
