@@ -66,6 +66,7 @@ class _Slot:
         self._hashes = [self.env.state_hash()]
         self._steps: list[dict[str, Any]] = []
         self._observations = [self.observation] if self._recording else []
+        self._offsets = [self.info["camera_offsets"]]
 
     def step(self, action: np.ndarray, actor: int) -> bool:
         """Take one step; returns whether the trip is over."""
@@ -85,6 +86,7 @@ class _Slot:
         self._steps.append({**record, **labels} if self._recording else record)
         if self._recording:
             self._observations.append(self.observation)
+            self._offsets.append(self.info["camera_offsets"])
         return terminated or truncated
 
     def finished(self) -> FinishedTrip:
@@ -123,6 +125,7 @@ class _Slot:
             terminated=np.array(column["terminated"], bool),
             truncated=np.array(column["truncated"], bool),
             meta=meta,
+            camera_offsets=np.array(self._offsets, np.float32),
         )
 
 

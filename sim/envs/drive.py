@@ -172,11 +172,12 @@ class DriveEnv(VehicleEnv):
                 raise ValueError(f"{name} is {value!r}; allowed: {', '.join(allowed)}")
         if not 1.0 <= speed <= 20.0:
             raise ValueError(f"speed is {speed} m/s; allowed: 1 to 20")
-        changes = {"length_m": length, "max_curvature_per_m": max_curvature}
-        given = {key: float(value) for key, value in changes.items() if value is not None}
+        usual = PRESETS[preset]
         self.road: RoadConfig = dataclasses.replace(
-            PRESETS[preset], route=route, domain_randomisation=domain_randomisation, **given
-        )
+            usual, route=route, domain_randomisation=domain_randomisation,
+            length_m=usual.length_m if length is None else float(length),
+            max_curvature_per_m=usual.max_curvature_per_m if max_curvature is None else float(max_curvature),
+        )  # fmt: skip
         self.speed_mps, self._random_cameras, self._mode = float(speed), side_cameras == "random", interventions
         limit_s = self.road.length_m / (0.4 * speed) + 20.0 if time_limit_s is None else float(time_limit_s)
         self._max_steps = max(1, round(limit_s * control_hz))
