@@ -4,7 +4,7 @@ A side camera shows what the vehicle would see if it stood further left or right
 it should do there:
 
 - `asked`: the expert is asked at that very pose (geometric where no expert was asked, as in a person's data);
-- `geometric`: the center camera's label, corrected for the pose (Bojarski et al. 2016, arXiv:1604.07316, section 5);
+- `geometric`: the center camera's label, corrected for the pose (Bojarski et al. 2016, arXiv:1604.07316, section 2);
 - `constant`: the center camera's label and one number per camera, whatever the speed;
 - `none`: side cameras are not learned from.
 """
@@ -23,10 +23,7 @@ SIDE_LABELS: tuple[SideLabels, ...] = ("asked", "geometric", "constant", "none")
 RETURN_S = 2.0
 """Time in which a shifted or turned car is to be back on its line, as in PilotNet."""
 MIN_RETURN_M = 4.0
-"""Least distance along the line to the point of return, metres: a standing car must not steer at what is beside it."""
-MAX_RETURN_ARC_RAD = 1.0
-"""Angle on the circle driven at the center, beyond which no point of return lies: seen from further round a tight
-circle, a shift to the left would no longer call for a turn to the right."""
+"""Least distance in which it is to be back, metres: a car that stands has no distance of two seconds."""
 
 
 def fixed_offsets(spec: TaskSpec) -> np.ndarray:
@@ -39,8 +36,9 @@ def geometric_label(spec: TaskSpec, actions: np.ndarray, offsets: np.ndarray, sp
     """Actions as they read from a camera that stands beside the center one and is turned against it.
 
     For a vehicle whose turn is a change of heading: the same course, so the turn is less by the camera's yaw. For one
-    that steers: onto the line that the center label drives, back on it in `RETURN_S` seconds. That line is a circle of
-    curvature tan(steering) / wheelbase; the answer is the circle that leaves the camera's pose and meets it there.
+    that steers: back to the place and direction of the line that the center label drives, `RETURN_S` seconds ahead.
+    Of the ways back the cubic is taken: with the deviation e and its slope known at the camera and zero after D
+    metres, e'' = -6 e / D^2 - 4 e' / D is the curvature to add to the line's, tan(steering) / wheelbase.
 
     Args:
         spec: tells what a turn is.
@@ -56,25 +54,12 @@ def geometric_label(spec: TaskSpec, actions: np.ndarray, offsets: np.ndarray, sp
     if spec.turn_kind == "heading":
         turn_rad = turn_rad - yaw_rad
     else:
-        turn_rad = _steer_back(turn_rad, shift_m, yaw_rad, np.asarray(speed_mps, np.float64), spec.wheelbase_m)
+        distance_m = np.maximum(np.asarray(speed_mps, np.float64) * RETURN_S, MIN_RETURN_M)
+        back_per_m = -6 * shift_m / distance_m**2 - 4 * yaw_rad / distance_m
+        turn_rad = np.arctan(np.tan(turn_rad) + spec.wheelbase_m * back_per_m)
     labels = np.array(actions, dtype=np.float32, copy=True)
     labels[..., 0] = np.clip(turn_rad / spec.max_turn_rad, -1.0, 1.0)
     return labels
-
-
-def _steer_back(
-    steering_rad: np.ndarray, shift_m: np.ndarray, yaw_rad: np.ndarray, speed_mps: np.ndarray, wheelbase_m: float
-) -> np.ndarray:
-    """Steering angle at the shifted, turned pose that leads onto the circle of the given steering angle."""
-    curvature = np.tan(steering_rad) / wheelbase_m
-    distance = np.maximum(speed_mps * RETURN_S, MIN_RETURN_M)
-    angle = np.clip(curvature * distance, -MAX_RETURN_ARC_RAD, MAX_RETURN_ARC_RAD)
-    # Chord of the arc: distance * sin(angle / 2) / (angle / 2), which np.sinc keeps finite on a straight line.
-    length = np.where(curvature == 0, distance, angle / np.where(curvature == 0, 1.0, curvature))
-    chord = length * np.sinc(angle / (2 * np.pi))
-    x, y = chord * np.cos(angle / 2), chord * np.sin(angle / 2) - shift_m
-    ahead, left = np.cos(yaw_rad) * x + np.sin(yaw_rad) * y, np.cos(yaw_rad) * y - np.sin(yaw_rad) * x
-    return np.arctan(wheelbase_m * 2 * left / (ahead**2 + left**2))
 
 
 def constant_label(spec: TaskSpec, actions: np.ndarray, offsets: np.ndarray) -> np.ndarray:

@@ -230,6 +230,19 @@ def test_a_policy_of_the_other_task_is_refused_before_anything_moves(tmp_path):
     assert not (tmp_path / "evaluation").exists()
 
 
+def test_drives_are_evaluated_with_their_interventions(tmp_path):
+    arguments = {"task": "drive", "policy": ("expert", "blind"), "length": 100.0, "speed": None, "episodes": 2}
+    expert, blind = evaluate(config(tmp_path, **arguments))
+    assert expert.successes == 2 and expert.autonomy == 1.0 and expert.autonomy_low < 1.0
+    assert blind.interventions > 2 and blind.successes == 0 and blind.autonomy < 0.9
+    again = evaluate(config(tmp_path, **arguments))
+    assert again == [expert, blind], "stored drives are taken as they are"
+    rows = list(csv.DictReader((tmp_path / "evaluation" / "outcomes.csv").open()))
+    assert {row["density"] for row in rows} == {""} and {row["preset"] for row in rows} == {"winding"}
+    ended = evaluate(config(tmp_path, **{**arguments, "interventions": "none", "policy": ("blind",)}))[0]
+    assert ended.autonomy is None and ended.interventions == 0 and ended.collisions + ended.out_of_bounds == 2
+
+
 class NoteTaker:
     """A progress that remembers what it was told."""
 
