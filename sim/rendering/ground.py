@@ -17,7 +17,7 @@ GRAIN_TEXELS_PER_M = F(36)
 """Texels per metre of the ground's fine pattern: one tile covers 7 m."""
 PATCH_TEXELS_PER_M = F(9)
 SPECKLE_TEXELS_PER_M = F(80)
-STONE_TEXELS_PER_M = F(56)
+STONE_TEXELS_PER_M = F(150)
 LINE_HALF_WIDTH_M = F(0.055)
 LINE_INSET_M = F(0.22)
 """Distance of an edge line's middle from the road's edge."""
@@ -118,13 +118,14 @@ def _asphalt(
 
 @njit(**KERNEL)
 def _gravel(scene: Scene, place: Place, x: Scalar, y: Scalar, pixel_m: Scalar, patch: Scalar) -> Triple:
-    """Colour of gravel: coarse stones, paler where wheels have pressed them down."""
+    """Colour of gravel: coarse stones, pressed flat and paler where wheels run."""
     stones = sample(
         scene.bank, STONES, x * STONE_TEXELS_PER_M, y * STONE_TEXELS_PER_M, pixel_m * STONE_TEXELS_PER_M, scene.smooth
     )
-    track = max(ONE - abs(abs(place.aside) - TRACK_M) * F(2.4), ZERO) * (F(0.5) + F(0.5) * scene.road_wear)
-    rough = F(0.75) * (ONE - F(0.45) * track)
-    light = F(0.98) + rough * (stones - HALF) + F(0.22) * (patch - HALF) + F(0.08) * track
+    heaps = sample(scene.bank, STONES, y * F(31), x * F(31), pixel_m * F(31), scene.smooth)
+    track = max(ONE - abs(abs(place.aside) - TRACK_M) * F(2.2), ZERO) * (F(0.4) + F(0.6) * scene.road_wear)
+    light = F(0.93) + (F(0.62) - F(0.3) * track) * (stones - HALF) + F(0.26) * (ONE - track) * (heaps - HALF)
+    light += F(0.24) * (patch - HALF) + F(0.13) * track
     return scene.road_color[0] * light, scene.road_color[1] * light, scene.road_color[2] * light
 
 
@@ -132,19 +133,17 @@ def _gravel(scene: Scene, place: Place, x: Scalar, y: Scalar, pixel_m: Scalar, p
 def _dirt(
     scene: Scene, place: Place, grass: Triple, x: Scalar, y: Scalar, pixel_m: Scalar, grain: Scalar, patch: Scalar
 ) -> Triple:
-    """Colour of a dirt road: two dark wheel tracks and grass between and beside them."""
-    lumps = sample(
-        scene.bank, STONES, x * F(24), y * F(24), pixel_m * F(24), scene.smooth,
-    )  # fmt: skip
-    from_track = abs(abs(place.aside) - TRACK_M)
-    track = _unit(F(1.35) - from_track * F(2.6) + F(0.5) * (patch - HALF))
-    light = F(0.94) + F(0.42) * (lumps - HALF) + F(0.2) * (grain - HALF) - (F(0.16) + F(0.16) * scene.road_wear) * track
+    """Colour of a dirt road: two dark wheel tracks with grass between them, and weeds towards the edges."""
+    lumps = sample(scene.bank, STONES, x * F(46), y * F(46), pixel_m * F(46), scene.smooth)
+    track = _unit(F(1.4) - abs(abs(place.aside) - TRACK_M) * F(3.4) + F(0.5) * (patch - HALF))
+    light = F(1.02) + F(0.4) * (lumps - HALF) + F(0.2) * (grain - HALF) + F(0.25) * (patch - HALF)
+    light -= (F(0.22) + F(0.2) * scene.road_wear) * track
     color = scene.road_color[0] * light, scene.road_color[1] * light, scene.road_color[2] * light
     half_width = scene.road.chords[place.chord, HALF_WIDTH]
-    middle = _unit(F(1.1) - abs(place.aside) * F(2.6))
-    side = _unit((abs(place.aside) - TRACK_M - F(0.35)) / max(half_width - TRACK_M, F(0.3)))
-    overgrown = _unit((max(middle, side * F(0.8)) + F(1.5) * (HALF * (grain + patch) - F(0.55))) * F(1.7)) * F(0.8)
-    return _mix(color, grass, overgrown)
+    middle = F(0.95) - abs(place.aside) * F(3.2)
+    side = (abs(place.aside) - F(0.62) * half_width) / (F(0.4) * half_width)
+    weeds = _unit((max(middle, F(0.75) * side) + F(1.4) * (HALF * (grain + patch) - F(0.6))) * F(2.2)) * F(0.85)
+    return _mix(color, grass, weeds)
 
 
 @njit(**KERNEL)
