@@ -7,19 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.worlds.appearance import default_appearance, draw_appearance
-from sim.worlds.centre_line import FOLLOW, LEFT, POINT_SPACING_M, RIGHT, STRAIGHT, Layout, draw_layout
+from sim.worlds.centre_line import POINT_SPACING_M
 from sim.worlds.clearance import build_clearance_map
+from sim.worlds.layout import COMMAND_NAMES, FOLLOW, LEFT, RIGHT, STRAIGHT, Layout, draw_layout
+from sim.worlds.obstacles import place_obstacles
 from sim.worlds.road_config import PRESETS, ROUTES, SURFACE_GRIP, RoadConfig
 from sim.worlds.roadside import plant_trees
 from sim.worlds.route import Route, make_route
-from sim.worlds.world import NO_BOXES, Ribbon, World
+from sim.worlds.world import Ribbon, World
 
 __all__ = [
     "COMMAND_NAMES", "FOLLOW", "LEFT", "POINT_SPACING_M", "PRESETS", "RIGHT", "ROUTES", "STRAIGHT", "SURFACE_GRIP",
     "RoadConfig", "RoadWorld", "Route", "make_road",
 ]  # fmt: skip
 
-COMMAND_NAMES = ("follow", "left", "straight", "right")
 MARGIN_M = 30.0
 """The world reaches this far beyond every road in it."""
 GOAL_RADIUS_M = 4.0
@@ -50,11 +51,12 @@ def make_road(config: RoadConfig, seed: int) -> RoadWorld:
         ForestPilotError: no such road keeps clear of itself.
     """
     layout = draw_layout(config, seed)
+    # The road itself has used the streams up to `MAX_REDRAWS`.
     rng = np.random.default_rng([seed, 1_000])
     width, shoulder = rng.uniform(*config.width_m), rng.uniform(*config.shoulder_m)
     surface = config.surfaces[rng.integers(len(config.surfaces))]
     markings = surface == "asphalt" and bool(rng.random() < MARKED_SHARE)
-    shift, boxes = np.zeros(len(layout.line.x_m)), NO_BOXES
+    shift, boxes = place_obstacles(config, layout, width, rng)
     route = make_route(layout, config.length_m, width, shoulder, shift)
     ribbons = _ribbons(layout, width)
     trees = plant_trees(config, ribbons, shoulder, boxes, rng)

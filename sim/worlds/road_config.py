@@ -64,7 +64,7 @@ def _check_sizes(config: RoadConfig) -> None:
             f"the tightest bend is {config.max_curvature_per_m:.4g} per m; allowed: 0.002 to {MAX_CURVATURE_PER_M} "
             "(1/8 per m: the car cannot turn tighter)"
         )
-    room = high / 2 + far + 2.0
+    room = high / 2 + far + 3.0  # some trees fit into the inside of the bend
     if 1 / config.max_curvature_per_m < room:
         raise ValueError(
             f"a road {high} m wide with a shoulder of {far} m needs bends of at least {room:g} m radius, but "

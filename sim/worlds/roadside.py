@@ -17,10 +17,11 @@ BACKGROUND_SHARE = 0.2
 """Density behind the band against that in it."""
 SPACING_M = 1.1
 """Least distance between the axes of two trees."""
-BOX_GAP_M = 0.3
-"""Least gap between a tree and an obstacle."""
-SPRUCE_SHARE = 0.4
-"""Share of young spruces, whose branches reach down to the eye of a driver: they block the view, not only trunks."""
+SPRUCE_SHARE_FRONT, SPRUCE_SHARE_BEHIND = 0.55, 0.3
+"""Shares of young spruces, whose branches reach down to the eye of a driver: they block the view, not only trunks. They
+stand where the light is, in the first rows beside the road."""
+FRONT_M = 5.0
+"""Depth of the first rows."""
 TRUNK_RADII_M = (0.14, 0.18, 0.22, 0.26, 0.30, 0.35)
 SPRUCE_RADII_M = (0.10, 0.12)
 _STRIDE = 8
@@ -34,22 +35,28 @@ def plant_trees(
     Candidates are drawn by their distance along and beside a ribbon, so they stand closer together in the inside of
     bends, where the view must be blocked.
     """
-    places = np.concatenate([_candidates(config.density_per_m2, ribbon, shoulder_m, rng) for ribbon in ribbons])
-    places = rng.permutation(places)
-    trees = _grow(places, rng)
+    drawn = [_candidates(config.density_per_m2, ribbon, shoulder_m, rng) for ribbon in ribbons]
+    candidates = np.concatenate([np.insert(rows, 3, owner, axis=1) for owner, rows in enumerate(drawn)])
+    candidates = rng.permutation(candidates)
+    places = np.ascontiguousarray(candidates[:, :2])
+    in_front = candidates[:, 2] < ribbons[0].half_width_m + shoulder_m + FRONT_M
+    trees = _grow(places, np.where(in_front, SPRUCE_SHARE_FRONT, SPRUCE_SHARE_BEHIND), rng)
     room = trees[:, 2].astype(float) + shoulder_m
     # A spruce's lowest branches are its widest part, and they hang no higher than a car's bonnet.
     room[trees[:, 3] < 2.0] = trees[trees[:, 3] < 2.0, 4] + 0.5 * shoulder_m
     keep = np.ones(len(trees), np.bool_)
-    for ribbon in ribbons:
-        _drop_near(keep, places, ribbon.points_m.astype(np.float64), room + ribbon.half_width_m)
-    _drop_on_boxes(keep, places, trees[:, 2].astype(np.float64) + BOX_GAP_M, boxes.astype(np.float64))
+    for owner, ribbon in enumerate(ribbons):
+        # Where two roads are near, each has the trees on its own side only: the forest is nowhere twice as dense.
+        aside = np.where(candidates[:, 3] == owner, 0.0, candidates[:, 2])
+        needed = np.maximum(room + ribbon.half_width_m, aside)
+        _drop_near(keep, places, ribbon.points_m.astype(np.float64), needed)
+    _drop_on_boxes(keep, places, room, boxes.astype(np.float64))
     _drop_crowded(keep, places)
     return trees[keep]
 
 
 def _candidates(density: float, ribbon: Ribbon, shoulder_m: float, rng: np.random.Generator) -> np.ndarray:
-    """(n, 2) places on both sides of a ribbon, and around its ends."""
+    """(n, 3) x, y and distance from the middle line of places on both sides of a ribbon, and around its ends."""
     points = ribbon.points_m.astype(np.float64)
     if not ribbon.closed:
         ends = np.arange(POINT_SPACING_M, BACKGROUND_M, POINT_SPACING_M)[:, None]
@@ -60,17 +67,21 @@ def _candidates(density: float, ribbon: Ribbon, shoulder_m: float, rng: np.rando
     near = rng.poisson(2 * length * BAND_M * density)
     far = rng.poisson(2 * length * (BACKGROUND_M - BAND_M) * density * BACKGROUND_SHARE)
     # Denser towards the road: the first rows are what blocks the view.
-    aside = np.concatenate([BAND_M * rng.random(near) ** 1.4, rng.uniform(BAND_M, BACKGROUND_M, far)])
+    aside = np.concatenate([BAND_M * rng.random(near) ** 1.7, rng.uniform(BAND_M, BACKGROUND_M, far)])
     aside = (aside + ribbon.half_width_m + shoulder_m) * rng.choice([-1.0, 1.0], near + far)
     at = rng.integers(len(points) - 1, size=near + far)
     tangent = np.diff(points, axis=0)
     tangent /= np.hypot(*tangent.T)[:, None]
     along = rng.uniform(0, POINT_SPACING_M, (near + far, 1)) * tangent[at]
-    return points[at] + along + aside[:, None] * np.stack([-tangent[at, 1], tangent[at, 0]], axis=1)
+    places = points[at] + along + aside[:, None] * np.stack([-tangent[at, 1], tangent[at, 0]], axis=1)
+    return np.column_stack([places, np.abs(aside)])
 
 
-def _grow(places: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(n, 7) float32 trees and young spruces at (n, 2) places; few radii, so that colliders can be shared."""
+def _grow(places: np.ndarray, spruce_share: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(n, 7) float32 trees, or young spruces with the chance (n,) given, at (n, 2) places.
+
+    Trunks come in few radii, so that colliders can be shared.
+    """
     count = len(places)
     trees = np.zeros((count, 7), np.float32)
     trees[:, :2] = places
@@ -80,7 +91,7 @@ def _grow(places: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     sphere = trees[:, 6] > 0.5
     trees[:, 4] = np.where(sphere, rng.uniform(1.1, 1.9, count), rng.uniform(0.9, 1.8, count))
     trees[:, 5] = np.where(sphere, 2 * trees[:, 4], rng.uniform(3.0, 6.0, count))
-    young = np.flatnonzero(rng.random(count) < SPRUCE_SHARE)
+    young = np.flatnonzero(rng.random(count) < spruce_share)
     trees[young, 2] = rng.choice(SPRUCE_RADII_M, len(young))
     trees[young, 3] = rng.uniform(0.7, 0.9, len(young))
     trees[young, 4] = rng.uniform(0.7, 1.3, len(young))

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from sim.worlds.centre_line import POINT_SPACING_M, Layout
+from sim.worlds.centre_line import POINT_SPACING_M
+from sim.worlds.layout import Layout
 
 SIGHT_CAP_M = 60.0
 
