@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import itertools
+import math
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +35,13 @@ from sim.rendering.protocol import (
     checked_poses,
 )
 from sim.rendering.vehicle_parts import BALL, BLOCK, DRUM, body_of, part_turns
-from sim.worlds.world import World
+from sim.worlds.appearance import ROAD_SURFACES
+from sim.worlds.world import CAR_CABIN, LOG, Ribbon, World
 
 GROUND_HALF_SIZE_M = 400.0
+STRIP_HEIGHT_M, STRIP_OVERLAP_M, POINTS_PER_STRIP = 0.03, 0.15, 6
+"""Roads are strips of about three metres, this high above the ground and this far under one another's ends."""
+GLASS_COLOR = (34, 44, 54)
 OUT_OF_SIGHT = (0.0, 0.0, -500.0)
 UNTURNED = (0.0, 0.0, 0.0, 1.0)
 _PROBE_TIMEOUT_S = 60
@@ -141,8 +148,35 @@ class BulletRenderer:
         self._sky = look.haze_color.astype(np.uint8)
         size = (GROUND_HALF_SIZE_M, GROUND_HALF_SIZE_M, 1.0)
         self._add("square", size, (0, 0, 0), look.ground_colors.mean(axis=0), GROUND_ID)
+        self._add_road(world)
         self._add_trees(world)
+        self._add_boxes(world)
         self._light = look.sun_direction.tolist()
+
+    def _add_road(self, world: World) -> None:
+        """Flat strips along every ribbon, a few centimetres above the ground lest the two flicker."""
+        look = world.appearance
+        color = look.trail_color if world.surface == "trail" else look.road_colors[ROAD_SURFACES.index(world.surface)]
+        for ribbon in world.ribbons:
+            for start, end in _strips(ribbon):
+                (x, y), (ahead_x, ahead_y) = (start + end) / 2, end - start
+                scale = (0.5 * float(np.hypot(ahead_x, ahead_y)) + STRIP_OVERLAP_M, ribbon.half_width_m, 1.0)
+                place = (float(x), float(y), STRIP_HEIGHT_M)
+                self._add("square", scale, place, color, GROUND_ID, yaw_rad=float(np.arctan2(ahead_y, ahead_x)))
+
+    def _add_boxes(self, world: World) -> None:
+        """One body per box; logs are lying cylinders."""
+        for index, box in enumerate(world.boxes):
+            x, y, yaw, length, width, low, high, kind = (float(value) for value in box)
+            place, color = (x, y, 0.5 * (low + high)), world.appearance.box_colors[index]
+            half = (0.5 * length, 0.5 * width, 0.5 * (high - low))
+            ident = 2 * len(world.trees) + index
+            if kind == LOG:
+                half = (half[1], half[0], half[2])
+                self._add("drum", half, place, color, ident, yaw_rad=yaw - 0.5 * np.pi)
+            else:
+                color = GLASS_COLOR if kind == CAR_CABIN else color
+                self._add("cube", half, place, color, ident, yaw_rad=yaw)
 
     def _add_trees(self, world: World) -> None:
         """One body per trunk and one per crown."""
@@ -153,7 +187,15 @@ class BulletRenderer:
             shape, scale, place = crown_pose(tree)
             self._add(shape, scale, place, look.leaf_colors[index], 2 * index + 1)
 
-    def _add(self, shape: str, scale: tuple[float, ...], place: tuple[float, ...], color: ArrayLike, ident: int) -> int:
+    def _add(
+        self,
+        shape: str,
+        scale: tuple[float, ...],
+        place: tuple[float, ...],
+        color: ArrayLike,
+        ident: int,
+        yaw_rad: float = 0.0,
+    ) -> int:
         """Add a body of a unit shape, scaled; returns PyBullet's id and remembers ours for it."""
         client = self._open_client()
         mesh = self._mesh(shape, scale)
@@ -164,7 +206,8 @@ class BulletRenderer:
             specularColor=[0, 0, 0],
             physicsClientId=client,
         )
-        body = pybullet.createMultiBody(0, -1, visual, place, physicsClientId=client)
+        turn = (0.0, 0.0, math.sin(0.5 * yaw_rad), math.cos(0.5 * yaw_rad))
+        body = pybullet.createMultiBody(0, -1, visual, place, turn, physicsClientId=client)
         if self.name == "egl":
             Path(mesh["fileName"]).unlink()
         if body < 0:
@@ -265,6 +308,15 @@ class BulletRenderer:
                 pybullet.unloadPlugin(self._plugin, physicsClientId=self._client)
             pybullet.disconnect(physicsClientId=self._client)
         self._client = None
+
+
+def _strips(ribbon: Ribbon) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Ends of the straight strips that follow a ribbon."""
+    points = np.asarray(ribbon.points_m, np.float64)
+    if ribbon.closed:
+        points = np.concatenate([points, points[:1]])
+    corners = np.concatenate([points[:-1:POINTS_PER_STRIP], points[-1:]])
+    return itertools.pairwise(corners)
 
 
 def _projection(camera: Camera, corner: bool) -> list[float]:

@@ -11,8 +11,18 @@ from hypothesis import strategies as st
 from sim.cameras import Camera, Rig, chase_pose, rotation_matrix
 from sim.errors import ForestPilotError
 from sim.rendering import RENDERER_NAMES, make_renderer
-from sim.rendering.intersect import Box, View, cone_rows, cylinder_rows, ground_rows, screen_box, sphere_rows
-from sim.rendering.protocol import FAR_M, GROUND_ID, NEAR_M, SKY_ID, VEHICLE_ID
+from sim.rendering.intersect import (
+    Box,
+    View,
+    box_rows,
+    cone_rows,
+    cylinder_rows,
+    ground_rows,
+    log_rows,
+    screen_box,
+    sphere_rows,
+)
+from sim.rendering.protocol import CHASE_M, FAR_M, GROUND_ID, NEAR_M, SKY_ID, VEHICLE_ID, VehiclePose
 from sim.rendering.textures import skyline, texture_bank
 from sim.worlds.appearance import default_appearance, draw_appearance
 from sim.worlds.forest import ForestConfig, make_forest
@@ -72,6 +82,39 @@ def cone_twin(rays, x, y, radius, low, high):
     )
 
 
+def slab(start, step, half):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ends = np.stack([(start - half) / step, (start + half) / step])
+    return ends.min(axis=0), ends.max(axis=0)
+
+
+def in_box_frame(rays, x, y, yaw):
+    """Rays and middle in a box's own directions."""
+    turn = np.array([[math.cos(yaw), math.sin(yaw), 0], [-math.sin(yaw), math.cos(yaw), 0], [0, 0, 1]])
+    return np.moveaxis(rays @ turn.T, -1, 0), turn @ np.array([x, y, 0])
+
+
+def box_twin(rays, x, y, yaw, half_length, half_width, low, high):
+    (a, b, c), middle = in_box_frame(rays, x, y, yaw)
+    slabs = [
+        slab(middle[0], a, half_length),
+        slab(middle[1], b, half_width),
+        slab((low + high) / 2, c, (high - low) / 2),
+    ]
+    enter, leave = np.max([pair[0] for pair in slabs], axis=0), np.min([pair[1] for pair in slabs], axis=0)
+    return nearest(np.where(enter < leave, enter, np.nan))
+
+
+def log_twin(rays, x, y, yaw, half_length, half_width, low, high):
+    (a, b, c), middle = in_box_frame(rays, x, y, yaw)
+    tall = (high - low) / 2
+    side, up, mid_side, mid_up = b / half_width, c / tall, middle[1] / half_width, (low + high) / 2 / tall
+    first, last = roots(side**2 + up**2, side * mid_side + up * mid_up, mid_side**2 + mid_up**2 - 1)
+    ends = slab(middle[0], a, half_length)
+    enter, leave = np.maximum(first, ends[0]), np.minimum(last, ends[1])
+    return nearest(np.where(enter < leave, enter, np.nan))
+
+
 def assert_agree(view, depth, ident):
     """Same pixels but for a few on the outline, and the same depth within a centimetre."""
     hit, expected = view.ids == ident, depth < FAR_M
@@ -113,6 +156,21 @@ def test_cone_kernel_agrees_with_numpy(attitude, place, radius, low, tall):
     args = tuple(F(value) for value in (x, y, radius, low, low + tall))
     cone_rows(view, whole(view), *args, np.int32(9))
     assert_agree(view, cone_twin(rays, *map(float, args)), 9)
+
+
+@pytest.mark.parametrize(("kernel", "twin"), [(box_rows, box_twin), (log_rows, log_twin)])
+@settings(max_examples=60, deadline=None)
+@given(ATTITUDES, PLACES, st.floats(-3.1, 3.1), st.floats(0.2, 3.0), st.floats(0.2, 1.5), st.floats(0.3, 2.0))
+def test_box_and_log_kernels_agree_with_numpy(kernel, twin, attitude, place, yaw, half_length, half_width, tall):
+    distance = place[0] + 3.5
+    x, y, low = F(distance * math.cos(place[1])), F(distance * math.sin(place[1])), F(-1.0)
+    view, rays = view_of(attitude)
+    values = [0, 0, math.cos(yaw), math.sin(yaw), half_length, half_width, 0, tall, 0]
+    solid, high = np.array(values, F), low + F(tall)
+    reach = F(math.hypot(half_length, half_width))
+    kernel(view, screen_box(view, x, y, low, high, reach, reach), x, y, low, high, solid, np.int32(12))
+    expected = twin(rays, float(x), float(y), yaw, half_length, half_width, float(low), float(high))
+    assert_agree(view, expected, 12)
 
 
 @settings(max_examples=60, deadline=None)
@@ -232,6 +290,32 @@ def test_vehicle_is_drawn_only_when_given_and_over_what_is_behind_it(world):
     np.testing.assert_array_equal(with_it.depth[~body], without.depth[~body])
 
 
+def test_car_stands_on_the_ground_and_steers(world):
+    renderer = make_renderer("raycast", Camera(320, 180), 1)
+    renderer.set_world(world)
+    eye, axes = chase_pose((0, 0, 0), 0.0, *CHASE_M["car"])
+    straight, left = (
+        renderer.render(eye[None], axes[None], VehiclePose((0, 0, 0), np.eye(3), "car", angle)) for angle in (0.0, 0.5)
+    )
+    body = straight.segmentation == VEHICLE_ID
+    assert 1500 < body.sum() < 12000
+    assert 5.0 < straight.depth[body].min() < straight.depth[body].max() < 10.5
+    assert (straight.rgb != left.rgb).any()
+    heights = eye[2] + straight.depth[0] * (
+        axes[2, 2] + (90 - np.arange(180)[:, None] - 0.5) / Camera(320, 180).focal_px * axes[1, 2]
+    )
+    assert -0.03 < heights[body[0]].min() < 0.1
+    assert 1.3 < heights[body[0]].max() < 1.45
+
+
+def test_unknown_kind_of_vehicle_is_refused(world):
+    renderer = make_renderer("raycast", CAMERA, 1)
+    renderer.set_world(world)
+    eyes, axes = Rig(CAMERA).poses((0, 0, 2), np.eye(3))
+    with pytest.raises(ValueError, match="allowed: quadrotor, car"):
+        renderer.render(eyes[:1], axes[:1], VehiclePose((3, 0, 0), np.eye(3), "boat"))
+
+
 def test_ground_goes_on_beyond_the_forest(world):
     renderer = make_renderer("raycast", CAMERA, 3)
     renderer.set_world(world)
@@ -283,6 +367,11 @@ def test_appearance_for_another_number_of_trees_is_refused(world):
     odd = dataclasses.replace(world, appearance=default_appearance(world.trees[:3]))
     with pytest.raises(ValueError, match="trees need"):
         draw(odd)
+    boxes = np.zeros((2, 8), F)
+    with pytest.raises(ValueError, match="2 boxes need"):
+        draw(dataclasses.replace(world, boxes=boxes))
+    with pytest.raises(ValueError, match="allowed: trail, asphalt, gravel, dirt"):
+        draw(dataclasses.replace(world, surface="ice"))
 
 
 def test_textures_are_tileable_grey_on_average_and_read_only():

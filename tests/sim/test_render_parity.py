@@ -1,21 +1,57 @@
 """All renderers draw the same world, and PyBullet's ray test sees what the ray-caster sees."""
 
+import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sim.bullet_import import pybullet
-from sim.cameras import Camera, Rig, rotation_matrix
+from sim.cameras import Camera, Rig, chase_pose, rotation_matrix
 from sim.errors import ForestPilotError
 from sim.rendering import bullet, make_renderer
-from sim.rendering.protocol import FAR_M, GROUND_ID, SKY_ID, VEHICLE_ID
+from sim.rendering.protocol import CHASE_M, FAR_M, GROUND_ID, SKY_ID, VEHICLE_ID, VehiclePose
 from sim.rendering.streamed import StreamedTinyRenderer
+from sim.worlds.appearance import draw_appearance
 from sim.worlds.forest import ForestConfig, make_forest
+from sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, Ribbon
 
 CAMERA = Camera(64, 48)
 SEEDS = (3, 1_000_004, 2_000_005)
 CONE_SIDES = 96
+
+
+def cluttered_world(seed, density=1 / 25):
+    """A forest with a straight road through it and boxes of every kind scattered about."""
+    world = make_forest(ForestConfig(density_per_m2=density), seed)
+    rng = np.random.default_rng(seed)
+    boxes = []
+    for x in np.arange(4.0, 36.0, 4.0):
+        y, yaw = rng.uniform(-5, 5), rng.uniform(-np.pi, np.pi)
+        boxes += [
+            [x, y, yaw, 2.4, 0.5, 0.0, 0.5, LOG],
+            [x + 2, -y, yaw, 3.0, 1.6, 0.0, 0.8, CAR_BODY],
+            [x + 2, -y, yaw, 1.6, 1.5, 0.8, 1.4, CAR_CABIN],
+            [x, y + 3, yaw, 0.4, 1.2, 0.0, 1.0, BARRIER],
+        ]
+    table = np.array(boxes, np.float32)
+    points = np.stack([np.arange(-5, 55, 0.5), np.zeros(120)], axis=1).astype(np.float32)
+    return dataclasses.replace(
+        world,
+        boxes=table,
+        ribbons=(Ribbon(points, 2.0, False),),
+        surface="gravel",
+        appearance=draw_appearance(rng, world.trees, table),
+    )
+
+
+def outside_of_boxes(position, boxes, margin=0.6):
+    """Whether a position (3,) keeps clear of all boxes."""
+    x, y, yaw, length, width = boxes[:, :5].T
+    east, north = position[0] - x, position[1] - y
+    along, aside = east * np.cos(yaw) + north * np.sin(yaw), north * np.cos(yaw) - east * np.sin(yaw)
+    return bool(np.all((np.abs(along) > length / 2 + margin) | (np.abs(aside) > width / 2 + margin)))
 
 
 def poses_in(world, seed, count=4):
@@ -23,7 +59,8 @@ def poses_in(world, seed, count=4):
     rng = np.random.default_rng(seed)
     while count:
         position = np.array([rng.uniform(-3, 35), rng.uniform(-10, 10), rng.uniform(1.2, 2.4)])
-        if np.min(np.hypot(*(world.trees[:, :2] - position[:2]).T) - world.trees[:, 2]) > 0.4:
+        free = np.min(np.hypot(*(world.trees[:, :2] - position[:2]).T) - world.trees[:, 2]) > 0.4
+        if free and outside_of_boxes(position, world.boxes):
             count -= 1
             attitude = rng.uniform(-0.7, 0.7), rng.uniform(-0.7, 0.7), rng.uniform(-np.pi, np.pi)
             yield Rig(CAMERA).poses(position, rotation_matrix(*attitude))
@@ -33,9 +70,10 @@ def add_colliders(client, world):
     """The world as PyBullet collision shapes; returns {body: segmentation id}."""
     ids = {}
 
-    def add(ident, place, **shape):
+    def add(ident, place, turn=(0, 0, 0), **shape):
         collider = pybullet.createCollisionShape(physicsClientId=client, **shape)
-        ids[pybullet.createMultiBody(0, collider, basePosition=place, physicsClientId=client)] = ident
+        pose = {"basePosition": place, "baseOrientation": pybullet.getQuaternionFromEuler(turn)}
+        ids[pybullet.createMultiBody(0, collider, physicsClientId=client, **pose)] = ident
 
     add(GROUND_ID, (0, 0, 0), shapeType=pybullet.GEOM_PLANE)
     angle = 2 * np.pi * np.arange(CONE_SIDES) / CONE_SIDES
@@ -58,6 +96,14 @@ def add_colliders(client, world):
                 indices=faces.ravel().tolist(),
                 flags=pybullet.GEOM_FORCE_CONCAVE_TRIMESH,
             )
+    for index, (x, y, yaw, length, width, low, high, kind) in enumerate(world.boxes.astype(float)):
+        ident, place = 2 * len(world.trees) + index, (x, y, (low + high) / 2)
+        if kind == LOG:
+            turn = (0, math.pi / 2, yaw)
+            add(ident, place, turn, shapeType=pybullet.GEOM_CYLINDER, radius=width / 2, height=length)
+        else:
+            half = (length / 2, width / 2, (high - low) / 2)
+            add(ident, place, (0, 0, yaw), shapeType=pybullet.GEOM_BOX, halfExtents=half)
     return ids
 
 
@@ -75,7 +121,7 @@ def ray_test(client, ids, eye, axes):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_raycaster_sees_what_pybullets_rays_hit(seed):
-    world = make_forest(ForestConfig(density_per_m2=1 / 15), seed)
+    world = cluttered_world(seed, density=1 / 15)
     renderer = make_renderer("raycast", CAMERA, 3)
     renderer.set_world(world)
     client = pybullet.connect(pybullet.DIRECT)
@@ -97,14 +143,13 @@ def test_raycaster_sees_what_pybullets_rays_hit(seed):
 
 
 def silhouette_iou(first, second):
-    """Intersection over union of all pixels that show a tree."""
+    """Intersection over union of all pixels that show a tree or a box."""
     trees, others = first.segmentation >= 0, second.segmentation >= 0
     return (trees & others).sum() / max((trees | others).sum(), 1)
 
 
-def compare(name, seed):
+def compare(name, world, seed):
     """Frames of a world at random poses by the ray-caster and by another renderer."""
-    world = make_forest(ForestConfig(), seed)
     renderers = [make_renderer(each, CAMERA, 3) for each in ("raycast", name)]
     for renderer in renderers:
         renderer.set_world(world)
@@ -126,14 +171,53 @@ def assert_same_pictures(pairs):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_tiny_renderer_shows_the_same_silhouettes(seed):
-    assert_same_pictures(compare("tiny", seed))
+    assert_same_pictures(compare("tiny", make_forest(ForestConfig(), seed), seed))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_tiny_renderer_shows_the_same_boxes_on_a_road(seed):
+    world = cluttered_world(seed)
+    pairs = compare("tiny", world, seed)
+    assert_same_pictures(pairs)
+    first = 2 * len(world.trees)
+    ours, theirs = (np.stack([pair[side].segmentation for pair in pairs]) for side in (0, 1))
+    assert ((ours >= first) & (ours == theirs)).sum() > 0.85 * ((ours >= first) | (theirs >= first)).sum()
+    assert np.unique(ours[ours >= first]).size > 8
+
+
+def test_tiny_renderer_paints_the_road():
+    world = dataclasses.replace(cluttered_world(3), boxes=np.zeros((0, 8), np.float32))
+    renderer = make_renderer("tiny", CAMERA, 3)
+    pictures = []
+    for ribbons in (world.ribbons, ()):
+        renderer.set_world(dataclasses.replace(world, ribbons=ribbons))
+        pictures.append(renderer.render(*Rig(CAMERA).poses((0, 0, 1.5), np.eye(3))))
+    renderer.close()
+    changed = np.abs(pictures[0].rgb.astype(int) - pictures[1].rgb).max(axis=-1) > 10
+    assert changed[1, 30:, 20:44].mean() > 0.8
+    assert (pictures[0].segmentation[changed] == GROUND_ID).all()
+    assert np.abs(pictures[0].depth - pictures[1].depth)[changed & (pictures[1].depth < 15)].max() < 0.5
+
+
+def test_tiny_renderer_draws_the_same_car():
+    world, camera = make_forest(ForestConfig(density_per_m2=0.0), 0), Camera(160, 120)
+    eye, axes = chase_pose((0, 0, 0), 0.0, *CHASE_M["car"])
+    bodies = []
+    for name in ("raycast", "tiny"):
+        renderer = make_renderer(name, camera, 1)
+        renderer.set_world(world)
+        pose = VehiclePose((0, 0, 0), rotation_matrix(0.05, -0.05, 0.6), "car", 0.4)
+        bodies.append(renderer.render(eye[None], axes[None], pose).segmentation == VEHICLE_ID)
+        assert not (renderer.render(eye[None], axes[None]).segmentation == VEHICLE_ID).any()
+        renderer.close()
+    assert (bodies[0] & bodies[1]).sum() / (bodies[0] | bodies[1]).sum() > 0.85
 
 
 def test_egl_shows_the_same_silhouettes():
     problem = bullet.egl_problem()
     if problem:
         pytest.skip(f"EGL is not available: {problem}")
-    assert_same_pictures(compare("egl", SEEDS[0]))
+    assert_same_pictures(compare("egl", cluttered_world(SEEDS[0]), SEEDS[0]))
 
 
 def test_missing_egl_is_told_with_what_to_do(monkeypatch):
