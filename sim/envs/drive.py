@@ -105,8 +105,8 @@ class DriveEnv(VehicleEnv):
     line, as in PilotNet's evaluation, and counted; with `"road"` the same happens when its middle is off the road.
 
     ## Info
-    `is_success`, `outcome`, `progress_m` (along the route), `clearance_m` (least distance in this step from the body to
-    a tree or obstacle, cut off at 1 m), `speed_mps`, `world_seed`, `lateral_offset_m` and `heading_error_rad` (from the
+    `is_success`, `outcome`, `progress_m` (along the route), `clearance_m` (distance from the body to a tree or
+    obstacle after this step, cut off at 1 m), `speed_mps`, `world_seed`, `lateral_offset_m` and `heading_error_rad` (from the
     line, left positive), `off_road`, `lane_departure` (more than 1 m off the line), `intervened`, `interventions`,
     `command`, `camera_offsets` (3, 2): shift (m) and yaw (rad) of the cameras; with `expert=True` also `expert_action`
     (3, 2) and `expert_costs` (3, 21): what the expert answers if the car stood as the left, center, right camera does.
@@ -186,7 +186,6 @@ class DriveEnv(VehicleEnv):
         super().__init__(spec, rig, expert, render_mode, (render_width, render_height))
         self.car = Car(pybullet, self.physics.id)
         self._substeps = PHYSICS_HZ // control_hz
-        self._path = np.zeros((self._substeps, 3))
         self._expert: DrivingExpert | None = None
 
     def make_world(self, seed: int) -> World:
@@ -217,13 +216,12 @@ class DriveEnv(VehicleEnv):
             car.apply(float(action[0]) * STEERING_LOCK_RAD, float(action[1]))
             physics.step()
             car.read()
-            self._path[driven] = car.base_position()
             driven += 1
             # Contacts cost more than the step itself: ask only where there is something to touch.
             if physics.pool.num_standing:
                 collided = physics.touches(car.body)
         self._locate()
-        clearance = self._clearance(self._path[:driven])
+        clearance = self._clearance(self.car.base_position()[None])
         self._intervened = self._mode != "none" and (collided or self._must_intervene())
         if self._intervened:
             self._put_back()

@@ -58,7 +58,7 @@ class CarParameters:
     """Magic formula's B of the rear tyres, per radian."""
     shape: float = 1.4
     """Magic formula's C."""
-    front_grip: float = 0.94
+    front_grip: float = 0.86
     """Grip of the front tyres relative to the rear ones."""
     power_w: float = 60_000.0
     """Engine power in watts."""

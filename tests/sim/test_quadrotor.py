@@ -7,7 +7,7 @@ import pytest
 
 from sim.bullet_import import pybullet
 from sim.cameras import Camera
-from sim.physics import PHYSICS_HZ, PhysicsClient, TreePool, path_clearance
+from sim.physics import PHYSICS_HZ, ColliderPool, PhysicsClient, path_clearance
 from sim.vehicles.quadrotor import (
     GRAVITY_MPS2,
     MODEL_STEP_S,
@@ -17,6 +17,7 @@ from sim.vehicles.quadrotor import (
     rotation_of,
     wrap_angle,
 )
+from tests.sim.worlds import forest_of
 
 NO_TREES = np.zeros((0, 7), np.float32)
 
@@ -29,7 +30,7 @@ def physics():
 
 
 def start(physics: PhysicsClient, trees: np.ndarray = NO_TREES) -> Quadrotor:
-    physics.reset(trees, reach_m=2.0)
+    physics.reset(forest_of(trees), reach_m=2.0)
     drone = Quadrotor(pybullet, physics.id)
     drone.create(np.array([0.0, 0.0, 1.8]), 0.0)
     return drone
@@ -150,7 +151,7 @@ def full_forest_contact(trees: np.ndarray, headings: list[float], speed: float) 
 def first_contact(trees: np.ndarray, headings: list[float], speed: float, reach_m: float) -> int | None:
     client = PhysicsClient()
     try:
-        client.reset(trees, reach_m)
+        client.reset(forest_of(trees), reach_m)
         drone = Quadrotor(pybullet, client.id)
         drone.create(np.array([0.0, 0.0, 1.8]), 0.0)
         step = 0
@@ -189,8 +190,8 @@ def test_the_pool_reuses_its_bodies(physics):
     rng = np.random.default_rng(0)
     trees = np.zeros((300, 7), np.float32)
     trees[:, :2], trees[:, 2] = rng.uniform(-20, 20, (300, 2)), 0.3
-    physics.reset(trees, 2.0)
-    pool = TreePool(physics.id, trees, 2.0)
+    physics.reset(forest_of(trees), 2.0)
+    pool = ColliderPool(physics.id, forest_of(trees), 2.0)
     standing = 0
     for x in np.linspace(-20, 20, 200):
         pool.follow(x, 0.3 * x)
