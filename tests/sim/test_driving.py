@@ -1,0 +1,207 @@
+"""The driving expert: its costs say where road and obstacles are, at any pose, and its speed suits bend and sight."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim.experts.driving import (
+    CANDIDATE_STEERINGS_RAD,
+    DISC_AHEAD_M,
+    DISC_RADIUS_M,
+    DrivingConfig,
+    DrivingPlanner,
+    speed_profile,
+)
+from sim.experts.planner import COLLISION_COST
+from sim.vehicles.car import STEERING_LOCK_RAD, WHEELBASE_M, CarParameters, motion_step
+from sim.vehicles.rigid_body import GRAVITY_MPS2
+from sim.worlds.clearance import sample_clearance
+from sim.worlds.road import PRESETS, make_road
+from sim.worlds.route_table import RouteTable
+from sim.worlds.world import LOG
+from tests.sim.worlds import circle_route, road_of, straight_route
+
+CONFIG = DrivingConfig()
+LOG_ACROSS = [40.0, 1.0, math.pi / 2, 3.0, 0.5, 0.0, 0.5, LOG]
+
+
+def motion_vector(grip=0.95):
+    p = CarParameters()
+    slip = 1 / (grip * p.rear_slope * p.shape * GRAVITY_MPS2)
+    return np.array([p.understeer_s2pm(grip), 0.97 * grip * p.front_grip * GRAVITY_MPS2, slip, grip])
+
+
+def planner_on(world, speed=10.0):
+    table = RouteTable(world.route, speed_profile(world.route, world.grip, speed, CONFIG))
+    return DrivingPlanner(world, table, motion_vector(world.grip)), table
+
+
+def moving(x, y, yaw=0.0, speed=10.0, steering=0.0):
+    return np.array([x, y, yaw, speed, 0.0, steering])
+
+
+def advise(world, motion):
+    planner, table = planner_on(world)
+    return planner.advise(motion, table.nearest(motion[0], motion[1]))
+
+
+def test_on_a_straight_line_it_steers_straight():
+    advice = advise(road_of(straight_route()), moving(20, 0))
+    assert abs(advice.turn_rad) < 0.005
+    assert advice.costs[10] < 0.1
+    assert np.all(np.diff(advice.costs[10:]) > 0) and np.all(np.diff(advice.costs[:11]) < 0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(y=st.floats(0.2, 2.2), yaw=st.floats(-0.25, 0.25), speed=st.floats(4, 18))
+def test_left_and_right_mirror_each_other(y, yaw, speed):
+    world = road_of(straight_route())
+    left, right = advise(world, moving(50, y, yaw, speed)), advise(world, moving(50, -y, -yaw, speed))
+    assert left.turn_rad == pytest.approx(-right.turn_rad, abs=1e-9)
+    assert np.allclose(left.costs, right.costs[::-1], rtol=1e-4, atol=1e-4)
+
+
+def test_beside_the_line_it_steers_back():
+    world = road_of(straight_route())
+    assert advise(world, moving(50, 1.0)).turn_rad < -0.02
+    assert advise(world, moving(50, -1.0)).turn_rad > 0.02
+    assert advise(world, moving(50, 0.0, yaw=0.2)).turn_rad < -0.02
+
+
+def test_in_a_bend_it_holds_the_bend():
+    radius = 30.0
+    advice = advise(road_of(circle_route(radius)), moving(0, 0, speed=8.0, steering=WHEELBASE_M / radius))
+    understeer = CarParameters().understeer_s2pm(0.95) * 64
+    assert advice.turn_rad == pytest.approx((WHEELBASE_M + understeer) / radius, abs=0.02)
+
+
+def test_goes_round_a_log_on_the_free_side():
+    route = straight_route(width_m=6.0)
+    world = road_of(route, np.array([LOG_ACROSS]))
+    assert advise(world, moving(28, 0)).turn_rad < -0.02
+    mirrored = np.array(LOG_ACROSS)
+    mirrored[1] = -1.0
+    assert advise(road_of(route, mirrored), moving(28, 0)).turn_rad > 0.02
+    blocked = advise(world, moving(34.0, 1.0, speed=12.0)).costs
+    assert blocked[10] > COLLISION_COST
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    x=st.floats(-20, 220), y=st.floats(-12, 12), yaw=st.floats(-3.1, 3.1), speed=st.floats(0, 20),
+    steering=st.floats(-0.52, 0.52),
+)  # fmt: skip
+def test_answers_at_any_pose(x, y, yaw, speed, steering):
+    advice = advise(road_of(straight_route()), moving(x, y, yaw, speed, steering))
+    assert np.isfinite(advice.costs).all() and abs(advice.turn_rad) <= STEERING_LOCK_RAD
+
+
+def test_speed_suits_bend_grip_and_sight():
+    straight, bend = straight_route(), circle_route(15.0)
+    assert speed_profile(straight, 0.95, 12.0, CONFIG) == pytest.approx(12.0)
+    for grip in (0.95, 0.65):
+        fast = speed_profile(bend, grip, 20.0, CONFIG)
+        assert fast**2 / 15.0 == pytest.approx(CONFIG.lateral_share * grip * GRAVITY_MPS2)
+    blind = straight._replace(sight_m=np.full_like(straight.sight_m, 10.0))
+    speed = speed_profile(blind, 0.65, 20.0, CONFIG)[0]
+    braking = CONFIG.braking_share * 0.65 * GRAVITY_MPS2
+    assert speed * CONFIG.reaction_s + speed**2 / (2 * braking) == pytest.approx(10.0)
+
+
+def test_brakes_in_time_for_a_bend():
+    route = straight_route()
+    tight = np.zeros_like(route.x_m)
+    tight[200:220] = 1 / 12
+    speeds = speed_profile(route._replace(curvature_per_m=tight), 0.95, 15.0, CONFIG)
+    deceleration = -np.diff(speeds**2) / (2 * 0.5)
+    assert speeds[:60] == pytest.approx(15.0) and speeds[205] < 7.5
+    assert deceleration.max() <= CONFIG.braking_share * 0.95 * GRAVITY_MPS2 + 1e-6
+
+
+def slow_cost(world, table, motion, turn, vector):
+    """The kernel's slow twin for one candidate: NumPy, one rollout after the other."""
+    c, rows, route = CONFIG, table.rows, table.route
+
+    def roll(state, steps, first, wanted, aim):
+        cost = 0.0
+        for step in range(first, first + steps):
+            steering = wanted(state)
+            row = rows[table.nearest(state[0], state[1])]
+            pull = np.clip((max(row[7], 3.0) - state[3]) / 0.7, -5, 3)
+            state = motion_step(*state, steering, pull, vector, 0.1)
+            x, y, yaw = state[:3]
+            row = rows[table.nearest(x, y)]
+            offset = (y - row[1]) * row[2] - (x - row[0]) * row[3]
+            turned = math.sin(yaw) * row[2] - math.cos(yaw) * row[3]
+            rate = c.offset_weight * offset**2 / (1 + 0.15 * offset**2) + c.heading_weight * turned**2
+            rate += c.edge_weight * max(0.0, max(offset - row[5], -offset - row[6]) + 0.8)
+            grid, discs = world.clearance, (DISC_AHEAD_M, -DISC_AHEAD_M)
+            clearance = min(
+                sample_clearance(
+                    grid.distance_m, (x + a * math.cos(yaw) - grid.x_min) / grid.cell_m,
+                    (y + a * math.sin(yaw) - grid.y_min) / grid.cell_m,
+                )
+                for a in discs
+            ) - DISC_RADIUS_M  # fmt: skip
+            if 0 <= clearance < 1:
+                rate += c.clearance_weight * math.exp(-clearance / c.clearance_decay_m)
+            cost += 0.1 * rate
+            if clearance < 0:
+                return cost + COLLISION_COST * (1 + 1.5 * (c.horizon_s - step * 0.1) / c.horizon_s), state, True
+        return cost, state, False
+
+    def pursue(state, aim):
+        x, y, yaw, speed = state[:4]
+        reach = max(4.0, 0.9 * speed)
+        row = rows[table.nearest(x, y) + int(reach / 0.5 + 0.5)]
+        dx, dy = row[0] - aim * row[3] - x, row[1] + aim * row[2] - y
+        bend = 2 * (dy * math.cos(yaw) - dx * math.sin(yaw)) / max(dx * dx + dy * dy, 1.0)
+        return np.clip(math.atan(WHEELBASE_M * bend) + vector[0] * speed**2 * bend, -0.52, 0.52)
+
+    assert not route.closed
+    hold, steps = round(c.hold_s / 0.1), round(c.horizon_s / 0.1)
+    held, state, crashed = roll(tuple(motion), hold, 0, lambda _: turn, 0.0)
+    held += c.steering_weight * (turn - motion[5]) ** 2
+    if crashed:
+        return held
+    options = []
+    for aim in (-c.beside_m, 0.0, c.beside_m):
+        rest, _, _ = roll(state, steps - hold, hold, lambda s, aim=aim: pursue(s, aim), aim)
+        options.append(held + (c.beside_weight if aim else 0.0) + rest)
+    return min(options)
+
+
+@pytest.mark.parametrize("y", [-1.1, 0.0, 0.9])
+@pytest.mark.parametrize("yaw", [-0.15, 0.1])
+def test_the_kernel_is_its_slow_twin(y, yaw):
+    world = road_of(straight_route(width_m=6.0), np.array([LOG_ACROSS]))
+    planner, table = planner_on(world)
+    motion = moving(24.0, y, yaw, 9.0, 0.05)
+    fast = planner.costs(CANDIDATE_STEERINGS_RAD, motion, table.nearest(24.0, y))
+    slow = [slow_cost(world, table, motion, turn, motion_vector()) for turn in CANDIDATE_STEERINGS_RAD]
+    assert np.allclose(fast, slow, rtol=1e-3, atol=1e-3)
+
+
+def test_a_place_is_found_again_along_any_road():
+    for preset in ("winding", "junctions"):
+        world = make_road(PRESETS[preset], 4)
+        table = RouteTable(world.route, np.full(len(world.route.x_m), 10.0))
+        for at in range(5, len(world.route.x_m) - 5, 37):
+            row = table.row(at)
+            x, y = row[0] - 0.8 * row[3], row[1] + 0.8 * row[2]
+            index, along, offset = table.locate(x, y, at - 3)
+            assert abs(index - at) <= 1 and abs(along) <= 0.26
+            assert offset == pytest.approx(0.8, abs=0.02)
+
+
+def test_a_circuit_goes_round_and_round():
+    table = RouteTable(circle_route(20.0), np.full(251, 8.0))
+    count, index = len(table.rows), 0
+    for step in range(2 * count):
+        row = table.row(step + 1)
+        index, _, offset = table.locate(row[0], row[1], index)
+        assert abs(offset) < 0.01
+    assert index == 2 * count
