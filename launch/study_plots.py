@@ -58,7 +58,8 @@ def _draw_guide(axes: Any, panel: Panel, slope: float) -> None:
     """A thin line of a power law through the first point of the first arm."""
     first, last = panel.points[0], max(point.x for point in panel.points)
     x = np.array([first.x, last])
-    axes.plot(x, first.value.mean * (x / first.x) ** slope, "--", color=MUTED, linewidth=0.9, label=f"slope {slope:g}")
+    style = "--" if slope > 1 else ":"
+    axes.plot(x, first.value.mean * (x / first.x) ** slope, style, color=MUTED, linewidth=1, label=f"slope {slope:g}")
 
 
 def _plain_ticks(axes: Any, values: Sequence[float]) -> None:
@@ -88,7 +89,7 @@ def plot_shifted_views(views: ShiftedViews, path: Path | str) -> Path:
         chart.plot(views.shifts_m, values, "o-", color=color, label=f"{label} the horizon")
     chart.set_ylim(bottom=0)
     chart.set_xlabel("shift, m")
-    chart.set_ylabel("mean error of the warp, grey levels of 255")
-    chart.set_title(f"{views.places} places on test roads, both directions", loc="left", fontsize=10)
+    chart.set_ylabel("mean error, grey levels of 255")
+    chart.set_title(f"warped against rendered: {views.places} places on test roads", loc="left", fontsize=10)
     chart.legend(frameon=False)
     return save_figure(figure, path)

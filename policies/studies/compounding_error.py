@@ -6,13 +6,15 @@ with equally many gradient steps, one from the expert's drives (cloning), one fr
 roads without anyone putting them back. The cost of a step is the distance from the line in metres, at most 1, and 1 in
 every step after the car has left the road or hit something. J(T) is the sum over the first T steps.
 
-The bounds hold for the cost before it saturates: where all cars have left the road, every J(T) grows like T. So the
-slope of log J over log T is read where most cars still drive, and shown beside 2 and 1.
+The slope of log J over log T is shown beside 2 and 1. The bounds say nothing of a cost that has saturated: where all
+cars have left the road, every J(T) grows like T. So the share of cars that were off the line at the end stands beside
+the slope.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,17 +53,15 @@ class Config(RoundsConfig):
 
     out: str = "runs/study-compounding-error"
     """Run folder; the same command goes on where it was interrupted."""
-    length: float = 600.0
-    """Length of each road in metres."""
+    test_length: float = 600.0
+    """Length of each test road in metres."""
     test_roads: int = 40
     """Test roads that every policy drives."""
-    rounds: int = 3
-    """Rounds after the first, which both arms begin with: cloning of the expert."""
     horizon: int = 500
     """Largest number of steps T; a road's end must not be reached before it."""
-    shortest: int = 10
-    """Smallest T."""
-    horizons: int = 12
+    shortest: int = 50
+    """Smallest T: before it, the car is still picking up speed, and its distance from the line grows whoever drives."""
+    horizons: int = 10
     """Number of T from the smallest to the largest, evenly spaced on a logarithmic axis."""
 
     def __post_init__(self) -> None:
@@ -77,7 +77,16 @@ class Config(RoundsConfig):
 
 
 QUICK = Config(
-    seeds=2, length=150.0, test_roads=4, rounds=1, drives=2, horizon=60, horizons=6, train=study_training(40)
+    seeds=2,
+    length=100.0,
+    test_length=150.0,
+    test_roads=4,
+    rounds=1,
+    drives=2,
+    shortest=10,
+    horizon=60,
+    horizons=6,
+    train=study_training(40),
 )
 """Shows in a minute that everything works; its figures mean nothing."""
 
@@ -132,7 +141,7 @@ def costs_of_trip(path: Path, horizon: int) -> NDArray[np.float64]:
     # Nobody looks at the pictures, and the states do not depend on them.
     small = dict(zip(("width", "height"), MIN_SIZE_PX, strict=True))
     trip = dataclasses.replace(trip, env_kwargs={**trip.env_kwargs, **small})
-    infos = [step.info for step in replay_trip(trip)][1:]
+    infos = [step.info for step in itertools.islice(replay_trip(trip), 1, horizon + 1)]
     return step_costs(infos, horizon)
 
 
@@ -146,7 +155,7 @@ def step_costs(infos: list[dict[str, Any]], horizon: int) -> NDArray[np.float64]
     if len(infos) < horizon:
         raise ValueError(
             f"a drive ended as {infos[-1]['outcome']} after {len(infos)} steps, before the horizon of {horizon}; "
-            "give a smaller horizon or longer roads"
+            "give a smaller horizon or a larger test_length"
         )
     return costs
 

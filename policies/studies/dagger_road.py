@@ -52,7 +52,7 @@ class RoundsConfig(StudyConfig):
 
     rounds: int = 5
     """Rounds after the first, which every arm begins with: cloning of the expert."""
-    drives: int = 4
+    drives: int = 6
     """Drives recorded in each round."""
     train: TrainConfig = field(default_factory=lambda: study_training(400))
     """How each round is trained; data, out and seed are set by the study."""
@@ -82,7 +82,7 @@ class Config(RoundsConfig):
     """Run folder; the same command goes on where it was interrupted."""
 
 
-QUICK = Config(seeds=2, length=150.0, test_roads=4, rounds=1, drives=2, train=study_training(40))
+QUICK = Config(seeds=2, length=100.0, test_length=100.0, test_roads=4, rounds=1, drives=2, train=study_training(40))
 """Shows in a minute that everything works; its figures mean nothing."""
 
 

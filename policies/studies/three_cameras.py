@@ -58,9 +58,9 @@ class Config(StudyConfig):
 
     out: str = "runs/study-three-cameras"
     """Run folder; the same command goes on where it was interrupted."""
-    demonstrations: tuple[int, ...] = (2, 8, 32)
+    demonstrations: tuple[int, ...] = (4, 16, 64)
     """Numbers of demonstrated drives, ascending; each number includes the drives of the one before."""
-    train: TrainConfig = field(default_factory=lambda: study_training(1000))
+    train: TrainConfig = field(default_factory=lambda: study_training(1500))
     """How each policy is trained; data, out, seed and side_labels are set by the study."""
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class Config(StudyConfig):
         training_seeds(self, self.demonstrations[-1])
 
 
-QUICK = Config(seeds=2, length=150.0, test_roads=4, demonstrations=(1, 3), train=study_training(60))
+QUICK = Config(seeds=2, length=100.0, test_length=100.0, test_roads=4, demonstrations=(1, 3), train=study_training(60))
 """Shows in a minute that everything works; its figures mean nothing."""
 
 
@@ -169,4 +169,4 @@ def summarise(config: Config, cells: list[Cell]) -> StudyResult:
 
 def look(config: Config) -> ShiftedViews:
     """Views from shifted cameras on roads like the study's: rendered, and warped from the center camera's picture."""
-    return shifted_views(config.roads, config.length)
+    return shifted_views(config.roads, config.test_length)
