@@ -76,7 +76,8 @@ def draw_circuit(rng: np.random.Generator, length_m: float, max_curvature_per_m:
     u = 2 * np.pi * np.arange(points) / points
     usual = max(3.0, length_m * max_curvature_per_m / (2 * np.pi * _USUAL_SWING_RAD))
     waves = np.arange(2, round(1.5 * usual) + 1)
-    size, phase = rng.normal(0.0, 1.0, len(waves)), rng.uniform(0, 2 * np.pi, len(waves))
+    # Slow waves turn the road far: they are smaller, or long laps would run into themselves.
+    size, phase = rng.normal(0.0, np.minimum(1.0, waves / (0.7 * usual))), rng.uniform(0, 2 * np.pi, len(waves))
     size *= max_curvature_per_m * rng.uniform(0.9, 1.3) / math.sqrt(0.5 * float(size @ size))
     curvature = _close_lap(size @ np.sin(waves[:, None] * u + phase[:, None]), u, max_curvature_per_m)
     if curvature is None:

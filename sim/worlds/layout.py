@@ -185,9 +185,10 @@ def _draw_forks(config: RoadConfig, rng: np.random.Generator) -> np.ndarray:
     if config.junction_gap_m is None:
         return np.zeros(0, int)
     gaps = rng.uniform(*config.junction_gap_m, _MOST_JUNCTIONS)
-    gaps[0] = rng.uniform(*FIRST_JUNCTION_M)
+    last = config.length_m - ARM_M - 25.0
+    gaps[0] = rng.uniform(FIRST_JUNCTION_M[0], min(FIRST_JUNCTION_M[1], last))
     forks = np.cumsum(gaps)
-    return np.round(forks[forks < config.length_m - ARM_M - 25.0] / POINT_SPACING_M).astype(int)
+    return np.round(forks[forks <= last] / POINT_SPACING_M).astype(int)
 
 
 def _go_on(config: RoadConfig, walk: Walk, forks: np.ndarray, turns: np.ndarray, rng: np.random.Generator) -> bool:

@@ -61,6 +61,7 @@ def make_road(config: RoadConfig, seed: int) -> RoadWorld:
     ribbons = _ribbons(layout, width)
     trees = plant_trees(config, ribbons, shoulder, boxes, rng)
     trees.setflags(write=False)
+    looks = draw_appearance(rng, trees, boxes) if config.domain_randomisation else default_appearance(trees, boxes)
     bounds = _bounds(ribbons)
     return RoadWorld(
         seed=seed,
@@ -74,7 +75,7 @@ def make_road(config: RoadConfig, seed: int) -> RoadWorld:
         ribbons=ribbons,
         surface=surface,
         markings=markings,
-        appearance=draw_appearance(rng, trees) if config.domain_randomisation else default_appearance(trees),
+        appearance=looks,
         clearance=build_clearance_map(trees, bounds, boxes, CLEARANCE_CELL_M),
         redraws=layout.redraws,
         route=route,
