@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from sim.worlds.appearance import default_appearance
 from sim.worlds.clearance import build_clearance_map
 from sim.worlds.forest import ForestConfig, make_forest
 from sim.worlds.road import RoadWorld, Route
@@ -38,10 +39,11 @@ def road_of(route: Route, boxes: np.ndarray = NO_BOXES, grip: float = 0.95) -> R
     """A road along this route with these boxes (b, 8) and no trees."""
     low_x, high_x, low_y, high_y = route.x_m.min(), route.x_m.max(), route.y_m.min(), route.y_m.max()
     bounds = (low_x - 30, high_x + 30, low_y - 30, high_y + 30)
-    trees, boxes = np.zeros((0, 7), np.float32), np.asarray(boxes, np.float32).reshape(-1, 8)
+    trees, boxes = BARE.trees[:0], np.asarray(boxes, np.float32).reshape(-1, 8)
     fields = {f.name: getattr(BARE, f.name) for f in dataclasses.fields(World)}
     fields |= {
         "trees": trees, "boxes": boxes, "bounds_m": bounds, "start_m": np.zeros(3),
+        "appearance": default_appearance(trees, boxes),
         "clearance": build_clearance_map(trees, bounds, boxes, 0.25),
     }  # fmt: skip
     return RoadWorld(**fields, route=route, grip=grip, width_m=float(route.left_m[0] + route.right_m[0]))
