@@ -34,7 +34,8 @@ from sim.rendering.protocol import (
     VehiclePose,
     checked_poses,
 )
-from sim.rendering.vehicle_parts import BALL, BLOCK, DRUM, body_of, part_turns
+from sim.rendering.scene import box_table, wheel_table
+from sim.rendering.vehicle_parts import BALL, BLOCK, DRUM, TYRE, body_of, part_turns
 from sim.worlds.appearance import ROAD_SURFACES
 from sim.worlds.world import CAR_CABIN, LOG, Ribbon, World
 
@@ -165,7 +166,7 @@ class BulletRenderer:
                 self._add("square", scale, place, color, GROUND_ID, yaw_rad=float(np.arctan2(ahead_y, ahead_x)))
 
     def _add_boxes(self, world: World) -> None:
-        """One body per box; logs are lying cylinders."""
+        """One body per box and one per wheel of a parked car; logs and wheels are lying cylinders."""
         for index, box in enumerate(world.boxes):
             x, y, yaw, length, width, low, high, kind = (float(value) for value in box)
             place, color = (x, y, 0.5 * (low + high)), world.appearance.box_colors[index]
@@ -177,6 +178,11 @@ class BulletRenderer:
             else:
                 color = GLASS_COLOR if kind == CAR_CABIN else color
                 self._add("cube", half, place, color, ident, yaw_rad=yaw)
+
+        for x, y, cosine, sine, half_width, radius, _, _, index in wheel_table(box_table(world.boxes)).tolist():
+            yaw = math.atan2(sine, cosine) - 0.5 * math.pi
+            ident = 2 * len(world.trees) + int(index)
+            self._add("drum", (radius, half_width, radius), (x, y, radius), TYRE, ident, yaw_rad=yaw)
 
     def _add_trees(self, world: World) -> None:
         """One body per trunk and one per crown."""

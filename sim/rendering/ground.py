@@ -141,8 +141,8 @@ def _dirt(
     color = scene.road_color[0] * light, scene.road_color[1] * light, scene.road_color[2] * light
     half_width = scene.road.chords[place.chord, HALF_WIDTH]
     middle = F(0.95) - abs(place.aside) * F(3.2)
-    side = (abs(place.aside) - F(0.62) * half_width) / (F(0.4) * half_width)
-    weeds = _unit((max(middle, F(0.75) * side) + F(1.4) * (HALF * (grain + patch) - F(0.6))) * F(2.2)) * F(0.85)
+    side = (abs(place.aside) - F(0.7) * half_width) / (F(0.35) * half_width)
+    weeds = _unit((max(middle, F(0.75) * side) + F(1.4) * (HALF * (grain + patch) - F(0.6))) * F(2.2)) * F(0.8)
     return _mix(color, grass, weeds)
 
 

@@ -7,7 +7,7 @@ from numba import njit
 
 from sim.rendering.intersect import HALF, KERNEL, ONE, ZERO, Floats, Scalar, Triple
 from sim.rendering.sampling import around, floor_of, sample
-from sim.rendering.scene import Scene
+from sim.rendering.scene import WHEEL_PLACE, WHEEL_RADIUS_M, Scene
 from sim.rendering.textures import TILE_SIZE
 from sim.worlds.world import CAR_BODY, CAR_CABIN, LOG
 
@@ -15,7 +15,7 @@ F = np.float32
 BARK_TEXELS_PER_M = F(110)
 STRIPE_M = F(0.24)
 """Width of a barrier's stripes."""
-WHEEL_RADIUS_M = F(0.31)
+RIM_RADIUS_M = F(0.17)
 BARRIER_RED = (F(196), F(44), F(36))
 GLASS = (F(34), F(44), F(54))
 TYRE = (F(26), F(26), F(28))
@@ -67,11 +67,12 @@ def _body_color(scene: Scene, b: int, box: Floats, normal: Triple, along: Scalar
     paint = scene.paint[b, 0], scene.paint[b, 1], scene.paint[b, 2]
     up = z - box[6]
     if abs(normal[1]) > HALF:
-        axle = abs(along) - F(0.62) * box[4]
-        rim = math.sqrt(axle * axle + (z - WHEEL_RADIUS_M) * (z - WHEEL_RADIUS_M))
-        if rim < F(0.17):
+        axle = abs(along) - F(WHEEL_PLACE) * box[4]
+        rise = z - F(WHEEL_RADIUS_M)
+        rim = math.sqrt(axle * axle + rise * rise)
+        if rim < RIM_RADIUS_M:
             return F(150), F(152), F(154)
-        if rim < WHEEL_RADIUS_M:
+        if rim < F(WHEEL_RADIUS_M):
             return TYRE
         if abs(along + F(0.04)) < F(0.015):
             return HALF * paint[0], HALF * paint[1], HALF * paint[2]

@@ -103,8 +103,14 @@ def _trace_tree(view: View, trees: Floats, t: int, eye: Floats, half_width: Scal
 
 
 @njit(**KERNEL)
-def _trace_boxes(view: View, boxes: Floats, eye: Floats, first_id: int) -> None:
-    """Draw all boxes, their ids counted from first_id; logs are lying cylinders."""
+def _trace_boxes(view: View, boxes: Floats, wheels: Floats, eye: Floats, first_id: int) -> None:
+    """Draw all boxes, their ids counted from first_id; logs and the wheels of parked cars are lying cylinders."""
+    for w in range(wheels.shape[0]):
+        wheel = wheels[w]
+        x, y, high = wheel[0] - eye[0], wheel[1] - eye[1], wheel[7] - eye[2]
+        box = screen_box(view, x, y, -eye[2], high, wheel[5], wheel[5])
+        if (box.first_row <= box.last_row) & (box.first_column <= box.last_column):
+            log_rows(view, box, x, y, -eye[2], high, wheel, np.int32(first_id + int(wheel[8])))
     for b in range(boxes.shape[0]):
         solid = boxes[b]
         x, y, low, high = solid[0] - eye[0], solid[1] - eye[1], solid[6] - eye[2], solid[7] - eye[2]
@@ -138,7 +144,7 @@ def trace_world(view: View, scene: Scene, eye: Floats) -> None:
             for place in range(first, last):
                 _trace_tree(view, scene.trees, scene.order[place], eye, half_width, widen)
         first = last
-    _trace_boxes(view, scene.boxes, eye, 2 * scene.trees.shape[0])
+    _trace_boxes(view, scene.boxes, scene.wheels, eye, 2 * scene.trees.shape[0])
 
 
 @njit(**KERNEL)

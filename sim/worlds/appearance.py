@@ -34,6 +34,8 @@ _GROUNDS = np.array(
 _TRAILS = np.array([[170, 142, 104], [138, 112, 82], [186, 170, 138], [120, 104, 90]], np.float32)
 ROAD_SURFACES = ("asphalt", "gravel", "dirt")
 """Order of `Appearance.road_colors`."""
+ROAD_CONTRAST = 26.0
+"""How much brighter or darker than the forest floor's mean a drawn road is at least, of 255."""
 _ROADS = np.array(
     [  # two extremes of each surface
         [[74, 76, 80], [124, 122, 118]],  # asphalt, new and bleached
@@ -168,7 +170,7 @@ def draw_appearance(
         ground_offset_m=rng.uniform(0, 64, 2).astype(np.float32),
         trail_color=_clip(_mix_of(rng, _TRAILS) * rng.uniform(0.85, 1.15)),
         trail_half_width_m=float(rng.uniform(0.6, 1.2)),
-        road_colors=_clip(_road_mix(rng.uniform(0, 1, 3)) * rng.uniform(0.88, 1.12, (3, 1)) + rng.normal(0, 4, (3, 3))),
+        road_colors=_draw_roads(rng, ground),
         road_wear=float(rng.uniform(0.1, 0.9)),
         marking_color=_clip(_LINES[int(rng.random() < 0.3)] * rng.uniform(0.85, 1.05)),
         box_colors=_box_colors(
@@ -215,6 +217,13 @@ def default_appearance(trees: NDArray[np.float32], boxes: NDArray[np.float32] = 
             boxes, _PAINTS[np.arange(len(boxes)) // 2 % len(_PAINTS)], np.tile([116.0, 88.0, 62.0], (len(boxes), 1))
         ),
     )
+
+
+def _draw_roads(rng: np.random.Generator, ground: NDArray[np.floating]) -> FloatArray:
+    """(3, 3) colours of the surfaces, none of them as bright as the ground (2, 3) beside it: a road must be seen."""
+    roads = _road_mix(rng.uniform(0, 1, 3)) * rng.uniform(0.88, 1.12, (3, 1)) + rng.normal(0, 4, (3, 3))
+    gap = roads.mean(axis=1) - ground.mean()
+    return _clip(roads + (np.copysign(np.maximum(np.abs(gap), ROAD_CONTRAST), gap) - gap)[:, None])
 
 
 def _road_mix(shares: NDArray[np.float64]) -> NDArray[np.floating]:

@@ -12,6 +12,7 @@ from sim.cameras import Camera, Rig, chase_pose, rotation_matrix
 from sim.errors import ForestPilotError
 from sim.rendering import bullet, make_renderer
 from sim.rendering.protocol import CHASE_M, FAR_M, GROUND_ID, SKY_ID, VEHICLE_ID, VehiclePose
+from sim.rendering.scene import box_table, wheel_table
 from sim.rendering.streamed import StreamedTinyRenderer
 from sim.worlds.appearance import draw_appearance
 from sim.worlds.forest import ForestConfig, make_forest
@@ -31,7 +32,7 @@ def cluttered_world(seed, density=1 / 25):
         y, yaw = rng.uniform(-5, 5), rng.uniform(-np.pi, np.pi)
         boxes += [
             [x, y, yaw, 2.4, 0.5, 0.0, 0.5, LOG],
-            [x + 2, -y, yaw, 3.0, 1.6, 0.0, 0.8, CAR_BODY],
+            [x + 2, -y, yaw, 3.0, 1.6, 0.2, 0.8, CAR_BODY],
             [x + 2, -y, yaw, 1.6, 1.5, 0.8, 1.4, CAR_CABIN],
             [x, y + 3, yaw, 0.4, 1.2, 0.0, 1.0, BARRIER],
         ]
@@ -104,6 +105,10 @@ def add_colliders(client, world):
         else:
             half = (length / 2, width / 2, (high - low) / 2)
             add(ident, place, (0, 0, yaw), shapeType=pybullet.GEOM_BOX, halfExtents=half)
+    for x, y, cosine, sine, half_width, radius, _, _, index in wheel_table(box_table(world.boxes)).astype(float):
+        turn = (0, math.pi / 2, math.atan2(sine, cosine))
+        size = {"radius": radius, "height": 2 * half_width}
+        add(2 * len(world.trees) + int(index), (x, y, radius), turn, shapeType=pybullet.GEOM_CYLINDER, **size)
     return ids
 
 

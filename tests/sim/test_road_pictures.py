@@ -21,7 +21,7 @@ F = np.float32
 BOXES = np.array(
     [
         [9, 1.2, 1.3, 2.6, 0.45, 0, 0.45, LOG],
-        [15, -1.4, 0.1, 4.2, 1.75, 0, 0.8, CAR_BODY],
+        [15, -1.4, 0.1, 4.2, 1.75, 0.2, 0.8, CAR_BODY],
         [15, -1.4, 0.1, 2.2, 1.6, 0.8, 1.4, CAR_CABIN],
         [22, 2.0, 0.0, 0.4, 1.2, 0, 1.0, BARRIER],
     ],
@@ -222,9 +222,9 @@ def test_boxes_have_ids_after_the_trees_and_colours_of_their_kind():
 def test_an_eye_inside_a_box_sees_the_ground():
     renderer = make_renderer("raycast", Camera(64, 48), 3)
     renderer.set_world(road_world(boxes=BOXES))
-    frames = renderer.render(*Rig(Camera(64, 48)).poses((15, -1.4, 0.5), rotation_matrix(0, 0, 0.1)))
+    frames = renderer.render(*Rig(Camera(64, 48)).poses((21.9, 2.0, 0.5), rotation_matrix(0, 0, 0.1)))
     assert GROUND_ID in frames.segmentation
-    assert not (frames.segmentation == 1).any()
+    assert not (frames.segmentation == 3).any()
 
 
 def test_trees_out_of_reach_do_not_change_the_picture():
@@ -254,8 +254,25 @@ def test_colours_of_boxes_are_drawn_with_the_appearance():
     assert first.road_colors.shape == (3, 3)
 
 
+def test_drawn_roads_differ_from_the_forest_floor():
+    trees = np.zeros((0, 7), F)
+    for seed in range(60):
+        look = draw_appearance(np.random.default_rng(seed), trees)
+        assert np.abs(look.road_colors.mean(axis=1) - look.ground_colors.mean()).min() > 15
+
+
 def test_a_large_world_keeps_its_light_map_small():
     trees = np.array([[0, 0, 0.2, 5, 1.4, 4, 0], [700, 500, 0.2, 5, 1.4, 4, 0]], F)
     scene = make_scene(road_world(trees=trees), smooth=False)
     assert scene.light_map.nbytes < 9e6
     assert scene.map_scale < 4
+
+
+def test_a_parked_car_stands_on_its_wheels():
+    renderer = make_renderer("raycast", Camera(320, 240), 1)
+    renderer.set_world(road_world(boxes=np.array([[8, 0, math.pi / 2, 4.2, 1.75, 0.25, 0.8, CAR_BODY]], F)))
+    eye, axes = look_at((0, 0, 0.5), (8, 0, 0.5))
+    seen = renderer.render(eye[None], axes[None]).segmentation[0] == 0
+    for height, pieces in ((0.6, 1), (0.12, 2)):
+        row = int(120 - Camera(320, 240).focal_px * (height - 0.5) / 7.13)
+        assert (np.diff(seen[row].astype(int)) == 1).sum() == pieces
