@@ -90,7 +90,7 @@ def _log(width_m: float, rng: np.random.Generator) -> Obstacle:
     """A trunk that fell across the road from one side, its foot beyond the road's edge."""
     side, gap = rng.choice([-1.0, 1.0]), rng.uniform(GAP_M + 0.1, min(3.4, width_m - 1.2))
     skew, thick = rng.uniform(-0.3, 0.3), rng.uniform(0.4, 0.7)
-    length = (width_m - gap + rng.uniform(0.3, 1.0)) / math.cos(skew)
+    length = (width_m - gap + rng.uniform(1.0, 3.0)) / math.cos(skew)
     inner = gap - 0.5 * width_m
     aside = inner + 0.5 * (length * math.cos(skew) + thick * abs(math.sin(skew)))
     box = (side * aside, 0.5 * math.pi + skew, length, thick, 0.0, thick, float(LOG))

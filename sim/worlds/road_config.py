@@ -33,7 +33,7 @@ class RoadConfig:
     """How to take the junctions: `seed` draws each evenly, or `left`, `straight` or `right` at every one."""
     obstacle_gap_m: float | None = None
     """Mean distance between two obstacles in metres; None for a free road."""
-    density_per_m2: float = 0.11
+    density_per_m2: float = 0.12
     """Mean number of trees per square metre in the 14 m beside the road; the forest behind is thinner."""
     surfaces: tuple[str, ...] = ("asphalt", "gravel", "dirt")
     """What the road may be made of; one is drawn per world."""
@@ -95,6 +95,8 @@ def _check_kind(config: RoadConfig) -> None:
 PRESETS = {
     "easy": RoadConfig(max_curvature_per_m=1 / 40, width_m=(5.0, 6.0), closed_share=0.3),
     "winding": RoadConfig(max_curvature_per_m=1 / 12, width_m=(3.5, 6.0), closed_share=0.3),
-    "junctions": RoadConfig(max_curvature_per_m=1 / 15, width_m=(4.0, 6.0), junction_gap_m=(80.0, 120.0)),
+    "junctions": RoadConfig(
+        max_curvature_per_m=1 / 15, width_m=(4.0, 6.0), junction_gap_m=(80.0, 120.0), density_per_m2=0.11
+    ),
     "obstacles": RoadConfig(max_curvature_per_m=1 / 25, width_m=(5.0, 6.0), obstacle_gap_m=70.0),
 }

@@ -89,7 +89,7 @@ def test_a_road_never_comes_back_to_itself(name, seed):
     assert distances(points, points)[~near_along].min(initial=99.0) > 14.0 - 2.0  # obstacles shift both lines a little
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(name=PRESET_NAMES, seed=SEEDS)
 def test_trees_keep_off_every_road(name, seed):
     config = PRESETS[name]
