@@ -60,7 +60,6 @@ def make_road(config: RoadConfig, seed: int) -> RoadWorld:
     route = make_route(layout, config.length_m, width, shoulder, shift)
     ribbons = _ribbons(layout, width)
     trees = plant_trees(config, ribbons, shoulder, boxes, rng)
-    trees.setflags(write=False)
     looks = draw_appearance(rng, trees, boxes) if config.domain_randomisation else default_appearance(trees, boxes)
     bounds = _bounds(ribbons)
     return RoadWorld(

@@ -52,7 +52,9 @@ def plant_trees(
         _drop_near(keep, places, ribbon.points_m.astype(np.float64), needed)
     _drop_on_boxes(keep, places, room, boxes.astype(np.float64))
     _drop_crowded(keep, places)
-    return trees[keep]
+    trees = trees[keep]
+    trees.setflags(write=False)
+    return trees
 
 
 def _candidates(density: float, ribbon: Ribbon, shoulder_m: float, rng: np.random.Generator) -> np.ndarray:
