@@ -26,7 +26,7 @@ POINTS_PER_CHORD = 2
 """Points of a ribbon are 0.5 m apart; a chord of a metre with its sagitta is true to a millimetre in tight bends."""
 REACH_M = 2.5
 """How far beyond its edge a ribbon still changes the ground: verge and shoulder."""
-SAME_LINE_M = 0.15
+SAME_LINE_M = 0.03
 """Where two ribbons lie within this distance of one another and run the same way, only the first is kept."""
 JUNCTION_MARGIN_M = 0.3
 """Markings stop where another ribbon's edge comes this near."""
