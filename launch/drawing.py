@@ -13,16 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from launch.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
+from launch.world_map import WorldMap, polar
 from sim.errors import ForestPilotError
 from sim.worlds.world import World
 
-Image = NDArray[np.uint8]
-Color = tuple[int, int, int]
-
-INK, DIM, PANEL, EDGE = (236, 238, 240), (150, 158, 166), (24, 28, 32), (52, 58, 64)
-POLICY, EXPERT = (84, 200, 255), (255, 186, 64)
-GOOD, BAD = (96, 212, 120), (244, 84, 72)
 VIEW_NAMES = ("left", "center", "right")
+FAN_RAD = math.radians(60)
+"""How far the fan of candidate turns opens to each side."""
 COST_RANGE = 100.0
 """Costs this much above the best candidate draw the shortest, reddest bar; the scale is logarithmic, because a graze
 costs a few units and a crash hundreds."""
@@ -68,13 +66,17 @@ class Moment:
     time_s: float
     """Time since the start in seconds."""
     turn_rad: float | None = None
-    """Heading change that the pilot asks for, radians, left positive."""
+    """Heading change or steering angle that the pilot asks for, radians, left positive."""
     expert_turn_rad: float | None = None
-    """Heading change that the expert would ask for."""
+    """The same of the expert."""
     costs: NDArray[Any] | None = None
     """(K,) cost of each candidate turn."""
     outcome: str = "running"
-    """running, success, collision, out_of_bounds or timeout."""
+    """running, success, collision, out_of_bounds or timeout; other words stand for an end that is no success."""
+    notes: tuple[str, ...] = ()
+    """More lines of text, as many as the painter has room for."""
+    marks_m: NDArray[Any] | None = None
+    """(k, 2) places to mark on the map, metres: where a car was put back."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Layout:
 
     width: int
     height: int
+    notes: int = 0
+    """Lines of text besides the ordinary five."""
 
     @property
     def side_width(self) -> int:
@@ -112,7 +116,7 @@ class Layout:
     @property
     def text_height(self) -> int:
         """Height of the block of text above the map."""
-        return round(self.text_size * 1.9 * 6.6)
+        return round(self.text_size * (2.0 * (5 + self.notes) + 2.54))
 
 
 class TripPainter:
@@ -127,6 +131,7 @@ class TripPainter:
         horizontal_fov_deg: float = 80.0,
         subtitle: str = "",
         costs_of: str = "expert",
+        notes: int = 0,
     ) -> None:
         """Prepare the map and the frame.
 
@@ -138,15 +143,18 @@ class TripPainter:
             horizontal_fov_deg: field of view of the policy's cameras, drawn on the map.
             subtitle: second line, for example seed and density of the world.
             costs_of: whose costs the fan shows, `expert` or `policy`.
+            notes: lines of text that a moment has besides the ordinary ones.
         """
         self._cv2 = import_cv2()
-        self._layout = Layout(*size)
+        self._layout = Layout(*size, notes)
         self._title, self._subtitle, self._costs_of = title, subtitle, costs_of
         self._turns = candidate_turns_rad
+        # Steering angles are half as large as changes of heading; the fan opens as wide for both.
+        self._spread = FAN_RAD / candidate_turns_rad[-1]
         self._half_fov = math.radians(horizontal_fov_deg) / 2
         layout = self._layout
         pad = round(layout.text_size * 0.8)
-        self._map = TreeMap(
+        self._map = WorldMap(
             self._cv2, world, (layout.side_width - 2 * pad, layout.height - layout.text_height - pad), layout.text_size
         )
         self._pad = pad
@@ -167,7 +175,7 @@ class TripPainter:
         self._paint_text(picture, moment)
         if moment.outcome != "running":
             self._paint_outcome(picture, moment.outcome)
-        painted = self._map.paint(moment.path_m, moment.yaw_rad, self._half_fov)
+        painted = self._map.paint(moment.path_m, moment.yaw_rad, self._half_fov, moment.marks_m)
         top, left = layout.text_height, layout.main_width + (layout.side_width - painted.shape[1]) // 2
         picture[top : top + painted.shape[0], left : left + painted.shape[1]] = painted
         return picture
@@ -208,11 +216,12 @@ class TripPainter:
             cv2.ellipse(overlay, hub, (round(1.08 * radius),) * 2, 0, 205, 335, PANEL, -1, cv2.LINE_AA)
             costs = np.asarray(moment.costs, float)
             badness = np.clip(np.log1p(costs - np.nanmin(costs)) / math.log1p(COST_RANGE), 0.0, 1.0)
-            half = 0.4 * (self._turns[-1] - self._turns[0]) / max(1, len(self._turns) - 1)
-            for turn, bad in zip(self._turns, np.nan_to_num(badness, nan=1.0), strict=True):
+            half = 0.8 * FAN_RAD / max(1, len(self._turns) - 1)
+            turns = self._spread * np.array(self._turns)
+            for turn, bad in zip(turns, np.nan_to_num(badness, nan=1.0), strict=True):
                 reach = radius * (1.0 - 0.6 * bad)
-                rim = [_polar(hub, reach, turn + half), _polar(hub, reach, turn - half)]
-                foot = [_polar(hub, 0.2 * radius, turn - half), _polar(hub, 0.2 * radius, turn + half)]
+                rim = [polar(hub, reach, turn + half), polar(hub, reach, turn - half)]
+                foot = [polar(hub, 0.2 * radius, turn - half), polar(hub, 0.2 * radius, turn + half)]
                 cv2.fillPoly(overlay, [np.array(rim + foot, np.int32)], _mix(GOOD, BAD, float(bad)), cv2.LINE_AA)
             cv2.addWeighted(overlay, 0.8, region, 0.2, 0.0, dst=region)
         # The expert's needle is wider and longer, so that it shows behind the policy's where both agree.
@@ -221,7 +230,7 @@ class TripPainter:
             (moment.turn_rad, POLICY, 0.18, 1.0),
         ):
             if turn_rad is not None:
-                end = _polar(hub, long * radius, turn_rad)
+                end = polar(hub, long * radius, self._spread * turn_rad)
                 cv2.line(region, hub, end, PANEL, self._thick(wide + 0.16), cv2.LINE_AA)
                 cv2.line(region, hub, end, color, self._thick(wide), cv2.LINE_AA)
                 cv2.circle(region, end, self._thick(0.30), color, -1, cv2.LINE_AA)
@@ -254,6 +263,7 @@ class TripPainter:
             (self._subtitle, DIM, 0.8),
             (f"{moment.speed_mps:4.1f} m/s", INK, 1.0),
             (f"{moment.time_s:5.1f} s", INK, 1.0),
+            *((note, INK, 0.9) for note in moment.notes[: layout.notes]),
             (moment.outcome.replace("_", " "), color, 1.0),
         ]
         step = layout.text_size * 2.0
@@ -301,77 +311,6 @@ class TripPainter:
 
     def _thick(self, share: float) -> int:
         return max(1, round(self._layout.text_size * share))
-
-
-class TreeMap:
-    """The forest from above, x up and y to the left, with the path so far."""
-
-    def __init__(self, cv2: ModuleType, world: World, room: tuple[int, int], text_size: float) -> None:
-        """Draw what does not move into a picture that fits into `room` (width, height) pixels."""
-        self._cv2 = cv2
-        x_min, x_max, y_min, y_max = world.bounds_m
-        self._scale = min(room[0] / (y_max - y_min), room[1] / (x_max - x_min))
-        self._corner = (x_max, y_max)
-        self._thick = max(1, round(text_size * 0.22))
-        shape = (round((x_max - x_min) * self._scale), round((y_max - y_min) * self._scale), 3)
-        self._ground: Image = np.full(shape, (44, 54, 42), np.uint8)
-        self._paint_trail(world)
-        self._paint_trees(world)
-        goal = self._pixel(world.goal_m)
-        cv2.circle(self._ground, goal, round(world.goal_radius_m * self._scale), GOOD, self._thick, cv2.LINE_AA)
-        cv2.drawMarker(self._ground, goal, GOOD, cv2.MARKER_CROSS, round(text_size), self._thick, cv2.LINE_AA)
-        cv2.circle(self._ground, self._pixel(world.start_m), max(2, self._thick), INK, -1, cv2.LINE_AA)
-        cv2.rectangle(self._ground, (0, 0), (shape[1] - 1, shape[0] - 1), EDGE, 1)
-
-    def paint(self, path_m: NDArray[Any], yaw_rad: float, half_fov_rad: float) -> Image:
-        """A fresh picture with the path, the vehicle and its field of view."""
-        cv2 = self._cv2
-        picture = self._ground.copy()
-        points = np.array([self._pixel(point) for point in path_m], np.int32)
-        here = (int(points[-1, 0]), int(points[-1, 1]))
-        self._paint_view(picture, here, yaw_rad, half_fov_rad)
-        cv2.polylines(picture, [points.reshape(-1, 1, 2)], False, POLICY, self._thick, cv2.LINE_AA)
-        size = 3.0 * self._thick
-        corners = [_polar(here, size * reach, yaw_rad + turn) for reach, turn in ((1.6, 0.0), (1.1, 2.5), (1.1, -2.5))]
-        cv2.fillPoly(picture, [np.array(corners, np.int32)], INK, cv2.LINE_AA)
-        return picture
-
-    def _paint_view(self, picture: Image, here: tuple[int, int], yaw_rad: float, half_fov_rad: float) -> None:
-        """The center camera's field of view as a pale wedge of 12 m."""
-        cv2 = self._cv2
-        reach = 12.0 * self._scale
-        angles = np.linspace(yaw_rad - half_fov_rad, yaw_rad + half_fov_rad, 12)
-        wedge = np.array([here, *(_polar(here, reach, angle) for angle in angles)], np.int32)
-        overlay = picture.copy()
-        cv2.fillPoly(overlay, [wedge], INK, cv2.LINE_AA)
-        cv2.addWeighted(overlay, 0.16, picture, 0.84, 0.0, dst=picture)
-
-    def _paint_trail(self, world: World) -> None:
-        for ribbon in world.ribbons:
-            points = np.array([self._pixel(point) for point in ribbon.points_m], np.int32)
-            width = max(1, round(2 * ribbon.half_width_m * self._scale))
-            self._cv2.polylines(self._ground, [points], ribbon.closed, (92, 84, 66), width, self._cv2.LINE_AA)
-
-    def _paint_trees(self, world: World) -> None:
-        """Crowns faintly, trunks on top of them in full: trunks are what a trip must miss."""
-        cv2 = self._cv2
-        crowns = self._ground.copy()
-        for tree in world.trees:
-            cv2.circle(crowns, self._pixel(tree), max(1, round(tree[4] * self._scale)), (74, 116, 70), -1, cv2.LINE_AA)
-        cv2.addWeighted(crowns, 0.45, self._ground, 0.55, 0.0, dst=self._ground)
-        for tree in world.trees:
-            radius = max(2, round(tree[2] * self._scale))
-            cv2.circle(self._ground, self._pixel(tree), radius, (206, 168, 120), -1, cv2.LINE_AA)
-
-    def _pixel(self, point: Any) -> tuple[int, int]:
-        column = (self._corner[1] - float(point[1])) * self._scale
-        row = (self._corner[0] - float(point[0])) * self._scale
-        return round(column), round(row)
-
-
-def _polar(center: tuple[int, int], radius: float, turn_rad: float) -> tuple[int, int]:
-    """The pixel at a distance from a center, `turn_rad` to the left of straight up."""
-    return round(center[0] - radius * math.sin(turn_rad)), round(center[1] - radius * math.cos(turn_rad))
 
 
 def _darken(region: Image) -> None:

@@ -34,7 +34,7 @@ class ReplayConfig:
     evaluation: Annotated[Path, tyro.conf.Positional]
     """Folder that `forestpilot evaluate` wrote: outcomes.csv and trips/."""
     worst: int = 0
-    """Number of worst trips: failures first, then the smallest clearance."""
+    """Number of worst trips: failures first, the most interventions first, then the smallest clearance."""
     best: int = 0
     """Number of best trips: successes with the largest clearance."""
     seed: tuple[int, ...] = ()
@@ -76,11 +76,13 @@ class Outcome:
     """Least distance to a tree in metres."""
     progress_m: float
     """Distance made good towards the goal in metres."""
+    interventions: int = 0
+    """How often a car was put back."""
 
     @property
     def succeeded(self) -> bool:
-        """Whether the goal was reached."""
-        return self.outcome == "success"
+        """Whether the goal was reached, and without help."""
+        return self.outcome == "success" and self.interventions == 0
 
 
 def run(config: ReplayConfig) -> None:
@@ -136,7 +138,8 @@ def read_outcomes(folder: Path) -> list[Outcome]:
 
 def _read_row(row: dict[str, str]) -> Outcome:
     clearance_m, progress_m = float(row["min_clearance_m"]), float(row["progress_m"])
-    return Outcome(row["policy"], int(row["seed"]), row["outcome"], clearance_m, progress_m)
+    interventions = int(row.get("interventions") or 0)
+    return Outcome(row["policy"], int(row["seed"]), row["outcome"], clearance_m, progress_m, interventions)
 
 
 def choose_trips(
@@ -156,7 +159,7 @@ def choose_trips(
         raise ReplayError(f"no trip through world {missing[0]}; there are worlds {_ranges([row.seed for row in rows])}")
     if not (worst or best or seeds):
         return rows
-    by_badness = sorted(rows, key=lambda row: (row.succeeded, row.min_clearance_m, row.seed))
+    by_badness = sorted(rows, key=lambda row: (row.succeeded, -row.interventions, row.min_clearance_m, row.seed))
     successes = [row for row in reversed(by_badness) if row.succeeded]
     chosen = [*by_badness[:worst], *successes[:best], *(row for row in rows if row.seed in seeds)]
     return list(dict.fromkeys(chosen))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,25 @@ from launch.video import VideoWriter
 from policies.pilots import BASELINES
 from sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX, Camera, chase_pose
 from sim.rendering import make_renderer
+from sim.rendering.protocol import VehiclePose
+from sim.worlds.road import RoadWorld
 from sim.worlds.world import World
 
-CHASE_DISTANCE_M, CHASE_HEIGHT_M, CHASE_FOV_DEG = 3.2, 1.0, 75.0
+CHASE_FOV_DEG = 75.0
+
+
+class Chase(NamedTuple):
+    """Where the chase camera stands, in metres."""
+
+    distance_m: float
+    """Behind the vehicle where nothing is in the way."""
+    height_m: float
+    """Above the vehicle."""
+    nearest_m: float
+    """Behind the vehicle in front of a trunk."""
+
+
+CHASES = {"quadrotor": Chase(3.2, 1.0, 0.8), "car": Chase(6.5, 2.3, 4.5)}
 HOLD_S = 1.5
 """How long the last picture stands, in seconds."""
 
@@ -68,6 +84,8 @@ class _Film:
         self._adviser: Any = _load_adviser(trip) if self._costs == "policy" else None
         self._carry: Any = None
         self._path: list[NDArray[np.float64]] = []
+        self._marks: list[NDArray[np.float64]] = []
+        self._kind = "car" if self._spec.turn_kind == "steering" else "quadrotor"
         self._last: tuple[ReplayedStep, Moment] | None = None
 
     def add(self, step: ReplayedStep) -> None:
@@ -78,6 +96,8 @@ class _Film:
             before, moment = self._last
             for i in range(self._per_step):
                 self._draw(moment, before, step, i / self._per_step)
+        if step.info.get("intervened"):
+            self._marks.append(self._path[-1][:2])
         self._path.append(step.position_m.copy())
         self._last = (step, self._describe(step))
 
@@ -91,19 +111,18 @@ class _Film:
 
     def _start(self, world: World) -> None:
         """Make painter and chase camera; the world is known only after the reset."""
-        kwargs = self._trip.env_kwargs
-        density = kwargs.get("density", len(world.trees) / _area_m2(world))
-        speed = f", {kwargs['speed']:.3g} m/s" if "speed" in kwargs else ""
         self._painter = TripPainter(
             self._size,
             world,
             f"{self._trip.policy}, world {world.seed}",
             self._spec.candidate_turns_rad,
             self._spec.horizontal_fov_deg,
-            subtitle=f"{format_density(density)} trees/m2{speed}",
+            subtitle=describe_world(world, self._trip.env_kwargs),
             costs_of=self._costs,
+            notes=3 if self._kind == "car" else 0,
         )
-        self._chase = ChaseCamera(world, self._painter.chase_size, self._per_step * self._spec.control_hz)
+        fps = self._per_step * self._spec.control_hz
+        self._chase = ChaseCamera(world, self._painter.chase_size, fps, self._kind)
 
     def _describe(self, step: ReplayedStep) -> Moment:
         """Everything of the moment but the chase view, which is drawn more often."""
@@ -120,7 +139,21 @@ class _Film:
             turn_rad=None if step.action is None else float(step.action[0]) * self._spec.max_turn_rad,
             expert_turn_rad=float(expert[0]) * self._spec.max_turn_rad if step.action is not None else None,
             costs=self._costs_at(step),
-            outcome=step.info["outcome"],
+            outcome=describe_end(step.info),
+            notes=self._notes(step),
+            marks_m=np.array(self._marks).reshape(-1, 2),
+        )
+
+    def _notes(self, step: ReplayedStep) -> tuple[str, ...]:
+        """What there is to say of a drive: distance from the line, the route command, how often it was put back."""
+        if self._kind != "car":
+            return ()
+        offset, count = step.info["lateral_offset_m"], step.info["interventions"]
+        side = "left" if offset > 0 else "right"
+        return (
+            f"{abs(offset):.2f} m {side} of the line",
+            "follow the road" if step.info["command"] == "follow" else f"junction: {step.info['command']}",
+            f"put back {count} time{'s' * (count != 1)}",
         )
 
     def _costs_at(self, step: ReplayedStep) -> NDArray[Any] | None:
@@ -135,12 +168,14 @@ class _Film:
 
     def _draw(self, moment: Moment, a: ReplayedStep, b: ReplayedStep, share: float) -> Image:
         """One frame at a share of the way from state a to state b."""
+        if b.info.get("intervened"):  # a car that is put back does not slide there
+            share = 0.0
         position = (1 - share) * a.position_m + share * b.position_m
         rotation = blend_rotations(a.rotation, b.rotation, share)
         frame = self._painter.paint(
             dataclasses.replace(
                 moment,
-                chase=self._chase.draw(position, rotation),
+                chase=self._chase.draw(self._vehicle_pose(position, rotation, a, b, share)),
                 path_m=np.array([*self._path, position]),
                 yaw_rad=heading_rad(rotation),
             )
@@ -148,12 +183,45 @@ class _Film:
         self._video.write(frame)
         return frame
 
+    def _vehicle_pose(
+        self,
+        position: NDArray[np.float64],
+        rotation: NDArray[np.float64],
+        a: ReplayedStep,
+        b: ReplayedStep,
+        share: float,
+    ) -> VehiclePose:
+        """The vehicle as the chase view shows it."""
+        if self._kind != "car":
+            return VehiclePose(position, rotation)
+        index = self._spec.index("steering_rad")
+        steering = (1 - share) * a.observation["state"][index] + share * b.observation["state"][index]
+        return VehiclePose(position, rotation, "car", float(steering))
+
+
+def describe_world(world: World, env_kwargs: dict[str, Any]) -> str:
+    """The world and the speed in a few words."""
+    if isinstance(world, RoadWorld):
+        what = f"{world.surface}, {world.width_m:.1f} m wide"
+    else:
+        what = f"{format_density(env_kwargs.get('density', len(world.trees) / _area_m2(world)))} trees/m2"
+    return f"{what}, {env_kwargs['speed']:.3g} m/s" if "speed" in env_kwargs else what
+
+
+def describe_end(info: dict[str, Any]) -> str:
+    """The outcome; to reach the end of the road with somebody's help is no success."""
+    outcome = str(info["outcome"])
+    return "end, with help" if outcome == "success" and info.get("interventions") else outcome
+
 
 class ChaseCamera:
     """A calm camera behind the vehicle that keeps clear of trunks."""
 
-    def __init__(self, world: World, size: tuple[int, int], fps: float, settle_s: float = 0.35) -> None:
-        """Stand behind a vehicle in `world`; `size` in pixels, `settle_s` is the time constant of its turns."""
+    def __init__(
+        self, world: World, size: tuple[int, int], fps: float, kind: str = "quadrotor", settle_s: float = 0.35
+    ) -> None:
+        """Stand behind a vehicle of a kind in `world`; `size` in pixels, `settle_s` is the time constant of its
+        turns."""
         width, height = (
             int(np.clip(value, low, high)) for value, low, high in zip(size, MIN_SIZE_PX, MAX_SIZE_PX, strict=True)
         )
@@ -163,20 +231,24 @@ class ChaseCamera:
         self._trees = world.trees
         self._gain = 1 - math.exp(-1 / (fps * settle_s))
         self._yaw: float | None = None
-        self._distance_m = CHASE_DISTANCE_M
+        self._place = CHASES[kind]
+        self._distance_m = self._place.distance_m
 
-    def draw(self, position_m: NDArray[np.float64], rotation: NDArray[np.float64]) -> Image:
+    def draw(self, vehicle: VehiclePose) -> Image:
         """The next frame, (height, width, 3) uint8."""
-        heading = heading_rad(rotation)
+        position_m, place = np.asarray(vehicle.position, np.float64), self._place
+        heading = heading_rad(np.asarray(vehicle.rotation, np.float64))
         if self._yaw is None:
             self._yaw = heading
         self._yaw += self._gain * math.remainder(heading - self._yaw, 2 * math.pi)
-        free = free_distance_m(self._trees, position_m, self._yaw + math.pi, CHASE_DISTANCE_M)
+        free = free_distance_m(
+            self._trees, position_m, self._yaw + math.pi, place.distance_m, nearest_m=place.nearest_m
+        )
         # Duck in front of a trunk at once, drift back slowly.
         self._distance_m = min(free, self._distance_m + self._gain * (free - self._distance_m))
-        height = CHASE_HEIGHT_M * (0.5 + 0.5 * self._distance_m / CHASE_DISTANCE_M)
+        height = place.height_m * (0.5 + 0.5 * self._distance_m / place.distance_m)
         eye, axes = chase_pose(position_m, self._yaw, self._distance_m, height)
-        image: Image = self._renderer.render(eye[None], axes[None], (position_m, rotation)).rgb[0]
+        image: Image = self._renderer.render(eye[None], axes[None], vehicle).rgb[0]
         return image
 
 
@@ -186,8 +258,9 @@ def free_distance_m(
     direction_rad: float,
     limit_m: float,
     margin_m: float = 0.25,
+    nearest_m: float = 0.8,
 ) -> float:
-    """How far one can go from a position before coming within `margin_m` of a trunk: from 0.8 m to `limit_m`."""
+    """How far one can go from a position before coming within `margin_m` of a trunk: `nearest_m` to `limit_m`."""
     dx, dy = math.cos(direction_rad), math.sin(direction_rad)
     relative = trees[:, :2] - np.asarray(position_m)[:2]
     along = relative @ (dx, dy)
@@ -197,7 +270,7 @@ def free_distance_m(
     if not ahead.any():
         return limit_m
     entry = along[ahead] - np.sqrt(reach[ahead] ** 2 - across[ahead] ** 2)
-    return float(np.clip(entry.min(), 0.8, limit_m))
+    return float(np.clip(entry.min(), nearest_m, limit_m))
 
 
 def blend_rotations(a: NDArray[np.float64], b: NDArray[np.float64], share: float) -> NDArray[np.float64]:

@@ -36,13 +36,13 @@ NOT_THE_RESULTS = (
 
 
 def study_training(steps: int) -> TrainConfig:
-    """A small policy without memory that learns steering by regression: quick to train, and prone to what the studies
-    are about."""
+    """A small policy without memory that learns steering by regression from the center camera: quick to train, and
+    prone to what the studies are about."""
     # Where the wheels point already is left out: who sees it learns to keep them there.
     policy = PolicyConfig(
         memory="none", head="regression", window=2, state_inputs=("forward_mps", "speed_set_point_mps")
     )
-    return TrainConfig(policy=policy, steps=steps, batch_windows=64, tensorboard=False)
+    return TrainConfig(policy=policy, steps=steps, batch_windows=64, side_labels="none", tensorboard=False)
 
 
 @dataclass(frozen=True)

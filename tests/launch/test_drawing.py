@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from launch.drawing import BAD, EXPERT, GOOD, POLICY, DrawingError, Moment, TripPainter, import_cv2
+from launch.colors import BAD, EXPERT, GOOD, INK, POLICY
+from launch.drawing import DrawingError, Moment, TripPainter, import_cv2
+from launch.world_map import BOXES, WorldMap
 from sim.worlds.forest import PRESETS, make_forest
-from sim.worlds.world import World
+from sim.worlds.road import PRESETS as ROADS
+from sim.worlds.road import RoadWorld, make_road
+from sim.worlds.world import BARRIER, CAR_BODY, LOG, World
 
 TURNS = tuple(np.radians(np.arange(-60, 61, 6)).tolist())
 
@@ -117,3 +121,59 @@ def test_the_map_turns_left_for_positive_y(world: World) -> None:
         return float(np.nonzero(near)[1].mean())
 
     assert column(left) < column(right)
+
+
+@pytest.fixture(scope="module")
+def road() -> RoadWorld:
+    return make_road(ROADS["obstacles"], 2_000_003)
+
+
+def line(road: RoadWorld, upto: int) -> np.ndarray:
+    return np.stack([road.route.x_m, road.route.y_m], axis=1)[:upto]
+
+
+def test_a_large_world_is_shown_around_the_car_with_the_whole_in_a_corner(road: RoadWorld) -> None:
+    drawn = WorldMap(import_cv2(), road, (200, 340), 12.0)
+    start, later = (drawn.paint(line(road, upto), float(road.route.heading_rad[upto]), 0.7) for upto in (20, 400))
+    assert start.shape == later.shape == (340, 200, 3)
+    assert np.abs(start.astype(int) - later).mean() > 5, "the part follows the car"
+    for picture in (start, later):
+        rows, columns = np.nonzero(np.abs(picture.astype(int) - INK).max(axis=2) < 12)
+        in_sight = (rows < 250) & (np.abs(rows - 170) < 80) & (np.abs(columns - 100) < 80)
+        assert in_sight.sum() > 20, "the car stands near the middle"
+        corner = picture[-84:, :84]
+        assert amount(corner, INK) > 3 and amount(corner, GOOD) > 2
+
+
+def test_the_map_shows_obstacles_where_they_stand(road: RoadWorld) -> None:
+    drawn = WorldMap(import_cv2(), road, (200, 340), 12.0)
+    box = next(b for b in road.boxes if int(b[7]) in (LOG, CAR_BODY, BARRIER))
+    nearest = int(np.hypot(road.route.x_m - box[0], road.route.y_m - box[1]).argmin())
+    picture = drawn.paint(line(road, max(2, nearest - 20)), float(road.route.heading_rad[nearest - 20]), 0.7)
+    kinds = {int(b[7]) for b in road.boxes}
+    assert sum(amount(picture, BOXES[kind]) for kind in kinds) > 3
+
+
+def test_interventions_are_marked(road: RoadWorld) -> None:
+    painter = TripPainter((960, 540), road, "p", TURNS, notes=3)
+    path = line(road, 100)
+    notes = ("0.10 m left of the line", "follow the road", "put back 1 time")
+    plain = painter.paint(moment(path_m=path, notes=notes))
+    marked = painter.paint(moment(path_m=path, notes=notes, marks_m=path[60:61]))
+    assert amount(marked, BAD) > amount(plain, BAD) + 20
+
+
+def test_more_lines_of_text_leave_room_for_the_map(road: RoadWorld) -> None:
+    for size in ((320, 180), (960, 540)):
+        painter = TripPainter(size, road, "p", TURNS, notes=3)
+        bare, told = painter.paint(moment()), painter.paint(moment(notes=("one", "two", "three")))
+        side = slice(painter.chase_size[0], None)
+        assert amount(told[: size[1] // 2, side], INK) > amount(bare[: size[1] // 2, side], INK)
+
+
+def test_a_steering_fan_opens_as_wide_as_one_of_headings(world: World) -> None:
+    half = tuple(0.5 * turn for turn in TURNS)
+    wide = TripPainter((960, 540), world, "p", TURNS).paint(moment(turn_rad=0.6, costs=np.zeros(len(TURNS))))
+    same = TripPainter((960, 540), world, "p", half).paint(moment(turn_rad=0.3, costs=np.zeros(len(TURNS))))
+    legend = np.s_[: wide.shape[0] * 5 // 9, 200:700]
+    np.testing.assert_array_equal(wide[legend], same[legend])

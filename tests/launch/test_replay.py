@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from data_collection.replay import ReplayDivergedError, StoredTrip, load_stored_trip, make_replay_env, replay_trip
-from data_collection.trips import TripFileError, trip_path
+from data_collection.rollout import Job, RolloutPool
+from data_collection.trips import TripFileError, TripMix, trip_path
 from launch import cli
 from launch.replay import Outcome, ReplayConfig, ReplayError, choose_trips, read_outcomes, replay_evaluation
-from launch.trip_video import blend_rotations, free_distance_m, write_trip_video
+from launch.trip_video import blend_rotations, describe_end, free_distance_m, write_trip_video
+from policies.pilots import BlindPilot
 from sim.cameras import rotation_matrix
 
 SEEDS = (2_000_000, 2_000_001)
@@ -226,3 +228,27 @@ def test_blended_rotations_are_rotations_on_the_way() -> None:
     assert np.linalg.det(middle) == pytest.approx(1.0)
     assert math.atan2(middle[1, 0], middle[0, 0]) == pytest.approx(0.15, abs=0.01)
     np.testing.assert_array_equal(blend_rotations(a, b, 0.0), a)
+
+
+def test_a_drive_with_interventions_is_repeated_and_filmed(tmp_path: Path) -> None:
+    mix = TripMix(length=60.0, interventions="line")
+    job = Job("drive", (mix.trip(SEEDS[0], "drive"),), BlindPilot, trips_folder=str(tmp_path / "trips"), policy="blind")
+    with RolloutPool(1) as pool:
+        (finished,) = pool.run(job)
+    assert finished.interventions > 0, "nobody steers"
+    trip = load_stored_trip(trip_path(tmp_path / "trips", "blind", SEEDS[0]))
+    shorter = replace(trip, env_kwargs={**trip.env_kwargs, "width": 32, "height": 24})
+    assert sum(step.info["intervened"] for step in replay_trip(shorter)) == finished.interventions
+    write_trip_video(tmp_path / "drive.mp4", trip, (320, 180), fps=10)
+    with av.open(str(tmp_path / "drive.mp4")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == len(trip.actions) + 1 + 15
+    assert np.abs(frames[20].astype(int) - frames[0]).mean() > 1.0
+
+
+def test_to_arrive_with_help_is_no_success() -> None:
+    assert describe_end({"outcome": "success", "interventions": 0}) == "success"
+    assert describe_end({"outcome": "success"}) == "success"
+    assert describe_end({"outcome": "success", "interventions": 2}) == "end, with help"
+    helped = [Outcome("a", 1, "success", 0.5, 40, 1), Outcome("a", 2, "success", 0.1, 40, 3)]
+    assert choose_trips([*OUTCOMES, *helped], policy="a", worst=3) == [helped[1], helped[0], OUTCOMES[1]]

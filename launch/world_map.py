@@ -1,0 +1,221 @@
+"""The map beside a video: a world from above, x up and y to the left, with the way so far."""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from launch.colors import BAD, DIM, EDGE, GOOD, INK, POLICY, Color, Image
+from sim.worlds.road import RoadWorld
+from sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, World
+
+FOLLOW_ABOVE_M = 150.0
+"""A world that would have more metres than this across the map is shown in part, around the vehicle."""
+FOLLOWED_M = 80.0
+"""Metres across the map of the part that is shown."""
+AHEAD_M = 15.0
+"""The part's middle lies this far ahead of the vehicle."""
+MAX_GROUND_PX = 4000
+"""Largest side of the picture that a part is cut from."""
+TRUNK_SCALE = 2.2
+"""Pixels per metre below which trunks are left out: they would hide the road."""
+FOREST, TRUNK, CROWN = (44, 54, 42), (206, 168, 120), (74, 116, 70)
+SURFACES: dict[str, Color] = {
+    "trail": (92, 84, 66), "asphalt": (96, 98, 104), "gravel": (142, 136, 122), "dirt": (120, 98, 70),
+}  # fmt: skip
+BOXES: dict[int, Color] = {
+    LOG: (158, 112, 70), CAR_BODY: (92, 132, 196), CAR_CABIN: (40, 52, 66), BARRIER: (240, 120, 110),
+}  # fmt: skip
+
+
+class View(NamedTuple):
+    """Which part of the world a picture shows."""
+
+    x_max: float
+    """x at the top row, metres."""
+    y_max: float
+    """y at the left column, metres."""
+    scale: float
+    """Pixels per metre."""
+
+    def pixels(self, points_m: Any) -> NDArray[np.int32]:
+        """(n, 2) column and row of points (n, 2 or more) in metres."""
+        points = np.asarray(points_m, np.float64)
+        pixels = np.stack([self.y_max - points[:, 1], self.x_max - points[:, 0]], axis=1) * self.scale
+        return pixels.round().astype(np.int32)
+
+    def pixel(self, point_m: Any) -> tuple[int, int]:
+        """Column and row of one point in metres."""
+        column, row = self.pixels(np.asarray(point_m)[None])[0]
+        return int(column), int(row)
+
+
+class WorldMap:
+    """Draws the map, moment after moment; what does not move is drawn once.
+
+    A small world is shown whole. Of a large one the surroundings of the vehicle are shown, and the whole in a corner.
+    """
+
+    def __init__(self, cv2: ModuleType, world: World, room: tuple[int, int], text_size: float) -> None:
+        """Prepare a map that fits into `room` (width, height) pixels, with marks to go with a text's height."""
+        self._cv2 = cv2
+        self._thick = max(1, round(text_size * 0.22))
+        whole = _fitting(world, room)
+        self._follows = room[0] / whole.scale > FOLLOW_ABOVE_M
+        if not self._follows:
+            self._view = whole
+            self._ground = self._paint_world(world, whole, text_size, trees=True)
+            return
+        x_min, x_max, y_min, y_max = world.bounds_m
+        self._room, self._scale = room, room[0] / FOLLOWED_M
+        scale = min(self._scale, MAX_GROUND_PX / max(x_max - x_min, y_max - y_min))
+        self._view = View(x_max, y_max, scale)
+        self._ground = self._paint_world(world, self._view, text_size, trees=True)
+        side = round(0.42 * room[0])
+        self._small = _fitting(world, (side, side))
+        self._overview = self._paint_world(world, self._small, 0.5 * text_size, trees=False)
+
+    def paint(
+        self, path_m: NDArray[Any], yaw_rad: float, half_fov_rad: float, marks_m: NDArray[Any] | None = None
+    ) -> Image:
+        """A fresh picture.
+
+        Args:
+            path_m: (n, 2 or 3) positions so far in metres, the present one last.
+            yaw_rad: heading in radians.
+            half_fov_rad: half the center camera's field of view in radians.
+            marks_m: (k, 2) places to mark with a cross, metres.
+        """
+        marks = np.zeros((0, 2)) if marks_m is None else np.asarray(marks_m)
+        if not self._follows:
+            picture = self._ground.copy()
+            self._paint_trip(picture, self._view, path_m, yaw_rad, half_fov_rad, marks)
+            return picture
+        view = self._view_around(path_m[-1], yaw_rad)
+        picture = self._cut(view)
+        self._paint_trip(picture, view, path_m, yaw_rad, half_fov_rad, marks)
+        self._paint_overview(picture, path_m, marks)
+        self._frame(picture)
+        return picture
+
+    def _view_around(self, position_m: NDArray[Any], yaw_rad: float) -> View:
+        x = float(position_m[0]) + AHEAD_M * math.cos(yaw_rad)
+        y = float(position_m[1]) + AHEAD_M * math.sin(yaw_rad)
+        return View(x + 0.5 * self._room[1] / self._scale, y + 0.5 * self._room[0] / self._scale, self._scale)
+
+    def _cut(self, view: View) -> Image:
+        """The part of the ground that a view shows, which may reach beyond the world."""
+        cv2, own = self._cv2, self._view
+        zoom = own.scale / view.scale
+        to_ground = np.array(
+            [[zoom, 0.0, (own.y_max - view.y_max) * own.scale], [0.0, zoom, (own.x_max - view.x_max) * own.scale]]
+        )
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        cut: Image = cv2.warpAffine(self._ground, to_ground, self._room, flags=flags, borderValue=FOREST)
+        return cut
+
+    def _paint_trip(
+        self, picture: Image, view: View, path_m: NDArray[Any], yaw_rad: float, half_fov_rad: float, marks: NDArray[Any]
+    ) -> None:
+        """The way so far, the vehicle, what it sees, and the marks."""
+        cv2 = self._cv2
+        points = view.pixels(path_m)
+        here = (int(points[-1, 0]), int(points[-1, 1]))
+        self._paint_wedge(picture, here, yaw_rad, half_fov_rad, 12.0 * view.scale)
+        cv2.polylines(picture, [points.reshape(-1, 1, 2)], False, POLICY, self._thick, cv2.LINE_AA)
+        for mark in marks:
+            where = view.pixel(mark)
+            cv2.drawMarker(picture, where, BAD, cv2.MARKER_TILTED_CROSS, 4 * self._thick, self._thick)
+        size = 3.0 * self._thick
+        corners = [polar(here, size * reach, yaw_rad + turn) for reach, turn in ((1.6, 0.0), (1.1, 2.5), (1.1, -2.5))]
+        cv2.fillPoly(picture, [np.array(corners, np.int32)], INK, cv2.LINE_AA)
+
+    def _paint_wedge(
+        self, picture: Image, here: tuple[int, int], yaw_rad: float, half_fov_rad: float, reach: float
+    ) -> None:
+        """The center camera's field of view as a pale wedge."""
+        cv2 = self._cv2
+        angles = np.linspace(yaw_rad - half_fov_rad, yaw_rad + half_fov_rad, 12)
+        wedge = np.array([here, *(polar(here, reach, angle) for angle in angles)], np.int32)
+        overlay = picture.copy()
+        cv2.fillPoly(overlay, [wedge], INK, cv2.LINE_AA)
+        cv2.addWeighted(overlay, 0.16, picture, 0.84, 0.0, dst=picture)
+
+    def _paint_overview(self, picture: Image, path_m: NDArray[Any], marks: NDArray[Any]) -> None:
+        """The whole world in the lower left corner."""
+        cv2, small = self._cv2, self._overview.copy()
+        points = self._small.pixels(path_m)
+        cv2.polylines(small, [points.reshape(-1, 1, 2)], False, POLICY, 1, cv2.LINE_AA)
+        for mark in marks:
+            cv2.circle(small, self._small.pixel(mark), self._thick, BAD, -1, cv2.LINE_AA)
+        cv2.circle(small, (int(points[-1, 0]), int(points[-1, 1])), self._thick + 1, INK, -1, cv2.LINE_AA)
+        height, width = small.shape[:2]
+        picture[-height:, :width] = small
+
+    def _paint_world(self, world: World, view: View, text_size: float, trees: bool) -> Image:
+        """Everything that does not move."""
+        cv2 = self._cv2
+        x_min, x_max, y_min, y_max = world.bounds_m
+        shape = (max(1, round((x_max - x_min) * view.scale)), max(1, round((y_max - y_min) * view.scale)), 3)
+        ground: Image = np.full(shape, FOREST, np.uint8)
+        self._paint_ribbons(ground, world, view)
+        if trees:
+            self._paint_trees(ground, world, view)
+        self._paint_boxes(ground, world, view)
+        goal = view.pixel(world.goal_m)
+        thick = max(1, round(text_size * 0.22))
+        cv2.circle(ground, goal, max(2, round(world.goal_radius_m * view.scale)), GOOD, thick, cv2.LINE_AA)
+        cv2.drawMarker(ground, goal, GOOD, cv2.MARKER_CROSS, round(text_size), thick, cv2.LINE_AA)
+        cv2.circle(ground, view.pixel(world.start_m), max(2, thick), INK, -1, cv2.LINE_AA)
+        self._frame(ground)
+        return ground
+
+    def _frame(self, picture: Image) -> None:
+        self._cv2.rectangle(picture, (0, 0), (picture.shape[1] - 1, picture.shape[0] - 1), EDGE, 1)
+
+    def _paint_ribbons(self, ground: Image, world: World, view: View) -> None:
+        """Trail or road; on a road also the line to drive, thin, so that a junction shows which way is right."""
+        cv2, color = self._cv2, SURFACES.get(world.surface, SURFACES["trail"])
+        for ribbon in world.ribbons:
+            width = max(2, round(2 * ribbon.half_width_m * view.scale))
+            cv2.polylines(ground, [view.pixels(ribbon.points_m)], ribbon.closed, color, width, cv2.LINE_AA)
+        if isinstance(world, RoadWorld):
+            line = view.pixels(np.stack([world.route.x_m, world.route.y_m], axis=1))
+            cv2.polylines(ground, [line], world.route.closed, DIM, 1, cv2.LINE_AA)
+
+    def _paint_trees(self, ground: Image, world: World, view: View) -> None:
+        """Crowns faintly, trunks on top of them in full: trunks are what a trip must miss."""
+        cv2 = self._cv2
+        crowns = ground.copy()
+        places = [(int(column), int(row)) for column, row in view.pixels(world.trees)]
+        for place, tree in zip(places, world.trees, strict=True):
+            cv2.circle(crowns, place, max(1, round(tree[4] * view.scale)), CROWN, -1, cv2.LINE_AA)
+        cv2.addWeighted(crowns, 0.45, ground, 0.55, 0.0, dst=ground)
+        if view.scale < TRUNK_SCALE:
+            return
+        for place, tree in zip(places, world.trees, strict=True):
+            cv2.circle(ground, place, max(2, round(tree[2] * view.scale)), TRUNK, -1, cv2.LINE_AA)
+
+    def _paint_boxes(self, ground: Image, world: World, view: View) -> None:
+        """Logs, cars and barriers, the higher ones on top."""
+        for x, y, yaw, length, width, _, _, kind in world.boxes[np.argsort(world.boxes[:, 6])]:
+            along = 0.5 * length * np.array([math.cos(yaw), math.sin(yaw)])
+            across = 0.5 * width * np.array([-math.sin(yaw), math.cos(yaw)])
+            signs = ((1, 1), (1, -1), (-1, -1), (-1, 1))
+            corners = view.pixels([np.array([x, y]) + a * along + b * across for a, b in signs])
+            self._cv2.fillPoly(ground, [corners], BOXES[int(kind)], self._cv2.LINE_AA)
+
+
+def _fitting(world: World, room: tuple[int, int]) -> View:
+    """The view of a whole world that fits into `room` (width, height) pixels."""
+    x_min, x_max, y_min, y_max = world.bounds_m
+    return View(x_max, y_max, min(room[0] / (y_max - y_min), room[1] / (x_max - x_min)))
+
+
+def polar(center: tuple[int, int], radius: float, turn_rad: float) -> tuple[int, int]:
+    """The pixel at a distance from a center, `turn_rad` to the left of straight up."""
+    return round(center[0] - radius * math.sin(turn_rad)), round(center[1] - radius * math.cos(turn_rad))
