@@ -27,9 +27,9 @@ DISC_RADIUS_M, DISC_AHEAD_M = 0.95, 1.1
 """The body as two discs, this far before and behind the middle of the wheelbase."""
 LEAST_SPEED_MPS = 3.0
 """A rollout of a slower car is made at this speed: a standing car's steering has no consequences to plan by."""
-SPEED_GAIN = 0.6
+SPEED_GAIN = 0.4
 """Throttle or brake per error of the speed, s/m."""
-SPEED_PREVIEW_S = 0.3
+SPEED_PREVIEW_S = 0.5
 """The expert drives at the speed that is right this much later."""
 
 
@@ -57,9 +57,9 @@ class DrivingConfig:
     """Cost per second at zero clearance."""
     clearance_decay_m: float = 0.25
     """Clearance over which that cost falls by e, in metres."""
-    lateral_share: float = 0.45
+    lateral_share: float = 0.32
     """Share of the grip that bends may use."""
-    braking_share: float = 0.4
+    braking_share: float = 0.3
     """Share of the grip used to slow down before bends, and to stop within the sight."""
     reaction_s: float = 0.3
     """Time between seeing and braking, in seconds."""
