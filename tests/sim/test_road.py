@@ -109,7 +109,7 @@ def test_the_line_is_driveable_from_start_to_goal(name, seed):
     grid, points = world.clearance, line_of(world)
     u, v = (points - (grid.x_min, grid.y_min)).T / grid.cell_m
     clearance = np.array([sample_clearance(grid.distance_m, *at) for at in zip(u, v)])
-    assert clearance.min() > 1.3  # half of the narrowest gap, less the error of the grid
+    assert clearance.min() > 1.2  # half of the narrowest gap, 1.35 m, less the error of the 0.25 m grid at thin boxes
     assert (world.route.left_m.min(), world.route.right_m.min()) > (1.0, 1.0)
 
 
