@@ -1,4 +1,4 @@
-"""`forestpilot demo`: demonstrations, cloning, DAgger, evaluation and videos in one command and a few minutes."""
+"""`forestpilot demo`: learn to fly and to drive in one command: demonstrations, cloning, DAgger, evaluation, videos."""
 
 from __future__ import annotations
 
@@ -10,41 +10,85 @@ from pathlib import Path
 
 from data_collection.progress import Progress
 from data_collection.rollout import RolloutPool
+from data_collection.trips import TripMix
 from launch.config import recorded
 from launch.plots import plot_rounds
 from launch.progress import make_progress
 from launch.replay import Outcome, ReplayConfig, read_outcomes, replay_evaluation
 from launch.tables import format_density, print_table
+from policies.behavioural_cloning import TrainConfig
 from policies.dagger import PRESETS as DAGGER_PRESETS
 from policies.dagger import DaggerConfig, RoundResult, round_folder, run_dagger
 from policies.evaluation import EvaluateConfig, Score, evaluate, results_table
+from policies.visuomotor import PolicyConfig
 
 __all__ = ["Config", "run"]
 
 
+DRIVE = DaggerConfig(
+    task="drive",
+    rounds=2,
+    expert_episodes=12,
+    trips=8,
+    first_steps=300,
+    steps=200,
+    last_steps=300,
+    validation_episodes=4,
+    mix=TripMix(speeds=(8.0, 8.0), length=200.0),
+    # Where the wheels point already is left out: who sees it learns to keep them there.
+    train=TrainConfig(policy=PolicyConfig(state_inputs=("forward_mps", "speed_set_point_mps"))),
+)
+"""How the demo learns to drive: enough to see it done."""
+
+
 @dataclass(frozen=True)
 class DemoConfig:
-    """See imitation learning work, break and be mended; the same command goes on where it was interrupted."""
+    """See imitation learning work, break and be mended, in the air and on the road; the same command goes on where it
+    was interrupted."""
 
     out: str = "runs/demo"
     """Run folder for everything the demo makes."""
     episodes: int = 100
-    """Test worlds that behavioural cloning and DAgger are evaluated on."""
+    """Test forests that behavioural cloning and DAgger are evaluated in."""
+    roads: int = 8
+    """Test roads that they are evaluated on; 0 leaves driving out."""
     videos: int = 2
-    """Videos of successes, and as many of failures."""
+    """Videos of successful flights, and as many of failures; and one of a drive if this is not 0."""
     size: str = "960x540"
     """Width and height of the videos in pixels."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Number of processes; by default one per core."""
     dagger: DaggerConfig = DAGGER_PRESETS["demo"]
-    """How the policy is trained; its out and workers are those of the demo."""
+    """How the drone's policy is trained; its out and workers are those of the demo."""
+    drive: DaggerConfig = DRIVE
+    """How the car's policy is trained, likewise."""
 
     def __post_init__(self) -> None:
-        if self.videos < 0 or self.episodes < 1:
-            raise ValueError("videos must be 0 or more and episodes at least 1")
+        if self.videos < 0 or self.episodes < 1 or self.roads < 0:
+            raise ValueError("videos and roads must be 0 or more and episodes at least 1")
 
 
 Config = DemoConfig
+
+
+@dataclass(frozen=True)
+class Part:
+    """What came out of learning one task."""
+
+    folder: Path
+    """Run folder."""
+    dagger: DaggerConfig
+    """How it was learned."""
+    rounds: list[RoundResult]
+    """Results of DAgger's rounds."""
+    scores: list[Score]
+    """Results on the test worlds."""
+    title: str
+    """What the test worlds were."""
+    plot: Path
+    """Picture of the success by round."""
+    videos: list[Path]
+    """Films of some test trips."""
 
 
 def run(config: DemoConfig) -> None:
@@ -53,29 +97,39 @@ def run(config: DemoConfig) -> None:
     progress = make_progress()
     out = Path(config.out)
     with recorded(config, out), RolloutPool(config.workers) as pool:
-        dagger = dataclasses.replace(config.dagger, out=config.out, workers=config.workers)
-        rounds = run_dagger(dagger, progress, pool)
-        scores = _evaluate(config, dagger, progress, pool)
-    plot = plot_rounds(rounds, out / "success_by_round.png")
-    videos = _film(config, out, progress)
-    _report(config, dagger, rounds, scores, plot, videos, time.perf_counter() - started)
+        parts = [_learn(config, config.dagger, out, ("blind",), config.episodes, progress, pool)]
+        if config.roads:
+            parts.append(_learn(config, config.drive, out / "drive", (), config.roads, progress, pool))
+    for part in parts:
+        _report(part)
+    print(f"{time.perf_counter() - started:.0f} s in all")
 
 
-def _evaluate(config: DemoConfig, dagger: DaggerConfig, progress: Progress, pool: RolloutPool) -> list[Score]:
-    """Fly blind, cloned and mended policy through the same test worlds."""
+def _learn(
+    config: DemoConfig, dagger: DaggerConfig, out: Path, baselines: tuple[str, ...], episodes: int,
+    progress: Progress, pool: RolloutPool,
+) -> Part:  # fmt: skip
+    """Learn one task, run the cloned and the mended policy through the same test worlds, and film some of it."""
+    dagger = dataclasses.replace(dagger, out=str(out), workers=config.workers)
+    rounds = run_dagger(dagger, progress, pool)
     mix = dagger.mix.complete(dagger.task)
     evaluation = EvaluateConfig(
-        policy=("blind", f"bc={round_folder(Path(config.out), 0)}", f"dagger={config.out}"),
-        out=str(Path(config.out) / "evaluation"), task=dagger.task, episodes=config.episodes,
-        speed=mix.speeds[1], density=mix.densities[0], preset=mix.presets[0], workers=config.workers,
+        policy=(*baselines, f"bc={round_folder(out, 0)}", f"dagger={out}"), out=str(out / "evaluation"),
+        task=dagger.task, episodes=episodes, speed=mix.speeds[1], density=mix.densities[0], preset=mix.presets[0],
+        length=mix.length if dagger.task == "drive" else None, workers=config.workers,
     )  # fmt: skip
-    return evaluate(evaluation, progress, pool)
+    scores = evaluate(evaluation, progress, pool)
+    flies = dagger.task == "drone"
+    where = f"{format_density(mix.densities[0])} trees/m2" if flies else f"{mix.length:g} m of {mix.presets[0]} road"
+    title = f"{dagger.task}: {episodes} test worlds nobody has trained in, {mix.speeds[1]:g} m/s, {where}"
+    plot = plot_rounds(rounds, out / "success_by_round.png")
+    chosen = choose_to_film(read_outcomes(out / "evaluation"), config.videos if flies else min(1, config.videos))
+    videos = _film(config, out, chosen if flies else chosen[:1], progress)
+    return Part(out, dagger, rounds, scores, title, plot, videos)
 
 
-def _film(config: DemoConfig, out: Path, progress: Progress) -> list[Path]:
-    """Videos of DAgger's successes, and of failures: DAgger's own first, then those of behavioural cloning."""
-    outcomes = read_outcomes(out / "evaluation")
-    chosen = _choose(outcomes, config.videos)
+def _film(config: DemoConfig, out: Path, chosen: list[Outcome], progress: Progress) -> list[Path]:
+    """A video of each of these trips."""
     paths: list[Path] = []
     for outcome in chosen:
         replay = ReplayConfig(
@@ -85,31 +139,27 @@ def _film(config: DemoConfig, out: Path, progress: Progress) -> list[Path]:
     return paths
 
 
-def _choose(outcomes: list[Outcome], count: int) -> list[Outcome]:
+def choose_to_film(outcomes: list[Outcome], count: int) -> list[Outcome]:
     """`count` successes of DAgger, the tightest first, and `count` failures, DAgger's before those of cloning."""
     successes = [o for o in outcomes if o.policy == "dagger" and o.succeeded]
     failures = [o for policy in ("dagger", "bc") for o in outcomes if o.policy == policy and not o.succeeded]
     return sorted(successes, key=lambda o: o.min_clearance_m)[:count] + failures[:count]
 
 
-def _report(
-    config: DemoConfig, dagger: DaggerConfig, rounds: list[RoundResult], scores: list[Score],
-    plot: Path, videos: list[Path], seconds: float,
-) -> None:  # fmt: skip
+def _report(part: Part) -> None:
     """The table of results, and where everything lies."""
-    mix = dagger.mix.complete(dagger.task)
-    density = format_density(mix.densities[0])
-    worlds = f"{config.episodes} test worlds nobody has trained on, {mix.speeds[1]:g} m/s, {density} trees/m2"
-    print_table(results_table(scores), title=worlds)
-    print(f"{rounds[-1].labels} labelled states in {rounds[-1].trips} training trips; {seconds:.0f} s in all\n")
+    out, last = part.folder, part.rounds[-1]
+    print_table(results_table(part.scores), title=part.title)
+    print(f"{last.labels} labelled states in {last.trips} training trips\n")
     places = {
-        "policy": config.out,
-        "trips with the expert's labels": f"{config.out}/dataset",
-        "success by DAgger round": str(plot),
-        "outcome of each test trip": f"{config.out}/evaluation/outcomes.csv",
-        **{f"video of {path.stem}": str(path) for path in videos},
-        "more videos": f"forestpilot replay {config.out}/evaluation --worst 3 --video {config.out}/videos",
+        "policy": str(out),
+        "trips with the expert's labels": f"{out}/dataset",
+        "success by DAgger round": str(part.plot),
+        "outcome of each test trip": f"{out}/evaluation/outcomes.csv",
+        **{f"video of {path.stem}": str(path) for path in part.videos},
+        "more videos": f"forestpilot replay {out}/evaluation --worst 3 --video {out}/videos",
     }
     width = max(map(len, places))
     for what, where in places.items():
         print(f"{what:<{width}}  {where}")
+    print()

@@ -1,5 +1,6 @@
 """The demo at the smallest scale: everything it promises lies where it says, and a second call repeats nothing."""
 
+import dataclasses
 from pathlib import Path
 
 import av
@@ -16,18 +17,24 @@ TINY = DaggerConfig(
     rounds=1, expert_episodes=2, trips=2, first_steps=10, last_steps=10, validation_episodes=2,
     mix=TripMix(speeds=(12.0, 12.0)), train=TrainConfig(policy=POLICY, batch_windows=4, tensorboard=False),
 )  # fmt: skip
+TINY_DRIVE = dataclasses.replace(TINY, task="drive", mix=TripMix(length=40.0))
 
 
 @pytest.mark.slow
 def test_the_demo_leaves_what_it_promises(tmp_path: Path, capsys) -> None:
-    config = DemoConfig(out=str(tmp_path / "demo"), episodes=3, videos=1, size="320x180", workers=1, dagger=TINY)
+    config = DemoConfig(
+        out=str(tmp_path / "demo"), episodes=3, roads=2, videos=1, size="320x180", workers=1, dagger=TINY,
+        drive=TINY_DRIVE,
+    )  # fmt: skip
     run(config)
     first = capsys.readouterr().out
     out = tmp_path / "demo"
-    for name in ("blind", "bc", "dagger", "95 % interval", str(out / "success_by_round.png"), "outcomes.csv", "replay"):
+    promised = ("blind", "bc", "dagger", "95 % interval", "autonomy", "outcomes.csv", "replay")
+    for name in (*promised, str(out / "success_by_round.png"), str(out / "drive" / "success_by_round.png")):
         assert name in first
-    videos = sorted((out / "videos").glob("*.mp4"))
-    assert videos
+    flights, drives = (sorted((folder / "videos").glob("*.mp4")) for folder in (out, out / "drive"))
+    assert flights and len(drives) == 1
+    videos = [*flights, *drives]
     for video in videos:
         with av.open(str(video)) as container:
             stream = container.streams.video[0]

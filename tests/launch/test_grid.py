@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from launch.demo import _choose
+from launch.demo import choose_to_film
 from launch.grid import GridConfig, run
 from launch.replay import Outcome
 
@@ -29,5 +29,5 @@ def test_the_demo_films_tight_successes_and_failures_of_dagger_first() -> None:
         outcome("dagger", 3, "collision", 0.0),
         outcome("blind", 1, "collision", 0.0),
     ]  # fmt: skip
-    chosen = _choose(trips, 2)
+    chosen = choose_to_film(trips, 2)
     assert [(o.policy, o.seed) for o in chosen] == [("dagger", 2), ("dagger", 1), ("dagger", 3), ("bc", 1)]
