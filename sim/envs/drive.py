@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from sim.bullet_import import pybullet
-from sim.cameras import CENTER, Camera, Rig
+from sim.cameras import CENTER, Camera, Rig, chase_pose
 from sim.envs.base import VehicleEnv
 from sim.envs.task_spec import TaskSpec
 from sim.experts.driving import CANDIDATE_STEERINGS_RAD, DrivingConfig, DrivingExpert, speed_profile
 from sim.physics import PHYSICS_HZ
+from sim.rendering.protocol import VehiclePose
 from sim.vehicles.car import STEERING_LOCK_RAD, WHEELBASE_M, WIDTH_M, Car
 from sim.worlds.clearance import sample_clearance
 from sim.worlds.road import COMMAND_NAMES, FOLLOW, PRESETS, RoadConfig, RoadWorld, make_road
@@ -302,6 +303,12 @@ class DriveEnv(VehicleEnv):
 
     def pose(self) -> tuple[np.ndarray, np.ndarray]:
         return self.car.base_position(), self.car.rotation
+
+    def drawn_vehicle(self) -> VehiclePose:
+        return VehiclePose(*self.pose(), "car", self.car.steering_rad)
+
+    def _chase_pose(self, position: np.ndarray, yaw_rad: float) -> tuple[np.ndarray, np.ndarray]:
+        return chase_pose(position, yaw_rad, *CHASE_M["car"])
 
     def _state_bytes(self) -> bytes:
         return self.car.state.tobytes() + np.array([self.car.steering_rad, self._interventions]).tobytes()
