@@ -1,4 +1,4 @@
-"""How fast the drone's environment steps: physics at 240 Hz and three cameras, and what each part takes."""
+"""How fast the environments step: physics at 240 Hz and three cameras, and what each part takes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ import sim  # noqa: F401  (registers the environments)
 
 DENSITY_300_PER_M2 = 300 / 1800
 """Trees per square metre that put 300 trees on the 30 x 60 m of a forest."""
+PLACES: dict[str, tuple[str, dict[str, Any]]] = {
+    "1/25": ("sim:ForestPilot/Drone-v0", {"density": 1 / 25}),
+    "300 trees": ("sim:ForestPilot/Drone-v0", {"density": DENSITY_300_PER_M2}),
+    "winding road": ("sim:ForestPilot/Drive-v0", {"preset": "winding"}),
+}
+"""What is measured: an environment and its arguments."""
 Trip = tuple[int, NDArray[np.float32]]
 
 
@@ -28,24 +34,24 @@ def bench_env(seconds: float = 20.0, resets: int = 1000) -> dict[str, Any]:
         resets: how many times to reset for the time of one and for the growth of memory.
 
     Returns:
-        For 1/25 trees/m2 and for 300 trees: `steps_per_s` without and `steps_per_s_with_expert` with the expert's
-        labels, and the share of physics, rendering, expert and the rest (observation, outcome) in a step with labels.
-        `reset_ms` and `growth_mb`: of `resets` resets through new worlds.
+        For each place: `steps_per_s` without and `steps_per_s_with_expert` with the expert's labels, and the share of
+        physics, rendering, expert and the rest (observation, outcome) in a step with labels. Of `resets` resets of each
+        environment through new worlds: `reset_ms` and `growth_mb`.
     """
-    figures: dict[str, Any] = {}
-    for name, density in (("1/25", 1 / 25), ("300 trees", DENSITY_300_PER_M2)):
-        figures[name] = _bench_density(density, seconds / 2)
-    return {**figures, **_bench_resets(resets)}
+    figures: dict[str, Any] = {place: _bench_place(place, seconds / len(PLACES)) for place in PLACES}
+    for place in ("1/25", "winding road"):
+        figures[place] |= _bench_resets(place, resets)
+    return figures
 
 
-def make(density: float, expert: bool) -> gymnasium.Env[Any, Any]:
+def make(place: str, expert: bool) -> gymnasium.Env[Any, Any]:
     """The environment that is measured."""
-    kwargs: dict[str, Any] = {"density": density, "control_hz": 20, "expert": expert}
-    return gymnasium.make("sim:ForestPilot/Drone-v0", disable_env_checker=True, **kwargs)
+    env_id, kwargs = PLACES[place]
+    return gymnasium.make(env_id, disable_env_checker=True, control_hz=20, expert=expert, **kwargs)
 
 
-def _bench_density(density: float, seconds: float) -> dict[str, Any]:
-    with_labels, plain = make(density, expert=True), make(density, expert=False)
+def _bench_place(place: str, seconds: float) -> dict[str, Any]:
+    with_labels, plain = make(place, expert=True), make(place, expert=False)
     trips = [_expert_trip(with_labels, seed) for seed in range(2)]
     watch = Stopwatch()
     watch.attach(with_labels.unwrapped)
@@ -125,9 +131,9 @@ class Stopwatch:
         return timed
 
 
-def _bench_resets(resets: int) -> dict[str, Any]:
+def _bench_resets(place: str, resets: int) -> dict[str, Any]:
     """Time of a reset and growth of the process's memory, after a warm-up that fills every cache."""
-    env = make(1 / 25, expert=False)
+    env = make(place, expert=False)
     for seed in range(50):
         env.reset(seed=seed)
     before_mb = resident_mb()

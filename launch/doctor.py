@@ -32,9 +32,10 @@ class DoctorConfig:
     """Say what is installed, what works here and what is missing; exit code 1 if something needed is missing."""
 
     frame: Path | None = None
-    """Where to store the test frame as a PNG; by default it is only checked."""
+    """Where to store the test frames as PNGs: NAME.png makes NAME-drone.png and NAME-drive.png; by default they are
+    only checked."""
     renderer: Literal["raycast", "tiny", "egl"] = "raycast"
-    """Renderer that draws the test frame."""
+    """Renderer that draws the test frames."""
 
 
 Config = DoctorConfig
@@ -81,7 +82,8 @@ def examine(config: DoctorConfig) -> Iterator[Finding]:
         ("H.264 video", "pip install --force-reinstall av", _video),
         ("HDF5 with Zstd", "pip install --force-reinstall h5py hdf5plugin", _hdf5),
         ("Numba's cache", "set NUMBA_CACHE_DIR to a folder that can be written", _numba_cache),
-        ("test frame", "", lambda: _test_frame(config)),
+        ("forest frame", "", lambda: _test_frame(config, "forest frame", "Drone-v0")),
+        ("road frame", "", lambda: _test_frame(config, "road frame", "Drive-v0")),
         ("window", "", _window),
     )
     for subject, advice, check in checks:
@@ -189,12 +191,12 @@ def _numba_cache() -> Finding:
     return Finding("note", "Numba's cache", f"{folder} cannot be written: Numba falls back to the user's cache folder")
 
 
-def _test_frame(config: DoctorConfig) -> Finding:
-    """Draw the three views of a forest and check that there is something on them."""
+def _test_frame(config: DoctorConfig, subject: str, env_name: str) -> Finding:
+    """Draw the three views of an environment and check that there is something on them."""
     import gymnasium
 
     importlib.import_module("sim")
-    env = gymnasium.make("sim:ForestPilot/Drone-v0", renderer=config.renderer, disable_env_checker=True)
+    env = gymnasium.make(f"sim:ForestPilot/{env_name}", renderer=config.renderer, disable_env_checker=True)
     vehicle: Any = env.unwrapped
     try:
         observation, _ = env.reset(seed=0)
@@ -209,18 +211,21 @@ def _test_frame(config: DoctorConfig) -> Finding:
     if config.frame is not None:
         from launch.drawing import import_cv2
 
-        config.frame.parent.mkdir(parents=True, exist_ok=True)
-        import_cv2().imwrite(str(config.frame), picture[..., ::-1])
-    return judge_frame(picture, objects, f"renderer {config.renderer}, {step_ms:.1f} ms a step of the environment")
+        path = config.frame.with_name(f"{config.frame.stem}-{env_name.partition('-')[0].lower()}{config.frame.suffix}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        import_cv2().imwrite(str(path), picture[..., ::-1])
+    return judge_frame(
+        subject, picture, objects, f"renderer {config.renderer}, {step_ms:.1f} ms a step of the environment"
+    )
 
 
-def judge_frame(picture: np.ndarray, objects: int, how: str) -> Finding:
-    """Whether a picture (h, w, 3) of a forest shows one: not blank, and more on it than ground and sky."""
+def judge_frame(subject: str, picture: np.ndarray, objects: int, how: str) -> Finding:
+    """Whether a picture (h, w, 3) of a world shows one: not blank, and more on it than ground and sky."""
     spread = float(picture.std())
     if spread < MIN_FRAME_STD or objects < 3:
         advice = "the picture is blank; another renderer may work: forestpilot doctor --renderer tiny"
-        return Finding("MISSING", "test frame", f"{how}: spread {spread:.1f} grey levels, {objects} objects; {advice}")
-    return Finding("ok", "test frame", f"{how}; not blank: {objects} objects, spread {spread:.0f} grey levels")
+        return Finding("MISSING", subject, f"{how}: spread {spread:.1f} grey levels, {objects} objects; {advice}")
+    return Finding("ok", subject, f"{how}; not blank: {objects} objects, spread {spread:.0f} grey levels")
 
 
 def _window() -> Finding:

@@ -17,16 +17,17 @@ def test_everything_needed_is_found_here(tmp_path: Path) -> None:
     missing = [f for f in findings.values() if f.status == "MISSING"]
     assert missing == []
     assert "NumPy" in findings["PyBullet"].found
-    assert "not blank" in findings["test frame"].found
-    assert (tmp_path / "frame.png").stat().st_size > 1000
+    for subject, file in (("forest frame", "frame-drone.png"), ("road frame", "frame-drive.png")):
+        assert "not blank" in findings[subject].found
+        assert (tmp_path / file).stat().st_size > 1000
 
 
 def test_a_blank_frame_is_not_taken_for_a_forest() -> None:
     blank = np.full((48, 192, 3), 255, np.uint8)
-    assert judge_frame(blank, objects=1, how="renderer x").status == "MISSING"
+    assert judge_frame("frame", blank, objects=1, how="renderer x").status == "MISSING"
     noise = np.random.default_rng(0).integers(0, 255, blank.shape, dtype=np.uint8)
-    assert judge_frame(noise, objects=12, how="renderer x").status == "ok"
-    assert judge_frame(noise, objects=1, how="renderer x").status == "MISSING"
+    assert judge_frame("frame", noise, objects=12, how="renderer x").status == "ok"
+    assert judge_frame("frame", noise, objects=1, how="renderer x").status == "MISSING"
 
 
 def test_what_is_missing_is_an_exit_code_and_a_command(
