@@ -95,7 +95,7 @@ class EvaluateConfig:
         if self.length is not None and self.task != "drive":
             raise ValueError(f"length is {self.length}; only roads have one (--task drive)")
         for policy in self.policy:
-            require_pilot(split_name(policy)[1], self.task)
+            require_pilot(split_name(policy, self.task)[1], self.task)
 
     @property
     def speed_mps(self) -> float:
@@ -168,7 +168,7 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
         ForestPilotError: a policy is neither a baseline nor a folder, or is of another task.
     """
     progress = progress or SilentProgress()
-    targets = [split_name(policy)[1] for policy in config.policy]
+    targets = [split_name(policy, config.task)[1] for policy in config.policy]
     # All are looked at before the first one starts: a wrong name must not wait behind an hour of trips.
     ways = [_env_kwargs(config, target, progress) for target in targets]
     rows: list[dict[str, Any]] = []

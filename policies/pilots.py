@@ -19,7 +19,7 @@ BASELINES = ("blind", "reactive", "expert")
 """Pilots that `--policy` takes by name besides the folder of a checkpoint."""
 PRETRAINED = "pretrained"
 """Name for the weights that come with ForestPilot."""
-PRETRAINED_FOLDER = Path(__file__).parent / "pretrained"
+PRETRAINED_FOLDERS = {task: Path(__file__).parent / "pretrained" / task for task in ("drone", "drive")}
 REACTIVE_LOOKAHEAD_M = 6.0
 REACTIVE_MARGIN_M = 0.5
 
@@ -180,12 +180,12 @@ _BASELINE_PILOTS: dict[tuple[str, str], PilotFactory] = {
 """The baselines of each task; a free column in a depth image is no road, so `reactive` only flies."""
 
 
-def split_name(policy: str) -> tuple[str, str]:
+def split_name(policy: str, task: str = "drone") -> tuple[str, str]:
     """(name, what to load) of a `--policy`: `NAME=FOLDER`, a folder, or a baseline; the name is empty if none is
     given."""
     name, separator, target = policy.rpartition("=")
     if target == PRETRAINED:
-        return name or PRETRAINED, str(PRETRAINED_FOLDER)
+        return name or PRETRAINED, str(PRETRAINED_FOLDERS[task])
     return (name, target) if separator else ("", policy)
 
 

@@ -14,7 +14,7 @@ from sim.envs.base import VehicleEnv
 from sim.envs.task_spec import TaskSpec
 from sim.experts.driving import CANDIDATE_STEERINGS_RAD, DrivingConfig, DrivingExpert, speed_profile
 from sim.physics import PHYSICS_HZ
-from sim.rendering.protocol import VehiclePose
+from sim.rendering.protocol import CHASE_M, VehiclePose
 from sim.vehicles.car import STEERING_LOCK_RAD, WHEELBASE_M, WIDTH_M, Car
 from sim.worlds.clearance import sample_clearance
 from sim.worlds.road import COMMAND_NAMES, FOLLOW, PRESETS, RoadConfig, RoadWorld, make_road

@@ -14,7 +14,7 @@ from data_collection.trips import TripMix, task_spec_of
 from policies.checkpoint import save_policy
 from policies.evaluation import EvaluateConfig, compare, evaluate, results_table, score, write_results
 from policies.intervals import paired_difference, poisson_interval, rate_interval, wilson_interval
-from policies.pilots import PRETRAINED_FOLDER, policy_names
+from policies.pilots import PRETRAINED_FOLDERS, policy_names
 from policies.visuomotor import PolicyConfig, VisuomotorPolicy
 from sim.errors import ForestPilotError
 
@@ -226,7 +226,7 @@ def test_what_is_not_given_is_the_tasks_own():
 
 def test_a_policy_of_the_other_task_is_refused_before_anything_moves(tmp_path):
     with pytest.raises(ForestPilotError, match="'drone', not for 'drive'"):
-        evaluate(config(tmp_path, task="drive", speed=None, policy=("expert", "flyer=pretrained")))
+        evaluate(config(tmp_path, task="drive", speed=None, policy=("expert", f"flyer={PRETRAINED_FOLDERS['drone']}")))
     assert not (tmp_path / "evaluation").exists()
 
 
@@ -268,4 +268,4 @@ def test_a_policy_on_another_renderer_warns(tmp_path):
 def test_the_weights_that_come_with_it_fly(tmp_path):
     scores = evaluate(config(tmp_path, policy=("pretrained",), episodes=6, speed=5.0))
     assert scores[0].policy == "pretrained" and scores[0].successes >= 5
-    assert sum(path.stat().st_size for path in PRETRAINED_FOLDER.iterdir()) < 2_000_000
+    assert sum(path.stat().st_size for path in PRETRAINED_FOLDERS["drone"].iterdir()) < 2_000_000

@@ -69,7 +69,8 @@ def test_reactive_only_flies():
 def test_names_of_policies():
     assert split_name("bc=runs/a") == ("bc", "runs/a") and split_name("runs/a") == ("", "runs/a")
     name, folder = split_name("pretrained")
-    assert name == "pretrained" and folder.endswith("pretrained")
+    assert name == "pretrained" and folder.endswith("pretrained/drone")
+    assert split_name("pretrained", "drive")[1].endswith("pretrained/drive")
 
 
 def test_policy_memory_is_forgotten_between_trips(checkpoint):
