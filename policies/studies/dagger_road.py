@@ -80,6 +80,10 @@ class Config(RoundsConfig):
 
     out: str = "runs/study-dagger-road"
     """Run folder; the same command goes on where it was interrupted."""
+    rounds: int = 9
+    """Rounds after the first, which every arm begins with: cloning of the expert."""
+    drives: int = 8
+    """Drives recorded in each round."""
 
 
 QUICK = Config(seeds=2, length=100.0, test_length=100.0, test_roads=4, rounds=1, drives=2, train=study_training(40))
