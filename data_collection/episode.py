@@ -139,7 +139,8 @@ class Episode:
     """The episode as a whole."""
     camera_offsets: np.ndarray | None = None
     """(T+1, 3, 2) float32: shift in metres and yaw in radians of each camera against the center one, left positive;
-    None where they stand as the task spec says."""
+    None where they stand as the task spec says. A third column is the change of speed in m/s that the expert was asked
+    about."""
 
     @property
     def num_steps(self) -> int:
@@ -166,7 +167,8 @@ class Episode:
         if self.expert_costs is not None:
             _require("expert_costs", self.expert_costs, np.float32, (steps, len(CAMERAS), None))
         if self.camera_offsets is not None:
-            _require("camera_offsets", self.camera_offsets, np.float32, (steps + 1, len(CAMERAS), 2))
+            columns = 3 if self.camera_offsets.shape[-1:] == (3,) else 2
+            _require("camera_offsets", self.camera_offsets, np.float32, (steps + 1, len(CAMERAS), columns))
         _require("actor", self.actor, np.uint8, (steps,))
         _require("rewards", self.rewards, np.float32, (steps,))
         for name in ("terminated", "truncated"):

@@ -86,7 +86,8 @@ class StepLoader:
         state, goal = demo["obs/state"][steps], demo["obs/goal"][steps]
         offsets = self._offsets(demo)
         turned = {
-            camera: side_view(self._spec, state, goal, offsets[steps, camera, 1]) for camera in self._seen_by(tellers)
+            camera: self._side_view(state, goal, offsets[steps, camera], "expert_actions" in demo)
+            for camera in self._seen_by(tellers)
         }
         views = np.empty((len(tellers), len(state), *self.view_shape), dtype=np.uint8)
         for row, teller in enumerate(tellers):
@@ -99,7 +100,9 @@ class StepLoader:
             views=views,
             state=np.stack([turned[teller][0] for teller in tellers]),
             goal=np.stack([turned[teller][1] for teller in tellers]),
-            actions=np.stack([self._labels(demo, steps, teller, offsets[:, teller], speed_mps) for teller in tellers]),
+            actions=np.stack(
+                [self._labels(demo, steps, teller, offsets[:, teller, :2], speed_mps) for teller in tellers]
+            ),
             costs=None if costs is None else np.stack([costs[:, teller] for teller in tellers]),
             mask=np.ones(len(state), bool) if "expert_actions" in demo else demo["actor"][steps] != ACTOR_POLICY,
         )
@@ -111,8 +114,18 @@ class StepLoader:
     def _seen_by(self, tellers: tuple[int, ...]) -> set[int]:
         return {camera for teller in tellers for camera in (teller, *self._shown_by(teller))}
 
+    def _side_view(
+        self, state: np.ndarray, goal: np.ndarray, offsets: np.ndarray, asked: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """State and goal as they read at a camera's pose, and at the speed that the expert was asked about there."""
+        turned, turned_goal = side_view(self._spec, state, goal, offsets[:, 1])
+        if asked and self._side_labels == "asked" and offsets.shape[1] == 3:
+            turned[:, self._spec.index("forward_mps")] += offsets[:, 2]
+        return turned, turned_goal
+
     def _offsets(self, demo: h5py.Group) -> np.ndarray:
-        """(T+1, 3, 2) shift and yaw of the cameras at each step of the episode; the fixed ones if none is recorded."""
+        """(T+1, 3, 2 or 3) shift, yaw and maybe change of speed of the cameras at each step of the episode; the fixed
+        ones if none is recorded."""
         if "camera_offsets" in demo:
             return demo["camera_offsets"][:]
         return np.broadcast_to(fixed_offsets(self._spec), (len(demo["obs/state"]), len(CAMERAS), 2))

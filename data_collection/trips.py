@@ -139,7 +139,8 @@ class TripMix:
     length: float = 600.0
     """Drive: length of the road in metres."""
     side_cameras: str = "fixed"
-    """Drive: side cameras `fixed` at 0.5 m and 8 degrees, or drawn anew for every picture (`random`)."""
+    """Drive: side cameras `fixed` at 0.5 m and 8 degrees, or drawn anew for every picture (`random`), and the speed
+    that the expert is asked about with them (`random-speed`)."""
     interventions: str = "none"
     """Drive: put the car back when it is more than 1 m off its `line`, off the `road`, or never (`none`: the trip
     ends)."""

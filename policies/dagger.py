@@ -131,8 +131,8 @@ FULL_MIX = TripMix(
     presets=("default", "loquercio", "loquercio"), densities=(1 / 36, 1 / 25, 1 / 15, 1 / 12), speeds=(3.0, 12.0)
 )
 DRIVE_MIX = TripMix(
-    presets=("winding", "winding", "junctions", "obstacles"), speeds=(8.0, 12.0), length=300.0, side_cameras="random",
-    interventions="road",
+    presets=("winding", "winding", "junctions", "obstacles"), speeds=(8.0, 12.0), length=300.0,
+    side_cameras="random-speed",    interventions="road",
 )  # fmt: skip
 DRIVE_POLICY = PolicyConfig(
     # Where the wheels point already is left out: who sees it learns to keep them there. So is memory, which could tell.

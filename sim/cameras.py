@@ -104,13 +104,13 @@ class Rig:
         Args:
             position: (3,) of the body in metres.
             rotation: (3, 3) body to world.
-            offsets: (3, 2) as in `Rig.offsets`, where the cameras do not stand as they usually do.
+            offsets: (3, >= 2) as in `Rig.offsets`, where the cameras do not stand as they usually do.
 
         Returns:
             Eyes (3, 3) float32 in metres and axes (3, 3, 3) float32, the first index being left, center, right.
         """
         to_world = np.asarray(rotation, np.float64).T
-        shifts, yaws = np.asarray(self.offsets if offsets is None else offsets, np.float64).T
+        shifts, yaws = np.asarray(self.offsets if offsets is None else offsets, np.float64)[:, :2].T
         sines, cosines, zeros, ones = np.sin(yaws), np.cos(yaws), np.zeros(3), np.ones(3)
         right, up = np.stack([sines, -cosines, zeros], axis=1), np.stack([zeros, zeros, ones], axis=1)
         axes = np.stack([right, up, np.stack([cosines, sines, zeros], axis=1)], axis=1) @ to_world

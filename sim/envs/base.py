@@ -86,8 +86,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         """Distance that is left, in metres."""
 
     @abstractmethod
-    def _label(self, eyes: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The expert's actions (C, 2) and costs (C, K) for each camera."""
+    def _label(self, eyes: np.ndarray, axes: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The expert's actions (C, 2) and costs (C, K) for each camera; offsets as from `_camera_offsets`."""
 
     @abstractmethod
     def pose(self) -> tuple[np.ndarray, np.ndarray]:
@@ -208,11 +208,12 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         observation["goal"] = np.clip(goal, -1.0, 1.0)
         extras = {"camera_offsets": offsets}
         if self._wants_expert:
-            extras["expert_action"], extras["expert_costs"] = self._label(eyes, axes)
+            extras["expert_action"], extras["expert_costs"] = self._label(eyes, axes, offsets)
         return observation, extras
 
     def _camera_offsets(self) -> np.ndarray:
-        """(3, 2) float32: shift and yaw of the cameras at this step, as `Rig.offsets`."""
+        """(3, 2) float32: shift and yaw of the cameras at this step, as `Rig.offsets`; a third column is the change of
+        speed in m/s that the expert is asked about."""
         return self.rig.offsets
 
     def drawn_vehicle(self) -> Any:

@@ -30,10 +30,12 @@ STUCK_MPS, STUCK_S = 0.5, 5.0
 """A car slower than this for so long is stuck, which counts as an intervention."""
 RESTART_AHEAD_M = 2.0
 """A car that was put back starts this much further along the line: past what it stood against."""
-SIDE_CAMERAS = ("fixed", "random")
+SIDE_CAMERAS = ("fixed", "random", "random-speed")
 INTERVENTIONS = ("none", "line", "road")
 LARGEST_SHIFT_M, LARGEST_YAW_RAD = 1.2, 0.2
 """How far random side cameras stand and look aside."""
+FASTEST_SHARE = 1.3
+"""Largest speed, in speed set points, that the expert is asked about at a random side camera."""
 BODY_DISCS_M = (-1.1, 0.0, 1.1)
 """Places along the body from which clearance is measured."""
 
@@ -107,10 +109,12 @@ class DriveEnv(VehicleEnv):
 
     ## Info
     `is_success`, `outcome`, `progress_m` (along the route), `clearance_m` (distance from the body to a tree or
-    obstacle after this step, cut off at 1 m), `speed_mps`, `world_seed`, `lateral_offset_m` and `heading_error_rad` (from the
-    line, left positive), `off_road`, `lane_departure` (more than 1 m off the line), `intervened`, `interventions`,
-    `command`, `camera_offsets` (3, 2): shift (m) and yaw (rad) of the cameras; with `expert=True` also `expert_action`
-    (3, 2) and `expert_costs` (3, 21): what the expert answers if the car stood as the left, center, right camera does.
+    obstacle after this step, cut off at 1 m), `speed_mps`, `world_seed`, `lateral_offset_m` and `heading_error_rad`
+    (from the line, left positive), `off_road`, `lane_departure` (more than 1 m off the line), `intervened`,
+    `interventions`, `command`, `camera_offsets` (3, 2 or 3): shift (m) and yaw (rad) of the cameras, and with
+    `side_cameras="random-speed"` the change of speed (m/s) that the expert was asked about; with `expert=True` also
+    `expert_action` (3, 2) and `expert_costs` (3, 21): what the expert answers if the car stood as the left, center,
+    right camera does.
 
     ## Arguments
     See `__init__`; all are plain JSON values, so that the spec serialises.
@@ -152,7 +156,8 @@ class DriveEnv(VehicleEnv):
             expert: put the expert's labels into `info`.
             domain_randomisation: draw surface, colours, light, fog and textures per world.
             side_cameras: `fixed` at 0.5 m and 8 degrees, or drawn anew for every picture (`random`: up to 1.2 m and
-                11 degrees).
+                11 degrees), and with them the speed that the expert is asked about (`random-speed`), which no picture
+                shows.
             interventions: `none`, `line` or `road`.
             route: at junctions turn as the `seed` says, or always `left`, `straight` or `right`.
             length: length of the route in metres; the preset's by default.
@@ -179,7 +184,7 @@ class DriveEnv(VehicleEnv):
             length_m=usual.length_m if length is None else float(length),
             max_curvature_per_m=usual.max_curvature_per_m if max_curvature is None else float(max_curvature),
         )  # fmt: skip
-        self.speed_mps, self._random_cameras, self._mode = float(speed), side_cameras == "random", interventions
+        self.speed_mps, self._side_cameras, self._mode = float(speed), side_cameras, interventions
         limit_s = self.road.length_m / (0.4 * speed) + 20.0 if time_limit_s is None else float(time_limit_s)
         self._max_steps = max(1, round(limit_s * control_hz))
         rig = Rig(Camera(width, height), side_yaw_rad=0.14, side_offset_m=0.5, forward_m=0.4, up_m=1.3)
@@ -286,20 +291,25 @@ class DriveEnv(VehicleEnv):
         return observation, reward - 10.0 * self._intervened, terminated, truncated, info
 
     def _camera_offsets(self) -> np.ndarray:
-        if not self._random_cameras:
+        if self._side_cameras == "fixed":
             return self.rig.offsets
         shift, yaw = self._camera_rng.uniform(0, LARGEST_SHIFT_M, 2), self._camera_rng.uniform(-1, 1, 2)
         yaw *= LARGEST_YAW_RAD
-        return np.array([[shift[0], yaw[0]], [0.0, 0.0], [-shift[1], yaw[1]]], np.float32)
+        offsets = np.array([[shift[0], yaw[0]], [0.0, 0.0], [-shift[1], yaw[1]]], np.float32)
+        if self._side_cameras == "random":
+            return offsets
+        speeds = self._camera_rng.uniform(0, FASTEST_SHARE * self.speed_mps, 2) - self.car.motion_state()[3]
+        return np.column_stack([offsets, [speeds[0], 0.0, speeds[1]]]).astype(np.float32)
 
-    def _label(self, eyes: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _label(self, eyes: np.ndarray, axes: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         assert self._expert is not None
         yaws = np.arctan2(axes[:, 2, 1], axes[:, 2, 0]).astype(np.float64)
         ahead = self.rig.forward_m * np.stack([np.cos(yaws), np.sin(yaws)], axis=1)
         places = eyes[:, :2].astype(np.float64) - ahead
         # Roll and pitch move the camera a little; the car itself stands where it stands.
         places += self.car.base_position()[:2] - places[CENTER]
-        return self._expert.label(places, yaws, self._index)
+        faster = offsets[:, 2] if offsets.shape[1] == 3 else np.zeros(len(offsets))
+        return self._expert.label(places, yaws, faster.astype(np.float64), self._index)
 
     def pose(self) -> tuple[np.ndarray, np.ndarray]:
         return self.car.base_position(), self.car.rotation

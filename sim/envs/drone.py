@@ -206,7 +206,7 @@ class DroneEnv(VehicleEnv):
     def _distance_to_goal(self) -> float:
         return float(np.hypot(*(self.world.goal_m[:2] - self.quadrotor.state[:2])))  # type: ignore[union-attr]
 
-    def _label(self, eyes: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _label(self, eyes: np.ndarray, axes: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         assert self._expert is not None
         return self._expert.label(self.quadrotor, eyes, axes, self.speed_mps)
 

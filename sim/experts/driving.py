@@ -252,25 +252,30 @@ class DrivingExpert:
         self._table, self._car = table, car
         self._planner = DrivingPlanner(world, table, car.motion_vector(), config)
 
-    def label(self, places_m: np.ndarray, yaws_rad: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Actions and candidate costs as if the car stood elsewhere, moving as it does along its heading there.
+    def label(
+        self, places_m: np.ndarray, yaws_rad: np.ndarray, faster_mps: np.ndarray, index: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Actions and candidate costs as if the car were elsewhere, on the same arc along its heading there.
 
         Args:
             places_m: (C, 2) places of the middle of the wheelbase in metres.
             yaws_rad: (C,) headings there in radians.
+            faster_mps: (C,) what to add to the car's speed in m/s.
             index: point of the line near which the car is.
 
         Returns:
             (C, 2) float32 actions and (C, K) float32 costs.
         """
-        motion = self._car.motion_state()
+        own = self._car.motion_state()
         actions = np.zeros((len(places_m), 2), np.float32)
         costs = np.zeros((len(places_m), NUM_CANDIDATES), np.float32)
-        for c, (place, yaw) in enumerate(zip(places_m, yaws_rad)):
-            motion[:2], motion[2] = place, yaw
+        for c, (place, yaw, faster) in enumerate(zip(places_m, yaws_rad, faster_mps)):
+            speed = max(0.0, own[3] + faster)
+            yaw_rate = own[4] * (speed / max(own[3], LEAST_SPEED_MPS) if faster else 1.0)
+            motion = np.array([*place, yaw, speed, yaw_rate, own[5]])
             near = self._table.locate(place[0], place[1], index)[0]
             advice = self._planner.advise(motion, near)
-            actions[c] = advice.turn_rad / STEERING_LOCK_RAD, self._go(near, float(motion[3]))
+            actions[c] = advice.turn_rad / STEERING_LOCK_RAD, self._go(near, speed)
             costs[c] = advice.costs
         return actions, costs
 

@@ -146,7 +146,18 @@ def test_a_label_is_what_the_expert_says_to_a_car_that_stands_there():
     car.put(place[:2] + shift * np.array([-math.sin(heading), math.cos(heading)]) + lens, heading + yaw, speed)
     car.steering_rad, car.state[12] = steering, rate
     eyes, axes = env.rig.poses(*env.pose())
-    assert env._label(eyes, axes)[0][1] == pytest.approx(turn, abs=0.05)
+    assert env._label(eyes, axes, np.zeros((3, 2)))[0][1] == pytest.approx(turn, abs=0.05)
+    env.close()
+
+
+def test_the_expert_is_asked_at_other_speeds_too():
+    env = DriveEnv("easy", side_cameras="random-speed", expert=True, speed=8.0)
+    infos = drive(env, 5, expert, steps=150)[40:]
+    offsets = np.array([info["camera_offsets"] for info in infos])
+    speeds = np.array([info["speed_mps"] for info in infos])[:, None] + offsets[:, (0, 2), 2]
+    assert not offsets[:, 1].any() and speeds.min() > -0.1 and speeds.max() < 1.3 * 8.0 + 0.1
+    go = np.array([info["expert_action"][(0, 2), 1] for info in infos])
+    assert go[speeds < 3.0].min() > 0.5 and go[speeds > 9.5].max() < 0.0
     env.close()
 
 
