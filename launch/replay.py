@@ -84,12 +84,17 @@ class Outcome:
         """Whether the goal was reached, and without help."""
         return self.outcome == "success" and self.interventions == 0
 
+    @property
+    def end(self) -> str:
+        """The outcome in a word; to arrive with somebody's help is no success."""
+        return "helped" if self.outcome == "success" and self.interventions else self.outcome
+
 
 def run(config: ReplayConfig) -> None:
     """Replay and print one line per trip on standard output."""
     for path, outcome in replay_evaluation(config, make_progress()):
         where = f"  {path}" if path is not None else ""
-        print(f"{outcome.policy}  world {outcome.seed}  {outcome.outcome}  reproduced step by step{where}")
+        print(f"{outcome.policy}  world {outcome.seed}  {outcome.end}  reproduced step by step{where}")
 
 
 def replay_evaluation(config: ReplayConfig, progress: Progress | None = None) -> Iterator[tuple[Path | None, Outcome]]:
@@ -115,7 +120,7 @@ def replay_evaluation(config: ReplayConfig, progress: Progress | None = None) ->
             else:
                 from launch.trip_video import write_trip_video
 
-                path = config.video / f"{outcome.policy}-{outcome.seed}-{outcome.outcome}.mp4"
+                path = config.video / f"{outcome.policy}-{outcome.seed}-{outcome.end}.mp4"
                 write_trip_video(path, trip, parse_size(config.size), config.fps, config.costs, stage)
         yield path, outcome
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,25 +19,15 @@ from launch.video import VideoWriter
 from policies.pilots import BASELINES
 from sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX, Camera, chase_pose
 from sim.rendering import make_renderer
-from sim.rendering.protocol import VehiclePose
+from sim.rendering.protocol import CHASE_M, VehiclePose
 from sim.worlds.road import RoadWorld
 from sim.worlds.world import World
 
 CHASE_FOV_DEG = 75.0
 
 
-class Chase(NamedTuple):
-    """Where the chase camera stands, in metres."""
-
-    distance_m: float
-    """Behind the vehicle where nothing is in the way."""
-    height_m: float
-    """Above the vehicle."""
-    nearest_m: float
-    """Behind the vehicle in front of a trunk."""
-
-
-CHASES = {"quadrotor": Chase(3.2, 1.0, 0.8), "car": Chase(6.5, 2.3, 4.5)}
+NEAREST_M = {"quadrotor": 0.8, "car": 4.5}
+"""How near the chase camera comes to each kind of vehicle in front of a trunk, in metres."""
 HOLD_S = 1.5
 """How long the last picture stands, in seconds."""
 
@@ -231,22 +221,20 @@ class ChaseCamera:
         self._trees = world.trees
         self._gain = 1 - math.exp(-1 / (fps * settle_s))
         self._yaw: float | None = None
-        self._place = CHASES[kind]
-        self._distance_m = self._place.distance_m
+        (self._full_m, self._height_m), self._nearest_m = CHASE_M[kind], NEAREST_M[kind]
+        self._distance_m = self._full_m
 
     def draw(self, vehicle: VehiclePose) -> Image:
         """The next frame, (height, width, 3) uint8."""
-        position_m, place = np.asarray(vehicle.position, np.float64), self._place
+        position_m = np.asarray(vehicle.position, np.float64)
         heading = heading_rad(np.asarray(vehicle.rotation, np.float64))
         if self._yaw is None:
             self._yaw = heading
         self._yaw += self._gain * math.remainder(heading - self._yaw, 2 * math.pi)
-        free = free_distance_m(
-            self._trees, position_m, self._yaw + math.pi, place.distance_m, nearest_m=place.nearest_m
-        )
+        free = free_distance_m(self._trees, position_m, self._yaw + math.pi, self._full_m, nearest_m=self._nearest_m)
         # Duck in front of a trunk at once, drift back slowly.
         self._distance_m = min(free, self._distance_m + self._gain * (free - self._distance_m))
-        height = place.height_m * (0.5 + 0.5 * self._distance_m / place.distance_m)
+        height = self._height_m * (0.5 + 0.5 * self._distance_m / self._full_m)
         eye, axes = chase_pose(position_m, self._yaw, self._distance_m, height)
         image: Image = self._renderer.render(eye[None], axes[None], vehicle).rgb[0]
         return image

@@ -242,7 +242,8 @@ def stack(cells: Sequence[Cell], name: str) -> NDArray[np.float64]:
 
 def interventions_per_km(cells: Sequence[Cell]) -> Interval:
     """Interventions per kilometre over cells that differ in their training seed only."""
-    return rate_interval(stack(cells, "interventions"), stack(cells, "distance_m") / 1000)
+    # A car that was put back again and again without ever moving has driven next to nothing, not nothing.
+    return rate_interval(stack(cells, "interventions"), np.maximum(stack(cells, "distance_m"), 1.0) / 1000)
 
 
 def autonomy(cells: Sequence[Cell]) -> Interval:

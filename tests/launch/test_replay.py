@@ -251,4 +251,5 @@ def test_to_arrive_with_help_is_no_success() -> None:
     assert describe_end({"outcome": "success"}) == "success"
     assert describe_end({"outcome": "success", "interventions": 2}) == "end, with help"
     helped = [Outcome("a", 1, "success", 0.5, 40, 1), Outcome("a", 2, "success", 0.1, 40, 3)]
+    assert helped[0].end == "helped" and OUTCOMES[0].end == "success" and OUTCOMES[1].end == "collision"
     assert choose_trips([*OUTCOMES, *helped], policy="a", worst=3) == [helped[1], helped[0], OUTCOMES[1]]

@@ -180,6 +180,8 @@ def test_no_event_leaves_a_rate_that_may_still_be_three_per_exposure() -> None:
     cells = [Cell("a", 1, s, [{"interventions": 0, "time_s": 60.0, "distance_m": 500.0}] * 5) for s in range(2)]
     assert autonomy(cells) == pytest.approx((100.0, 97.0, 100.0))
     assert interventions_per_km(cells).high == pytest.approx(3 / 5)
+    stuck = [Cell("a", 1, 0, [{"interventions": 4, "time_s": 20.0, "distance_m": 0.0}] * 2)]
+    assert np.isfinite(interventions_per_km(stuck)).all(), "a car that never moved"
 
 
 def one_road(arm: str, seed: int) -> Cell:

@@ -1,0 +1,94 @@
+"""The verb study: names, sizes, and the smallest study from end to end."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from launch import cli, study
+from launch.config import ConfigError
+from launch.study_plots import plot_shifted_views, plot_study
+from policies.studies import STUDIES, compounding_error, dagger_road, three_cameras
+from policies.studies.common import Panel, Point, StudyResult, study_training
+from policies.studies.shifted_views import shifted_views, warp_shifted
+from policies.studies.statistics import Interval
+from sim.cameras import Camera
+
+
+def test_an_unknown_study_is_told_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    for args in (["study"], ["study", "three-cameas"]):
+        assert cli.main(args) == 2
+        said = capsys.readouterr().err
+        assert all(name in said for name in STUDIES)
+    with pytest.raises(ConfigError, match="compounding-error"):
+        study.parse(["no"], "forestpilot study")
+
+
+def test_each_study_has_sizes_of_its_own_and_a_quick_way() -> None:
+    full = study.parse(["three-cameras", "--seeds", "5"], "forestpilot study")
+    assert isinstance(full, three_cameras.Config) and full.seeds == 5 and full.demonstrations == (4, 16, 64)
+    quick = study.parse(["dagger-road", "--quick", "--out", "here"], "forestpilot study")
+    assert quick == dataclasses.replace(dagger_road.QUICK, out="here")
+    assert (
+        study.parse(["compounding-error", "--horizon", "300"], "forestpilot study").out
+        == "runs/study-compounding-error"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(STUDIES))
+def test_help_shows_a_studys_sizes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["study", name, "--help"])
+    shown = capsys.readouterr().out
+    assert "--test-roads" in shown and f"runs/study-{name}" in shown
+
+
+def test_figures_of_one_and_of_two_panels_are_drawn(tmp_path: Path) -> None:
+    points = [Point(arm, x, 3, 8, Interval(x, 0.9 * x, 1.2 * x)) for arm in ("a", "b") for x in (10.0, 100.0)]
+    one = Panel("cost", "J", points, log_y=True, guides=(2.0, 1.0))
+    for panels in ((one,), (one, Panel("other", "other", points))):
+        path = plot_study(StudyResult("title", "x", True, panels, ()), tmp_path / f"{len(panels)}.png")
+        assert path.stat().st_size > 10_000
+
+
+def test_a_warped_view_moves_the_ground_and_leaves_the_sky() -> None:
+    camera, height_m = Camera(64, 48), 1.3
+    rng = np.random.default_rng(0)
+    image = np.repeat(rng.integers(0, 255, (48, 64, 1), dtype=np.uint8), 3, axis=2)
+    warped = warp_shifted(camera, height_m, image, 0.5)
+    np.testing.assert_array_equal(warped[:24], image[:24])
+    np.testing.assert_array_equal(warp_shifted(camera, height_m, image, 0.0), image)
+    # Ground straight ahead in the last row is height * focal / 23.5 away: half a metre there is 9.04 columns.
+    exact = warp_shifted(camera, height_m, image, 9 * height_m / 23.5)
+    np.testing.assert_array_equal(exact[47, 9:], image[47, :-9])
+
+
+def test_rendered_views_differ_from_warped_ones_mostly_above_the_ground(tmp_path: Path) -> None:
+    views = shifted_views("easy", 60.0, roads=1)
+    assert views.rendered.shape == views.warped.shape == views.center.shape == (192, 256, 3)
+    assert list(views.above) == sorted(views.above), "the further, the worse"
+    assert all(above > 2 * below for above, below in zip(views.above, views.below, strict=True))
+    assert plot_shifted_views(views, tmp_path / "views.png").stat().st_size > 50_000
+
+
+@pytest.mark.slow
+def test_the_smallest_studies_run_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    training = dataclasses.replace(study_training(3), batch_windows=4)
+    tiny = {"seeds": 1, "test_roads": 2, "length": 40.0, "workers": 1, "train": training}
+    cameras = three_cameras.Config(out=str(tmp_path / "cameras"), test_length=40.0, demonstrations=(1,), **tiny)
+    rounds = {"rounds": 1, "drives": 1}
+    error = compounding_error.Config(
+        out=str(tmp_path / "error"), test_length=100.0, shortest=5, horizon=20, horizons=3, **rounds, **tiny
+    )
+    falls = dagger_road.Config(out=str(tmp_path / "falls"), test_length=40.0, **rounds, **tiny)
+    for config, arms, pictures in ((cameras, 4, 2), (error, 2, 1), (falls, 4, 1)):
+        study.run(config)
+        shown = capsys.readouterr().out
+        assert "95 % intervals" in shown and "results.csv" in shown
+        rows = list(csv.DictReader((Path(config.out) / "results.csv").open()))
+        assert len({row["arm"] for row in rows}) == arms
+        assert len(list(Path(config.out).glob("*.png"))) == pictures
