@@ -196,8 +196,8 @@ class StudyResult:
 
 
 BOOTSTRAP_NOTE = (
-    "95 % intervals: bootstrap over training seeds and test roads, drawn apart (2,000 resamples); with few seeds they "
-    "are too narrow, the differences below are not"
+    "95 % intervals: bootstrap over training seeds and test roads, drawn apart (2,000 resamples), or Poisson's where "
+    "that is wider; with few seeds they are too narrow, the differences below are not"
 )
 
 

@@ -9,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.intervals import poisson_interval
+
 RESAMPLES = 2000
 T_975 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
     2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 )  # fmt: skip
 """97.5 % quantile of Student's t for 1 to 30 degrees of freedom."""
-RULE_OF_THREE = 3.0
-"""Upper end of a Poisson rate's one-sided 95 % interval, in events, when none was seen."""
 
 
 class Interval(NamedTuple):
@@ -46,21 +46,21 @@ def resample_weights(seeds: int, roads: int) -> tuple[NDArray[np.float64], NDArr
 
 
 def rate_interval(events: NDArray[np.float64], exposure: NDArray[np.float64]) -> Interval:
-    """Events per exposure (interventions per km, or per second) with a bootstrap interval over seeds and roads.
+    """Events per exposure (interventions per km, or per second) with its 95 % interval over seeds and roads.
+
+    As in `policies.intervals.rate_interval` the interval is the wider of two: a bootstrap, here over training seeds and
+    roads, and the exact Poisson interval of the count, which knows that few events, or none, prove little.
 
     Args:
         events: (seeds, roads) counts.
         exposure: (seeds, roads) kilometres or seconds, positive.
-
-    Returns:
-        The rate; where no event was seen the upper end is three events, the rule of three, and not zero.
     """
     by_seed, by_road = resample_weights(*events.shape)
     samples = np.einsum("rs,sw,rw->r", by_seed, events, by_road) / np.einsum("rs,sw,rw->r", by_seed, exposure, by_road)
     low, high = np.quantile(samples, (0.025, 0.975))
-    if not events.any():
-        high = RULE_OF_THREE / exposure.sum()
-    return Interval(float(events.sum() / exposure.sum()), float(low), float(high))
+    total, exposed = int(events.sum()), float(exposure.sum())
+    least, most = poisson_interval(total)
+    return Interval(total / exposed, min(float(low), least / exposed), max(float(high), most / exposed))
 
 
 def mean_interval(values: NDArray[np.float64]) -> Interval:
