@@ -50,6 +50,27 @@ def test_a_mix_draws_each_trip_from_its_seed():
     assert all(8.0 <= k["speed"] <= 12.0 for k in drawn) and len({k["speed"] for k in drawn}) > 30
 
 
+def test_a_mix_without_presets_and_speeds_takes_the_tasks_ordinary_ones():
+    flight, drive = TripMix().trip(3).env_kwargs, TripMix().trip(3, "drive").env_kwargs
+    assert (flight["preset"], flight["speed"], flight["density"]) == ("default", 5.0, 0.04)
+    assert (drive["preset"], drive["speed"], drive["interventions"]) == ("winding", 10.0, "none")
+    assert "density" not in drive and "interventions" not in flight
+
+
+@pytest.mark.parametrize(
+    ("task", "mix", "message"),
+    [
+        ("drive", TripMix(presets=("loquercio",)), "the drive task has winding"),
+        ("drone", TripMix(presets=("winding",)), "the drone task has default"),
+        ("drone", TripMix(speeds=(5.0, 15.0)), "goes up to 12"),
+        ("boat", TripMix(), "allowed: drone, drive"),
+    ],
+)
+def test_a_mix_that_a_task_cannot_run_is_refused(task, mix, message):
+    with pytest.raises(ValueError, match=message):
+        mix.trip(1, task)
+
+
 def test_every_trip_is_flown_once_and_slots_restart():
     pilots = []
 

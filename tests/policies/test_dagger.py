@@ -3,6 +3,7 @@ result."""
 
 import csv
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from data_collection.episode import ACTOR_POLICY, load_episode
 from data_collection.trips import TripMix
 from policies.behavioural_cloning import TrainConfig
 from policies.checkpoint import load_policy
-from policies.dagger import PRESETS, DaggerConfig, best_round, round_folder, run_dagger
+from policies.dagger import PRESETS, DaggerConfig, RoundResult, best_round, round_folder, run_dagger
 from policies.visuomotor import PolicyConfig
 from sim.errors import ForestPilotError
 
@@ -55,7 +56,7 @@ def test_each_round_adds_its_trips_and_its_labels(finished):
     config, results = finished
     assert [r.round for r in results] == [0, 1, 2] and [r.trips for r in results] == [3, 6, 9]
     assert results[0].labels < results[1].labels < results[2].labels
-    assert results[0].rollout_success == 1.0, "round 0 is finished by the expert"
+    assert results[0].rollout_success == 1.0, "round 0 is flown by the expert"
     rows = list(csv.DictReader((Path(config.out) / "rounds.csv").open()))
     assert [int(r["labels"]) for r in rows] == [r.labels for r in results]
 
@@ -140,6 +141,28 @@ def test_retraining_starts_each_round_afresh(tmp_path):
     first, last = weights(round_folder(tmp_path / "run", 0)), weights(round_folder(tmp_path / "run", 1))
     moved = max(float(np.abs(first[n] - last[n]).max()) for n in first if n.endswith("weight"))
     assert moved > 0.003, "one step on from round 0 moves no weight further than the learning rate"
+
+
+def test_drives_are_chosen_by_their_interventions(tmp_path):
+    """The car is put back when it leaves the road in training, and by PilotNet's measure in validation."""
+    mix = TripMix(width=32, height=24, length=60.0, interventions="road", side_cameras="random-speed")
+    policy = dataclasses.replace(TINY_POLICY, memory="none", head="regression", window=1)
+    train = dataclasses.replace(TINY_TRAIN, policy=policy, batch_windows=32)
+    results = run_dagger(tiny(tmp_path / "run", task="drive", rounds=1, mix=mix, train=train))
+    dataset = Dataset.open(tmp_path / "run" / "dataset")
+    assert {h.meta.env_kwargs["interventions"] for h in dataset.episodes} == {"road"}
+    stored = json.loads((round_folder(tmp_path / "run", 0) / "validation.json").read_text())
+    assert stored["interventions"] == results[0].validation_interventions
+    assert sum(row["interventions"] for row in stored["rows"]) == stored["interventions"] > 0
+    assert load_policy(tmp_path / "run").spec.task == "drive"
+
+
+def test_fewer_interventions_make_a_better_round():
+    def result(number, interventions, success):
+        return RoundResult(number, 0.0, 9, 99, 1.0, success, 10, 0.0, 1.0, interventions)
+
+    rounds = [result(1, 5, 0.9), result(2, 3, 0.7), result(3, 3, 0.8), result(4, 4, 1.0)]
+    assert best_round(rounds).round == 3
 
 
 def test_training_validation_and_test_worlds_are_apart():
