@@ -17,10 +17,9 @@ from launch.progress import make_progress
 from launch.replay import Outcome, ReplayConfig, read_outcomes, replay_evaluation
 from launch.tables import format_density, print_table
 from policies.behavioural_cloning import TrainConfig
+from policies.dagger import DRIVE_POLICY, DaggerConfig, RoundResult, round_folder, run_dagger
 from policies.dagger import PRESETS as DAGGER_PRESETS
-from policies.dagger import DaggerConfig, RoundResult, round_folder, run_dagger
 from policies.evaluation import EvaluateConfig, Score, evaluate, results_table
-from policies.visuomotor import PolicyConfig
 
 __all__ = ["Config", "run"]
 
@@ -34,9 +33,8 @@ DRIVE = DaggerConfig(
     steps=200,
     last_steps=300,
     validation_episodes=4,
-    mix=TripMix(speeds=(8.0, 8.0), length=200.0),
-    # Where the wheels point already is left out: who sees it learns to keep them there.
-    train=TrainConfig(policy=PolicyConfig(state_inputs=("forward_mps", "speed_set_point_mps"))),
+    mix=TripMix(speeds=(8.0, 8.0), length=200.0, side_cameras="random-speed", interventions="road"),
+    train=TrainConfig(policy=DRIVE_POLICY, batch_windows=192),
 )
 """How the demo learns to drive: enough to see it done."""
 
