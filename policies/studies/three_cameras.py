@@ -1,12 +1,13 @@
 """How much do the side cameras help, and does it matter how their pictures are labelled?
 
-Four policies learn from the same drives of the expert, with the same number of gradient steps:
+Five policies learn from the same drives of the expert, with the same number of gradient steps:
 
     center      the center camera's pictures only
     constant    side cameras at a fixed place; their steering is the center's plus a constant (Bojarski et al. 2016 in
                 its simplest reading)
     geometric   side cameras at a random shift and turn; their steering leads back to the line within two seconds
     asked       the same pictures; the expert is asked what it would do there
+    any-speed   as asked, and at a random speed, which no picture shows but the state does
 
 Each then drives test roads from pictures that are rendered where the car really is, and is put back on its line
 whenever it is more than a metre off: PilotNet's measure, autonomy, with a true simulation in place of shifted
@@ -46,15 +47,23 @@ SIDE_LABELS: dict[str, SideLabels] = {
     "constant": "constant",
     "geometric": "geometric",
     "asked": "asked",
+    "any-speed": "asked",
 }
 """Arm to `TrainConfig.side_labels`."""
-SIDE_CAMERAS = {"center": "random", "constant": "fixed", "geometric": "random", "asked": "random"}
-"""Arm to where the side cameras stood in its demonstrations. The drives are the same: the expert does not look."""
+SIDE_CAMERAS = {
+    "center": "random",
+    "constant": "fixed",
+    "geometric": "random",
+    "asked": "random",
+    "any-speed": "random-speed",
+}
+"""Arm to where the side cameras stood in its demonstrations, and at `any-speed` the expert was asked about other speeds
+there too. The drives are the same: the expert does not look."""
 
 
 @dataclass(frozen=True)
 class Config(StudyConfig):
-    """Side cameras: none, labelled with a constant, by geometry, or by asking the expert."""
+    """Side cameras: none, labelled with a constant, by geometry, or by asking the expert, also about other speeds."""
 
     out: str = "runs/study-three-cameras"
     """Run folder; the same command goes on where it was interrupted."""
@@ -153,6 +162,7 @@ def summarise(config: Config, cells: list[Cell]) -> StudyResult:
     pairs = [("center", arm) for arm in SIDE_LABELS if arm != "center"] + [
         ("constant", "asked"),
         ("geometric", "asked"),
+        ("asked", "any-speed"),
     ]
     differences = [f"{text}, {last} demonstrations" for pair in pairs if (text := compare_arms(final, *pair))]
     return StudyResult(
