@@ -80,16 +80,18 @@ def run(study: Any, config: Any) -> Any:
 
 def test_arms_of_a_seed_share_demonstrations_and_steps_and_differ_in_their_labels(fakes: Fakes, tmp_path: Path) -> None:
     run(three_cameras, quick(three_cameras, tmp_path))
-    assert len(fakes.trained) == 2 * 2 * 4
+    assert len(fakes.trained) == 2 * 2 * 5
     assert {c.side_labels for c in fakes.trained} == {"none", "constant", "geometric", "asked"}
     assert len({c.steps for c in fakes.trained}) == 1
     seeds = {(c.mix.side_cameras, s) for c in fakes.collected for s in range(c.seed, c.seed + c.episodes)}
     roads = {s for _, s in seeds}
     assert roads == {0, 1, 2, 10_000, 10_001, 10_002}, "a smaller number is a prefix of a larger one"
-    assert seeds == set(itertools.product(("random", "fixed"), roads))
-    by_labels = {c.side_labels: {Path(d).name.split("-")[2] for d in c.data} for c in fakes.trained}
-    assert by_labels["constant"] == {"fixed"}
-    assert by_labels["asked"] == by_labels["geometric"] == by_labels["none"] == {"random"}
+    assert seeds == set(itertools.product(("random", "random-speed", "fixed"), roads))
+    by_arm = {
+        Path(c.out).name.rsplit("-", 3)[0]: {Path(d).name[7:].split("-from")[0] for d in c.data} for c in fakes.trained
+    }
+    assert by_arm["constant"] == {"fixed"} and by_arm["any-speed"] == {"random-speed"}
+    assert by_arm["asked"] == by_arm["geometric"] == by_arm["center"] == {"random"}
     assert {how for _, how in fakes.driven} == {"line"}
 
 
@@ -100,9 +102,9 @@ def test_a_killed_study_goes_on_with_the_cells_it_lacks(fakes: Fakes, tmp_path: 
         run(three_cameras, config)
     fakes.fail_after = 10**9
     result = run(three_cameras, config)
-    assert len(fakes.driven) == 16, "no cell is driven twice"
+    assert len(fakes.driven) == 20, "no cell is driven twice"
     assert run(three_cameras, config) == result
-    assert len(fakes.driven) == 16
+    assert len(fakes.driven) == 20
     with pytest.raises(ForestPilotError, match=r"length: 100.0 there, 160.0 asked"):
         run(three_cameras, dataclasses.replace(config, length=160.0))
     assert run(three_cameras, dataclasses.replace(config, workers=7)) == result, "where it runs is no part of it"
@@ -115,7 +117,7 @@ def test_three_cameras_reports_autonomy_and_paired_differences(fakes: Fakes, tmp
     assert by_name["interventions_per_km"]["asked", 3].mean == pytest.approx(3.0)
     assert any(note.startswith("asked against center: -10.00 interventions per km") for note in result.notes)
     rows = list(csv.DictReader(write_results(tmp_path, result).open()))
-    assert len(rows) == 2 * 2 * 4 and rows[0]["seeds"] == "2" and rows[0]["roads"] == "4"
+    assert len(rows) == 2 * 2 * 5 and rows[0]["seeds"] == "2" and rows[0]["roads"] == "4"
 
 
 def test_dagger_arms_differ_only_in_who_drives(fakes: Fakes, tmp_path: Path) -> None:
