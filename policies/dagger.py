@@ -1,4 +1,4 @@
-"""DAgger (Ross, Gordon & Bagnell 2011, arXiv:1011.0686): the learner flies, the expert says what it should have done.
+"""DAgger (Ross, Gordon & Bagnell 2011, arXiv:1011.0686): the learner acts, the expert says what it should have done.
 
 Read from top to bottom: the config and its presets, the schedule of beta, one round, the loop. Everything a round
 makes is on disk before the next step begins, so a killed run goes on in the middle of a round:
@@ -7,7 +7,7 @@ makes is on disk before the next step begins, so a killed run goes on in the mid
     RUN/rounds/round-03/       the policy after that round, its validation trips and their score
     RUN/checkpoints/           the unfinished training, to resume from
     RUN/rounds.csv             one row per round
-    RUN/policy.safetensors     the round that flew best on the validation worlds
+    RUN/policy.safetensors     the round that did best on the validation worlds
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -35,8 +35,8 @@ from policies.behavioural_cloning import TrainConfig, make_reader, train
 from policies.checkpoint import load_policy, save_policy
 from policies.intervals import wilson_interval
 from policies.pilots import PolicyFactory
+from policies.run_folder import NOT_THE_RESULTS, claim_run_folder
 from policies.visuomotor import PolicyConfig, VisuomotorPolicy
-from sim.errors import ForestPilotError
 from sim.worlds.world import seeds_of
 
 ROUND_FIELDS = (
@@ -90,7 +90,7 @@ class DaggerConfig:
     validate_from: int = 0
     """First round whose policy is run on the validation worlds; round 0 and the last one always are."""
     mix: TripMix = TripMix()
-    """Forests and speeds of training and validation."""
+    """Worlds and speeds of training and validation."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """How each round is trained; its data, out, seed and steps are set by the run."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -132,7 +132,7 @@ FULL_MIX = TripMix(
 )
 DRIVE_MIX = TripMix(
     presets=("winding", "winding", "junctions", "obstacles"), speeds=(8.0, 12.0), length=300.0,
-    side_cameras="random-speed",    interventions="road",
+    side_cameras="random-speed", interventions="road",
 )  # fmt: skip
 DRIVE_POLICY = PolicyConfig(
     # Where the wheels point already is left out: who sees it learns to keep them there. So is memory, which could tell.
@@ -207,10 +207,11 @@ def run_dagger(
     """
     progress = progress or SilentProgress()
     run = Path(config.out)
-    _claim_run_folder(run, config)
+    # What cannot run is refused before it claims the folder, so that the mended command may have it.
     spec = task_spec_of(config.task, config.mix)
-    dataset = Dataset.create(run / "dataset", spec, task_of(config.task).bare_env_id)
     policy = VisuomotorPolicy.seeded(config.train.policy, spec, config.seed)
+    claim_run_folder(run, "dagger.json", config, NOT_THE_RESULTS)
+    dataset = Dataset.create(run / "dataset", spec, task_of(config.task).bare_env_id)
     results: list[RoundResult] = []
     if pool is not None:
         _run_rounds(config, policy, dataset, pool, progress, results)
@@ -222,7 +223,7 @@ def run_dagger(
     # Where it ran says nothing about the policy, and would travel with it.
     ran = {key: value for key, value in dataclasses.asdict(config).items() if key not in ("out", "workers")}
     save_policy(run, chosen, {"trained_by": "DAgger", "chosen": dataclasses.asdict(best), "config": ran})
-    progress.note(f"round {best.round} flew best on the validation worlds; its policy is {run}")
+    progress.note(f"round {best.round} did best on the validation worlds; its policy is {run}")
     return results
 
 
@@ -234,7 +235,7 @@ def _run_rounds(
     progress: Progress,
     results: list[RoundResult],
 ) -> None:
-    """Fly, aggregate, train, validate; round after round."""
+    """Roll out, aggregate, train, validate; round after round."""
     run = Path(config.out)
     reader: WindowReader | None = None
     for round_number in range(config.rounds + 1):
@@ -351,36 +352,3 @@ def _write_rounds(run: Path, results: Sequence[RoundResult]) -> None:
     writer.writeheader()
     writer.writerows(dataclasses.asdict(r) for r in results)
     write_new_file(run / "rounds.csv", [text.getvalue().encode()])
-
-
-def _claim_run_folder(run: Path, config: DaggerConfig) -> None:
-    """Store the whole config, or check that the run that is there has the same; where it runs may differ.
-
-    Raises:
-        ForestPilotError: naming the settings that differ.
-    """
-    path = run / "dagger.json"
-    values = json.loads(json.dumps(dataclasses.asdict(config)))
-    if path.exists():
-        stored = json.loads(path.read_text())
-        different = [
-            f"{k}: {stored.get(k)} there, {values[k]} asked" for k in values if not _same(k, stored.get(k), values[k])
-        ]
-        if different:
-            raise ForestPilotError(
-                f"{run} holds a run with another config ({'; '.join(different)}); "
-                "repeat its config or give another --out"
-            )
-        return
-    run.mkdir(parents=True, exist_ok=True)
-    write_new_file(path, [json.dumps(values, indent=2).encode()])
-
-
-def _same(key: str, stored: Any, asked: Any) -> bool:
-    """Whether two values of a setting make the same run."""
-    if key in ("out", "workers"):
-        return True
-    if key == "train":
-        aside = ("out", "data", "cache_gb", "checkpoint_every", "log_every", "tensorboard")
-        return {k: v for k, v in stored.items() if k not in aside} == {k: v for k, v in asked.items() if k not in aside}
-    return stored == asked

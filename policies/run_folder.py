@@ -11,6 +11,12 @@ from typing import Any
 from data_collection.files import write_new_file
 from sim.errors import ForestPilotError
 
+NOT_THE_RESULTS = (
+    "out", "workers", "train.out", "train.data", "train.cache_gb", "train.checkpoint_every", "train.log_every",
+    "train.tensorboard",
+)  # fmt: skip
+"""Settings that change where and how a run with a `train` goes on, not what comes out of it."""
+
 
 def claim_run_folder(folder: Path, file_name: str, config: Any, aside: Collection[str]) -> None:
     """Store the whole config, or check that the run that is there has the same.

@@ -20,7 +20,7 @@ from data_collection.rollout import RolloutPool
 from data_collection.trips import TripMix
 from policies.behavioural_cloning import TrainConfig
 from policies.evaluation import INTERVENTION_S, EvaluateConfig, evaluate
-from policies.run_folder import claim_run_folder
+from policies.run_folder import NOT_THE_RESULTS, claim_run_folder
 from policies.studies.statistics import Interval, rate_interval, t_interval
 from policies.visuomotor import PolicyConfig
 from sim.errors import ForestPilotError
@@ -29,10 +29,6 @@ from sim.worlds.world import seeds_of
 TASK = "drive"
 WORLDS_PER_SEED = 10_000
 """Training worlds set aside for each training seed, so that no two seeds share a road."""
-NOT_THE_RESULTS = (
-    "out", "workers", "train.out", "train.cache_gb", "train.checkpoint_every", "train.log_every", "train.tensorboard",
-)  # fmt: skip
-"""Settings that change where and how a study runs, not what comes out."""
 
 
 def study_training(steps: int) -> TrainConfig:

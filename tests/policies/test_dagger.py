@@ -94,6 +94,13 @@ def test_another_config_in_the_same_folder_is_refused(finished):
         run_dagger(dataclasses.replace(config, steps=16))
 
 
+def test_a_config_that_cannot_run_claims_no_folder(tmp_path):
+    config = tiny(tmp_path / "run", mix=dataclasses.replace(TINY_MIX, presets=("winding",)))
+    with pytest.raises(ValueError, match="presets has winding"):
+        run_dagger(config)
+    assert not (tmp_path / "run").exists()
+
+
 def test_killed_anywhere_it_resumes_to_the_result_of_an_uninterrupted_run(finished, tmp_path):
     config, results = finished
     script = tmp_path / "run_it.py"
