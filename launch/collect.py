@@ -1,4 +1,4 @@
-"""`forestpilot collect`: fly the expert and record its trips."""
+"""`forestpilot collect`: let the expert fly or drive and record its trips."""
 
 from __future__ import annotations
 

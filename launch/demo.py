@@ -17,7 +17,7 @@ from launch.progress import make_progress
 from launch.replay import Outcome, ReplayConfig, read_outcomes, replay_evaluation
 from launch.tables import format_density, print_table
 from policies.behavioural_cloning import TrainConfig
-from policies.dagger import DRIVE_POLICY, DaggerConfig, RoundResult, round_folder, run_dagger
+from policies.dagger import DRIVE_POLICY, DaggerConfig, RoundResult, best_round, round_folder, run_dagger
 from policies.dagger import PRESETS as DAGGER_PRESETS
 from policies.evaluation import EvaluateConfig, Score, evaluate, results_table
 
@@ -120,7 +120,7 @@ def _learn(
     flies = dagger.task == "drone"
     where = f"{format_density(mix.densities[0])} trees/m2" if flies else f"{mix.length:g} m of {mix.presets[0]} road"
     title = f"{dagger.task}: {episodes} test worlds nobody has trained in, {mix.speeds[1]:g} m/s, {where}"
-    plot = plot_rounds(rounds, out / "success_by_round.png")
+    plot = plot_rounds(rounds, out / "success_by_round.png", best_round(rounds).round)
     chosen = choose_to_film(read_outcomes(out / "evaluation"), config.videos if flies else min(1, config.videos))
     videos = _film(config, out, chosen if flies else chosen[:1], progress)
     return Part(out, dagger, rounds, scores, title, plot, videos)

@@ -42,12 +42,13 @@ class Round(Protocol):
         """Upper end of the 95 % Wilson interval."""
 
 
-def plot_rounds(rounds: Sequence[Round], path: Path | str, title: str = "Success by DAgger round") -> Path:
+def plot_rounds(rounds: Sequence[Round], path: Path | str, chosen: int, title: str = "Success by DAgger round") -> Path:
     """Draw the validation success of each round with its 95 % Wilson interval, and the number of labels below it.
 
     Args:
         rounds: results of the rounds; those without validation are left out.
         path: where the picture goes; the suffix chooses PNG, SVG or PDF.
+        chosen: number of the round whose policy was kept.
         title: heading of the figure.
 
     Raises:
@@ -63,8 +64,7 @@ def plot_rounds(rounds: Sequence[Round], path: Path | str, title: str = "Success
     figure, axes = one_diagram(7.2, 4.2)
     axes.fill_between(x, low, high, color=BAND, alpha=0.45, linewidth=0, label="95 % Wilson interval")
     axes.errorbar(x, rate, yerr=(rate - low, high - rate), fmt="o-", color=POINTS, capsize=3, label="success")
-    best = max(range(len(shown)), key=lambda i: (rate[i], x[i]))
-    axes.plot(x[best], rate[best], "o", markersize=13, markerfacecolor="none", color=POINTS, label="chosen")
+    axes.plot(chosen, rate[x.index(chosen)], "o", markersize=13, markerfacecolor="none", color=POINTS, label="chosen")
     axes.set_ylim(0, 104)
     axes.set_xticks(x if len(x) <= 12 else x[:: max(1, len(x) // 10)])
     axes.set_xlabel("DAgger round (0: behavioural cloning)")

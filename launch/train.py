@@ -19,4 +19,4 @@ def run(config: TrainConfig) -> None:
     with recorded(config, config.out):
         policy = clone(config, make_progress())
     print(f"{config.out}: a policy of {policy.num_parameters} parameters, trained for {config.steps} steps")
-    print(f"next: forestpilot evaluate --policy {config.out} --out {config.out}/evaluation")
+    print(f"next: forestpilot evaluate --task {policy.spec.task} --policy {config.out} --out {config.out}/evaluation")

@@ -291,7 +291,10 @@ def _env_kwargs(config: EvaluateConfig, policy: str, progress: Progress) -> tupl
     description = describe_policy(policy)
     spec = description["task_spec"]
     if spec["task"] != config.task:
-        raise ForestPilotError(f"{policy} was trained for the task {spec['task']!r}, not for {config.task!r}")
+        raise ForestPilotError(
+            f"{policy} was trained for the task {spec['task']!r}, not for {config.task!r}; "
+            f"forestpilot evaluate --task {spec['task']} runs it"
+        )
     renderer = config.renderer or spec["renderer"]
     if renderer != spec["renderer"]:
         progress.note(f"warning: {policy} learned from {spec['renderer']!r} pictures and runs on {renderer!r} ones")

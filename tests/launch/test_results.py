@@ -32,13 +32,13 @@ class Round:
 
 def test_rounds_are_plotted_with_their_intervals(tmp_path: Path) -> None:
     rounds = [Round(0, 100, 0.5, 40, 0.35, 0.65), Round(1, 200, None, 0, None, None), Round(2, 300, 1.0, 40, 0.91, 1.0)]
-    path = plot_rounds(rounds, tmp_path / "plots" / "rounds.svg")
+    path = plot_rounds(rounds, tmp_path / "plots" / "rounds.svg", chosen=2)
     text = path.read_text()
     assert path.parent.name == "plots"
     assert "<svg" in text
     assert [p.name for p in path.parent.iterdir()] == ["rounds.svg"]
     with pytest.raises(ValueError, match="no round"):
-        plot_rounds(rounds[1:2], path)
+        plot_rounds(rounds[1:2], path, chosen=1)
 
 
 def test_the_success_grid_is_plotted(tmp_path: Path) -> None:
