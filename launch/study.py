@@ -67,7 +67,7 @@ def _rows(result: StudyResult) -> list[tuple[str, ...]]:
 
 
 def _text(value: Interval) -> str:
-    return f"{value.mean:.3g} ({value.low:.3g} to {value.high:.3g})"
+    return f"{value.mean:.4g} ({value.low:.4g} to {value.high:.4g})"
 
 
 def _module(name: str) -> ModuleType:
@@ -79,6 +79,7 @@ def _help(prog: str) -> str:
     studies = "\n".join(f"  {name:<{width}}  {_module(name).Config.__doc__}" for name in STUDIES)
     return (
         f"usage: {prog} STUDY [options]\n\nstudies:\n{studies}\n\n"
-        "--out FOLDER (default: runs/study-NAME) is where a study goes on after it was interrupted; --quick tries one "
-        f"in a minute.\n`{prog} STUDY --help` shows all options of a study with their defaults and units."
+        "--out FOLDER (default: runs/study-STUDY) is where a study goes on after it was interrupted; --quick tries one "
+        "in a minute, in runs/study-STUDY-quick.\n"
+        f"`{prog} STUDY --help` shows all options of a study with their defaults and units."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -24,6 +25,7 @@ from policies.run_folder import NOT_THE_RESULTS, claim_run_folder
 from policies.studies.statistics import Interval, rate_interval, t_interval
 from policies.visuomotor import PolicyConfig
 from sim.errors import ForestPilotError
+from sim.worlds.road import PRESETS as ROADS
 from sim.worlds.world import seeds_of
 
 TASK = "drive"
@@ -67,6 +69,9 @@ class StudyConfig:
     def __post_init__(self) -> None:
         if self.seeds < 1 or self.test_roads < 2:
             raise ValueError(f"seeds is {self.seeds} and test_roads is {self.test_roads}; at least 1 and 2 are needed")
+        self.mix().complete(TASK)
+        for length_m in (self.length, self.test_length):
+            dataclasses.replace(ROADS[self.roads], length_m=length_m)
 
     def mix(self, side_cameras: str = "fixed", interventions: str = "none") -> TripMix:
         """The training roads."""

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from data_collection.progress import Progress
 from data_collection.replay import load_stored_trip, replay_trip
 from data_collection.rollout import RolloutPool
-from data_collection.trips import trip_path
+from data_collection.trips import TripMix, trip_path
 from policies.dagger import round_folder, run_dagger
 from policies.studies.common import (
     Cell,
@@ -70,6 +70,12 @@ class Config(RoundsConfig):
             raise ValueError(
                 f"horizons is {self.horizons} from {self.shortest} to {self.horizon} steps; give at least 2, ascending"
             )
+        reach_m = self.speed * self.horizon / TripMix.control_hz
+        if reach_m >= self.test_length:
+            raise ValueError(
+                f"a car gets {reach_m:g} m far in a horizon of {self.horizon} steps, but test_length is "
+                f"{self.test_length:g} m; give a smaller horizon or a larger test_length"
+            )
 
     def steps(self) -> NDArray[np.int64]:
         """The T, ascending."""
@@ -77,6 +83,7 @@ class Config(RoundsConfig):
 
 
 QUICK = Config(
+    out="runs/study-compounding-error-quick",
     seeds=2,
     length=100.0,
     test_length=150.0,

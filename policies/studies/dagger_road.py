@@ -86,7 +86,10 @@ class Config(RoundsConfig):
     """Drives recorded in each round."""
 
 
-QUICK = Config(seeds=2, length=100.0, test_length=100.0, test_roads=4, rounds=1, drives=2, train=study_training(40))
+QUICK = Config(
+    out="runs/study-dagger-road-quick", seeds=2, length=100.0, test_length=100.0, test_roads=4, rounds=1, drives=2,
+    train=study_training(40),
+)  # fmt: skip
 """Shows in a minute that everything works; its figures mean nothing."""
 
 

@@ -79,10 +79,17 @@ class Config(StudyConfig):
             raise ValueError(f"demonstrations is {self.demonstrations}; give at least one positive number")
         if list(self.demonstrations) != sorted(set(self.demonstrations)):
             raise ValueError(f"demonstrations is {self.demonstrations}; give each number once, ascending")
+        if self.train.policy.cameras != "center":
+            raise ValueError(f"train.policy.cameras is {self.train.policy.cameras}; the arms differ with center only")
+        for side_labels in SIDE_LABELS.values():
+            dataclasses.replace(self.train, side_labels=side_labels)
         training_seeds(self, self.demonstrations[-1])
 
 
-QUICK = Config(seeds=2, length=100.0, test_length=100.0, test_roads=4, demonstrations=(1, 3), train=study_training(60))
+QUICK = Config(
+    out="runs/study-three-cameras-quick", seeds=2, length=100.0, test_length=100.0, test_roads=4, demonstrations=(1, 3),
+    train=study_training(60),
+)  # fmt: skip
 """Shows in a minute that everything works; its figures mean nothing."""
 
 

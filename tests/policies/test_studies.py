@@ -213,6 +213,11 @@ def test_senseless_sizes_are_refused(name: str) -> None:
     for change in ({"seeds": 0}, {"test_roads": 1}):
         with pytest.raises(ValueError, match="at least"):
             study.Config(**change)
+    with pytest.raises(ValueError, match="the drive task has winding"):
+        study.Config(roads="windy")
+    for change in ({"length": 20.0}, {"test_length": 9000.0}, {"roads": "junctions", "length": 100.0}):
+        with pytest.raises(ValueError, match=r"length is .* allowed for this kind of road"):
+            study.Config(**change)
     own: dict[str, dict[str, Any]] = {
         "three-cameras": {"demonstrations": (8, 2)},
         "dagger-road": {"rounds": 0},
@@ -220,6 +225,21 @@ def test_senseless_sizes_are_refused(name: str) -> None:
     }
     with pytest.raises(ValueError, match=r"ascending|at least"):
         study.Config(**own[name])
+
+
+def test_what_would_fail_after_hours_of_training_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match=r"gets 400 m far .* larger test_length"):
+        compounding_error.Config(test_length=300.0)
+    training = common.study_training(5)
+    for policy, message in (({"head": "turn-costs"}, "no costs"), ({"cameras": "all"}, "center only")):
+        train = dataclasses.replace(training, policy=dataclasses.replace(training.policy, **policy))
+        with pytest.raises(ValueError, match=message):
+            three_cameras.Config(train=train)
+
+
+def test_a_quick_try_leaves_the_studys_own_folder_alone() -> None:
+    for study in (three_cameras, dagger_road, compounding_error):
+        assert study.QUICK.out == f"{study.Config().out}-quick"
 
 
 def test_a_run_folder_keeps_its_config(tmp_path: Path) -> None:
