@@ -1,4 +1,4 @@
-"""The record of one trip or drive, and the HDF5 file that keeps it.
+"""The record of one trip, and the HDF5 file that keeps it.
 
 A file is one line of text (format, schema version, CRC-32 and length of the rest, padded to 512 bytes, which HDF5
 calls a user block), then an HDF5 file in robomimic's layout: `data/demo_0` with `actions`, `rewards`, `dones`,

@@ -1,4 +1,4 @@
-"""Pilots: anything that acts. The expert, and the mixture of expert and learner that DAgger flies with."""
+"""Pilots: anything that acts. The expert, and the mixture of expert and learner that DAgger rolls out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Decision(NamedTuple):
 
 
 class Pilot(Protocol):
-    """Flies several trips side by side, each in a slot."""
+    """Acts in several trips side by side, each in a slot."""
 
     name: str
     """What outcomes and episodes are filed under."""
@@ -86,7 +86,7 @@ class MixturePilot:
         self._learner.begin(slots)
 
     def restart(self, slot: int, seed: int) -> None:
-        """The coin of a trip depends on its world only, not on the slot it flies in."""
+        """The coin of a trip depends on its world only, not on the slot it runs in."""
         self._coins[slot] = np.random.default_rng([seed, 0xBE7A])
         self._learner.restart(slot, seed)
 

@@ -36,7 +36,7 @@ class StoredTrip:
     state_hashes: NDArray[np.uint64]
     """(T + 1,) uint64."""
     env_id: str
-    """Id of the environment without its module, for example `ForestPilot/Drone-v0`."""
+    """Id of the environment, for example `sim:ForestPilot/Drive-v0`; the module may be left out."""
     env_kwargs: dict[str, Any]
     """Arguments the environment was made with."""
     seed: int

@@ -194,7 +194,7 @@ class RolloutPool:
         """Run a job on all workers, in small batches so that none waits long for another.
 
         Returns:
-            The trips in the order of `job.trips`, whichever worker flew them.
+            The trips in the order of `job.trips`, whichever worker ran them.
 
         Raises:
             ForestPilotError: a worker process died.
@@ -214,7 +214,7 @@ class RolloutPool:
             return
         pending: set[Future[list[FinishedTrip]]] = set()
         try:
-            pending = {self._executor.submit(_fly_all, part) for part in _split(job, self.workers)}
+            pending = {self._executor.submit(_run_all, part) for part in _split(job, self.workers)}
             while pending:
                 ready, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in ready:
@@ -235,7 +235,7 @@ def _split(job: Job, workers: int) -> list[Job]:
     return [dataclasses.replace(job, trips=job.trips[i::count]) for i in range(count) if job.trips[i::count]]
 
 
-def _fly_all(job: Job) -> list[FinishedTrip]:
+def _run_all(job: Job) -> list[FinishedTrip]:
     return list(roll_out(job))
 
 
@@ -284,7 +284,7 @@ class CollectConfig:
 
 
 def collect(config: CollectConfig, progress: Progress | None = None, pool: RolloutPool | None = None) -> Dataset:
-    """Fly the expert through `config.episodes` worlds and record each trip.
+    """Let the expert fly or drive through `config.episodes` worlds and record each trip.
 
     Returns:
         The dataset, everything in it.

@@ -83,7 +83,7 @@ class FinishedTrip:
     time_s: float
     """Duration in seconds."""
     min_clearance_m: float
-    """Least distance from the body to a trunk, in metres."""
+    """Least distance from the body to a trunk or obstacle, in metres."""
     mean_speed_mps: float
     """Mean speed in m/s, the start from rest included."""
     actions: np.ndarray
@@ -97,7 +97,7 @@ class FinishedTrip:
     off_line_s: float = 0.0
     """Time that a car spent more than 1 m off its line, in seconds."""
     fingerprint: str = ""
-    """Which weights flew, so that an evaluation can tell whether a stored trip is still theirs."""
+    """Which weights acted, so that an evaluation can tell whether a stored trip is still theirs."""
 
     @property
     def succeeded(self) -> bool:
@@ -230,7 +230,7 @@ def save_trip(folder: Path, task: str, policy: str, policy_path: str, finished: 
         folder: where the file goes.
         task: name of the task.
         policy: name under which the trip is filed.
-        policy_path: folder of the checkpoint that flew, or name of the baseline.
+        policy_path: folder of the checkpoint that acted, or name of the baseline.
         finished: the finished trip.
     """
     meta = {

@@ -210,7 +210,7 @@ class WindowReader:
             with open_episode(header.path) as demo:
                 if not header.has_expert_actions and (demo["actor"][:] == ACTOR_POLICY).all():
                     raise DatasetError(
-                        f"{header.path} was driven by the policy {header.meta.policy_id!r} without an expert's labels: "
+                        f"{header.path} was made by the policy {header.meta.policy_id!r} without an expert's labels: "
                         "there is nothing to learn from it. Record with the expert's labels, or remove it"
                     )
                 need = self._loader.num_bytes(header)

@@ -48,7 +48,7 @@ class ReplayConfig:
     fps: int = 30
     """Frames per second of the videos, rounded to a multiple of the control rate; time runs at its true pace."""
     costs: Literal["expert", "policy", "none"] = "expert"
-    """Whose costs of the candidate turns to draw as a fan; `policy` loads the checkpoint that flew, and
+    """Whose costs of the candidate turns to draw as a fan; `policy` loads the checkpoint that acted, and
     falls back to the expert's for baselines."""
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class Outcome:
     outcome: str
     """success, collision, out_of_bounds or timeout."""
     min_clearance_m: float
-    """Least distance to a tree in metres."""
+    """Least distance to a tree or obstacle in metres."""
     progress_m: float
     """Distance made good towards the goal in metres."""
     interventions: int = 0

@@ -24,8 +24,6 @@ from sim.worlds.road import RoadWorld
 from sim.worlds.world import World
 
 CHASE_FOV_DEG = 75.0
-
-
 NEAREST_M = {"quadrotor": 0.8, "car": 4.5}
 """How near the chase camera comes to each kind of vehicle in front of a trunk, in metres."""
 HOLD_S = 1.5
@@ -215,7 +213,7 @@ class ChaseCamera:
         width, height = (
             int(np.clip(value, low, high)) for value, low, high in zip(size, MIN_SIZE_PX, MAX_SIZE_PX, strict=True)
         )
-        # The ray-caster draws any size fast; which renderer the policy flew with shows in its three views.
+        # The ray-caster draws any size fast; which renderer the policy acted on shows in its three views.
         self._renderer = make_renderer("raycast", Camera(width, height, CHASE_FOV_DEG), 1)
         self._renderer.set_world(world)
         self._trees = world.trees
@@ -276,7 +274,7 @@ def _area_m2(world: World) -> float:
 
 
 def _load_adviser(trip: StoredTrip) -> Any:
-    """The policy that flew, for its costs.
+    """The policy that acted, for its costs.
 
     Raises:
         ReplayError: it was a baseline, or the checkpoint is gone.

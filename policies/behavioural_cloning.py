@@ -61,7 +61,7 @@ class TrainConfig:
     grad_clip: float = 1.0
     """Bound of the gradient's norm; 0 for none."""
     ema_decay: float = 0.0
-    """Polyak averaging: share of the old average kept at each step, for example 0.999; the average is what flies. 0
+    """Polyak averaging: share of the old average kept at each step, for example 0.999; the average is what acts. 0
     for none.
     """
     burn_in: int = 0

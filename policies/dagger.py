@@ -240,7 +240,7 @@ def _run_rounds(
     reader: WindowReader | None = None
     for round_number in range(config.rounds + 1):
         folder = round_folder(run, round_number)
-        _fly_round(config, round_number, dataset, pool, progress)
+        _roll_out_round(config, round_number, dataset, pool, progress)
         if not (folder / "policy.json").exists():
             if reader is None:
                 reader = make_reader(policy, [dataset], config.train)
@@ -257,7 +257,7 @@ def _run_rounds(
         reader.close()
 
 
-def _fly_round(
+def _roll_out_round(
     config: DaggerConfig, round_number: int, dataset: Dataset, pool: RolloutPool, progress: Progress
 ) -> None:
     """Record those of the round's trips that are not on disk yet."""

@@ -171,7 +171,7 @@ class TurnCostsHead(Head):
         scale: divides the target.
         curve: `linear`, or `sqrt` to see more of the small differences near the cheapest.
         hysteresis: cost in the expert's units per unit of turn away from the last commanded heading.
-        predict_go: learn the expert's go; False flies at full set point.
+        predict_go: learn the expert's go; False goes at full set point.
     """
 
     needs_costs = True

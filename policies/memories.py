@@ -1,7 +1,7 @@
 """What a policy remembers: nothing, an LSTM's state, or the last steps seen through a Transformer.
 
 Every memory answers in two ways that give the same numbers: over a whole window when it trains, and step by step with
-a carried state when it flies. Every memory is added to the features of the current step, and starts as zero, so it
+a carried state when it acts. Every memory is added to the features of the current step, and starts as zero, so it
 can only help.
 """
 
@@ -33,7 +33,7 @@ class Memory(nn.Module):
 class LSTMMemory(Memory):
     """A recurrent state that lives as long as the trip.
 
-    It is trained from a zero state on windows and carried much further in trip. That holds because the forget gate
+    It is trained from a zero state on windows and carried much further on a trip. That holds because the forget gate
     opens with sigmoid(1) = 0.73: what is older than a window has faded to 0.73 ** 8 = 8 % before training has its
     say.
     """
@@ -64,7 +64,7 @@ class LSTMMemory(Memory):
 class TransformerMemory(Memory):
     """Causal self-attention over the last `window` steps, with a learned bias for how long ago a step was.
 
-    In trip the features of the last `window` steps are carried and attended anew at each step. The answer therefore
+    On a trip the features of the last `window` steps are carried and attended anew at each step. The answer therefore
     depends on those steps alone, whatever the phase of the trip, and equals that of a training window which ends
     there. (A cache of keys and values would not: from the second layer on its entries remember steps that no training
     window could have seen.)

@@ -58,7 +58,7 @@ class PolicyConfig:
     cost_curve: Literal["linear", "sqrt"] = "sqrt"
     """Turn-costs: `linear`, or `sqrt` to spread the small differences near the cheapest."""
     predict_go: bool = True
-    """Turn-costs: learn the expert's go; False flies at the full set point."""
+    """Turn-costs: learn the expert's go; False goes at the full set point."""
     mixture_components: int = 3
     """Mixture: number of Gaussians."""
     turn_bins: int = 33

@@ -1,4 +1,4 @@
-"""The policy in trip and on windows: the same numbers, each trip by itself, mirrored where the world is."""
+"""The policy on a trip and on windows: the same numbers, each trip by itself, mirrored where the world is."""
 
 from __future__ import annotations
 
