@@ -13,7 +13,8 @@ from sim.worlds.world import World
 
 PHYSICS_HZ = 240
 COLLIDER_HEIGHT_M = 7.0
-"""Every trunk's collider is this tall: vehicles stay below the lowest crown, so the real height does not matter."""
+"""Every trunk's collider is this tall: no vehicle gets above a trunk, so the real height does not matter. Crowns and
+the low branches of young spruces give way."""
 PARKING_Z_M = -1000.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import abstractmethod
 from typing import Any
 
@@ -17,6 +18,17 @@ from sim.worlds.world import World
 
 COLLISION_PENALTY = 10.0
 Observation = dict[str, np.ndarray]
+
+
+def steps_within(time_limit_s: float, control_hz: int) -> int:
+    """Number of control steps, at least one, until a time limit in seconds.
+
+    Raises:
+        ValueError: the limit is no time to drive or fly in.
+    """
+    if not 0.0 < time_limit_s < math.inf:
+        raise ValueError(f"time_limit_s is {time_limit_s}; give a number of seconds above 0")
+    return max(1, round(time_limit_s * control_hz))
 
 
 class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
@@ -44,8 +56,9 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
             raise ValueError(f"render_mode is {render_mode!r}; allowed: None, 'rgb_array', 'human'")
         self.task_spec, self.rig, self.render_mode = task_spec, rig, render_mode
         self.metadata = {**self.metadata, "render_fps": task_spec.control_hz}
-        self.physics = PhysicsClient()
+        # The renderer comes first: where there is none, no physics client is left behind.
         self._renderer = make_renderer(task_spec.renderer, rig.camera, 3)
+        self.physics = PhysicsClient()
         self._wants_expert = expert
         self._render_size = render_size
         self._chase_renderer: Renderer | None = None
@@ -67,7 +80,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
 
     @abstractmethod
     def _drive(self, action: np.ndarray) -> tuple[bool, float]:
-        """Hold the action for one control step; returns (collided, least clearance in metres)."""
+        """Hold the action for one control step; returns (whether a collision ends the episode, clearance in metres)."""
 
     @abstractmethod
     def _vehicle_state(self) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +108,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
 
     @abstractmethod
     def _state_bytes(self) -> bytes:
-        """Everything the future depends on besides world and actions."""
+        """The vehicle's motion and what else was done to it; what follows from the states before, such as its place on
+        the route, is left out."""
 
     # What every environment does.
 
@@ -212,8 +226,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         return observation, extras
 
     def _camera_offsets(self) -> np.ndarray:
-        """(3, 2) float32: shift and yaw of the cameras at this step, as `Rig.offsets`; a third column is the change of
-        speed in m/s that the expert is asked about."""
+        """(3, 2) float32: shift and yaw of the cameras at this step, as `Rig.offsets`; or (3, 3), whose third column is
+        the change of speed in m/s that the expert is asked about."""
         return self.rig.offsets
 
     def drawn_vehicle(self) -> Any:

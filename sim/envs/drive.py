@@ -10,7 +10,7 @@ import numpy as np
 
 from sim.bullet_import import pybullet
 from sim.cameras import CENTER, Camera, Rig, chase_pose
-from sim.envs.base import VehicleEnv
+from sim.envs.base import COLLISION_PENALTY, VehicleEnv, steps_within
 from sim.envs.task_spec import TaskSpec
 from sim.experts.driving import CANDIDATE_STEERINGS_RAD, DrivingConfig, DrivingExpert, speed_profile
 from sim.physics import PHYSICS_HZ
@@ -25,7 +25,7 @@ LANE_M = 1.0
 """A car further from the line than this has departed: the limit at which PilotNet's drivers took over (Bojarski et al.
 2016, arXiv:1604.07316, section 7.1)."""
 LOST_M = 2.0
-"""A trip ends this far beyond the road's edge."""
+"""Without interventions a drive ends this far beyond the edge of its road."""
 STUCK_MPS, STUCK_S = 0.5, 5.0
 """A car slower than this for so long is stuck, which counts as an intervention."""
 RESTART_AHEAD_M = 2.0
@@ -91,7 +91,7 @@ class DriveEnv(VehicleEnv):
 
     ## Dynamics
     A PyBullet rigid body of 600 kg on four sprung wheels with slipping tyres at 240 Hz, grip by surface: see
-    `sim.vehicles.car`. Touching a tree or an obstacle is a collision.
+    `sim.vehicles.car`. Touching a trunk or an obstacle is a collision; branches give way.
 
     ## Reward
     Metres of progress along the route in this step, minus 10 for a collision, for getting lost and for every
@@ -102,19 +102,21 @@ class DriveEnv(VehicleEnv):
 
     ## Episode end
     Terminates on success (the end of the route), and without interventions on collision or out_of_bounds (2 m off the
-    road). Truncates on timeout after `time_limit_s`.
+    road of the route). Truncates on timeout after `time_limit_s`.
 
-    With `interventions="line"` a car that is more than 1 m off the line, has collided or is stuck is put back on the
-    line, as in PilotNet's evaluation, and counted; with `"road"` the same happens when its middle is off the road.
+    With `interventions="line"` a car that is more than 1 m off the line, has collided or is stuck (5 s slower than
+    0.5 m/s) is put back on the line, as in PilotNet's evaluation, and counted; with `"road"` the same happens when its
+    middle is off the road of the route, to which a junction's other arms do not belong. Its place is looked at once
+    per control step.
 
     ## Info
-    `is_success`, `outcome`, `progress_m` (along the route), `clearance_m` (distance from the body to a tree or
-    obstacle after this step, cut off at 1 m), `speed_mps`, `world_seed`, `lateral_offset_m` and `heading_error_rad`
-    (from the line, left positive), `off_road`, `lane_departure` (more than 1 m off the line), `intervened`,
-    `interventions`, `command`, `camera_offsets` (3, 2 or 3): shift (m) and yaw (rad) of the cameras, and with
-    `side_cameras="random-speed"` the change of speed (m/s) that the expert was asked about; with `expert=True` also
-    `expert_action` (3, 2) and `expert_costs` (3, 21): what the expert answers if the car stood as the left, center,
-    right camera does.
+    `is_success`, `outcome`, `progress_m` (along the route), `clearance_m` (distance from the body, as three discs, to a
+    trunk or obstacle at the end of this step, before a car is put back; cut off at 1.15 m), `speed_mps`, `world_seed`,
+    `lateral_offset_m` and `heading_error_rad` (from the line, left positive), `off_road`, `lane_departure` (more than
+    1 m off the line, or just put back on it), `intervened`, `interventions`, `command`, `camera_offsets` (3, 2 or 3):
+    shift (m) and yaw (rad) of the cameras, and with `side_cameras="random-speed"` the change of speed (m/s) that the
+    expert was asked about; with `expert=True` also `expert_action` (3, 2) and `expert_costs` (3, 21): what the expert
+    answers if the car stood as the left, center, right camera does.
 
     ## Arguments
     See `__init__`; all are plain JSON values, so that the spec serialises.
@@ -186,7 +188,7 @@ class DriveEnv(VehicleEnv):
         )  # fmt: skip
         self.speed_mps, self._side_cameras, self._mode = float(speed), side_cameras, interventions
         limit_s = self.road.length_m / (0.4 * speed) + 20.0 if time_limit_s is None else float(time_limit_s)
-        self._max_steps = max(1, round(limit_s * control_hz))
+        self._max_steps = steps_within(limit_s, control_hz)
         rig = Rig(Camera(width, height), side_yaw_rad=0.14, side_offset_m=0.5, forward_m=0.4, up_m=1.3)
         spec = drive_task_spec(rig.camera, rig, control_hz, renderer)
         super().__init__(spec, rig, expert, render_mode, (render_width, render_height))
@@ -245,6 +247,8 @@ class DriveEnv(VehicleEnv):
         self._interventions += 1
         self._slow_steps = 0
         self._index += round(RESTART_AHEAD_M / self._table.spacing_m)
+        if not self._table.route.closed:
+            self._index = min(self._index, len(self._table.rows) - 1)
         row = self._table.row(self._index)
         speed = min(float(np.hypot(self.car.state[7], self.car.state[8])), row[7])
         self.car.put(row[:2], math.atan2(row[3], row[2]), speed)
@@ -288,7 +292,7 @@ class DriveEnv(VehicleEnv):
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict]:
         observation, reward, terminated, truncated, info = super().step(action)
-        return observation, reward - 10.0 * self._intervened, terminated, truncated, info
+        return observation, reward - COLLISION_PENALTY * self._intervened, terminated, truncated, info
 
     def _camera_offsets(self) -> np.ndarray:
         if self._side_cameras == "fixed":

@@ -10,7 +10,7 @@ import numpy as np
 
 from sim.bullet_import import pybullet
 from sim.cameras import Camera, Rig
-from sim.envs.base import VehicleEnv
+from sim.envs.base import VehicleEnv, steps_within
 from sim.envs.task_spec import TaskSpec
 from sim.experts.flight import CANDIDATE_TURNS_RAD, FlightExpert
 from sim.physics import PHYSICS_HZ, path_clearance
@@ -141,7 +141,7 @@ class DroneEnv(VehicleEnv):
         )
         self.speed_mps = float(speed)
         limit_s = 2 * self.forest.flight_m / speed + 5.0 if time_limit_s is None else float(time_limit_s)
-        self._max_steps = max(1, round(limit_s * control_hz))
+        self._max_steps = steps_within(limit_s, control_hz)
         camera = Camera(width, height)
         rig = Rig(camera)
         spec = drone_task_spec(camera, rig, control_hz, renderer)

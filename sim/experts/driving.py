@@ -145,7 +145,7 @@ def _place_cost(row, x, y, cosine, sine, aim, p, distance, ground, total_s, left
 @njit(cache=True, fastmath=True)
 def _roll(s, fixed, aim, start, stop, index, p, m, rows, closed, distance, ground):  # type: ignore[no-untyped-def]
     """Roll the state `s` (6,) on from step `start` to `stop`: at a fixed steering angle, or in pursuit of the line when
-    that is NaN. Returns (cost, index on the line, whether it collided)."""
+    that is no angle (above 9 rad). Returns (cost, index on the line, whether it collided)."""
     x, y, yaw, speed, rate, steering = s[0], s[1], s[2], s[3], s[4], s[5]
     cost, total_s = 0.0, p[1]
     for step in range(start, stop):

@@ -9,7 +9,7 @@ SURFACE_GRIP = {"asphalt": 0.95, "gravel": 0.65, "dirt": 0.75}
 ROUTES = ("seed", "left", "straight", "right")
 """How the junctions are taken: as the seed says, or all alike."""
 MAX_CURVATURE_PER_M = 1 / 8
-"""The car cannot turn tighter."""
+"""At its steering lock the car turns with a radius of 4.4 m; bends tighter than 8 m leave too little to correct."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _check_sizes(config: RoadConfig) -> None:
     if not 1 / 500 <= config.max_curvature_per_m <= MAX_CURVATURE_PER_M:
         raise ValueError(
             f"the tightest bend is {config.max_curvature_per_m:.4g} per m; allowed: 0.002 to {MAX_CURVATURE_PER_M} "
-            "(1/8 per m: the car cannot turn tighter)"
+            "(1/8 per m: tighter bends leave the car too little room to correct)"
         )
     room = high / 2 + far + 3.0  # some trees fit into the inside of the bend
     if 1 / config.max_curvature_per_m < room:

@@ -50,7 +50,7 @@ class World:
     goal_m: np.ndarray
     """(3,) goal position in metres."""
     goal_radius_m: float
-    """A trip succeeds within this distance of the goal, in metres."""
+    """A flight succeeds within this distance of the goal, in metres; a drive has to reach the end of its route."""
     ribbons: tuple[Ribbon, ...]
     """Trail or road on the ground; where ribbons overlap they are one surface."""
     surface: str
@@ -62,7 +62,7 @@ class World:
     clearance: ClearanceMap
     """Distance to the nearest trunk or box on a grid, for planners."""
     redraws: int
-    """How many drawn worlds were thrown away because nothing could pass through them."""
+    """How many drawn worlds were thrown away: forests that nothing could pass through, roads that met themselves."""
 
 
 NO_BOXES = np.zeros((0, 8), np.float32)

@@ -1,6 +1,7 @@
 """What every registered environment must satisfy, whatever its vehicle."""
 
 import json
+import math
 import subprocess
 import sys
 import warnings
@@ -225,6 +226,8 @@ def test_unknown_arguments_name_what_is_allowed(env_id):
     for kwargs, allowed in (
         ({"renderer": "vulkan"}, "raycast"),
         ({"control_hz": 7}, "240"),
+        ({"time_limit_s": -1.0}, "seconds above 0"),
+        ({"time_limit_s": math.nan}, "seconds above 0"),
         ({"render_mode": "ansi"}, "human"),
     ):
         with pytest.raises((ValueError, gymnasium.error.Error), match=allowed):

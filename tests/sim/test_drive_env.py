@@ -102,6 +102,17 @@ def test_progress_is_never_counted_backwards_by_an_intervention():
     env.close()
 
 
+def test_being_put_back_at_the_end_of_a_road_makes_it_no_longer(monkeypatch):
+    log = [118.6, 0.0, math.pi / 2, 3.0, 0.5, 0.0, 0.5, LOG]
+    world = road_of(straight_route(120.0), np.array([log]))
+    env = DriveEnv("easy", interventions="line", width=32, height=24)
+    monkeypatch.setattr(env, "make_world", lambda seed: world)
+    last = drive(env, 0, straight_on)[-1]
+    assert last["outcome"] == "success" and last["interventions"] >= 1
+    assert last["progress_m"] <= world.route.length_m
+    env.close()
+
+
 def test_a_lap_of_a_circuit_is_a_success():
     env = DriveEnv("winding", expert=True, width=32, height=24)
     seed = next(seed for seed in range(50) if env.make_world(seed).route.closed)
