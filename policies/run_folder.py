@@ -28,7 +28,7 @@ def claim_run_folder(folder: Path, file_name: str, config: Any, aside: Collectio
         aside: dotted names of settings that may differ, for example `workers` or `train.out`.
 
     Raises:
-        ForestPilotError: naming the settings that differ.
+        ForestPilotError: naming the settings that differ; or the stored config is damaged.
     """
     path = folder / file_name
     values = json.loads(json.dumps(dataclasses.asdict(config)))
@@ -36,7 +36,10 @@ def claim_run_folder(folder: Path, file_name: str, config: Any, aside: Collectio
         folder.mkdir(parents=True, exist_ok=True)
         write_new_file(path, [json.dumps(values, indent=2).encode()])
         return
-    stored, asked = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(values)
+    try:
+        stored, asked = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(values)
+    except (ValueError, AttributeError) as error:
+        raise ForestPilotError(f"{path} cannot be read ({error}); give another --out") from error
     different = [
         f"{key}: {stored.get(key)} there, {asked.get(key)} asked"
         for key in {**stored, **asked}

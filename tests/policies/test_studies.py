@@ -249,6 +249,9 @@ def test_a_run_folder_keeps_its_config(tmp_path: Path) -> None:
     claim_run_folder(tmp_path / "run", "run.json", other, ("policy.window",))
     with pytest.raises(ForestPilotError, match=r"policy.window: 8 there, 3 asked"):
         claim_run_folder(tmp_path / "run", "run.json", other, ())
+    (tmp_path / "run" / "run.json").write_text('{"steps": ')
+    with pytest.raises(ForestPilotError, match=r"run\.json cannot be read"):
+        claim_run_folder(tmp_path / "run", "run.json", config, ())
 
 
 def test_more_roads_than_are_set_aside_are_refused() -> None:
