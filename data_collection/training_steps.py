@@ -16,6 +16,9 @@ Prepare = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(images (N, H, W, 3) uint8, state (N, S) float32 at that camera's heading) -> (N, h, w, 3) uint8, frame by frame."""
 
 CENTER = CAMERAS.index("center")
+ARC_FROM_MPS = 3.0
+"""A car asked about at another speed is on the same arc, so that its yaw rate changes with the speed; from this speed
+on, for a standing car is on no arc."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,10 @@ class StepLoader:
         """State and goal as they read at a camera's pose, and at the speed that the expert was asked about there."""
         turned, turned_goal = side_view(self._spec, state, goal, offsets[:, 1])
         if asked and self._side_labels == "asked" and offsets.shape[1] == 3:
-            turned[:, self._spec.index("forward_mps")] += offsets[:, 2]
+            speed, yaw_rate = self._spec.index("forward_mps"), self._spec.index("yaw_rate_radps")
+            before = np.maximum(turned[:, speed], ARC_FROM_MPS)
+            turned[:, speed] += offsets[:, 2]
+            turned[:, yaw_rate] *= np.where(offsets[:, 2] != 0, turned[:, speed] / before, 1.0)
         return turned, turned_goal
 
     def _offsets(self, demo: h5py.Group) -> np.ndarray:

@@ -213,14 +213,19 @@ def score(rows: Sequence[dict[str, Any]], counts_interventions: bool = False) ->
         mean_speed_mps=float(np.mean([row["mean_speed_mps"] for row in rows])),
         median_clearance_m=float(np.median([row["min_clearance_m"] for row in rows])),
         distance_km=sum(row["distance_m"] for row in rows) / 1000,
-        interventions=sum(row["interventions"] for row in rows),
+        interventions=sum(_helped(row) for row in rows) if counts_interventions else 0,
         **(_autonomy(rows) if counts_interventions else {}),
     )  # fmt: skip
 
 
+def _helped(row: dict[str, Any]) -> int:
+    """Interventions of a trip; one that ran out of time would have needed another, or crawling would be autonomy."""
+    return int(row["interventions"]) + (row["outcome"] == "timeout")
+
+
 def _autonomy(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     """The figures of `Score` that are per time and per distance, with their intervals over the worlds."""
-    counts = [row["interventions"] for row in rows]
+    counts = [_helped(row) for row in rows]
     # A trip that was over at once covers no distance, and a rate needs some.
     per_km, *km_ends = rate_interval(counts, [max(row["distance_m"], 1e-3) / 1000 for row in rows])
     per_s, *s_ends = rate_interval(counts, [row["time_s"] for row in rows])

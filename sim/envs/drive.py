@@ -30,6 +30,8 @@ STUCK_MPS, STUCK_S = 0.5, 5.0
 """A car slower than this for so long is stuck, which counts as an intervention."""
 RESTART_AHEAD_M = 2.0
 """A car that was put back starts this much further along the line: past what it stood against."""
+TOP_SPEED_MPS = 27.0
+"""No car gets faster than this on a forest road; colliders stand as far ahead as one step at this speed leads."""
 SIDE_CAMERAS = ("fixed", "random", "random-speed")
 INTERVENTIONS = ("none", "line", "road")
 LARGEST_SHIFT_M, LARGEST_YAW_RAD = 1.2, 0.2
@@ -164,7 +166,7 @@ class DriveEnv(VehicleEnv):
             route: at junctions turn as the `seed` says, or always `left`, `straight` or `right`.
             length: length of the route in metres; the preset's by default.
             max_curvature: tightest bend in 1/m; the preset's by default.
-            time_limit_s: seconds until timeout; by default what 40 % of the speed set point needs, and 20 s.
+            time_limit_s: seconds until timeout; by default twice what the expert's speeds need, and 20 s.
             render_mode: None, `rgb_array` or `human`.
             render_width, render_height: size of the chase view in pixels.
 
@@ -187,8 +189,8 @@ class DriveEnv(VehicleEnv):
             max_curvature_per_m=usual.max_curvature_per_m if max_curvature is None else float(max_curvature),
         )  # fmt: skip
         self.speed_mps, self._side_cameras, self._mode = float(speed), side_cameras, interventions
-        limit_s = self.road.length_m / (0.4 * speed) + 20.0 if time_limit_s is None else float(time_limit_s)
-        self._max_steps = steps_within(limit_s, control_hz)
+        self._time_limit_s = None if time_limit_s is None else float(time_limit_s)
+        self._max_steps = steps_within(1.0 if time_limit_s is None else float(time_limit_s), control_hz)
         rig = Rig(Camera(width, height), side_yaw_rad=0.14, side_offset_m=0.5, forward_m=0.4, up_m=1.3)
         spec = drive_task_spec(rig.camera, rig, control_hz, renderer)
         super().__init__(spec, rig, expert, render_mode, (render_width, render_height))
@@ -201,10 +203,13 @@ class DriveEnv(VehicleEnv):
 
     def _place_vehicle(self, world: World) -> None:
         assert isinstance(world, RoadWorld)
-        reach_m = (1.3 * self.speed_mps + 2.0) / self.task_spec.control_hz + 2.2
-        self.physics.reset(world, reach_m)
+        self.physics.reset(world, TOP_SPEED_MPS / self.task_spec.control_hz + 2.2)
         self.car.create(world.start_m, world.start_yaw_rad, world.grip)
-        self._table = RouteTable(world.route, speed_profile(world.route, world.grip, self.speed_mps, DrivingConfig()))
+        speeds = speed_profile(world.route, world.grip, self.speed_mps, DrivingConfig())
+        self._table = RouteTable(world.route, speeds)
+        if self._time_limit_s is None:
+            limit_s = 2 * float(np.sum(self._table.spacing_m / speeds)) + 20.0
+            self._max_steps = steps_within(limit_s, self.task_spec.control_hz)
         self._expert = DrivingExpert(world, self._table, self.car) if self._wants_expert else None
         self._camera_rng = np.random.default_rng([world.seed, 0xCA3])
         self._index, self._interventions, self._intervened, self._slow_steps = 0, 0, False, 0

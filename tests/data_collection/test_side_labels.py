@@ -227,6 +227,30 @@ def test_demonstrated_drives_carry_the_poses_of_their_cameras(tmp_path: Path) ->
     assert np.corrcoef((rule - center)[:, sides].ravel(), (asked - center)[:, sides].ravel())[0, 1] > 0.5
 
 
+@pytest.mark.parametrize("side_labels", ["asked", "geometric"])
+def test_only_the_expert_answers_for_another_speed(side_labels: Any, tmp_path: Path) -> None:
+    """Speed and yaw rate of the state change with the speed that was asked about, on the same arc."""
+    source = drive_episode(3)
+    faster = np.random.default_rng(0).uniform(-6, 4, (STEPS + 1, 3, 1)).astype(np.float32)
+    faster[:, 1] = 0
+    source.camera_offsets = np.concatenate([source.camera_offsets, faster], axis=2)
+    dataset = make_dataset(tmp_path / "data", source)
+    assert np.array_equal(load_episode(dataset.path_of(0, 3)).camera_offsets, source.camera_offsets)
+    speed, yaw_rate = CAR.index("forward_mps"), CAR.index("yaw_rate_radps")
+    before = source.observations["state"][:-1]
+    told = {}
+    for camera in range(3):
+        shares = np.eye(3)[camera]
+        reader = WindowReader([dataset], STEPS, side_labels=side_labels, side_probabilities=shares)
+        told[camera] = reader.sample(1, np.random.default_rng(1)).state[0]
+    asked = float(side_labels == "asked")
+    for camera in range(3):
+        expected = before[:, speed] + asked * faster[:-1, camera, 0]
+        assert np.allclose(told[camera][:, speed], expected, atol=1e-5)
+        arc = np.where(asked * faster[:-1, camera, 0] != 0, expected / np.maximum(before[:, speed], 3.0), 1.0)
+        assert np.allclose(told[camera][:, yaw_rate], before[:, yaw_rate] * arc, atol=1e-5)
+
+
 def test_without_recorded_offsets_the_cameras_stand_as_the_task_says(tmp_path: Path) -> None:
     source = drive_episode(9, offsets=False)
     batch = WindowReader([make_dataset(tmp_path, source)], 4, side_labels="geometric").sample(60)

@@ -175,6 +175,13 @@ def test_no_intervention_is_not_proof_of_full_autonomy():
     assert result.autonomy_low == pytest.approx(1 - 6 * 3.689 / 6000, abs=1e-5)
 
 
+def test_who_runs_out_of_time_would_have_needed_help():
+    """Or a car that crawls along its line would be perfectly autonomous."""
+    late = {**drive("a", 0, 0), "outcome": "timeout", "success": 0}
+    result = score([late], counts_interventions=True)
+    assert result.interventions == 1 and result.autonomy == pytest.approx(0.9)
+
+
 def test_autonomy_is_never_negative():
     assert score([drive("a", 0, 40)], counts_interventions=True).autonomy == 0.0
 

@@ -95,6 +95,14 @@ def test_a_car_that_stands_still_is_an_intervention_too():
     env.close()
 
 
+@pytest.mark.parametrize("speed", [2.0, 20.0])
+def test_the_expert_has_time_enough_at_any_set_point(speed):
+    env = DriveEnv("winding", expert=True, speed=speed, length=120.0, width=32, height=24)
+    infos = drive(env, 12, expert)
+    assert infos[-1]["outcome"] == "success" and len(infos) < 0.8 * env._max_steps
+    env.close()
+
+
 def test_progress_is_never_counted_backwards_by_an_intervention():
     env = DriveEnv("winding", interventions="line", length=200.0, width=32, height=24)
     progress = [info["progress_m"] for info in drive(env, 11, straight_on)]
