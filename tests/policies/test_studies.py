@@ -176,18 +176,28 @@ def test_a_bootstrap_interval_covers_the_true_rate_about_as_often_as_it_says() -
     assert 48 <= covered <= 60
 
 
+def road(interventions: int, outcome: str = "success") -> dict[str, Any]:
+    return {"outcome": outcome, "interventions": interventions, "time_s": 60.0, "distance_m": 500.0}
+
+
+def test_a_road_not_finished_in_time_counts_as_one_more_intervention() -> None:
+    cells = [Cell("a", 1, 0, [road(1), road(0, "timeout")])]
+    assert interventions_per_km(cells).mean == pytest.approx(2.0)
+    assert autonomy(cells).mean == pytest.approx(100 * (1 - 6 * 2 / 120))
+
+
 def test_no_event_leaves_a_rate_that_may_still_be_nearly_four_per_exposure() -> None:
     rate = rate_interval(np.zeros((2, 5)), np.full((2, 5), 0.3))
     assert rate == pytest.approx((0.0, 0.0, 3.689 / 3), rel=1e-3)
-    cells = [Cell("a", 1, s, [{"interventions": 0, "time_s": 60.0, "distance_m": 500.0}] * 5) for s in range(2)]
+    cells = [Cell("a", 1, s, [road(0)] * 5) for s in range(2)]
     assert autonomy(cells) == pytest.approx((100.0, 100 - 3.689, 100.0), rel=1e-3)
     assert interventions_per_km(cells).high == pytest.approx(3.689 / 5, rel=1e-3)
-    stuck = [Cell("a", 1, 0, [{"interventions": 4, "time_s": 20.0, "distance_m": 0.0}] * 2)]
+    stuck = [Cell("a", 1, 0, [{**road(4), "time_s": 20.0, "distance_m": 0.0}] * 2)]
     assert np.isfinite(interventions_per_km(stuck)).all(), "a car that never moved"
 
 
 def one_road(arm: str, seed: int) -> Cell:
-    return Cell(arm, 1, seed, [{"interventions": 1, "time_s": 60.0, "distance_m": 500.0}])
+    return Cell(arm, 1, seed, [road(1)])
 
 
 def test_t_intervals_are_students() -> None:
