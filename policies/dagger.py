@@ -131,7 +131,7 @@ FULL_MIX = TripMix(
     presets=("default", "loquercio", "loquercio"), densities=(1 / 36, 1 / 25, 1 / 15, 1 / 12), speeds=(3.0, 12.0)
 )
 DRIVE_MIX = TripMix(
-    presets=("winding", "winding", "junctions", "obstacles"), speeds=(8.0, 12.0), length=300.0,
+    presets=("winding", "winding", "junctions", "junctions", "obstacles"), speeds=(8.0, 12.0), length=300.0,
     side_cameras="random-speed", interventions="road",
 )  # fmt: skip
 DRIVE_POLICY = PolicyConfig(
@@ -153,15 +153,15 @@ PRESETS: dict[str, DaggerConfig] = {
     "drive": DaggerConfig(
         task="drive",
         rounds=12,
-        expert_episodes=240,
-        trips=40,
-        first_steps=4000,
-        steps=800,
-        last_steps=5000,
+        expert_episodes=320,
+        trips=50,
+        first_steps=6000,
+        steps=1000,
+        last_steps=8000,
         validation_episodes=40,
-        validate_from=8,
+        validate_from=9,
         mix=DRIVE_MIX,
-        train=TrainConfig(policy=DRIVE_POLICY, batch_windows=192, cache_gb=6.0),
+        train=TrainConfig(policy=DRIVE_POLICY, batch_windows=192, cache_gb=8.0),
     ),
 }
 """Named starting points: `demo` takes minutes, `full` most of an hour on two cores; `drive` learns the road."""
