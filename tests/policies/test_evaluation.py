@@ -276,3 +276,11 @@ def test_the_weights_that_come_with_it_fly(tmp_path):
     scores = evaluate(config(tmp_path, policy=("pretrained",), episodes=6, speed=5.0))
     assert scores[0].policy == "pretrained" and scores[0].successes >= 5
     assert sum(path.stat().st_size for path in PRETRAINED_FOLDERS["drone"].iterdir()) < 2_000_000
+
+
+def test_the_weights_that_come_with_it_drive(tmp_path):
+    arguments = {"task": "drive", "policy": ("pretrained",), "speed": None, "length": 150.0}
+    for preset in ("winding", "junctions"):
+        scores = evaluate(config(tmp_path / preset, **arguments, preset=preset, episodes=3))
+        assert scores[0].successes == 3 and scores[0].autonomy == 1.0
+    assert sum(path.stat().st_size for path in PRETRAINED_FOLDERS["drive"].iterdir()) < 2_000_000
