@@ -85,7 +85,7 @@ def test_the_smallest_studies_run_from_end_to_end(tmp_path: Path, capsys: pytest
         out=str(tmp_path / "error"), test_length=100.0, shortest=5, horizon=20, horizons=3, **rounds, **tiny
     )
     falls = dagger_road.Config(out=str(tmp_path / "falls"), test_length=40.0, **rounds, **tiny)
-    for config, arms, pictures in ((cameras, 4, 2), (error, 2, 1), (falls, 4, 1)):
+    for config, arms, pictures in ((cameras, 5, 2), (error, 2, 1), (falls, 4, 1)):
         study.run(config)
         shown = capsys.readouterr().out
         assert "95 % intervals" in shown and "results.csv" in shown
