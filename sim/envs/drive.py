@@ -31,7 +31,7 @@ STUCK_MPS, STUCK_S = 0.5, 5.0
 RESTART_AHEAD_M = 2.0
 """A car that was put back starts this much further along the line: past what it stood against."""
 TOP_SPEED_MPS = 27.0
-"""No car gets faster than this on a forest road; colliders stand as far ahead as one step at this speed leads."""
+"""A third above the largest set point; colliders stand as far ahead as one control step at this speed leads."""
 SIDE_CAMERAS = ("fixed", "random", "random-speed")
 INTERVENTIONS = ("none", "line", "road")
 LARGEST_SHIFT_M, LARGEST_YAW_RAD = 1.2, 0.2
