@@ -3,6 +3,7 @@
 dataset.json          format version, environment, control rate, renderer, task spec
 episodes/             one file per episode, named after its DAgger round and world seed
 quarantine/           files that were found damaged, and reasons.txt with one line for each
+discarded/            episodes that the person who made them did not want
 """
 
 from __future__ import annotations
@@ -180,6 +181,36 @@ class Dataset:
             raise DatasetError(
                 f"{path.name} is there already; ask has(round, seed) first, or record another seed or round"
             )
+        return self._write(path, episode)
+
+    def replace(self, episode: Episode) -> Path:
+        """Write an episode in place of the one of the same round and seed; a kill leaves the old one or the new.
+
+        Raises:
+            DatasetError: there is none to replace; otherwise as `add`.
+        """
+        path = self.path_of(episode.meta.dagger_round, episode.meta.seed)
+        self._require_fit(episode, path.name)
+        if not path.exists():
+            raise DatasetError(f"there is no {path.name} to replace; add() makes a new one")
+        return self._write(path, episode)
+
+    def discard(self, path: Path) -> Path:
+        """Take an episode that nobody wants out of the dataset, into discarded/, from where it can be moved back.
+
+        Returns:
+            Where it lies now.
+        """
+        folder = self.folder / "discarded"
+        folder.mkdir(exist_ok=True)
+        target = _free_name(folder, path)
+        path.rename(target)
+        self._headers.pop(path.name, None)
+        self.episodes = list(self._headers.values())
+        return target
+
+    def _write(self, path: Path, episode: Episode) -> Path:
+        meta = episode.meta
         save_episode(path, episode)
         header = EpisodeHeader(
             path=path,
@@ -188,6 +219,8 @@ class Dataset:
             has_expert_costs=episode.expert_costs is not None,
             file_bytes=path.stat().st_size,
             meta=meta,
+            actor=episode.actor,
+            labelled=episode.labelled_steps,
         )
         self._headers = dict(sorted({**self._headers, path.name: header}.items()))
         self.episodes = list(self._headers.values())
@@ -217,17 +250,13 @@ class Dataset:
     def quarantine(self, path: Path, reason: str) -> None:
         """Set a damaged file aside in quarantine/, note why in reasons.txt, and warn."""
         folder = self.folder / "quarantine"
-        name = path.name
         try:
             folder.mkdir(exist_ok=True)
-            copies = 1
-            while (folder / name).exists():
-                copies += 1
-                name = f"{path.stem}.{copies}{path.suffix}"
-            path.rename(folder / name)
+            target = _free_name(folder, path)
+            path.rename(target)
             with open(folder / "reasons.txt", "a", encoding="utf-8") as reasons:
-                reasons.write(f"{name}\t{' '.join(reason.split())}\n")
-            done = f"moved to {folder / name}"
+                reasons.write(f"{target.name}\t{' '.join(reason.split())}\n")
+            done = f"moved to {target}"
         except FileNotFoundError:
             return  # another process was quicker
         except OSError as error:
@@ -276,6 +305,15 @@ class Dataset:
             raise EpisodeError(
                 f"expert_costs of {name} has {costs.shape[2]} candidates; the task spec has {spec.num_candidates}"
             )
+
+
+def _free_name(folder: Path, path: Path) -> Path:
+    """A name in a folder for a file that moves there; numbered where it is taken."""
+    target, copies = folder / path.name, 1
+    while target.exists():
+        copies += 1
+        target = folder / f"{path.stem}.{copies}{path.suffix}"
+    return target
 
 
 def require_one_task(datasets: Sequence[Dataset]) -> TaskSpec:

@@ -16,7 +16,7 @@ import uuid
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ SCHEMA_VERSION = 1
 CAMERAS = ("left", "center", "right")
 """Names of the cameras, in the order of every camera axis in the project."""
 ACTOR_POLICY, ACTOR_EXPERT, ACTOR_HUMAN = 0, 1, 2
+OPTIONAL_ARRAYS = ("expert_actions", "expert_costs", "camera_offsets", "keys", "human_actions", "labelled")
+"""Arrays that an episode may lack."""
 OUTCOMES = ("running", "success", "collision", "out_of_bounds", "timeout")
 CHUNK_STEPS = 8
 """Steps per compressed chunk of an image: the usual window, so that a window touches at most two chunks."""
@@ -123,10 +125,6 @@ class Episode:
     """`left`, `center`, `right` (T+1, H, W, 3) uint8; `state` (T+1, S) and `goal` (T+1, 2) float32."""
     actions: np.ndarray
     """(T, 2) float32 in [-1, 1]: (turn, go) as executed."""
-    expert_actions: np.ndarray | None
-    """(T, 3, 2) float32: what the expert would do at the left, center and right camera's pose, if asked."""
-    expert_costs: np.ndarray | None
-    """(T, 3, K) float32: the expert's cost of each candidate turn, per camera pose."""
     actor: np.ndarray
     """(T,) uint8: who acted, `ACTOR_POLICY`, `ACTOR_EXPERT` or `ACTOR_HUMAN`."""
     rewards: np.ndarray
@@ -137,15 +135,34 @@ class Episode:
     """(T,) bool, true at most at the last step."""
     meta: EpisodeMeta
     """The episode as a whole."""
+    expert_actions: np.ndarray | None = None
+    """(T, 3, 2) float32: what the expert would do at the left, center and right camera's pose, if asked."""
+    expert_costs: np.ndarray | None = None
+    """(T, 3, K) float32: the expert's cost of each candidate turn, per camera pose."""
     camera_offsets: np.ndarray | None = None
     """(T+1, 3, 2) float32: shift in metres and yaw in radians of each camera against the center one, left positive;
     None where they stand as the task spec says. A third column is the change of speed in m/s that the expert was asked
     about."""
+    keys: np.ndarray | None = None
+    """(T,) uint8: steering keys that a person held, as in `data_collection.console.Key`; None where nobody could."""
+    human_actions: np.ndarray | None = None
+    """(T, 2) float32: what a person, watching, would have done; it is learned in place of what was done."""
+    labelled: np.ndarray | None = None
+    """(T,) bool: at which steps there is something to learn; the expert's answers elsewhere are zero, for nobody asked.
+    None for the rule of `labelled_steps`."""
 
     @property
     def num_steps(self) -> int:
         """Number of actions T."""
         return len(self.actions)
+
+    @property
+    def labelled_steps(self) -> np.ndarray:
+        """(T,) bool: `labelled`, or where it is None every step if an expert or a watching person told what to do, else
+        those at which no policy acted."""
+        return _labelled_steps(
+            self.labelled, self.expert_actions is not None or self.human_actions is not None, self.actor
+        )
 
     def validate(self) -> None:
         """Check shapes, types, ranges and finiteness of every array.
@@ -169,6 +186,12 @@ class Episode:
         if self.camera_offsets is not None:
             columns = 3 if self.camera_offsets.shape[-1:] == (3,) else 2
             _require("camera_offsets", self.camera_offsets, np.float32, (steps + 1, len(CAMERAS), columns))
+        if self.human_actions is not None:
+            _require("human_actions", self.human_actions, np.float32, (steps, 2))
+        if self.keys is not None:
+            _require("keys", self.keys, np.uint8, (steps,))
+        if self.labelled is not None:
+            _require("labelled", self.labelled, np.bool_, (steps,))
         _require("actor", self.actor, np.uint8, (steps,))
         _require("rewards", self.rewards, np.float32, (steps,))
         for name in ("terminated", "truncated"):
@@ -180,7 +203,7 @@ class Episode:
         self._require_ranges()
 
     def _require_ranges(self) -> None:
-        for name in ("actions", "expert_actions"):
+        for name in ("actions", "expert_actions", "human_actions"):
             values = getattr(self, name)
             if values is not None and np.abs(values).max() > 1.0 + 1e-5:
                 raise EpisodeError(f"{name} reaches {np.abs(values).max():.3f}; allowed: -1 to 1")
@@ -188,6 +211,12 @@ class Episode:
             raise EpisodeError(f"actor is {self.actor.max()}; allowed: 0 policy, 1 expert, 2 human")
         if self.camera_offsets is not None and self.camera_offsets[:, CAMERAS.index("center")].any():
             raise EpisodeError("camera_offsets moves the center camera, against which the others are measured")
+
+
+def _labelled_steps(labelled: np.ndarray | None, all_told: bool, actor: np.ndarray) -> np.ndarray:
+    if labelled is not None:
+        return labelled
+    return np.ones(len(actor), bool) if all_told else actor != ACTOR_POLICY
 
 
 def _require(name: str, values: np.ndarray, dtype: type, shape: tuple[int | None, ...]) -> None:
@@ -250,12 +279,9 @@ def _arrays_of(episode: Episode) -> Iterable[tuple[str, np.ndarray]]:
     yield "terminated", episode.terminated
     yield "truncated", episode.truncated
     yield "actor", episode.actor
-    if episode.expert_actions is not None:
-        yield "expert_actions", episode.expert_actions
-    if episode.expert_costs is not None:
-        yield "expert_costs", episode.expert_costs
-    if episode.camera_offsets is not None:
-        yield "camera_offsets", episode.camera_offsets
+    for name in OPTIONAL_ARRAYS:
+        if getattr(episode, name) is not None:
+            yield name, getattr(episode, name)
     for key, values in episode.observations.items():
         yield f"obs/{key}", values
 
@@ -289,14 +315,15 @@ def _read_steps(demo: h5py.Group, name: str, keys: Iterable[str] | None, first: 
     missing = [key for key in wanted if key not in demo["obs"]]
     if missing:
         raise EpisodeError(f"{name} has no observation {missing}; it has {sorted(demo['obs'])}")
-    steps = slice(first, last)
+    always = ("actions", "actor", "rewards", "terminated", "truncated")
+    # Observations, and where the cameras stood for them, run one step further than what was done.
+    arrays: dict[str, Any] = {
+        key: demo[key][first : last + (key == "camera_offsets")] for key in (*always, *OPTIONAL_ARRAYS) if key in demo
+    }
     return Episode(
         observations={key: demo["obs"][key][first : last + 1] for key in wanted},
-        expert_actions=demo["expert_actions"][steps] if "expert_actions" in demo else None,
-        expert_costs=demo["expert_costs"][steps] if "expert_costs" in demo else None,
-        camera_offsets=demo["camera_offsets"][first : last + 1] if "camera_offsets" in demo else None,
         meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),
-        **{key: demo[key][steps] for key in ("actions", "actor", "rewards", "terminated", "truncated")},
+        **arrays,
     )
 
 
@@ -316,6 +343,15 @@ class EpisodeHeader:
     """Size on disk in bytes."""
     meta: EpisodeMeta
     """The episode as a whole."""
+    actor: np.ndarray = field(compare=False)
+    """(T,) uint8, as in `Episode`."""
+    labelled: np.ndarray = field(compare=False)
+    """(T,) bool: at which steps there is something to learn."""
+
+    @property
+    def num_labels(self) -> int:
+        """Steps at which there is something to learn."""
+        return int(self.labelled.sum())
 
 
 def read_header(path: str | Path) -> EpisodeHeader:
@@ -335,7 +371,15 @@ def read_header(path: str | Path) -> EpisodeHeader:
             has_expert_costs="expert_costs" in demo,
             file_bytes=size,
             meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),
+            actor=demo["actor"][:],
+            labelled=read_labelled(demo),
         )
+
+
+def read_labelled(demo: h5py.Group) -> np.ndarray:
+    """(T,) bool: `Episode.labelled_steps` of an open episode."""
+    labelled = demo["labelled"][:] if "labelled" in demo else None
+    return _labelled_steps(labelled, "expert_actions" in demo or "human_actions" in demo, demo["actor"][:])
 
 
 def check_bytes(path: str | Path) -> int:

@@ -21,6 +21,8 @@ class Decision(NamedTuple):
     """(n, 2) float32 in [-1, 1]."""
     actor: np.ndarray
     """(n,) uint8: who decided, as in `Episode.actor`."""
+    labelled: np.ndarray | None = None
+    """(n,) bool: whether the expert is asked what should be done here; None asks at every state that is recorded."""
 
 
 class Pilot(Protocol):

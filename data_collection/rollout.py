@@ -14,21 +14,19 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
-from data_collection.dataset import Dataset, package_version
-from data_collection.episode import Episode, EpisodeMeta
+from data_collection.dataset import Dataset
 from data_collection.pilots import Decision, ExpertPilot, Pilot, PilotFactory
 from data_collection.progress import Progress, SilentProgress
-from data_collection.trips import TASKS, FinishedTrip, Trip, TripMix, make_env, save_trip, task_of, task_spec_of
+from data_collection.running_trip import OBSERVATION_KEYS, RunningTrip
+from data_collection.trips import FinishedTrip, Trip, TripMix, save_trip, task_of, task_spec_of
 from sim.errors import ForestPilotError
 from sim.worlds.world import split_of
 
 SLOTS = 8
 """Trips side by side in one process: enough for a policy to profit from batching; each costs 36 MB."""
-OBSERVATION_KEYS = ("left", "center", "right", "state", "goal")
 
 
 @dataclass(frozen=True)
@@ -53,82 +51,6 @@ class Job:
     """Which weights act."""
 
 
-class _Slot:
-    """One trip under way."""
-
-    def __init__(self, job: Job, trip: Trip, expert: bool) -> None:
-        self.job, self.trip, self._recording = job, trip, job.dataset is not None
-        self.env = make_env(job.task, **trip.env_kwargs, expert=expert or self._recording)
-        self.observation, self.info = self.env.reset(seed=trip.seed)
-        self._clearance: float = self.info["clearance_m"]
-        self._speeds: list[float] = []
-        self._steps_off_line = 0
-        self._hashes = [self.env.state_hash()]
-        self._steps: list[dict[str, Any]] = []
-        self._observations = [self.observation] if self._recording else []
-        self._offsets = [self.info["camera_offsets"]]
-
-    def step(self, action: np.ndarray, actor: int) -> bool:
-        """Take one step; returns whether the trip is over."""
-        labels = {k: self.info.get(k) for k in ("expert_action", "expert_costs")}
-        self.observation, reward, terminated, truncated, self.info = self.env.step(action)
-        self._clearance = min(self._clearance, self.info["clearance_m"])
-        self._speeds.append(self.info["speed_mps"])
-        self._steps_off_line += bool(self.info.get("lane_departure", False))
-        self._hashes.append(self.env.state_hash())
-        record = {
-            "actions": action,
-            "actor": actor,
-            "rewards": reward,
-            "terminated": terminated,
-            "truncated": truncated,
-        }
-        self._steps.append({**record, **labels} if self._recording else record)
-        if self._recording:
-            self._observations.append(self.observation)
-            self._offsets.append(self.info["camera_offsets"])
-        return terminated or truncated
-
-    def finished(self) -> FinishedTrip:
-        """The finished trip."""
-        return FinishedTrip(
-            trip=self.trip,
-            outcome=self.info["outcome"],
-            progress_m=self.info["progress_m"],
-            time_s=len(self._steps) / self.env.task_spec.control_hz,
-            min_clearance_m=self._clearance,
-            mean_speed_mps=float(np.mean(self._speeds)),
-            distance_m=float(np.sum(self._speeds)) / self.env.task_spec.control_hz,
-            interventions=self.info.get("interventions", 0),
-            off_line_s=self._steps_off_line / self.env.task_spec.control_hz,
-            actions=np.array([s["actions"] for s in self._steps], np.float32),
-            state_hashes=np.array(self._hashes, np.uint64),
-        )
-
-    def episode(self, policy_id: str) -> Episode:
-        """The finished trip as an episode with the expert's labels."""
-        spec, job = self.env.task_spec, self.job
-        column = {k: [s[k] for s in self._steps] for k in self._steps[0]}
-        meta = EpisodeMeta(
-            outcome=self.info["outcome"], seed=self.trip.seed, env_id=TASKS[job.task].bare_env_id,
-            env_kwargs=self.trip.env_kwargs, control_hz=spec.control_hz, renderer=spec.renderer,
-            package_version=package_version(), dagger_round=job.dagger_round, policy_id=policy_id,
-            progress_m=self.info["progress_m"], task_spec=spec.to_dict(),
-        )  # fmt: skip
-        return Episode(
-            observations={k: np.stack([o[k] for o in self._observations]) for k in OBSERVATION_KEYS},
-            actions=np.array(column["actions"], np.float32),
-            expert_actions=np.array(column["expert_action"], np.float32),
-            expert_costs=np.array(column["expert_costs"], np.float32),
-            actor=np.array(column["actor"], np.uint8),
-            rewards=np.array(column["rewards"], np.float32),
-            terminated=np.array(column["terminated"], bool),
-            truncated=np.array(column["truncated"], bool),
-            meta=meta,
-            camera_offsets=np.array(self._offsets, np.float32),
-        )
-
-
 def roll_out(job: Job) -> Iterator[FinishedTrip]:
     """Run a job's trips in this process, `SLOTS` side by side, recording as the job says; yields each as it ends."""
     pilot = job.pilot()
@@ -136,33 +58,36 @@ def roll_out(job: Job) -> Iterator[FinishedTrip]:
     count = min(SLOTS, len(waiting))
     pilot.begin(count)
     dataset = Dataset.open(job.dataset, check=False) if job.dataset else None
-    slots: dict[int, _Slot] = {}
+    slots: dict[int, RunningTrip] = {}
     while waiting or slots:
         for k in range(count):
             if k not in slots and waiting:
-                slots[k] = _Slot(job, waiting.pop(), pilot.needs_expert)
+                record = job.dataset is not None
+                expert = pilot.needs_expert or record
+                slots[k] = RunningTrip(job.task, waiting.pop(), expert, record)
                 pilot.restart(k, slots[k].trip.seed)
         active = sorted(slots)
         decision = _decide(pilot, [slots[k] for k in active], active)
         for i, k in enumerate(active):
-            if slots[k].step(decision.actions[i], int(decision.actor[i])):
-                yield _finish(slots.pop(k), pilot, dataset)
+            labelled = decision.labelled is None or bool(decision.labelled[i])
+            if slots[k].step(decision.actions[i], int(decision.actor[i]), labelled):
+                yield _finish(job, slots.pop(k), pilot, dataset)
 
 
-def _decide(pilot: Pilot, trips: list[_Slot], slots: list[int]) -> Decision:
+def _decide(pilot: Pilot, trips: list[RunningTrip], slots: list[int]) -> Decision:
     observations = {k: np.stack([f.observation[k] for f in trips]) for k in OBSERVATION_KEYS}
     infos = [{**f.info, "depth": f.env.frames.depth} for f in trips]  # type: ignore[union-attr]
     return pilot.act(observations, infos, np.array(slots))
 
 
-def _finish(slot: _Slot, pilot: Pilot, dataset: Dataset | None) -> FinishedTrip:
+def _finish(job: Job, running: RunningTrip, pilot: Pilot, dataset: Dataset | None) -> FinishedTrip:
     """Write the records of a finished trip and free its environment."""
-    trip = dataclasses.replace(slot.finished(), fingerprint=slot.job.fingerprint)
+    trip = dataclasses.replace(running.finished(), fingerprint=job.fingerprint)
     if dataset is not None:
-        dataset.add(slot.episode(pilot.name))
-    if slot.job.trips_folder:
-        save_trip(Path(slot.job.trips_folder), slot.job.task, pilot.name, slot.job.policy, trip)
-    slot.env.close()
+        dataset.add(running.episode(pilot.name, job.dagger_round))
+    if job.trips_folder:
+        save_trip(Path(job.trips_folder), job.task, pilot.name, job.policy, trip)
+    running.close()
     return trip
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from data_collection.episode import ACTOR_POLICY, CAMERAS, EpisodeHeader
+from data_collection.episode import CAMERAS, EpisodeHeader, read_labelled
 from data_collection.side_labels import SideLabels, constant_label, fixed_offsets, geometric_label
 from sim.envs.task_spec import TaskSpec, side_view
 
@@ -36,7 +36,7 @@ class TrainingSteps:
     costs: np.ndarray | None
     """(M, n, K) float32: the expert's costs at that pose; None where they are not recorded, or labels follow a rule."""
     mask: np.ndarray
-    """(n,) bool: whether there is anything to learn from the step; not where a policy acted and no expert spoke."""
+    """(n,) bool: whether there is anything to learn from the step: `Episode.labelled_steps`."""
 
     @property
     def num_bytes(self) -> int:
@@ -89,7 +89,7 @@ class StepLoader:
         state, goal = demo["obs/state"][steps], demo["obs/goal"][steps]
         offsets = self._offsets(demo)
         turned = {
-            camera: self._side_view(state, goal, offsets[steps, camera], "expert_actions" in demo)
+            camera: self._side_view(state, goal, offsets[steps, camera], _expert_told(demo))
             for camera in self._seen_by(tellers)
         }
         views = np.empty((len(tellers), len(state), *self.view_shape), dtype=np.uint8)
@@ -97,7 +97,8 @@ class StepLoader:
             for column, camera in enumerate(self._shown_by(teller)):
                 pictures = demo[f"obs/{CAMERAS[camera]}"][steps]
                 views[row, :, column] = self._prepare(pictures, turned[camera][0])
-        costs = demo["expert_costs"][steps] if "expert_costs" in demo and self.gives_costs else None
+        told = "expert_costs" in demo and _expert_told(demo)
+        costs = demo["expert_costs"][steps] if told and self.gives_costs else None
         speed_mps = state[:, self._spec.index("forward_mps")]
         return TrainingSteps(
             views=views,
@@ -107,7 +108,7 @@ class StepLoader:
                 [self._labels(demo, steps, teller, offsets[:, teller, :2], speed_mps) for teller in tellers]
             ),
             costs=None if costs is None else np.stack([costs[:, teller] for teller in tellers]),
-            mask=np.ones(len(state), bool) if "expert_actions" in demo else demo["actor"][steps] != ACTOR_POLICY,
+            mask=read_labelled(demo)[steps],
         )
 
     def _shown_by(self, teller: int) -> tuple[int, ...]:
@@ -140,8 +141,9 @@ class StepLoader:
         self, demo: h5py.Group, steps: slice, teller: int, offsets: np.ndarray, speed_mps: np.ndarray
     ) -> np.ndarray:
         """What one camera learns, (n, 2); `offsets` (T+1, 2) are its own, at every step of the episode."""
-        asked = demo["expert_actions"][steps] if "expert_actions" in demo else None
-        center = demo["actions"][steps] if asked is None else asked[:, CENTER]
+        asked = demo["expert_actions"][steps] if _expert_told(demo) else None
+        own = demo["human_actions" if "human_actions" in demo else "actions"][steps]
+        center = own if asked is None else asked[:, CENTER]
         if teller == CENTER:
             return center
         if self._side_labels == "constant":
@@ -149,6 +151,11 @@ class StepLoader:
         if asked is not None and self._side_labels == "asked":
             return asked[:, teller]
         return geometric_label(self._spec, center, offsets[steps], speed_mps)
+
+
+def _expert_told(demo: h5py.Group) -> bool:
+    """Whether the expert's answers are what is learned; a person who said what to do comes first."""
+    return "expert_actions" in demo and "human_actions" not in demo
 
 
 def _unchanged(images: np.ndarray, state: np.ndarray) -> np.ndarray:

@@ -13,7 +13,6 @@ import numpy as np
 
 from data_collection.dataset import Dataset, DatasetError, require_one_task
 from data_collection.episode import (
-    ACTOR_POLICY,
     CAMERAS,
     BrokenEpisodeError,
     EpisodeHeader,
@@ -55,7 +54,7 @@ class Batch(NamedTuple):
 
 
 class WindowReader:
-    """Draws windows of consecutive steps, uniformly over all steps of some datasets.
+    """Draws windows of consecutive steps, uniformly over all labelled steps of some datasets.
 
     What is drawn depends on the episodes (in the order of the datasets and of their file names) and on the generator,
     not on the bound of the cache or on when an episode was added. One reader serves one thread; after a fork it opens
@@ -107,6 +106,7 @@ class WindowReader:
         self._allowed_splits = tuple(allowed_splits)
         self._headers: list[EpisodeHeader] = []
         self._ends = np.zeros(0, dtype=np.int64)
+        self._labelled: np.ndarray | None = None
         self._cache: dict[Path, TrainingSteps] = {}
         self._files: OrderedDict[Path, h5py.Group] = OrderedDict()
         self._process_id = os.getpid()
@@ -119,8 +119,13 @@ class WindowReader:
 
     @property
     def total_steps(self) -> int:
-        """Steps to draw from."""
+        """Steps to draw from, those without a label included."""
         return int(self._ends[-1]) if len(self._ends) else 0
+
+    @property
+    def num_labels(self) -> int:
+        """Steps at which there is something to learn."""
+        return self.total_steps if self._labelled is None else len(self._labelled)
 
     def extend(self) -> int:
         """Take in what was added to the datasets since the last look, for example by a DAgger round.
@@ -132,19 +137,27 @@ class WindowReader:
 
         Raises:
             SplitError: a new episode was recorded in a world outside the allowed splits.
-            DatasetError: a new episode has nothing to learn from.
+            DatasetError: there are episodes, but nothing to learn from any.
         """
         known = {header.path for header in self._headers}
         for dataset in self._datasets:
             dataset.refresh()
             for header in list(dataset.episodes):
-                if header.path not in known and header.path not in self._cache:
+                if header.path not in known and header.path not in self._cache and header.num_labels:
                     self._require_allowed(header)
                     self._take_in(dataset, header)
-        self._headers = [header for dataset in self._datasets for header in dataset.episodes]
+        everything = [header for dataset in self._datasets for header in dataset.episodes]
+        self._headers = [header for header in everything if header.num_labels]
+        if everything and not self._headers:
+            raise DatasetError(
+                f"{everything[0].path} was made by the policy {everything[0].meta.policy_id!r} without anybody's "
+                "labels, and so were all the others: there is nothing to learn from. Record with the expert's labels"
+            )
         present = {header.path for header in self._headers}
         self._forget(known - present)
         self._ends = np.cumsum([header.num_steps for header in self._headers], dtype=np.int64)
+        labelled = np.concatenate([h.labelled for h in self._headers]) if self._headers else np.ones(0, bool)
+        self._labelled = None if labelled.all() else np.flatnonzero(labelled)
         with_costs = self._loader.gives_costs and all(header.has_expert_costs for header in self._headers)
         self.has_costs = bool(self._headers) and with_costs
         return len(present - known)
@@ -153,7 +166,8 @@ class WindowReader:
         """Draw windows.
 
         Every step is equally likely to be a window's start; a window that would run over the end is shifted back, an
-        episode shorter than a window is padded at its end and masked.
+        episode shorter than a window is padded at its end and masked. Where some steps have no label, a labelled step
+        is drawn, and the window around it: each place in the window is equally likely to be that step's.
 
         Args:
             batch: number of windows B.
@@ -167,7 +181,10 @@ class WindowReader:
         if not self._headers:
             raise DatasetError("there is no episode to draw windows from; collect some first")
         rng = rng or self._rng
-        drawn = rng.integers(self.total_steps, size=batch)
+        drawn = rng.integers(self.num_labels, size=batch)
+        before = np.zeros(batch, np.int64)
+        if self._labelled is not None:
+            drawn, before = self._labelled[drawn], rng.integers(self.length, size=batch)
         tellers = np.full(batch, CENTER)
         if len(self._loader.tellers) > 1:
             tellers = rng.choice(len(CAMERAS), size=batch, p=self._side_probabilities)
@@ -175,7 +192,7 @@ class WindowReader:
         batch_out = out if out is not None and len(out.mask) == batch else self._empty_batch(batch)
         for row, (step, episode, teller) in enumerate(zip(drawn.tolist(), episodes.tolist(), tellers.tolist())):
             header = self._headers[episode]
-            begin = step - (int(self._ends[episode]) - header.num_steps)
+            begin = step - int(before[row]) - (int(self._ends[episode]) - header.num_steps)
             self._fill(batch_out, row, header, max(0, min(begin, header.num_steps - self.length)), teller)
         return batch_out
 
@@ -185,7 +202,7 @@ class WindowReader:
         where = "all" if cached == self.num_episodes else f"{cached} of {self.num_episodes}"
         on_disk = sum(header.file_bytes for header in self._headers) / 1e6
         return (
-            f"{self.num_episodes} episodes, {self.total_steps} steps: {where} in memory "
+            f"{self.num_episodes} episodes, {self.num_labels} labelled steps: {where} in memory "
             f"({self.cache_bytes_used / 1e6:.0f} MB of at most {self.cache_bytes / 1e6:.0f} MB), "
             f"{on_disk:.0f} MB on disk"
         )
@@ -208,11 +225,6 @@ class WindowReader:
         try:
             check_bytes(header.path)
             with open_episode(header.path) as demo:
-                if not header.has_expert_actions and (demo["actor"][:] == ACTOR_POLICY).all():
-                    raise DatasetError(
-                        f"{header.path} was made by the policy {header.meta.policy_id!r} without an expert's labels: "
-                        "there is nothing to learn from it. Record with the expert's labels, or remove it"
-                    )
                 need = self._loader.num_bytes(header)
                 if self.cache_bytes_used + need <= self.cache_bytes:
                     self._cache[header.path] = self._loader.load(demo, 0, header.num_steps)

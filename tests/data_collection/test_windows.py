@@ -314,6 +314,6 @@ def test_an_episode_damaged_after_the_reader_checked_it_is_named(dataset: Datase
 
 def test_describe_tells_episodes_steps_and_megabytes(dataset: Dataset) -> None:
     text = WindowReader([dataset], 4, cache_bytes=0).describe()
-    assert "3 episodes, 72 steps" in text
+    assert "3 episodes, 72 labelled steps" in text
     assert "0 of 3 in memory" in text
     assert "MB on disk" in text

@@ -1,0 +1,143 @@
+"""One trip under way: its environment, and the record of it that grows with every step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from data_collection.dataset import package_version
+from data_collection.episode import Episode, EpisodeMeta
+from data_collection.trips import TASKS, FinishedTrip, Trip, make_env
+
+OBSERVATION_KEYS = ("left", "center", "right", "state", "goal")
+
+
+class RunningTrip:
+    """A trip under way, whoever acts in it.
+
+    Args:
+        task: name of the task.
+        trip: world and arguments of the environment.
+        expert: ask the expert at every state.
+        record: keep the observations, for `episode`.
+    """
+
+    def __init__(self, task: str, trip: Trip, expert: bool, record: bool) -> None:
+        self.task, self.trip, self._recording = task, trip, record
+        self.env = make_env(task, **trip.env_kwargs, expert=expert)
+        self.observation, self.info = self.env.reset(seed=trip.seed)
+        self._clearance: float = self.info["clearance_m"]
+        self._speeds: list[float] = []
+        self._steps_off_line = 0
+        self._hashes = [self.env.state_hash()]
+        self._steps: list[dict[str, Any]] = []
+        self._observations = [self.observation] if record else []
+        self._offsets = [self.info["camera_offsets"]]
+
+    @property
+    def num_steps(self) -> int:
+        """Steps taken."""
+        return len(self._steps)
+
+    @property
+    def time_s(self) -> float:
+        """Time since the start in seconds."""
+        return self.num_steps / self.env.task_spec.control_hz
+
+    def step(
+        self,
+        action: np.ndarray,
+        actor: int,
+        labelled: bool = True,
+        keys: int | None = None,
+        human_action: np.ndarray | None = None,
+    ) -> bool:
+        """Take one step.
+
+        Args:
+            action: (2,) what to do.
+            actor: who decided, as in `Episode.actor`.
+            labelled: whether this state's label was asked for.
+            keys: steering keys held, where a person can steer.
+            human_action: (2,) what a watching person would do.
+
+        Returns:
+            Whether the trip is over.
+        """
+        labels = {k: self.info.get(k) for k in ("expert_action", "expert_costs")} if self._recording else {}
+        self.observation, reward, terminated, truncated, self.info = self.env.step(action)
+        self._clearance = min(self._clearance, self.info["clearance_m"])
+        self._speeds.append(self.info["speed_mps"])
+        self._steps_off_line += bool(self.info.get("lane_departure", False))
+        self._hashes.append(self.env.state_hash())
+        self._steps.append(
+            {
+                "actions": action, "actor": actor, "rewards": reward, "terminated": terminated, "truncated": truncated,
+                "labelled": labelled, "keys": keys, "human_actions": human_action, **labels,
+            }
+        )  # fmt: skip
+        if self._recording:
+            self._observations.append(self.observation)
+            self._offsets.append(self.info["camera_offsets"])
+        return terminated or truncated
+
+    def finished(self) -> FinishedTrip:
+        """What is left of the trip, as far as it went."""
+        return FinishedTrip(
+            trip=self.trip,
+            outcome=self.info["outcome"],
+            progress_m=self.info["progress_m"],
+            time_s=self.time_s,
+            min_clearance_m=self._clearance,
+            mean_speed_mps=float(np.mean(self._speeds)),
+            distance_m=float(np.sum(self._speeds)) / self.env.task_spec.control_hz,
+            interventions=self.info.get("interventions", 0),
+            off_line_s=self._steps_off_line / self.env.task_spec.control_hz,
+            actions=np.array([s["actions"] for s in self._steps], np.float32),
+            state_hashes=np.array(self._hashes, np.uint64),
+        )
+
+    def episode(self, policy_id: str, dagger_round: int = 0) -> Episode:
+        """The trip as an episode, as far as it went; at least one step must have been taken."""
+        spec = self.env.task_spec
+        column = {k: [s[k] for s in self._steps] for k in self._steps[0]}
+        meta = EpisodeMeta(
+            outcome=self.info["outcome"], seed=self.trip.seed, env_id=TASKS[self.task].bare_env_id,
+            env_kwargs=self.trip.env_kwargs, control_hz=spec.control_hz, renderer=spec.renderer,
+            package_version=package_version(), dagger_round=dagger_round, policy_id=policy_id,
+            progress_m=self.info["progress_m"], task_spec=spec.to_dict(),
+        )  # fmt: skip
+        labelled = np.array(column["labelled"], bool)
+        return Episode(
+            observations={k: np.stack([o[k] for o in self._observations]) for k in OBSERVATION_KEYS},
+            actions=np.array(column["actions"], np.float32),
+            actor=np.array(column["actor"], np.uint8),
+            rewards=np.array(column["rewards"], np.float32),
+            terminated=np.array(column["terminated"], bool),
+            truncated=np.array(column["truncated"], bool),
+            meta=meta,
+            expert_actions=_where_asked(column["expert_action"], labelled),
+            expert_costs=_where_asked(column["expert_costs"], labelled),
+            camera_offsets=np.array(self._offsets, np.float32),
+            keys=_all_or_none(column["keys"], np.uint8),
+            human_actions=_all_or_none(column["human_actions"], np.float32),
+            labelled=None if labelled.all() else labelled,
+        )
+
+    def close(self) -> None:
+        """Free the environment."""
+        self.env.close()
+
+
+def _all_or_none(values: list[Any], dtype: type) -> np.ndarray | None:
+    """The values as an array; None where one is missing."""
+    return None if any(value is None for value in values) else np.array(values, dtype)
+
+
+def _where_asked(values: list[Any], labelled: np.ndarray) -> np.ndarray | None:
+    """The expert's answers, zero where nobody asked; None where there was no expert."""
+    answers = _all_or_none(values, np.float32)
+    if answers is not None:
+        answers[~labelled] = 0.0
+    return answers
