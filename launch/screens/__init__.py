@@ -1,0 +1,62 @@
+"""Screens that a person flies or drives by: a window on this machine, or a page in a browser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from data_collection.console import Screen
+from launch.video import MAX_SIZE, MIN_SIZE, VideoError, parse_size
+from sim.errors import ForestPilotError
+
+
+class ScreenError(ForestPilotError, ValueError):
+    """A screen cannot be opened as asked."""
+
+
+@dataclass(frozen=True)
+class ScreenConfig:
+    """How large the pictures are that a person steers by, and where a browser finds them (with --web)."""
+
+    size: str = "1280x720"
+    """Width and height of the pictures in pixels, from 320x180 to 3840x2160."""
+    host: str = "127.0.0.1"
+    """Address that the page is served on. Others than 127.0.0.1 let the whole network reach it, unencrypted."""
+    port: int = 8765
+    """Port that the page is served on; 0 takes any free one."""
+    quality: int = 80
+    """JPEG quality of the pictures in the browser, 10 to 95; less is faster over a slow line."""
+
+    def __post_init__(self) -> None:
+        try:
+            parse_size(self.size)
+        except VideoError:
+            (low_w, low_h), (high_w, high_h) = MIN_SIZE, MAX_SIZE
+            allowed = f"WIDTHxHEIGHT from {low_w}x{low_h} to {high_w}x{high_h}, for example 1280x720"
+            raise ScreenError(f"the screen's size is {self.size!r}; give {allowed}") from None
+        if not self.host.strip():
+            raise ScreenError("the screen's host is empty; give an address of this machine, for example 127.0.0.1")
+        if not 0 <= self.port <= 65535:
+            raise ScreenError(f"the screen's port is {self.port}; give 1 to 65535, or 0 for any free one")
+        if not 10 <= self.quality <= 95:
+            raise ScreenError(f"the screen's quality is {self.quality}; give 10 to 95")
+
+
+def open_screen(config: ScreenConfig, web: bool, title: str) -> Screen:
+    """Open a window on this machine, or serve a page and print its address; close it when done.
+
+    Args:
+        config: size, and where the page is served.
+        web: whether a browser shows it.
+        title: what the window or the page is called.
+
+    Raises:
+        ForestPilotError: there is no display to open a window on, or the page cannot be served; says what to do.
+    """
+    width, height = parse_size(config.size)
+    if web:
+        from launch.screens.web import WebScreen
+
+        return WebScreen(width, height, title, config.host, config.port, config.quality)
+    from launch.screens.window import WindowScreen
+
+    return WindowScreen(width, height, title)
