@@ -46,6 +46,47 @@ def paired_difference(only_first: int, only_second: int, trials: int, z: float =
     return (only_second - only_first) / trials, max(-1.0, p2 - p1 - half), min(1.0, p2 - p1 + half)
 
 
+def mcnemar_test(only_first: int, only_second: int) -> float:
+    """Exact two-sided p value of McNemar's test (McNemar 1947): do two arms succeed in equally many of the same worlds?
+
+    Worlds in which both or neither succeeded say nothing about that. If the arms were alike, each of the others would be
+    either arm's with probability 1/2, so their number follows a binomial distribution; p is twice its smaller tail.
+
+    Args:
+        only_first: worlds in which only the first arm succeeded.
+        only_second: worlds in which only the second arm succeeded.
+
+    Returns:
+        Probability of a split at least as uneven; 1 where the arms never differ.
+
+    Raises:
+        ValueError: a negative count.
+    """
+    if only_first < 0 or only_second < 0:
+        raise ValueError(f"{only_first} and {only_second} discordant worlds; counts cannot be negative")
+    discordant = only_first + only_second
+    tail = sum(math.comb(discordant, k) for k in range(min(only_first, only_second) + 1))
+    return min(1.0, 2 * tail / 2**discordant)
+
+
+def holm_adjusted(p_values: Sequence[float]) -> list[float]:
+    """p values that may be read together, in the order given (Holm 1979): who asks m questions of the same data will be
+    told something by chance, so the smallest p is multiplied by m, the next by m - 1, and none falls below the one
+    before.
+
+    Raises:
+        ValueError: something that is no probability.
+    """
+    if wrong := [p for p in p_values if not 0.0 <= p <= 1.0]:
+        raise ValueError(f"p is {wrong[0]}; allowed: 0 to 1")
+    adjusted, largest = list(p_values), 0.0
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
 def poisson_interval(count: int, tail: float = 0.025) -> tuple[float, float]:
     """Exact interval of the mean of a Poisson count (Garwood 1936); 95 % by default.
 
