@@ -47,10 +47,10 @@ def paired_difference(only_first: int, only_second: int, trials: int, z: float =
 
 
 def mcnemar_test(only_first: int, only_second: int) -> float:
-    """Exact two-sided p value of McNemar's test (McNemar 1947): do two arms succeed in equally many of the same worlds?
+    """Exact two-sided p value of McNemar's test (McNemar 1947): do two arms succeed in equally many of the worlds?
 
-    Worlds in which both or neither succeeded say nothing about that. If the arms were alike, each of the others would be
-    either arm's with probability 1/2, so their number follows a binomial distribution; p is twice its smaller tail.
+    Worlds in which both or neither succeeded say nothing about that. If the arms were alike, each of the others would
+    be either arm's with probability 1/2, so their number follows a binomial distribution; p is twice its smaller tail.
 
     Args:
         only_first: worlds in which only the first arm succeeded.
