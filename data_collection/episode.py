@@ -32,7 +32,15 @@ SCHEMA_VERSION = 1
 CAMERAS = ("left", "center", "right")
 """Names of the cameras, in the order of every camera axis in the project."""
 ACTOR_POLICY, ACTOR_EXPERT, ACTOR_HUMAN = 0, 1, 2
-OPTIONAL_ARRAYS = ("expert_actions", "expert_costs", "camera_offsets", "keys", "human_actions", "labelled")
+OPTIONAL_ARRAYS = (
+    "expert_actions",
+    "expert_costs",
+    "camera_offsets",
+    "keys",
+    "human_actions",
+    "labelled",
+    "disagreement",
+)
 """Arrays that an episode may lack."""
 OUTCOMES = ("running", "success", "collision", "out_of_bounds", "timeout")
 CHUNK_STEPS = 8
@@ -150,6 +158,8 @@ class Episode:
     labelled: np.ndarray | None = None
     """(T,) bool: at which steps there is something to learn; the expert's answers elsewhere are zero, for nobody asked.
     None for the rule of `labelled_steps`."""
+    disagreement: np.ndarray | None = None
+    """(T,) float32: standard deviation of an ensemble's turns in radians, where one drove."""
 
     @property
     def num_steps(self) -> int:
@@ -190,6 +200,8 @@ class Episode:
             _require("human_actions", self.human_actions, np.float32, (steps, 2))
         if self.keys is not None:
             _require("keys", self.keys, np.uint8, (steps,))
+        if self.disagreement is not None:
+            _require("disagreement", self.disagreement, np.float32, (steps,))
         if self.labelled is not None:
             _require("labelled", self.labelled, np.bool_, (steps,))
         _require("actor", self.actor, np.uint8, (steps,))

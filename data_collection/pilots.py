@@ -23,6 +23,8 @@ class Decision(NamedTuple):
     """(n,) uint8: who decided, as in `Episode.actor`."""
     labelled: np.ndarray | None = None
     """(n,) bool: whether the expert is asked what should be done here; None asks at every state that is recorded."""
+    disagreement: np.ndarray | None = None
+    """(n,) float32: standard deviation of an ensemble's turns in radians; None for a single policy."""
 
 
 class Pilot(Protocol):

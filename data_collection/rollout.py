@@ -70,7 +70,8 @@ def roll_out(job: Job) -> Iterator[FinishedTrip]:
         decision = _decide(pilot, [slots[k] for k in active], active)
         for i, k in enumerate(active):
             labelled = decision.labelled is None or bool(decision.labelled[i])
-            if slots[k].step(decision.actions[i], int(decision.actor[i]), labelled):
+            spread = None if decision.disagreement is None else float(decision.disagreement[i])
+            if slots[k].step(decision.actions[i], int(decision.actor[i]), labelled, disagreement=spread):
                 yield _finish(job, slots.pop(k), pilot, dataset)
 
 

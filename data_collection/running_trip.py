@@ -52,6 +52,7 @@ class RunningTrip:
         labelled: bool = True,
         keys: int | None = None,
         human_action: np.ndarray | None = None,
+        disagreement: float | None = None,
     ) -> bool:
         """Take one step.
 
@@ -61,6 +62,7 @@ class RunningTrip:
             labelled: whether this state's label was asked for.
             keys: steering keys held, where a person can steer.
             human_action: (2,) what a watching person would do.
+            disagreement: an ensemble's, in radians.
 
         Returns:
             Whether the trip is over.
@@ -74,7 +76,8 @@ class RunningTrip:
         self._steps.append(
             {
                 "actions": action, "actor": actor, "rewards": reward, "terminated": terminated, "truncated": truncated,
-                "labelled": labelled, "keys": keys, "human_actions": human_action, **labels,
+                "labelled": labelled, "keys": keys, "human_actions": human_action,
+                "disagreement": disagreement, **labels,
             }
         )  # fmt: skip
         if self._recording:
@@ -123,6 +126,7 @@ class RunningTrip:
             keys=_all_or_none(column["keys"], np.uint8),
             human_actions=_all_or_none(column["human_actions"], np.float32),
             labelled=None if labelled.all() else labelled,
+            disagreement=_all_or_none(column["disagreement"], np.float32),
         )
 
     def close(self) -> None:

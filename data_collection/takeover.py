@@ -1,0 +1,85 @@
+"""Who drives: one small state machine, for a person at the keyboard and for every rule that stands in for one.
+
+The policy drives until somebody takes over, that helper until handing back (HG-DAgger: Kelly et al. 2019,
+arXiv:1810.02890). What makes somebody take over is no business of this module: keys say so, or a gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from data_collection.episode import ACTOR_POLICY
+
+
+class Takeover:
+    """Who drives one trip, step by step.
+
+    Args:
+        helper: who takes over, `ACTOR_EXPERT` or `ACTOR_HUMAN`.
+        calm_steps: steps in a row that must ask for handing back before it is done.
+    """
+
+    def __init__(self, helper: int, calm_steps: int = 1) -> None:
+        if helper == ACTOR_POLICY or calm_steps < 1:
+            raise ValueError(
+                f"helper is {helper} and calm_steps {calm_steps}; a helper is no policy, calm takes a step"
+            )
+        self._helper, self._calm_steps = helper, calm_steps
+        self.restart()
+
+    @property
+    def helping(self) -> bool:
+        """Whether the helper drives."""
+        return self._helping
+
+    def restart(self) -> None:
+        """A new trip begins: the policy drives."""
+        self._helping, self._calm = False, 0
+
+    def step(self, take: bool, give: bool) -> int:
+        """Who drives this step.
+
+        Args:
+            take: somebody wants to take over; nothing changes if the helper drives already.
+            give: the helper wants to hand back; where both are wanted, the helper drives.
+
+        Returns:
+            `ACTOR_POLICY` or the helper.
+        """
+        if take:
+            self._helping, self._calm = True, 0
+        elif self._helping:
+            self._calm = self._calm + 1 if give else 0
+            self._helping = self._calm < self._calm_steps
+        return self._helper if self._helping else ACTOR_POLICY
+
+
+class Handovers(NamedTuple):
+    """What the takeovers of some trips come to."""
+
+    helped_steps: int
+    """Steps that no policy drove, whole demonstrations included."""
+    takeovers: int
+    """How often the policy was taken over from."""
+    taken_over_steps: int
+    """Steps between a takeover and the handing back, or the end of the trip."""
+    context_switches: int
+    """Changes of the driver in the middle of a trip."""
+
+
+def count_handovers(actors: Iterable[np.ndarray]) -> Handovers:
+    """Count over trips, each given as its `Episode.actor` (T,)."""
+    helped_steps = takeovers = taken_over_steps = switches = 0
+    for actor in actors:
+        helped = actor != ACTOR_POLICY
+        changes = np.flatnonzero(helped[1:] != helped[:-1]) + 1
+        helped_steps += int(helped.sum())
+        switches += len(changes)
+        takeovers += int(helped[changes].sum())
+        if not helped.all():  # a demonstration is no takeover, but a first step that somebody took over is
+            takeovers += int(helped[0])
+            taken_over_steps += int(helped.sum())
+    return Handovers(helped_steps, takeovers, taken_over_steps, switches)
