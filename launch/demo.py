@@ -17,8 +17,9 @@ from launch.progress import make_progress
 from launch.replay import Outcome, ReplayConfig, read_outcomes, replay_evaluation
 from launch.tables import format_density, print_table
 from policies.behavioural_cloning import TrainConfig
-from policies.dagger import DRIVE_POLICY, DaggerConfig, RoundResult, best_round, round_folder, run_dagger
 from policies.dagger import PRESETS as DAGGER_PRESETS
+from policies.dagger import DaggerConfig, RoundResult, best_round, round_folder, run_dagger
+from policies.dagger_config import DRIVE_POLICY
 from policies.evaluation import EvaluateConfig, Score, evaluate, results_table
 
 __all__ = ["Config", "run"]

@@ -266,6 +266,15 @@ def make_reader(policy: VisuomotorPolicy, datasets: Sequence[Dataset], config: T
     )
 
 
+def require_costs(policy: VisuomotorPolicy, reader: WindowReader) -> None:
+    """Raise ValueError where the policy's head learns from costs, and there are none."""
+    if policy.head.needs_costs and not reader.has_costs:
+        raise ValueError(
+            "the turn-costs head learns from the expert's costs, which some of these episodes lack; collect with the "
+            "expert's labels, or choose another head, for example --policy.head mixture"
+        )
+
+
 def clone(config: TrainConfig, progress: Progress | None = None) -> VisuomotorPolicy:
     """Behavioural cloning from datasets on disk: a new policy, trained and saved in `config.out` for `load_policy`.
 
@@ -280,11 +289,7 @@ def clone(config: TrainConfig, progress: Progress | None = None) -> VisuomotorPo
     datasets = [Dataset.open(folder) for folder in config.data]
     policy = VisuomotorPolicy.seeded(config.policy, require_one_task(datasets), config.seed)
     reader = make_reader(policy, datasets, config)
-    if policy.head.needs_costs and not reader.has_costs:
-        raise ValueError(
-            "the turn-costs head learns from the expert's costs, which some of these episodes lack; collect with the "
-            "expert's labels, or choose another head, for example --policy.head mixture"
-        )
+    require_costs(policy, reader)
     progress.note(reader.describe())
     result = train(policy, reader, config, config.out, progress=progress)
     save_policy(

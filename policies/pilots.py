@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from data_collection.episode import ACTOR_POLICY
+from data_collection.gates import Gate, GatedPilot
 from data_collection.pilots import Decision, ExpertPilot, MixturePilot, Observations, Pilot, PilotFactory
 from data_collection.rollout import SLOTS
 from sim.envs.drive import STATE_ELEMENTS
@@ -151,6 +152,68 @@ class PolicyFactory:
         """The pilot, its weights loaded."""
         pilot = PolicyPilot(self.folder, self.name)
         return MixturePilot(pilot, self.beta) if self.beta > 0 else pilot
+
+
+class EnsemblePilot:
+    """Several policies see the same; the first acts, and how far they are apart says how sure it can be.
+
+    Args:
+        folders: folders of their checkpoints.
+        name: what its trips are filed under.
+    """
+
+    needs_expert = False
+
+    def __init__(self, folders: tuple[str, ...], name: str) -> None:
+        self._members = [PolicyPilot(folder, name) for folder in folders]
+        self._max_turn_rad = self._members[0].policy.spec.max_turn_rad
+        self.name = name
+
+    def begin(self, slots: int) -> None:
+        """Empty memories."""
+        for member in self._members:
+            member.begin(slots)
+
+    def restart(self, slot: int, seed: int) -> None:
+        """Forget the slot's last trip."""
+        for member in self._members:
+            member.restart(slot, seed)
+
+    def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
+        """One step of all members; `Decision.disagreement` is the standard deviation of their turns."""
+        decisions = [member.act(observations, infos, slots) for member in self._members]
+        turns_rad = np.stack([decision.actions[:, 0] for decision in decisions]) * self._max_turn_rad
+        return decisions[0]._replace(disagreement=turns_rad.std(axis=0).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class EnsembleFactory:
+    """Makes an `EnsemblePilot`; picklable."""
+
+    folders: tuple[str, ...]
+    """Folders of the checkpoints; the first acts."""
+    name: str
+    """What its trips are filed under."""
+
+    def __call__(self) -> Pilot:
+        """The pilot, all weights loaded."""
+        return EnsemblePilot(self.folders, self.name)
+
+
+@dataclass(frozen=True)
+class GatedFactory:
+    """Makes a `GatedPilot`; picklable."""
+
+    learner: PilotFactory
+    """Makes the learner."""
+    gate: Gate
+    """Says when it gets help."""
+    calm_steps: int
+    """Steps in a row that must be calm before the helper hands back."""
+
+    def __call__(self) -> Pilot:
+        """The pilot."""
+        return GatedPilot(self.learner(), self.gate, self.calm_steps)
 
 
 def require_pilot(policy: str, task: str) -> None:

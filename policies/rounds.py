@@ -1,0 +1,108 @@
+"""Rounds of DAgger: what one came to, where its policy lies, and which was best."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_collection.episode import EpisodeHeader
+from data_collection.files import write_new_file
+from data_collection.takeover import count_handovers
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """What a round came to; one row of rounds.csv."""
+
+    round: int
+    """Number of the round; 0 is behavioural cloning."""
+    beta: float
+    """Probability that the expert acted in its trips."""
+    trips: int
+    """Trips recorded so far, all rounds together."""
+    labels: int
+    """Labelled states so far."""
+    rollout_success: float
+    """Share of the round's training trips that reached the goal."""
+    validation_success: float | None
+    """Share of the validation worlds in which the policy after this round reached the goal; None if it was not
+    run."""
+    validation_episodes: int
+    """Number of validation worlds run."""
+    low: float | None
+    """Lower end of the 95 % Wilson interval of `validation_success`."""
+    high: float | None
+    """Upper end."""
+    validation_interventions: int = 0
+    """How often a car was put back on the validation roads, by PilotNet's measure."""
+    visited: int = 0
+    """States visited in the rounds after the first so far, labelled or not."""
+    helped_steps: int = 0
+    """Of these, steps that the expert or a person drove."""
+    takeovers: int = 0
+    """How often one of them took over from the policy, so far."""
+    mean_takeover_s: float = 0.0
+    """Mean length of these takeovers in seconds."""
+    context_switches: int = 0
+    """Changes of the driver in the middle of a trip, so far."""
+    crashes: int = 0
+    """Trips of the rounds after the first that ended in a collision or out of bounds, so far."""
+
+
+ROUND_FIELDS = tuple(field.name for field in dataclasses.fields(RoundResult))
+
+
+def count_round(headers: Sequence[EpisodeHeader], round_number: int) -> dict[str, Any]:
+    """What the trips up to a round came to, as fields of `RoundResult`.
+
+    Args:
+        headers: of all episodes that the round's policy was trained on.
+        round_number: the round.
+    """
+    own = [h for h in headers if h.meta.dagger_round == round_number]
+    later = [h for h in headers if h.meta.dagger_round > 0]
+    handovers = count_handovers(h.actor for h in later)
+    control_hz = headers[0].meta.control_hz if headers else 1
+    return {
+        "trips": len(headers),
+        "labels": sum(h.num_labels for h in headers),
+        "rollout_success": sum(h.meta.outcome == "success" for h in own) / max(len(own), 1),
+        "visited": sum(h.num_steps for h in later),
+        "helped_steps": handovers.helped_steps,
+        "takeovers": handovers.takeovers,
+        "mean_takeover_s": handovers.taken_over_steps / max(handovers.takeovers, 1) / control_hz,
+        "context_switches": handovers.context_switches,
+        "crashes": sum(h.meta.outcome in ("collision", "out_of_bounds") for h in later),
+    }
+
+
+def best_round(results: Sequence[RoundResult]) -> RoundResult:
+    """The round that did best on the validation worlds: the fewest interventions, then the most successes; of equals
+    the later one, which has seen more."""
+    validated = [r for r in results if r.validation_success is not None]
+    return max(validated, key=lambda r: (-r.validation_interventions, r.validation_success, r.round))
+
+
+def round_folder(run: Path, round_number: int) -> Path:
+    """Where the policy of a round lies."""
+    return run / "rounds" / f"round-{round_number:02d}"
+
+
+def member_folder(run: Path, round_number: int, member: int) -> Path:
+    """Where the policy of a member of the ensemble lies; the first member is the round's policy."""
+    folder = round_folder(run, round_number)
+    return folder / f"member-{member}" if member else folder
+
+
+def write_rounds(run: Path, results: Sequence[RoundResult]) -> None:
+    """Write rounds.csv."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ROUND_FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(r) for r in results)
+    write_new_file(run / "rounds.csv", [text.getvalue().encode()])

@@ -1,0 +1,193 @@
+"""What a policy looks at: which parts of a picture its turn depends on.
+
+Each patch of the view is blurred in turn, and the map shows how far the turn moves: occlusion sensitivity (Zeiler &
+Fergus 2014, arXiv:1311.2901, section 4.2), with a blur in place of the grey square, because a grey square in the sky
+looks like a trunk (Fong & Vedaldi 2017, arXiv:1704.03296, section 4.3). It measures the policy that acts, memory and
+head included. VisualBackProp (Bojarski et al. 2016, arXiv:1611.05418), which reads only what the convolutions respond
+to, found much less of what moves the turn in the pretrained policies.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from policies.heads import TurnCostsHead
+from policies.memories import State
+from policies.views import ViewPreparer
+from policies.visuomotor import VisuomotorPolicy
+from sim.envs.task_spec import side_view
+
+PATCH_PX, STRIDE_PX = 6, 3
+"""Side of the blurred squares, and how far apart they are, in view pixels."""
+BLUR_PX = (9, 15)
+"""Rows and columns that a blurred pixel is the mean of: wider than high, as trunks are upright."""
+TINT = (255, 150, 40)
+"""Colour of what is looked at most."""
+
+
+def saliency(policy: VisuomotorPolicy, observations: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Where a policy looks during consecutive steps of one trip.
+
+    A pixel's value is how far the turn moves when the patches that hold it are blurred, at this step alone: the memory
+    is as the pictures before have left it. A policy that predicts costs is asked for the mean of its candidate turns,
+    the cheap ones weighing most, because its cheapest turn jumps.
+
+    Args:
+        policy: what to look into.
+        observations: `left`, `center`, `right` (T, H, W, 3) uint8 (only those the policy sees are needed), `state`
+            (T, S) float32, `goal` (T, G) float32, from the trip's first step on.
+
+    Returns:
+        For each camera that the policy sees (T, H, W) float32 in [0, 1], in the pixels of the camera's image. The most
+        of each step, over all cameras, is 1; where the policy does not look it is 0.
+
+    Raises:
+        ValueError: something is missing, of another length, or of another camera.
+    """
+    steps = _require_steps(policy, observations)
+    height, width = policy.prepare.image_shape[:2]
+    if steps == 0:
+        return {name: np.zeros((0, height, width), np.float32) for name in policy.camera_names}
+    heat = _view_heat(policy, observations)
+    yaws = {"left": policy.spec.side_yaw_rad, "center": 0.0, "right": -policy.spec.side_yaw_rad}
+    maps = []
+    for number, name in enumerate(policy.camera_names):
+        state, _ = side_view(policy.spec, observations["state"], observations["goal"], yaws[name])
+        maps.append(onto_image(policy.prepare, heat[:, number], state))
+    most = np.max(maps, axis=(0, 2, 3))[:, None, None]
+    return {name: np.divide(found, most, out=np.zeros_like(found), where=most > 0)
+            for name, found in zip(policy.camera_names, maps, strict=True)}  # fmt: skip
+
+
+def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """A picture in which what is looked at keeps its light and is tinted; the rest recedes, so it reads without colour.
+
+    Args:
+        image: (H, W, 3) uint8.
+        heat: (H, W) in [0, 1].
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        ValueError: the two differ in size.
+    """
+    if image.shape[:2] != heat.shape or image.shape[2:] != (3,):
+        raise ValueError(f"image is {image.shape} and heat {heat.shape}; they must be (H, W, 3) and (H, W)")
+    share = np.clip(np.nan_to_num(np.asarray(heat, np.float32)), 0.0, 1.0)[..., None]
+    picture = image.astype(np.float32)
+    pale = 0.6 * (0.4 * picture + 0.6 * picture.mean(axis=-1, keepdims=True))
+    lit = 0.55 * picture + 0.45 * np.array(TINT, np.float32)
+    mixed: np.ndarray = (pale + share * (lit - pale)).round().astype(np.uint8)
+    return mixed
+
+
+def onto_image(prepare: ViewPreparer, heat: np.ndarray, state: np.ndarray) -> np.ndarray:
+    """Values in the pixels of the views, put where the camera image had those pixels.
+
+    Args:
+        prepare: made the views.
+        heat: (T, h, w) float32.
+        state: (T, S) float32, of the camera that took the images.
+
+    Returns:
+        (T, H, W) float32; 0 where the view does not reach.
+    """
+    height, width = prepare.image_shape[:2]
+    view_height, view_width = prepare.view_shape[:2]
+    focal = prepare.image_focal_px * prepare.shrink
+    # The ray (1, left, up) of each image pixel in body axes; the middle is that of the blocks which were averaged.
+    middle_y, middle_x = (size % prepare.shrink // 2 + size // prepare.shrink * prepare.shrink / 2 for size in
+                          (height, width))  # fmt: skip
+    up = (middle_y - np.arange(height)[:, None] - 0.5) / focal
+    left = (middle_x - np.arange(width)[None, :] - 0.5) / focal
+    zeros = np.zeros(len(heat))
+    roll = zeros if prepare.roll_index is None else state[:, prepare.roll_index].astype(np.float64)
+    pitch = zeros if prepare.pitch_index is None else state[:, prepare.pitch_index].astype(np.float64)
+    cos_roll, sin_roll = (np.array(f(roll))[:, None, None] for f in (np.cos, np.sin))
+    cos_pitch, sin_pitch = (np.array(f(pitch))[:, None, None] for f in (np.cos, np.sin))
+    # Ry(pitch) Rx(roll) turns it into the level camera's axes.
+    level_left = cos_roll * left - sin_roll * up
+    rolled_up = sin_roll * left + cos_roll * up
+    forward = cos_pitch + sin_pitch * rolled_up
+    level_up = cos_pitch * rolled_up - sin_pitch
+    scale = prepare.view_focal_px / np.maximum(forward, 1e-3)
+    column, row = view_width / 2 - level_left * scale, prepare.horizon_row - level_up * scale
+    inside = (forward > 1e-3) & (column >= 0) & (column <= view_width) & (row >= 0) & (row <= view_height)
+    grid = torch.from_numpy(np.stack([2 * column / view_width - 1, 2 * row / view_height - 1], axis=-1)).float()
+    values = torch.from_numpy(np.ascontiguousarray(heat, np.float32))[:, None]
+    sampled = F.grid_sample(values, grid, padding_mode="border", align_corners=False)[:, 0].numpy()
+    return np.where(inside, sampled, np.float32(0.0))
+
+
+def _require_steps(policy: VisuomotorPolicy, observations: dict[str, np.ndarray]) -> int:
+    """Number of steps.
+
+    Raises:
+        ValueError: something that the policy sees is missing, or of another length.
+    """
+    needed = (*policy.camera_names, "state", "goal")
+    if missing := [name for name in needed if name not in observations]:
+        raise ValueError(f"observations lack {', '.join(missing)}; this policy sees {', '.join(needed)}")
+    lengths = {name: len(observations[name]) for name in needed}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"observations must be of the same steps, but their lengths are {lengths}")
+    return lengths["state"]
+
+
+@torch.inference_mode()
+def _view_heat(policy: VisuomotorPolicy, observations: dict[str, np.ndarray]) -> np.ndarray:
+    """How far the turn moves when a pixel of a view is blurred, (T, C, h, w) float32 in action units."""
+    views = torch.from_numpy(policy.views_of(observations))
+    state, goal = (torch.from_numpy(np.array(observations[name], np.float32)) for name in ("state", "goal"))
+    covers = _patches(*views.shape[1:4])
+    weight = covers.flatten(1).float()
+    weight = weight / weight.sum(0)
+    memory: State = policy.memory.initial(1)
+    maps = []
+    for view, step_state, step_goal in zip(views, state, goal, strict=True):
+        covered = torch.where(covers[..., None], _blurred(view), view)
+        batch = torch.cat((view[None], covered))[:, None]
+        rows = len(batch)
+        prediction, after = policy(
+            batch, step_state.expand(rows, 1, -1), step_goal.expand(rows, 1, -1),
+            tuple(part.expand(rows, *part.shape[1:]).contiguous() for part in memory),
+        )  # fmt: skip
+        memory = tuple(part[:1] for part in after)
+        turn = _turn(policy, prediction[:, 0])
+        maps.append(((turn[1:] - turn[0]).abs() @ weight).view(view.shape[:3]))
+    return torch.stack(maps).numpy()
+
+
+def _turn(policy: VisuomotorPolicy, prediction: Tensor) -> Tensor:
+    """The turn (...) in action units that predictions (..., P) stand for."""
+    head = policy.head
+    if isinstance(head, TurnCostsHead):
+        return (head.costs(prediction).neg().softmax(-1) * head.turns).sum(-1)
+    return head.decode(prediction)[..., 0]
+
+
+def _patches(cameras: int, height: int, width: int) -> Tensor:
+    """Which pixels each patch covers, (K, C, h, w) bool; those over the rim are cut off, so that it is covered as
+    often."""
+    overlap = PATCH_PX - STRIDE_PX
+    corners = list(
+        itertools.product(range(cameras), range(-overlap, height, STRIDE_PX), range(-overlap, width, STRIDE_PX))
+    )
+    covers = torch.zeros(len(corners), cameras, height, width, dtype=torch.bool)
+    for cover, (camera, top, left) in zip(covers, corners, strict=True):
+        cover[camera, max(0, top) : top + PATCH_PX, max(0, left) : left + PATCH_PX] = True
+    return covers
+
+
+def _blurred(view: Tensor) -> Tensor:
+    """A step's views (C, h, w, 3) uint8, blurred."""
+    rows, columns = BLUR_PX
+    images = view.permute(0, 3, 1, 2).float()
+    means = F.avg_pool2d(images, BLUR_PX, 1, (rows // 2, columns // 2), count_include_pad=False)
+    return means.round().to(torch.uint8).permute(0, 2, 3, 1)
