@@ -1,0 +1,236 @@
+"""How late a person steers: the delay is estimated, and labels are moved back by it.
+
+A person who steers along with a recorded trip answers what was seen some tenths of a second before, and a held key
+takes a moment to move the shaped axis. Both together are found as the lag at which the person's turn agrees best with a
+reference that has no delay, the expert's turn at the same states, and both together are what makes a label late.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+AHEAD_S = 0.4
+"""Lags are looked at from this far before zero: a peak there says that the person is not late at all."""
+BLOCK_S = 4.0
+"""Length of the blocks that are drawn anew for the interval: longer than what is seen of one bend or trunk."""
+ENOUGH_S = 15.0
+"""With less steering than this nothing is said."""
+ENOUGH_TRIPS = 8
+"""From this many trips on whole trips are drawn for the interval, not blocks."""
+LEAST_SPREAD = 0.03
+"""Standard deviation of the turn below which somebody has hardly steered."""
+LEAST_CORRELATION = 0.3
+WIDEST_S = 0.3
+"""An interval wider than this says little; two steps are always allowed."""
+PLACING_STEPS = 0.15
+"""The parabola places a peak no better than this; the interval is never narrower to either side."""
+RESAMPLES, SURROGATES = 400, 199
+
+
+@dataclass(frozen=True)
+class Delay:
+    """How much later than the reference a person steers."""
+
+    delay_s: float
+    """Best estimate in seconds, 0 or more."""
+    correlation: float
+    """Correlation of the two turns at that delay."""
+    low_s: float
+    """Lower end of the 95 % bootstrap interval in seconds."""
+    high_s: float
+    """Upper end."""
+    trustworthy: bool
+    """Whether the estimate may be used."""
+    reason: str = ""
+    """Why not, in plain words; empty where it may."""
+
+    def __str__(self) -> str:
+        if not self.trustworthy:
+            return f"no delay can be told: {self.reason}"
+        return (
+            f"delay {self.delay_s:.2f} s (95 % interval {self.low_s:.2f} to {self.high_s:.2f} s, "
+            f"correlation {self.correlation:.2f})"
+        )
+
+
+def estimate_delay(
+    person: NDArray[np.floating] | Sequence[NDArray[np.floating]],
+    reference: NDArray[np.floating] | Sequence[NDArray[np.floating]],
+    control_hz: int,
+    largest_s: float = 1.0,
+) -> Delay:
+    """The lag of the person's turn behind a reference, by normalised cross-correlation.
+
+    The peak is placed between steps by a parabola. The interval is a percentile bootstrap over trips, or over blocks of
+    `BLOCK_S` where there are few. Chance is judged by references that were shifted in a circle by a random amount: they
+    are as smooth as the real one, but have nothing to do with the person.
+
+    Args:
+        person: (T,) the person's turn at each step, or one such array for each trip; NaN where nobody was there.
+        reference: the turn that would have been right at each step; shapes as `person`.
+        control_hz: steps per second.
+        largest_s: largest delay that is looked for, in seconds.
+
+    Raises:
+        ValueError: lengths differ, or an argument is out of range.
+    """
+    if control_hz <= 0 or largest_s <= 0:
+        raise ValueError(f"control_hz is {control_hz} and largest_s {largest_s}; both must be above 0")
+    lags = np.arange(-math.ceil(AHEAD_S * control_hz), math.ceil(largest_s * control_hz) + 2)
+    windows, turns, trips = _aligned(_as_trips(person), _as_trips(reference), lags)
+    if reason := _too_little(windows, turns, lags, control_hz):
+        return Delay(0.0, 0.0, 0.0, largest_s, False, reason)
+    groups = _groups(trips, max(1, round(BLOCK_S * control_hz)))
+    sums = _sums(windows, turns, groups)
+    pooled = _correlations(sums.sum(axis=0, keepdims=True))
+    rng = np.random.default_rng(0)
+    weights = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=RESAMPLES)
+    resampled = _peaks_s(_correlations(np.tensordot(weights, sums, axes=1)), lags, control_hz)
+    peak_s, correlation = float(_peaks_s(pooled, lags, control_hz)[0]), float(pooled.max())
+    low_s = min(float(np.quantile(resampled, 0.025)), peak_s - PLACING_STEPS / control_hz)
+    high_s = max(float(np.quantile(resampled, 0.975)), peak_s + PLACING_STEPS / control_hz)
+    reason = _doubt(peak_s, correlation, _chance(windows, turns, rng), high_s - low_s, control_hz, largest_s)
+    return Delay(max(0.0, peak_s), correlation, max(0.0, low_s), max(0.0, high_s), not reason, reason)
+
+
+def shift_labels(
+    actions: NDArray[np.float32], delay_s: float, control_hz: int, present: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """What a person did `delay_s` later, as the label of each step.
+
+    Args:
+        actions: (T, 2) float32, what the person did at each step.
+        delay_s: how late that was, in seconds, 0 or more.
+        control_hz: steps per second.
+        present: (T,) bool, at which steps the person was there; None for all.
+
+    Returns:
+        (T, 2) float32 labels, interpolated between steps and zero where unknown; and (T,) bool, where they are known:
+        not at the last steps, nor where the person was away.
+
+    Raises:
+        ValueError: the delay is negative or not finite.
+    """
+    if not math.isfinite(delay_s) or delay_s < 0 or control_hz <= 0:
+        raise ValueError(f"delay_s is {delay_s} and control_hz {control_hz}; allowed: 0 or more, and above 0")
+    there = np.ones(len(actions), bool) if present is None else present
+    later = round(delay_s * control_hz, 6)
+    whole = math.floor(later)
+    part = later - whole
+    steps = np.arange(len(actions))
+    before, after = steps + whole, steps + whole + (part > 0)
+    last = len(actions) - 1
+    inside = after <= last
+    before, after = np.minimum(before, last), np.minimum(after, last)
+    known = inside & there[before] & there[after]
+    labels = ((1 - part) * actions[before] + part * actions[after]).astype(np.float32)
+    labels[~known] = 0.0
+    return labels, known
+
+
+def _as_trips(values: NDArray[np.floating] | Sequence[NDArray[np.floating]]) -> list[NDArray[np.float64]]:
+    trips = [values] if isinstance(values, np.ndarray) and values.ndim == 1 else list(values)
+    return [np.asarray(trip, np.float64) for trip in trips]
+
+
+def _aligned(
+    person: list[NDArray[np.float64]], reference: list[NDArray[np.float64]], lags: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """(n, L) the person's turn at every lag, (n,) the reference's turn, (n,) the trip: steps with all of it."""
+    if [trip.shape for trip in person] != [trip.shape for trip in reference]:
+        raise ValueError(
+            f"person has trips of {[len(trip) for trip in person]} steps, reference of "
+            f"{[len(trip) for trip in reference]}; both must be given for the same steps"
+        )
+    windows, turns, trips = [np.zeros((0, len(lags)))], [np.zeros(0)], [np.zeros(0, np.int64)]
+    for number, (own, right) in enumerate(zip(person, reference)):
+        if len(own) < len(lags):
+            continue
+        seen = sliding_window_view(own, len(lags))
+        at = right[-lags[0] : -lags[0] + len(seen)]
+        kept = np.isfinite(seen).all(axis=1) & np.isfinite(at)
+        windows.append(seen[kept])
+        turns.append(at[kept])
+        trips.append(np.full(int(kept.sum()), number))
+    return np.concatenate(windows), np.concatenate(turns), np.concatenate(trips)
+
+
+def _too_little(
+    windows: NDArray[np.float64], turns: NDArray[np.float64], lags: NDArray[np.int64], control_hz: int
+) -> str:
+    """Why nothing can be said before looking at any lag; empty if something may."""
+    if len(turns) < max(ENOUGH_S * control_hz, 4 * len(lags)):
+        return f"{len(turns) / control_hz:.0f} s of steering are too little, {ENOUGH_S:.0f} s are needed"
+    for who, values in (("the person", windows[:, -lags[0]]), ("the reference", turns)):
+        if values.std() < LEAST_SPREAD:
+            return f"{who} hardly steered (standard deviation of the turn {values.std():.3f})"
+    return ""
+
+
+def _doubt(peak_s: float, correlation: float, chance: float, width_s: float, control_hz: int, largest_s: float) -> str:
+    """Why the estimate should not be used; empty if it may."""
+    if correlation < LEAST_CORRELATION:
+        return f"the turns hardly agree at any delay (largest correlation {correlation:.2f})"
+    if correlation < chance:
+        return f"the turns agree no better ({correlation:.2f}) than by chance ({chance:.2f})"
+    if peak_s < -0.75 / control_hz:
+        return f"the person steers {-peak_s:.2f} s before the reference"
+    if peak_s > largest_s:
+        return f"the delay is above the largest one looked for, {largest_s:g} s"
+    if width_s > max(WIDEST_S, 2 / control_hz):
+        return f"the interval is {width_s:.2f} s wide"
+    return ""
+
+
+def _groups(trips: NDArray[np.int64], block: int) -> NDArray[np.int64]:
+    """(n,) which trip, or which block of a trip, each step is drawn with."""
+    numbers = trips if len(np.unique(trips)) >= ENOUGH_TRIPS else 1_000_000 * trips + np.arange(len(trips)) // block
+    return np.unique(numbers, return_inverse=True)[1]
+
+
+def _sums(windows: NDArray[np.float64], turns: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(G, 6, L): count, r, r^2, p, p^2 and r p, summed over each group for every lag; all that correlations need."""
+    lags = windows.shape[1]
+    right = np.broadcast_to(turns[:, None], windows.shape)
+    terms = (np.ones_like(windows), right, right**2, windows, windows**2, right * windows)
+    sums = np.zeros((int(groups.max()) + 1, len(terms), lags))
+    for column, term in enumerate(terms):
+        np.add.at(sums[:, column], groups, term)
+    return sums
+
+
+def _correlations(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(S, L) correlation at every lag, from (S, 6, L) sums; 0 where somebody did not steer."""
+    count, r, rr, p, pp, rp = np.moveaxis(sums, 1, 0)
+    product = np.sqrt(np.maximum(rr - r * r / count, 0.0) * np.maximum(pp - p * p / count, 0.0))
+    covariance = rp - r * p / count
+    return np.divide(covariance, product, out=np.zeros_like(covariance), where=product > 1e-9)
+
+
+def _peaks_s(correlations: NDArray[np.float64], lags: NDArray[np.int64], control_hz: int) -> NDArray[np.float64]:
+    """(S,) lag of the largest correlation in seconds, between steps where a parabola says so."""
+    rows, best = np.arange(len(correlations)), correlations.argmax(axis=1)
+    inner = np.clip(best, 1, len(lags) - 2)
+    left, peak, right = (correlations[rows, inner + step] for step in (-1, 0, 1))
+    bend = left - 2 * peak + right
+    offset = np.divide(0.5 * (left - right), bend, out=np.zeros_like(bend), where=bend < -1e-12)
+    offset = np.where(inner == best, np.clip(offset, -0.5, 0.5), 0.0)
+    return (lags[best] + offset) / control_hz
+
+
+def _chance(windows: NDArray[np.float64], turns: NDArray[np.float64], rng: np.random.Generator) -> float:
+    """The largest correlation at any lag that references shifted in a circle reach, in 99 of 100 cases."""
+    least = min(2 * windows.shape[1], len(turns) // 3)
+    centred = windows - windows.mean(axis=0)
+    scale = np.sqrt((centred**2).sum(axis=0) * ((turns - turns.mean()) ** 2).sum())
+    reached = []
+    for shift in rng.integers(least, len(turns) - least, size=SURROGATES):
+        covariance = (np.roll(turns, shift) - turns.mean()) @ centred
+        reached.append(float(np.max(covariance / np.maximum(scale, 1e-9))))
+    return float(np.quantile(reached, 0.99))
