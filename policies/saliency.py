@@ -5,6 +5,10 @@ Fergus 2014, arXiv:1311.2901, section 4.2), with a blur in place of the grey squ
 looks like a trunk (Fong & Vedaldi 2017, arXiv:1704.03296, section 4.3). It measures the policy that acts, memory and
 head included. VisualBackProp (Bojarski et al. 2016, arXiv:1611.05418), which reads only what the convolutions respond
 to, found much less of what moves the turn in the pretrained policies.
+
+Covering the 7 % of the picture that are marked most with its mean colour turns the pretrained drone by 9.3 degrees on
+average, the same shape elsewhere by 3.1, and by 3.8 when it is only moved sideways (155 frames); the pretrained car's
+wheels by 2.7 against 0.9 and 1.6 (160 frames of winding roads).
 """
 
 from __future__ import annotations

@@ -1,0 +1,174 @@
+"""Saliency: it depends on the weights, what it marks moves the turn, and it lies where the camera saw it."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from data_collection.trips import make_env
+from policies.checkpoint import load_policy
+from policies.pilots import PRETRAINED_FOLDERS
+from policies.saliency import onto_image, overlay, saliency
+from policies.views import ViewPreparer
+from policies.visuomotor import VisuomotorPolicy
+from tests.policies.made_up import make_observations, make_policy, make_spec
+
+SEED = 2_000_000
+SETTINGS = {
+    "drone": {"preset": "loquercio", "density": 0.1, "speed": 8.0},
+    "drive": {"preset": "winding", "length": 120.0, "speed": 10.0},
+}
+
+
+def look(task: str, policy: VisuomotorPolicy, steps: int = 36) -> dict[str, np.ndarray]:
+    """What the policy sees when it goes through a world."""
+    env = make_env(task, **SETTINGS[task])
+    seen: dict[str, list[np.ndarray]] = {}
+    observation, info = env.reset(seed=SEED)
+    carry = None
+    while info["outcome"] == "running" and len(seen.get("state", ())) < steps:
+        for name, value in observation.items():
+            seen.setdefault(name, []).append(value.copy())
+        actions, carry = policy.act({name: value[None] for name, value in observation.items()}, carry)
+        observation, *_, info = env.step(actions[0])
+    env.close()
+    return {name: np.stack(values) for name, values in seen.items()}
+
+
+@pytest.fixture(scope="module", params=["drone", "drive"])
+def trip(request: pytest.FixtureRequest) -> tuple[VisuomotorPolicy, dict[str, np.ndarray], np.ndarray]:
+    """A pretrained policy, what it saw, and where it looked."""
+    policy = load_policy(PRETRAINED_FOLDERS[request.param])
+    seen = look(request.param, policy)
+    return policy, seen, saliency(policy, seen)["center"]
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's, over the pixels that the policy sees."""
+    seen = (a > 0) | (b > 0)
+    ranks = [values[seen].argsort().argsort().astype(float) for values in (a, b)]
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+@pytest.mark.parametrize(("part", "most"), [("encoder", 0.7), ("head", 0.8), ("everything", 0.6)])
+def test_other_weights_give_another_map(
+    trip: tuple[VisuomotorPolicy, dict[str, np.ndarray], np.ndarray], part: str, most: float
+) -> None:
+    """The model parameter randomisation test of Adebayo et al. 2018 (arXiv:1810.03292, section 4)."""
+    policy, seen, heat = trip
+    other = copy.deepcopy(policy)
+    new = VisuomotorPolicy.seeded(policy.config, policy.spec, 1)
+    module, source = (other, new) if part == "everything" else (getattr(other, part), getattr(new, part))
+    module.load_state_dict(source.state_dict())
+    found = saliency(other, seen)["center"]
+    assert np.mean([rank_correlation(a, b) for a, b in zip(heat, found, strict=True)]) < most
+
+
+def turns_when_covered(
+    policy: VisuomotorPolicy, seen: dict[str, np.ndarray], masks: list[np.ndarray]
+) -> list[np.ndarray]:
+    """Change of the turn (T,) in action units for each (T, H, W) mask, its pixels set to the picture's mean colour."""
+    carry, changes = None, []
+    for step in range(len(seen["state"])):
+        batch = {name: values[step : step + 1] for name, values in seen.items()}
+        before, turns = copy.deepcopy(carry), []
+        for mask in masks:
+            image = batch["center"].copy()
+            image[0, mask[step]] = image.mean(axis=(0, 1, 2)).round().astype(np.uint8)
+            turns.append(policy.act(batch | {"center": image}, copy.deepcopy(before))[0][0, 0])
+        actions, carry = policy.act(batch, carry)
+        changes.append(np.abs(np.array(turns) - actions[0, 0]))
+    return list(np.array(changes).T)
+
+
+def test_covering_what_is_marked_moves_the_turn_more_than_covering_as_much_elsewhere(
+    trip: tuple[VisuomotorPolicy, dict[str, np.ndarray], np.ndarray],
+) -> None:
+    policy, seen, heat = trip
+    marked = np.stack([h >= np.quantile(h, 0.93) for h in heat])
+    rng = np.random.default_rng(0)
+    # The same shape elsewhere covers as many pixels; moved only sideways, it stays as near to the horizon.
+    sideways = [np.roll(marked, int(rng.integers(8, 56)), axis=2) for _ in range(4)]
+    anywhere = [np.roll(mask, int(rng.integers(-20, 20)), axis=1) for mask in sideways]
+    own, *others = turns_when_covered(policy, seen, [marked, *sideways, *anywhere])
+    assert own.mean() > 1.2 * np.mean(others[:4])
+    assert own.mean() > 1.6 * np.mean(others[4:])
+
+
+@pytest.mark.parametrize(
+    ("shape", "tilt", "offset"),
+    [((48, 64), (0.0, 0.0), 0.0), ((48, 64), (0.5, -0.2), 3.0), ((97, 129), (-0.3, 0.25), 0.0)],
+)
+def test_the_map_lies_where_the_camera_saw_it(shape: tuple[int, int], tilt: tuple[float, float], offset: float) -> None:
+    prepare = ViewPreparer(*shape, 80.0, 32, 64, offset, roll_index=0, pitch_index=1)
+    state = np.array([tilt], np.float32)
+    row, column = np.mgrid[: shape[0], : shape[1]]
+    picture = 120 + 60 * np.sin(row * 8 / shape[0]) * np.cos(column * 8 / shape[1])
+    images = np.repeat(picture.round().astype(np.uint8)[None, ..., None], 3, axis=3)
+    back = onto_image(prepare, prepare(images, state)[..., 0].astype(np.float32), state)
+    assert back.shape == (1, *shape)
+    seen = back[0] > 0
+    assert 0.4 < seen.mean() < 0.8, "the view is a part of the picture"
+    assert np.abs(back[0] - picture)[seen].mean() < 3
+    assert back[0, 0].max() == 0.0 or tilt != (0.0, 0.0), "a level view does not reach the upper rim"
+
+
+@pytest.mark.parametrize("memory", ["none", "lstm", "transformer"])
+@pytest.mark.parametrize("head", ["regression", "mixture", "categorical", "turn-costs"])
+def test_every_camera_of_every_policy_has_a_map_in_range(memory: str, head: str) -> None:
+    policy = make_policy(cameras="all", memory=memory, head=head).eval()
+    observations = make_observations(np.random.default_rng(0), 4, make_spec())
+    maps = saliency(policy, observations)
+    assert list(maps) == ["left", "center", "right"]
+    for heat in maps.values():
+        assert heat.shape == (4, 48, 64) and heat.dtype == np.float32 and heat.min() >= 0.0
+    np.testing.assert_allclose(np.max(list(maps.values()), axis=(0, 2, 3)), 1.0)
+
+
+def test_a_map_depends_on_the_steps_before_and_not_on_those_after() -> None:
+    policy = make_policy(memory="lstm")
+    torch.nn.init.normal_(policy.memory.get_parameter("out.weight"))  # new memories are closed
+    observations = make_observations(np.random.default_rng(0), 5, make_spec())
+
+    def maps_of(steps: slice) -> np.ndarray:
+        return saliency(policy, {name: values[steps] for name, values in observations.items()})["center"]
+
+    whole = maps_of(slice(0, 5))
+    np.testing.assert_allclose(maps_of(slice(0, 3)), whole[:3], atol=1e-4)
+    assert np.abs(maps_of(slice(2, 3))[0] - whole[2]).max() > 0.02
+
+
+def test_no_steps_and_a_picture_without_anything_in_it_give_empty_maps() -> None:
+    policy, spec = make_policy(head="regression"), make_spec()
+    observations = make_observations(np.random.default_rng(0), 2, spec)
+    assert saliency(policy, {name: values[:0] for name, values in observations.items()})["center"].shape == (0, 48, 64)
+    observations["center"][:] = 90
+    observations["state"][:] = 0  # level: nothing grey from beyond the picture's rim
+    assert saliency(policy, observations)["center"].max() == 0.0
+
+
+def test_incomplete_observations_are_refused() -> None:
+    policy = make_policy(cameras="all")
+    observations = make_observations(np.random.default_rng(0), 3, make_spec())
+    with pytest.raises(ValueError, match="lack left, right"):
+        saliency(policy, {name: observations[name] for name in ("center", "state", "goal")})
+    with pytest.raises(ValueError, match="'goal': 2"):
+        saliency(policy, observations | {"goal": observations["goal"][:2]})
+    with pytest.raises(ValueError, match="another camera"):
+        saliency(policy, observations | {"left": observations["left"][:, :24]})
+
+
+def test_the_overlay_lights_what_is_looked_at() -> None:
+    image = np.full((48, 64, 3), 120, np.uint8)
+    heat = np.zeros((48, 64), np.float32)
+    heat[20:30, 30:40] = 1.0
+    shown = overlay(image, heat)
+    assert shown.shape == image.shape and shown.dtype == np.uint8
+    bright = shown.astype(int).sum(axis=2)
+    assert bright[25, 35] > 1.5 * bright[5, 5], "it reads without colour"
+    assert shown[25, 35, 0] > shown[25, 35, 2] + 40 and np.ptp(shown[5, 5]) == 0
+    with pytest.raises(ValueError, match="heat"):
+        overlay(image, heat[:24])
