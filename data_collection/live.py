@@ -1,0 +1,482 @@
+"""Trips that a person flies or drives, or watches and takes over, in real time: one after another, each recorded.
+
+Nothing of a trip reaches the disk before it ends; a kill costs the trip in hand and nothing else. Whatever ends a trip
+early (a closed window, Ctrl-C, an error while drawing) saves it as far as it went.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_collection.console import Command, Input, Key, Screen
+from data_collection.dataset import Dataset
+from data_collection.drivers import Choice, Driver
+from data_collection.episode import ACTOR_HUMAN, ACTOR_POLICY
+from data_collection.keyboard import KeyShaper, shaper_of
+from data_collection.pacing import Clock, Pacer, RealClock
+from data_collection.rollout import Job
+from data_collection.running_trip import RunningTrip
+from data_collection.takeover import count_handovers
+from data_collection.trips import FinishedTrip, Trip
+
+LOOK_S = 1 / 30
+"""Time between two looks at the keyboard while nothing moves, in seconds."""
+REDRAW_S = 0.25
+"""Time between two pictures while nothing moves, in seconds."""
+HOLD_S = 1.5
+"""How long the outcome of a trip stands unless a key is pressed, in seconds."""
+LEAST_S = 1.0
+"""A trip that is ended early is kept if it is at least this long, in seconds."""
+SLOW = 2.0
+"""How many times slower slow motion is."""
+
+
+class Mode(Enum):
+    """What a live session is doing."""
+
+    WAITING = "waiting for a key to start"
+    RUNNING = "running"
+    PAUSED = "paused"
+    AWAY = "paused because nobody is there"
+    ENDED = "the trip is over"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What there is to show at one instant of a live session."""
+
+    trip: RunningTrip
+    """The trip, its world, environment and record."""
+    mode: Mode
+    """What is going on."""
+    keys: Key
+    """Steering keys held, those apart that do not count because they were held before."""
+    action: NDArray[np.float32]
+    """(2,) the last action, or where the person steers along, what the person would do."""
+    actor: int
+    """Who drives, as in `Episode.actor`."""
+    takes_turns: bool
+    """Whether a policy drives and a person can take over."""
+    slow: bool
+    """Whether time runs at half speed."""
+    late: int
+    """Steps that came late since the session began."""
+    number: int
+    """Which episode this is, from 1."""
+    total: int
+    """Episodes asked for."""
+    saved: int
+    """Episodes recorded, those of earlier sessions included."""
+    message: str
+    """One line about what just happened; may be empty."""
+
+
+class Painter(Protocol):
+    """Draws what the person sees; `launch.cockpit` has one."""
+
+    def begin(self, trip: RunningTrip) -> None:
+        """A new trip, in a new world."""
+
+    def paint(self, scene: Scene) -> NDArray[np.uint8]:
+        """The picture to show, (H, W, 3) uint8 RGB."""
+
+
+class Store(Protocol):
+    """Where finished trips go."""
+
+    def has(self, trip: Trip) -> bool:
+        """Whether the trip is recorded already."""
+
+    def keep(self, running: RunningTrip, driver: Driver) -> Path:
+        """Record a trip as far as it went; when this returns, it survives anything."""
+
+    def discard(self, path: Path) -> None:
+        """Take a recorded trip out again."""
+
+
+class DatasetStore:
+    """Adds each trip to a job's dataset as a new episode.
+
+    Args:
+        job: names the dataset, which must be there, and the round.
+
+    Raises:
+        ValueError: the job records nothing.
+    """
+
+    def __init__(self, job: Job) -> None:
+        if job.dataset is None:
+            raise ValueError("the job names no dataset; a person's trips are recorded, so give one")
+        self._dataset, self._round = Dataset.open(job.dataset, check=False), job.dagger_round
+
+    def has(self, trip: Trip) -> bool:
+        """Whether there is an episode of this round and world."""
+        return self._dataset.has(self._round, trip.seed)
+
+    def keep(self, running: RunningTrip, driver: Driver) -> Path:
+        """Add the episode."""
+        return self._dataset.add(running.episode(driver.name, self._round))
+
+    def discard(self, path: Path) -> None:
+        """Move the episode into the dataset's discarded/."""
+        self._dataset.discard(path)
+
+
+@dataclass(frozen=True)
+class LiveSummary:
+    """What came of a live session; only trips that were kept count."""
+
+    episodes: int
+    """Episodes recorded."""
+    discarded: int
+    """Episodes recorded and then discarded."""
+    steps: int
+    """Steps in the episodes recorded."""
+    human_steps: int
+    """Steps of these that the person drove."""
+    takeovers: int
+    """How often the person took over from a policy."""
+    mean_takeover_s: float
+    """Mean time until the person handed back, in seconds; 0 without takeovers."""
+    context_switches: int
+    """Changes of the driver in the middle of a trip."""
+    late_steps: int
+    """Steps that came late, in all trips."""
+    seconds: float
+    """How long the session took."""
+    quit: bool
+    """Whether the person stopped before all trips were done."""
+    interrupted: bool
+    """Whether it was a signal (Ctrl-C) that stopped it."""
+    trips: tuple[FinishedTrip, ...]
+    """The trips recorded."""
+
+
+class _End(Enum):
+    """How a stretch of a trip ended."""
+
+    OVER = "the trip is over"
+    AGAIN = "the same trip again"
+    QUIT = "the session is over"
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A trip that was recorded."""
+
+    path: Path
+    trip: Trip
+    finished: FinishedTrip
+    actors: NDArray[np.uint8]
+
+
+class LiveSession:
+    """Runs trips in real time on a screen, and records them.
+
+    Args:
+        screen: where the person sits; stays open.
+        painter: draws what the screen shows.
+        clock: what time it is.
+        shaper: makes actions of keys; by default the one that suits the task.
+        store: where trips are recorded; by default the job's dataset.
+    """
+
+    def __init__(
+        self,
+        screen: Screen,
+        painter: Painter,
+        clock: Clock | None = None,
+        shaper: KeyShaper | None = None,
+        store: Store | None = None,
+    ) -> None:
+        self._screen, self._painter = screen, painter
+        self._clock: Clock = clock or RealClock()
+        self._given_shaper, self._given_store = shaper, store
+
+    def run(self, job: Job, driver: Driver) -> LiveSummary:
+        """Run the job's trips that are not recorded yet, one after another; the job's own pilot is not asked.
+
+        Returns:
+            What came of it, when all are done or the person has had enough.
+
+        Raises:
+            DiskFullError: no space left; everything recorded before is whole.
+        """
+        return _Run(
+            job,
+            driver,
+            self._screen,
+            self._painter,
+            self._clock,
+            self._given_shaper or shaper_of(job.task),
+            self._given_store or DatasetStore(job),
+        ).run()
+
+
+class _Run:
+    """One call of `LiveSession.run`."""
+
+    def __init__(
+        self,
+        job: Job,
+        driver: Driver,
+        screen: Screen,
+        painter: Painter,
+        clock: Clock,
+        shaper: KeyShaper,
+        store: Store,
+    ) -> None:
+        self._job, self._driver, self._painter, self._clock = job, driver, painter, clock
+        self._screen, self._shaper, self._store = screen, shaper, store
+        self._keys = _FreshKeys(screen)
+        self._waiting = deque(trip for trip in job.trips if not store.has(trip))
+        self._before = len(job.trips) - len(self._waiting)
+        self._kept: list[_Kept] = []
+        self._discarded = 0
+        self._pacer = Pacer(clock)
+        self._signals: list[int] = []
+        self._slow, self._message = False, ""
+        self._for_driver: list[Command] = []
+
+    def run(self) -> LiveSummary:
+        started, end = self._clock.now(), _End.OVER
+        with _noted_signals(self._signals):
+            while self._waiting and end != _End.QUIT:
+                end = self._run_trip(self._waiting.popleft())
+        return self._summary(self._clock.now() - started, end == _End.QUIT)
+
+    def _run_trip(self, trip: Trip) -> _End:
+        """Run one trip from its frozen start to the showing of its outcome."""
+        running = RunningTrip(self._job.task, trip, self._driver.needs_expert, record=True)
+        try:
+            self._actors: list[int] = []
+            self._given, self._shown = Input(), np.zeros(2, np.float32)
+            self._shaper.start_from(self._shown)
+            end = self._drive_recorded(running)
+            if end == _End.AGAIN:
+                self._waiting.appendleft(trip)
+                return end
+            if end == _End.OVER or running.time_s >= LEAST_S:
+                self._keep(running)
+            return self._show_outcome(running) if end == _End.OVER else end
+        finally:
+            running.close()
+
+    def _drive_recorded(self, running: RunningTrip) -> _End:
+        """Drive; if anything fails on the way, the trip is kept as far as it went before the error goes on."""
+        try:
+            self._driver.restart(running)
+            self._painter.begin(running)
+            return self._drive(running)
+        except Exception:
+            if running.time_s >= LEAST_S:
+                self._keep(running)
+            raise
+
+    def _drive(self, running: RunningTrip) -> _End:
+        """From the frozen start to the end of the trip, or until the person wants something else."""
+        end = self._stand_still(running, Mode.WAITING)
+        period_s = 1.0 / running.env.task_spec.control_hz
+        while end is None:
+            given = self._keys.look()
+            end = self._obey(running, given)
+            if end is None:
+                end = self._step(running, period_s)
+                self._show(running, Mode.RUNNING)
+                self._pacer.wait(period_s * (SLOW if self._slow else 1.0))
+        return end
+
+    def _step(self, running: RunningTrip, period_s: float) -> _End | None:
+        """One step of the trip, by what was pressed last."""
+        given = Input(self._given.keys, self._given.sticks, tuple(self._for_driver), self._given.present)
+        self._for_driver.clear()
+        shaped = self._shaper.step(given.keys, period_s, given.sticks, running.info["speed_mps"])
+        choice: Choice | None = self._driver.decide(running, given, shaped)
+        if choice is None:
+            return _End.OVER
+        over = running.step(choice.action, choice.actor, keys=int(given.keys), human_action=choice.human_action)
+        self._actors.append(choice.actor)
+        if choice.human_action is None:
+            # While a policy drives the person's controls follow it, so that they are passed on without a jerk.
+            self._shaper.start_from(choice.action)
+        self._shown = choice.action if choice.human_action is None else choice.human_action
+        return _End.OVER if over else None
+
+    def _obey(self, running: RunningTrip, given: Input) -> _End | None:
+        """Do what the person asks for while the trip runs; None if it goes on."""
+        self._given = given
+        if self._has_left():
+            return _End.QUIT
+        pause = None if given.present else Mode.AWAY
+        for command in given.commands:
+            if command == Command.QUIT:
+                return _End.QUIT
+            if command == Command.RESTART:
+                self._say("once more, nothing of the last try is kept")
+                return _End.AGAIN
+            if command == Command.PAUSE:
+                pause = Mode.PAUSED
+            self._obey_anywhere(command)
+        return None if pause is None else self._stand_still(running, pause)
+
+    def _obey_anywhere(self, command: Command) -> None:
+        """Commands that mean the same whether the trip runs or stands still."""
+        if command == Command.SLOW:
+            self._slow = not self._slow
+        elif command == Command.DISCARD:
+            self._discard_last()
+        elif command in (Command.TAKE_OVER, Command.HAND_BACK):
+            self._for_driver.append(command)
+
+    def _stand_still(self, running: RunningTrip, mode: Mode) -> _End | None:
+        """Show the world, frozen, until a key is pressed: what is held from before does not count. None: go on."""
+        self._keys.settle()
+        drawn_s = -REDRAW_S
+        while True:
+            given = self._given = self._keys.look()
+            if self._has_left():
+                return _End.QUIT
+            go_on = given.keys != Key.NONE or given.sticks is not None
+            for command in given.commands:
+                if command == Command.QUIT:
+                    return _End.QUIT
+                if command == Command.RESTART and mode != Mode.WAITING:
+                    return _End.AGAIN
+                go_on |= command in (Command.TAKE_OVER, Command.HAND_BACK)
+                go_on |= command == Command.PAUSE and mode != Mode.WAITING
+                self._obey_anywhere(command)
+            if go_on:
+                break
+            if self._clock.now() - drawn_s >= REDRAW_S or given.commands:
+                self._show(running, mode)
+                drawn_s = self._clock.now()
+            self._clock.sleep(LOOK_S)
+        if mode == Mode.WAITING:
+            self._for_driver.clear()  # the key that starts a trip does not take over as well
+            self._say("")
+        self._pacer.start()
+        return None
+
+    def _show_outcome(self, running: RunningTrip) -> _End:
+        """Show how the trip ended until a key is pressed, or a moment has passed."""
+        self._keys.settle()
+        until_s, drawn_s = self._clock.now() + HOLD_S, -REDRAW_S
+        while self._clock.now() < until_s:
+            given = self._keys.look()
+            if self._has_left() or Command.QUIT in given.commands:
+                return _End.QUIT
+            if Command.RESTART in given.commands or Command.DISCARD in given.commands:
+                self._discard_last()
+                return _End.OVER
+            if given.keys or given.commands or given.sticks is not None:
+                return _End.OVER
+            if self._clock.now() - drawn_s >= REDRAW_S:
+                self._show(running, Mode.ENDED)
+                drawn_s = self._clock.now()
+            self._clock.sleep(LOOK_S)
+        return _End.OVER
+
+    def _keep(self, running: RunningTrip) -> None:
+        path = self._store.keep(running, self._driver)
+        self._kept.append(_Kept(path, running.trip, running.finished(), np.array(self._actors, np.uint8)))
+        self._say(f"world {running.trip.seed} saved")
+
+    def _discard_last(self) -> None:
+        """Take the last recorded episode of this session out; its world comes next."""
+        if not self._kept:
+            self._say("nothing to discard: no episode of this session is left")
+            return
+        last = self._kept.pop()
+        self._store.discard(last.path)
+        self._discarded += 1
+        self._waiting.appendleft(last.trip)
+        self._say(f"world {last.trip.seed} discarded; it comes again")
+
+    def _has_left(self) -> bool:
+        return bool(self._signals) or not self._screen.is_open
+
+    def _say(self, message: str) -> None:
+        self._message = message
+
+    def _show(self, running: RunningTrip, mode: Mode) -> None:
+        saved = self._before + len(self._kept)
+        scene = Scene(
+            trip=running, mode=mode, keys=self._given.keys, action=self._shown,
+            actor=self._actor(), takes_turns=self._driver.takes_turns, slow=self._slow, late=self._pacer.late,
+            number=saved + (mode != Mode.ENDED), total=len(self._job.trips), saved=saved, message=self._message,
+        )  # fmt: skip
+        self._screen.show(self._painter.paint(scene))
+
+    def _actor(self) -> int:
+        if self._actors:
+            return self._actors[-1]
+        return ACTOR_POLICY if self._driver.takes_turns else ACTOR_HUMAN
+
+    def _summary(self, seconds: float, stopped: bool) -> LiveSummary:
+        handovers = count_handovers(kept.actors for kept in self._kept)
+        hz = self._job.trips[0].env_kwargs.get("control_hz", 10) if self._job.trips else 10
+        return LiveSummary(
+            episodes=len(self._kept),
+            discarded=self._discarded,
+            steps=sum(len(kept.actors) for kept in self._kept),
+            human_steps=sum(int(np.sum(kept.actors == ACTOR_HUMAN)) for kept in self._kept),
+            takeovers=handovers.takeovers,
+            mean_takeover_s=handovers.taken_over_steps / hz / max(1, handovers.takeovers),
+            context_switches=handovers.context_switches,
+            late_steps=self._pacer.late,
+            seconds=seconds,
+            quit=stopped,
+            interrupted=bool(self._signals),
+            trips=tuple(kept.finished for kept in self._kept),
+        )
+
+
+class _FreshKeys:
+    """Looks at a screen and leaves out steering keys and sticks that were held before they were asked for."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self.settle()
+
+    def settle(self) -> None:
+        """What is held now counts only once it has been let go."""
+        self._stale, self._stick_is_stale = Key.LEFT | Key.RIGHT | Key.FORWARD | Key.BACK, True
+
+    def look(self) -> Input:
+        """What was pressed since the last look."""
+        given = self._screen.poll()
+        self._stale &= given.keys
+        self._stick_is_stale &= given.sticks is not None
+        sticks = None if self._stick_is_stale else given.sticks
+        return Input(given.keys & ~self._stale, sticks, given.commands, given.present)
+
+
+@contextmanager
+def _noted_signals(noted: list[int]) -> Iterator[None]:
+    """Note the first SIGINT or SIGTERM instead of dying in the middle of a step; a second Ctrl-C is as usual."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def note(number: int, _frame: Any) -> None:
+        if noted:
+            raise KeyboardInterrupt
+        noted.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
