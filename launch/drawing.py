@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from launch.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
+from launch.pen import Pen, darken, fitted
 from launch.world_map import WorldMap, polar
 from sim.errors import ForestPilotError
 from sim.worlds.world import World
@@ -77,6 +78,8 @@ class Moment:
     """More lines of text, as many as the painter has room for."""
     marks_m: NDArray[Any] | None = None
     """(k, 2) places to mark on the map, metres: where a car was put back."""
+    badge: str = ""
+    """A word or two on the chase view, for example `1/4 speed`."""
 
 
 @dataclass(frozen=True)
@@ -153,11 +156,11 @@ class TripPainter:
         self._spread = FAN_RAD / candidate_turns_rad[-1]
         self._half_fov = math.radians(horizontal_fov_deg) / 2
         layout = self._layout
-        pad = round(layout.text_size * 0.8)
+        self._pen = Pen(self._cv2, layout.text_size)
+        self._pad = pad = self._pen.pad
         self._map = WorldMap(
             self._cv2, world, (layout.side_width - 2 * pad, layout.height - layout.text_height - pad), layout.text_size
         )
-        self._pad = pad
 
     @property
     def chase_size(self) -> tuple[int, int]:
@@ -168,27 +171,19 @@ class TripPainter:
         """The composed picture, (height, width, 3) uint8 RGB, freshly allocated."""
         layout = self._layout
         picture: Image = np.full((layout.height, layout.width, 3), PANEL, np.uint8)
-        chase = self._fit(moment.chase, *self.chase_size)
+        chase = fitted(self._cv2, moment.chase, self.chase_size)
         picture[: layout.chase_height, : layout.main_width] = chase
         self._paint_turns(picture, moment)
         self._paint_views(picture, moment.views)
         self._paint_text(picture, moment)
+        if moment.badge:
+            self._pen.label(picture, moment.badge, (self._pad, self._pad), EXPERT, 1.2)
         if moment.outcome != "running":
             self._paint_outcome(picture, moment.outcome)
         painted = self._map.paint(moment.path_m, moment.yaw_rad, self._half_fov, moment.marks_m)
         top, left = layout.text_height, layout.main_width + (layout.side_width - painted.shape[1]) // 2
         picture[top : top + painted.shape[0], left : left + painted.shape[1]] = painted
         return picture
-
-    def _fit(self, image: Image, width: int, height: int) -> Image:
-        if image.shape[:2] == (height, width):
-            return image
-        cv2 = self._cv2
-        larger = image.shape[1] < width
-        resized: Image = cv2.resize(
-            image, (width, height), interpolation=cv2.INTER_LINEAR if larger else cv2.INTER_AREA
-        )
-        return resized
 
     def _paint_views(self, picture: Image, views: Image) -> None:
         """The three policy views side by side, pixels left visible: that is all the policy sees."""
@@ -197,9 +192,11 @@ class TripPainter:
         for name, view, left, right in zip(VIEW_NAMES, views, edges[:-1], edges[1:], strict=True):
             size = (int(right - left), layout.strip_height)
             picture[layout.chase_height :, left:right] = cv2.resize(view, size, interpolation=cv2.INTER_NEAREST)
-            label_width = self._text_width(name, 0.8) + self._pad
-            _darken(picture[layout.height - round(1.9 * layout.text_size) :, left : left + label_width])
-            self._text(picture, name, (left + self._pad // 2, layout.height - round(0.6 * layout.text_size)), INK, 0.8)
+            label_width = self._pen.width(name, 0.8) + self._pad
+            darken(picture[layout.height - round(1.9 * layout.text_size) :, left : left + label_width])
+            self._pen.write(
+                picture, name, (left + self._pad // 2, layout.height - round(0.6 * layout.text_size)), INK, 0.8
+            )
         cv2.line(picture, (0, layout.chase_height), (layout.main_width, layout.chase_height), PANEL, 2)
         for left in edges[1:-1]:
             cv2.line(picture, (int(left), layout.chase_height), (int(left), layout.height), PANEL, 2)
@@ -231,9 +228,9 @@ class TripPainter:
         ):
             if turn_rad is not None:
                 end = polar(hub, long * radius, self._spread * turn_rad)
-                cv2.line(region, hub, end, PANEL, self._thick(wide + 0.16), cv2.LINE_AA)
-                cv2.line(region, hub, end, color, self._thick(wide), cv2.LINE_AA)
-                cv2.circle(region, end, self._thick(0.30), color, -1, cv2.LINE_AA)
+                cv2.line(region, hub, end, PANEL, self._pen.thick(wide + 0.16), cv2.LINE_AA)
+                cv2.line(region, hub, end, color, self._pen.thick(wide), cv2.LINE_AA)
+                cv2.circle(region, end, self._pen.thick(0.30), color, -1, cv2.LINE_AA)
         self._paint_legend(region, moment)
 
     def _paint_legend(self, region: Image, moment: Moment) -> None:
@@ -247,11 +244,11 @@ class TripPainter:
         if not lines:
             return
         step = round(self._layout.text_size * 1.7)
-        width = max(self._text_width(line, 0.85) for line, _ in lines) + 2 * self._pad
+        width = max(self._pen.width(line, 0.85) for line, _ in lines) + 2 * self._pad
         top = region.shape[0] - len(lines) * step - self._pad
-        _darken(region[top:, :width])
+        darken(region[top:, :width])
         for i, (line, color) in enumerate(lines):
-            self._text(region, line, (self._pad, top + (i + 1) * step - self._pad // 4), color, 0.85)
+            self._pen.write(region, line, (self._pad, top + (i + 1) * step - self._pad // 4), color, 0.85)
 
     def _paint_text(self, picture: Image, moment: Moment) -> None:
         """Title, world, speed and time, outcome, at the top of the right column."""
@@ -269,7 +266,9 @@ class TripPainter:
         step = layout.text_size * 2.0
         for i, (line, ink, scale) in enumerate(lines):
             room = layout.width - left - self._pad
-            self._text(picture, line, (left, round(step * (i + 1) + layout.text_size * 0.4)), ink, scale, room=room)
+            self._pen.write(
+                picture, line, (left, round(step * (i + 1) + layout.text_size * 0.4)), ink, scale, room=room
+            )
 
     def _paint_outcome(self, picture: Image, outcome: str) -> None:
         """A banner over the chase view once the trip has ended."""
@@ -279,43 +278,11 @@ class TripPainter:
         half = round(layout.text_size * 1.9)
         middle = round(layout.chase_height * 0.16)
         band = picture[middle - half : middle + half, : layout.main_width]
-        _darken(band)
-        width = self._text_width(text, 1.7)
+        darken(band)
+        width = self._pen.width(text, 1.7)
         origin = ((layout.main_width - width) // 2, middle + round(layout.text_size * 0.85))
-        self._text(picture, text, origin, color, 1.7)
-        cv2.rectangle(picture, (0, 0), (layout.main_width - 1, layout.chase_height - 1), color, self._thick(0.3))
-
-    def _text(
-        self,
-        picture: Image,
-        text: str,
-        origin: tuple[int, int],
-        color: Color,
-        scale: float = 1.0,
-        room: int | None = None,
-    ) -> None:
-        """Text whose baseline starts at `origin`; shrunk to `room` pixels if it is too wide."""
-        cv2 = self._cv2
-        if room is not None:
-            scale *= min(1.0, room / max(1, self._text_width(text, scale)))
-        height, thickness = self._font(scale)
-        cv2.putText(picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, height, color, thickness, cv2.LINE_AA)
-
-    def _text_width(self, text: str, scale: float) -> int:
-        height, thickness = self._font(scale)
-        return int(self._cv2.getTextSize(text, self._cv2.FONT_HERSHEY_SIMPLEX, height, thickness)[0][0])
-
-    def _font(self, scale: float) -> tuple[float, int]:
-        # A capital of Hershey Simplex is 21 pixels high at font scale 1.
-        return self._layout.text_size * scale / 21, max(1, round(self._layout.text_size * scale / 11))
-
-    def _thick(self, share: float) -> int:
-        return max(1, round(self._layout.text_size * share))
-
-
-def _darken(region: Image) -> None:
-    """Let a region recede, in place, so that text on it can be read."""
-    region[:] = (region * 0.35 + np.array(PANEL) * 0.65).astype(np.uint8)
+        self._pen.write(picture, text, origin, color, 1.7)
+        cv2.rectangle(picture, (0, 0), (layout.main_width - 1, layout.chase_height - 1), color, self._pen.thick(0.3))
 
 
 def _mix(a: Color, b: Color, share: float) -> Color:

@@ -1,0 +1,77 @@
+"""Letters and panels on pictures, at any size: OpenCV's stroked font, so that no font file is needed."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+
+from launch.colors import PANEL, Color, Image
+
+
+class Pen:
+    """Writes on pictures in sizes relative to one height of capital letters."""
+
+    def __init__(self, cv2: ModuleType, text_size: float) -> None:
+        """`text_size` is the height of a capital letter at scale 1, in pixels."""
+        self.cv2 = cv2
+        self.text_size = text_size
+
+    @property
+    def pad(self) -> int:
+        """Pixels that text keeps from a rim."""
+        return round(self.text_size * 0.8)
+
+    def write(
+        self,
+        picture: Image,
+        text: str,
+        origin: tuple[int, int],
+        color: Color,
+        scale: float = 1.0,
+        room: int | None = None,
+    ) -> None:
+        """Text whose baseline starts at `origin`; shrunk to `room` pixels if it is too wide."""
+        cv2 = self.cv2
+        if room is not None:
+            scale *= min(1.0, room / max(1, self.width(text, scale)))
+        height, thickness = self._font(scale)
+        cv2.putText(picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, height, color, thickness, cv2.LINE_AA)
+
+    def width(self, text: str, scale: float = 1.0) -> int:
+        """Width of a text in pixels."""
+        height, thickness = self._font(scale)
+        return int(self.cv2.getTextSize(text, self.cv2.FONT_HERSHEY_SIMPLEX, height, thickness)[0][0])
+
+    def label(
+        self, picture: Image, text: str, corner: tuple[int, int], color: Color, scale: float = 1.0, right: bool = False
+    ) -> None:
+        """Text on a darkened plate whose upper left (with `right`: upper right) corner is at `corner`."""
+        pad = round(self.text_size * scale * 0.7)
+        width, height = self.width(text, scale) + 2 * pad, round(self.text_size * scale) + 2 * pad
+        left, top = corner[0] - width * right, corner[1]
+        darken(picture[max(0, top) : top + height, max(0, left) : left + width])
+        self.write(picture, text, (left + pad, top + height - pad), color, scale)
+
+    def thick(self, share: float) -> int:
+        """Thickness of a line in pixels, as a share of the text's height."""
+        return max(1, round(self.text_size * share))
+
+    def _font(self, scale: float) -> tuple[float, int]:
+        # A capital of Hershey Simplex is 21 pixels high at font scale 1.
+        return self.text_size * scale / 21, max(1, round(self.text_size * scale / 11))
+
+
+def darken(region: Image) -> None:
+    """Let a region recede, in place, so that text on it can be read."""
+    region[:] = (region * 0.35 + np.array(PANEL) * 0.65).astype(np.uint8)
+
+
+def fitted(cv2: ModuleType, image: Image, size: tuple[int, int]) -> Image:
+    """The image in another size (width, height) in pixels; the same object if it has it already."""
+    width, height = size
+    if image.shape[:2] == (height, width):
+        return image
+    how = cv2.INTER_LINEAR if image.shape[1] < width else cv2.INTER_AREA
+    resized: Image = cv2.resize(image, (width, height), interpolation=how)
+    return resized
