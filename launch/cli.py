@@ -42,7 +42,7 @@ VERBS: dict[str, Verb] = {
     "dagger": Verb("improve a policy in closed loop, with the expert labelling what it visits", resumes=True),
     "evaluate": Verb("run policies through test worlds: outcomes.csv and a table with intervals", resumes=True),
     "grid": Verb("fly over speeds and densities: the published table, and a picture of it", resumes=True),
-    "study": Verb("compare ways of learning to drive: three-cameras, dagger-road, compounding-error", resumes=True),
+    "study": Verb("compare ways of learning: gates, three-cameras, dagger-road, compounding-error", resumes=True),
     "replay": Verb("simulate stored trips again, check them step by step and write videos"),
     "bench": Verb("measure speed: render, env, expert, data or train"),
     "doctor": Verb("say what is installed, what works here and what is missing"),

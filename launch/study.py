@@ -57,12 +57,12 @@ def run(config: StudyConfig) -> None:
 
 def _rows(result: StudyResult) -> list[tuple[str, ...]]:
     """One row for each arm and x; one column for each diagram, with 95 % intervals."""
-    header = ("arm", result.x_label, *(panel.label for panel in result.panels), "seeds", "roads")
+    header = ("arm", result.x_label, *(panel.label for panel in result.panels), "seeds", "worlds")
     rows = []
     for points in zip(*(panel.points for panel in result.panels), strict=True):
         first = points[0]
         figures = (_text(point.value) for point in points)
-        rows.append((first.arm, f"{first.x:g}", *figures, str(first.seeds), str(first.roads)))
+        rows.append((first.arm, f"{first.x:g}", *figures, str(first.seeds), str(first.worlds)))
     return [header, *rows]
 
 

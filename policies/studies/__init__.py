@@ -8,5 +8,6 @@ STUDIES = {
     "three-cameras": "three_cameras",
     "dagger-road": "dagger_road",
     "compounding-error": "compounding_error",
+    "gates": "gates",
 }
 """Name of each study and of its module in this package."""

@@ -51,34 +51,14 @@ class StudyConfig:
     """Run folder; the same command goes on where it was interrupted."""
     seeds: int = 3
     """Number of training seeds; each has demonstrations and first weights of its own."""
-    roads: str = "winding"
-    """Preset of the roads: winding, easy, junctions or obstacles."""
-    speed: float = 8.0
-    """Speed set point in m/s."""
-    length: float = 200.0
-    """Length of each training road in metres."""
-    test_length: float = 200.0
-    """Length of each test road in metres."""
-    test_roads: int = 24
-    """Test roads that every policy drives."""
     train: TrainConfig = field(default_factory=lambda: study_training(1500))
     """How each policy is trained; data, out and seed are set by the study."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Number of processes, and of threads in training; by default one per core."""
 
     def __post_init__(self) -> None:
-        if self.seeds < 1 or self.test_roads < 2:
-            raise ValueError(f"seeds is {self.seeds} and test_roads is {self.test_roads}; at least 1 and 2 are needed")
-        self.mix().complete(TASK)
-        for length_m in (self.length, self.test_length):
-            dataclasses.replace(ROADS[self.roads], length_m=length_m)
-
-    def mix(self, side_cameras: str = "fixed", interventions: str = "none") -> TripMix:
-        """The training roads."""
-        return TripMix(
-            presets=(self.roads,), speeds=(self.speed, self.speed), length=self.length, side_cameras=side_cameras,
-            interventions=interventions,
-        )  # fmt: skip
+        if self.seeds < 1:
+            raise ValueError(f"seeds is {self.seeds}; at least 1 is needed")
 
     def first_world(self, seed: int) -> int:
         """First training world of a training seed."""
@@ -95,6 +75,37 @@ class StudyConfig:
 
 
 @dataclass(frozen=True)
+class RoadStudyConfig(StudyConfig):
+    """What studies of driving have in common."""
+
+    roads: str = "winding"
+    """Preset of the roads: winding, easy, junctions or obstacles."""
+    speed: float = 8.0
+    """Speed set point in m/s."""
+    length: float = 200.0
+    """Length of each training road in metres."""
+    test_length: float = 200.0
+    """Length of each test road in metres."""
+    test_roads: int = 24
+    """Test roads that every policy drives."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.test_roads < 2:
+            raise ValueError(f"test_roads is {self.test_roads}; at least 2 are needed")
+        self.mix().complete(TASK)
+        for length_m in (self.length, self.test_length):
+            dataclasses.replace(ROADS[self.roads], length_m=length_m)
+
+    def mix(self, side_cameras: str = "fixed", interventions: str = "none") -> TripMix:
+        """The training roads."""
+        return TripMix(
+            presets=(self.roads,), speeds=(self.speed, self.speed), length=self.length, side_cameras=side_cameras,
+            interventions=interventions,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Cell:
     """One policy of a study, driven over the test roads: what is on disk of it."""
 
@@ -108,6 +119,8 @@ class Cell:
     """One row for each test road, in the same order in every cell."""
     labels: int = 0
     """Labelled states that the policy was trained on; 0 where nobody counted."""
+    figures: dict[str, float] = field(default_factory=dict)
+    """What else was counted while it was trained."""
 
     def column(self, name: str) -> NDArray[np.float64]:
         """One figure of every road; (roads,) or, for a series, (roads, n)."""
@@ -158,8 +171,8 @@ class Point:
     """Where on the x axis."""
     seeds: int
     """Training seeds behind it."""
-    roads: int
-    """Test roads that each of their policies has driven."""
+    worlds: int
+    """Test worlds that each of their policies has driven or flown through."""
     value: Interval
     """The figure with its 95 % interval."""
 
@@ -203,7 +216,7 @@ BOOTSTRAP_NOTE = (
 
 
 def drive_test_roads(
-    config: StudyConfig,
+    config: RoadStudyConfig,
     folder: Path,
     name: str,
     out: Path,
@@ -285,10 +298,10 @@ def write_results(folder: Path, result: StudyResult) -> Path:
     """Write results.csv: one row for each figure, arm and x."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["figure", "arm", "x", "seeds", "roads", "mean", "low", "high"])
+    writer.writerow(["figure", "arm", "x", "seeds", "worlds", "mean", "low", "high"])
     for panel in result.panels:
         for p in panel.points:
-            writer.writerow([panel.name, p.arm, f"{p.x:g}", p.seeds, p.roads, *(f"{v:.6g}" for v in p.value)])
+            writer.writerow([panel.name, p.arm, f"{p.x:g}", p.seeds, p.worlds, *(f"{v:.6g}" for v in p.value)])
     path = folder / "results.csv"
     write_new_file(path, [text.getvalue().encode()])
     return path

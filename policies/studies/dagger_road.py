@@ -28,7 +28,7 @@ from policies.studies.common import (
     CellStore,
     Panel,
     Point,
-    StudyConfig,
+    RoadStudyConfig,
     StudyResult,
     compare_arms,
     drive_test_roads,
@@ -47,7 +47,7 @@ BETAS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class RoundsConfig(StudyConfig):
+class RoundsConfig(RoadStudyConfig):
     """What studies with rounds of DAgger have in common."""
 
     rounds: int = 5

@@ -31,7 +31,7 @@ from policies.studies.common import (
     CellStore,
     Panel,
     Point,
-    StudyConfig,
+    RoadStudyConfig,
     StudyResult,
     autonomy,
     compare_arms,
@@ -62,7 +62,7 @@ there too. The drives are the same: the expert does not look."""
 
 
 @dataclass(frozen=True)
-class Config(StudyConfig):
+class Config(RoadStudyConfig):
     """Side cameras: none, labelled with a constant, by geometry, or by asking the expert, also about other speeds."""
 
     out: str = "runs/study-three-cameras"

@@ -117,7 +117,7 @@ def test_three_cameras_reports_autonomy_and_paired_differences(fakes: Fakes, tmp
     assert by_name["interventions_per_km"]["asked", 3].mean == pytest.approx(3.0)
     assert any(note.startswith("asked against center: -10.00 interventions per km") for note in result.notes)
     rows = list(csv.DictReader(write_results(tmp_path, result).open()))
-    assert len(rows) == 2 * 2 * 5 and rows[0]["seeds"] == "2" and rows[0]["roads"] == "4"
+    assert len(rows) == 2 * 2 * 5 and rows[0]["seeds"] == "2" and rows[0]["worlds"] == "4"
 
 
 def test_dagger_arms_differ_only_in_who_drives(fakes: Fakes, tmp_path: Path) -> None:
