@@ -50,12 +50,14 @@ def roll_out_round(
     bounded = bool(config.labels_per_round and round_number)
     seeds = config.seeds(round_number)
     for chunk in _chunks(seeds, TRIPS_AT_ONCE if bounded else max(1, len(seeds))):
-        if bounded and _labels(_of_round(dataset, round_number)) >= config.labels_per_round:
+        # Only earlier trips count, so that a round that was interrupted ends where it would have ended.
+        earlier = [h for h in _of_round(dataset, round_number) if h.meta.seed < chunk[0]] if bounded else []
+        if bounded and _labels(earlier) >= config.labels_per_round:
             break
         trips = tuple(config.mix.trip(seed, config.task) for seed in chunk if not dataset.has(round_number, seed))
         if not trips:
             continue
-        pilot = _pilot(config, round_number, dataset, chunk[0])
+        pilot = _pilot(config, round_number, dataset, earlier)
         job = Job(config.task, trips, pilot, dataset=str(dataset.folder), dagger_round=round_number)
         if roll_in is not None and round_number:
             roll_in(job)
@@ -89,8 +91,8 @@ def trim_labels(dataset: Dataset, round_number: int, labels: int) -> None:
         left -= min(left, header.num_labels)
 
 
-def _pilot(config: DaggerConfig, round_number: int, dataset: Dataset, first_seed: int) -> PilotFactory:
-    """Who drives in trips from `first_seed` on."""
+def _pilot(config: DaggerConfig, round_number: int, dataset: Dataset, earlier: Sequence[EpisodeHeader]) -> PilotFactory:
+    """Who drives in the next trips of a round, after those of it that count already."""
     if not round_number:
         return ExpertPilot
     run = Path(config.out)
@@ -101,20 +103,19 @@ def _pilot(config: DaggerConfig, round_number: int, dataset: Dataset, first_seed
         return PolicyFactory(folders[0], name, beta)
     learner: PilotFactory = PolicyFactory(folders[0], name) if len(folders) == 1 else EnsembleFactory(folders, name)
     calm_steps = max(1, round(config.limits.calm_s * config.mix.control_hz))
-    return GatedFactory(learner, _gate(config, round_number, dataset, first_seed), calm_steps)
+    return GatedFactory(learner, _gate(config, round_number, dataset, earlier), calm_steps)
 
 
-def _gate(config: DaggerConfig, round_number: int, dataset: Dataset, first_seed: int) -> Gate:
+def _gate(config: DaggerConfig, round_number: int, dataset: Dataset, earlier: Sequence[EpisodeHeader]) -> Gate:
     if config.gate == "expert":
         return ExpertGate(config.limits)
     if config.gate == "uncertainty":
         return UncertaintyGate(config.limits)
     # What was seen of this round so far, or else in the last one, says how rare is rare enough.
-    own = [h for h in _of_round(dataset, round_number) if h.meta.seed < first_seed]
-    seen = own or _of_round(dataset, round_number - 1)
+    seen = earlier or _of_round(dataset, round_number - 1)
     steps = float(np.mean([h.num_steps for h in seen])) if seen else 1.0
-    trips_left = max(config.trips - len(own), TRIPS_AT_ONCE)
-    share = (config.labels_per_round - _labels(own)) / (trips_left * steps)
+    trips_left = max(config.trips - len(earlier), TRIPS_AT_ONCE)
+    share = (config.labels_per_round - _labels(earlier)) / (trips_left * steps)
     values = [load_episode(h.path, keys=()).disagreement for h in seen]
     known = [value for value in values if value is not None]
     disagreement = np.concatenate(known) if known else np.zeros(0)

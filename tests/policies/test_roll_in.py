@@ -1,0 +1,175 @@
+"""DAgger with gates, end to end on tiny budgets: what is labelled, how many labels, who drove."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_collection.dataset import Dataset
+from data_collection.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, Episode, load_episode
+from data_collection.rollout import CollectConfig, Job, collect
+from data_collection.running_trip import RunningTrip
+from data_collection.windows import WindowReader
+from policies.dagger import DaggerConfig, run_dagger
+from policies.roll_in import RollInStoppedError
+from tests.policies.test_dagger import TINY_MIX, tiny
+
+BUDGET = 30
+"""Labels in each later round."""
+
+
+def gated(out: Path, gate: str, **changes) -> DaggerConfig:
+    return tiny(out, gate=gate, label_budget=2 * BUDGET, most_trips=16, ensemble=2, **changes)
+
+
+def episodes_of(config: DaggerConfig, round_number: int) -> list[Episode]:
+    headers = Dataset.open(Path(config.out) / "dataset").episodes
+    return [load_episode(h.path) for h in headers if h.meta.dagger_round == round_number]
+
+
+@pytest.fixture(scope="module", params=["none", "expert", "uncertainty", "budget"])
+def run(request, tmp_path_factory):
+    """A finished run with a gate: (config, results)."""
+    config = gated(tmp_path_factory.mktemp(request.param) / "run", request.param)
+    return config, run_dagger(config)
+
+
+def test_no_round_has_more_labels_than_its_share(run):
+    config, results = run
+    new = np.diff([r.labels for r in results])
+    assert (new <= BUDGET).all()
+    if config.gate in ("none", "expert"):
+        assert (new == BUDGET).all(), "a round flies on until its share is spent"
+
+
+def test_what_nobody_asked_for_is_not_on_disk(run):
+    config, _ = run
+    for number in (1, 2):
+        for episode in episodes_of(config, number):
+            silent = ~episode.labelled_steps
+            assert not episode.expert_actions[silent].any() and not episode.expert_costs[silent].any()
+            helped = episode.actor == ACTOR_EXPERT
+            if config.gate in ("expert", "budget"):
+                assert not (episode.labelled_steps & ~helped).any()
+            if config.gate in ("none", "uncertainty"):
+                assert not helped.any()
+
+
+def test_figures_tell_who_drove(run):
+    config, results = run
+    actors = [e.actor for number in (1, 2) for e in episodes_of(config, number)]
+    assert results[0].visited == results[0].takeovers == 0, "demonstrations are not counted"
+    assert results[-1].visited == sum(map(len, actors))
+    assert results[-1].helped_steps == sum(int((a == ACTOR_EXPERT).sum()) for a in actors)
+    assert (results[-1].takeovers > 0) == (results[-1].helped_steps > 0)
+
+
+def test_run_again_it_changes_nothing(run):
+    config, results = run
+    assert run_dagger(config) == results
+
+
+def test_an_ensemble_is_of_different_policies_and_its_disagreement_is_recorded(run):
+    config, _ = run
+    members = list((Path(config.out) / "rounds" / "round-01").glob("member-*/policy.safetensors"))
+    recorded = [e.disagreement for e in episodes_of(config, 1)]
+    if config.gate in ("none", "expert"):
+        assert not members and all(values is None for values in recorded)
+    else:
+        assert len(members) == 1
+        assert all(len(values) and (values > 0).any() for values in recorded)
+
+
+def test_the_result_does_not_depend_on_where_the_run_was_interrupted(tmp_path, monkeypatch):
+    whole, halved = gated(tmp_path / "whole", "budget"), gated(tmp_path / "halved", "budget")
+    expected = run_dagger(whole)
+    add, calls = Dataset.add, iter(range(100))
+
+    def dies_in_the_second_round(self, episode):
+        if episode.meta.dagger_round == 2 and next(calls) == 3:
+            raise RuntimeError("killed")
+        return add(self, episode)
+
+    monkeypatch.setattr(Dataset, "add", dies_in_the_second_round)
+    with pytest.raises(RuntimeError, match="killed"):
+        run_dagger(halved)
+    monkeypatch.undo()
+    assert run_dagger(halved) == expected
+
+
+def test_windows_are_drawn_around_labels(tmp_path):
+    spec_from = collect(CollectConfig(out=str(tmp_path / "d"), episodes=2, workers=1, mix=TINY_MIX))
+    for header in spec_from.episodes:
+        episode = load_episode(header.path)
+        labelled = np.zeros(episode.num_steps, bool)
+        labelled[11] = True
+        spec_from.replace(dataclasses.replace(episode, labelled=labelled))
+    reader = WindowReader([Dataset.open(tmp_path / "d")], 4)
+    assert reader.num_labels == 2
+    batch = reader.sample(400, np.random.default_rng(0))
+    assert (batch.mask.sum(axis=1) == 1).all()
+    assert (batch.mask.sum(axis=0) > 60).all(), "the label may stand anywhere in its window"
+
+
+class Person:
+    """Takes over in the fifth step of every trip, for four steps."""
+
+    def __init__(self, trips: int | None = None) -> None:
+        self.left, self.pilots = trips, []
+
+    def __call__(self, job: Job) -> None:
+        pilot = job.pilot()
+        self.pilots.append(pilot.name)
+        for trip in job.trips[: self.left]:
+            running = RunningTrip(job.task, trip, expert=False, record=True)
+            over = False
+            while not over:
+                human = 5 <= running.num_steps < 9
+                over = running.step(np.array([0.1, 0.5]), ACTOR_HUMAN if human else ACTOR_POLICY, keys=0)
+            Dataset.open(job.dataset, check=False).add(running.episode("person", job.dagger_round))
+            running.close()
+
+
+def test_a_person_at_the_gate_is_learned_from_where_they_drove(tmp_path):
+    person, config = Person(), tiny(tmp_path / "run", gate="human")
+    assert config.train.policy.head == "mixture", "a person gives actions, no costs"
+    results = run_dagger(config, roll_in=person)
+    assert person.pilots == ["round-00", "round-01"]
+    long_enough = [e for number in (1, 2) for e in episodes_of(config, number) if e.num_steps >= 9]
+    assert results[-1].labels - results[0].labels >= 4 * len(long_enough) > 0
+    assert results[-1].mean_takeover_s == pytest.approx(0.4, abs=0.1)
+    assert all((e.labelled_steps == (e.actor == ACTOR_HUMAN)).all() for e in long_enough)
+
+
+def test_a_person_who_stops_can_go_on_later(tmp_path):
+    config = tiny(tmp_path / "run", gate="human")
+    with pytest.raises(RollInStoppedError, match="round 1 with 2 of 3 trips to go"):
+        run_dagger(config, roll_in=Person(trips=1))
+    assert len(run_dagger(config, roll_in=Person())) == 3
+
+
+def test_a_persons_demonstrations_can_stand_in_for_the_experts(tmp_path):
+    collect(CollectConfig(out=str(tmp_path / "mine"), episodes=3, workers=1, mix=TINY_MIX, seed=500))
+    config = tiny(tmp_path / "run", demonstrations=(str(tmp_path / "mine"),), expert_episodes=0, rounds=1)
+    results = run_dagger(config)
+    assert results[0].trips == 3 and results[1].trips == 6
+    assert results[0].labels == Dataset.open(tmp_path / "mine").total_steps
+
+
+def test_settings_that_do_not_go_together_are_refused(tmp_path):
+    for change, message in (
+        ({"gate": "budget"}, "label-budget"),
+        ({"gate": "expert", "beta": "linear"}, "not both"),
+        ({"gate": "human", "label_budget": 100}, "does not apply to a person"),
+        ({"gate": "uncertainty", "ensemble": 1}, "at least 2"),
+        ({"gate": "robot"}, "gate is 'robot'"),
+        ({"expert_episodes": 0}, "--demonstrations"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tiny(tmp_path / "run", **change)
+    with pytest.raises(ValueError, match="needs one: forestpilot dagger --gate human"):
+        run_dagger(tiny(tmp_path / "run", gate="human"))
+    assert not (tmp_path / "run").exists()
