@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -187,19 +187,21 @@ class CollectConfig:
     task: str = "drone"
     """Task to demonstrate: drone or drive."""
     pilot: str = "expert"
-    """Who demonstrates: expert."""
+    """Who demonstrates: the `expert`, or with `keyboard` you. Arrows or WASD steer, two at once if you like. Forward and
+    back are a car's throttle and brake; a drone flies at half its speed set point when neither is held, forward is all
+    of it, back stops."""
     episodes: int = 100
-    """Number of trips."""
+    """Number of trips; with the keyboard stop when you like, the same command goes on."""
     seed: int = 0
     """First world seed; training worlds are 0 to 999,999."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
-    """Number of processes; by default one per core."""
+    """Number of processes for the expert; by default one per core."""
     mix: TripMix = TripMix()
     """Which worlds and speeds are run."""
 
     def __post_init__(self) -> None:
-        if self.pilot != "expert":
-            raise ValueError(f"pilot is {self.pilot!r}; allowed: expert")
+        if self.pilot not in ("expert", "keyboard"):
+            raise ValueError(f"pilot is {self.pilot!r}; allowed: expert, keyboard")
         if self.episodes < 1:
             raise ValueError(f"episodes is {self.episodes}; allowed: 1 and up")
         if split_of(self.seed) != "train" or split_of(self.seed + self.episodes - 1) != "train":
@@ -209,22 +211,38 @@ class CollectConfig:
             )
 
 
-def collect(config: CollectConfig, progress: Progress | None = None, pool: RolloutPool | None = None) -> Dataset:
-    """Let the expert fly or drive through `config.episodes` worlds and record each trip.
+def collect(
+    config: CollectConfig,
+    progress: Progress | None = None,
+    pool: RolloutPool | None = None,
+    roll_in: Callable[[Job], object] | None = None,
+) -> Dataset:
+    """Fly or drive through `config.episodes` worlds and record each trip.
+
+    Args:
+        config: who, where and how often.
+        progress: is told of each trip of the expert's.
+        pool: workers for the expert; by default some are started.
+        roll_in: lets a person run the trips of a job, of which it leaves out those already recorded; needed for the
+            pilot `keyboard`.
 
     Returns:
         The dataset, everything in it.
     """
+    if (config.pilot == "keyboard") != (roll_in is not None):
+        raise ValueError(f"pilot is {config.pilot!r}; somebody at a keyboard is needed for `keyboard`, and only there")
     spec = task_spec_of(config.task, config.mix)
     dataset = Dataset.create(config.out, spec, task_of(config.task).bare_env_id)
     seeds = range(config.seed, config.seed + config.episodes)
-    trips = tuple(config.mix.trip(seed, config.task) for seed in seeds if not dataset.has(0, seed))
-    if trips:
-        job = Job(config.task, trips, ExpertPilot, dataset=config.out)
-        if pool is not None:
-            pool.run(job, progress, "collect")
-        else:
-            with RolloutPool(min(config.workers, len(trips))) as own:
-                own.run(job, progress, "collect")
+    trips = tuple(config.mix.trip(seed, config.task) for seed in seeds)
+    missing = tuple(trip for trip in trips if not dataset.has(0, trip.seed))
+    job = Job(config.task, missing, ExpertPilot, dataset=config.out)
+    if missing and roll_in is not None:
+        roll_in(dataclasses.replace(job, trips=trips))
+    elif missing and pool is not None:
+        pool.run(job, progress, "collect")
+    elif missing:
+        with RolloutPool(min(config.workers, len(missing))) as own:
+            own.run(job, progress, "collect")
     dataset.refresh()
     return dataset

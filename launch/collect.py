@@ -1,17 +1,91 @@
-"""`forestpilot collect`: let the expert fly or drive and record its trips."""
+"""`forestpilot collect`: let the expert, or a person, fly or drive and record the trips."""
 
 from __future__ import annotations
 
-from data_collection.rollout import CollectConfig, collect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from data_collection.rollout import CollectConfig, Job, collect
 from launch.config import recorded
 from launch.progress import make_progress
+from launch.screens import ScreenConfig
 
-Config = CollectConfig
+if TYPE_CHECKING:
+    from data_collection.dataset import Dataset
+    from data_collection.live import LiveSummary
+
+HEADS = {"drone": "mixture", "drive": "regression"}
+"""What learns each task from actions alone: a person gives no costs. Round a tree there are two ways, on a road one."""
 
 
-def run(config: CollectConfig) -> None:
+@dataclass(frozen=True)
+class Config(CollectConfig):
+    """Collect demonstrations, by the expert or with your own hands; killed or interrupted, the same command goes on."""
+
+    web: bool = False
+    """With the keyboard: steer in a browser instead of a window, for a machine without a screen."""
+    screen: ScreenConfig = ScreenConfig()
+    """With the keyboard: what you steer by."""
+
+
+def run(config: Config) -> None:
     """Collect, then print what the dataset holds."""
+    if config.pilot == "keyboard":
+        _run_keyboard(config)
+        return
     with recorded(config, config.out):
         dataset = collect(config, make_progress())
+    print(_held(config, dataset))
+
+
+def _run_keyboard(config: Config) -> None:
+    """Let a person drive; Ctrl-C saves, says what there is and is then an interruption like any other."""
+    summaries: list[LiveSummary] = []
+    with recorded(config, config.out):
+        dataset = collect(config, roll_in=lambda job: summaries.append(roll_in_by_keyboard(config, job)))
+        print(_held(config, dataset))
+        for line in [line for summary in summaries for line in describe_session(summary)]:
+            print(line)
+        if len(dataset):
+            head = HEADS[config.task]
+            print(f"train on it: forestpilot train --data {config.out} --policy.head {head} --out runs/mine")
+        if any(summary.interrupted for summary in summaries):
+            raise KeyboardInterrupt
+
+
+def roll_in_by_keyboard(config: Config, job: Job) -> LiveSummary:
+    """Run a job's trips with a person at a window or a browser.
+
+    Raises:
+        ForestPilotError: neither can be opened; says what to do.
+    """
+    from data_collection.drivers import PersonDriver
+    from data_collection.live import LiveSession
+    from launch.cockpit import Cockpit
+    from launch.screens import open_screen
+
+    screen = open_screen(config.screen, config.web, f"ForestPilot: {job.task} by keyboard")
+    try:
+        return LiveSession(screen, Cockpit(screen.size)).run(job, PersonDriver())
+    finally:
+        screen.close()
+
+
+def describe_session(summary: LiveSummary) -> list[str]:
+    """A person's session in a line or two."""
+    discarded = f", {summary.discarded} discarded" if summary.discarded else ""
+    lines = [
+        f"this session: {summary.episodes} episodes{discarded}, {summary.steps} steps, {summary.late_steps} late, "
+        f"{summary.seconds:.0f} s"
+    ]
+    if summary.takeovers:
+        lines.append(
+            f"taken over {summary.takeovers} times, {summary.mean_takeover_s:.1f} s each on average; "
+            f"{summary.human_steps} of {summary.steps} steps driven by hand"
+        )
+    return lines
+
+
+def _held(config: Config, dataset: Dataset) -> str:
     successes = sum(header.meta.outcome == "success" for header in dataset.episodes)
-    print(f"{config.out}: {len(dataset)} episodes, {dataset.total_steps} steps, {successes} reached the goal")
+    return f"{config.out}: {len(dataset)} episodes, {dataset.total_steps} steps, {successes} reached the goal"

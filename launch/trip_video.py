@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_collection.progress import Stage
 from data_collection.replay import ReplayedStep, StoredTrip, heading_rad, make_replay_env, replay_trip
-from launch.drawing import Image, Moment, TripPainter
+from launch.colors import Image
+from launch.drawing import Moment, TripPainter
+from launch.films.pace import speed_badge, ticks
 from launch.replay import ReplayError
 from launch.tables import format_density
 from launch.video import VideoWriter
 from policies.pilots import BASELINES
 from sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX, Camera, chase_pose
+from sim.envs.task_spec import TaskSpec
 from sim.rendering import make_renderer
 from sim.rendering.protocol import CHASE_M, VehiclePose
 from sim.worlds.road import RoadWorld
@@ -31,7 +35,14 @@ HOLD_S = 1.5
 
 
 def write_trip_video(
-    path: Path, trip: StoredTrip, size: tuple[int, int], fps: int, costs: str = "expert", stage: Stage | None = None
+    path: Path,
+    trip: StoredTrip,
+    size: tuple[int, int],
+    fps: int,
+    costs: str = "expert",
+    stage: Stage | None = None,
+    slow: float = 1.0,
+    last_s: float | None = None,
 ) -> None:
     """Replay a trip and write its video; nothing is left behind when the replay diverges.
 
@@ -39,93 +50,177 @@ def write_trip_video(
         path: the MP4 file to write.
         trip: what was stored of the trip.
         size: width and height in pixels, even.
-        fps: frames per second, rounded to a multiple of the control rate.
+        fps: frames per second.
         costs: whose costs to draw: `expert`, `policy` or `none`.
         stage: is advanced by one for each state.
+        slow: how many times slower than in truth time runs, 1 or more.
+        last_s: show only the last seconds of the trip; None for all of it.
     """
-    env = make_replay_env(trip, expert=True)
-    spec = env.unwrapped.task_spec  # type: ignore[attr-defined]
-    per_step = max(1, round(fps / spec.control_hz))
-    try:
-        with VideoWriter(path, *size, fps=per_step * spec.control_hz) as video:
-            film = _Film(video, trip, size, per_step, costs, env.unwrapped)
-            for step in replay_trip(trip, env):
-                film.add(step)
-                if stage is not None:
-                    stage.advance()
-            film.finish()
-    finally:
-        env.close()
+    with TripScene(trip, costs, stage=stage) as scene, VideoWriter(path, *size, fps=fps) as video:
+        for frame in trip_frames(scene, size, fps, slow, last_s):
+            video.write(frame)
 
 
-class _Film:
-    """Turns states at the control rate into frames at the video's rate."""
+def trip_frames(
+    scene: TripScene, size: tuple[int, int], fps: float, slow: float = 1.0, last_s: float | None = None
+) -> Iterator[Image]:
+    """The pictures of a trip's film, one after the other; the last one stands for `HOLD_S` seconds."""
+    painter = scene.painter(size)
+    scene.place_camera(painter.chase_size)
+    start_s = 0.0 if last_s is None else max(0.0, scene.duration_s - last_s)
+    frame: Image | None = None
+    for tick in ticks(start_s, [(scene.duration_s, slow)], fps):
+        frame = painter.paint(dataclasses.replace(scene.at(tick.time_s), badge=speed_badge(tick.slow)))
+        yield frame
+    assert frame is not None
+    for _ in range(round(HOLD_S * fps)):
+        yield frame
 
-    def __init__(
-        self, video: VideoWriter, trip: StoredTrip, size: tuple[int, int], per_step: int, costs: str, vehicle: Any
-    ) -> None:
-        self._video, self._trip, self._size, self._vehicle = video, trip, size, vehicle
+
+class TripScene:
+    """A trip as it is replayed, to be looked at from instant to instant; time only goes forward.
+
+    with TripScene(trip) as scene:
+        scene.place_camera((640, 360))
+        moment = scene.at(2.5)
+    """
+
+    def __init__(self, trip: StoredTrip, costs: str = "none", expert: bool = True, stage: Stage | None = None) -> None:
+        """Put the vehicle at the start.
+
+        Args:
+            trip: what was stored of it.
+            costs: whose costs a moment holds: `expert`, `policy` or `none`.
+            expert: whether a moment holds the expert's turn.
+            stage: is advanced by one for each state.
+
+        Raises:
+            ReplayError: the policy's costs are wanted, and its checkpoint is gone.
+            ReplayDivergedError: here and wherever time goes on: a state differs from the stored one.
+        """
+        self.trip = trip
         # A baseline has no costs of its own to show.
-        self._costs = "expert" if costs == "policy" and trip.policy_path in BASELINES else costs
-        self._per_step = per_step
-        self._spec = vehicle.task_spec
-        self._adviser: Any = _load_adviser(trip) if self._costs == "policy" else None
+        self.costs = "expert" if costs == "policy" and trip.policy_path in BASELINES else costs
+        self._adviser: Any = _load_adviser(trip) if self.costs == "policy" else None
         self._carry: Any = None
+        self._stage = stage
         self._path: list[NDArray[np.float64]] = []
         self._marks: list[NDArray[np.float64]] = []
-        self._kind = "car" if self._spec.turn_kind == "steering" else "quadrotor"
-        self._last: tuple[ReplayedStep, Moment] | None = None
+        self._camera: ChaseCamera | None = None
+        self._drawn_s: float | None = None
+        self._env = make_replay_env(trip, expert=expert or self.costs == "expert")
+        try:
+            vehicle: Any = self._env.unwrapped
+            self._vehicle, self.spec = vehicle, cast(TaskSpec, vehicle.task_spec)
+            self.kind = "car" if self.spec.turn_kind == "steering" else "quadrotor"
+            self._steps = replay_trip(trip, self._env)
+            self._next: ReplayedStep | None = next(self._steps)
+            self._advance()
+        except BaseException:
+            self._env.close()
+            raise
 
-    def add(self, step: ReplayedStep) -> None:
-        """Draw from the last state up to this one."""
-        if self._last is None:
-            self._start(self._vehicle.world)
-        else:
-            before, moment = self._last
-            for i in range(self._per_step):
-                self._draw(moment, before, step, i / self._per_step)
-        if step.info.get("intervened"):
-            self._marks.append(self._path[-1][:2])
-        self._path.append(step.position_m.copy())
-        self._last = (step, self._describe(step))
+    def __enter__(self) -> TripScene:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._env.close()
+
+    @property
+    def world(self) -> World:
+        """The world that is crossed."""
+        world: World = self._vehicle.world
+        return world
+
+    @property
+    def duration_s(self) -> float:
+        """How long the trip takes in seconds."""
+        return len(self.trip.actions) / self.spec.control_hz
+
+    @property
+    def step(self) -> ReplayedStep:
+        """The state at the last instant looked at, or the one before it."""
+        return self._now
+
+    def place_camera(self, size: tuple[int, int], fov_deg: float = CHASE_FOV_DEG) -> None:
+        """Stand behind the vehicle with a camera whose pictures have this width and height in pixels."""
+        self._camera, self._drawn_s = ChaseCamera(self.world, size, 1.0, self.kind, fov_deg=fov_deg), None
+
+    def painter(self, size: tuple[int, int]) -> TripPainter:
+        """What draws this scene's moments whole: chase view, policy views, map, turns."""
+        return TripPainter(
+            size,
+            self.world,
+            f"{self.trip.policy}, world {self.world.seed}",
+            self.spec.candidate_turns_rad,
+            self.spec.horizontal_fov_deg,
+            subtitle=describe_world(self.world, self.trip.env_kwargs),
+            costs_of=self.costs,
+            notes=3 if self.kind == "car" else 0,
+        )
+
+    def at(self, time_s: float) -> Moment:
+        """What there is to show at an instant, which lies not before the last one; beyond the end, that of the end.
+
+        The chase view is one black pixel as long as no camera is placed.
+        """
+        time_s = min(time_s, self.duration_s)
+        steps = time_s * self.spec.control_hz
+        while self._now.index + 1 <= steps + 1e-6 and self._next is not None:
+            self._advance()
+        before, after = self._now, self._next or self._now
+        share = float(np.clip(steps - before.index, 0.0, 1.0))
+        if share < 1e-6 or after.info.get("intervened"):  # a car that is put back does not slide there
+            share = 0.0
+        position = (1 - share) * before.position_m + share * after.position_m
+        rotation = blend_rotations(before.rotation, after.rotation, share)
+        return dataclasses.replace(
+            self._moment,
+            chase=self._chase(self._vehicle_pose(position, rotation, before, after, share), time_s),
+            path_m=np.array([*self._path, position]),
+            yaw_rad=heading_rad(rotation),
+            time_s=time_s,
+        )
 
     def finish(self) -> None:
-        """Draw the last state and let it stand."""
-        assert self._last is not None
-        step, moment = self._last
-        frame = self._draw(moment, step, step, 0.0)
-        for _ in range(round(HOLD_S * self._per_step * self._spec.control_hz)):
-            self._video.write(frame)
+        """Replay what is left, so that all of the trip is checked."""
+        while self._next is not None:
+            self._advance()
 
-    def _start(self, world: World) -> None:
-        """Make painter and chase camera; the world is known only after the reset."""
-        self._painter = TripPainter(
-            self._size,
-            world,
-            f"{self._trip.policy}, world {world.seed}",
-            self._spec.candidate_turns_rad,
-            self._spec.horizontal_fov_deg,
-            subtitle=describe_world(world, self._trip.env_kwargs),
-            costs_of=self._costs,
-            notes=3 if self._kind == "car" else 0,
-        )
-        fps = self._per_step * self._spec.control_hz
-        self._chase = ChaseCamera(world, self._painter.chase_size, fps, self._kind)
+    def _advance(self) -> None:
+        """Go on to the next state."""
+        assert self._next is not None
+        self._now = self._next
+        if self._now.info.get("intervened"):
+            self._marks.append(self._path[-1][:2])
+        self._path.append(self._now.position_m.copy())
+        self._moment = self._describe(self._now)
+        if self._stage is not None:
+            self._stage.advance()
+        # One state ahead, to draw what lies between; at the end this compares the outcome with the stored one.
+        self._next = next(self._steps, None)
+
+    def _chase(self, vehicle: VehiclePose, time_s: float) -> Image:
+        if self._camera is None:
+            return np.zeros((1, 1, 3), np.uint8)
+        elapsed_s = 0.0 if self._drawn_s is None else time_s - self._drawn_s
+        self._drawn_s = time_s
+        return self._camera.draw(vehicle, elapsed_s)
 
     def _describe(self, step: ReplayedStep) -> Moment:
         """Everything of the moment but the chase view, which is drawn more often."""
         state = step.observation["state"]
-        index = self._spec.state_names.index
-        expert = step.info["expert_action"][1]
+        index = self.spec.state_names.index
+        expert = step.info.get("expert_action") if step.action is not None else None
         return Moment(
             chase=np.zeros((1, 1, 3), np.uint8),
             views=np.stack([step.observation[name] for name in ("left", "center", "right")]),
-            path_m=np.array(self._path),
+            path_m=step.position_m[None],
             yaw_rad=heading_rad(step.rotation),
             speed_mps=float(math.hypot(state[index("forward_mps")], state[index("left_mps")])),
-            time_s=step.index / self._spec.control_hz,
-            turn_rad=None if step.action is None else float(step.action[0]) * self._spec.max_turn_rad,
-            expert_turn_rad=float(expert[0]) * self._spec.max_turn_rad if step.action is not None else None,
+            time_s=step.index / self.spec.control_hz,
+            turn_rad=None if step.action is None else float(step.action[0]) * self.spec.max_turn_rad,
+            expert_turn_rad=None if expert is None else float(expert[1][0]) * self.spec.max_turn_rad,
             costs=self._costs_at(step),
             outcome=describe_end(step.info),
             notes=self._notes(step),
@@ -134,7 +229,7 @@ class _Film:
 
     def _notes(self, step: ReplayedStep) -> tuple[str, ...]:
         """What there is to say of a drive: distance from the line, the route command, how often it was put back."""
-        if self._kind != "car":
+        if self.kind != "car":
             return ()
         offset, count = step.info["lateral_offset_m"], step.info["interventions"]
         side = "left" if offset > 0 else "right"
@@ -145,31 +240,14 @@ class _Film:
         )
 
     def _costs_at(self, step: ReplayedStep) -> NDArray[Any] | None:
-        if step.action is None or self._costs == "none":
+        if step.action is None or self.costs == "none":
             return None
-        if self._costs == "expert":
+        if self.costs == "expert":
             costs: NDArray[Any] = step.info["expert_costs"][1]
             return costs
         batch = {name: np.asarray(value)[None] for name, value in step.observation.items()}
         _, self._carry = self._adviser.act(batch, self._carry)
         return None if self._carry.last_costs is None else np.asarray(self._carry.last_costs)[0]
-
-    def _draw(self, moment: Moment, a: ReplayedStep, b: ReplayedStep, share: float) -> Image:
-        """One frame at a share of the way from state a to state b."""
-        if b.info.get("intervened"):  # a car that is put back does not slide there
-            share = 0.0
-        position = (1 - share) * a.position_m + share * b.position_m
-        rotation = blend_rotations(a.rotation, b.rotation, share)
-        frame = self._painter.paint(
-            dataclasses.replace(
-                moment,
-                chase=self._chase.draw(self._vehicle_pose(position, rotation, a, b, share)),
-                path_m=np.array([*self._path, position]),
-                yaw_rad=heading_rad(rotation),
-            )
-        )
-        self._video.write(frame)
-        return frame
 
     def _vehicle_pose(
         self,
@@ -180,9 +258,9 @@ class _Film:
         share: float,
     ) -> VehiclePose:
         """The vehicle as the chase view shows it."""
-        if self._kind != "car":
+        if self.kind != "car":
             return VehiclePose(position, rotation)
-        index = self._spec.index("steering_rad")
+        index = self.spec.index("steering_rad")
         steering = (1 - share) * a.observation["state"][index] + share * b.observation["state"][index]
         return VehiclePose(position, rotation, "car", float(steering))
 
@@ -206,32 +284,47 @@ class ChaseCamera:
     """A calm camera behind the vehicle that keeps clear of trunks."""
 
     def __init__(
-        self, world: World, size: tuple[int, int], fps: float, kind: str = "quadrotor", settle_s: float = 0.35
+        self,
+        world: World,
+        size: tuple[int, int],
+        fps: float,
+        kind: str = "quadrotor",
+        settle_s: float = 0.35,
+        fov_deg: float = CHASE_FOV_DEG,
     ) -> None:
-        """Stand behind a vehicle of a kind in `world`; `size` in pixels, `settle_s` is the time constant of its
-        turns."""
+        """Stand behind a vehicle.
+
+        Args:
+            world: what to draw.
+            size: width and height in pixels.
+            fps: pictures per second.
+            kind: `quadrotor` or `car`.
+            settle_s: time constant of the camera's turns in seconds.
+            fov_deg: horizontal field of view in degrees.
+        """
         width, height = (
             int(np.clip(value, low, high)) for value, low, high in zip(size, MIN_SIZE_PX, MAX_SIZE_PX, strict=True)
         )
         # The ray-caster draws any size fast; which renderer the policy acted on shows in its three views.
-        self._renderer = make_renderer("raycast", Camera(width, height, CHASE_FOV_DEG), 1)
+        self._renderer = make_renderer("raycast", Camera(width, height, fov_deg), 1)
         self._renderer.set_world(world)
         self._trees = world.trees
-        self._gain = 1 - math.exp(-1 / (fps * settle_s))
+        self._period_s, self._settle_s = 1 / fps, settle_s
         self._yaw: float | None = None
         (self._full_m, self._height_m), self._nearest_m = CHASE_M[kind], NEAREST_M[kind]
         self._distance_m = self._full_m
 
-    def draw(self, vehicle: VehiclePose) -> Image:
-        """The next frame, (height, width, 3) uint8."""
+    def draw(self, vehicle: VehiclePose, elapsed_s: float | None = None) -> Image:
+        """The next frame, (height, width, 3) uint8; `elapsed_s` is the time since the last one where it varies."""
+        gain = 1 - math.exp(-(self._period_s if elapsed_s is None else elapsed_s) / self._settle_s)
         position_m = np.asarray(vehicle.position, np.float64)
         heading = heading_rad(np.asarray(vehicle.rotation, np.float64))
         if self._yaw is None:
             self._yaw = heading
-        self._yaw += self._gain * math.remainder(heading - self._yaw, 2 * math.pi)
+        self._yaw += gain * math.remainder(heading - self._yaw, 2 * math.pi)
         free = free_distance_m(self._trees, position_m, self._yaw + math.pi, self._full_m, nearest_m=self._nearest_m)
         # Duck in front of a trunk at once, drift back slowly.
-        self._distance_m = min(free, self._distance_m + self._gain * (free - self._distance_m))
+        self._distance_m = min(free, self._distance_m + gain * (free - self._distance_m))
         height = self._height_m * (0.5 + 0.5 * self._distance_m / self._full_m)
         eye, axes = chase_pose(position_m, self._yaw, self._distance_m, height)
         image: Image = self._renderer.render(eye[None], axes[None], vehicle).rgb[0]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from launch.colors import BAD, DIM, EDGE, GOOD, INK, POLICY, Color, Image
+from launch.colors import BAD, DIM, EDGE, GOOD, INK, PANEL, POLICY, Color, Image
+from launch.pen import Pen
 from sim.worlds.road import RoadWorld
 from sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, World
 
@@ -54,18 +56,42 @@ class View(NamedTuple):
         return int(column), int(row)
 
 
+class MarkedPath(NamedTuple):
+    """A way through a world, as a map shows it."""
+
+    path_m: NDArray[Any]
+    """(n, 2 or 3) positions in metres."""
+    color: Color
+    """Of the line and its signs."""
+    signs: Sequence[tuple[NDArray[Any], str]] = ()
+    """Places (2 or 3,) in metres with a number or a letter each."""
+    marks_m: NDArray[Any] | None = None
+    """(k, 2) places to mark with a cross, metres."""
+
+
 class WorldMap:
     """Draws the map, moment after moment; what does not move is drawn once.
 
     A small world is shown whole. Of a large one the surroundings of the vehicle are shown, and the whole in a corner.
     """
 
-    def __init__(self, cv2: ModuleType, world: World, room: tuple[int, int], text_size: float) -> None:
-        """Prepare a map that fits into `room` (width, height) pixels, with marks to go with a text's height."""
+    def __init__(
+        self, cv2: ModuleType, world: World, room: tuple[int, int], text_size: float, follow: bool = True
+    ) -> None:
+        """Prepare a map.
+
+        Args:
+            cv2: OpenCV.
+            world: what to show.
+            room: width and height in pixels that the map has to fit into.
+            text_size: height of the text that its marks go with, pixels.
+            follow: show of a large world the surroundings of the vehicle; False shows every world whole.
+        """
         self._cv2 = cv2
+        self._pen = Pen(cv2, text_size)
         self._thick = max(1, round(text_size * 0.22))
         whole = _fitting(world, room)
-        self._follows = room[0] / whole.scale > FOLLOW_ABOVE_M
+        self._follows = follow and room[0] / whole.scale > FOLLOW_ABOVE_M
         if not self._follows:
             self._view = whole
             self._ground = self._paint_world(world, whole, text_size, trees=True)
@@ -101,6 +127,39 @@ class WorldMap:
         self._paint_overview(picture, path_m, marks)
         self._frame(picture)
         return picture
+
+    def paint_trips(self, trips: Sequence[MarkedPath]) -> Image:
+        """A fresh picture of a world shown whole (`follow=False`) with several ways through it, the last on top."""
+        picture = self._ground.copy()
+        cv2 = self._cv2
+        for trip in trips:
+            points = self._view.pixels(trip.path_m).reshape(-1, 1, 2)
+            cv2.polylines(picture, [points], False, PANEL, 2 * self._thick, cv2.LINE_AA)
+            cv2.polylines(picture, [points], False, trip.color, self._thick, cv2.LINE_AA)
+        for trip in trips:
+            for mark in () if trip.marks_m is None else trip.marks_m:
+                self._paint_cross(picture, self._view.pixel(mark), trip.color)
+        for trip in trips:
+            for place_m, text in trip.signs:
+                self._paint_sign(picture, place_m, text, trip.color)
+        return picture
+
+    def _paint_cross(self, picture: Image, where: tuple[int, int], color: Color) -> None:
+        for inner, thick in ((PANEL, 2 * self._thick), (color, self._thick)):
+            cross, size = self._cv2.MARKER_TILTED_CROSS, 5 * self._thick
+            self._cv2.drawMarker(picture, where, inner, cross, size, thick, self._cv2.LINE_AA)
+
+    def _paint_sign(self, picture: Image, place_m: NDArray[Any], text: str, color: Color) -> None:
+        """A disc with a short text at a place, moved so that all of it is on the map."""
+        scale = 0.75
+        radius = round(0.62 * max(self._pen.width(text, scale), 1.3 * self._pen.text_size))
+        height, width = picture.shape[:2]
+        column, row = (int(np.clip(at, radius, size - 1 - radius)) for at, size in
+                       zip(self._view.pixel(place_m), (width, height), strict=True))  # fmt: skip
+        self._cv2.circle(picture, (column, row), radius + 1, PANEL, -1, self._cv2.LINE_AA)
+        self._cv2.circle(picture, (column, row), radius, color, -1, self._cv2.LINE_AA)
+        origin = (column - self._pen.width(text, scale) // 2, row + round(0.5 * scale * self._pen.text_size))
+        self._pen.write(picture, text, origin, PANEL, scale)
 
     def _view_around(self, position_m: NDArray[Any], yaw_rad: float) -> View:
         x = float(position_m[0]) + AHEAD_M * math.cos(yaw_rad)

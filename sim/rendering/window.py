@@ -1,4 +1,4 @@
-"""A window on the screen that shows images: `render_mode="human"`."""
+"""A window on the screen that shows images: `render_mode="human"`, and what a person steers by."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sim.bullet_import import silent_descriptors
 from sim.errors import ForestPilotError
 
 _BLIND_DRIVERS = ("offscreen", "dummy")
-_WITHOUT_SCREEN = "without a screen use render_mode='rgb_array', or start a virtual display: xvfb-run -a COMMAND"
+WITHOUT_SCREEN = "without a screen use render_mode='rgb_array', or start a virtual display: xvfb-run -a COMMAND"
 
 
 class WindowError(ForestPilotError):
@@ -25,27 +25,43 @@ class Window:
     pygame is imported when the first window opens, so that headless work never loads it.
     """
 
-    def __init__(self, width: int, height: int, title: str = "ForestPilot", fps: int | None = None) -> None:
-        """Open a window of `width` x `height` pixels, which shows at most `fps` images per second, if given.
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        title: str = "ForestPilot",
+        fps: int | None = None,
+        resizable: bool = False,
+        advice: str = WITHOUT_SCREEN,
+    ) -> None:
+        """Open a window.
+
+        Args:
+            width: width in pixels.
+            height: height in pixels.
+            title: what the window is called.
+            fps: images per second at most; None does not wait.
+            resizable: let the person change its size; images keep their proportions.
+            advice: what to do where there is no display, for the message.
 
         Raises:
             WindowError: pygame is missing, or there is no display.
         """
-        self._pygame = _import_pygame()
-        self._size = (width, height)
+        self._pygame = import_pygame()
         self._screen: Any = None
         self._fps, self._clock = fps, self._pygame.time.Clock()
         try:
             # Where there is no desktop, SDL says so on standard error too; the exception is enough.
             with silent_descriptors():
                 self._pygame.display.init()
-                self._screen = self._pygame.display.set_mode(self._size)
+                flags = self._pygame.RESIZABLE if resizable else 0
+                self._screen = self._pygame.display.set_mode((width, height), flags)
         except self._pygame.error as error:
-            raise WindowError(f"cannot open a window ({error}); {_WITHOUT_SCREEN}") from error
+            raise WindowError(f"cannot open a window ({error}); {advice}") from error
         # SDL falls back to drivers that draw nowhere; that is fine when it was asked for, as tests do, but no window.
         if self._pygame.display.get_driver() in _BLIND_DRIVERS and "SDL_VIDEODRIVER" not in os.environ:
             self.close()
-            raise WindowError(f"there is no display to open a window on; {_WITHOUT_SCREEN}")
+            raise WindowError(f"there is no display to open a window on; {advice}")
         self._pygame.display.set_caption(title)
 
     @property
@@ -53,27 +69,42 @@ class Window:
         """False once the window has been closed."""
         return self._screen is not None
 
+    def events(self) -> list[Any]:
+        """pygame's events since the last call; the one that asks to close the window does so."""
+        if self._screen is None:
+            return []
+        events: list[Any] = self._pygame.event.get()
+        if any(event.type == self._pygame.QUIT for event in events):
+            self.close()
+        return events
+
     def show(self, rgb: NDArray[np.uint8]) -> bool:
         """Show an image (H, W, 3) uint8, scaled to the window; a closed window ignores it.
 
         Returns:
             Whether the window is still open.
         """
-        if self._screen is None:
-            return False
-        if any(event.type == self._pygame.QUIT for event in self._pygame.event.get()):
-            self.close()
-            return False
-        surface = self._pygame.image.frombuffer(
-            np.ascontiguousarray(rgb).tobytes(), (rgb.shape[1], rgb.shape[0]), "RGB"
-        )
-        if surface.get_size() != self._size:
-            surface = self._pygame.transform.smoothscale(surface, self._size)
-        self._screen.blit(surface, (0, 0))
-        self._pygame.display.flip()
-        if self._fps:
+        self.events()
+        self.draw(rgb)
+        if self._fps and self.is_open:
             self._clock.tick(self._fps)
-        return True
+        return self.is_open
+
+    def draw(self, rgb: NDArray[np.uint8]) -> None:
+        """Show an image (H, W, 3) uint8 at once, as large as fits, and leave the events alone."""
+        if self._screen is None:
+            return
+        image = self._pygame.image.frombuffer(np.ascontiguousarray(rgb), (rgb.shape[1], rgb.shape[0]), "RGB")
+        surface = self._pygame.display.get_surface()
+        room, size = surface.get_size(), image.get_size()
+        scale = min(room[0] / size[0], room[1] / size[1])
+        fitting = (max(1, round(scale * size[0])), max(1, round(scale * size[1])))
+        if size != fitting:
+            image = self._pygame.transform.smoothscale(image, fitting)
+        if fitting != room:
+            surface.fill((0, 0, 0))
+        surface.blit(image, ((room[0] - fitting[0]) // 2, (room[1] - fitting[1]) // 2))
+        self._pygame.display.flip()
 
     def close(self) -> None:
         """Close the window; harmless when repeated."""
@@ -82,7 +113,12 @@ class Window:
             self._pygame.display.quit()
 
 
-def _import_pygame() -> Any:
+def import_pygame() -> Any:
+    """pygame, imported late.
+
+    Raises:
+        WindowError: it is not installed.
+    """
     # pygame greets on standard output, which is for results.
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     try:

@@ -16,7 +16,7 @@ from data_collection.progress import SilentProgress
 from policies.behavioural_cloning import TrainConfig
 from policies.dagger import DaggerConfig, RoundResult
 from policies.run_folder import claim_run_folder
-from policies.studies import STUDIES, common, compounding_error, dagger_road, gates, three_cameras
+from policies.studies import common, compounding_error, dagger_road, gates, three_cameras
 from policies.studies.common import Cell, CellStore, autonomy, compare_arms, interventions_per_km, write_results
 from policies.studies.statistics import log_slope, mean_interval, rate_interval, t_interval
 from sim.errors import ForestPilotError
@@ -268,11 +268,12 @@ def test_the_study_of_gates_gives_every_arm_the_same_labels_and_demonstrations()
 def test_the_study_of_gates_puts_success_and_what_it_cost_side_by_side() -> None:
     config = dataclasses.replace(gates.QUICK, test_worlds=4)
     figures = dict.fromkeys(gates.FIGURES, 0.0)
-    cells = [
-        Cell(arm, number, seed, [{"seed": i, "success": int(i < number + (arm == "beta"))} for i in range(4)], 100 * (1 + number),
-             {**figures, "visited": 2000.0, "crashes": float(seed)})
-        for arm in gates.ARMS for number in (0, 1) for seed in (0, 1)
-    ]  # fmt: skip
+
+    def cell(arm: str, number: int, seed: int) -> Cell:
+        rows = [{"seed": world, "success": int(world < number + (arm == "beta"))} for world in range(4)]
+        return Cell(arm, number, seed, rows, 100, {**figures, "visited": 2000.0, "crashes": float(seed)})
+
+    cells = [cell(*which) for which in itertools.product(gates.ARMS, (0, 1), (0, 1))]
     result = gates.summarise(config, cells)
     by_name = {panel.name: panel.points for panel in result.panels}
     assert [p.value.mean for p in by_name["success"]][:4] == [0.0, 25.0, 25.0, 50.0]
