@@ -163,7 +163,7 @@ class WebScreen:
 
         connection = ServerConnection(sock, *arguments, **options)
         with self._lock:
-            self._connections = {other for other in self._connections if other.state is not State.CLOSED}
+            self._connections = {other for other in self._connections if other.protocol.state is not State.CLOSED}
             self._connections.add(connection)
             closed = self._closed
         if closed:
