@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import json
 import os
 import types
@@ -54,7 +55,7 @@ def parse_config(
 
     config_file, flags = take_flag("--config", args)
     values = read_yaml(Path(config_file)) if config_file is not None else {}
-    description = (config_class.__doc__ or "").strip()
+    description = inspect.cleandoc(config_class.__doc__ or "")
     base = None
     if presets:
         preset, flags = take_flag("--preset", flags)

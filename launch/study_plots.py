@@ -15,17 +15,23 @@ from policies.studies.shifted_views import ShiftedViews
 
 ARMS = ("#5b6670", "#d1772f", "#1f6fb2", "#2f9e57", "#9256c4", "#c23b4f")
 """Colours of the things compared, in order."""
+MARKERS = ("o", "s", "^", "D", "v", "P")
+"""Their markers, for those who cannot tell the colours apart."""
+PANELS_IN_A_ROW = 3
 
 
 def plot_study(result: StudyResult, path: Path | str) -> Path:
-    """Draw the diagrams of a study side by side, a line for each arm, with 95 % intervals.
+    """Draw the diagrams of a study, three in a row at most, a line for each arm, with 95 % intervals.
 
     Args:
         result: what came out.
         path: where the picture goes; the suffix chooses PNG, SVG or PDF.
     """
-    figure = new_figure(max(6.4, 4.8 * len(result.panels)), 4.4)
-    all_axes = [add_axes(figure, 1, len(result.panels), i + 1) for i in range(len(result.panels))]
+    count = len(result.panels)
+    columns = min(count, PANELS_IN_A_ROW)
+    rows = math.ceil(count / columns)
+    figure = new_figure(max(6.4, 4.8 * columns), 0.4 + 4.0 * rows)
+    all_axes = [add_axes(figure, rows, columns, i + 1) for i in range(count)]
     for axes, panel in zip(all_axes, result.panels, strict=True):
         _draw_panel(axes, result, panel)
     all_axes[0].legend(frameon=False)
@@ -42,7 +48,8 @@ def _draw_panel(axes: Any, result: StudyResult, panel: Panel) -> None:
             x = x * 1.03 ** (number - (len(arms) - 1) / 2)
         mean, low, high = np.array([point.value for point in points]).T
         error = np.abs([mean - low, high - mean])
-        axes.errorbar(x, mean, yerr=error, fmt="o-", color=ARMS[number % len(ARMS)], capsize=3, markersize=4, label=arm)
+        style = {"fmt": f"{MARKERS[number % len(MARKERS)]}-", "color": ARMS[number % len(ARMS)]}
+        axes.errorbar(x, mean, yerr=error, capsize=3, markersize=4, label=arm, **style)
     if result.log_x:
         axes.set_xscale("log")
         _plain_ticks(axes, sorted({point.x for point in panel.points}))

@@ -189,5 +189,17 @@ PRESETS: dict[str, DaggerConfig] = {
         mix=DRIVE_MIX,
         train=TrainConfig(policy=DRIVE_POLICY, batch_windows=192, cache_gb=8.0),
     ),
+    "person": DaggerConfig(gate="human", rounds=3, trips=10, expert_episodes=20, validation_episodes=20),
+    "person-drive": DaggerConfig(
+        task="drive",
+        gate="human",
+        rounds=3,
+        trips=4,
+        expert_episodes=12,
+        validation_episodes=8,
+        mix=TripMix(speeds=(8.0, 8.0), length=200.0),
+        train=TrainConfig(policy=DRIVE_POLICY, batch_windows=64),
+    ),
 }
-"""Named starting points: `demo` takes minutes, `full` most of an hour on two cores; `drive` learns the road."""
+"""Named starting points: `demo` takes minutes, `full` most of an hour on two cores; `drive` learns the road. In
+`person` and `person-drive` somebody at the keyboard takes over, for a quarter of an hour or so."""
