@@ -1,0 +1,375 @@
+"""Offline relabelling: a person watches recorded trips of a policy in real time and steers along without being obeyed.
+
+The trip is simulated again from its world's seed and its actions, and checked against the record at every step. What
+the person does becomes the label of the recorded step, moved back by the person's delay:
+
+dataset.json, episodes/    a dataset like any other: the recorded pictures, `human_actions` shifted, `labelled`, `keys`
+steered/                   what the person did at each step, not shifted, and the expert's turn there
+relabelling.json           the delay that is shifted out, and how it was found
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_collection.console import Input
+from data_collection.dataset import DATASET_FILE, Dataset
+from data_collection.drivers import Choice, Driver
+from data_collection.episode import ACTOR_POLICY, Episode, EpisodeHeader, EpisodeMeta, load_episode, open_episode
+from data_collection.files import write_new_file
+from data_collection.pilots import EXPERT_CENTER
+from data_collection.reaction import Delay, estimate_delay, shift_labels
+from data_collection.replay import ReplayDivergedError
+from data_collection.running_trip import RunningTrip
+from data_collection.trips import Trip
+from sim.errors import ForestPilotError
+from sim.worlds.world import split_of
+
+RELABELLING_FILE = "relabelling.json"
+STEERED = "steered"
+STATE_TOLERANCE = 1e-5
+"""States that differ by more than this, in their own units, are different."""
+PICTURE_TOLERANCE = 2.0
+"""Pictures that differ by more than this on average, in grey levels, are of another moment."""
+
+
+class RelabellingError(ForestPilotError):
+    """There is nothing to relabel, or what was steered is missing."""
+
+
+@dataclass(frozen=True)
+class RecordedTrip(Trip):
+    """A trip that was recorded, to be simulated again."""
+
+    header: EpisodeHeader
+    """Its episode."""
+
+
+def recorded_trips(dataset: Dataset, rounds: Sequence[int] = ()) -> tuple[RecordedTrip, ...]:
+    """The trips of a dataset in which a policy drove.
+
+    Args:
+        dataset: where they were recorded.
+        rounds: DAgger rounds to take; empty for all.
+
+    Raises:
+        RelabellingError: there is none, or one is not of a training world.
+    """
+    flown = [header for header in dataset.episodes if (header.actor == ACTOR_POLICY).any()]
+    chosen = [header for header in flown if not rounds or header.meta.dagger_round in rounds]
+    if not chosen:
+        there = ", ".join(map(str, sorted({header.meta.dagger_round for header in flown})))
+        found = f"a policy drove in rounds {there}" if flown else f"no policy drove in its {len(dataset)} episodes"
+        raise RelabellingError(
+            f"{dataset.folder} has no trip to relabel: {found}. Give the dataset of a DAgger run, RUN/dataset"
+        )
+    for header in chosen:
+        if (split := split_of(header.meta.seed)) != "train":
+            raise RelabellingError(
+                f"{header.path.name} was recorded in world {header.meta.seed} of the {split} split; only training "
+                "worlds (0 to 999,999) may be labelled, the others are for results"
+            )
+    return tuple(RecordedTrip(header.meta.seed, header.meta.env_kwargs, header) for header in chosen)
+
+
+class AlongDriver:
+    """What was recorded is done again, step by step; what the person does is only noted.
+
+    Raises:
+        ReplayDivergedError: from `decide`, at the first step whose state or picture is not the recorded one.
+    """
+
+    name = "human"
+    needs_expert = True
+    takes_turns = False
+
+    def restart(self, trip: RunningTrip) -> None:
+        """Read the recorded trip."""
+        self._recorded = load_episode(header_of(trip).path, ("state", "goal", "center"))
+        self.present: list[bool] = []
+
+    def decide(self, trip: RunningTrip, given: Input, shaped: NDArray[np.float32]) -> Choice | None:
+        """The recorded action, with the person's beside it; None once the record ends."""
+        step = trip.num_steps
+        require_same(self._recorded, trip.observation, step)
+        if step == self._recorded.num_steps:
+            return None
+        self.present.append(given.present)
+        return Choice(self._recorded.actions[step], int(self._recorded.actor[step]), shaped)
+
+
+class Relabelling:
+    """A dataset of relabelled trips, and what the person did in them; records the trips of a live session.
+
+    Make one with `Relabelling.create` or `Relabelling.open`.
+
+    Attributes:
+        dataset: the dataset.
+        delay_s: delay in seconds that labels are moved back by.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self._noted = _read_note(dataset.folder)
+        self.delay_s = float(self._noted["delay"]["delay_s"])
+
+    @classmethod
+    def create(cls, folder: Path, source: Dataset) -> Relabelling:
+        """Make a dataset for the relabelled trips of `source`, or open one, so that a resumed command goes on.
+
+        Raises:
+            RelabellingError: the folder holds a dataset that was made otherwise, or is the source itself.
+            DatasetError: the folder holds other files, or another task.
+        """
+        if folder.resolve() == source.folder.resolve():
+            raise RelabellingError(f"{folder} is the dataset that is shown; give another folder for what you steer")
+        if (folder / DATASET_FILE).exists() and not (folder / RELABELLING_FILE).exists():
+            raise RelabellingError(f"{folder} is a dataset that was not made by relabelling; give a new folder")
+        dataset = Dataset.create(folder, source.task_spec, source.env_id)
+        (folder / STEERED).mkdir(exist_ok=True)
+        if not (folder / RELABELLING_FILE).exists():
+            _write_note(folder, {"source": str(source.folder), "delay": {"delay_s": 0.0, "note": NOT_SHIFTED}})
+        return cls(dataset)
+
+    @classmethod
+    def open(cls, folder: Path) -> Relabelling:
+        """Open one that is there.
+
+        Raises:
+            RelabellingError: the folder was not made by relabelling.
+            DatasetError: no dataset is there.
+        """
+        dataset = Dataset.open(folder)
+        if not (folder / RELABELLING_FILE).exists():
+            raise RelabellingError(f"{folder} was not made by relabelling: it has no {RELABELLING_FILE}")
+        return cls(dataset)
+
+    def has(self, trip: Trip) -> bool:
+        """Whether the trip is relabelled already."""
+        return isinstance(trip, RecordedTrip) and self.dataset.has(trip.header.meta.dagger_round, trip.seed)
+
+    def keep(self, running: RunningTrip, driver: Driver) -> Path:
+        """Record what the person did in a trip, as far as it went and was the recorded one.
+
+        Raises:
+            ReplayDivergedError: not even the first state was the recorded one.
+        """
+        header, live = header_of(running), running.episode(driver.name)
+        stored = load_episode(header.path)
+        steps = _steps_in_common(stored, live)
+        assert live.human_actions is not None
+        assert live.expert_actions is not None
+        present = np.array(driver.present if isinstance(driver, AlongDriver) else [True] * live.num_steps, bool)
+        steered = Steered(
+            live.human_actions[:steps], present[:steps], live.expert_actions[:steps, EXPERT_CENTER, 0].copy()
+        )
+        _save_steered(self._steered_path(header.path.name), steered)
+        labels, known = shift_labels(steered.actions, self.delay_s, stored.meta.control_hz, steered.present)
+        meta = dataclasses.replace(stored.meta, outcome=stored.meta.outcome if steps == stored.num_steps else "running")
+        episode = Episode(
+            observations={key: values[: steps + 1] for key, values in stored.observations.items()},
+            **{
+                name: getattr(stored, name)[:steps]
+                for name in ("actions", "actor", "rewards", "terminated", "truncated")
+            },
+            meta=meta,
+            expert_actions=live.expert_actions[:steps],
+            camera_offsets=None if stored.camera_offsets is None else stored.camera_offsets[: steps + 1],
+            keys=None if live.keys is None else live.keys[:steps],
+            human_actions=labels,
+            labelled=known,
+        )
+        return self.dataset.add(episode)
+
+    def discard(self, path: Path) -> None:
+        """Move an episode, and what was steered in it, into the dataset's discarded/."""
+        target = self.dataset.discard(path)
+        steered = self._steered_path(path.name)
+        if steered.exists():
+            steered.rename(target.with_suffix(steered.suffix))
+
+    def estimate(self) -> Delay:
+        """The person's delay behind the expert, over all trips that are here."""
+        all_steered = [self._load_steered(header) for header in self.dataset.episodes]
+        turns = [np.where(steered.present, steered.actions[:, 0], np.nan) for steered in all_steered]
+        control_hz = self.dataset.task_spec.control_hz
+        return estimate_delay(turns, [steered.expert_turns for steered in all_steered], control_hz)
+
+    def shift(self, delay_s: float, note: str) -> int:
+        """Move all labels back by a delay, from what was steered: also those that were moved by another before.
+
+        A kill leaves each episode with its old labels or the new ones; the same call then does the rest.
+
+        Args:
+            delay_s: in seconds, 0 or more.
+            note: how it was found, for people.
+
+        Returns:
+            How many episodes have other labels now.
+
+        Raises:
+            RelabellingError: what was steered in some episode is missing; nothing is changed then.
+        """
+        all_steered = [(header, self._load_steered(header)) for header in self.dataset.episodes]
+        self._noted["delay"] = {"delay_s": delay_s, "note": note}
+        _write_note(self.dataset.folder, self._noted)
+        self.delay_s = delay_s
+        return sum(self._shift_episode(header, steered) for header, steered in all_steered)
+
+    def _shift_episode(self, header: EpisodeHeader, steered: Steered) -> bool:
+        """Give an episode the labels of the present delay; whether it had others."""
+        labels, known = shift_labels(steered.actions, self.delay_s, header.meta.control_hz, steered.present)
+        with open_episode(header.path) as demo:
+            same = np.array_equal(demo["human_actions"][:], labels) and np.array_equal(header.labelled, known)
+        if not same:
+            episode = load_episode(header.path)
+            self.dataset.replace(dataclasses.replace(episode, human_actions=labels, labelled=known))
+        return not same
+
+    def _steered_path(self, episode_name: str) -> Path:
+        return (self.dataset.folder / STEERED / episode_name).with_suffix(".npz")
+
+    def _load_steered(self, header: EpisodeHeader) -> Steered:
+        path = self._steered_path(header.path.name)
+        try:
+            with np.load(path) as arrays:
+                steered = Steered(**{field.name: arrays[field.name] for field in dataclasses.fields(Steered)})
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise RelabellingError(
+                f"{path} is missing or damaged ({error}), so the labels of {header.path.name} cannot be shifted; "
+                "restore it, or move the episode to discarded/ and relabel it again"
+            ) from error
+        if len(steered.actions) != header.num_steps:
+            raise RelabellingError(f"{path} is of {len(steered.actions)} steps, its episode of {header.num_steps}")
+        return steered
+
+
+NOT_SHIFTED = "labels are as they were steered, nothing is shifted"
+
+
+@dataclass(frozen=True)
+class Steered:
+    """What a person did while a trip was shown."""
+
+    actions: NDArray[np.float32]
+    """(T, 2) turn and go, not shifted."""
+    present: NDArray[np.bool_]
+    """(T,) whether the person was there."""
+    expert_turns: NDArray[np.float32]
+    """(T,) the expert's turn at the same states."""
+
+
+def header_of(running: RunningTrip) -> EpisodeHeader:
+    """The episode that a running trip repeats."""
+    assert isinstance(running.trip, RecordedTrip)
+    return running.trip.header
+
+
+def require_same(recorded: Episode, observation: dict[str, Any], step: int) -> None:
+    """Raise ReplayDivergedError unless an observation is that of a recorded episode's step."""
+    if difference := _difference(recorded, observation, step):
+        raise ReplayDivergedError(
+            f"world {recorded.meta.seed} of round {recorded.meta.dagger_round} does not repeat itself: at step {step} "
+            f"of {recorded.num_steps} {difference}. It was recorded by ForestPilot {recorded.meta.package_version}; "
+            "another version of ForestPilot, PyBullet or NumPy than that gives other numbers. What was steered up to "
+            "there is kept"
+        )
+
+
+def expert_turns(meta: EpisodeMeta, actions: NDArray[np.float32], states: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the expert would have done at each step of a recorded trip, found by simulating it again.
+
+    Args:
+        meta: of the episode.
+        actions: (T, 2) as executed.
+        states: (T, S) as recorded.
+
+    Returns:
+        (T,) float32 turns.
+
+    Raises:
+        ReplayDivergedError: a state is not the recorded one.
+    """
+    running = RunningTrip(meta.task_spec["task"], Trip(meta.seed, meta.env_kwargs), expert=True, record=False)
+    turns = []
+    try:
+        for step, action in enumerate(actions):
+            if np.abs(running.observation["state"] - states[step]).max() > STATE_TOLERANCE:
+                raise ReplayDivergedError(f"world {meta.seed} does not repeat itself from step {step} on")
+            turns.append(float(running.info["expert_action"][EXPERT_CENTER][0]))
+            running.step(action, ACTOR_POLICY)
+    finally:
+        running.close()
+    return np.array(turns, np.float32)
+
+
+def _difference(recorded: Episode, observation: dict[str, Any], step: int) -> str:
+    """In what an observation differs from the recorded one; empty if in nothing."""
+    if step > recorded.num_steps:
+        return "the trip goes on where the record ends"
+    for key in ("state", "goal"):
+        off = float(np.abs(observation[key] - recorded.observations[key][step]).max())
+        if not off <= STATE_TOLERANCE:
+            return f"the {key} is off by {off:.2g}"
+    picture, stored = observation["center"].astype(np.int16), recorded.observations["center"][step]
+    off = float(np.abs(picture - stored).mean())
+    return f"the center camera's picture is off by {off:.1f} grey levels" if off > PICTURE_TOLERANCE else ""
+
+
+def _steps_in_common(stored: Episode, live: Episode) -> int:
+    """Steps whose observation before the action was the recorded one.
+
+    Raises:
+        ReplayDivergedError: there is none.
+    """
+    for step in range(min(live.num_steps, stored.num_steps)):
+        observation = {key: values[step] for key, values in live.observations.items()}
+        if _difference(stored, observation, step):
+            if step == 0:
+                require_same(stored, observation, step)
+            return step
+    return min(live.num_steps, stored.num_steps)
+
+
+def _first_steps(episode: Episode, steps: int) -> Episode:
+    """An episode as it was after so many steps, without what anybody would have done."""
+    return Episode(
+        observations={key: values[: steps + 1] for key, values in episode.observations.items()},
+        actions=episode.actions[:steps],
+        actor=episode.actor[:steps],
+        rewards=episode.rewards[:steps],
+        terminated=episode.terminated[:steps],
+        truncated=episode.truncated[:steps],
+        meta=episode.meta if steps == episode.num_steps else dataclasses.replace(episode.meta, outcome="running"),
+        camera_offsets=None if episode.camera_offsets is None else episode.camera_offsets[: steps + 1],
+    )
+
+
+def _save_steered(path: Path, steered: Steered) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{field.name: getattr(steered, field.name) for field in dataclasses.fields(steered)})
+    write_new_file(path, [buffer.getvalue()])
+
+
+def _read_note(folder: Path) -> dict[str, Any]:
+    try:
+        noted = json.loads((folder / RELABELLING_FILE).read_text(encoding="utf-8"))
+        float(noted["delay"]["delay_s"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RelabellingError(f"{folder / RELABELLING_FILE} cannot be read: {error}") from error
+    return dict(noted)
+
+
+def _write_note(folder: Path, noted: dict[str, Any]) -> None:
+    write_new_file(folder / RELABELLING_FILE, [json.dumps(noted, indent=2).encode()])

@@ -1,0 +1,146 @@
+"""`forestpilot relabel`: watch a policy's recorded trips in real time and steer along; what you do becomes labels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro.conf
+
+from data_collection.dataset import Dataset
+from data_collection.pilots import ExpertPilot
+from data_collection.relabelling import NOT_SHIFTED, AlongDriver, Relabelling, recorded_trips
+from data_collection.rollout import Job
+from launch.config import recorded
+from launch.datasets import dataset_folder
+from launch.screens import ScreenConfig
+
+if TYPE_CHECKING:
+    from data_collection.live import LiveSummary
+
+LARGEST_DELAY_S = 3.0
+
+
+@dataclass(frozen=True)
+class Config:
+    """Watch recorded trips of a policy in real time and steer along. You are not obeyed: what you do becomes the label
+    of each step, moved back by your reaction time. Run again, it goes on with the trips that are left."""
+
+    dataset: Annotated[Path, tyro.conf.Positional]
+    """Dataset with trips that a policy flew or drove, for example RUN/dataset of a DAgger run; with --shift-only, one
+    that `forestpilot relabel` made."""
+    out: Path | None = None
+    """Folder of the new dataset."""
+    delay: str = "auto"
+    """How late you steer, in seconds, to move labels back by; `auto` estimates it from all trips relabelled so far,
+    against the expert at the same states; `none` moves nothing."""
+    shift_only: bool = False
+    """Only move the labels of a relabelled dataset by another --delay; nobody has to steer."""
+    rounds: tuple[int, ...] = ()
+    """DAgger rounds to show; empty for all."""
+    trips: int | None = None
+    """Number of trips to show, the first ones; None for all."""
+    web: bool = False
+    """Steer in a browser instead of a window, for a machine without a screen."""
+    screen: ScreenConfig = ScreenConfig()
+    """What you steer by."""
+
+    def __post_init__(self) -> None:
+        _seconds(self.delay)
+        if self.trips is not None and self.trips < 1:
+            raise ValueError(f"trips is {self.trips}; allowed: 1 and up")
+        if self.shift_only == (self.out is not None):
+            asked = "--shift-only changes the dataset itself: leave --out away" if self.shift_only else "give --out"
+            raise ValueError(f"{asked}; `forestpilot relabel --help` shows both uses")
+
+
+def run(config: Config) -> None:
+    """Relabel, then move the labels by the delay and print what the dataset holds."""
+    if config.shift_only:
+        relabelling = Relabelling.open(dataset_folder(config.dataset))
+        print(shift(relabelling, config.delay))
+        return
+    assert config.out is not None
+    with recorded(config, config.out):
+        summary = relabel(config)
+    if summary is not None and summary.interrupted:
+        raise KeyboardInterrupt
+
+
+def relabel(config: Config) -> LiveSummary | None:
+    """Show what is left to show, then shift and report; None if nothing was left."""
+    assert config.out is not None
+    source = Dataset.open(dataset_folder(config.dataset))
+    trips = recorded_trips(source, config.rounds)[: config.trips]
+    relabelling = Relabelling.create(config.out, source)
+    left = [trip for trip in trips if not relabelling.has(trip)]
+    summary = None
+    try:
+        if left:
+            job = Job(source.task_spec.task, trips, ExpertPilot, dataset=str(config.out))
+            summary = _steer_along(config, job, relabelling)
+    finally:  # a trip that does not repeat itself ends the session; what was steered before is shifted all the same
+        print(_held(relabelling, len(trips)))
+        if len(relabelling.dataset):
+            print(shift(relabelling, config.delay))
+    if summary is not None:
+        from launch.collect import describe_session
+
+        print("\n".join(describe_session(summary)))
+    return summary
+
+
+def _steer_along(config: Config, job: Job, relabelling: Relabelling) -> LiveSummary:
+    """A session at a window or in a browser.
+
+    Raises:
+        ForestPilotError: neither can be opened, or a trip does not repeat itself.
+    """
+    from data_collection.live import LiveSession
+    from launch.cockpit import Cockpit
+    from launch.screens import open_screen
+
+    screen = open_screen(config.screen, config.web, f"ForestPilot: steer along, {job.task}")
+    try:
+        return LiveSession(screen, Cockpit(screen.size), store=relabelling).run(job, AlongDriver())
+    finally:
+        screen.close()
+
+
+def shift(relabelling: Relabelling, delay: str) -> str:
+    """Move a dataset's labels by a delay in seconds, `none` or `auto`; says what was done, in a line or two."""
+    seconds, found = _seconds(delay), ""
+    if delay == "auto":
+        estimate = relabelling.estimate()
+        seconds, found = (estimate.delay_s if estimate.trustworthy else 0.0), f"{estimate}"
+    note = f"labels are moved back by {seconds:.2f} s" if seconds else NOT_SHIFTED
+    note += f": {found}" if found else ""
+    changed = relabelling.shift(seconds, note)
+    again = f"forestpilot relabel {relabelling.dataset.folder} --shift-only --delay"
+    hint = f"; by another: {again} {0.3 if not seconds else 0}" if delay == "auto" else ""
+    return f"{note} ({changed} of {len(relabelling.dataset)} episodes changed){hint}"
+
+
+def _seconds(delay: str) -> float:
+    """The delay that is given; 0 for `auto` and `none`.
+
+    Raises:
+        ValueError: neither a number in range nor one of these words.
+    """
+    if delay in ("auto", "none"):
+        return 0.0
+    try:
+        seconds = float(delay)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= LARGEST_DELAY_S:
+        raise ValueError(f"delay is {delay!r}; allowed: auto, none, or 0 to {LARGEST_DELAY_S:g} seconds")
+    return seconds
+
+
+def _held(relabelling: Relabelling, total: int) -> str:
+    dataset = relabelling.dataset
+    labels = sum(header.num_labels for header in dataset.episodes)
+    return f"{dataset.folder}: {len(dataset)} of {total} trips relabelled, {dataset.total_steps} steps, {labels} labels"

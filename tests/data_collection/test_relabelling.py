@@ -1,0 +1,307 @@
+"""Steering along with recorded trips: they are shown as recorded, and a person's delay is found and taken out."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from data_collection.console import Command, Input, Key
+from data_collection.dataset import Dataset
+from data_collection.episode import ACTOR_EXPERT, ACTOR_POLICY, load_episode
+from data_collection.live import LiveSession, LiveSummary, Mode, Scene
+from data_collection.pilots import EXPERT_CENTER, ExpertPilot
+from data_collection.relabelling import (
+    STEERED,
+    AlongDriver,
+    Relabelling,
+    RelabellingError,
+    expert_turns,
+    recorded_trips,
+)
+from data_collection.replay import ReplayDivergedError
+from data_collection.rollout import Job
+from data_collection.running_trip import RunningTrip
+from data_collection.trips import Trip, TripMix, task_of, task_spec_of
+from data_collection.windows import WindowReader
+
+MIX = TripMix(densities=(0.0667,), speeds=(4.0, 4.0), width=32, height=24)
+HZ = MIX.control_hz
+DELAY_STEPS = 3
+
+
+def record(folder: Path, seeds: range, actor: int = ACTOR_POLICY, dagger_round: int = 1, steps: int = 150) -> Dataset:
+    """Trips of a policy that follows the expert, but wanders off."""
+    dataset = Dataset.create(folder, task_spec_of("drone", MIX), task_of("drone").bare_env_id)
+    for seed in seeds:
+        running, rng, drift = (
+            RunningTrip("drone", MIX.trip(seed), expert=True, record=True),
+            np.random.default_rng(seed),
+            0.0,
+        )
+        over = False
+        while not over and running.num_steps < steps:
+            drift = 0.9 * drift + rng.normal(0, 0.15)
+            action = running.info["expert_action"][EXPERT_CENTER] + np.array([drift, 0.0])
+            over = running.step(np.clip(action, -1, 1).astype(np.float32), actor)
+        dataset.add(running.episode("student", dagger_round))
+        running.close()
+    return dataset
+
+
+class Person:
+    """Screen, painter and clock at once: somebody who sees the expert's turn and holds keys to follow it, late.
+
+    Args:
+        delay_steps: steps between seeing and pressing.
+        script: commands to give at some number of pictures shown.
+    """
+
+    size = (320, 180)
+
+    def __init__(self, delay_steps: int = DELAY_STEPS, script: dict[int, Command] | None = None) -> None:
+        self.is_open, self.messages = True, set[str]()
+        self._seen: deque[float] = deque([0.0] * (delay_steps + 1), maxlen=delay_steps + 1)
+        self._scene: Scene | None = None
+        self._script = dict(script or {})
+        self._time_s, self._pictures, self.press = 0.0, 0, False
+        self.close_after: int | None = None
+
+    def now(self) -> float:
+        return self._time_s
+
+    def sleep(self, seconds: float) -> None:
+        self._time_s += seconds
+
+    def begin(self, trip: RunningTrip) -> None:
+        self._seen.extend([0.0] * len(self._seen))
+
+    def paint(self, scene: Scene) -> NDArray[np.uint8]:
+        self._scene = scene
+        self.messages.add(scene.message)
+        if scene.mode == Mode.RUNNING:
+            self._pictures += 1
+            self._seen.append(float(scene.trip.info["expert_action"][EXPERT_CENTER][0]))
+        return np.zeros((180, 320, 3), np.uint8)
+
+    def show(self, picture: NDArray[np.uint8]) -> None:
+        if self.close_after is not None and self._pictures >= self.close_after:
+            self.is_open = False
+
+    def poll(self) -> Input:
+        if self._scene is None or self._scene.mode != Mode.RUNNING:
+            self.press = not self.press
+            return Input(Key.FORWARD if self.press else Key.NONE)
+        command = self._script.pop(self._pictures, None)
+        wanted, axis = self._seen[0], float(self._scene.action[0])
+        side = Key.LEFT if wanted - axis > 0.12 else Key.RIGHT if wanted - axis < -0.12 else Key.NONE
+        return Input(side | Key.FORWARD, commands=(command,) if command else ())
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+def steer_along(source: Dataset, relabelling: Relabelling, person: Person) -> LiveSummary:
+    job = Job("drone", recorded_trips(source), ExpertPilot, dataset=str(relabelling.dataset.folder))
+    return LiveSession(person, person, person, store=relabelling).run(job, AlongDriver())
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return record(tmp_path_factory.mktemp("source") / "data", range(100, 106))
+
+
+@pytest.fixture(scope="module")
+def session(source: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Relabelling, LiveSummary]:
+    relabelling = Relabelling.create(tmp_path_factory.mktemp("labels") / "data", source)
+    return relabelling, steer_along(source, relabelling, Person())
+
+
+def test_the_trips_are_shown_as_they_were_recorded(source: Dataset, session: tuple[Relabelling, LiveSummary]) -> None:
+    relabelling, summary = session
+    assert summary.episodes == len(source) == len(relabelling.dataset)
+    for before, after in zip(source.episodes, relabelling.dataset.episodes):
+        assert after.path.name == before.path.name
+        stored, labelled = load_episode(before.path), load_episode(after.path)
+        assert (labelled.actions == stored.actions).all()
+        assert (labelled.actor == ACTOR_POLICY).all()
+        for key, values in stored.observations.items():
+            assert (labelled.observations[key] == values).all()
+        assert labelled.meta == stored.meta
+        assert labelled.keys is not None
+        assert (labelled.keys[1:] & Key.FORWARD).all()
+
+
+def test_the_delay_is_found_and_shifted_labels_are_nearer_to_the_experts(
+    session: tuple[Relabelling, LiveSummary],
+) -> None:
+    relabelling, _ = session
+    delay = relabelling.estimate()
+    assert delay.trustworthy, delay
+    # Keys move the axis at a limited rate, so labels are a little later than the person.
+    assert DELAY_STEPS / HZ - 0.05 <= delay.delay_s <= DELAY_STEPS / HZ + 0.2
+    unshifted = errors(relabelling.dataset)
+    assert relabelling.shift(delay.delay_s, "found") == len(relabelling.dataset)
+    assert errors(relabelling.dataset) < 0.7 * unshifted
+    assert relabelling.shift(delay.delay_s, "found") == 0
+    for header in Relabelling.open(relabelling.dataset.folder).dataset.episodes:
+        assert header.num_labels == header.num_steps - np.ceil(delay.delay_s * HZ)
+        assert not header.labelled[-1]
+    assert relabelling.shift(0.0, "back again") == len(relabelling.dataset)
+    assert errors(relabelling.dataset) == pytest.approx(unshifted)
+
+
+def errors(dataset: Dataset) -> float:
+    """Root mean square of the labels' turn against the expert's."""
+    differences = []
+    for header in dataset.episodes:
+        episode = load_episode(header.path, ("state",))
+        assert episode.human_actions is not None
+        assert episode.expert_actions is not None
+        known = episode.labelled_steps
+        differences.append((episode.human_actions[:, 0] - episode.expert_actions[:, EXPERT_CENTER, 0])[known])
+    return float(np.sqrt(np.mean(np.concatenate(differences) ** 2)))
+
+
+def test_training_learns_what_the_person_did(session: tuple[Relabelling, LiveSummary]) -> None:
+    dataset = session[0].dataset
+    reader = WindowReader([Dataset.open(dataset.folder)], length=4)
+    assert not reader.has_costs
+    batch = reader.sample(16)
+    human = np.concatenate([load_episode(header.path, ("state",)).human_actions for header in dataset.episodes])
+    for actions, mask in zip(batch.actions, batch.mask):
+        assert all((human == action).all(axis=1).any() for action in actions[mask])
+
+
+def test_the_expert_can_be_asked_again(source: Dataset) -> None:
+    episode = load_episode(source.episodes[0].path)
+    assert episode.expert_actions is not None
+    turns = expert_turns(episode.meta, episode.actions, episode.observations["state"])
+    assert turns == pytest.approx(episode.expert_actions[:, EXPERT_CENTER, 0])
+    with pytest.raises(ReplayDivergedError, match="from step 1 on"):
+        expert_turns(episode.meta, -episode.actions, episode.observations["state"])
+
+
+@pytest.fixture
+def pair(source: Dataset, tmp_path: Path) -> tuple[Dataset, Relabelling]:
+    """Two recorded trips, and an empty dataset to steer along into."""
+    two = Dataset.create(tmp_path / "two", source.task_spec, source.env_id)
+    for header in source.episodes[:2]:
+        two.add(load_episode(header.path))
+    return two, Relabelling.create(tmp_path / "labels", two)
+
+
+def test_what_is_relabelled_is_not_shown_again(pair: tuple[Dataset, Relabelling]) -> None:
+    two, relabelling = pair
+    first = steer_along(two, relabelling, Person(script={30: Command.QUIT}))
+    assert (first.episodes, first.quit) == (1, True)
+    header = relabelling.dataset.episodes[0]
+    assert header.num_steps == 30
+    assert header.meta.outcome == "running"
+    again = Relabelling.create(relabelling.dataset.folder, two)
+    assert [again.has(trip) for trip in recorded_trips(two)] == [True, False]
+    assert steer_along(two, again, Person()).episodes == 1
+    assert len(again.dataset) == 2
+
+
+def test_discard_and_restart_do_as_in_collect(pair: tuple[Dataset, Relabelling]) -> None:
+    two, relabelling = pair
+    steps = two.episodes[0].num_steps
+    script = {10: Command.RESTART, 10 + steps + 15: Command.DISCARD}
+    summary = steer_along(two, relabelling, Person(script=script))
+    assert (summary.episodes, summary.discarded) == (2, 1)
+    discarded = sorted(path.name for path in (relabelling.dataset.folder / "discarded").iterdir())
+    stem = two.episodes[0].path.stem
+    assert discarded == [f"{stem}.hdf5", f"{stem}.npz"]
+    assert len(list((relabelling.dataset.folder / STEERED).iterdir())) == 2
+
+
+def test_a_closed_window_keeps_what_was_steered(pair: tuple[Dataset, Relabelling]) -> None:
+    two, relabelling = pair
+    person = Person()
+    person.close_after = 25
+    assert steer_along(two, relabelling, person).quit
+    assert relabelling.dataset.episodes[0].num_steps == 25
+
+
+def altered(two: Dataset, change: Callable[[Any], Any]) -> None:
+    """Change the first recorded episode."""
+    two.replace(change(load_episode(two.episodes[0].path)))
+
+
+def test_a_trip_that_does_not_repeat_itself_is_told_and_kept_so_far(pair: tuple[Dataset, Relabelling]) -> None:
+    two, relabelling = pair
+
+    def push(episode: Any) -> Any:
+        episode.observations["state"][40] += 0.01
+        return episode
+
+    altered(two, push)
+    with pytest.raises(ReplayDivergedError, match=r"at step 40 of \d+ the state is off by 0\.01"):
+        steer_along(two, relabelling, Person())
+    header = relabelling.dataset.episodes[0]
+    assert (header.num_steps, header.meta.outcome) == (40, "running")
+
+
+def test_pictures_of_another_world_are_noticed(pair: tuple[Dataset, Relabelling]) -> None:
+    two, relabelling = pair
+
+    def dim(episode: Any) -> Any:
+        episode.observations["center"] //= 2
+        return episode
+
+    altered(two, dim)
+    with pytest.raises(ReplayDivergedError, match=r"at step 0 .* picture is off by"):
+        steer_along(two, relabelling, Person())
+    assert len(relabelling.dataset) == 0
+
+
+def test_only_trips_of_a_policy_through_training_worlds_are_shown(source: Dataset, tmp_path: Path) -> None:
+    demonstrations = record(tmp_path / "expert", range(3), ACTOR_EXPERT, dagger_round=0, steps=20)
+    with pytest.raises(RelabellingError, match="no policy drove in its 3 episodes"):
+        recorded_trips(demonstrations)
+    assert len(recorded_trips(source, rounds=(1, 2))) == len(source)
+    with pytest.raises(RelabellingError, match="a policy drove in rounds 1"):
+        recorded_trips(source, rounds=(2,))
+    test_worlds = record(tmp_path / "test", range(2_000_000, 2_000_001), steps=20)
+    with pytest.raises(RelabellingError, match="world 2000000 of the test split; only training worlds"):
+        recorded_trips(test_worlds)
+
+
+def test_folders_that_do_not_fit_are_refused(pair: tuple[Dataset, Relabelling], tmp_path: Path) -> None:
+    two, relabelling = pair
+    with pytest.raises(RelabellingError, match="is the dataset that is shown"):
+        Relabelling.create(two.folder, two)
+    with pytest.raises(RelabellingError, match="not made by relabelling"):
+        Relabelling.create(record(tmp_path / "other", range(1), steps=20).folder, two)
+    with pytest.raises(RelabellingError, match=r"has no relabelling\.json"):
+        Relabelling.open(two.folder)
+    steer_along(two, relabelling, Person(script={20: Command.QUIT}))
+    note = relabelling.dataset.folder / "relabelling.json"
+    note.write_text("{}")
+    with pytest.raises(RelabellingError, match="cannot be read"):
+        Relabelling.open(relabelling.dataset.folder)
+
+
+def test_nothing_is_shifted_where_what_was_steered_is_missing(pair: tuple[Dataset, Relabelling]) -> None:
+    two, relabelling = pair
+    steer_along(two, relabelling, Person())
+    files = sorted((relabelling.dataset.folder / STEERED).iterdir())
+    files[1].write_bytes(files[1].read_bytes()[:100])
+    before = [load_episode(header.path).human_actions for header in relabelling.dataset.episodes]
+    with pytest.raises(RelabellingError, match=f"{files[1].name} is missing or damaged"):
+        relabelling.shift(0.3, "given")
+    after = [load_episode(header.path).human_actions for header in relabelling.dataset.episodes]
+    assert all((a == b).all() for a, b in zip(before, after))
+    assert json.loads((relabelling.dataset.folder / "relabelling.json").read_text())["delay"]["delay_s"] == 0.0
+
+
+def test_a_trip_of_another_kind_counts_as_not_relabelled(pair: tuple[Dataset, Relabelling]) -> None:
+    two, relabelling = pair
+    assert not relabelling.has(Trip(two.episodes[0].meta.seed, {}))
