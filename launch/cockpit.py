@@ -1,0 +1,266 @@
+"""What a person at the keys sees: the three cameras large enough to steer by, and everything worth knowing around them.
+
+The views are drawn anew from the cameras' own eyes, larger than the policy's and sharp; what the policy sees stands
+small beside them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_collection.episode import ACTOR_HUMAN
+from data_collection.live import Mode, Scene
+from data_collection.replay import heading_rad
+from data_collection.running_trip import RunningTrip
+from launch.cockpit_cameras import CockpitCameras, Sharpness
+from launch.colors import BAD, DIM, EDGE, GOOD, INK, PANEL, POLICY, Color, Image
+from launch.drawing import VIEW_NAMES, import_cv2
+from launch.gauges import CockpitLayout, Rect, draw_arrow, draw_axis, draw_bearing, draw_keys, draw_speed
+from launch.pen import Pen, darken, fitted
+from launch.trip_video import describe_end, describe_world
+from launch.world_map import WorldMap
+
+PERSON: Color = (255, 164, 72)
+ALERT: Color = (255, 222, 100)
+NEAR_M = 0.4
+"""Clearance in metres below which it is shown as an alert."""
+FAR_M = 1.0
+"""Clearance in metres above which nobody cares how much it is; a car's is not measured much further."""
+WORDS = {
+    "drone": ("FLY", "FLIES", ("stop", "half", "full")),
+    "drive": ("DRIVE", "DRIVES", ("brake", "roll", "gas")),
+}
+"""Of each task: what one does, what a policy does, and what go means at its lower end, middle and upper end."""
+MAP_SHARES = {"drone": 0.14, "drive": 0.30}
+"""A forest is narrow, the surroundings of a car are not."""
+COMMANDS_AHEAD = {"left": "turn left", "right": "turn right", "straight": "straight on"}
+
+
+class Cockpit:
+    """The `Painter` of live sessions: composes one picture after another.
+
+    Args:
+        size: width and height of the pictures in pixels.
+        title: what to say in place of who drives, for sessions in which that is not the question.
+        timer: tells the time in seconds, to notice when drawing takes too long.
+    """
+
+    def __init__(self, size: tuple[int, int], title: str = "", timer: Callable[[], float] = time.perf_counter) -> None:
+        self._cv2, self._title, self._timer = import_cv2(), title, timer
+        self._layout = CockpitLayout(*size)
+        self._pen = Pen(self._cv2, self._layout.text_size)
+        self._background: Image = np.full((size[1], size[0], 3), PANEL, np.uint8)
+        self._sharpness = Sharpness()
+
+    @property
+    def sharpness(self) -> float:
+        """Share of full size that the views are drawn at; less than 1 where the machine would not keep up."""
+        return self._sharpness.share
+
+    def begin(self, trip: RunningTrip) -> None:
+        """Get ready for a new world."""
+        world, self._spec = trip.env.world, trip.env.task_spec
+        assert world is not None
+        self._layout = dataclasses.replace(self._layout, map_share=MAP_SHARES[trip.task])
+        self._verb, self._verbs, self._go_words = WORDS[trip.task]
+        self._map_area = self._layout.map.inner(max(2, round(0.4 * self._pen.text_size)))
+        self._map = WorldMap(self._cv2, world, self._map_area.size, self._pen.text_size)
+        self._description = describe_world(world, trip.trip.env_kwargs).rpartition(", ")[0]
+        self._path: list[NDArray[np.float64]] = []
+        self._cameras = CockpitCameras(trip.env, self._layout, self.sharpness)
+
+    def paint(self, scene: Scene) -> Image:
+        """The picture, (height, width, 3) uint8 RGB, freshly allocated."""
+        started = self._timer()
+        layout = self._layout
+        picture = self._background.copy()
+        self._paint_views(picture)
+        self._paint_hints(picture, scene)
+        self._paint_policy_views(picture, scene)
+        self._paint_controls(picture, scene)
+        self._paint_map(picture, scene)
+        self._paint_figures(picture, scene)
+        self._paint_bar(picture, scene)
+        self._paint_help(picture, scene)
+        self._paint_notice(picture, scene)
+        if self._sharpness.note(self._timer() - started, self._spec.control_hz):
+            self._cameras = CockpitCameras(scene.trip.env, layout, self.sharpness)
+        return picture
+
+    def _paint_views(self, picture: Image) -> None:
+        """The three cameras and the view from behind, with their names."""
+        views, layout = self._cameras.draw(), self._layout
+        for name, image, area in zip((*VIEW_NAMES, "from behind"), views, (*layout.views, layout.chase), strict=True):
+            region = area.cut(picture)
+            region[:] = fitted(self._cv2, image, (region.shape[1], region.shape[0]))
+            self._pen.label(region, name, (0, region.shape[0] - round(1.9 * self._pen.text_size)), INK, 0.75)
+            self._cv2.rectangle(region, (0, 0), (region.shape[1] - 1, region.shape[0] - 1), PANEL, 1)
+
+    def _paint_hints(self, picture: Image, scene: Scene) -> None:
+        """Where to go: over the center view the goal's direction, or at a junction the way to take."""
+        pen, area = self._pen, self._layout.views[1]
+        if scene.trip.task == "drone":
+            goal = scene.trip.observation["goal"]
+            half_fov = math.radians(self._spec.horizontal_fov_deg) / 2
+            draw_bearing(pen, picture, area, math.atan2(float(goal[1]), float(goal[0])), half_fov, GOOD)
+            return
+        command = scene.trip.info["command"]
+        if command not in COMMANDS_AHEAD:
+            return
+        size, text = round(1.6 * pen.text_size), COMMANDS_AHEAD[command]
+        width = pen.width(text, 1.2) + 5 * size
+        plate = Rect(area.left + (area.width - width) // 2, area.top + pen.pad, width, 3 * size)
+        darken(plate.cut(picture))
+        sign = (plate.left + round(1.7 * size), plate.top + plate.height // 2)
+        draw_arrow(pen, picture, sign, size, command, ALERT)
+        baseline = plate.top + (plate.height + round(1.2 * pen.text_size)) // 2
+        pen.write(picture, text, (plate.left + round(3.6 * size), baseline), ALERT, 1.2)
+
+    def _paint_policy_views(self, picture: Image, scene: Scene) -> None:
+        """What is recorded, pixel by pixel: that is all a policy sees."""
+        area, pen, spec = self._layout.policy_views, self._pen, self._spec
+        label, aspect = round(1.9 * pen.text_size), spec.image_width / spec.image_height
+        height = min(area.height - label - pen.pad // 2, round((area.width - 4 * pen.pad) / 3 / aspect))
+        width = round(height * aspect)
+        if min(width, height) < 8:
+            return
+        left = area.left + (area.width - 3 * width - 2 * pen.pad) // 2
+        pen.write(picture, "recorded, as a policy sees it", (left, area.top + label - pen.pad // 2), DIM, 0.8)
+        for i, name in enumerate(VIEW_NAMES):
+            small = self._cv2.resize(
+                scene.trip.observation[name], (width, height), interpolation=self._cv2.INTER_NEAREST
+            )
+            start = left + i * (width + pen.pad)
+            picture[area.top + label : area.top + label + height, start : start + width] = small
+
+    def _paint_controls(self, picture: Image, scene: Scene) -> None:
+        """Keys that are held, and the action they have become."""
+        area, pen = self._layout.controls.inner(self._pen.pad), self._pen
+        color = self._driver(scene)[1]
+        keys = Rect(area.left, area.top, min(round(1.6 * area.height), area.width // 3), area.height)
+        draw_keys(pen, picture, keys, scene.keys, PERSON)
+        go = Rect(keys.right + 2 * pen.pad, area.top, round(5.5 * pen.text_size), area.height)
+        draw_axis(pen, picture, go, float(scene.action[1]), color, True, self._go_words)
+        turn = Rect(go.right, area.top + round(0.25 * area.height), area.right - go.right, area.height)
+        # Left is positive, and on the left.
+        draw_axis(pen, picture, turn, -float(scene.action[0]), color, False, ("left", "", "right"))
+
+    def _paint_map(self, picture: Image, scene: Scene) -> None:
+        position, rotation = scene.trip.env.pose()
+        if len(self._path) <= scene.trip.num_steps:
+            self._path.append(position.copy())
+        half_fov = math.radians(self._spec.horizontal_fov_deg) / 2
+        painted = self._map.paint(np.array(self._path), heading_rad(rotation), half_fov)
+        area = self._map_area
+        left, top = area.left + (area.width - painted.shape[1]) // 2, area.top + (area.height - painted.shape[0]) // 2
+        picture[top : top + painted.shape[0], left : left + painted.shape[1]] = painted
+
+    def _paint_figures(self, picture: Image, scene: Scene) -> None:
+        """Speed against its set point, how near things are, time, and what is recorded."""
+        area, pen = self._layout.figures.inner(self._pen.pad), self._pen
+        info, set_point = scene.trip.info, float(scene.trip.trip.env_kwargs["speed"])
+        step = min(round(2.0 * pen.text_size), area.height // 8)
+        first = area.top + round(1.7 * pen.text_size)
+        pen.write(picture, f"{info['speed_mps']:.1f} m/s", (area.left, first), INK, 1.6)
+        pen.write(picture, f"set point {set_point:.3g}", (area.left + round(11 * pen.text_size), first), DIM, 0.9)
+        bar = Rect(area.left, first + round(0.9 * pen.text_size), area.width, round(0.7 * pen.text_size))
+        draw_speed(pen, picture, bar, info["speed_mps"], set_point)
+        near = info["clearance_m"] < NEAR_M
+        clear = f"{info['clearance_m']:.2f}" if info["clearance_m"] < FAR_M else f"more than {FAR_M:.0f}"
+        lines = [
+            (self._way(scene), INK),
+            (f"{clear} m clear{' - CLOSE' if near else ''}", ALERT if near else INK),
+            (f"{scene.trip.time_s:.1f} s", INK),
+            (f"world {scene.trip.trip.seed}: {self._description}", DIM),
+            (f"{scene.saved} of {scene.total} episodes saved", DIM),
+            (f"{scene.late} late frame{'s' * (scene.late != 1)}", ALERT if scene.late else DIM),
+        ]
+        for i, (line, color) in enumerate(lines, start=1):
+            pen.write(picture, line, (area.left, bar.bottom + i * step), color, 0.95, room=area.width)
+
+    def _way(self, scene: Scene) -> str:
+        """How far it is, and on a road how far off the line."""
+        info = scene.trip.info
+        if "lateral_offset_m" not in info:
+            position, _ = scene.trip.env.pose()
+            assert scene.trip.env.world is not None
+            return f"{float(np.hypot(*(scene.trip.env.world.goal_m[:2] - position[:2]))):.0f} m to the goal"
+        side = "left" if info["lateral_offset_m"] > 0 else "right"
+        left_m = scene.trip.env.world.route.length_m - info["progress_m"]  # type: ignore[union-attr]
+        return f"{left_m:.0f} m to go, {abs(info['lateral_offset_m']):.1f} m {side} of the line"
+
+    def _driver(self, scene: Scene) -> tuple[str, Color]:
+        """Who drives, in words and as a colour."""
+        if scene.actor == ACTOR_HUMAN:
+            return f"YOU {self._verb}", PERSON
+        return f"POLICY {self._verbs}", POLICY
+
+    def _paint_bar(self, picture: Image, scene: Scene) -> None:
+        """The bar on top: recording or not, who drives and the key that changes it, which episode."""
+        pen, area = self._pen, self._layout.bar
+        who, color = self._driver(scene)
+        running = scene.mode == Mode.RUNNING
+        region = area.cut(picture)
+        region[:] = color if running else EDGE
+        ink, baseline = (PANEL if running else INK), (area.height + round(1.3 * pen.text_size)) // 2
+        dot = (round(1.8 * pen.text_size), area.height // 2)
+        state = {Mode.RUNNING: "REC", Mode.WAITING: "READY", Mode.ENDED: "SAVED"}.get(scene.mode, "PAUSED")
+        if running:
+            self._cv2.circle(region, dot, pen.thick(0.75), PANEL, -1, self._cv2.LINE_AA)
+            self._cv2.circle(region, dot, pen.thick(0.6), (220, 24, 24), -1, self._cv2.LINE_AA)
+        else:
+            self._cv2.circle(region, dot, pen.thick(0.6), DIM, pen.thick(0.2), self._cv2.LINE_AA)
+        pen.write(region, state, (round(3.2 * pen.text_size), baseline), ink, 1.3)
+        if scene.slow:
+            pen.write(region, "SLOW 1/2", (round(10.5 * pen.text_size), baseline), ink, 1.3)
+        how = "ENTER hands back" if scene.actor == ACTOR_HUMAN else "SPACE takes over"
+        title = self._title or (f"{who}   -   {how}" if scene.takes_turns else who)
+        pen.write(region, title, ((area.width - pen.width(title, 1.5)) // 2, baseline), ink, 1.5)
+        count = f"episode {scene.number} of {scene.total}"
+        pen.write(region, count, (area.width - pen.width(count, 1.1) - 2 * pen.pad, baseline), ink, 1.1)
+
+    def _paint_help(self, picture: Image, scene: Scene) -> None:
+        """The keys, and what just happened."""
+        area, pen = self._layout.help, self._pen
+        area.cut(picture)[:] = EDGE
+        keys = "arrows/WASD steer   P pause   L slow   R again   BACKSPACE discard last   Q save and quit"
+        baseline = area.bottom - round(0.5 * pen.text_size)
+        room = area.width - 2 * pen.pad
+        if scene.message:
+            width = min(pen.width(scene.message, 0.9), room // 2)
+            pen.write(picture, scene.message, (area.right - pen.pad - width, baseline), ALERT, 0.9, room=width)
+            room -= width + 2 * pen.pad
+        pen.write(picture, keys, (area.left + pen.pad, baseline), INK, 0.85, room=room)
+
+    def _paint_notice(self, picture: Image, scene: Scene) -> None:
+        """Large words over the center view while nothing moves."""
+        first, second, color = self._notice(scene)
+        if not first:
+            return
+        pen, area = self._pen, self._layout.views[1]
+        band = Rect(area.left, area.top + round(0.40 * area.height), area.width, round(6.4 * pen.text_size))
+        darken(band.cut(picture))
+        for text, row, ink, scale in ((first, 2.9, color, 2.0), (second, 5.3, INK, 1.1)):
+            scale *= min(1.0, (band.width - 2 * pen.pad) / max(1, pen.width(text, scale)))
+            left = band.left + (band.width - pen.width(text, scale)) // 2
+            pen.write(picture, text, (left, band.top + round(row * pen.text_size)), ink, scale)
+
+    def _notice(self, scene: Scene) -> tuple[str, str, Color]:
+        if scene.mode == Mode.WAITING:
+            return "press a steering key to start", "arrows or WASD, or Space", PERSON
+        if scene.mode == Mode.PAUSED:
+            more = "; Space takes over" if scene.takes_turns else ""
+            return "PAUSED", f"P or a steering key goes on{more}", ALERT
+        if scene.mode == Mode.AWAY:
+            return "PAUSED", "come back here and press a steering key", ALERT
+        if scene.mode == Mode.ENDED:
+            outcome = describe_end(scene.trip.info)
+            color = GOOD if outcome == "success" else BAD
+            return outcome.replace("_", " ").upper(), "a key goes on; R discards it and tries again", color
+        return "", "", INK

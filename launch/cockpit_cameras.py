@@ -1,0 +1,94 @@
+"""The cameras of a cockpit: the rig's three, larger and sharper than a policy's, and one from behind."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from launch.colors import Image
+from launch.gauges import CockpitLayout, Rect
+from launch.trip_video import ChaseCamera
+from sim.cameras import CENTER, MAX_SIZE_PX, MIN_SIZE_PX, Camera
+from sim.envs.base import VehicleEnv
+from sim.rendering import make_renderer
+from sim.rendering.protocol import VehiclePose
+
+SHARPNESS = (1.0, 0.75, 0.5, 0.35)
+"""Shares of full size that the views are drawn at and stretched from, for machines that would not keep up."""
+BUSY_SHARE = 0.65
+"""Share of the control period beyond which drawing a picture takes too long."""
+PATIENCE = 5
+"""Pictures in a row that must take too long before the views get coarser: a single one may have been disturbed."""
+CONFIDENCE = 40
+"""Pictures in a row that must leave time for sharper views before they are tried again."""
+
+
+class Views(NamedTuple):
+    """What the cameras see, each (h, w, 3) uint8."""
+
+    left: Image
+    center: Image
+    right: Image
+    chase: Image
+
+
+class Sharpness:
+    """How large the views are drawn: as large as shown, or less while that takes too long."""
+
+    def __init__(self) -> None:
+        self._level = self._too_slow = self._fast_enough = 0
+
+    @property
+    def share(self) -> float:
+        """Share of full size."""
+        return SHARPNESS[self._level]
+
+    def note(self, seconds: float, control_hz: int) -> bool:
+        """A picture took so long; returns whether views have another size from now on."""
+        busy = seconds * control_hz / BUSY_SHARE
+        finer = SHARPNESS[max(0, self._level - 1)] / self.share
+        self._too_slow = self._too_slow + 1 if busy > 1.0 else 0
+        self._fast_enough = self._fast_enough + 1 if busy * finer**2 < 1.0 else 0
+        if self._too_slow >= PATIENCE and self._level < len(SHARPNESS) - 1:
+            self._level += 1
+        elif self._fast_enough >= CONFIDENCE and self._level > 0:
+            self._level -= 1
+        else:
+            return False
+        self._too_slow = self._fast_enough = 0
+        return True
+
+
+class CockpitCameras:
+    """Draws the four views of one trip.
+
+    Args:
+        env: the environment, reset; whatever draws its own pictures, these are drawn by the ray-caster, which is fast.
+        layout: how large the views are shown.
+        share: share of that size to draw them at.
+    """
+
+    def __init__(self, env: VehicleEnv, layout: CockpitLayout, share: float) -> None:
+        assert env.world is not None
+        spec = env.task_spec
+        self._env = env
+        self._center = make_renderer("raycast", Camera(*_size(layout.views[1], share), spec.horizontal_fov_deg), 1)
+        self._sides = make_renderer("raycast", Camera(*_size(layout.views[0], share), spec.horizontal_fov_deg), 2)
+        self._center.set_world(env.world)
+        self._sides.set_world(env.world)
+        kind = "car" if spec.turn_kind == "steering" else "quadrotor"
+        self._chase = ChaseCamera(env.world, _size(layout.chase, share), spec.control_hz, kind)
+
+    def draw(self) -> Views:
+        """The views now; cameras that jump about for the sake of training stand in their usual places here."""
+        eyes, axes = self._env.rig.poses(*self._env.pose())
+        left, right = self._sides.render(eyes[::2], axes[::2]).rgb
+        center = self._center.render(eyes[CENTER : CENTER + 1], axes[CENTER : CENTER + 1]).rgb[0]
+        vehicle = self._env.drawn_vehicle()
+        pose = vehicle if isinstance(vehicle, VehiclePose) else VehiclePose(*vehicle)
+        return Views(left, center, right, self._chase.draw(pose))
+
+
+def _size(area: Rect, share: float) -> tuple[int, int]:
+    """Width and height of a view in pixels, as far as a camera allows."""
+    (low_w, low_h), (high_w, high_h) = MIN_SIZE_PX, MAX_SIZE_PX
+    return min(high_w, max(low_w, round(share * area.width))), min(high_h, max(low_h, round(share * area.height)))
