@@ -61,25 +61,20 @@ class Handovers(NamedTuple):
     """What the takeovers of some trips come to."""
 
     helped_steps: int
-    """Steps that no policy drove, whole demonstrations included."""
+    """Steps that the helper drove."""
     takeovers: int
-    """How often the policy was taken over from."""
-    taken_over_steps: int
-    """Steps between a takeover and the handing back, or the end of the trip."""
+    """How often the helper took over, first steps included."""
     context_switches: int
     """Changes of the driver in the middle of a trip."""
 
 
 def count_handovers(actors: Iterable[np.ndarray]) -> Handovers:
-    """Count over trips, each given as its `Episode.actor` (T,)."""
-    helped_steps = takeovers = taken_over_steps = switches = 0
+    """Count over trips that a policy set out to drive, each given as its `Episode.actor` (T,)."""
+    helped_steps = takeovers = switches = 0
     for actor in actors:
         helped = actor != ACTOR_POLICY
         changes = np.flatnonzero(helped[1:] != helped[:-1]) + 1
         helped_steps += int(helped.sum())
         switches += len(changes)
-        takeovers += int(helped[changes].sum())
-        if not helped.all():  # a demonstration is no takeover, but a first step that somebody took over is
-            takeovers += int(helped[0])
-            taken_over_steps += int(helped.sum())
-    return Handovers(helped_steps, takeovers, taken_over_steps, switches)
+        takeovers += int(helped[0]) + int(helped[changes].sum())
+    return Handovers(helped_steps, takeovers, switches)

@@ -75,7 +75,7 @@ def count_round(headers: Sequence[EpisodeHeader], round_number: int) -> dict[str
         "visited": sum(h.num_steps for h in later),
         "helped_steps": handovers.helped_steps,
         "takeovers": handovers.takeovers,
-        "mean_takeover_s": handovers.taken_over_steps / max(handovers.takeovers, 1) / control_hz,
+        "mean_takeover_s": handovers.helped_steps / max(handovers.takeovers, 1) / control_hz,
         "context_switches": handovers.context_switches,
         "crashes": sum(h.meta.outcome in ("collision", "out_of_bounds") for h in later),
     }
