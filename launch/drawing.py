@@ -80,6 +80,8 @@ class Moment:
     """(k, 2) places to mark on the map, metres: where a car was put back."""
     badge: str = ""
     """A word or two on the chase view, for example `1/4 speed`."""
+    clearance_m: float | None = None
+    """Least distance to a tree or obstacle around this instant, in metres."""
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,7 @@ class TripScene:
             path_m=np.array([*self._path, position]),
             yaw_rad=heading_rad(rotation),
             time_s=time_s,
+            clearance_m=float(after.info["clearance_m"]),
         )
 
     def finish(self) -> None:

@@ -138,7 +138,8 @@ class WorldMap:
             cv2.polylines(picture, [points], False, trip.color, self._thick, cv2.LINE_AA)
         for trip in trips:
             for mark in () if trip.marks_m is None else trip.marks_m:
-                self._paint_cross(picture, self._view.pixel(mark), trip.color)
+                # Whose it is matters only among several.
+                self._paint_cross(picture, self._view.pixel(mark), trip.color if len(trips) > 1 else BAD)
         for trip in trips:
             for place_m, text in trip.signs:
                 self._paint_sign(picture, place_m, text, trip.color)

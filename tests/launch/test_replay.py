@@ -125,8 +125,8 @@ def test_the_video_runs_at_the_pace_of_the_trip(evaluation: Path, tmp_path: Path
         stream = container.streams.video[0]
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         rate = float(stream.average_rate)
-    assert rate == 20  # the multiple of 10 actions per second that is nearest to 25
-    assert len(frames) == 2 * len(trip.actions) + 1 + 30
+    assert rate == 25
+    assert len(frames) == math.ceil(2.5 * len(trip.actions)) + 1 + round(1.5 * 25)
     assert np.abs(frames[4].astype(int) - frames[0]).mean() > 1.0
 
 

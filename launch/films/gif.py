@@ -1,0 +1,176 @@
+"""Animated GIFs with a palette of their own and a limit of size: what a README can show without a player."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from launch.colors import Image
+from launch.drawing import import_cv2
+from launch.pen import fitted
+from launch.video import VideoError
+
+SMALLER = ((1.0, 1), (5 / 6, 1), (2 / 3, 1), (2 / 3, 2), (1 / 2, 2), (1 / 3, 2))
+"""What is tried until the limit is met: share of the width, and every how many-th frame is kept."""
+DITHER = "dither=bayer:bayer_scale=3:diff_mode=rectangle"
+"""An ordered pattern stays where it is from frame to frame, so that what does not move costs nothing."""
+
+
+@dataclass(frozen=True)
+class GifFacts:
+    """What became of a GIF."""
+
+    path: Path
+    """Where it is."""
+    width: int
+    """Width in pixels."""
+    height: int
+    """Height in pixels."""
+    fps: float
+    """Frames per second."""
+    frames: int
+    """Number of frames."""
+    megabytes: float
+    """Size in MB (a million bytes)."""
+    reduced: bool
+    """Whether it is smaller or slower than was asked for, to meet the limit."""
+
+    def __str__(self) -> str:
+        """Size and shape in a few words."""
+        told = f"{self.megabytes:.1f} MB, {self.width}x{self.height}, {self.fps:g} fps"
+        return f"{told} (reduced to meet the limit)" if self.reduced else told
+
+
+def write_gif(path: Path, frames: Iterable[Image], fps: int, width: int = 480, limit_mb: float = 8.0) -> GifFacts:
+    """Write an animated GIF that runs forever; there is a file afterwards only if all went well.
+
+    Args:
+        path: where the GIF will be; folders are made.
+        frames: (h, w, 3) uint8 each, all of one size; they wait in a temporary file, not in memory.
+        fps: frames per second.
+        width: width of the GIF in pixels; the height follows.
+        limit_mb: largest size in MB; the width, then the frame rate, are lowered until it is met.
+
+    Raises:
+        VideoError: there are no frames, or the limit cannot be met.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            store = _Store(file, frames, width)
+            for share, every in SMALLER:
+                size = _even(store.width * share), _even(store.height * share)
+                kept = range(0, store.count, every)
+                _encode(temporary, store, kept, size, Fraction(fps, every))
+                megabytes = temporary.stat().st_size / 1e6
+                if megabytes <= limit_mb:
+                    os.replace(temporary, path)
+                    return GifFacts(path, *size, fps / every, len(kept), megabytes, (share, every) != SMALLER[0])
+    finally:
+        temporary.unlink(missing_ok=True)
+    raise VideoError(
+        f"{path.name} has {megabytes:.2f} MB even at {size[0]} pixels and {fps / every:g} frames per second, more than "
+        f"the {limit_mb:g} MB allowed; allow more with --gif-mb, show less with --last, or narrow it with --gif-width"
+    )
+
+
+class _Store:
+    """Frames on disk, scaled, without loss."""
+
+    def __init__(self, file: BinaryIO, frames: Iterable[Image], width: int) -> None:
+        cv2 = import_cv2()
+        self._file, self.width, self.height, self.count = file, _even(width), 0, 0
+        for frame in frames:
+            if not self.height:
+                self.height = _even(width * frame.shape[0] / frame.shape[1])
+            file.write(fitted(cv2, frame, (self.width, self.height)).tobytes())
+            self.count += 1
+        if not self.count:
+            raise VideoError("a GIF needs at least one frame, and there is none")
+
+    def frames(self, numbers: Sequence[int]) -> Iterator[Image]:
+        """The frames of these numbers, one after the other."""
+        shape = (self.height, self.width, 3)
+        for number in numbers:
+            self._file.seek(number * int(np.prod(shape)))
+            yield np.frombuffer(self._file.read(int(np.prod(shape))), np.uint8).reshape(shape)
+
+
+def _encode(path: Path, store: _Store, numbers: Sequence[int], size: tuple[int, int], fps: Fraction) -> None:
+    """Write some frames: first a palette is made of all of them, then they are drawn with it."""
+    import av
+
+    def frames() -> Iterator[Any]:
+        for position, image in enumerate(store.frames(numbers)):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame = frame.reformat(*size, format="bgra", interpolation="LANCZOS")
+            frame.pts, frame.time_base = position, 1 / fps
+            yield frame
+
+    palette = _palette_of(frames(), size, fps)
+    container = av.open(str(path), mode="w", format="gif")
+    try:
+        stream = container.add_stream("gif", rate=fps)
+        stream.width, stream.height, stream.pix_fmt = *size, "pal8"
+        for drawn in _drawn_with(palette, frames(), size, fps):
+            container.mux(stream.encode(drawn))
+        container.mux(stream.encode(None))
+    finally:
+        container.close()
+
+
+def _palette_of(frames: Iterator[Any], size: tuple[int, int], fps: Fraction) -> Any:
+    """The 256 colours that serve all frames best, as a picture of 16x16 pixels."""
+    import av
+
+    graph = av.filter.Graph()
+    source = _source(graph, size, fps)
+    choose, sink = graph.add("palettegen", "stats_mode=full"), graph.add("buffersink")
+    source.link_to(choose)
+    choose.link_to(sink)
+    graph.configure()
+    for frame in frames:
+        source.push(frame)
+    source.push(None)
+    palette = sink.pull()
+    palette.pts, palette.time_base = 0, 1 / fps
+    return palette
+
+
+def _drawn_with(palette: Any, frames: Iterator[Any], size: tuple[int, int], fps: Fraction) -> Iterator[Any]:
+    """The frames in the colours of a palette."""
+    import av
+
+    graph = av.filter.Graph()
+    pictures, colors = _source(graph, size, fps), _source(graph, (palette.width, palette.height), fps)
+    use, sink = graph.add("paletteuse", DITHER), graph.add("buffersink")
+    pictures.link_to(use, 0, 0)
+    colors.link_to(use, 0, 1)
+    use.link_to(sink)
+    graph.configure()
+    colors.push(palette)
+    colors.push(None)
+    for frame in itertools.chain(frames, [None]):
+        pictures.push(frame)
+        # An empty sink wants more frames, or there are none to come.
+        with suppress(av.BlockingIOError, av.EOFError):
+            while True:
+                yield sink.pull()
+
+
+def _source(graph: Any, size: tuple[int, int], fps: Fraction) -> Any:
+    return graph.add_buffer(width=size[0], height=size[1], format="bgra", time_base=1 / fps)
+
+
+def _even(size: float) -> int:
+    return max(2, round(size / 2) * 2)
