@@ -224,6 +224,7 @@ def test_keys_do_not_scroll_the_page(browser: Browser, watch: Watch) -> None:
     assert browser.script("return document.documentElement.scrollHeight > innerHeight"), "nothing to scroll"
     keys_down(browser, Keys.ARROW_DOWN, " ")
     watch.until(Key.BACK)
+    time.sleep(0.3)  # scrolling is smooth, it takes its time
     keys_up(browser, Keys.ARROW_DOWN, " ")
     watch.until(Key.NONE)
     assert browser.script("return scrollY") == 0
@@ -425,7 +426,8 @@ def client(screen: WebScreen, path: str | None = None, origin: str | None = "own
     place = f"127.0.0.1:{screen.port}"
     origin = f"http://{place}" if origin == "own" else origin
     address = f"ws://{place}/{token(screen) if path is None else path}"
-    with connect(address, origin=origin, proxy=None, compression=None, close_timeout=1) as line:  # type: ignore[arg-type]
+    options: Any = {"proxy": None, "compression": None, "close_timeout": 1, "max_size": None}
+    with connect(address, origin=origin, **options) as line:  # type: ignore[arg-type]
         yield line
 
 
@@ -557,7 +559,11 @@ def test_a_slow_viewer_gets_the_newest_picture_and_nobody_waits_for_it(screen: W
         assert received(line) == 200, "the newest, and none of those in between"
 
 
-def test_a_viewer_that_reads_nothing_blocks_neither_pictures_nor_the_end() -> None:
+@pytest.mark.parametrize("taken_over", [False, True])
+def test_a_viewer_that_reads_nothing_blocks_neither_pictures_nor_the_end(taken_over: bool) -> None:
+    def senders() -> int:
+        return sum(thread.name == "web viewer" for thread in threading.enumerate())
+
     noise = np.random.default_rng(0).integers(0, 256, (2160, 3840, 3), np.uint8)
     with WebScreen(3840, 2160, port=0, quality=95) as screen:
         line = socket.socket()
@@ -576,10 +582,16 @@ def test_a_viewer_that_reads_nothing_blocks_neither_pictures_nor_the_end() -> No
             assert not screen.poll().present
             assert time.perf_counter() - begin < 0.5
             time.sleep(0.1)
+        if taken_over:
+            with client(screen) as second:
+                say(second, "focus", True)
+                wait_for(lambda: screen.poll().present, "the second")
+                wait_for(lambda: senders() == 1, "the end of the one that reads nothing")
         begin = time.perf_counter()
         screen.close()
         assert time.perf_counter() - begin < web_viewer.GRACE_S + 2.0
         line.close()
+    assert senders() == 0
 
 
 @pytest.mark.parametrize(
@@ -643,9 +655,10 @@ def test_the_last_to_come_steers(screen: WebScreen) -> None:
         wait_for(lambda: screen.poll().keys == Key.LEFT, "the first")
         with client(screen) as second:
             assert close_code(first) == ELSEWHERE
-            assert screen.poll() == Input(present=False)
             say(second, "focus", True)
-            wait_for(lambda: screen.poll() == Input(Key.NONE), "the second")
+            say(second, "beat", 1)
+            second.recv(timeout=PATIENCE_S)  # now it has been heard
+            assert screen.poll() == Input(Key.NONE), "what the first held is let go, even if nobody looked meanwhile"
     wait_for(lambda: screen.poll() == Input(present=False), "nobody")
 
 
