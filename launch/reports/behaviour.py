@@ -1,0 +1,201 @@
+"""What a policy did step by step, against what the expert would have done at the same states: signs of a copycat.
+
+Who learns from a history of observations may learn to repeat the last action, which is nearly always nearly right, and
+miss the moments at which it is not (the copycat problem: Wen et al. 2020, arXiv:2010.14876). What is measured of it:
+
+    how much actions change from step to step, and how well the last one predicts the next (Wen et al. 2020 measure how
+    predictable a policy's actions are from those before), each against the expert at the same states;
+    the error where the expert changes its mind, against the error elsewhere (Wen et al. 2021, arXiv:2106.06452);
+    trips that run out of time and time spent standing (inertia: Codevilla et al. 2019, arXiv:1904.08980; Chuang et al.
+    2022, arXiv:2207.09705, count timeouts).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_collection.replay import ReplayedStep, StoredTrip, heading_rad, make_replay_env, replay_trip
+from sim.envs.task_spec import TaskSpec
+from sim.worlds.world import World
+
+CHANGES = 0.1
+"""Share of the steps that count as changes: those at which the expert's answer differs most from its last one."""
+STANDING_MPS = 0.5
+"""Slower than this is standing."""
+START_S = 2.0
+"""Time from rest that is not counted as standing, seconds."""
+RESAMPLES = 2000
+
+
+@dataclass
+class Trace:
+    """A trip, replayed: what was done at each of its T + 1 states."""
+
+    trip: StoredTrip
+    """What was stored of it."""
+    spec: TaskSpec
+    """Its task."""
+    world: World
+    """Its world."""
+    path_m: NDArray[np.float64]
+    """(T + 1, 3) positions in metres."""
+    yaw_rad: NDArray[np.float64]
+    """(T + 1,) headings in radians."""
+    speed_mps: NDArray[np.float64]
+    """(T + 1,) speeds in m/s."""
+    clearance_m: NDArray[np.float64]
+    """(T + 1,) least distance to an obstacle during the step that led there, metres."""
+    turn_deg: NDArray[np.float64]
+    """(T,) turns or steering angles commanded, degrees, left positive."""
+    expert_turn_deg: NDArray[np.float64]
+    """(T,) what the expert would have commanded at the same states."""
+    helped_at: list[int]
+    """States at which a car had been put back."""
+    steps: list[ReplayedStep] = field(default_factory=list)
+    """All states with their observations; empty unless asked for."""
+
+    @property
+    def dt_s(self) -> float:
+        """Time between states in seconds."""
+        return 1.0 / self.spec.control_hz
+
+
+def trace_trip(trip: StoredTrip, keep_steps: bool = False) -> Trace:
+    """Replay a trip beside the expert.
+
+    Args:
+        trip: what was stored.
+        keep_steps: keep observations, for pictures and films.
+
+    Raises:
+        ReplayDivergedError: the simulation does not repeat it.
+    """
+    env = make_replay_env(trip, expert=True)
+    vehicle = env.unwrapped
+    try:
+        spec: TaskSpec = vehicle.task_spec  # type: ignore[attr-defined]
+        states = list(replay_trip(trip, env)) if keep_steps else [_light(step) for step in replay_trip(trip, env)]
+        world: World = vehicle.world  # type: ignore[attr-defined]
+    finally:
+        env.close()
+    forward, left = spec.index("forward_mps"), spec.index("left_mps")
+    degrees = math.degrees(spec.max_turn_rad)
+    return Trace(
+        trip, spec, world,
+        path_m=np.array([step.position_m for step in states]),
+        yaw_rad=np.array([heading_rad(step.rotation) for step in states]),
+        speed_mps=np.array([math.hypot(*step.observation["state"][[forward, left]]) for step in states]),
+        clearance_m=np.array([step.info["clearance_m"] for step in states]),
+        turn_deg=degrees * trip.actions[:, 0].astype(float),
+        expert_turn_deg=degrees * np.array([float(step.info["expert_action"][1][0]) for step in states[:-1]]),
+        helped_at=[step.index for step in states if step.info.get("intervened")],
+        steps=states if keep_steps else [],
+    )  # fmt: skip
+
+
+def _light(step: ReplayedStep) -> ReplayedStep:
+    """A state without its pictures, which would fill the memory on a long road."""
+    state = {"state": step.observation["state"]}
+    return ReplayedStep(step.index, step.position_m, step.rotation, state, step.action, step.info)
+
+
+@dataclass(frozen=True)
+class CopycatFigures:
+    """How much an arm repeats itself, over some replayed trips."""
+
+    trips: int
+    """Number of trips."""
+    steps: int
+    """Number of actions in them."""
+    change_deg: float
+    """Mean change of the turn from one step to the next, degrees."""
+    expert_change_deg: float
+    """The same of the expert's answers at the same states."""
+    ratio: float
+    """The first over the second; NaN where the expert never changes."""
+    ratio_low: float
+    """Lower end of its 95 % interval, by bootstrap over the trips."""
+    ratio_high: float
+    """Upper end."""
+    autocorrelation: float
+    """Correlation of a turn with the one before; NaN where turns never change."""
+    expert_autocorrelation: float
+    """The same of the expert's answers."""
+    error_deg: float
+    """Mean distance of the turn from the expert's answer, degrees, where the answer stays nearly as it was."""
+    change_error_deg: float
+    """The same at changes: the tenth of the steps at which the expert's answer changes most."""
+    repeats: float
+    """Share of the changes at which the turn is nearer to the arm's own last one than to the expert's answer."""
+    standing: float
+    """Share of the time below 0.5 m/s, without the first two seconds."""
+
+
+def copycat_figures(traces: Sequence[Trace]) -> CopycatFigures | None:
+    """How much an arm repeats itself; None where no trip has two steps.
+
+    Args:
+        traces: replayed trips of one arm.
+    """
+    traces = [trace for trace in traces if len(trace.turn_deg) > 1]
+    if not traces:
+        return None
+    change = [np.abs(np.diff(trace.turn_deg)) for trace in traces]
+    expert_change = [np.abs(np.diff(trace.expert_turn_deg)) for trace in traces]
+    error = np.concatenate([np.abs(trace.turn_deg - trace.expert_turn_deg)[1:] for trace in traces])
+    own_step, expert_step = np.concatenate(change), np.concatenate(expert_change)
+    at_change = _largest(expert_step)
+    low, high = _ratio_interval(change, expert_change)
+    return CopycatFigures(
+        trips=len(traces), steps=len(error),
+        change_deg=float(own_step.mean()), expert_change_deg=float(expert_step.mean()),
+        ratio=_ratio(own_step.sum(), expert_step.sum()), ratio_low=low, ratio_high=high,
+        autocorrelation=_autocorrelation([trace.turn_deg for trace in traces]),
+        expert_autocorrelation=_autocorrelation([trace.expert_turn_deg for trace in traces]),
+        error_deg=_mean(error[~at_change]), change_error_deg=_mean(error[at_change]),
+        repeats=_mean((own_step < error)[at_change]),
+        standing=_mean(np.concatenate([_moving(trace) < STANDING_MPS for trace in traces])),
+    )  # fmt: skip
+
+
+def _largest(change: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The tenth of the steps with the largest changes; none where nothing changes."""
+    ranks = np.argsort(np.argsort(-change, kind="stable"), kind="stable")
+    largest: NDArray[np.bool_] = (ranks < max(1, round(CHANGES * len(change)))) & (change > 0)
+    return largest
+
+
+def _ratio_interval(change: list[NDArray[np.float64]], expert_change: list[NDArray[np.float64]]) -> tuple[float, float]:
+    own, expert = (np.array([values.sum() for values in sums]) for sums in (change, expert_change))
+    drawn = np.random.default_rng(0).integers(len(own), size=(RESAMPLES, len(own)))
+    below = expert[drawn].sum(1)
+    if len(own) < 2 or not below.all():
+        return math.nan, math.nan
+    low, high = np.quantile(own[drawn].sum(1) / below, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _autocorrelation(series: Sequence[NDArray[np.float64]]) -> float:
+    """Correlation of values with the ones before, over all pairs of neighbours."""
+    before, after = np.concatenate([s[:-1] for s in series]), np.concatenate([s[1:] for s in series])
+    if before.std() == 0 or after.std() == 0:
+        return math.nan
+    return float(np.corrcoef(before, after)[0, 1])
+
+
+def _moving(trace: Trace) -> NDArray[np.float64]:
+    """Speeds after the start, the last state left out: a crash stops everyone."""
+    return trace.speed_mps[round(START_S * trace.spec.control_hz) : -1]
+
+
+def _ratio(above: float, below: float) -> float:
+    return float(above / below) if below > 0 else math.nan
+
+
+def _mean(values: NDArray[np.generic]) -> float:
+    return float(values.mean()) if len(values) else math.nan

@@ -1,0 +1,123 @@
+"""From folders to a page: reads, compares, replays, and puts the sections in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_collection.progress import Progress
+from launch.reports.arms import Arm, gather_arms
+from launch.reports.blocks import Scenes, Section, Text
+from launch.reports.comparison import Pair, compare_arms
+from launch.reports.copycat import copycat_section
+from launch.reports.failures import Look, Scene, choose_trips, make_scenes
+from launch.reports.learning import rounds_section, study_section, training_section
+from launch.reports.page import Page, fit_videos
+from launch.reports.provenance import now, provenance_section
+from launch.reports.results import distributions_section, pairs_section, results_section, settings_section
+from launch.reports.runs import Runs, read_runs
+from sim.errors import ForestPilotError
+
+
+class ReportError(ForestPilotError):
+    """There is nothing to report."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the report should hold."""
+
+    failures: int
+    """Number of worst trips to look at."""
+    look: Look
+    """How closely."""
+    replays: int
+    """Trips of each arm replayed beside the expert."""
+    budget_bytes: int
+    """How large the page may be."""
+    command: str
+    """What was asked for, as a command line."""
+
+
+def build(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> str:
+    """The report on these folders as HTML.
+
+    Raises:
+        ReportError: none of them holds anything that can be reported.
+    """
+    runs = read_runs(folders)
+    if not runs.says_something:
+        raise ReportError(f"there is nothing to report. {' '.join(runs.notes)}")
+    notes = list(runs.notes)
+    arms = gather_arms(runs.evaluations, notes)
+    scenes = make_scenes(choose_trips(arms, wishes.failures), wishes.look, progress) if wishes.failures else []
+    sections = _result_sections(arms, scenes, wishes, progress) + _learning_sections(runs)
+    sections.append(provenance_section(runs, wishes.command))
+    names = ", ".join(dict.fromkeys(folder.resolve().name for folder in folders))
+    page = Page(f"ForestPilot report: {names}", f"{_what(runs, arms)} {now()}.", sections, notes)
+    return fit_videos(page, scenes, wishes.budget_bytes)
+
+
+def _what(runs: Runs, arms: Sequence[Arm]) -> str:
+    trips = sum(len(arm.trips) for arm in arms)
+    counted = (
+        (trips, "trip"), (len(arms), "arm"), (len(runs.daggers), "DAgger run"), (len(runs.trainings), "training"),
+        (len(runs.studies), "study"),
+    )  # fmt: skip
+    return ", ".join(f"{count:,} {_plural(name, count)}" for count, name in counted if count) + "."
+
+
+def _plural(name: str, count: int) -> str:
+    return name if count == 1 else f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
+
+
+def _result_sections(arms: Sequence[Arm], scenes: Sequence[Scene], wishes: Wishes, progress: Progress) -> list[Section]:
+    """What trips came to: results first, then the worst trips, then what stands behind the results."""
+    by_task = {task: [arm for arm in arms if arm.task == task] for task in ("drone", "drive")}
+    by_task = {task: own for task, own in by_task.items() if own}
+    compared = {task: compare_arms(own) for task, own in by_task.items()}
+    sections = [results_section(task, own, compared[task][0]) for task, own in by_task.items()]
+    sections += [_scenes_section(scenes)] if scenes else []
+    pairs: list[Pair] = [pair for found, _ in compared.values() for pair in found]
+    notes = [note for _, own_notes in compared.values() for note in own_notes]
+    sections += [pairs_section(pairs, notes)] if pairs or notes else []
+    for task, own in by_task.items():
+        by_setting = settings_section(task, own)
+        sections += [by_setting] if by_setting else []
+        sections.append(distributions_section(task, own))
+        if wishes.replays:
+            sections.append(copycat_section(task, own, wishes.replays, progress))
+    return sections
+
+
+def _scenes_section(scenes: Sequence[Scene]) -> Section:
+    failed = sum(scene.choice.failed for scene in scenes)
+    section = Section("failures", "Failures first" if failed else "No failures; the closest shaves")
+    shaves = len(scenes) - failed
+    what = []
+    if failed:
+        what.append(
+            f"The {failed} worst trip{'s' * (failed > 1)}: the most interventions first, then the smallest clearance; "
+            "arms with a network take turns, baselines are shown only where there is nothing else."
+        )
+    if shaves:
+        what.append(f"{shaves} close shave{'s' * (shaves > 1)} of trips that succeeded, the smallest clearance first.")
+    what.append(
+        "Each is simulated again from its seed and its actions, every state compared with the stored one. The films "
+        "show the last second before the event at half speed."
+    )
+    section.blocks += [Text(" ".join(what)), Scenes(scenes)]
+    return section
+
+
+def _learning_sections(runs: Runs) -> list[Section]:
+    """How policies came to be."""
+    sections = [study_section(run, number) for number, run in enumerate(runs.studies, start=1)]
+    if any(run.rounds.rows for run in runs.daggers):
+        sections.append(rounds_section(runs.daggers))
+    if any(run.metrics.rows for run in runs.trainings):
+        sections.append(training_section(runs.trainings))
+    return sections

@@ -1,0 +1,266 @@
+"""Diagrams as inline SVG: their text is the page's, and their colours change with the page's from light to dark."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup, escape
+from numpy.typing import NDArray
+
+from launch.plots import add_axes, new_figure
+
+INK, GRID, MUTED = "#1a1c1e", "#d9dde1", "#5b6670"
+"""Colours of text, grid and lesser lines; the page has its own for the dark."""
+SERIES = ("#1f6fb2", "#c2601a", "#23854a", "#8a4fc0", "#c03048", "#52606c")
+"""Colours of what is compared, in order."""
+MARKERS, MARKER_SIGNS = ("o", "s", "^", "D", "v", "X", "P"), ("●", "■", "▲", "◆", "▼", "✖", "✚")
+"""Marks of what is compared, as matplotlib and as text know them; there is one more than colours, so that thirteenth
+and first differ."""
+DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (10, 3)))
+WIDTH_IN, HEIGHT_IN = 4.2, 2.8
+"""Size of a diagram: as wide as a phone shows it, so that its text stays as large as the page's."""
+MAX_POINTS = 240
+"""Curves of more points than this are drawn as means of neighbours."""
+
+_VARIABLES = {INK: "--ink", GRID: "--grid", MUTED: "--muted", **{c: f"--series-{i}" for i, c in enumerate(SERIES)}}
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve, with an interval at each point if there is one."""
+
+    style: int
+    """Which of the things compared it is: decides colour, mark and dashes."""
+    x: Sequence[float]
+    """Where."""
+    y: Sequence[float]
+    """How much."""
+    low: Sequence[float] = ()
+    """Lower ends of the intervals."""
+    high: Sequence[float] = ()
+    """Upper ends."""
+    ring_at: float | None = None
+    """Point to put a ring around."""
+
+
+def color_of(style: int) -> str:
+    """Colour of the `style`-th of the things compared."""
+    return SERIES[style % len(SERIES)]
+
+
+def sign_of(style: int) -> str:
+    """Its mark, as a character."""
+    return MARKER_SIGNS[style % len(MARKER_SIGNS)]
+
+
+def swatch(style: int, mark: bool = True) -> Markup:
+    """A piece of its line, with its mark if it has one there, to stand before its name."""
+    dashes = DASHES[style % len(DASHES)]
+    array = "" if dashes == "-" else f' stroke-dasharray="{" ".join(f"{1.2 * part:g}" for part in dashes[1])}"'
+    color = f"var({_VARIABLES[color_of(style)]})"
+    line = f'<line x1="0" y1="7" x2="34" y2="7" stroke="{color}" stroke-width="2"{array}/>'
+    sign = f'<text x="17" y="11.5" text-anchor="middle" font-size="12" fill="{color}">{sign_of(style)}</text>'
+    return Markup(f'<svg class="swatch" viewBox="0 0 34 14" aria-hidden="true">{line}{sign if mark else ""}</svg>')
+
+
+def lines_figure(
+    lines: Sequence[Line],
+    x_label: str,
+    y_label: str,
+    alt: str,
+    *,
+    y_range: tuple[float | None, float | None] = (None, None),
+    log: str = "",
+    guides: Sequence[float] = (),
+    whole_x: bool = False,
+) -> Markup:
+    """Curves with marks, and bars for their intervals.
+
+    Args:
+        lines: what to draw.
+        x_label: what the x axis says.
+        y_label: what the y axis says.
+        alt: the diagram in words, for who cannot see it.
+        y_range: ends of the y axis; None where the data decide.
+        log: axes that are logarithmic: "", "x", "y" or "xy".
+        guides: x of thin vertical lines.
+        whole_x: x are whole numbers.
+    """
+    with diagram_style():
+        figure = new_figure(WIDTH_IN, HEIGHT_IN)
+        axes = add_diagram(figure)
+        for x in guides:
+            axes.axvline(x, color=MUTED, linewidth=0.8, linestyle=":")
+        for line in lines:
+            _draw_line(axes, line)
+        if "x" in log:
+            axes.set_xscale("log")
+        if "y" in log:
+            axes.set_yscale("log")
+        axes.set_ylim(*y_range)
+        if whole_x:
+            _whole_ticks(axes, sorted({x for line in lines for x in line.x}))
+        label_axes(axes, x_label, y_label)
+        return as_svg(figure, alt)
+
+
+def _draw_line(axes: Any, line: Line) -> None:
+    color, dashes = color_of(line.style), DASHES[line.style % len(DASHES)]
+    marker = MARKERS[line.style % len(MARKERS)]
+    y = np.asarray(line.y, float)
+    if len(line.low):
+        error = np.abs([y - np.asarray(line.low, float), np.asarray(line.high, float) - y])
+        axes.errorbar(line.x, y, yerr=error, fmt="none", ecolor=color, elinewidth=1.2, capsize=2.5)
+    few = len(line.x) <= 40
+    axes.plot(line.x, y, color=color, linestyle=dashes, marker=marker if few else "", markersize=4.5, linewidth=1.6)
+    if line.ring_at is not None and line.ring_at in list(line.x):
+        at = list(line.x).index(line.ring_at)
+        axes.plot([line.ring_at], [y[at]], "o", markersize=12, markerfacecolor="none", color=INK, markeredgewidth=1.2)
+
+
+def shares_figure(values: Sequence[tuple[int, Sequence[float]]], x_label: str, alt: str) -> Markup:
+    """Distributions: for each x the share of the trips with at most that much, a step for every trip.
+
+    Args:
+        values: (style, one value for each trip) of every arm.
+        x_label: what is distributed, with its unit.
+        alt: the diagram in words.
+    """
+    with diagram_style():
+        figure = new_figure(WIDTH_IN, HEIGHT_IN)
+        axes = add_diagram(figure)
+        for style, numbers in values:
+            x = np.sort(np.asarray(numbers, float))
+            if not len(x):
+                continue
+            share = np.arange(len(x) + 1) / len(x)
+            where = np.linspace(0, len(x) - 1, min(len(x), 4)).round().astype(int)
+            steps_x, steps_y = _thinned(np.concatenate([[x[0]], x]), 100 * share)
+            axes.plot(
+                steps_x, steps_y, color=color_of(style), drawstyle="steps-post", linewidth=1.6,
+                linestyle=DASHES[style % len(DASHES)],
+            )  # fmt: skip
+            axes.plot(
+                x[where], 100 * share[where + 1], MARKERS[style % len(MARKERS)], color=color_of(style), markersize=5
+            )
+        axes.set_ylim(-2, 102)
+        label_axes(axes, x_label, "trips with at most that much, %")
+        return as_svg(figure, alt)
+
+
+def _thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Every n-th point of a staircase, both ends kept."""
+    if len(x) <= MAX_POINTS:
+        return x, y
+    kept = np.linspace(0, len(x) - 1, MAX_POINTS).round().astype(int)
+    return x[kept], y[kept]
+
+
+def seconds_figure(panels: Sequence[tuple[str, Sequence[Line]]], event: str, alt: str) -> Markup:
+    """Small diagrams below one another over the same seconds.
+
+    Args:
+        panels: label of the y axis, and curves.
+        event: what happens at 0 s.
+        alt: the diagrams in words.
+    """
+    with diagram_style():
+        figure = new_figure(WIDTH_IN, 0.55 + 1.15 * len(panels))
+        first = None
+        for number, (label, lines) in enumerate(panels, start=1):
+            axes = add_axes(figure, len(panels), 1, number)
+            if first is not None:
+                axes.sharex(first)
+            first = first or axes
+            axes.axvline(0.0, color=MUTED, linewidth=1, linestyle=":")
+            for line in lines:
+                style = DASHES[line.style % len(DASHES)]
+                axes.plot(line.x, line.y, color=color_of(line.style), linestyle=style, linewidth=1.6)
+            last = number == len(panels)
+            label_axes(axes, f"seconds before or after: {event}" if last else "", label)
+            axes.tick_params(labelbottom=last)
+        return as_svg(figure, alt)
+
+
+def smoothed(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
+    """A long curve as means of neighbours, values that are no number left out."""
+    points = np.array([(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)], float)
+    if not len(points):
+        return [], []
+    pieces = np.array_split(points, min(len(points), MAX_POINTS // 2))
+    means = np.array([piece.mean(axis=0) for piece in pieces])
+    return means[:, 0].tolist(), means[:, 1].tolist()
+
+
+def diagram_style() -> Any:
+    """The settings of matplotlib that all diagrams share; draw within `with diagram_style():`."""
+    import matplotlib
+
+    settings: Any = {
+        "svg.fonttype": "none", "svg.hashsalt": "forestpilot", "font.size": 10.0, "font.family": "DejaVu Sans",
+        "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED, "xtick.color": INK, "ytick.color": INK,
+        "axes.labelsize": 10.0, "xtick.labelsize": 9.5, "ytick.labelsize": 9.5, "path.simplify": True,
+    }  # fmt: skip
+    return matplotlib.rc_context(settings)
+
+
+def add_diagram(figure: Any) -> Any:
+    """The one diagram of a figure."""
+    axes = add_axes(figure)
+    axes.grid(color=GRID, linewidth=0.8)
+    return axes
+
+
+def label_axes(axes: Any, x_label: str, y_label: str) -> None:
+    """Axis labels as they are: a dollar in a name starts no formula."""
+    axes.set_xlabel(x_label.replace("$", r"\$"))
+    axes.set_ylabel(y_label.replace("$", r"\$"))
+
+
+def _whole_ticks(axes: Any, values: Sequence[float]) -> None:
+    every = max(1, math.ceil(len(values) / 9))
+    shown = list(values)[::every]
+    axes.set_xticks(shown, [f"{value:g}" for value in shown])
+
+
+def as_svg(figure: Any, alt: str) -> Markup:
+    """The figure as an SVG element: colours by name, ids of its own, and words for who cannot see it."""
+    figure.patch.set_alpha(0.0)
+    for axes in figure.axes:
+        axes.patch.set_alpha(0.0)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue().decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    # Its rule for all elements would be one for the whole page.
+    text = re.sub(r"<style.*?</style>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"font-family: [^;\"]*", "font-family: var(--font)", text)
+    text = re.sub(r' d="[^"]*"', _rounded, text)
+    for color, variable in _VARIABLES.items():
+        text = text.replace(color, f"var({variable})")
+    prefix = f"f{next(_numbers)}-"
+    text = re.sub(r'\bid="', f'id="{prefix}', text)
+    text = re.sub(r'(xlink:href="#|url\(#)', rf"\1{prefix}", text)
+    text = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', _svg_tag(alt), text, count=1, flags=re.DOTALL)
+    return Markup(text)
+
+
+def _rounded(path: re.Match[str]) -> str:
+    """A path with two decimals, which is a hundredth of a pixel."""
+    return re.sub(r"(\.\d\d)\d+", r"\1", path[0]).replace("\n", " ")
+
+
+def _svg_tag(alt: str) -> str:
+    label = str(escape(alt)).replace("\\", r"\\")
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    return rf'<svg class="diagram" {names} viewBox="\1" role="img" aria-label="{label}">'

@@ -1,0 +1,20 @@
+"""JSON that may be missing or damaged: a report goes on without it and says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def read_json(path: Path) -> tuple[dict[str, Any], str]:
+    """(the mapping in a file, what is wrong with it): empty where the file is missing, damaged or no mapping."""
+    if not path.is_file():
+        return {}, ""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return {}, f"{path} cannot be read ({error})."
+    if not isinstance(values, dict):
+        return {}, f"{path} holds no mapping of names to values."
+    return values, ""

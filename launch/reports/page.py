@@ -1,0 +1,90 @@
+"""The page: one HTML file that holds everything it shows and fetches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+
+from launch.reports.blocks import Section, difference_words, figure, p_value
+from launch.reports.failures import Scene
+from launch.reports.figures import sign_of, swatch
+from launch.reports.media import data_uri
+
+
+@dataclass
+class Page:
+    """What stands on it."""
+
+    title: str
+    """Heading and title."""
+    subtitle: str
+    """Below the heading."""
+    sections: list[Section]
+    """Parts, in order."""
+    notes: list[str] = field(default_factory=list)
+    """What is missing, shown at the top."""
+
+
+def render(page: Page) -> str:
+    """The page as HTML; every text is escaped, names of policies come from whoever named them."""
+    import jinja2
+
+    loader = jinja2.PackageLoader("launch.reports")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals |= {
+        "swatch": swatch, "sign_of": sign_of, "p_value": p_value, "difference": difference_words, "figure": figure,
+        "frames_of": zip,
+    }  # fmt: skip
+    environment.filters |= {"video_uri": video_uri, "shade": shade, "bar": bar_percent}
+    # The stylesheet is the project's own text, in which a quotation mark must stay one.
+    style = Markup(loader.get_source(environment, "report.css")[0])
+    return environment.get_template("report.html.j2").render(page=page, style=style)
+
+
+def video_uri(data: bytes) -> str:
+    """A film as an address that holds it."""
+    return data_uri(data, "mp4")
+
+
+def shade(share: float) -> int:
+    """The shade of a cell, 0 to 10."""
+    return round(10 * min(1.0, max(0.0, share)))
+
+
+def bar_percent(share: float) -> str:
+    """A place on a bar as CSS takes it."""
+    return f"{100 * min(1.0, max(0.0, share)):.2f}%"
+
+
+def fit_videos(page: Page, scenes: Sequence[Scene], budget_bytes: int) -> str:
+    """The page as HTML with as many videos as the budget allows; the least bad trips lose theirs first.
+
+    Args:
+        page: its scenes are those given.
+        scenes: the worst first; those without room are marked, and the page's notes say so.
+        budget_bytes: how large the page may be.
+    """
+    with_video = [scene for scene in scenes if scene.video]
+    for kept in range(len(with_video), -1, -1):
+        for number, scene in enumerate(with_video):
+            scene.video_kept = number < kept
+        note = _budget_note(len(with_video), kept, budget_bytes)
+        html = render(Page(page.title, page.subtitle, page.sections, page.notes + note))
+        if len(html.encode()) <= budget_bytes:
+            return html
+    size = len(html.encode()) / 1e6
+    note = [f"The page is {size:.1f} MB even without videos, more than the {budget_bytes / 1e6:g} MB of --max-mb."]
+    return render(Page(page.title, page.subtitle, page.sections, page.notes + note))
+
+
+def _budget_note(videos: int, kept: int, budget_bytes: int) -> list[str]:
+    if kept == videos:
+        return []
+    return [
+        f"{videos - kept} of {videos} videos, those of the least bad trips, were left out to keep the page below "
+        f"{budget_bytes / 1e6:g} MB (--max-mb)."
+    ]

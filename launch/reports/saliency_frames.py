@@ -1,0 +1,69 @@
+"""What a policy looked at in the moments before something happened, camera by camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from launch.reports.behaviour import Trace
+from launch.reports.evaluations import TripFacts
+from launch.reports.media import Picture, picture_of
+from policies.pilots import BASELINES
+
+BEFORE_S = (2.0, 1.0, 0.5, 0.1)
+"""How long before the event the frames were taken, seconds."""
+MEMORY_STEPS = 16
+"""Steps before the first frame that fill a memory; what lies further back has faded."""
+
+
+@dataclass
+class SaliencyFrames:
+    """Frames with what was looked at, or why there are none."""
+
+    before_s: list[float] = field(default_factory=list)
+    """How long before the event each was taken."""
+    cameras: dict[str, list[tuple[Picture, Picture]]] = field(default_factory=dict)
+    """Camera to (picture, the same with what was looked at) for each of these times."""
+    why_not: str = ""
+    """Why there are none."""
+
+
+def look_closely(trace: Trace, first: int, at: int, facts: TripFacts) -> SaliencyFrames:
+    """What the policy that acted looked at before a state of its trip.
+
+    Args:
+        trace: the trip, with its observations.
+        first: first state that may be shown.
+        at: the state.
+        facts: says which weights acted.
+    """
+    path = trace.trip.policy_path
+    if path in BASELINES:
+        return SaliencyFrames(why_not=f"The baseline {path} has no network to look into.")
+    from policies.checkpoint import CheckpointError, describe_policy, load_policy
+
+    try:
+        found = describe_policy(path)["policy_id"]
+        if facts.fingerprint and found != facts.fingerprint:
+            why = f"The checkpoint in {Path(path).name} holds other weights by now ({found}, not {facts.fingerprint})"
+            return SaliencyFrames(why_not=f"{why}, so nobody can say what these looked at.")
+        policy = load_policy(path)
+    except CheckpointError as error:
+        return SaliencyFrames(why_not=f"The checkpoint that acted cannot be looked into: {error}")
+    from policies.saliency import overlay, saliency
+
+    states = sorted({max(first, at - round(s * trace.spec.control_hz)) for s in BEFORE_S})
+    states = [state for state in states if state < at] or [at]
+    start = max(0, states[0] - MEMORY_STEPS)
+    shown = trace.steps[start : states[-1] + 1]
+    observations = {name: np.stack([step.observation[name] for step in shown]) for name in shown[0].observation}
+    heat = saliency(policy, observations)
+    frames = SaliencyFrames(before_s=[(at - state) * trace.dt_s for state in states])
+    for camera, maps in heat.items():
+        images = [(observations[camera][state - start], maps[state - start]) for state in states]
+        frames.cameras[camera] = [
+            (picture_of(image, "png"), picture_of(overlay(image, where), "png")) for image, where in images
+        ]
+    return frames
