@@ -1,0 +1,109 @@
+"""`forestpilot dagger` with a person: where they sit, what is printed, and that stopping loses nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import launch.screens
+from data_collection.console import Command, Input, Key
+from data_collection.dataset import Dataset
+from data_collection.episode import ACTOR_HUMAN, load_episode
+from data_collection.trips import TripMix
+from launch import dagger
+from launch.screens import ScreenConfig
+from policies.behavioural_cloning import TrainConfig
+from policies.rounds import RoundResult
+from policies.visuomotor import PolicyConfig
+
+POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)
+TINY = dagger.Config(
+    gate="human", rounds=1, expert_episodes=2, trips=1, first_steps=10, last_steps=10, validation_episodes=2,
+    workers=1, mix=TripMix(densities=(0.005,)), screen=ScreenConfig(size="320x180"),
+    train=TrainConfig(policy=POLICY, batch_windows=4, tensorboard=False),
+)  # fmt: skip
+
+
+class ScriptedScreen:
+    """Starts the trip, takes over a few pictures later, steers, hands back, and leaves: as if somebody sat there."""
+
+    opened: list[ScriptedScreen] = []
+
+    def __init__(self) -> None:
+        self.size, self.is_open, self.pictures = (320, 180), True, []
+        ScriptedScreen.opened.append(self)
+
+    def show(self, picture: np.ndarray) -> None:
+        assert picture.shape == (180, 320, 3) and picture.dtype == np.uint8
+        self.pictures.append(picture)
+
+    def poll(self) -> Input:
+        drawn = len(self.pictures)
+        if drawn <= 1:
+            return Input(Key.FORWARD if drawn else Key.NONE)
+        commands = {4: Command.TAKE_OVER, 12: Command.HAND_BACK, 18: Command.QUIT}
+        return Input(Key.LEFT if 4 <= drawn < 8 else Key.NONE, commands=(commands[drawn],) if drawn in commands else ())
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+@pytest.fixture
+def screens(monkeypatch: pytest.MonkeyPatch) -> list[ScriptedScreen]:
+    """The screens that a command opens; none of them real."""
+    ScriptedScreen.opened = []
+    monkeypatch.setattr(launch.screens, "open_screen", lambda config, web, title: ScriptedScreen())
+    return ScriptedScreen.opened
+
+
+@pytest.mark.parametrize("web", [False, True])
+def test_a_person_takes_over_at_a_screen_and_is_learned_from(web, screens, tmp_path: Path, capsys) -> None:
+    dagger.run(dataclasses.replace(TINY, out=str(tmp_path / "run"), web=web))
+    printed = capsys.readouterr().out
+    assert re.search(r"round 1, taken over 1 times, 0\.[5-9] s each", printed)
+    assert "stopped in round 1" not in printed, "the trip was left early, but it was the last one"
+    assert len(screens) == (1 if web else 2), "a window is tried before the training, and opened again after it"
+    assert not any(screen.is_open for screen in screens)
+    episode = next(h for h in Dataset.open(tmp_path / "run" / "dataset").episodes if h.meta.dagger_round == 1)
+    kept = load_episode(episode.path)
+    driven = kept.actor == ACTOR_HUMAN
+    assert kept.meta.outcome == "running" and 5 <= driven.sum() <= 9
+    assert kept.expert_actions is None and (kept.labelled_steps == driven).all()
+    assert (kept.keys[driven] & Key.LEFT).any() and (kept.actions[driven, 0] > 0.2).any()
+    assert np.abs(np.diff(kept.actions[driven, 0])).max() < 0.7, "held keys become a smooth turn"
+
+
+def test_who_leaves_early_can_go_on_with_the_same_command(screens, tmp_path: Path, capsys) -> None:
+    config = dataclasses.replace(TINY, out=str(tmp_path / "run"), trips=2)
+    dagger.run(config)
+    assert "stopped in round 1 with 1 of 2 trips to go" in capsys.readouterr().out
+    dagger.run(config)
+    assert "next: forestpilot evaluate" in capsys.readouterr().out
+    assert (tmp_path / "run" / "policy.json").exists()
+
+
+def test_a_screen_that_cannot_be_opened_is_said_before_anything_is_trained(monkeypatch, tmp_path: Path) -> None:
+    def refuse(*_: object) -> None:
+        raise launch.screens.ScreenError("there is no display")
+
+    monkeypatch.setattr(launch.screens, "open_screen", refuse)
+    with pytest.raises(launch.screens.ScreenError, match="no display"):
+        dagger.run(dataclasses.replace(TINY, out=str(tmp_path / "run")))
+    assert not (tmp_path / "run" / "dataset").exists()
+
+
+def test_the_table_has_the_columns_that_the_run_can_fill() -> None:
+    result = RoundResult(
+        1, 0.5, 20, 900, 0.5, 0.75, 40, 0.6, 0.86, visited=1500, helped_steps=60, takeovers=4, mean_takeover_s=1.5,
+        context_switches=7, crashes=2,
+    )  # fmt: skip
+    plain = dagger.rounds_table([result], dagger.Config())
+    assert "beta" in plain[0] and "takeovers" not in plain[0] and "interventions" not in plain[0]
+    gated = dagger.rounds_table([result], dagger.Config(task="drive", gate="expert"))
+    row = dict(zip(*gated, strict=True))
+    assert (row["takeovers"], row["mean takeover"], row["switches"], row["crashes"]) == ("4", "1.5 s", "7", "2")
+    assert "beta" not in row and row["validation success"] == "30/40" and row["interventions"] == "0"
