@@ -27,6 +27,7 @@ from data_collection.keyboard import KeyShaper, shaper_of
 from data_collection.pacing import Clock, Pacer, RealClock
 from data_collection.rollout import Job
 from data_collection.running_trip import RunningTrip
+from data_collection.scene import Mode, Painter, Scene
 from data_collection.takeover import count_handovers
 from data_collection.trips import FinishedTrip, Trip
 
@@ -40,56 +41,6 @@ LEAST_S = 1.0
 """A trip that is ended early is kept if it is at least this long, in seconds."""
 SLOW = 2.0
 """How many times slower slow motion is."""
-
-
-class Mode(Enum):
-    """What a live session is doing."""
-
-    WAITING = "waiting for a key to start"
-    RUNNING = "running"
-    PAUSED = "paused"
-    AWAY = "paused because nobody is there"
-    ENDED = "the trip is over"
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What there is to show at one instant of a live session."""
-
-    trip: RunningTrip
-    """The trip, its world, environment and record."""
-    mode: Mode
-    """What is going on."""
-    keys: Key
-    """Steering keys held, those apart that do not count because they were held before."""
-    action: NDArray[np.float32]
-    """(2,) the last action, or where the person steers along, what the person would do."""
-    actor: int
-    """Who drives, as in `Episode.actor`."""
-    takes_turns: bool
-    """Whether a policy drives and a person can take over."""
-    slow: bool
-    """Whether time runs at half speed."""
-    late: int
-    """Steps that came late since the session began."""
-    number: int
-    """Which episode this is, from 1."""
-    total: int
-    """Episodes asked for."""
-    saved: int
-    """Episodes recorded, those of earlier sessions included."""
-    message: str
-    """One line about what just happened; may be empty."""
-
-
-class Painter(Protocol):
-    """Draws what the person sees; `launch.cockpit` has one."""
-
-    def begin(self, trip: RunningTrip) -> None:
-        """A new trip, in a new world."""
-
-    def paint(self, scene: Scene) -> NDArray[np.uint8]:
-        """The picture to show, (H, W, 3) uint8 RGB."""
 
 
 class Store(Protocol):
@@ -267,7 +218,7 @@ class _Run:
             if end == _End.AGAIN:
                 self._waiting.appendleft(trip)
                 return end
-            if end == _End.OVER or running.time_s >= LEAST_S:
+            if running.num_steps and (end == _End.OVER or running.time_s >= LEAST_S):
                 self._keep(running)
             return self._show_outcome(running) if end == _End.OVER else end
         finally:
@@ -424,7 +375,7 @@ class _Run:
         return ACTOR_POLICY if self._driver.takes_turns else ACTOR_HUMAN
 
     def _summary(self, seconds: float, stopped: bool) -> LiveSummary:
-        handovers = count_handovers(kept.actors for kept in self._kept)
+        handovers = count_handovers(kept.actors for kept in self._kept if self._driver.takes_turns)
         hz = self._job.trips[0].env_kwargs.get("control_hz", 10) if self._job.trips else 10
         return LiveSummary(
             episodes=len(self._kept),
@@ -432,7 +383,7 @@ class _Run:
             steps=sum(len(kept.actors) for kept in self._kept),
             human_steps=sum(int(np.sum(kept.actors == ACTOR_HUMAN)) for kept in self._kept),
             takeovers=handovers.takeovers,
-            mean_takeover_s=handovers.taken_over_steps / hz / max(1, handovers.takeovers),
+            mean_takeover_s=handovers.helped_steps / hz / max(1, handovers.takeovers),
             context_switches=handovers.context_switches,
             late_steps=self._pacer.late,
             seconds=seconds,
@@ -464,7 +415,7 @@ class _FreshKeys:
 
 @contextmanager
 def _noted_signals(noted: list[int]) -> Iterator[None]:
-    """Note the first SIGINT or SIGTERM instead of dying in the middle of a step; a second Ctrl-C is as usual."""
+    """Note the first Ctrl-C, kill or hang-up instead of dying in the middle of a step; the second is as usual."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -474,7 +425,9 @@ def _noted_signals(noted: list[int]) -> Iterator[None]:
             raise KeyboardInterrupt
         noted.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heeded = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in heeded}
     try:
         yield
     finally:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_collection.episode import ACTOR_HUMAN
-from data_collection.live import Mode, Scene
 from data_collection.replay import heading_rad
 from data_collection.running_trip import RunningTrip
+from data_collection.scene import Mode, Scene
 from launch.cockpit_cameras import CockpitCameras, Sharpness
 from launch.colors import BAD, DIM, EDGE, GOOD, INK, PANEL, POLICY, Color, Image
 from launch.drawing import VIEW_NAMES, import_cv2

@@ -1,0 +1,63 @@
+"""What a person who flies or drives is shown at an instant, and whoever draws it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_collection.console import Key
+from data_collection.running_trip import RunningTrip
+
+
+class Mode(Enum):
+    """What a live session is doing."""
+
+    WAITING = "waiting for a key to start"
+    RUNNING = "running"
+    PAUSED = "paused"
+    AWAY = "paused because nobody is there"
+    ENDED = "the trip is over"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What there is to show at one instant of a live session."""
+
+    trip: RunningTrip
+    """The trip, its world, environment and record."""
+    mode: Mode
+    """What is going on."""
+    keys: Key
+    """Steering keys held, those apart that do not count because they were held before."""
+    action: NDArray[np.float32]
+    """(2,) the last action, or where the person steers along, what the person would do."""
+    actor: int
+    """Who drives, as in `Episode.actor`."""
+    takes_turns: bool
+    """Whether a policy drives and a person can take over."""
+    slow: bool
+    """Whether time runs at half speed."""
+    late: int
+    """Steps that came late since the session began."""
+    number: int
+    """Which episode this is, from 1."""
+    total: int
+    """Episodes asked for."""
+    saved: int
+    """Episodes recorded, those of earlier sessions included."""
+    message: str
+    """One line about what just happened; may be empty."""
+
+
+class Painter(Protocol):
+    """Draws what the person sees; `launch.cockpit` has one."""
+
+    def begin(self, trip: RunningTrip) -> None:
+        """A new trip, in a new world."""
+
+    def paint(self, scene: Scene) -> NDArray[np.uint8]:
+        """The picture to show, (H, W, 3) uint8 RGB."""
