@@ -38,8 +38,10 @@ class Verb:
 VERBS: dict[str, Verb] = {
     "demo": Verb("everything in five minutes: demonstrations, cloning, DAgger, evaluation, videos", resumes=True),
     "collect": Verb("let the expert fly or drive, and record episodes into a dataset", resumes=True),
+    "inspect": Verb("look at datasets: what they cover, what they teach, which episodes are bad"),
     "train": Verb("train a policy on datasets by behavioural cloning", resumes=True),
     "dagger": Verb("improve a policy in closed loop, with the expert labelling what it visits", resumes=True),
+    "relabel": Verb("watch a policy's recorded trips and steer along: what you do becomes labels", resumes=True),
     "evaluate": Verb("run policies through test worlds: outcomes.csv and a table with intervals", resumes=True),
     "grid": Verb("fly over speeds and densities: the published table, and a picture of it", resumes=True),
     "study": Verb("compare ways of learning: gates, three-cameras, dagger-road, compounding-error", resumes=True),

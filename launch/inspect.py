@@ -1,0 +1,83 @@
+"""`forestpilot inspect`: look at datasets: what they cover, what they teach, and which episodes are bad."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro.conf
+
+from data_collection.files import write_new_file
+from launch.datasets import dataset_folder
+from launch.progress import make_progress
+from launch.tables import print_table
+
+if TYPE_CHECKING:
+    from launch.inspection.page import Inspection
+
+
+@dataclass(frozen=True)
+class Config:
+    """Look at datasets and write one page about them, which holds everything it shows and opens without a network."""
+
+    datasets: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders of datasets, or of runs that hold one."""
+    out: Path | None = None
+    """Where the page goes; by default inspect.html in the first dataset."""
+    replays: int = 8
+    """Trips that are simulated again to ask the expert what it would have done, where a person drove and it was not
+    asked: they tell how late the person was."""
+
+    def __post_init__(self) -> None:
+        if not self.datasets:
+            raise ValueError("give at least one dataset")
+        if self.replays < 0:
+            raise ValueError(f"replays is {self.replays}; allowed: 0 and up")
+
+
+def run(config: Config) -> None:
+    """Look, write the page, print a table."""
+    from launch.inspection.page import default_path, look_at, page_of
+    from launch.inspection.survey import survey_dataset
+
+    progress = make_progress()
+    folders = [dataset_folder(given) for given in config.datasets]
+    surveys = [survey_dataset(folder, progress) for folder in folders]
+    inspections = [look_at(survey, config.replays, progress) for survey in surveys]
+    path = config.out or default_path(folders[0])
+    command = shlex.join(["forestpilot", "inspect", *map(str, config.datasets)])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_new_file(path, [page_of(inspections, command).encode()])
+    for inspection in inspections:
+        print_inspection(inspection)
+    print(f"page: {path}")
+
+
+def print_inspection(inspection: Inspection) -> None:
+    """A dataset in a few lines of text."""
+    from launch.inspection.checks import by_kind
+    from launch.inspection.measures import center_steering, drivers_of, rounds_of
+
+    survey, steering = inspection.survey, center_steering(inspection.survey)
+    drivers = ", ".join(f"{name} {share:.0%}" for name, share in drivers_of(survey.records).items())
+    ends: dict[str, int] = {}
+    for row in rounds_of(survey):
+        for outcome, count in row.outcomes.items():
+            ends[outcome] = ends.get(outcome, 0) + count
+    rows = [
+        ["", survey.name],
+        ["episodes", str(len(survey.records))],
+        ["steps, labels", f"{survey.num_steps}, {survey.num_labels}"],
+        ["who drove", drivers],
+        ["how it ended", ", ".join(f"{count} {outcome}" for outcome, count in ends.items())],
+        ["straight ahead", f"{steering.straight:.0%} of the labels"],
+        ["at the limit of the turn", f"{steering.at_limit:.1%} of the labels"],
+    ]
+    if inspection.hand is not None and inspection.hand.compared:
+        rows.append(["person against expert", str(inspection.hand.delay)])
+    rows.append(["bad episodes", str(len({finding.file for finding in inspection.findings}) or "none")])
+    print_table(rows)
+    for kind, group in by_kind(inspection.findings):
+        print(f"{kind} ({len(group)}): {group[0].file}: {group[0].why}{', ...' if len(group) > 1 else ''}")
