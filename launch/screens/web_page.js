@@ -7,7 +7,7 @@
   const ELSEWHERE = 4001;
   const TEXTS = {
     connecting: ["Connecting…", "Connecting…"],
-    live: ["Connected: you steer", ""],
+    live: ["Connected: you steer", "Waiting for the first picture…"],
     away: ["Connected, but another window has the keyboard", "Paused. Click here to steer."],
     lost: [
       "Connection lost, trip is paused, reconnecting…",
@@ -113,6 +113,7 @@
       }
       context.drawImage(picture, 0, 0);
       picture.close();
+      document.body.dataset.drawn = "";
       drawn.push(performance.now());
     } finally {
       send("drawn", undefined, from); // the next one may be fine

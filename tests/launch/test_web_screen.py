@@ -146,8 +146,11 @@ def second_tab(browser: Browser, address: str = "about:blank") -> Iterator[None]
 
 
 def test_the_page_shows_the_picture_that_was_sent(browser: Browser, watch: Watch) -> None:
+    notice = browser.driver.find_element("id", "notice")
+    assert notice.text == "Waiting for the first picture…"
     watch.screen.show(picture(RED))
     wait_for(lambda: pixel(browser)[:2] == [320, 180] and pixel(browser)[2] > 100, "the picture")
+    assert not notice.is_displayed()
     assert np.abs(np.array(pixel(browser)[2:]) - RED).max() <= 4
     watch.screen.show(picture((10, 250, 30), 640, 360))
     wait_for(lambda: pixel(browser)[:2] == [640, 360], "a picture of another size")
