@@ -21,7 +21,7 @@ from launch.tables import format_columns
 Status = Literal["ok", "note", "MISSING"]
 PACKAGES = (
     "numpy", "numba", "gymnasium", "torch", "h5py", "hdf5plugin", "safetensors", "av", "opencv-python", "pygame-ce",
-    "tyro", "rich", "matplotlib", "tensorboard",
+    "tyro", "rich", "matplotlib", "tensorboard", "jinja2", "websockets",
 )  # fmt: skip
 MIN_FRAME_STD = 8.0
 """A picture of a forest varies by more than this many grey levels; a blank one does not."""
