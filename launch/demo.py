@@ -12,9 +12,10 @@ from data_collection.progress import Progress
 from data_collection.rollout import RolloutPool
 from data_collection.trips import TripMix
 from launch.config import recorded
+from launch.outcomes import Outcome, read_outcomes
 from launch.plots import plot_rounds
 from launch.progress import make_progress
-from launch.replay import Outcome, ReplayConfig, read_outcomes, replay_evaluation
+from launch.replay import ReplayConfig, replay_evaluation
 from launch.tables import format_density, print_table
 from policies.behavioural_cloning import TrainConfig
 from policies.dagger import PRESETS as DAGGER_PRESETS
@@ -132,9 +133,9 @@ def _film(config: DemoConfig, out: Path, chosen: list[Outcome], progress: Progre
     paths: list[Path] = []
     for outcome in chosen:
         replay = ReplayConfig(
-            out / "evaluation", seed=(outcome.seed,), policy=outcome.policy, video=out / "videos", size=config.size
+            out / "evaluation", seed=(outcome.seed,), policy=(outcome.policy,), video=out / "videos", size=config.size
         )
-        paths += [path for path, _ in replay_evaluation(replay, progress) if path is not None]
+        paths += [path for replayed in replay_evaluation(replay, progress) for path in replayed.files]
     return paths
 
 

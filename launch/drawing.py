@@ -178,10 +178,10 @@ class TripPainter:
         self._paint_turns(picture, moment)
         self._paint_views(picture, moment.views)
         self._paint_text(picture, moment)
-        if moment.badge:
-            self._pen.label(picture, moment.badge, (self._pad, self._pad), EXPERT, 1.2)
         if moment.outcome != "running":
             self._paint_outcome(picture, moment.outcome)
+        if moment.badge:
+            self._pen.label(picture, moment.badge, (self._pad, self._pad), EXPERT, 1.2)
         painted = self._map.paint(moment.path_m, moment.yaw_rad, self._half_fov, moment.marks_m)
         top, left = layout.text_height, layout.main_width + (layout.side_width - painted.shape[1]) // 2
         picture[top : top + painted.shape[0], left : left + painted.shape[1]] = painted

@@ -7,29 +7,35 @@ diverges is an error.
 
 from __future__ import annotations
 
-import csv
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro.conf
 
-from data_collection.progress import Progress, SilentProgress
-from data_collection.replay import load_stored_trip, replay_trip
+from data_collection.progress import Progress, SilentProgress, Stage
+from data_collection.replay import StoredTrip, load_stored_trip, replay_trip
 from data_collection.trips import trip_path
+from launch.outcomes import Outcome, ReplayError, choose_shaves, choose_trips, choose_worlds, read_outcomes
 from launch.progress import make_progress
 from launch.video import parse_size
-from sim.errors import ForestPilotError
 
+if TYPE_CHECKING:
+    from launch.colors import Image
+    from launch.trip_video import TripScene
 
-class ReplayError(ForestPilotError):
-    """A stored trip cannot be read or found."""
+SIZE, WIDE_SIZE = "960x540", "1280x540"
+"""Ordinary size of a film, and of one that shows trips side by side."""
+REEL_SLOW = 4.0
+"""How many times slower the reel runs near its moments if nothing else is asked for."""
 
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """Simulate stored trips again, check the state at every step, and write videos of them."""
+    """Simulate stored trips again, check the state at every step, and make films and pictures of them."""
 
     evaluation: Annotated[Path, tyro.conf.Positional]
     """Folder that `forestpilot evaluate` wrote: outcomes.csv and trips/."""
@@ -39,136 +45,239 @@ class ReplayConfig:
     """Number of best trips: successes with the largest clearance."""
     seed: tuple[int, ...] = ()
     """World seeds to replay. Without --worst, --best and --seed every trip is checked."""
-    policy: str | None = None
-    """Only trips of the policy of this name."""
+    policy: tuple[str, ...] = ()
+    """Only trips of the policies of these names; side by side they stand in this order."""
     video: Path | None = None
-    """Folder to write videos into; without it the trips are only checked."""
-    size: str = "960x540"
-    """Width and height of the videos in pixels, 320x180 to 3840x2160."""
+    """Folder to write videos (MP4) into; without any product the trips are only checked."""
+    side_by_side: bool = False
+    """Show the trips of all policies (or those of --policy) through a world next to each other in one film, by one
+    clock. --worst and --best then choose worlds by the first policy."""
+    gif: Path | None = None
+    """Folder to write the same films into as animated GIFs, for a README."""
+    gif_width: int = 480
+    """Width of GIFs in pixels."""
+    gif_fps: int = 10
+    """Frames per second of GIFs."""
+    gif_mb: float = 8.0
+    """Largest size of a GIF in MB; width, then frame rate, are lowered until it fits."""
+    contact_sheet: Path | None = None
+    """Folder to write contact sheets (PNG) into: moments of a trip in a grid, and the map."""
+    moments: int = 9
+    """Moments on a contact sheet; the last two are the one before the end, and the end."""
+    reel: Path | None = None
+    """MP4 file to write a highlight reel into: the successes with the smallest clearance, the closest first."""
+    reel_clips: int = 8
+    """Clips in the reel."""
+    slow: float = 1.0
+    """How many times slower time runs in the films, for example 4; in the reel near its moments, 4 if this is 1."""
+    last: float | None = None
+    """Show only so many seconds at the end of each trip; side by side, from so long before the first one ends."""
+    size: str = ""
+    """Width and height of the films in pixels, 320x180 to 3840x2160; by default 960x540, side by side 1280x540."""
     fps: int = 30
-    """Frames per second of the videos, rounded to a multiple of the control rate; time runs at its true pace."""
+    """Frames per second of the videos; time runs at its true pace."""
     costs: Literal["expert", "policy", "none"] = "expert"
     """Whose costs of the candidate turns to draw as a fan; `policy` loads the checkpoint that acted, and
     falls back to the expert's for baselines."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "policy", tuple(self.policy))
         if self.worst < 0 or self.best < 0:
             raise ValueError(f"worst is {self.worst} and best is {self.best}; both must be 0 or more")
-        if self.fps < 1:
-            raise ValueError(f"fps is {self.fps}, but must be positive")
-        parse_size(self.size)
+        self._require_ranges()
+        self._require_use()
+
+    def _require_ranges(self) -> None:
+        """Raise ValueError where a number is out of range."""
+        for name, low, high in (
+            ("fps", 1, 120), ("gif_width", 160, 1280), ("gif_fps", 2, 30), ("moments", 3, 60), ("reel_clips", 1, 100),
+            ("slow", 1.0, 50.0),
+        ):  # fmt: skip
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} is {getattr(self, name):g}; allowed: {low:g} to {high:g}")
+        if self.gif_mb <= 0 or (self.last is not None and self.last <= 0):
+            raise ValueError(f"gif_mb is {self.gif_mb} and last is {self.last}; both must be positive")
+        if self.reel is not None and self.reel.suffix.lower() != ".mp4":
+            raise ValueError(f"reel is {str(self.reel)!r}; name an MP4 file, for example reel.mp4")
+        if self.size:
+            parse_size(self.size)
+
+    def _require_use(self) -> None:
+        """Raise ValueError where an option would have no effect."""
+        films, sheet, reel = self.video or self.gif, self.contact_sheet, self.reel
+        if self.side_by_side and (not films or sheet):
+            raise ValueError("side_by_side makes films of several trips: give --video or --gif, and no --contact-sheet")
+        if self.slow != 1.0 and not (films or reel):
+            raise ValueError("slow has no effect without --video, --gif or --reel")
+        if self.last is not None and not (films or sheet):
+            raise ValueError("last has no effect without --video, --gif or --contact-sheet")
+        if reel and not (films or sheet) and (self.worst or self.best):
+            raise ValueError("the reel chooses its own trips: say how many with --reel-clips, not --worst or --best")
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of the films in pixels."""
+        return parse_size(self.size or (WIDE_SIZE if self.side_by_side else SIZE))
+
+    @property
+    def only_reel(self) -> bool:
+        """Whether nothing but the reel is wanted."""
+        return self.reel is not None and not (self.video or self.gif or self.contact_sheet)
 
 
 Config = ReplayConfig
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One row of outcomes.csv."""
+class Replayed:
+    """Trips that were repeated, and what was made of them."""
 
-    policy: str
-    """Name of the policy."""
-    seed: int
-    """Seed of the world."""
-    outcome: str
-    """success, collision, out_of_bounds or timeout."""
-    min_clearance_m: float
-    """Least distance to a tree or obstacle in metres."""
-    progress_m: float
-    """Distance made good towards the goal in metres."""
-    interventions: int = 0
-    """How often a car was put back."""
+    outcomes: tuple[Outcome, ...]
+    """Their rows of outcomes.csv; several where they are shown together."""
+    files: tuple[Path, ...] = ()
+    """What was written."""
+    told: str = ""
+    """What there is to say of the files besides."""
 
-    @property
-    def succeeded(self) -> bool:
-        """Whether the goal was reached, and without help."""
-        return self.outcome == "success" and self.interventions == 0
-
-    @property
-    def end(self) -> str:
-        """The outcome in a word; to arrive with somebody's help is no success."""
-        return "helped" if self.outcome == "success" and self.interventions else self.outcome
+    def __str__(self) -> str:
+        """The facts in a line."""
+        policies, ends, seeds = (
+            ", ".join(dict.fromkeys(str(getattr(row, name)) for row in self.outcomes))
+            for name in ("policy", "end", "seed")
+        )
+        parts = [policies, f"world {seeds}", ends, "reproduced step by step", *map(str, self.files), self.told]
+        return "  ".join(part for part in parts if part)
 
 
 def run(config: ReplayConfig) -> None:
-    """Replay and print one line per trip on standard output."""
-    for path, outcome in replay_evaluation(config, make_progress()):
-        where = f"  {path}" if path is not None else ""
-        print(f"{outcome.policy}  world {outcome.seed}  {outcome.end}  reproduced step by step{where}")
+    """Replay and print one line per trip, or film of several, on standard output."""
+    for replayed in replay_evaluation(config, make_progress()):
+        print(replayed)
 
 
-def replay_evaluation(config: ReplayConfig, progress: Progress | None = None) -> Iterator[tuple[Path | None, Outcome]]:
-    """Replay the chosen trips of an evaluation folder, one after the other.
+def replay_evaluation(config: ReplayConfig, progress: Progress | None = None) -> Iterator[Replayed]:
+    """Replay the chosen trips of an evaluation folder, one after the other, and make what is asked for.
 
     Yields:
-        The video's path (None without videos) and the row of outcomes.csv, for each trip.
+        For each trip, or for those that are shown together, its rows of outcomes.csv and the files.
 
     Raises:
-        ReplayError: the folder or a trip is missing or unreadable, or nothing matches the choice.
+        ReplayError: the folder or a trip is missing or unreadable, nothing matches the choice, or the files cannot be
+            written where they should be.
         ReplayDivergedError: a state, or the end, differs from the stored one.
     """
     progress = progress or SilentProgress()
-    chosen = choose_trips(read_outcomes(config.evaluation), config.worst, config.best, config.seed, config.policy)
-    for number, outcome in enumerate(chosen, start=1):
-        trip = load_stored_trip(trip_path(config.evaluation / "trips", outcome.policy, outcome.seed))
-        name = f"replay {number}/{len(chosen)}: {outcome.policy}, world {outcome.seed}"
-        with progress.stage(name, total=len(trip.actions) + 1) as stage:
-            path = None
-            if config.video is None:
-                for _ in replay_trip(trip):
-                    stage.advance()
-            else:
-                from launch.trip_video import write_trip_video
+    outcomes = read_outcomes(config.evaluation)
+    # All is chosen before the first trip is replayed: what cannot be done must not wait behind an hour of films.
+    choice = config.worst, config.best, config.seed, config.policy
+    worlds = choose_worlds(outcomes, *choice) if config.side_by_side else []
+    trips = [] if config.side_by_side or config.only_reel else choose_trips(outcomes, *choice)
+    shaves = choose_shaves(outcomes, config.reel_clips, config.seed, config.policy) if config.reel else ([], 0)
+    for folder in (config.video, config.gif, config.contact_sheet, config.reel and config.reel.parent):
+        if folder is not None:
+            _require_writable(folder)
+    for number, rows in enumerate(worlds, start=1):
+        yield _side_by_side(config, rows, progress, f"world {number}/{len(worlds)}")
+    for number, row in enumerate(trips, start=1):
+        yield _one_trip(config, row, progress, f"replay {number}/{len(trips)}")
+    if config.reel:
+        yield _reel(config, config.reel, *shaves, progress)
 
-                path = config.video / f"{outcome.policy}-{outcome.seed}-{outcome.end}.mp4"
-                write_trip_video(path, trip, parse_size(config.size), config.fps, config.costs, stage)
-        yield path, outcome
+
+def _one_trip(config: ReplayConfig, row: Outcome, progress: Progress, name: str) -> Replayed:
+    """Replay a trip, once for each product; once without any."""
+    trip = _load(config, row)
+    products = [folder for folder in (config.video, config.gif, config.contact_sheet) if folder is not None]
+    total = max(1, len(products)) * (len(trip.actions) + 1)
+    stem, files, told = f"{row.policy}-{row.seed}-{row.end}", [], ""
+    with progress.stage(f"{name}: {row.policy}, world {row.seed}", total=total) as stage:
+        if not products:
+            for _ in replay_trip(trip):
+                stage.advance()
+        if config.video is not None:
+            from launch.trip_video import write_trip_video
+
+            files.append(config.video / f"{stem}.mp4")
+            write_trip_video(
+                files[-1], trip, config.frame_size, config.fps, config.costs, stage, config.slow, config.last
+            )
+        if config.gif is not None:
+            from launch.trip_video import TripScene, trip_frames
+
+            files.append(config.gif / f"{stem}.gif")
+            with TripScene(trip, config.costs, stage=stage) as scene:
+                frames = trip_frames(scene, config.frame_size, config.gif_fps, config.slow, config.last)
+                told = _gif(config, files[-1], frames)
+        if config.contact_sheet is not None:
+            from launch.films.contact_sheet import write_contact_sheet
+
+            files.append(config.contact_sheet / f"{stem}.png")
+            write_contact_sheet(files[-1], trip, config.moments, config.last, stage)
+    return Replayed((row,), tuple(files), told)
 
 
-def read_outcomes(folder: Path) -> list[Outcome]:
-    """The rows of `folder/outcomes.csv`.
+def _side_by_side(config: ReplayConfig, rows: Sequence[Outcome], progress: Progress, name: str) -> Replayed:
+    """Show the trips of several policies through a world together."""
+    from launch.films.side_by_side import side_by_side_frames, write_side_by_side
+
+    trips = [_load(config, row) for row in rows]
+    stem, files, told = f"side-by-side-{rows[0].seed}", [], ""
+    total = ((config.video is not None) + (config.gif is not None)) * sum(len(trip.actions) + 1 for trip in trips)
+    with progress.stage(f"{name}: {', '.join(row.policy for row in rows)}", total=total) as stage:
+        if config.video is not None:
+            files.append(config.video / f"{stem}.mp4")
+            with ExitStack() as stack:
+                scenes = _scenes(stack, trips, stage)
+                write_side_by_side(files[-1], scenes, config.frame_size, config.fps, config.slow, config.last)
+        if config.gif is not None:
+            files.append(config.gif / f"{stem}.gif")
+            with ExitStack() as stack:
+                scenes = _scenes(stack, trips, stage)
+                frames = side_by_side_frames(scenes, config.frame_size, config.gif_fps, config.slow, config.last)
+                told = _gif(config, files[-1], frames)
+    return Replayed(tuple(rows), tuple(files), told)
+
+
+def _scenes(stack: ExitStack, trips: Sequence[StoredTrip], stage: Stage) -> list[TripScene]:
+    """Scenes of all trips, closed with the stack."""
+    from launch.trip_video import TripScene
+
+    return [stack.enter_context(TripScene(trip, expert=False, stage=stage)) for trip in trips]
+
+
+def _gif(config: ReplayConfig, path: Path, frames: Iterator[Image]) -> str:
+    """Write a GIF; returns its size and shape in words."""
+    from launch.films.gif import write_gif
+
+    return str(write_gif(path, frames, config.gif_fps, config.gif_width, config.gif_mb))
+
+
+def _reel(config: ReplayConfig, path: Path, rows: Sequence[Outcome], successes: int, progress: Progress) -> Replayed:
+    """Make the highlight reel: each trip is replayed twice, to find its moment and to film it."""
+    from launch.films.reel import closest_moment, write_reel
+
+    trips = [_load(config, row) for row in rows]
+    with progress.stage("reel", total=2 * sum(len(trip.actions) + 1 for trip in trips)) as stage:
+        shaves = [closest_moment(trip, stage) for trip in trips]
+        slow = config.slow if config.slow > 1.0 else REEL_SLOW
+        size = parse_size(config.size or SIZE)
+        write_reel(path, shaves, size, config.fps, slow, successes, stage)
+    return Replayed(tuple(rows), (path,), f"{len(rows)} clips, the closest {shaves[0].caption}")
+
+
+def _load(config: ReplayConfig, row: Outcome) -> StoredTrip:
+    return load_stored_trip(trip_path(config.evaluation / "trips", row.policy, row.seed))
+
+
+def _require_writable(folder: Path) -> None:
+    """Make a folder.
 
     Raises:
-        ReplayError: the file is missing or lacks a column.
+        ReplayError: it cannot be made or written into.
     """
-    path = folder / "outcomes.csv"
-    if not path.is_file():
-        raise ReplayError(f"there is no {path}; give the folder that `forestpilot evaluate` wrote")
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [_read_row(row) for row in csv.DictReader(file)]
-    except (KeyError, ValueError, TypeError) as error:
-        raise ReplayError(f"{path} cannot be read: {type(error).__name__} {error}") from error
-
-
-def _read_row(row: dict[str, str]) -> Outcome:
-    clearance_m, progress_m = float(row["min_clearance_m"]), float(row["progress_m"])
-    interventions = int(row.get("interventions") or 0)
-    return Outcome(row["policy"], int(row["seed"]), row["outcome"], clearance_m, progress_m, interventions)
-
-
-def choose_trips(
-    outcomes: Sequence[Outcome], worst: int = 0, best: int = 0, seeds: Sequence[int] = (), policy: str | None = None
-) -> list[Outcome]:
-    """The trips asked for, each once: the worst first, then the best, then the seeds; all if nothing is asked for.
-
-    Raises:
-        ReplayError: a policy or seed is not among the outcomes.
-    """
-    policies = sorted({row.policy for row in outcomes})
-    if policy is not None and policy not in policies:
-        raise ReplayError(f"no trips of policy {policy!r}; there are trips of {', '.join(policies) or 'none'}")
-    rows = [row for row in outcomes if policy is None or row.policy == policy]
-    missing = sorted(set(seeds) - {row.seed for row in rows})
-    if missing:
-        raise ReplayError(f"no trip through world {missing[0]}; there are worlds {_ranges([row.seed for row in rows])}")
-    if not (worst or best or seeds):
-        return rows
-    by_badness = sorted(rows, key=lambda row: (row.succeeded, -row.interventions, row.min_clearance_m, row.seed))
-    successes = [row for row in reversed(by_badness) if row.succeeded]
-    chosen = [*by_badness[:worst], *successes[:best], *(row for row in rows if row.seed in seeds)]
-    return list(dict.fromkeys(chosen))
-
-
-def _ranges(seeds: Sequence[int]) -> str:
-    return f"{min(seeds)} to {max(seeds)}" if seeds else "none"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ReplayError(f"cannot write into {folder} ({error.strerror or error}); name another folder") from error

@@ -16,7 +16,7 @@ from data_collection.replay import ReplayedStep, StoredTrip, heading_rad, make_r
 from launch.colors import Image
 from launch.drawing import Moment, TripPainter
 from launch.films.pace import speed_badge, ticks
-from launch.replay import ReplayError
+from launch.outcomes import ReplayError
 from launch.tables import format_density
 from launch.video import VideoWriter
 from policies.pilots import BASELINES

@@ -10,8 +10,8 @@ import numpy as np
 from launch.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
 from launch.drawing import Moment, import_cv2
 from launch.films.pace import speed_badge, ticks
+from launch.outcomes import ReplayError
 from launch.pen import Pen, darken, fitted
-from launch.replay import ReplayError
 from launch.trip_video import HOLD_S, TripScene, describe_world
 from launch.video import VideoWriter
 from launch.world_map import MarkedPath, WorldMap

@@ -17,7 +17,8 @@ from data_collection.replay import ReplayDivergedError, StoredTrip, load_stored_
 from data_collection.rollout import Job, RolloutPool
 from data_collection.trips import TripFileError, TripMix, trip_path
 from launch import cli
-from launch.replay import Outcome, ReplayConfig, ReplayError, choose_trips, read_outcomes, replay_evaluation
+from launch.outcomes import Outcome, ReplayError, choose_shaves, choose_trips, choose_worlds, read_outcomes
+from launch.replay import ReplayConfig, replay_evaluation
 from launch.trip_video import blend_rotations, describe_end, free_distance_m, write_trip_video
 from policies.pilots import BlindPilot
 from sim.cameras import rotation_matrix
@@ -162,7 +163,7 @@ def test_the_verb_prints_one_line_per_trip(evaluation: Path, capsys: pytest.Capt
 
 def test_seeds_choose_trips(evaluation: Path) -> None:
     chosen = list(replay_evaluation(ReplayConfig(evaluation, seed=(SEEDS[1],))))
-    assert [(path, outcome.seed) for path, outcome in chosen] == [(None, SEEDS[1])]
+    assert [(replayed.files, [row.seed for row in replayed.outcomes]) for replayed in chosen] == [((), [SEEDS[1]])]
 
 
 OUTCOMES = [
@@ -176,16 +177,43 @@ OUTCOMES = [
 def test_the_worst_are_failures_then_narrow_escapes() -> None:
     assert choose_trips(OUTCOMES, worst=3) == [OUTCOMES[1], OUTCOMES[3], OUTCOMES[2]]
     assert choose_trips(OUTCOMES, best=1) == [OUTCOMES[0]]
-    assert choose_trips(OUTCOMES, policy="a", worst=1, best=9) == [OUTCOMES[1], OUTCOMES[0], OUTCOMES[2]]
+    assert choose_trips(OUTCOMES, policies=("a",), worst=1, best=9) == [OUTCOMES[1], OUTCOMES[0], OUTCOMES[2]]
     assert choose_trips(OUTCOMES, seeds=(1,)) == [OUTCOMES[0], OUTCOMES[3]]
     assert choose_trips(OUTCOMES) == OUTCOMES
 
 
+def test_worlds_that_all_policies_ran_are_shown_side_by_side() -> None:
+    assert choose_worlds(OUTCOMES) == [[OUTCOMES[0], OUTCOMES[3]]]
+    assert choose_worlds(OUTCOMES, policies=("b", "a")) == [[OUTCOMES[3], OUTCOMES[0]]]
+    more = [*OUTCOMES, Outcome("b", 2, "success", 0.4, 40)]
+    assert [rows[0].seed for rows in choose_worlds(more, worst=1)] == [2], "the first policy's worst"
+    assert [rows[0].seed for rows in choose_worlds(more, worst=1, policies=("b", "a"))] == [1]
+
+
+def test_policies_that_share_no_world_are_named() -> None:
+    with pytest.raises(ReplayError, match="at least two policies, and there are trips of a;"):
+        choose_worlds(OUTCOMES, policies=("a",))
+    with pytest.raises(ReplayError, match=r"world 3 was not run by all of a, b: .*b ran worlds 1 to 1"):
+        choose_worlds(OUTCOMES, seeds=(3,))
+    with pytest.raises(ReplayError, match="no world was run by all of a, b"):
+        choose_worlds(OUTCOMES[1:])
+
+
+def test_close_shaves_are_successes_with_the_smallest_clearance_first() -> None:
+    helped = Outcome("a", 9, "success", 0.01, 40, 2)
+    assert choose_shaves([*OUTCOMES, helped], 5) == ([OUTCOMES[2], OUTCOMES[0]], 2)
+    assert choose_shaves(OUTCOMES, 1) == ([OUTCOMES[2]], 2)
+    with pytest.raises(ReplayError, match="no trip succeeded"):
+        choose_shaves(OUTCOMES, 5, policies=("b",))
+
+
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ReplayError, match="trips of a, b"):
-        choose_trips(OUTCOMES, policy="c")
+        choose_trips(OUTCOMES, policies=("a", "c"))
     with pytest.raises(ReplayError, match="worlds 1 to 3"):
         choose_trips(OUTCOMES, seeds=(7,))
+    with pytest.raises(ReplayError, match="no trips; evaluate again"):
+        choose_trips([])
     with pytest.raises(ReplayError, match="forestpilot evaluate"):
         read_outcomes(tmp_path)
     (tmp_path / "outcomes.csv").write_text("policy,seed\na,1\n")
@@ -208,8 +236,23 @@ def test_damaged_trips_are_named(evaluation: Path, tmp_path: Path) -> None:
 
 
 def test_wrong_options_are_refused(tmp_path: Path) -> None:
-    for options in ({"worst": -1}, {"size": "big"}, {"fps": 0}):
-        with pytest.raises(ValueError, match=r"worst|size|fps"):
+    for options in (
+        {"worst": -1}, {"size": "big"}, {"fps": 0}, {"slow": 0.5, "video": tmp_path}, {"last": 0.0, "video": tmp_path},
+        {"gif_mb": 0.0}, {"gif_width": 5}, {"moments": 2}, {"reel_clips": 0}, {"reel": tmp_path},
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=next(iter(options))):
+            ReplayConfig(tmp_path, **options)  # type: ignore[arg-type]
+
+
+def test_options_without_effect_are_refused(tmp_path: Path) -> None:
+    for options, what in (
+        ({"slow": 4.0}, "slow has no effect"),
+        ({"last": 2.0, "reel": tmp_path / "a.mp4"}, "last has no effect"),
+        ({"side_by_side": True}, "--video or --gif"),
+        ({"side_by_side": True, "video": tmp_path, "contact_sheet": tmp_path}, "no --contact-sheet"),
+        ({"reel": tmp_path / "a.mp4", "worst": 2}, "--reel-clips"),
+    ):
+        with pytest.raises(ValueError, match=what):
             ReplayConfig(tmp_path, **options)  # type: ignore[arg-type]
 
 
@@ -252,4 +295,4 @@ def test_to_arrive_with_help_is_no_success() -> None:
     assert describe_end({"outcome": "success", "interventions": 2}) == "end, with help"
     helped = [Outcome("a", 1, "success", 0.5, 40, 1), Outcome("a", 2, "success", 0.1, 40, 3)]
     assert helped[0].end == "helped" and OUTCOMES[0].end == "success" and OUTCOMES[1].end == "collision"
-    assert choose_trips([*OUTCOMES, *helped], policy="a", worst=3) == [helped[1], helped[0], OUTCOMES[1]]
+    assert choose_trips([*OUTCOMES, *helped], policies=("a",), worst=3) == [helped[1], helped[0], OUTCOMES[1]]
