@@ -35,7 +35,7 @@ class GateLimits:
     """Expert gate: hand back once it is below this."""
     clearance_m: float = 0.15
     """Expert gate: take over below this distance to an obstacle, in metres, unless the learner's turn is a calm one."""
-    unsure_deg: float = 8.0
+    unsure_deg: float = 1.5
     """Uncertainty gate: ask where the ensemble's turns spread by more than this, standard deviation in degrees."""
     agree_deg: float = 6.0
     """Budget gate: hand back once the learner's turn is this near to the expert's, in degrees."""

@@ -59,7 +59,7 @@ class Config(StudyConfig):
     """Flights of the expert in round 0."""
     labels: int = 800
     """Labels in each later round."""
-    trips: int = 40
+    trips: int = 120
     """Flights over which the arm `budget` means to spend a round's labels; every arm flies on until they are spent."""
     most_trips: int = 160
     """Flights after which a round ends even if its labels are not spent."""
