@@ -141,11 +141,12 @@ class Replayed:
 
     def __str__(self) -> str:
         """The facts in a line."""
-        policies, ends, seeds = (
-            ", ".join(dict.fromkeys(str(getattr(row, name)) for row in self.outcomes))
-            for name in ("policy", "end", "seed")
+        policies, seeds = (
+            ", ".join(dict.fromkeys(str(getattr(row, name)) for row in self.outcomes)) for name in ("policy", "seed")
         )
-        parts = [policies, f"world {seeds}", ends, "reproduced step by step", *map(str, self.files), self.told]
+        ends = [row.end for row in self.outcomes]
+        ends = ends if len(set(ends)) > 1 else ends[:1]
+        parts = [policies, f"world {seeds}", ", ".join(ends), "reproduced step by step", *map(str, self.files), self.told]
         return "  ".join(part for part in parts if part)
 
 

@@ -209,7 +209,7 @@ def describe_settings(trip: StoredTrip) -> str:
     """What the worlds of an evaluation have in common, in a few words."""
     kwargs = trip.env_kwargs
     kind = "roads" if "Drive" in trip.env_id else "forests"
-    parts = [f"{kwargs['preset']} {kind}" if kwargs.get("preset") else kind]
+    parts = [f"{kind} ({kwargs['preset']})" if kwargs.get("preset") else kind]
     if kwargs.get("density"):
         parts.append(f"{format_density(kwargs['density'])} trees/m2")
     if kwargs.get("speed"):

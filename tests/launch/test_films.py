@@ -249,7 +249,7 @@ def test_a_clip_lies_around_its_moment_and_is_slow_there(evaluation: Path) -> No
 
 def test_the_title_tells_worlds_and_clips(evaluation: Path) -> None:
     shave = closest_moment(trip(evaluation, "expert"))
-    assert describe_settings(shave.trip) == "default forests, 1/10 trees/m2, 10 m/s set point"
+    assert describe_settings(shave.trip) == "forests (default), 1/10 trees/m2, 10 m/s set point"
     few, many = title_card([shave], (640, 360), 2), title_card([shave] * 30, (640, 360), 40)
     assert few.shape == many.shape == (360, 640, 3)
     assert (many > 100).sum() > (few > 100).sum() > 500

@@ -18,7 +18,7 @@ from data_collection.rollout import Job, RolloutPool
 from data_collection.trips import TripFileError, TripMix, trip_path
 from launch import cli
 from launch.outcomes import Outcome, ReplayError, choose_shaves, choose_trips, choose_worlds, read_outcomes
-from launch.replay import ReplayConfig, replay_evaluation
+from launch.replay import ReplayConfig, Replayed, replay_evaluation
 from launch.trip_video import blend_rotations, describe_end, free_distance_m, write_trip_video
 from policies.pilots import BlindPilot
 from sim.cameras import rotation_matrix
@@ -180,6 +180,14 @@ def test_the_worst_are_failures_then_narrow_escapes() -> None:
     assert choose_trips(OUTCOMES, policies=("a",), worst=1, best=9) == [OUTCOMES[1], OUTCOMES[0], OUTCOMES[2]]
     assert choose_trips(OUTCOMES, seeds=(1,)) == [OUTCOMES[0], OUTCOMES[3]]
     assert choose_trips(OUTCOMES) == OUTCOMES
+
+
+def test_trips_shown_together_are_told_in_a_line() -> None:
+    rows = (OUTCOMES[0], OUTCOMES[3], Outcome("c", 1, "timeout", 0.2, 9))
+    assert str(Replayed(rows, (Path("a.gif"),), "2.0 MB")) == (
+        "a, b, c  world 1  success, timeout, timeout  reproduced step by step  a.gif  2.0 MB"
+    )
+    assert str(Replayed((OUTCOMES[0], OUTCOMES[2]))) == "a  world 1, 3  success  reproduced step by step"
 
 
 def test_worlds_that_all_policies_ran_are_shown_side_by_side() -> None:
