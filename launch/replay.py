@@ -145,8 +145,8 @@ class Replayed:
             ", ".join(dict.fromkeys(str(getattr(row, name)) for row in self.outcomes)) for name in ("policy", "seed")
         )
         ends = [row.end for row in self.outcomes]
-        ends = ends if len(set(ends)) > 1 else ends[:1]
-        parts = [policies, f"world {seeds}", ", ".join(ends), "reproduced step by step", *map(str, self.files), self.told]
+        end = ", ".join(ends) if len(set(ends)) > 1 else ends[0]
+        parts = [policies, f"world {seeds}", end, "reproduced step by step", *map(str, self.files), self.told]
         return "  ".join(part for part in parts if part)
 
 
