@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from data_collection.live import LiveSummary
 
 LARGEST_DELAY_S = 3.0
+VERBS = {"drone": "FLIES", "drive": "DRIVES"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ def _steer_along(config: Config, job: Job, relabelling: Relabelling) -> LiveSumm
 
     screen = open_screen(config.screen, config.web, f"ForestPilot: steer along, {job.task}")
     try:
-        return LiveSession(screen, Cockpit(screen.size), store=relabelling).run(job, AlongDriver())
+        cockpit = Cockpit(screen.size, title=f"POLICY {VERBS[job.task]} - STEER ALONG")
+        return LiveSession(screen, cockpit, store=relabelling).run(job, AlongDriver())
     finally:
         screen.close()
 
@@ -118,9 +120,9 @@ def shift(relabelling: Relabelling, delay: str) -> str:
     note = f"labels are moved back by {seconds:.2f} s" if seconds else NOT_SHIFTED
     note += f": {found}" if found else ""
     changed = relabelling.shift(seconds, note)
-    again = f"forestpilot relabel {relabelling.dataset.folder} --shift-only --delay"
-    hint = f"; by another: {again} {0.3 if not seconds else 0}" if delay == "auto" else ""
-    return f"{note} ({changed} of {len(relabelling.dataset)} episodes changed){hint}"
+    done = f"{note} ({changed} of {len(relabelling.dataset)} episodes changed)"
+    again = f"forestpilot relabel {relabelling.dataset.folder} --shift-only --delay SECONDS"
+    return f"{done}\nto move them by another delay: {again}" if delay == "auto" else done
 
 
 def _seconds(delay: str) -> float:
