@@ -73,6 +73,7 @@ class Cockpit:
         self._map = WorldMap(self._cv2, world, self._map_area.size, self._pen.text_size)
         self._description = describe_world(world, trip.trip.env_kwargs).rpartition(", ")[0]
         self._path: list[NDArray[np.float64]] = []
+        self._step = -1
         self._cameras = CockpitCameras(trip.env, self._layout, self.sharpness)
 
     def paint(self, scene: Scene) -> Image:
@@ -153,8 +154,9 @@ class Cockpit:
 
     def _paint_map(self, picture: Image, scene: Scene) -> None:
         position, rotation = scene.trip.env.pose()
-        if len(self._path) <= scene.trip.num_steps:
+        if scene.trip.num_steps != self._step:
             self._path.append(position.copy())
+            self._step = scene.trip.num_steps
         half_fov = math.radians(self._spec.horizontal_fov_deg) / 2
         painted = self._map.paint(np.array(self._path), heading_rad(rotation), half_fov)
         area = self._map_area

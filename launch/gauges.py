@@ -120,7 +120,7 @@ class CockpitLayout:
     def map(self) -> Rect:
         """The world from above."""
         top, height = self._row
-        return Rect(self.chase.right, top, round(self.map_share * self.width), height)
+        return Rect(self.chase.right, top, min(round(self.map_share * self.width), 2 * height), height)
 
     @property
     def figures(self) -> Rect:
