@@ -13,7 +13,7 @@ from data_collection.episode import ACTOR_HUMAN, ACTOR_POLICY
 from data_collection.running_trip import RunningTrip
 from data_collection.scene import Mode, Scene
 from data_collection.trips import TripMix
-from launch.cockpit import PERSON, Cockpit
+from launch.cockpit import MAP_SHARES, PERSON, Cockpit
 from launch.cockpit_cameras import CONFIDENCE, PATIENCE, SHARPNESS, Sharpness
 from launch.colors import EDGE, POLICY
 from launch.gauges import CockpitLayout, Rect
@@ -136,7 +136,7 @@ def test_what_changes_is_shown(flight, change):
 
 
 def test_late_frames_are_an_alert(flight):
-    painter, area = cockpit(flight), CockpitLayout(*SIZE).figures
+    painter, area = cockpit(flight), CockpitLayout(*SIZE, MAP_SHARES["drone"]).figures
     lower = [area.cut(painter.paint(scene(flight, late=late)))[area.height // 2 :] for late in (0, 3)]
     calm, late = (int((np.ptp(picture.astype(int), axis=-1) > 50).sum()) for picture in lower)
     assert late > calm == 0  # coloured, not grey
