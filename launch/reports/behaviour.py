@@ -15,12 +15,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from data_collection.replay import ReplayedStep, StoredTrip, heading_rad, make_replay_env, replay_trip
+from data_collection.replay import (
+    ReplayedStep,
+    StoredTrip,
+    heading_rad,
+    load_stored_trip,
+    make_replay_env,
+    replay_trip,
+)
 from sim.envs.task_spec import TaskSpec
+from sim.errors import ForestPilotError
 from sim.worlds.world import World
 
 CHANGES = 0.1
@@ -63,6 +73,22 @@ class Trace:
     def dt_s(self) -> float:
         """Time between states in seconds."""
         return 1.0 / self.spec.control_hz
+
+
+def try_trace(path: Path, keep_steps: bool = False) -> tuple[Trace | None, str]:
+    """A stored trip, replayed beside the expert; or None, and why it cannot be.
+
+    Args:
+        path: file of the trip.
+        keep_steps: keep observations, for pictures and films.
+    """
+    try:
+        return trace_trip(load_stored_trip(path), keep_steps), ""
+    except ForestPilotError as error:
+        return None, str(error).rstrip(".")
+    except (gymnasium.error.Error, ValueError, TypeError, KeyError) as error:
+        # A file from another version may name an environment, or arguments of it, that this one does not have.
+        return None, f"the world of {path.name} cannot be made again: {type(error).__name__} {error}".rstrip(".")
 
 
 def trace_trip(trip: StoredTrip, keep_steps: bool = False) -> Trace:

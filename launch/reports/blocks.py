@@ -50,6 +50,8 @@ class Table:
     """Cells."""
     caption: str = ""
     """Stands above."""
+    folded: str = ""
+    """Folds it away under these words."""
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,12 @@ class Section:
 
 
 def percent(share: float | None, digits: int = 0) -> str:
-    """`97 %` for 0.97; a dash for nothing."""
-    return "–" if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
+    """`97 %` for 0.97, `99.7 %` for what is not quite all, a dash for nothing."""
+    if share is None or math.isnan(share):
+        return "–"
+    text = f"{100 * share:.{digits}f}"
+    nearly = 0.0 < share < 1.0 and float(text) in (0.0, 100.0)
+    return percent(share, digits + 1) if nearly and digits < 4 else f"{text} %"
 
 
 def interval(low: float | None, high: float | None, digits: int = 0) -> str:

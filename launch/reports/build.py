@@ -15,7 +15,7 @@ from launch.reports.failures import Look, Scene, choose_trips, make_scenes
 from launch.reports.learning import rounds_section, study_section, training_section
 from launch.reports.page import Page, fit_videos
 from launch.reports.provenance import now, provenance_section
-from launch.reports.results import distributions_section, pairs_section, results_section, settings_section
+from launch.reports.results import TASK_NAMES, distributions_section, pairs_section, results_section, settings_section
 from launch.reports.runs import Runs, read_runs
 from sim.errors import ForestPilotError
 
@@ -54,7 +54,9 @@ def build(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> str:
     notes = list(runs.notes)
     arms = gather_arms(runs.evaluations, notes)
     scenes = make_scenes(choose_trips(arms, wishes.failures), wishes.look, progress) if wishes.failures else []
-    sections = _result_sections(arms, scenes, wishes, progress) + _learning_sections(runs)
+    sections = [*_result_sections(arms, scenes), *_learning_sections(runs), *_trip_sections(arms, wishes, progress)]
+    if any(run.metrics.rows for run in runs.trainings):
+        sections.append(training_section(runs.trainings))
     sections.append(provenance_section(runs, wishes.command))
     names = ", ".join(dict.fromkeys(folder.resolve().name for folder in folders))
     page = Page(f"ForestPilot report: {names}", f"{_what(runs, arms)} {now()}.", sections, notes)
@@ -74,19 +76,27 @@ def _plural(name: str, count: int) -> str:
     return name if count == 1 else f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
 
 
-def _result_sections(arms: Sequence[Arm], scenes: Sequence[Scene], wishes: Wishes, progress: Progress) -> list[Section]:
+def _by_task(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
+    """The arms of each task that has any."""
+    return {task: own for task in TASK_NAMES if (own := [arm for arm in arms if arm.task == task])}
+
+
+def _result_sections(arms: Sequence[Arm], scenes: Sequence[Scene]) -> list[Section]:
     """What trips came to: results first, then the worst trips, then what stands behind the results."""
-    by_task = {task: [arm for arm in arms if arm.task == task] for task in ("drone", "drive")}
-    by_task = {task: own for task, own in by_task.items() if own}
+    by_task = _by_task(arms)
     compared = {task: compare_arms(own) for task, own in by_task.items()}
     sections = [results_section(task, own, compared[task][0]) for task, own in by_task.items()]
     sections += [_scenes_section(scenes)] if scenes else []
     pairs: list[Pair] = [pair for found, _ in compared.values() for pair in found]
     notes = [note for _, own_notes in compared.values() for note in own_notes]
     sections += [pairs_section(pairs, notes)] if pairs or notes else []
-    for task, own in by_task.items():
-        by_setting = settings_section(task, own)
-        sections += [by_setting] if by_setting else []
+    return sections + [found for task, own in by_task.items() if (found := settings_section(task, own))]
+
+
+def _trip_sections(arms: Sequence[Arm], wishes: Wishes, progress: Progress) -> list[Section]:
+    """How trips went: distributions, and what was done step by step."""
+    sections = []
+    for task, own in _by_task(arms).items():
         sections.append(distributions_section(task, own))
         if wishes.replays:
             sections.append(copycat_section(task, own, wishes.replays, progress))
@@ -114,10 +124,8 @@ def _scenes_section(scenes: Sequence[Scene]) -> Section:
 
 
 def _learning_sections(runs: Runs) -> list[Section]:
-    """How policies came to be."""
+    """How policies came to be: studies and rounds."""
     sections = [study_section(run, number) for number, run in enumerate(runs.studies, start=1)]
     if any(run.rounds.rows for run in runs.daggers):
         sections.append(rounds_section(runs.daggers))
-    if any(run.metrics.rows for run in runs.trainings):
-        sections.append(training_section(runs.trainings))
     return sections

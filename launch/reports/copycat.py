@@ -6,14 +6,16 @@ import math
 from collections.abc import Sequence
 
 from data_collection.progress import Progress
-from data_collection.replay import load_stored_trip
 from launch.reports.arms import Arm, WorldKey
-from launch.reports.behaviour import CopycatFigures, Trace, copycat_figures, trace_trip
+from launch.reports.behaviour import CopycatFigures, Trace, copycat_figures, try_trace
 from launch.reports.blocks import Bar, Bars, Cell, Point, Section, Table, Text, figure, percent
 from launch.reports.figures import sign_of
-from sim.errors import ForestPilotError
+from launch.reports.results import TASK_NAMES
 
+FEW_CHANGES, MANY_REPEATS = 0.5, 0.5
+"""Below this ratio of changes, and above this share of repeats, an arm is said to show the signs."""
 FALLBACK_TOP_DEG = 1.0
+"""End of a scale on which everything is zero, degrees."""
 
 
 def copycat_section(task: str, arms: Sequence[Arm], replays: int, progress: Progress) -> Section:
@@ -25,7 +27,7 @@ def copycat_section(task: str, arms: Sequence[Arm], replays: int, progress: Prog
         replays: trips of each arm.
         progress: who watches.
     """
-    section = Section(f"copycat-{task}", "Reacting or repeating: " + {"drone": "flights", "drive": "drives"}[task])
+    section = Section(f"copycat-{task}", f"Reacting or repeating: {TASK_NAMES[task]}")
     section.blocks.append(Text(_WHAT))
     measured: list[tuple[int, Arm, CopycatFigures]] = []
     for style, arm in enumerate(arms):
@@ -41,7 +43,8 @@ def copycat_section(task: str, arms: Sequence[Arm], replays: int, progress: Prog
     if not measured:
         section.blocks.append(Text("No trip could be replayed, so there is nothing to compare.", "warning"))
         return section
-    section.blocks += [_change_bars(measured), _error_bars(measured), _table(measured), Text(_DEFINITIONS)]
+    section.blocks += [Text(_reading(measured), "verdict"), _change_bars(measured), _error_bars(measured)]
+    section.blocks += [_table(measured), Text(_DEFINITIONS)]
     return section
 
 
@@ -64,6 +67,22 @@ _DEFINITIONS = (
 )
 
 
+def _reading(measured: Sequence[tuple[int, Arm, CopycatFigures]]) -> str:
+    """Which trained arms show the signs, in a sentence."""
+    trained = [(arm, f) for _, arm, f in measured if arm.trained]
+    if not trained:
+        return "No arm with a network was measured, so nobody could have learned to copy."
+    shown = [(arm, f) for arm, f in trained if f.ratio_high < FEW_CHANGES and f.repeats > MANY_REPEATS]
+    rule = (
+        f"(changes less than {FEW_CHANGES:g} times as much as the expert would, interval included, and at more than "
+        f"{percent(MANY_REPEATS)} of the expert's changes stays nearer to its own last turn)"
+    )
+    if not shown:
+        return f"No arm shows the signs of a copycat {rule}."
+    names = ", ".join(f"{arm.name} (× {f.ratio:.2f}, {percent(f.repeats)})" for arm, f in shown)
+    return f"Signs of a copycat {rule}: {names}."
+
+
 def _worlds(arm: Arm, arms: Sequence[Arm], count: int) -> list[WorldKey]:
     """The first worlds, those that all arms share before others, so that arms are compared in the same ones."""
     shared = [world for world in arm.trips if all(world in other.trips for other in arms)]
@@ -76,10 +95,9 @@ def _traces(arm: Arm, worlds: Sequence[WorldKey], progress: Progress) -> tuple[l
     with progress.stage(f"replay {arm.name} beside the expert", total=len(worlds)) as stage:
         for world in worlds:
             evaluation, row = arm.trips[world]
-            try:
-                traces.append(trace_trip(load_stored_trip(evaluation.trip_path(row))))
-            except (ForestPilotError, ValueError, TypeError) as error:
-                lost.append(str(error).rstrip("."))
+            trace, why = try_trace(evaluation.trip_path(row))
+            traces += [trace] if trace is not None else []
+            lost += [why] if why else []
             stage.advance()
     return traces, lost
 

@@ -14,11 +14,9 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from data_collection.progress import Progress
-from data_collection.replay import ReplayDivergedError, load_stored_trip
-from data_collection.trips import TripFileError
 from launch.drawing import import_cv2
 from launch.reports.arms import Arm, describe_setting
-from launch.reports.behaviour import Trace, trace_trip
+from launch.reports.behaviour import Trace, try_trace
 from launch.reports.clips import write_clip
 from launch.reports.evaluations import Evaluation, Setting, TripRow
 from launch.reports.figures import Line, seconds_figure
@@ -141,13 +139,9 @@ def _make_scene(choice: Choice, look: Look) -> Scene:
     name = shlex.quote(row.policy)
     setting = describe_setting(choice.setting)
     scene = Scene(choice, setting, f"forestpilot replay {folder} --policy {name} --seed {row.seed} --video videos/")
-    try:
-        trace = trace_trip(load_stored_trip(choice.evaluation.trip_path(row)), keep_steps=True)
-    except (TripFileError, ReplayDivergedError) as error:
-        scene.notes.append(f"No pictures of this trip: {error}.")
-        return scene
-    except (ForestPilotError, ValueError, TypeError) as error:
-        scene.notes.append(f"No pictures of this trip: its world cannot be made again ({error}).")
+    trace, why = try_trace(choice.evaluation.trip_path(row), keep_steps=True)
+    if trace is None:
+        scene.notes.append(f"No pictures of this trip: {why}.")
         return scene
     at = _event(trace, row, scene)
     steps = round(look.seconds * trace.spec.control_hz)

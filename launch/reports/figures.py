@@ -26,6 +26,8 @@ and first differ."""
 DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (10, 3)))
 WIDTH_IN, HEIGHT_IN = 4.2, 2.8
 """Size of a diagram: as wide as a phone shows it, so that its text stays as large as the page's."""
+MAX_MARKS = 24
+"""Curves of more points than this have a mark now and then."""
 MAX_POINTS = 240
 """Curves of more points than this are drawn as means of neighbours."""
 
@@ -101,10 +103,8 @@ def lines_figure(
             axes.axvline(x, color=MUTED, linewidth=0.8, linestyle=":")
         for line in lines:
             _draw_line(axes, line)
-        if "x" in log:
-            axes.set_xscale("log")
-        if "y" in log:
-            axes.set_yscale("log")
+        for name in log:
+            _logarithmic(axes, name)
         axes.set_ylim(*y_range)
         if whole_x:
             _whole_ticks(axes, sorted({x for line in lines for x in line.x}))
@@ -119,8 +119,10 @@ def _draw_line(axes: Any, line: Line) -> None:
     if len(line.low):
         error = np.abs([y - np.asarray(line.low, float), np.asarray(line.high, float) - y])
         axes.errorbar(line.x, y, yerr=error, fmt="none", ecolor=color, elinewidth=1.2, capsize=2.5)
-    few = len(line.x) <= 40
-    axes.plot(line.x, y, color=color, linestyle=dashes, marker=marker if few else "", markersize=4.5, linewidth=1.6)
+    every = 1 if len(line.x) <= MAX_MARKS else len(line.x) // 8
+    axes.plot(
+        line.x, y, color=color, linestyle=dashes, marker=marker, markevery=every, markersize=4.5, linewidth=1.6
+    )  # fmt: skip
     if line.ring_at is not None and line.ring_at in list(line.x):
         at = list(line.x).index(line.ring_at)
         axes.plot([line.ring_at], [y[at]], "o", markersize=12, markerfacecolor="none", color=INK, markeredgewidth=1.2)
@@ -223,6 +225,18 @@ def label_axes(axes: Any, x_label: str, y_label: str) -> None:
     """Axis labels as they are: a dollar in a name starts no formula."""
     axes.set_xlabel(x_label.replace("$", r"\$"))
     axes.set_ylabel(y_label.replace("$", r"\$"))
+
+
+def _logarithmic(axes: Any, name: str) -> None:
+    """Make the x or y axis logarithmic, with numbers as people write them."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+    axes.set(**{f"{name}scale": "log"})
+    axis = axes.xaxis if name == "x" else axes.yaxis
+    low, high = axis.get_data_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 300 * low else (1.0,)))
+    axis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _whole_ticks(axes: Any, values: Sequence[float]) -> None:

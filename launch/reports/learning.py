@@ -37,17 +37,17 @@ COLUMNS = {
 }
 """Columns of rounds.csv and their headings; empty for those that are part of another, others are shown as they are."""
 DEFINITIONS = {
-    "loss": "What the gradient steps make smaller; its scale depends on the policy's head.",
-    "turn_error_deg": "Mean difference between the policy's and the expert's turn on the batch, degrees.",
-    "go_error": "Mean difference between the policy's and the expert's go (speed or pedals), from −1 to 1.",
-    "argmin_agreement": "Share of the steps at which the cheapest turn is the planner's cheapest or its neighbour.",
-    "regret": "The planner's cost of the policy's choice above that of its own, clipped.",
-    "components_in_use": "Mixture components that carry weight; one means that the mixture has collapsed.",
-    "gradient_norm": "Length of the gradient before it is clipped.",
-    "learning_rate": "Step size of the one-cycle schedule.",
-    "frames_per_s": "Window steps learned from per second, data and augmentation included.",
+    "loss": ("loss", "What the gradient steps make smaller; its scale depends on the policy's head."),
+    "turn_error_deg": ("turn error, deg", "Mean difference between the policy's and the expert's turn on the batch."),
+    "go_error": ("go error", "Mean difference between the policy's and the expert's go (speed or pedals), −1 to 1."),
+    "argmin_agreement": ("agreement", "Share of steps at which the cheapest turn is the planner's or its neighbour."),
+    "regret": ("regret", "The planner's cost of the policy's choice above that of its own, clipped."),
+    "components_in_use": ("components in use", "Mixture components that carry weight; one: the mixture collapsed."),
+    "gradient_norm": ("gradient norm", "Length of the gradient before it is clipped."),
+    "learning_rate": ("learning rate", "Step size of the one-cycle schedule."),
+    "frames_per_s": ("frames per s", "Window steps learned from per second, data and augmentation included."),
 }
-"""What the columns of metrics.csv are."""
+"""Columns of metrics.csv: what stands at the axis, and what they are."""
 FIRST_CURVES = ("loss", "turn_error_deg", "argmin_agreement", "regret", "go_error")
 """These come first; the others as they are in the file."""
 STUDY_FIGURES = {
@@ -158,6 +158,8 @@ def _round_cell(run: DaggerRun, row: Mapping[str, str], column: str) -> str:
     value = number(row[column])
     if column == "round":
         return f"{row[column]} ✓" if value == run.chosen else row[column]
+    if column == "validation_interventions" and number(row.get("validation_episodes")) == 0:
+        return "–"
     if column.endswith("_success"):
         return percent(value)
     if math.isnan(value):
@@ -238,10 +240,11 @@ def _curve(name: str, runs: Sequence[TrainingRun]) -> Diagram | None:
         return None
     log = "y" if name == "loss" and all(min(line.y) > 0 for line in lines) else ""
     guides = runs[0].round_ends if len(runs) == 1 and len(runs[0].round_ends) <= 20 else ()
-    title = name.replace("_", " ")
+    unknown = (name.replace("_", " "), "As the run logged it; this report knows no definition of it.")
+    title, text = DEFINITIONS.get(name, unknown)
     alt = "; ".join(f"{title} {line.y[0]:.3g} at first, {line.y[-1]:.3g} at last" for line in lines)
     svg = lines_figure(lines, "gradient steps, all rounds", title, alt, log=log, guides=guides)
-    return Diagram(title, svg, DEFINITIONS.get(name, "As the run logged it; this report knows no definition of it."))
+    return Diagram(title[:1].upper() + title[1:], svg, text)
 
 
 def study_section(run: StudyRun, number_of_study: int) -> Section:
@@ -265,9 +268,15 @@ def study_section(run: StudyRun, number_of_study: int) -> Section:
         diagrams.append(Diagram(title, lines_figure(lines, x_label, y_label, alt, log=log), f"{text} {_INTERVALS}"))
     section.blocks.append(Diagrams(diagrams, list(enumerate(arms))))
     header = [column.replace("_", " ") for column in run.results.columns]
-    body = [[row[column] for column in run.results.columns] for row in rows]
-    section.blocks.append(Table(header, body, "results.csv"))
+    body = [[_short(row[column]) for column in run.results.columns] for row in rows]
+    section.blocks.append(Table(header, body, folded=f"The table behind it: {len(body)} rows of results.csv"))
     return section
+
+
+def _short(text: str) -> str:
+    """A number with four digits; other text as it is."""
+    value = number(text)
+    return text if math.isnan(value) or value == round(value) else f"{value:.4g}"
 
 
 _INTERVALS = "Bars are the study's own 95 % intervals over training seeds and worlds."

@@ -27,13 +27,19 @@ from launch.reports.blocks import (
 from launch.reports.comparison import Pair
 from launch.reports.evaluations import Setting
 from launch.reports.figures import shares_figure, sign_of
-from launch.tables import format_density
 
 MAX_NOTES = 4
 """More pairs than this that share no worlds, or not all, are counted."""
 MAX_SQUARES = 6
 """More pairs than this are shown as a table only."""
 TASK_NAMES = {"drone": "flights", "drive": "drives"}
+
+
+CLEARANCE = {
+    "drone": "Least distance from the body to a trunk during a flight; zero or below is a collision.",
+    "drive": "Least distance from the body to a trunk or obstacle during a drive, cut off at 1.15 m.",
+}
+"""What the least clearance of a trip is."""
 
 
 def results_section(task: str, arms: Sequence[Arm], pairs: Sequence[Pair]) -> Section:
@@ -76,7 +82,11 @@ def _best(arms: Sequence[Arm], pairs: Sequence[Pair]) -> str:
         for pair in pairs
         if best in (pair.first, pair.second) and not pair.shown
     ]
-    rest = f" It is not shown to differ from {' or '.join(alike)}." if alike else " Each difference to it is shown."
+    rest = (
+        f" It is not shown to differ from {' or '.join(alike)}."
+        if alike
+        else " It is shown to differ from each other arm."
+    )
     return f"Best: {_sentence(best)}{rest}"
 
 
@@ -129,10 +139,11 @@ def _known(value: float | None) -> float:
 
 
 def _results_table(arms: Sequence[Arm], counted: bool) -> Table:
-    settings = {tuple(arm.settings) for arm in arms}
+    places = list(dict.fromkeys(map(_where, arms)))
     header = ["arm", "trips", "success", "95 %"]
     header += ["autonomy", "interventions", "per km (95 %)"] if counted else []
-    header += ["collision", "out of bounds", "out of time", "clearance, median", "speed, mean", "worlds"]
+    header += ["collision", "out of bounds", "out of time", "clearance, median", "speed, mean"]
+    header += ["worlds"] if len(places) > 1 else []
     rows: list[list[str | Cell]] = []
     for style, arm in enumerate(arms):
         s = arm.score
@@ -145,15 +156,15 @@ def _results_table(arms: Sequence[Arm], counted: bool) -> Table:
             ]  # fmt: skip
         row += [str(s.collisions), str(s.out_of_bounds), str(s.timeouts)]
         row += [figure(s.median_clearance_m, " m"), figure(s.mean_speed_mps, " m/s", 1)]
-        row.append("/".join(arm.splits) if len(settings) == 1 else _where(arm))
+        row += [_where(arm)] if len(places) > 1 else []
         rows.append(row)
-    return Table(header, rows, f"Worlds: {_where(arms[0])}" if len(settings) == 1 else "")
+    return Table(header, rows, f"Worlds: {places[0]}" if len(places) == 1 else "")
 
 
 def _where(arm: Arm) -> str:
     """In which worlds an arm was run, in a few words."""
     settings = [describe_setting(setting) for setting in arm.settings]
-    return f"{'/'.join(arm.splits)}: {settings[0] if len(settings) == 1 else f'{len(settings)} settings'}"
+    return f"{'/'.join(arm.splits)}, {settings[0] if len(settings) == 1 else f'{len(settings)} settings'}"
 
 
 def pairs_section(pairs: Sequence[Pair], notes: Sequence[str]) -> Section:
@@ -194,47 +205,54 @@ def settings_section(task: str, arms: Sequence[Arm]) -> Section | None:
     section = Section(f"settings-{task}", f"By world setting: {TASK_NAMES[task]}")
     section.blocks.append(
         Text(
-            "Success by how the worlds are, with its 95 % Wilson interval; the stronger the shade, the more successes."
+            "Success by how the worlds are, with its 95 % Wilson interval; the stronger the shade, the more successes. "
+            "Arms that were run in one setting only stand in the table above."
         )
     )
+    shared, names = _told_apart(settings)
     speeds = sorted({setting.speed for setting in settings}, key=_none_first)
     if len(speeds) > 1:
-        section.blocks += [_speed_table(arm, settings, speeds) for arm in arms]
+        section.blocks += [_speed_table(arm) for arm in arms if len(arm.settings) > 1]
     else:
-        header = ("setting", *(arm.name for arm in arms))
+        header = ("worlds", *(arm.name for arm in arms))
         rows: list[Row] = [
-            (describe_setting(setting), *(_setting_cell(arm, [setting]) for arm in arms)) for setting in settings
+            (name, *(_setting_cell(arm, setting) for arm in arms)) for name, setting in zip(names, settings)
         ]
-        section.blocks.append(Table(header, rows))
+        section.blocks.append(Table(header, rows, f"In all of them: {shared}" if shared else ""))
     return section
 
 
-def _speed_table(arm: Arm, settings: Sequence[Setting], speeds: Sequence[float | None]) -> Table:
-    """One arm: a row for each kind of world, a column for each speed."""
+def _speed_table(arm: Arm) -> Table:
+    """One arm in several settings: a row for each kind of world, a column for each speed."""
+    settings = sorted(arm.settings, key=_setting_order)
+    speeds = sorted({setting.speed for setting in settings}, key=_none_first)
     kinds = list(dict.fromkeys(setting._replace(speed=None) for setting in settings))
+    shared, names = _told_apart(kinds)
     header = ("worlds", *("any speed" if speed is None else f"{speed:g} m/s" for speed in speeds))
     rows: list[Row] = [
-        (_kind_name(kind), *(_setting_cell(arm, [kind._replace(speed=speed)]) for speed in speeds)) for kind in kinds
+        (name, *(_setting_cell(arm, kind._replace(speed=speed)) for speed in speeds))
+        for name, kind in zip(names, kinds)
     ]
-    return Table(header, rows, arm.name)
+    return Table(header, rows, ": ".join(filter(None, (arm.name, shared.replace(", any speed", "")))))
 
 
-def _kind_name(kind: Setting) -> str:
-    if kind.task == "drone":
-        density = "" if kind.density is None else f" {format_density(kind.density)} trees/m²"
-        return f"{kind.preset}{density}".strip() or "forest"
-    return describe_setting(kind).replace(", any speed", "")
+def _told_apart(settings: Sequence[Setting]) -> tuple[str, list[str]]:
+    """(what all settings share, what is left of each), in words."""
+    described = [describe_setting(setting).split(", ") for setting in settings]
+    shared = [part for part in described[0] if all(part in parts for parts in described)]
+    names = [", ".join(part for part in parts if part not in shared) for parts in described]
+    return ", ".join(shared), [name or "all" for name in names]
 
 
-def _setting_cell(arm: Arm, settings: Sequence[Setting]) -> Cell:
-    worlds = [world for setting in settings for world in arm.in_setting(setting)]
+def _setting_cell(arm: Arm, setting: Setting) -> Cell:
+    worlds = arm.in_setting(setting)
     if not worlds:
         return Cell("–")
     score = arm.score_of(worlds)
     share = score.successes / score.trips
     note = f"{score.successes}/{score.trips}, {interval(score.low, score.high)}"
     if score.autonomy is not None:
-        note += f"; autonomy {percent(score.autonomy, 2)}"
+        note += f"\nautonomy {percent(score.autonomy, 2)}"
     return Cell(percent(share), share, note=note)
 
 
@@ -249,8 +267,7 @@ def _none_first(value: float | None) -> float:
 def distributions_section(task: str, arms: Sequence[Arm]) -> Section:
     """How clearance, speed and time are distributed over the trips."""
     names = {
-        "min_clearance_m": ("Least clearance", "least clearance, m", "Least distance from the body to a trunk or "
-                            "obstacle during a trip; below zero is a collision that was noticed a step late."),
+        "min_clearance_m": ("Least clearance", "least clearance, m", CLEARANCE[task]),
         "mean_speed_mps": ("Mean speed", "mean speed, m/s", "Mean speed of a trip, the start from rest included."),
         "time_s": ("Time", "time, s", "Duration of a trip until it ended, in whatever way; crashes end early."),
     }  # fmt: skip

@@ -14,8 +14,6 @@ from policies.pilots import BASELINES
 
 BEFORE_S = (2.0, 1.0, 0.5, 0.1)
 """How long before the event the frames were taken, seconds."""
-MEMORY_STEPS = 16
-"""Steps before the first frame that fill a memory; what lies further back has faded."""
 
 
 @dataclass
@@ -56,13 +54,18 @@ def look_closely(trace: Trace, first: int, at: int, facts: TripFacts) -> Salienc
 
     states = sorted({max(first, at - round(s * trace.spec.control_hz)) for s in BEFORE_S})
     states = [state for state in states if state < at] or [at]
-    start = max(0, states[0] - MEMORY_STEPS)
-    shown = trace.steps[start : states[-1] + 1]
+    # A memory was trained on windows, so as many steps fill it; without one, each frame stands for itself.
+    remembers = policy.config.memory != "none"
+    needed = range(max(0, states[0] - policy.config.window), states[-1] + 1) if remembers else states
+    shown = [trace.steps[state] for state in needed]
     observations = {name: np.stack([step.observation[name] for step in shown]) for name in shown[0].observation}
-    heat = saliency(policy, observations)
+    try:
+        heat = saliency(policy, observations)
+    except ValueError as error:
+        return SaliencyFrames(why_not=f"The checkpoint does not fit these pictures: {error}.")
     frames = SaliencyFrames(before_s=[(at - state) * trace.dt_s for state in states])
     for camera, maps in heat.items():
-        images = [(observations[camera][state - start], maps[state - start]) for state in states]
+        images = [(observations[camera][i], maps[i]) for i in map(list(needed).index, states)]
         frames.cameras[camera] = [
             (picture_of(image, "png"), picture_of(overlay(image, where), "png")) for image, where in images
         ]

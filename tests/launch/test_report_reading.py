@@ -1,0 +1,302 @@
+"""What a report reads: runs that are whole, cut short or damaged; arms, pairs and figures counted from them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data_collection.rollout import Job, RolloutPool
+from data_collection.trips import TripMix
+from launch.reports.arms import describe_setting, gather_arms
+from launch.reports.behaviour import copycat_figures
+from launch.reports.blocks import figure, interval, p_value, percent
+from launch.reports.comparison import compare_arms
+from launch.reports.evaluations import Setting, read_evaluation
+from launch.reports.failures import choose_trips
+from launch.reports.figures import Line, lines_figure, shares_figure, smoothed
+from launch.reports.learning import rounds_section, study_section, training_section
+from launch.reports.runs import read_runs
+from launch.reports.tables import number, read_dagger, read_study, read_training
+from policies.evaluation import OUTCOME_FIELDS
+from policies.pilots import BlindPilot
+
+FIRST = 2_000_000
+
+
+def outcome(policy: str, seed: int, success: bool = True, **changes: Any) -> dict[str, Any]:
+    """A row of outcomes.csv."""
+    row = {
+        "policy": policy, "seed": FIRST + seed, "outcome": "success" if success else "collision",
+        "success": int(success), "progress_m": 35.0, "time_s": 8.0, "min_clearance_m": 0.3 if success else -0.01, "mean_speed_mps": 4.5,
+        "distance_m": 36.0, "interventions": 0, "off_line_s": 0.0, "density": 0.04, "speed": 5.0, "preset": "default",
+    }  # fmt: skip
+    return row | changes
+
+
+def write(folder: Path, *rows: dict[str, Any]) -> Path:
+    """An evaluation with these rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "outcomes.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, OUTCOME_FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    (folder / "summary.json").write_text("{}")
+    return folder
+
+
+def test_broken_rows_are_left_out_and_named(tmp_path: Path) -> None:
+    folder = write(tmp_path / "e", *(outcome("a", seed) for seed in range(4)))
+    lines = (folder / "outcomes.csv").read_text().splitlines()
+    lines[2] = lines[2].replace("35.0", "far")
+    lines[3] = "a,2000002,succ"
+    lines += ["a,2000009,exploded,1,1,1,1,1,1,0,0,0.04,5,default", "a,-3,success,1,1,1,1,1,1,0,0,0.04,5,default"]
+    lines += ["a,2000010,success,1,nan,1,1,1,1,0,0,0.04,5,default"]
+    (folder / "outcomes.csv").write_text("\n".join(lines) + "\n")
+    evaluation = read_evaluation(folder)
+    assert [row.seed - FIRST for row in evaluation.rows] == [0, 3]
+    told = " ".join(evaluation.notes)
+    assert "line 3 is left out" in told and "far" in told
+    assert "line 4" in told and "line 6" in told and "exploded" in told
+    assert "2 more lines" in told
+
+
+def test_an_evaluation_without_a_summary_or_with_no_rows_says_so(tmp_path: Path) -> None:
+    folder = write(tmp_path / "e", outcome("a", 0))
+    (folder / "summary.json").unlink()
+    assert "no summary.json" in read_evaluation(folder).notes[0]
+    (folder / "outcomes.csv").write_text("policy,seed\n")
+    assert "no trip that can be read" in read_evaluation(folder).notes[0]
+    (folder / "outcomes.csv").write_bytes(bytes(range(256)) * 8)
+    assert read_evaluation(folder).rows == []
+
+
+def test_an_older_table_without_newer_columns_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "outcomes.csv").write_text(
+        "policy,seed,outcome,success,progress_m,time_s,min_clearance_m,mean_speed_mps,density,speed,preset\n"
+        "a,2000000,success,1,35,8,0.3,4.5,0.04,5,default\n"
+    )
+    (row,) = read_evaluation(tmp_path).rows
+    assert (row.distance_m, row.interventions, row.end) == (0.0, 0, "success")
+
+
+def test_an_evaluation_that_was_killed_is_read_from_its_trips(tmp_path: Path) -> None:
+    mix = TripMix(speeds=(12.0, 12.0), densities=(0.1,), width=32, height=24)
+    trips = tuple(mix.trip(seed) for seed in (FIRST, FIRST + 1))
+    with RolloutPool(1) as pool:
+        finished = pool.run(Job("drone", trips, BlindPilot, trips_folder=str(tmp_path / "trips"), policy="blind"))
+    evaluation = read_evaluation(tmp_path)
+    assert not evaluation.finished
+    assert [row.outcome for row in evaluation.rows] == [trip.outcome for trip in finished]
+    assert evaluation.setting(evaluation.rows[0]) == Setting("drone", "default", 0.1, 12.0)
+    assert not evaluation.facts["blind"].trained
+    assert "was not finished" in evaluation.notes[0]
+    path = evaluation.trip_path(evaluation.rows[0])
+    path.write_bytes(path.read_bytes()[:200])
+    evaluation = read_evaluation(tmp_path)
+    assert len(evaluation.rows) == 1
+    assert f"{path} is left out" in evaluation.notes[0]
+
+
+def test_nested_runs_are_found_and_other_folders_named(tmp_path: Path) -> None:
+    run = tmp_path / "demo"
+    write(run / "evaluation", outcome("a", 0))
+    write(run / "drive" / "evaluation", outcome("a", 0, preset="winding", density=None))
+    write(run / "rounds" / "round-00", outcome("a", 0))
+    (run / "rounds.csv").write_text("round,labels\n0,10\n")
+    (run / "metrics.csv").write_text("round,step,loss\n0,50,1.0\n")
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    runs = read_runs([run, run / "evaluation", tmp_path / "file", tmp_path / "empty", tmp_path / "gone"])
+    found = [evaluation.folder.relative_to(run).as_posix() for evaluation in runs.evaluations]
+    assert sorted(found) == ["drive/evaluation", "evaluation"], "each once, none among the rounds"
+    assert (len(runs.daggers), len(runs.trainings), runs.says_something) == (1, 1, True)
+    told = "\n".join(runs.notes)
+    assert "file is no folder" in told and "empty holds no run" in told and "nothing of that name" in told
+
+
+def test_policies_of_one_name_are_told_apart_by_their_run(tmp_path: Path) -> None:
+    first = read_evaluation(write(tmp_path / "one" / "evaluation", outcome("dagger", 0), outcome("blind", 0)))
+    second = read_evaluation(write(tmp_path / "two" / "evaluation", outcome("dagger", 0), outcome("blind", 1)))
+    arms = gather_arms([first, second], [])
+    assert [arm.name for arm in arms] == ["dagger (one)", "blind", "dagger (two)"]
+    assert len(arms[1].trips) == 2, "the baseline is the same wherever it flies"
+
+
+def test_a_world_that_an_arm_was_run_in_twice_counts_once(tmp_path: Path) -> None:
+    first = read_evaluation(write(tmp_path / "a", outcome("blind", 0), outcome("blind", 1)))
+    second = read_evaluation(write(tmp_path / "b", outcome("blind", 1), outcome("blind", 2)))
+    notes: list[str] = []
+    (arm,) = gather_arms([first, second], notes)
+    assert arm.score.trips == 3
+    assert "1 trips" in notes[0] and str(tmp_path / "b") in notes[0]
+
+
+def test_settings_are_told_in_words() -> None:
+    assert describe_setting(Setting("drone", "loquercio", 0.1, 10.0)) == "loquercio, 1/10 trees/m², 10 m/s"
+    drive = Setting("drive", "winding", None, 10.0, 600.0, "line")
+    assert describe_setting(drive) == "winding road of 600 m, 10 m/s, put back when 1 m off the line"
+
+
+def test_arms_are_compared_over_the_worlds_they_share(tmp_path: Path) -> None:
+    rows = [outcome("a", seed, success=seed < 3) for seed in range(12)]
+    rows += [outcome("b", seed) for seed in range(10)]
+    rows += [outcome("c", seed, speed=9.0) for seed in range(5)]
+    arms = gather_arms([read_evaluation(write(tmp_path, *rows))], [])
+    pairs, notes = compare_arms(arms)
+    (pair,) = pairs
+    assert (pair.both, pair.only_first, pair.only_second, pair.neither) == (3, 0, 7, 0)
+    assert pair.p == pair.p_holm == 2 / 2**7
+    assert pair.difference == pytest.approx(0.7) and pair.low < 0.7 < pair.high
+    assert pair.shown and pair.verdict == "b succeeds in more of these worlds than a."
+    assert notes[0] == "a (12 worlds) and b (10) share only 10; the comparison is over these."
+    assert notes[1:] == [f"{name} and c share no world and are not compared." for name in "ab"]
+
+
+def test_many_pairs_are_corrected(tmp_path: Path) -> None:
+    rows = [outcome(name, seed, success=seed >= worst) for name, worst in (("a", 0), ("b", 6), ("c", 6))
+            for seed in range(20)]  # fmt: skip
+    pairs, _ = compare_arms(gather_arms([read_evaluation(write(tmp_path, *rows))], []))
+    assert [pair.p for pair in pairs] == [0.03125, 0.03125, 1.0]
+    assert [pair.p_holm for pair in pairs] == [0.09375, 0.09375, 1.0]
+    assert not pairs[0].shown and "No difference" in pairs[0].verdict
+
+
+def test_the_worst_trips_are_those_of_policies_that_learned(tmp_path: Path) -> None:
+    rows = [outcome("blind", seed, success=False) for seed in range(9)]
+    rows += [outcome("bc", seed, success=seed > 3, min_clearance_m=-0.01 * seed) for seed in range(9)]
+    rows += [outcome("dagger", seed, success=seed != 5, min_clearance_m=0.1 * seed) for seed in range(9)]
+    arms = gather_arms([read_evaluation(write(tmp_path, *rows))], [])
+    chosen = [(choice.row.policy, choice.row.seed - FIRST, choice.failed) for choice in choose_trips(arms, 7)]
+    assert chosen[:5] == [("bc", 3, True), ("dagger", 5, True), ("bc", 2, True), ("bc", 1, True), ("bc", 0, True)]
+    assert chosen[5:] == [("bc", 8, False), ("dagger", 0, False)], "then the closest shaves"
+    blind = [choice.row.policy for choice in choose_trips(arms[:1], 2)]
+    assert blind == ["blind", "blind"], "where there is nothing else"
+
+
+def test_a_dagger_run_that_was_killed_tells_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "dagger.json").write_text(json.dumps({"rounds": 6, "task": "drone"}))
+    assert "no round of DAgger is finished" in read_dagger(tmp_path).notes[0]
+    (tmp_path / "rounds.csv").write_text(
+        "round,labels,validation_success,validation_episodes,low,high,takeovers,new_thing\n"
+        "0,100,0.5,40,0.35,0.65,0,1.5\n1,200,,0,,,3,2\n3,400,0.75,40,0.6,0.86,7,2\n4,50"
+    )
+    run = read_dagger(tmp_path)
+    told = " ".join(run.notes)
+    assert "lacks round 2" in told and "rounds 0 to 3 of 6" in told and "1 of 4 rows" in told and "no policy" in told
+    section = rounds_section([run])
+    table = section.blocks[-1]
+    assert "takeovers" in table.header and "new thing" in table.header, "columns are shown by name"
+    assert list(table.rows[2]) == ["3", "400", "75 %", "60–86 %", "40", "7", "2"]
+    assert [line.title for line in section.blocks[1].diagrams] == ["Success by round", "Success by number of labels"]
+
+
+def test_the_round_that_was_kept_is_told_with_its_worlds(tmp_path: Path) -> None:
+    (tmp_path / "rounds.csv").write_text("round,labels,validation_success,low,high\n0,10,0.5,0.1,0.9\n")
+    (tmp_path / "policy.json").write_text(json.dumps({"extra": {"chosen": {"round": 0}}}))
+    rows = [outcome("round-00", seed, success=seed > 1, speed=3.0 + seed) for seed in range(8)]
+    (tmp_path / "rounds" / "round-00").mkdir(parents=True)
+    (tmp_path / "rounds" / "round-00" / "validation.json").write_text(json.dumps({"rows": rows}))
+    run = read_dagger(tmp_path)
+    assert (run.chosen, len(run.validation), run.notes) == (0, 8, [])
+    by_setting = rounds_section([run]).blocks[-1]
+    assert by_setting.header == ("validation worlds", "2–4 m/s", "4–6 m/s", "6–8 m/s", "8–10 m/s", "10–12 m/s")
+    assert [cell.text for cell in by_setting.rows[0][1:]] == ["0 %", "50 %", "100 %", "100 %", "100 %"]
+
+
+def test_training_curves_go_on_over_rounds(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(
+        "round,step,loss,oddity\n0,50,1.0,\n0,100,0.5,2\n1,50,0.4,3\n1,100,nan,4\n1,15"
+    )
+    run = read_training(tmp_path)
+    assert run.total_steps == [50, 100, 150, 200] and run.round_ends == [100]
+    assert "1 of 5 rows" in run.notes[0]
+    titles = [diagram.title for diagram in training_section([run]).blocks[1].diagrams]
+    assert titles == ["Loss", "Oddity"]
+    assert smoothed([1, 2, 3], [5.0, math.nan, 7.0]) == ([1.0, 3.0], [5.0, 7.0])
+    assert smoothed([1], [math.nan]) == ([], [])
+
+
+def test_a_study_is_drawn_from_its_table_or_said_to_be_unfinished(tmp_path: Path) -> None:
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells" / "a-1-seed-0.json").write_text("{}")
+    unfinished = study_section(read_study(tmp_path), 1)
+    assert "1 of its cells" in unfinished.blocks[0].text
+    (tmp_path / "results.csv").write_text(
+        "figure,arm,x,seeds,roads,mean,low,high\nodd_figure,a,1,3,24,0.5,0.4,0.6\nodd_figure,b,2,3,24,0.7,0.6,0.9\n"
+    )
+    diagrams, table = study_section(read_study(tmp_path), 1).blocks
+    assert diagrams.legend == [(0, "a"), (1, "b")] and diagrams.diagrams[0].title == "Odd figure"
+    assert len(table.rows) == 2 and table.folded
+    (tmp_path / "results.csv").write_text("a,b\n1,2\n")
+    assert "no column x, mean, low, high" in read_study(tmp_path).notes[0]
+
+
+def trace(turns: list[float], expert: list[float], speeds: list[float] | None = None) -> Any:
+    """As much of a trace as the figures need; 1 step a second."""
+    return SimpleNamespace(
+        turn_deg=np.array(turns), expert_turn_deg=np.array(expert), spec=SimpleNamespace(control_hz=1),
+        speed_mps=np.array(speeds or [5.0] * (len(turns) + 1)),
+    )  # fmt: skip
+
+
+def test_who_repeats_the_last_turn_is_seen_by_it() -> None:
+    expert = [0.0] * 10 + [30.0] * 10
+    late = [0.0] * 12 + [30.0] * 8
+    copycat = copycat_figures([trace(late, expert)] * 2)
+    prompt = copycat_figures([trace(expert, expert)] * 2)
+    assert copycat is not None and prompt is not None
+    assert (prompt.ratio, prompt.error_deg, prompt.change_error_deg, prompt.repeats) == (1.0, 0.0, 0.0, 0.0)
+    assert copycat.change_error_deg == 30.0 and copycat.repeats == 1.0
+    assert copycat.error_deg == pytest.approx(2 * 30.0 / 36), "late by two steps, the first of them at the change"
+    still = copycat_figures([trace([0.0] * 20, expert)] * 2)
+    assert still is not None
+    assert still.ratio == 0.0 == still.ratio_high and math.isnan(still.autocorrelation)
+    assert still.expert_autocorrelation == pytest.approx(0.9, abs=0.02)
+
+
+def test_standing_counts_after_the_start_and_before_the_end() -> None:
+    figures = copycat_figures([trace([1.0] * 7, [1.0] * 7, [0, 0, 5, 5, 0, 5, 5, 0])])
+    assert figures is not None
+    assert figures.standing == pytest.approx(0.2)
+    assert math.isnan(figures.ratio) and math.isnan(figures.ratio_low)
+    assert copycat_figures([]) is None and copycat_figures([trace([1.0], [1.0])]) is None
+
+
+def test_figures_are_written_as_people_read_them() -> None:
+    assert [percent(v) for v in (0.97, 1.0, 0.0, None, math.nan)] == ["97 %", "100 %", "0 %", "–", "–"]
+    assert (percent(0.997), percent(0.99987), percent(0.001)) == ("99.7 %", "99.99 %", "0.1 %"), (
+        "not quite all, or none"
+    )
+    assert (interval(0.741, 0.965), interval(None, 1.0)) == ("74–96 %", "–")
+    assert (figure(-0.001, " m"), figure(-0.31, " m"), figure(math.nan)) == ("0.00 m", "−0.31 m", "–")
+    assert (p_value(0.00001), p_value(0.0312), p_value(1.0)) == ("< 0.001", "= 0.031", "= 1")
+    assert math.isnan(number(None)) and number("3") == 3.0
+
+
+def test_diagrams_have_ids_of_their_own_and_take_their_colours_from_the_page() -> None:
+    alt = 'names such as <script> and "$x$" \\1'
+    first, second = (
+        lines_figure([Line(0, [1, 2], [1, 4], [0.5, 3], [2, 5]), Line(7, [1, 10], [2, 3])], "x $", "y", alt, log="x")
+        for _ in range(2)
+    )
+    assert "&lt;script&gt;" in first and "<script" not in first and "x $" in first
+    assert "var(--series-0)" in first and "var(--ink)" in first and "#1f6fb2" not in first
+    assert "http://www.w3.org" in first and first.count("http") == 2, "only the names of SVG itself"
+    ids = [{part.split('"')[0] for part in svg.split('id="')[1:]} for svg in (first, second)]
+    assert ids[0] and not ids[0] & ids[1]
+    assert len(shares_figure([(0, np.random.default_rng(0).random(5000)), (1, [])], "m", "many")) < 40_000
+
+
+def test_a_damaged_json_becomes_a_note(tmp_path: Path) -> None:
+    (tmp_path / "dagger.json").write_text('{"rounds": 6')
+    (tmp_path / "rounds.csv").write_text("round,labels\n0,10\n")
+    (tmp_path / "policy.json").write_text("[1]")
+    told = " ".join(read_dagger(tmp_path).notes)
+    assert "dagger.json cannot be read" in told and "policy.json holds no mapping" in told
