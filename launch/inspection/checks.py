@@ -167,10 +167,12 @@ def _bang_bang(survey: Survey, record: Record) -> tuple[str, str, str] | None:
     share = float((np.abs(record.label[record.labelled, 0]) >= AT_LIMIT).mean())
     if share <= AT_LIMIT_SHARE:
         return None
+    by_hand = record.has_person or bool((record.actor == ACTOR_HUMAN).any())
+    gently = "Slow motion (L) helps to steer gently. " if by_hand else ""
     return (
         "Turned as far as it goes, most of the time",
         f"{100 * share:.0f} % of its labels are at the limit of the turn",
-        "Labels like these teach to swerve. Slow motion (L) helps a person to steer gently. " + DROP,
+        f"Labels like these teach to swerve. {gently}{DROP}",
     )
 
 

@@ -43,6 +43,9 @@ def look_at(survey: Survey, replays: int, progress: Progress | None = None) -> I
 def page_of(inspections: Sequence[Inspection], command: str) -> str:
     """One page about all datasets, as HTML."""
     parts = [part for number, inspection in enumerate(inspections) for part in _parts(inspection, number, inspections)]
+    if len(inspections) > 1:
+        looked_at = [(inspection.survey, inspection.findings) for inspection in inspections]
+        parts.insert(0, Section("overview", "Side by side", sections.overview_blocks(looked_at)))
     names = ", ".join(inspection.survey.name for inspection in inspections)
     when = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     subtitle = f"Made {when} by ForestPilot {package_version()}: {command}"

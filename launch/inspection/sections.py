@@ -26,6 +26,22 @@ OUTCOMES = {
 Blocks = list[Any]
 
 
+def overview_blocks(surveys: Sequence[tuple[Survey, Sequence[Finding]]]) -> Blocks:
+    """Several datasets beside one another."""
+    rows = []
+    for survey, findings in surveys:
+        steering, drivers = measures.center_steering(survey), measures.drivers_of(survey.records)
+        rows.append(
+            [
+                survey.name, survey.spec.task, str(len(survey.records)), f"{survey.num_steps:,}",
+                f"{survey.num_labels:,}", _drivers(drivers), percent(steering.straight), f"{steering.spread_deg:.1f}°",
+                percent(steering.at_limit, 1), str(len({finding.file for finding in findings})),
+            ]
+        )  # fmt: skip
+    header = ["dataset", "task", "episodes", "steps", "labels", "who drove"]
+    return [Table([*header, "straight", "spread of the turn", "at the limit", "bad files"], rows)]
+
+
 def counts_blocks(survey: Survey, findings: Sequence[Finding]) -> Blocks:
     """How much there is, who drove, how it ended."""
     rounds = measures.rounds_of(survey)
@@ -282,7 +298,8 @@ def _correction_row(row: Corrections) -> list[str]:
 def _spread(values: tuple[float, float], unit: str, digits: int) -> str:
     mean, spread = values
     plus = f" ± {spread:.{digits}f}" if spread > 0.5 * 10**-digits else ""
-    return f"{mean + 0.0:.{digits}f}{plus}{unit}".replace("-", "−")
+    shown = round(mean, digits) + 0.0  # no negative zero
+    return f"{shown:.{digits}f}{plus}{unit}".replace("-", "−")
 
 
 def hand_blocks(survey: Survey, hand: Hand) -> Blocks:

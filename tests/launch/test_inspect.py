@@ -348,7 +348,7 @@ def test_the_page_holds_everything_and_fetches_nothing(
         assert browser.script("return [...document.images].every(image => image.naturalWidth > 0)")
         assert browser.script("return document.images.length") == 2 * 6 * 3
         headings = browser.script("return [...document.querySelectorAll('h2')].map(each => each.textContent)")
-        for heading in ("drives: Side cameras", "run & <b>/dataset: Bad episodes (2)"):
+        for heading in ("Side by side", "drives: Side cameras", "run & <b>/dataset: Bad episodes (2)"):
             assert heading in headings
         assert browser.script("return [...document.querySelectorAll('svg.diagram')].every(s => s.ariaLabel)")
         ids = browser.script("return [...document.querySelectorAll('[id]')].map(each => each.id)")
