@@ -48,6 +48,16 @@ def build(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> str:
     Raises:
         ReportError: none of them holds anything that can be reported.
     """
+    page, scenes = make_page(folders, wishes, progress)
+    return fit_videos(page, scenes, wishes.budget_bytes)
+
+
+def make_page(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> tuple[Page, list[Scene]]:
+    """What the report says, and those of its parts that are large.
+
+    Raises:
+        ReportError: none of the folders holds anything that can be reported.
+    """
     runs = read_runs(folders)
     if not runs.says_something:
         raise ReportError(f"there is nothing to report. {' '.join(runs.notes)}")
@@ -59,8 +69,7 @@ def build(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> str:
         sections.append(training_section(runs.trainings))
     sections.append(provenance_section(runs, wishes.command))
     names = ", ".join(dict.fromkeys(folder.resolve().name for folder in folders))
-    page = Page(f"ForestPilot report: {names}", f"{_what(runs, arms)} {now()}.", sections, notes)
-    return fit_videos(page, scenes, wishes.budget_bytes)
+    return Page(f"ForestPilot report: {names}", f"{_what(runs, arms)} {now()}.", sections, notes), scenes
 
 
 def _what(runs: Runs, arms: Sequence[Arm]) -> str:

@@ -34,8 +34,9 @@ def outcome(policy: str, seed: int, success: bool = True, **changes: Any) -> dic
     """A row of outcomes.csv."""
     row = {
         "policy": policy, "seed": FIRST + seed, "outcome": "success" if success else "collision",
-        "success": int(success), "progress_m": 35.0, "time_s": 8.0, "min_clearance_m": 0.3 if success else -0.01, "mean_speed_mps": 4.5,
-        "distance_m": 36.0, "interventions": 0, "off_line_s": 0.0, "density": 0.04, "speed": 5.0, "preset": "default",
+        "success": int(success), "progress_m": 35.0, "time_s": 8.0, "min_clearance_m": 0.3 if success else -0.01,
+        "mean_speed_mps": 4.5, "distance_m": 36.0, "interventions": 0, "off_line_s": 0.0, "density": 0.04,
+        "speed": 5.0, "preset": "default",
     }  # fmt: skip
     return row | changes
 
