@@ -153,6 +153,15 @@ class Fold:
     """The text, kept as it is."""
 
 
+@dataclass(frozen=True)
+class Code:
+    """A command."""
+
+    kind: ClassVar[str] = "code"
+    text: str
+    """The text, kept as it is."""
+
+
 @dataclass
 class Section:
     """A part of the page with a heading of its own."""

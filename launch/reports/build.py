@@ -105,10 +105,10 @@ def _result_sections(arms: Sequence[Arm], scenes: Sequence[Scene]) -> list[Secti
 def _trip_sections(arms: Sequence[Arm], wishes: Wishes, progress: Progress) -> list[Section]:
     """How trips went: distributions, and what was done step by step."""
     sections = []
-    for task, own in _by_task(arms).items():
+    for number, (task, own) in enumerate(_by_task(arms).items()):
         sections.append(distributions_section(task, own))
         if wishes.replays:
-            sections.append(copycat_section(task, own, wishes.replays, progress))
+            sections.append(copycat_section(task, own, wishes.replays, progress, explain=number == 0))
     return sections
 
 

@@ -18,7 +18,7 @@ FALLBACK_TOP_DEG = 1.0
 """End of a scale on which everything is zero, degrees."""
 
 
-def copycat_section(task: str, arms: Sequence[Arm], replays: int, progress: Progress) -> Section:
+def copycat_section(task: str, arms: Sequence[Arm], replays: int, progress: Progress, explain: bool = True) -> Section:
     """Replay some trips of each arm beside the expert, and compare how they change.
 
     Args:
@@ -26,9 +26,12 @@ def copycat_section(task: str, arms: Sequence[Arm], replays: int, progress: Prog
         arms: of this task.
         replays: trips of each arm.
         progress: who watches.
+        explain: say what is measured; a page needs it once.
     """
     section = Section(f"copycat-{task}", f"Reacting or repeating: {TASK_NAMES[task]}")
-    section.blocks.append(Text(_WHAT))
+    section.blocks.append(
+        Text(f"{_WHAT} {_EXPERTS[task]}" if explain else f"The signs are those of above. {_EXPERTS[task]}")
+    )
     measured: list[tuple[int, Arm, CopycatFigures]] = []
     for style, arm in enumerate(arms):
         worlds = _worlds(arm, arms, replays)
@@ -44,7 +47,7 @@ def copycat_section(task: str, arms: Sequence[Arm], replays: int, progress: Prog
         section.blocks.append(Text("No trip could be replayed, so there is nothing to compare.", "warning"))
         return section
     section.blocks += [Text(_reading(measured), "verdict"), _change_bars(measured), _error_bars(measured)]
-    section.blocks += [_table(measured), Text(_DEFINITIONS)]
+    section.blocks += [_table(measured), *([Text(_DEFINITIONS)] if explain else [])]
     return section
 
 
@@ -53,9 +56,14 @@ _WHAT = (
     "right, and miss the moments at which it is not (the copycat problem: Wen et al. 2020, arXiv:2010.14876). Signs of "
     "it: turns that change less from step to step than the expert's would at the same states, errors that gather where "
     "the expert changes its mind, and trips that stand still until time is up. None of them proves it: an arm that is "
-    "simply bad, such as a blind one, shows some of them too. The expert of the drone chooses between 21 turns and "
-    "jumps from one to the next, so its turns change more than a smooth pilot's."
+    "simply bad, such as a blind one, shows some of them too."
 )
+_EXPERTS = {
+    "drone": "The expert of the drone chooses between 21 turns and jumps from one to the next, so its turns change "
+    "more than a smooth pilot's.",
+    "drive": "The expert of the car steers smoothly, so an arm whose wheels tremble changes more than it.",
+}
+"""What to know of the expert of each task."""
 _DEFINITIONS = (
     "Change: mean |turn − turn one step before|, of the arm and of the expert's answers at the same states; below a "
     "ratio of 1 the arm changes less than the expert would. Lag-1 correlation: how well a turn is predicted by the one "
@@ -78,7 +86,7 @@ def _reading(measured: Sequence[tuple[int, Arm, CopycatFigures]]) -> str:
         f"{percent(MANY_REPEATS)} of the expert's changes stays nearer to its own last turn)"
     )
     if not shown:
-        return f"No arm shows the signs of a copycat {rule}."
+        return f"No arm with a network shows the signs of a copycat {rule}."
     names = ", ".join(f"{arm.name} (× {f.ratio:.2f}, {percent(f.repeats)})" for arm, f in shown)
     return f"Signs of a copycat {rule}: {names}."
 

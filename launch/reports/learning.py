@@ -50,13 +50,22 @@ DEFINITIONS = {
 """Columns of metrics.csv: what stands at the axis, and what they are."""
 FIRST_CURVES = ("loss", "turn_error_deg", "argmin_agreement", "regret", "go_error")
 """These come first; the others as they are in the file."""
+_ROAD = "Bars are 95 % intervals over training seeds and test worlds."
+_SEEDS = "Bars reach from the least to the largest training seed."
 STUDY_FIGURES = {
-    "falls_per_km": ("falls off the road per km", "labelled states", "How often the car left the road, per kilometre."),
-    "autonomy": ("autonomy, %", "demonstrated drives", "PilotNet's autonomy: 1 − 6 s × interventions / time."),
-    "interventions_per_km": ("interventions per km", "demonstrated drives", "How often the car was put back, per km."),
-    "cost": ("sum of the costs J(T)", "steps T", "A step costs its distance from the line in metres, 1 at most."),
+    "falls_per_km": ("falls off the road per km", "labelled states", f"How often the car left the road. {_ROAD}"),
+    "autonomy": ("autonomy, %", "demonstrated drives", f"PilotNet's: 1 − 6 s × interventions / time. {_ROAD}"),
+    "interventions_per_km": ("interventions per km", "demonstrated drives", f"How often the car was put back. {_ROAD}"),
+    "cost": ("sum of the costs J(T)", "steps T", f"A step costs its distance from the line, 1 m at most. {_ROAD}"),
+    "success": ("success, %", "DAgger round", f"Share of the test forests that were crossed. {_ROAD}"),
+    "labels": ("labels so far", "DAgger round", f"States that the expert was asked about. {_SEEDS}"),
+    "visited": ("states visited, thousands", "DAgger round", f"States seen in training, labelled or not. {_SEEDS}"),
+    "helped_steps": ("steps flown by the expert", "DAgger round", f"Steps that the expert flew itself. {_SEEDS}"),
+    "context_switches": ("changes of pilot", "DAgger round", f"How often the pilot changed in mid-trip. {_SEEDS}"),
+    "crashes": ("crashes while training", "DAgger round", f"Training trips that ended in a crash. {_SEEDS}"),
 }
 """Figures of studies: y axis, x axis, and what they are."""
+UNKNOWN = "As the study defines it, and so are its bars."
 
 
 def rounds_section(runs: Sequence[DaggerRun]) -> Section:
@@ -137,7 +146,9 @@ def _first_and_last(line: Line) -> str:
 
 def _rounds_table(run: DaggerRun, name: str) -> Table:
     """All columns of rounds.csv, by name; the interval beside the success it belongs to."""
-    columns = [column for column in run.rounds.columns if COLUMNS.get(column, column)]
+    # Only a car is ever put back.
+    aside = ("validation_interventions",) if run.task == "drone" else ()
+    columns = [column for column in run.rounds.columns if COLUMNS.get(column, column) and column not in aside]
     header: list[str] = []
     for column in columns:
         header.append(COLUMNS.get(column, column.replace("_", " ")))
@@ -257,7 +268,7 @@ def study_section(run: StudyRun, number_of_study: int) -> Section:
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     diagrams = []
     for name in dict.fromkeys(row["figure"] for row in rows):
-        y_label, x_label, text = STUDY_FIGURES.get(name, (name.replace("_", " "), "x", "As the study defines it."))
+        y_label, x_label, text = STUDY_FIGURES.get(name, (name.replace("_", " "), "x", UNKNOWN))
         lines = [_study_line(style, [r for r in rows if (r["figure"], r["arm"]) == (name, arm)])
                  for style, arm in enumerate(arms)]  # fmt: skip
         lines = [line for line in lines if len(line.x)]
@@ -265,7 +276,7 @@ def study_section(run: StudyRun, number_of_study: int) -> Section:
         places = [x for line in lines for x in line.x]
         log = "x" if min(places) > 0 and max(places) >= 10 * min(places) else ""
         title = y_label[:1].upper() + y_label[1:]
-        diagrams.append(Diagram(title, lines_figure(lines, x_label, y_label, alt, log=log), f"{text} {_INTERVALS}"))
+        diagrams.append(Diagram(title, lines_figure(lines, x_label, y_label, alt, log=log), text))
     section.blocks.append(Diagrams(diagrams, list(enumerate(arms))))
     header = [column.replace("_", " ") for column in run.results.columns]
     body = [[_short(row[column]) for column in run.results.columns] for row in rows]
@@ -277,9 +288,6 @@ def _short(text: str) -> str:
     """A number with four digits; other text as it is."""
     value = number(text)
     return text if math.isnan(value) or value == round(value) else f"{value:.4g}"
-
-
-_INTERVALS = "Bars are the study's own 95 % intervals over training seeds and worlds."
 
 
 def _study_line(style: int, rows: Sequence[Mapping[str, str]]) -> Line:

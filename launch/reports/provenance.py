@@ -9,7 +9,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-from launch.reports.blocks import Fold, Section, Table, Text
+from launch.reports.blocks import Code, Fold, Section, Table, Text
 from launch.reports.json_files import read_json
 from launch.reports.runs import Runs
 
@@ -29,8 +29,7 @@ VERB_KEYS = {
 def provenance_section(runs: Runs, command: str) -> Section:
     """Where everything came from."""
     section = Section("made", "How this was made")
-    section.blocks.append(Text(f"This report: {now()}, by the command"))
-    section.blocks.append(Fold("command", command))
+    section.blocks += [Text(f"This report: {now()}, by the command"), Code(command)]
     versions = [(name, _version(name)) for name in PACKAGES]
     rows = [("python", platform.python_version()), *versions, ("machine", f"{platform.system()} {platform.machine()}")]
     section.blocks.append(Table(("on this machine", "version"), rows, "Versions that made the report"))
