@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data_collection.console import Key
+from data_collection.console import Input, Key, Screen
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,30 @@ def shaper_of(task: str, **changes: float) -> KeyShaper:
     if task not in SHAPINGS:
         raise ValueError(f"task is {task!r}; keys are shaped for {', '.join(SHAPINGS)}")
     return KeyShaper(dataclasses.replace(SHAPINGS[task], **changes))
+
+
+class FreshKeys:
+    """Looks at a screen and leaves out steering keys and sticks that were held before they were asked for.
+
+    Args:
+        screen: where the keys are.
+    """
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self.settle()
+
+    def settle(self) -> None:
+        """What is held now counts only once it has been let go."""
+        self._stale, self._stick_is_stale = Key.LEFT | Key.RIGHT | Key.FORWARD | Key.BACK, True
+
+    def look(self) -> Input:
+        """What was pressed since the last look."""
+        given = self._screen.poll()
+        self._stale &= given.keys
+        self._stick_is_stale &= given.sticks is not None
+        sticks = None if self._stick_is_stale else given.sticks
+        return Input(given.keys & ~self._stale, sticks, given.commands, given.present)
 
 
 def _wish(keys: Key, positive: Key, negative: Key) -> int:

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,7 +23,7 @@ from data_collection.console import Command, Input, Key, Screen
 from data_collection.dataset import Dataset
 from data_collection.drivers import Choice, Driver
 from data_collection.episode import ACTOR_HUMAN, ACTOR_POLICY
-from data_collection.keyboard import KeyShaper, shaper_of
+from data_collection.keyboard import FreshKeys, KeyShaper, shaper_of
 from data_collection.pacing import Clock, Pacer, RealClock
 from data_collection.rollout import Job
 from data_collection.running_trip import RunningTrip
@@ -110,7 +110,7 @@ class LiveSummary:
     """Whether the person stopped before all trips were done."""
     interrupted: bool
     """Whether it was a signal (Ctrl-C) that stopped it."""
-    trips: tuple[FinishedTrip, ...]
+    trips: tuple[FinishedTrip, ...] = field(repr=False)
     """The trips recorded."""
 
 
@@ -190,7 +190,7 @@ class _Run:
     ) -> None:
         self._job, self._driver, self._painter, self._clock = job, driver, painter, clock
         self._screen, self._shaper, self._store = screen, shaper, store
-        self._keys = _FreshKeys(screen)
+        self._keys = FreshKeys(screen)
         self._waiting = deque(trip for trip in job.trips if not store.has(trip))
         self._before = len(job.trips) - len(self._waiting)
         self._kept: list[_Kept] = []
@@ -391,26 +391,6 @@ class _Run:
             interrupted=bool(self._signals),
             trips=tuple(kept.finished for kept in self._kept),
         )
-
-
-class _FreshKeys:
-    """Looks at a screen and leaves out steering keys and sticks that were held before they were asked for."""
-
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-        self.settle()
-
-    def settle(self) -> None:
-        """What is held now counts only once it has been let go."""
-        self._stale, self._stick_is_stale = Key.LEFT | Key.RIGHT | Key.FORWARD | Key.BACK, True
-
-    def look(self) -> Input:
-        """What was pressed since the last look."""
-        given = self._screen.poll()
-        self._stale &= given.keys
-        self._stick_is_stale &= given.sticks is not None
-        sticks = None if self._stick_is_stale else given.sticks
-        return Input(given.keys & ~self._stale, sticks, given.commands, given.present)
 
 
 @contextmanager

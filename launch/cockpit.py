@@ -169,7 +169,8 @@ class Cockpit:
         info, set_point = scene.trip.info, float(scene.trip.trip.env_kwargs["speed"])
         step = min(round(2.0 * pen.text_size), area.height // 8)
         first = area.top + round(1.7 * pen.text_size)
-        pen.write(picture, f"{info['speed_mps']:.1f} m/s", (area.left, first), INK, 1.6)
+        speed_color = ALERT if info["speed_mps"] > 1.1 * set_point else INK
+        pen.write(picture, f"{info['speed_mps']:.1f} m/s", (area.left, first), speed_color, 1.6)
         pen.write(picture, f"set point {set_point:.3g}", (area.left + round(11 * pen.text_size), first), DIM, 0.9)
         bar = Rect(area.left, first + round(0.9 * pen.text_size), area.width, round(0.7 * pen.text_size))
         draw_speed(pen, picture, bar, info["speed_mps"], set_point)
@@ -255,7 +256,8 @@ class Cockpit:
 
     def _notice(self, scene: Scene) -> tuple[str, str, Color]:
         if scene.mode == Mode.WAITING:
-            return "press a steering key to start", "arrows or WASD, or Space", PERSON
+            first = f"; the policy {self._verbs.lower()} first" if scene.takes_turns else ""
+            return "press a steering key to start", f"arrows or WASD, or Space{first}", PERSON
         if scene.mode == Mode.PAUSED:
             more = "; Space takes over" if scene.takes_turns else ""
             return "PAUSED", f"P or a steering key goes on{more}", ALERT

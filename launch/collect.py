@@ -75,15 +75,20 @@ def describe_session(summary: LiveSummary) -> list[str]:
     """A person's session in a line or two."""
     discarded = f", {summary.discarded} discarded" if summary.discarded else ""
     lines = [
-        f"this session: {summary.episodes} episodes{discarded}, {summary.steps} steps, {summary.late_steps} late, "
+        f"this session: {_plural(summary.episodes, 'episode')}{discarded}, {_plural(summary.steps, 'step')}, "
+        f"{summary.late_steps} late, "
         f"{summary.seconds:.0f} s"
     ]
     if summary.takeovers:
         lines.append(
-            f"taken over {summary.takeovers} times, {summary.mean_takeover_s:.1f} s each on average; "
+            f"taken over {_plural(summary.takeovers, 'time')}, {summary.mean_takeover_s:.1f} s each on average; "
             f"{summary.human_steps} of {summary.steps} steps driven by hand"
         )
     return lines
+
+
+def _plural(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _held(config: Config, dataset: Dataset) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,8 @@ class WindowScreen:
     ) -> None:
         self._pygame = import_pygame()
         self._window = Window(width, height, title, resizable=True, advice=WITHOUT_SCREEN)
-        self._pygame.joystick.init()
+        with suppress(self._pygame.error):  # keys are enough
+            self._pygame.joystick.init()
         self._size, self._now = (width, height), now
         self._names = {_scancode(self._pygame, code): code for code in (*STEERING, *COMMANDS)}
         self._keys, self._held_before = HeldKeys(), set[str]()
