@@ -84,10 +84,11 @@ def _decide(pilot: Pilot, trips: list[RunningTrip], slots: list[int]) -> Decisio
 def _finish(job: Job, running: RunningTrip, pilot: Pilot, dataset: Dataset | None) -> FinishedTrip:
     """Write the records of a finished trip and free its environment."""
     trip = dataclasses.replace(running.finished(), fingerprint=job.fingerprint)
-    if dataset is not None:
-        dataset.add(running.episode(pilot.name, job.dagger_round))
+    # The episode comes last: it is what says that the trip is done.
     if job.trips_folder:
         save_trip(Path(job.trips_folder), job.task, pilot.name, job.policy, trip)
+    if dataset is not None:
+        dataset.add(running.episode(pilot.name, job.dagger_round))
     running.close()
     return trip
 

@@ -44,7 +44,7 @@ VERBS: dict[str, Verb] = {
     "relabel": Verb("watch a policy's recorded trips and steer along: what you do becomes labels", resumes=True),
     "evaluate": Verb("run policies through test worlds: outcomes.csv and a table with intervals", resumes=True),
     "grid": Verb("fly over speeds and densities: the published table, and a picture of it", resumes=True),
-    "study": Verb("compare ways of learning: gates, three-cameras, dagger-road, compounding-error", resumes=True),
+    "study": Verb("compare ways of learning: gates, keyboard, three-cameras, dagger-road, compounding-error", resumes=True),
     "replay": Verb("simulate stored trips again, check them step by step and write videos"),
     "report": Verb("put what runs came to on one page: results, the worst trips with video, comparisons, curves"),
     "bench": Verb("measure speed: render, env, expert, data or train"),

@@ -9,5 +9,6 @@ STUDIES = {
     "dagger-road": "dagger_road",
     "compounding-error": "compounding_error",
     "gates": "gates",
+    "keyboard": "keyboard",
 }
 """Name of each study and of its module in this package."""

@@ -1,0 +1,96 @@
+"""Somebody at the keyboard, simulated: sees what the expert would do, a moment late, and holds keys to get there."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from data_collection.console import Key
+from data_collection.episode import ACTOR_HUMAN
+from data_collection.keyboard import KeyShaper, shaper_of
+from data_collection.pilots import EXPERT_CENTER, Decision, Observations, Pilot
+from sim.envs.drive import STATE_ELEMENTS
+from sim.vehicles.car import STEERING_LOCK_RAD
+
+NEAR = 0.1
+"""A key is held while the wheels are further than this from where they should be, as a share of the lock."""
+PEDAL = 0.2
+"""A pedal is pressed where the expert would press it by more than this."""
+AT_ONCE = 1e6
+"""A rate that nothing is limited by."""
+
+
+def unshaped() -> KeyShaper:
+    """Keys as they are: all that the speed allows to one side, or nothing."""
+    return shaper_of(
+        "drive", turn_per_s=AT_ONCE, turn_back_per_s=AT_ONCE, go_per_s=AT_ONCE, go_back_per_s=AT_ONCE
+    )  # fmt: skip
+
+
+class KeyPresser:
+    """Drives with keys: the person's eyes are the expert's, the hands know only down and up.
+
+    Args:
+        shaped: whether keys become a smooth axis on the way to the car.
+        delay_steps: reaction time in control steps.
+        control_hz: steps per second.
+    """
+
+    needs_expert = True
+    name = "keys"
+    _steering, _forward = (
+        [name for name, _, _ in STATE_ELEMENTS].index(wanted) for wanted in ("steering_rad", "forward_mps")
+    )
+
+    def __init__(self, shaped: bool, delay_steps: int, control_hz: int) -> None:
+        self._shaped, self._delay, self._dt_s = shaped, delay_steps, 1.0 / control_hz
+        self._shapers: dict[int, KeyShaper] = {}
+        self._seen: dict[int, deque[np.ndarray]] = {}
+
+    def begin(self, slots: int) -> None:
+        """Nothing to get ready."""
+
+    def restart(self, slot: int, seed: int) -> None:
+        """Hands off, eyes on a new road."""
+        self._shapers[slot] = shaper_of("drive") if self._shaped else unshaped()
+        self._seen[slot] = deque([np.zeros(2)] * (self._delay + 1), maxlen=self._delay + 1)
+
+    def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
+        """What the held keys come to in each trip."""
+        actions = []
+        for state, info, slot in zip(observations["state"], infos, slots.tolist()):
+            self._seen[slot].append(info["expert_action"][EXPERT_CENTER])
+            keys = held_keys(self._seen[slot][0], float(state[self._steering]) / STEERING_LOCK_RAD)
+            speed = max(0.0, float(state[self._forward]))
+            actions.append(self._shapers[slot].step(keys, self._dt_s, speed_mps=speed))
+        return Decision(np.stack(actions).astype(np.float32), np.full(len(slots), ACTOR_HUMAN, np.uint8))
+
+
+def held_keys(wanted: np.ndarray, steering: float) -> Key:
+    """The keys that somebody holds who wants an action (2,), and sees the wheels at `steering`, 1 for the full lock."""
+    keys = Key.NONE
+    if abs(wanted[0] - steering) > NEAR:
+        keys |= Key.LEFT if wanted[0] > steering else Key.RIGHT
+    if abs(wanted[1]) > PEDAL:
+        keys |= Key.FORWARD if wanted[1] > 0 else Key.BACK
+    return keys
+
+
+@dataclass(frozen=True)
+class KeyPresserFactory:
+    """Makes a `KeyPresser`; picklable."""
+
+    shaped: bool
+    """Whether keys become a smooth axis."""
+    reaction_s: float
+    """Reaction time in seconds."""
+    control_hz: int
+    """Steps per second."""
+
+    def __call__(self) -> Pilot:
+        """The pilot."""
+        return KeyPresser(self.shaped, math.floor(self.reaction_s * self.control_hz + 0.5), self.control_hz)

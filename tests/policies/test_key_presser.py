@@ -1,0 +1,77 @@
+"""Somebody at the keyboard, simulated: late, with keys that know only down and up, and still on the road."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_collection.console import Key
+from data_collection.dataset import Dataset
+from data_collection.episode import ACTOR_HUMAN, load_episode
+from data_collection.progress import SilentProgress
+from data_collection.rollout import Job, RolloutPool, roll_out
+from data_collection.trips import TripMix
+from policies.studies import keyboard
+from policies.studies.common import Cell
+from policies.studies.key_presser import KeyPresserFactory, held_keys
+
+MIX = TripMix(presets=("winding",), speeds=(8.0, 8.0), length=100.0, width=32, height=24)
+
+
+def test_keys_are_held_towards_what_is_wanted_and_let_go_near_it() -> None:
+    assert held_keys(np.array([0.5, 0.0]), 0.0) == Key.LEFT
+    assert held_keys(np.array([0.5, 0.0]), 0.7) == Key.RIGHT
+    assert held_keys(np.array([0.5, 0.1]), 0.45) == Key.NONE
+    assert held_keys(np.array([-0.5, 0.9]), 0.0) == Key.RIGHT | Key.FORWARD
+    assert held_keys(np.array([0.0, -0.9]), 0.0) == Key.BACK
+
+
+@pytest.mark.parametrize("shaped", [True, False])
+def test_the_presser_stays_on_the_road_and_shaped_keys_do_so_more_smoothly(shaped: bool) -> None:
+    trips = tuple(MIX.trip(seed, "drive") for seed in (0, 1))
+    done = list(roll_out(Job("drive", trips, KeyPresserFactory(shaped, 0.2, 10))))
+    assert all(trip.outcome == "success" for trip in done)
+    change = np.concatenate([np.abs(np.diff(trip.actions[:, 0])) for trip in done])
+    assert change.max() < 0.5 if shaped else (change > 0.3).mean() > 0.15
+
+
+def test_a_reaction_time_holds_the_hands_back() -> None:
+    trip = MIX.trip(0, "drive")
+    starts = [
+        int(np.flatnonzero(next(roll_out(Job("drive", (trip,), KeyPresserFactory(False, late, 10)))).actions[:, 1])[0])
+        for late in (0.0, 0.3)
+    ]
+    assert starts[1] - starts[0] == 3, "the first press of the pedal comes three steps later"
+
+
+def test_what_was_done_is_learned_and_not_what_the_expert_would_have_done(tmp_path: Path) -> None:
+    config = dataclasses.replace(keyboard.QUICK, out=str(tmp_path), demonstrations=1)
+    with RolloutPool(1) as pool:
+        figures = keyboard._demonstrate(config, tmp_path / "data", "shaped", 0, SilentProgress(), pool)
+        again = keyboard._demonstrate(config, tmp_path / "data", "shaped", 0, SilentProgress(), pool)
+    assert figures == again and figures["labels"] > 50 and figures["change_deg"] > 0
+    episode = load_episode(Dataset.open(tmp_path / "data").episodes[0].path)
+    assert episode.expert_actions is None and (episode.actor == ACTOR_HUMAN).all() and episode.labelled_steps.all()
+
+
+def test_the_study_compares_demonstrators_and_their_pupils() -> None:
+    road = {"seed": 1, "outcome": "success", "distance_m": 1000.0, "time_s": 125.0, "interventions": 2.0}
+    cells = [
+        Cell(arm, 2, seed, [road, road], 300, {"falls_per_km": float(seed), "change_deg": 4.0})
+        for arm in keyboard.ARMS
+        for seed in (0, 1)
+    ]
+    result = keyboard.summarise(keyboard.QUICK, cells)
+    by_name = {panel.name: panel.points for panel in result.panels}
+    assert [p.arm for p in by_name["change_deg"]] == ["expert", "shaped", "raw"]
+    assert by_name["falls_per_km"][0].value == (0.5, 0.0, 1.0)
+    assert by_name["interventions_per_km"][0].value.mean == 2.0
+
+
+def test_senseless_settings_are_refused() -> None:
+    for change in ({"demonstrations": 0}, {"reaction": -0.1}, {"reaction": 3.0}, {"test_roads": 1}):
+        with pytest.raises(ValueError, match="at least"):
+            keyboard.Config(**change)
