@@ -9,7 +9,7 @@ from pathlib import Path
 from data_collection.progress import Progress
 from launch.reports.arms import Arm, gather_arms
 from launch.reports.blocks import Scenes, Section, Text
-from launch.reports.comparison import Pair, compare_arms
+from launch.reports.comparison import compare_arms
 from launch.reports.copycat import copycat_section
 from launch.reports.failures import Look, Scene, choose_trips, make_scenes
 from launch.reports.learning import rounds_section, study_section, training_section
@@ -96,9 +96,7 @@ def _result_sections(arms: Sequence[Arm], scenes: Sequence[Scene]) -> list[Secti
     compared = {task: compare_arms(own) for task, own in by_task.items()}
     sections = [results_section(task, own, compared[task][0]) for task, own in by_task.items()]
     sections += [_scenes_section(scenes)] if scenes else []
-    pairs: list[Pair] = [pair for found, _ in compared.values() for pair in found]
-    notes = [note for _, own_notes in compared.values() for note in own_notes]
-    sections += [pairs_section(pairs, notes)] if pairs or notes else []
+    sections += [pairs_section(task, pairs, notes) for task, (pairs, notes) in compared.items() if pairs or notes]
     return sections + [found for task, own in by_task.items() if (found := settings_section(task, own))]
 
 

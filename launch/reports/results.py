@@ -167,9 +167,9 @@ def _where(arm: Arm) -> str:
     return f"{'/'.join(arm.splits)}, {settings[0] if len(settings) == 1 else f'{len(settings)} settings'}"
 
 
-def pairs_section(pairs: Sequence[Pair], notes: Sequence[str]) -> Section:
-    """Pairs of arms, world by world."""
-    section = Section("pairs", "World by world")
+def pairs_section(task: str, pairs: Sequence[Pair], notes: Sequence[str]) -> Section:
+    """Pairs of arms of a task, world by world."""
+    section = Section(f"pairs-{task}", f"World by world: {TASK_NAMES[task]}")
     section.blocks.append(
         Text(
             "Two arms in the same world share its luck, so only the worlds in which just one of them succeeded tell "
