@@ -81,7 +81,8 @@ def gather_arms(evaluations: Sequence[Evaluation], notes: list[str]) -> list[Arm
             doubles += (setting, row.seed) in arm.trips
             arm.trips.setdefault((setting, row.seed), (evaluation, row))
         if doubles:
-            notes.append(f"{evaluation.folder}: {doubles} trips of an arm through a world it had been in are left out.")
+            what = "a trip" if doubles == 1 else f"{doubles} trips"
+            notes.append(f"{evaluation.folder}: {what} through a world that the same arm had been in: left out.")
     _tell_apart(list(arms.values()))
     return list(arms.values())
 

@@ -136,7 +136,7 @@ def test_a_world_that_an_arm_was_run_in_twice_counts_once(tmp_path: Path) -> Non
     notes: list[str] = []
     (arm,) = gather_arms([first, second], notes)
     assert arm.score.trips == 3
-    assert "1 trips" in notes[0] and str(tmp_path / "b") in notes[0]
+    assert "a trip through a world" in notes[0] and str(tmp_path / "b") in notes[0]
 
 
 def test_settings_are_told_in_words() -> None:
