@@ -1,4 +1,4 @@
-"""The screen in a window on this machine: pictures, keys by their place on the keyboard, and a gamepad if there is one."""
+"""The screen in a window on this machine: pictures, keys by their place on the keyboard, and a gamepad if any."""
 
 from __future__ import annotations
 

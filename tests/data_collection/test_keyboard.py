@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_collection.console import Key
+from data_collection.episode import ACTOR_HUMAN
 from data_collection.keyboard import SHAPINGS, KeyShaper, Shaping, shaper_of
+from data_collection.pilots import EXPERT_CENTER
+from data_collection.running_trip import RunningTrip
+from data_collection.trips import TripMix
 
 ALL_KEYS = [Key(value) for value in range(16)]
 STICKS = st.none() | st.tuples(st.floats(-1, 1), st.floats(-1, 1))
@@ -165,3 +169,31 @@ def test_a_task_without_shaping_is_named():
     with pytest.raises(ValueError, match="'boat'; keys are shaped for drone, drive"):
         shaper_of("boat")
     assert isinstance(SHAPINGS["drive"], Shaping)
+
+
+def fingers(wanted: np.ndarray, shaped: np.ndarray, step: float) -> Key:
+    """Keys that move what is shaped, by at most `step`, towards what is wanted; a turn that is reached is held."""
+    keys, missing = Key.NONE, wanted - shaped
+    if abs(missing[0]) > step / 4 or abs(wanted[0]) > step / 2:
+        keys |= Key.LEFT if (missing[0] if abs(missing[0]) > step / 4 else wanted[0]) > 0 else Key.RIGHT
+    if wanted[1] > 0.9 or missing[1] > 0.15:
+        keys |= Key.FORWARD
+    elif missing[1] < -0.15 and wanted[1] < -0.1:
+        keys |= Key.BACK
+    return keys
+
+
+@pytest.mark.parametrize(("task", "delay_steps"), [("drone", 1), ("drone", 2), ("drive", 1), ("drive", 2)])
+def test_fingers_with_a_reaction_time_reach_the_goal(task, delay_steps):
+    """What the expert would do, seen 0.1 or 0.2 s late and pressed on keys, still arrives."""
+    mix = TripMix(width=32, height=24, length=150.0)
+    for seed in (1, 2):
+        running, over = RunningTrip(task, mix.trip(seed, task), expert=True, record=False), False
+        shaper = shaper_of(task)
+        seen = [running.info["expert_action"][EXPERT_CENTER]] * delay_steps
+        while not over:
+            seen.append(running.info["expert_action"][EXPERT_CENTER])
+            keys = fingers(seen.pop(0), shaper.action, 0.1 * SHAPINGS[task].turn_per_s)
+            over = running.step(shaper.step(keys, 0.1, speed_mps=running.info["speed_mps"]), ACTOR_HUMAN)
+        assert running.info["outcome"] == "success"
+        running.close()
