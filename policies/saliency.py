@@ -14,6 +14,7 @@ wheels by 2.7 against 0.9 and 1.6 (160 frames of winding roads).
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -34,7 +35,9 @@ TINT = (255, 150, 40)
 """Colour of what is looked at most."""
 
 
-def saliency(policy: VisuomotorPolicy, observations: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def saliency(
+    policy: VisuomotorPolicy, observations: dict[str, np.ndarray], at: Sequence[int] | None = None
+) -> dict[str, np.ndarray]:
     """Where a policy looks during consecutive steps of one trip.
 
     A pixel's value is how far the turn moves when the patches that hold it are blurred, at this step alone: the memory
@@ -45,24 +48,28 @@ def saliency(policy: VisuomotorPolicy, observations: dict[str, np.ndarray]) -> d
         policy: what to look into.
         observations: `left`, `center`, `right` (T, H, W, 3) uint8 (only those the policy sees are needed), `state`
             (T, S) float32, `goal` (T, G) float32, from the trip's first step on.
+        at: indices of the steps to look into, which is what takes long; the others only fill the memory. All by
+            default.
 
     Returns:
-        For each camera that the policy sees (T, H, W) float32 in [0, 1], in the pixels of the camera's image. The most
-        of each step, over all cameras, is 1; where the policy does not look it is 0.
+        For each camera that the policy sees (T, H, W) float32, or as many steps as `at` names, in [0, 1],
+        in the pixels of the camera's image. The most of each step, over all cameras, is 1; where the policy does not
+        look it is 0.
 
     Raises:
         ValueError: something is missing, of another length, or of another camera.
     """
     steps = _require_steps(policy, observations)
     height, width = policy.prepare.image_shape[:2]
-    if steps == 0:
+    shown = list(range(steps) if at is None else at)
+    if not shown:
         return {name: np.zeros((0, height, width), np.float32) for name in policy.camera_names}
-    heat = _view_heat(policy, observations)
+    heat = _view_heat(policy, observations, shown)
     yaws = {"left": policy.spec.side_yaw_rad, "center": 0.0, "right": -policy.spec.side_yaw_rad}
     maps = []
     for number, name in enumerate(policy.camera_names):
         state, _ = side_view(policy.spec, observations["state"], observations["goal"], yaws[name])
-        maps.append(onto_image(policy.prepare, heat[:, number], state))
+        maps.append(onto_image(policy.prepare, heat[:, number], state[shown]))
     most = np.max(maps, axis=(0, 2, 3))[:, None, None]
     return {name: np.divide(found, most, out=np.zeros_like(found), where=most > 0)
             for name, found in zip(policy.camera_names, maps, strict=True)}  # fmt: skip
@@ -145,17 +152,18 @@ def _require_steps(policy: VisuomotorPolicy, observations: dict[str, np.ndarray]
 
 
 @torch.inference_mode()
-def _view_heat(policy: VisuomotorPolicy, observations: dict[str, np.ndarray]) -> np.ndarray:
-    """How far the turn moves when a pixel of a view is blurred, (T, C, h, w) float32 in action units."""
+def _view_heat(policy: VisuomotorPolicy, observations: dict[str, np.ndarray], shown: Sequence[int]) -> np.ndarray:
+    """How far the turn moves at some steps when a pixel of a view is blurred, (n, C, h, w) float32 in action units."""
     views = torch.from_numpy(policy.views_of(observations))
     state, goal = (torch.from_numpy(np.array(observations[name], np.float32)) for name in ("state", "goal"))
     covers = _patches(*views.shape[1:4])
     weight = covers.flatten(1).float()
     weight = weight / weight.sum(0)
     memory: State = policy.memory.initial(1)
-    maps = []
-    for view, step_state, step_goal in zip(views, state, goal, strict=True):
-        covered = torch.where(covers[..., None], _blurred(view), view)
+    maps: dict[int, Tensor] = {}
+    for step, (view, step_state, step_goal) in enumerate(zip(views, state, goal, strict=True)):
+        looked_into = step in shown
+        covered = torch.where(covers[..., None], _blurred(view), view) if looked_into else view[None][:0]
         batch = torch.cat((view[None], covered))[:, None]
         rows = len(batch)
         prediction, after = policy(
@@ -163,9 +171,10 @@ def _view_heat(policy: VisuomotorPolicy, observations: dict[str, np.ndarray]) ->
             tuple(part.expand(rows, *part.shape[1:]).contiguous() for part in memory),
         )  # fmt: skip
         memory = tuple(part[:1] for part in after)
-        turn = _turn(policy, prediction[:, 0])
-        maps.append(((turn[1:] - turn[0]).abs() @ weight).view(view.shape[:3]))
-    return torch.stack(maps).numpy()
+        if looked_into:
+            turn = _turn(policy, prediction[:, 0])
+            maps[step] = ((turn[1:] - turn[0]).abs() @ weight).view(view.shape[:3])
+    return torch.stack([maps[step] for step in shown]).numpy()
 
 
 def _turn(policy: VisuomotorPolicy, prediction: Tensor) -> Tensor:

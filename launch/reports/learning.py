@@ -62,6 +62,16 @@ STUDY_FIGURES = {
     "visited": ("states visited, thousands", "DAgger round", f"States seen in training, labelled or not. {_SEEDS}"),
     "helped_steps": ("steps flown by the expert", "DAgger round", f"Steps that the expert flew itself. {_SEEDS}"),
     "context_switches": ("changes of pilot", "DAgger round", f"How often the pilot changed in mid-trip. {_SEEDS}"),
+    "demonstrated_falls_per_km": (
+        "falls per km while demonstrating",
+        "demonstrated drives",
+        f"How often the demonstrator left the road. {_SEEDS}",
+    ),
+    "demonstrated_change_deg": (
+        "change of steering, degrees",
+        "demonstrated drives",
+        f"How far demonstrated steering moves from one step to the next, on average. {_SEEDS}",
+    ),
     "crashes": ("crashes while training", "DAgger round", f"Training trips that ended in a crash. {_SEEDS}"),
 }
 """Figures of studies: y axis, x axis, and what they are."""

@@ -60,12 +60,13 @@ def look_closely(trace: Trace, first: int, at: int, facts: TripFacts) -> Salienc
     shown = [trace.steps[state] for state in needed]
     observations = {name: np.stack([step.observation[name] for step in shown]) for name in shown[0].observation}
     try:
-        heat = saliency(policy, observations)
+        at_states = [list(needed).index(state) for state in states]
+        heat = saliency(policy, observations, at_states)
     except ValueError as error:
         return SaliencyFrames(why_not=f"The checkpoint does not fit these pictures: {error}.")
     frames = SaliencyFrames(before_s=[(at - state) * trace.dt_s for state in states])
     for camera, maps in heat.items():
-        images = [(observations[camera][i], maps[i]) for i in map(list(needed).index, states)]
+        images = zip(observations[camera][at_states], maps)
         frames.cameras[camera] = [
             (picture_of(image, "png"), picture_of(overlay(image, where), "png")) for image, where in images
         ]

@@ -162,8 +162,8 @@ def summarise(config: Config, cells: Sequence[Cell]) -> StudyResult:
         log_x=False,
         panels=(
             Panel("interventions_per_km", "interventions per km", points("interventions_per_km")),
-            Panel("falls_per_km", "falls per km while demonstrating", points("falls_per_km")),
-            Panel("change_deg", "change of steering in a step, degrees", points("change_deg")),
+            Panel("demonstrated_falls_per_km", "falls per km while demonstrating", points("falls_per_km")),
+            Panel("demonstrated_change_deg", "change of steering in a step, degrees", points("change_deg")),
         ),
         notes=(
             f"{BOOTSTRAP_NOTE}. Of the demonstrations: mean of the training seeds, from the least to the largest",

@@ -172,3 +172,17 @@ def test_the_overlay_lights_what_is_looked_at() -> None:
     assert shown[25, 35, 0] > shown[25, 35, 2] + 40 and np.ptp(shown[5, 5]) == 0
     with pytest.raises(ValueError, match="heat"):
         overlay(image, heat[:24])
+
+
+def test_some_steps_can_be_looked_into_with_the_memory_of_all() -> None:
+    policy = load_policy(PRETRAINED_FOLDERS["drone"])
+    rng = np.random.default_rng(0)
+    spec = policy.spec
+    observations = {
+        "center": rng.integers(0, 256, (5, spec.image_height, spec.image_width, 3), dtype=np.uint8),
+        "state": rng.normal(0, 0.1, (5, spec.state_size)).astype(np.float32),
+        "goal": np.tile(np.array([1.0, 0.0], np.float32), (5, 1)),
+    }
+    every, some = saliency(policy, observations)["center"], saliency(policy, observations, at=[4, 2])["center"]
+    assert some.shape == (2, spec.image_height, spec.image_width)
+    assert np.allclose(some, every[[4, 2]], atol=1e-3)
