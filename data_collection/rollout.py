@@ -188,9 +188,9 @@ class CollectConfig:
     task: str = "drone"
     """Task to demonstrate: drone or drive."""
     pilot: str = "expert"
-    """Who demonstrates: the `expert`, or with `keyboard` you. Arrows or WASD steer, two at once if you like. Forward and
-    back are a car's throttle and brake; a drone flies at half its speed set point when neither is held, forward is all
-    of it, back stops."""
+    """Who demonstrates: the `expert`, or with `keyboard` you. Arrows or WASD steer, two at once if you like. Forward
+    and back are a car's throttle and brake; a drone flies at half its speed set point when neither is held, forward is
+    all of it, back stops."""
     episodes: int = 100
     """Number of trips; with the keyboard stop when you like, the same command goes on."""
     seed: int = 0
