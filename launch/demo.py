@@ -157,6 +157,7 @@ def _report(part: Part) -> None:
         "success by DAgger round": str(part.plot),
         "outcome of each test trip": f"{out}/evaluation/outcomes.csv",
         **{f"video of {path.stem}": str(path) for path in part.videos},
+        "all of it on one page": f"forestpilot report {out}",
         "more videos": f"forestpilot replay {out}/evaluation --worst 3 --video {out}/videos",
     }
     width = max(map(len, places))

@@ -23,7 +23,10 @@ def run(config: EvaluateConfig) -> None:
             f"{pair['second']} against {pair['first']} on the same {pair['worlds']} worlds: "
             f"{100 * pair['difference']:+.0f} points ({100 * pair['low']:+.0f} to {100 * pair['high']:+.0f})"
         )
-    print(f"{config.out}/outcomes.csv\nnext: forestpilot replay {config.out} --worst 3 --video videos/")
+    print(
+        f"{config.out}/outcomes.csv\nnext: forestpilot report {config.out}    (one page, with films of the worst trips)\n"
+        f"      forestpilot replay {config.out} --worst 3 --video videos/"
+    )
 
 
 def worlds_of(config: EvaluateConfig) -> str:
