@@ -202,6 +202,7 @@ class _Run:
 
     def run(self) -> LiveSummary:
         started, end = self._clock.now(), _End.OVER
+        self._screen.poll()  # what was pressed before there was anything to steer is not meant for it
         with _noted_signals(self._signals):
             while self._waiting and end != _End.QUIT:
                 end = self._run_trip(self._waiting.popleft())

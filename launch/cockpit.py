@@ -143,7 +143,8 @@ class Cockpit:
     def _paint_controls(self, picture: Image, scene: Scene) -> None:
         """Keys that are held, and the action they have become."""
         area, pen = self._layout.controls.inner(self._pen.pad), self._pen
-        color = self._driver(scene)[1]
+        # Under a title of its own it is the person's action that is shown, whoever drives.
+        color = PERSON if self._title else self._driver(scene)[1]
         keys = Rect(area.left, area.top, min(round(1.6 * area.height), area.width // 3), area.height)
         draw_keys(pen, picture, keys, scene.keys, PERSON)
         go = Rect(keys.right + 2 * pen.pad, area.top, round(5.5 * pen.text_size), area.height)

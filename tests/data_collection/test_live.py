@@ -96,6 +96,11 @@ def test_a_key_held_at_the_start_neither_starts_nor_steers_until_it_is_let_go(tm
     assert (keys[:14] == Key.FORWARD).all() and (keys[-4:] == Key.FORWARD | Key.LEFT).all()
 
 
+def test_what_was_pressed_before_the_session_is_not_meant_for_it(tmp_path):
+    scene = Scene(tmp_path / "data", [(0.0, "KeyQ"), (1.0, "KeyA"), (2.5, "KeyQ")])
+    assert scene.run().steps == pytest.approx(15, abs=1)
+
+
 def test_a_key_held_through_the_end_of_a_trip_does_not_start_the_next(tmp_path):
     scene = Scene(tmp_path / "data", [(0.5, "+ArrowUp"), (20.0, "KeyQ")], mix=CRASH)
     summary = scene.run()
