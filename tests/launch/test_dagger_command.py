@@ -64,7 +64,7 @@ def screens(monkeypatch: pytest.MonkeyPatch) -> list[ScriptedScreen]:
 def test_a_person_takes_over_at_a_screen_and_is_learned_from(web, screens, tmp_path: Path, capsys) -> None:
     dagger.run(dataclasses.replace(TINY, out=str(tmp_path / "run"), web=web))
     printed = capsys.readouterr().out
-    assert re.search(r"round 1, taken over 1 times, 0\.[5-9] s each", printed)
+    assert re.search(r"round 1, taken over 1 time, 0\.[5-9] s each", printed)
     assert "stopped in round 1" not in printed, "the trip was left early, but it was the last one"
     assert len(screens) == (1 if web else 2), "a window is tried before the training, and opened again after it"
     assert not any(screen.is_open for screen in screens)
