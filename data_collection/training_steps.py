@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from data_collection.episode import CAMERAS, EpisodeHeader, read_labelled
+from data_collection.episode import ACTOR_HUMAN, CAMERAS, EpisodeHeader, read_labelled
+from data_collection.reaction import shift_labels
 from data_collection.side_labels import SideLabels, constant_label, fixed_offsets, geometric_label
 from sim.envs.task_spec import TaskSpec, side_view
 
@@ -53,12 +54,19 @@ class StepLoader:
         cameras: cameras that a step shows at once.
         side_labels: whether left and right camera can stand in for the center camera, and what is learned from them.
         prepare: see `Prepare`; None leaves the pictures as they are.
+        human_delay_s: how late a person drives, in seconds: what was done so much later is learned from each step.
     """
 
     def __init__(
-        self, spec: TaskSpec, cameras: tuple[str, ...], side_labels: SideLabels, prepare: Prepare | None
+        self,
+        spec: TaskSpec,
+        cameras: tuple[str, ...],
+        side_labels: SideLabels,
+        prepare: Prepare | None,
+        human_delay_s: float = 0.0,
     ) -> None:
         self._spec = spec
+        self._human_delay_s = human_delay_s
         self._cameras = cameras
         self._side_labels = side_labels
         self._prepare = prepare or _unchanged
@@ -88,6 +96,7 @@ class StepLoader:
         steps = slice(start, stop)
         state, goal = demo["obs/state"][steps], demo["obs/goal"][steps]
         offsets = self._offsets(demo)
+        own, mask = self._driven(demo)
         turned = {
             camera: self._side_view(state, goal, offsets[steps, camera], _expert_told(demo))
             for camera in self._seen_by(tellers)
@@ -105,10 +114,10 @@ class StepLoader:
             state=np.stack([turned[teller][0] for teller in tellers]),
             goal=np.stack([turned[teller][1] for teller in tellers]),
             actions=np.stack(
-                [self._labels(demo, steps, teller, offsets[:, teller, :2], speed_mps) for teller in tellers]
+                [self._labels(demo, own, steps, teller, offsets[:, teller, :2], speed_mps) for teller in tellers]
             ),
             costs=None if costs is None else np.stack([costs[:, teller] for teller in tellers]),
-            mask=read_labelled(demo)[steps],
+            mask=mask[steps],
         )
 
     def _shown_by(self, teller: int) -> tuple[int, ...]:
@@ -137,13 +146,24 @@ class StepLoader:
             return demo["camera_offsets"][:]
         return np.broadcast_to(fixed_offsets(self._spec), (len(demo["obs/state"]), len(CAMERAS), 2))
 
+    def _driven(self, demo: h5py.Group) -> tuple[np.ndarray, np.ndarray]:
+        """What was done at each step of the episode, or would have been, (T, 2), and where that is known, (T,) bool."""
+        labelled = read_labelled(demo)
+        if "human_actions" in demo:  # moved back already, where somebody was late
+            return demo["human_actions"][:], labelled
+        actions, by_hand = demo["actions"][:], demo["actor"][:] == ACTOR_HUMAN
+        if self._human_delay_s == 0.0 or _expert_told(demo) or not by_hand.any():
+            return actions, labelled
+        moved, known = shift_labels(actions, self._human_delay_s, self._spec.control_hz, by_hand)
+        return np.where(by_hand[:, None], moved, actions), labelled & (known | ~by_hand)
+
     def _labels(
-        self, demo: h5py.Group, steps: slice, teller: int, offsets: np.ndarray, speed_mps: np.ndarray
+        self, demo: h5py.Group, own: np.ndarray, steps: slice, teller: int, offsets: np.ndarray, speed_mps: np.ndarray
     ) -> np.ndarray:
-        """What one camera learns, (n, 2); `offsets` (T+1, 2) are its own, at every step of the episode."""
+        """What one camera learns, (n, 2); `own` (T, 2) is what was done, `offsets` (T+1, 2) are the camera's, at every
+        step of the episode."""
         asked = demo["expert_actions"][steps] if _expert_told(demo) else None
-        own = demo["human_actions" if "human_actions" in demo else "actions"][steps]
-        center = own if asked is None else asked[:, CENTER]
+        center = own[steps] if asked is None else asked[:, CENTER]
         if teller == CENTER:
             return center
         if self._side_labels == "constant":

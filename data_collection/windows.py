@@ -71,6 +71,7 @@ class WindowReader:
         seed: of the generator for `sample` without one.
         side_probabilities: of being told by the left, center and right camera.
         allowed_splits: splits of worlds that may be read.
+        human_delay_s: how late people drive, in seconds; their labels are moved back by it.
 
     Raises:
         ValueError: an argument out of range.
@@ -90,6 +91,7 @@ class WindowReader:
         seed: int = 0,
         side_probabilities: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3),
         allowed_splits: Sequence[str] = ("train",),
+        human_delay_s: float = 0.0,
     ) -> None:
         _require_arguments(length, tuple(cameras), side_labels, cache_bytes, side_probabilities)
         self.task_spec = require_one_task(datasets)
@@ -100,7 +102,7 @@ class WindowReader:
         self.has_costs = False
         """Whether batches have the expert's costs: every episode has them, and none is labelled by a rule."""
         self._datasets = list(datasets)
-        self._loader = StepLoader(self.task_spec, tuple(cameras), side_labels, prepare)
+        self._loader = StepLoader(self.task_spec, tuple(cameras), side_labels, prepare, human_delay_s)
         self._rng = np.random.default_rng(seed)
         self._side_probabilities = side_probabilities
         self._allowed_splits = tuple(allowed_splits)

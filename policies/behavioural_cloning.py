@@ -71,6 +71,10 @@ class TrainConfig:
     (asked), the center's label corrected for the pose (geometric) or by one number per camera (constant), or nothing
     (none).
     """
+    human_delay: float = 0.0
+    """How late the person drove who demonstrated or took over, in seconds: what was done so much later is learned from
+    each step. `forestpilot inspect` estimates it. Labels of the expert's, and relabelled ones, stay where they are.
+    """
     flip: bool = True
     """Mirror half of the windows."""
     jitter: bool = True
@@ -95,6 +99,8 @@ class TrainConfig:
             raise ValueError("learning_rate must be positive, ema_decay and warmup_fraction in [0, 1)")
         if not 0 <= self.burn_in < self.policy.window:
             raise ValueError(f"burn_in must be less than policy.window = {self.policy.window}, got {self.burn_in}")
+        if not 0.0 <= self.human_delay <= 2.0:
+            raise ValueError(f"human_delay is {self.human_delay} s; allowed: 0 to 2")
         require_side_labels(self.side_labels)
         by_rule = self.side_labels in ("geometric", "constant") and self.policy.cameras == "center"
         if by_rule and self.policy.head == "turn-costs":
@@ -263,6 +269,7 @@ def make_reader(policy: VisuomotorPolicy, datasets: Sequence[Dataset], config: T
         config.side_labels if cameras == ("center",) else "none",
         int(config.cache_gb * 1e9),
         policy.prepare,
+        human_delay_s=config.human_delay,
     )
 
 

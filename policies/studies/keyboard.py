@@ -1,10 +1,12 @@
 """Are demonstrations by keyboard any good to learn from, and does it matter that keys are shaped?
 
-Three demonstrators drive the same roads, and a policy is cloned from what each of them did:
+Three demonstrators drive the same roads, and policies are cloned from what they did:
 
-    expert    the expert, whose steering is as fine as it likes
-    shaped    somebody at the keyboard (`KeyPresser`), whose keys become a smooth axis
-    raw       the same person, whose keys go straight through: the full deflection, or none
+    expert       the expert, whose steering is as fine as it likes
+    shaped       somebody at the keyboard (`KeyPresser`), whose keys become a smooth axis
+    raw          the same person, whose keys go straight through: the full deflection, or none
+    shaped-back  the drives of `shaped`, with every label moved back by the time that the person is late
+    raw-back     the drives of `raw`, likewise
 
 Nobody labels anything afterwards: what was done is learned, as from people. Side cameras are labelled by PilotNet's
 rule, which needs no expert.
@@ -44,12 +46,13 @@ from policies.studies.common import (
 from policies.studies.key_presser import KeyPresserFactory
 from policies.studies.statistics import Interval
 
-ARMS = ("expert", "shaped", "raw")
+ARMS = ("expert", "shaped", "raw", "shaped-back", "raw-back")
+BACK = "-back"
 
 
 @dataclass(frozen=True)
 class Config(RoadStudyConfig):
-    """Cloning from the expert's drives, from shaped keys and from raw keys."""
+    """Cloning from the expert's drives and from keys: shaped or raw, and with labels moved back or not."""
 
     out: str = "runs/study-keyboard"
     """Run folder; the same command goes on where it was interrupted."""
@@ -57,6 +60,8 @@ class Config(RoadStudyConfig):
     """Drives that each policy is cloned from."""
     reaction: float = 0.2
     """Reaction time of the person at the keyboard, in seconds."""
+    delay: float = 0.3
+    """By how much labels are moved back in the arms that do so, in seconds: the reaction, and what keys need to act."""
     train: TrainConfig = field(
         default_factory=lambda: dataclasses.replace(study_training(1500), side_labels="geometric")
     )
@@ -68,13 +73,14 @@ class Config(RoadStudyConfig):
             raise ValueError(
                 f"demonstrations is {self.demonstrations} and reaction {self.reaction}; allowed: at least 1, 0 to 2 s"
             )
+        dataclasses.replace(self.train, human_delay=self.delay)
         training_seeds(self, self.demonstrations)
 
     def pilot(self, arm: str) -> PilotFactory:
         """Who demonstrates in an arm."""
         if arm == "expert":
             return ExpertPilot
-        return KeyPresserFactory(arm == "shaped", self.reaction, self.mix().control_hz)
+        return KeyPresserFactory(arm.startswith("shaped"), self.reaction, self.mix().control_hz)
 
 
 QUICK = Config(
@@ -106,10 +112,11 @@ def run_study(config: Config, progress: Progress, pool: RolloutPool) -> StudyRes
 
 def _run_cell(config: Config, folder: Path, arm: str, seed: int, progress: Progress, pool: RolloutPool) -> Cell:
     """Demonstrate, clone what was done, drive."""
-    data = folder / "demonstrations" / f"{arm}-seed-{seed}"
+    data = folder / "demonstrations" / f"{arm.removesuffix(BACK)}-seed-{seed}"
     figures = _demonstrate(config, data, arm, seed, progress, pool)
     own = folder / "policies" / f"{arm}-seed-{seed}"
-    clone(dataclasses.replace(config.train, data=(str(data),), out=str(own), seed=seed), progress)
+    delay = config.delay if arm.endswith(BACK) else 0.0
+    clone(dataclasses.replace(config.train, data=(str(data),), out=str(own), seed=seed, human_delay=delay), progress)
     rows = drive_test_roads(config, own, arm, own / "evaluation", "line", progress, pool)
     return Cell(arm, config.demonstrations, seed, rows, int(figures.pop("labels")), figures)
 
@@ -155,7 +162,10 @@ def summarise(config: Config, cells: Sequence[Cell]) -> StudyResult:
             for arm, group in groups.items()
         ]
 
-    pairs = (("expert", "shaped"), ("expert", "raw"), ("raw", "shaped"))
+    pairs = (
+        ("expert", "shaped"), ("raw", "shaped"), ("shaped", "shaped-back"), ("raw", "raw-back"),
+        ("raw-back", "shaped-back"), ("expert", "shaped-back"),
+    )  # fmt: skip
     return StudyResult(
         title=f"Cloning from {config.demonstrations} drives, {config.roads} roads at {config.speed:g} m/s",
         x_label="demonstrated drives",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from data_collection.dataset import Dataset, DatasetError, SpecMismatchError
-from data_collection.episode import ACTOR_HUMAN, ACTOR_POLICY, BrokenEpisodeError, Episode
+from data_collection.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, BrokenEpisodeError, Episode
 from data_collection.side_labels import fixed_offsets, geometric_label
 from data_collection.windows import CACHE_OVERHEAD_BYTES, MAX_OPEN_FILES, Batch, SplitError, WindowReader
 from sim.envs.task_spec import side_view
@@ -317,3 +317,33 @@ def test_describe_tells_episodes_steps_and_megabytes(dataset: Dataset) -> None:
     assert "3 episodes, 72 labelled steps" in text
     assert "0 of 3 in memory" in text
     assert "MB on disk" in text
+
+
+def test_a_persons_labels_are_moved_back_and_nobody_elses(tmp_path: Path) -> None:
+    def windows(episode: Episode, delay_s: float) -> Batch:
+        reader = WindowReader([make_dataset(tmp_path / f"{delay_s}-{episode.actor[0]}", [episode])], 20,
+                              human_delay_s=delay_s)  # fmt: skip
+        return reader.sample(1, np.random.default_rng(0))
+
+    def driven_by(actor: int) -> Episode:
+        episode = make_episode(3, STEPS, expert=False)
+        episode.actor[:] = actor
+        return episode
+
+    person = driven_by(ACTOR_HUMAN)
+    batch = windows(person, 0.3)
+    assert np.array_equal(batch.actions[0, :17], person.actions[3:]), "at 10 Hz 0.3 s are three steps"
+    assert batch.mask[0].tolist() == [True] * 17 + [False] * 3
+    assert np.array_equal(windows(person, 0.0).actions[0], person.actions)
+    expert = driven_by(ACTOR_EXPERT)
+    assert np.array_equal(windows(expert, 0.3).actions[0], expert.actions)
+
+
+def test_only_the_time_of_a_takeover_is_moved_back(tmp_path: Path) -> None:
+    episode = make_episode(3, STEPS, expert=False)
+    episode.actor[:] = ACTOR_POLICY
+    episode.actor[6:12] = ACTOR_HUMAN
+    reader = WindowReader([make_dataset(tmp_path, [episode])], 20, human_delay_s=0.2)
+    batch = reader.sample(1, np.random.default_rng(0))
+    assert np.flatnonzero(batch.mask[0]).tolist() == [6, 7, 8, 9]
+    assert np.array_equal(batch.actions[0, 6:10], episode.actions[8:12])

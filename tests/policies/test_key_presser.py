@@ -66,7 +66,7 @@ def test_the_study_compares_demonstrators_and_their_pupils() -> None:
     ]
     result = keyboard.summarise(keyboard.QUICK, cells)
     by_name = {panel.name: panel.points for panel in result.panels}
-    assert [p.arm for p in by_name["demonstrated_change_deg"]] == ["expert", "shaped", "raw"]
+    assert [p.arm for p in by_name["demonstrated_change_deg"]] == list(keyboard.ARMS)
     assert by_name["demonstrated_falls_per_km"][0].value == (0.5, 0.0, 1.0)
     assert by_name["interventions_per_km"][0].value.mean == 2.0
 
