@@ -125,6 +125,11 @@ class WindowReader:
         return int(self._ends[-1]) if len(self._ends) else 0
 
     @property
+    def has_gaps(self) -> bool:
+        """Whether some steps have no label, so that labels stand in windows of different numbers of labels."""
+        return self._labelled is not None
+
+    @property
     def num_labels(self) -> int:
         """Steps at which there is something to learn."""
         return self.total_steps if self._labelled is None else len(self._labelled)
@@ -164,17 +169,22 @@ class WindowReader:
         self.has_costs = bool(self._headers) and with_costs
         return len(present - known)
 
-    def sample(self, batch: int, rng: np.random.Generator | None = None, out: Batch | None = None) -> Batch:
+    def sample(
+        self, batch: int, rng: np.random.Generator | None = None, out: Batch | None = None, burn_in: int = 0
+    ) -> Batch:
         """Draw windows.
 
         Every step is equally likely to be a window's start; a window that would run over the end is shifted back, an
         episode shorter than a window is padded at its end and masked. Where some steps have no label, a labelled step
-        is drawn, and the window around it: each place in the window is equally likely to be that step's.
+        is drawn, and the window around it: each place in the window is equally likely to be that step's. A label then
+        stands in the more windows the more labels are around it; see `has_gaps`.
 
         Args:
             batch: number of windows B.
             rng: generator to draw with; default the reader's own.
             out: an earlier batch of the same size to overwrite, which saves allocating.
+            burn_in: first steps of a window that are not learned from: where a labelled step is drawn, it stands behind
+                them, as far as its trip allows.
 
         Raises:
             DatasetError: there is no episode.
@@ -186,7 +196,7 @@ class WindowReader:
         drawn = rng.integers(self.num_labels, size=batch)
         before = np.zeros(batch, np.int64)
         if self._labelled is not None:
-            drawn, before = self._labelled[drawn], rng.integers(self.length, size=batch)
+            drawn, before = self._labelled[drawn], rng.integers(burn_in, self.length, size=batch)
         tellers = np.full(batch, CENTER)
         if len(self._loader.tellers) > 1:
             tellers = rng.choice(len(CAMERAS), size=batch, p=self._side_probabilities)

@@ -122,8 +122,13 @@ class TrainConfig:
 class Reader(Protocol):
     """Where windows come from: a `data_collection.windows.WindowReader`, or anything that samples like one."""
 
-    def sample(self, batch: int, rng: np.random.Generator) -> Batch:
-        """Draw `batch` windows."""
+    @property
+    def has_gaps(self) -> bool:
+        """Whether some steps have no label."""
+        ...
+
+    def sample(self, batch: int, rng: np.random.Generator, *, burn_in: int = 0) -> Batch:
+        """Draw `batch` windows of which the first `burn_in` steps are not learned from."""
         ...
 
 
@@ -220,11 +225,15 @@ def draw(
 ) -> TrainingBatch:
     """The batch of one step: windows, mirrored and jittered, all of it drawn from (seed, round, step)."""
     rng = np.random.default_rng((config.seed, round_number, step))
-    batch = reader.sample(config.batch_windows, rng)
+    batch = reader.sample(config.batch_windows, rng, burn_in=config.burn_in)
     weights = batch.mask.astype(np.float32)
     if step_weights is not None:
         weights *= step_weights(batch)
     weights[:, : config.burn_in] = 0
+    if reader.has_gaps:
+        # A label among labels is drawn in many windows, a lone one in its own only; so that both weigh the same in the
+        # end, windows do.
+        weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
     tensors = Batch(*(None if values is None else torch.from_numpy(values) for values in batch))
     if config.flip:
         tensors = flip_batch(tensors, policy.spec, torch.from_numpy(rng.random(config.batch_windows) < 0.5))

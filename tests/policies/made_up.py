@@ -68,10 +68,12 @@ class MadeUpReader:
     the trunk.
     """
 
+    has_gaps = False
+
     def __init__(self, length: int = 5, cameras: int = 1, costs: bool = True) -> None:
         self.length, self.cameras, self.costs = length, cameras, costs
 
-    def sample(self, batch: int, rng: np.random.Generator) -> Batch:
+    def sample(self, batch: int, rng: np.random.Generator, burn_in: int = 0) -> Batch:
         spec, shape = make_spec(), (batch, self.length)
         views = rng.integers(150, 200, (*shape, self.cameras, 32, 64, 3), dtype=np.uint8)
         trunk = rng.integers(8, 56, batch)

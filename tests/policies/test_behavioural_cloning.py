@@ -52,11 +52,13 @@ class Killed(Exception):
 class KillingReader(MadeUpReader):
     """Fails at its n-th batch."""
 
+    has_gaps = False
+
     def __init__(self, batches: int) -> None:
         super().__init__()
         self.left = batches
 
-    def sample(self, batch: int, rng: np.random.Generator) -> Batch:
+    def sample(self, batch: int, rng: np.random.Generator, burn_in: int = 0) -> Batch:
         if self.left == 0:
             raise Killed
         self.left -= 1
@@ -96,9 +98,11 @@ def _train_until_killed(folder: str, kill_at: int) -> None:
     torch.set_num_threads(1)
 
     class DeadlyReader(MadeUpReader):
+        has_gaps = False
+
         drawn = 0
 
-        def sample(self, batch: int, rng: np.random.Generator) -> Batch:
+        def sample(self, batch: int, rng: np.random.Generator, burn_in: int = 0) -> Batch:
             self.drawn += 1
             if self.drawn == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -139,7 +143,9 @@ def test_a_finished_round_is_loaded_not_repeated(tmp_path: Path) -> None:
 
 def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
     class Broken(MadeUpReader):
-        def sample(self, batch: int, rng: np.random.Generator) -> Batch:
+        has_gaps = False
+
+        def sample(self, batch: int, rng: np.random.Generator, burn_in: int = 0) -> Batch:
             drawn = super().sample(batch, rng)
             drawn.actions[0, 0, 1] = np.nan
             return drawn
@@ -225,7 +231,9 @@ def test_masked_and_burn_in_steps_teach_nothing(tmp_path: Path) -> None:
     class Poisoned(MadeUpReader):
         """The first two steps carry absurd labels, the last is masked and not even a number."""
 
-        def sample(self, batch: int, rng: np.random.Generator) -> Batch:
+        has_gaps = False
+
+        def sample(self, batch: int, rng: np.random.Generator, burn_in: int = 0) -> Batch:
             drawn = super().sample(batch, rng)
             if self.poison:
                 drawn.actions[:, :2] = -1

@@ -13,9 +13,11 @@ from data_collection.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, Epi
 from data_collection.rollout import CollectConfig, Job, collect
 from data_collection.running_trip import RunningTrip
 from data_collection.windows import WindowReader
+from policies.behavioural_cloning import draw, make_reader
 from policies.dagger import DaggerConfig, run_dagger
 from policies.roll_in import RollInStoppedError
-from tests.policies.test_dagger import TINY_MIX, tiny
+from policies.visuomotor import VisuomotorPolicy
+from tests.policies.test_dagger import TINY_MIX, TINY_TRAIN, tiny
 
 BUDGET = 30
 """Labels in each later round."""
@@ -173,3 +175,22 @@ def test_settings_that_do_not_go_together_are_refused(tmp_path):
     with pytest.raises(ValueError, match="needs one: forestpilot dagger --gate human"):
         run_dagger(tiny(tmp_path / "run", gate="human"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_lone_label_weighs_as_much_as_one_among_many(tmp_path):
+    dataset = collect(CollectConfig(out=str(tmp_path / "d"), episodes=2, workers=1, mix=TINY_MIX))
+    lone, dense = (load_episode(header.path) for header in dataset.episodes)
+    where = np.zeros(lone.num_steps, bool)
+    where[[8, 20, 30]] = True
+    marked = np.full_like(lone.expert_actions, 0.123)
+    dataset.replace(dataclasses.replace(lone, labelled=where, expert_actions=marked))
+    train = dataclasses.replace(TINY_TRAIN, flip=False, jitter=False, batch_windows=64)
+    policy = VisuomotorPolicy.seeded(train.policy, dataset.task_spec, 0)
+    reader = make_reader(policy, [dataset], dataclasses.replace(train, side_labels="none"))
+    weight = np.zeros(2)
+    for step in range(40):
+        batch = draw(policy, reader, train, 0, step)
+        is_lone = (batch.actions[..., 0] - 0.123).abs() < 1e-6
+        weight += [float(batch.weights[~is_lone].sum()), float(batch.weights[is_lone].sum())]
+    each = weight / (dense.num_steps, where.sum())
+    assert each[1] / each[0] == pytest.approx(1.0, rel=0.25)
