@@ -28,7 +28,11 @@ from data_collection.files import write_new_file
 from sim.errors import ForestPilotError
 
 SCHEMA_VERSION = 1
-"""Version of the episode file; a reader refuses any other."""
+"""Version of the episode file."""
+LABELS_VERSION = 2
+"""Version of an episode that says what is a label and what is not: who does not ask would learn the wrong thing."""
+READABLE_VERSIONS = (SCHEMA_VERSION, LABELS_VERSION)
+"""A reader refuses any other."""
 CAMERAS = ("left", "center", "right")
 """Names of the cameras, in the order of every camera axis in the project."""
 ACTOR_POLICY, ACTOR_EXPERT, ACTOR_HUMAN = 0, 1, 2
@@ -156,8 +160,8 @@ class Episode:
     human_actions: np.ndarray | None = None
     """(T, 2) float32: what a person, watching, would have done; it is learned in place of what was done."""
     labelled: np.ndarray | None = None
-    """(T,) bool: at which steps there is something to learn; the expert's answers elsewhere are zero, for nobody asked.
-    None for the rule of `labelled_steps`."""
+    """(T,) bool: at which steps there is something to learn; gates leave the expert's answers zero elsewhere, for
+    nobody asked. None for the rule of `labelled_steps`."""
     disagreement: np.ndarray | None = None
     """(T,) float32: standard deviation of an ensemble's turns in radians, where one drove."""
 
@@ -258,7 +262,9 @@ def save_episode(path: str | Path, episode: Episode) -> Path:
     """
     episode.validate()
     image = _hdf5_image(episode)
-    line = f"ForestPilot episode {SCHEMA_VERSION} crc32={zlib.crc32(image):08x} bytes={len(image)}\n"
+    plain = episode.labelled is None and episode.human_actions is None
+    version = SCHEMA_VERSION if plain else LABELS_VERSION
+    line = f"ForestPilot episode {version} crc32={zlib.crc32(image):08x} bytes={len(image)}\n"
     write_new_file(Path(path), [line.encode().ljust(HEADER_BYTES - 1) + b"\n", image])
     return Path(path)
 
@@ -347,10 +353,8 @@ class EpisodeHeader:
     """The file."""
     num_steps: int
     """Number of actions T."""
-    has_expert_actions: bool
-    """Whether every step carries the expert's actions."""
     has_expert_costs: bool
-    """Whether every step carries the expert's costs."""
+    """Whether the labels come with the expert's costs."""
     file_bytes: int
     """Size on disk in bytes."""
     meta: EpisodeMeta
@@ -379,8 +383,8 @@ def read_header(path: str | Path) -> EpisodeHeader:
         return EpisodeHeader(
             path=path,
             num_steps=int(demo.attrs["num_samples"]),
-            has_expert_actions="expert_actions" in demo,
-            has_expert_costs="expert_costs" in demo,
+            # A person who said what to do is learned from, and gives no costs.
+            has_expert_costs="expert_costs" in demo and "human_actions" not in demo,
             file_bytes=size,
             meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),
             actor=demo["actor"][:],
@@ -412,9 +416,10 @@ def check_bytes(path: str | Path) -> int:
         raise BrokenEpisodeError(
             f"{path.name} is no ForestPilot episode ({len(content)} bytes, first line not recognised)"
         )
-    if int(found["version"]) != SCHEMA_VERSION:
+    if int(found["version"]) not in READABLE_VERSIONS:
+        readable = " and ".join(map(str, READABLE_VERSIONS))
         raise SchemaVersionError(
-            f"{path} has format version {int(found['version'])}; this ForestPilot reads version {SCHEMA_VERSION}. "
+            f"{path} has format version {int(found['version'])}; this ForestPilot reads versions {readable}. "
             "Use the ForestPilot that wrote it, or collect the data again"
         )
     if len(content) - HEADER_BYTES != int(found["bytes"]):

@@ -43,7 +43,7 @@ class Takeover:
         """Who drives this step.
 
         Args:
-            take: somebody wants to take over; nothing changes if the helper drives already.
+            take: somebody wants to take over; a helper who drives already stays, and counts calm steps anew.
             give: the helper wants to hand back; where both are wanted, the helper drives.
 
         Returns:

@@ -58,7 +58,7 @@ def _draw_panel(axes: Any, result: StudyResult, panel: Panel) -> None:
     for slope in panel.guides:
         _draw_guide(axes, panel, slope)
     axes.set_xlabel(result.x_label)
-    axes.set_ylabel(panel.label)
+    axes.set_ylabel(panel.label if panel.bars.startswith("95") else f"{panel.label}\n({panel.bars})")
 
 
 def _draw_guide(axes: Any, panel: Panel, slope: float) -> None:

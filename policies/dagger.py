@@ -31,6 +31,7 @@ from data_collection.windows import WindowReader
 from policies.behavioural_cloning import make_reader, require_costs, train
 from policies.checkpoint import load_policy, save_policy
 from policies.dagger_config import PRESETS, DaggerConfig
+from policies.demonstrations import keep_demonstrations, open_demonstrations
 from policies.intervals import wilson_interval
 from policies.pilots import PolicyFactory
 from policies.roll_in import RollIn, roll_out_round
@@ -73,18 +74,21 @@ def run_dagger(
     # What cannot run is refused before it claims the folder, so that the mended command may have it.
     spec = task_spec_of(config.task, config.mix)
     policy = VisuomotorPolicy.seeded(config.train.policy, spec, config.seed)
+    demonstrations = open_demonstrations(config, policy)
     claim_run_folder(run, "dagger.json", config, NOT_THE_RESULTS)
+    keep_demonstrations(run, demonstrations)
     dataset = Dataset.create(run / "dataset", spec, task_of(config.task).bare_env_id)
     results: list[RoundResult] = []
     if pool is not None:
-        _run_rounds(config, policy, dataset, pool, progress, roll_in, results)
+        _run_rounds(config, policy, dataset, demonstrations, pool, progress, roll_in, results)
     else:
         with RolloutPool(config.workers) as own:
-            _run_rounds(config, policy, dataset, own, progress, roll_in, results)
+            _run_rounds(config, policy, dataset, demonstrations, own, progress, roll_in, results)
     best = best_round(results)
     chosen = load_policy(round_folder(run, best.round))
-    # Where it ran says nothing about the policy, and would travel with it.
-    ran = {key: value for key, value in dataclasses.asdict(config).items() if key not in ("out", "workers")}
+    # Folders of this machine say nothing about the policy, and would travel with it.
+    aside = ("out", "workers", "demonstrations")
+    ran = {key: value for key, value in dataclasses.asdict(config).items() if key not in aside}
     save_policy(run, chosen, {"trained_by": "DAgger", "chosen": dataclasses.asdict(best), "config": ran})
     progress.note(f"round {best.round} did best on the validation worlds; its policy is {run}")
     return results
@@ -94,6 +98,7 @@ def _run_rounds(
     config: DaggerConfig,
     policy: VisuomotorPolicy,
     dataset: Dataset,
+    demonstrations: Sequence[Dataset],
     pool: RolloutPool,
     progress: Progress,
     roll_in: RollIn | None,
@@ -102,20 +107,19 @@ def _run_rounds(
     """Roll out, aggregate, train, validate; round after round."""
     run = Path(config.out)
     reader: WindowReader | None = None
-    others = [Dataset.open(folder) for folder in config.demonstrations]
+    given = [header for source in demonstrations for header in source.episodes]
     for round_number in range(config.rounds + 1):
         roll_out_round(config, round_number, dataset, pool, progress, roll_in)
         missing = [m for m in range(config.members) if not _is_trained(run, round_number, m)]
         if missing:
             if reader is None:
-                reader = make_reader(policy, [dataset, *others], config.train)
+                reader = make_reader(policy, [dataset, *demonstrations], config.train)
             reader.extend()
             require_costs(policy, reader)
             progress.note(reader.describe())
             for member in missing:
                 _train_member(config, round_number, member, policy, reader, progress)
-        headers = [h for source in (dataset, *others) for h in source.episodes]
-        results.append(_score_round(config, round_number, headers, pool, progress))
+        results.append(_score_round(config, round_number, dataset.episodes, given, pool, progress))
         write_rounds(run, results)
     if reader is not None:
         reader.close()
@@ -143,7 +147,12 @@ def _train_member(
 
 
 def _score_round(
-    config: DaggerConfig, round_number: int, headers: Sequence[EpisodeHeader], pool: RolloutPool, progress: Progress
+    config: DaggerConfig,
+    round_number: int,
+    headers: Sequence[EpisodeHeader],
+    given: Sequence[EpisodeHeader],
+    pool: RolloutPool,
+    progress: Progress,
 ) -> RoundResult:
     """The round's row: the trips so far, and its policy on the validation worlds."""
     validation = _validate(config, round_number, round_folder(Path(config.out), round_number), pool, progress)
@@ -157,7 +166,7 @@ def _score_round(
         low=interval[0],
         high=interval[1],
         validation_interventions=interventions,
-        **count_round([h for h in headers if h.meta.dagger_round <= round_number], round_number),
+        **count_round([h for h in headers if h.meta.dagger_round <= round_number], given, round_number),
     )
 
 

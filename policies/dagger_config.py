@@ -50,8 +50,8 @@ class DaggerConfig:
     ensemble: int = 3
     """Policies trained side by side for the gates `uncertainty` and `budget`; the first of them acts."""
     label_budget: int = 0
-    """At most so many labels in all rounds after the first, spread evenly over them: a round flies on until its share
-    is spent, and drops what is too much. 0: each round flies its trips and keeps all labels."""
+    """Keep at most so many labels in all rounds after the first, spread evenly over them: a round flies on, eight trips
+    at a time, until its share is there, and drops what is too much. 0: each round flies its trips and keeps all."""
     most_trips: int = 0
     """With a label budget: trips after which a round ends even if its share is not spent; 0 for 5 x trips."""
     beta: Literal["indicator", "exponential", "linear"] = "indicator"
@@ -100,10 +100,10 @@ class DaggerConfig:
             raise ValueError(f"gate is {self.gate} and beta is {self.beta}: one of them says who acts, not both")
         if self.label_budget < 0 or self.most_trips < 0 or self.ensemble < 2:
             raise ValueError("label_budget and most_trips must be 0 or more, ensemble at least 2")
-        if self.gate == "budget" and self.label_budget < max(1, self.rounds):
+        if (self.label_budget or self.gate == "budget") and self.label_budget < max(1, self.rounds):
             raise ValueError(
-                f"gate is budget and label_budget is {self.label_budget}; say how many labels may be asked for, at "
-                f"least one a round, for example --label-budget {1000 * max(1, self.rounds)}"
+                f"label_budget is {self.label_budget}; say how many labels may be kept in all, at least one for each "
+                f"of {self.rounds} rounds, for example --label-budget {1000 * max(1, self.rounds)}"
             )
         if self.gate == "human" and self.label_budget:
             raise ValueError("label_budget does not apply to a person; they hand back when they have had enough")

@@ -57,20 +57,21 @@ class RoundResult:
 ROUND_FIELDS = tuple(field.name for field in dataclasses.fields(RoundResult))
 
 
-def count_round(headers: Sequence[EpisodeHeader], round_number: int) -> dict[str, Any]:
+def count_round(headers: Sequence[EpisodeHeader], given: Sequence[EpisodeHeader], round_number: int) -> dict[str, Any]:
     """What the trips up to a round came to, as fields of `RoundResult`.
 
     Args:
-        headers: of all episodes that the round's policy was trained on.
+        headers: of the run's own episodes up to this round.
+        given: of the demonstrations that it was given; they count as trips and labels, from round 0 on.
         round_number: the round.
     """
-    own = [h for h in headers if h.meta.dagger_round == round_number]
+    own = [h for h in headers if h.meta.dagger_round == round_number] or list(given)
     later = [h for h in headers if h.meta.dagger_round > 0]
     handovers = count_handovers(h.actor for h in later)
-    control_hz = headers[0].meta.control_hz if headers else 1
+    control_hz = later[0].meta.control_hz if later else 1
     return {
-        "trips": len(headers),
-        "labels": sum(h.num_labels for h in headers),
+        "trips": len(headers) + len(given),
+        "labels": sum(h.num_labels for h in (*headers, *given)),
         "rollout_success": sum(h.meta.outcome == "success" for h in own) / max(len(own), 1),
         "visited": sum(h.num_steps for h in later),
         "helped_steps": handovers.helped_steps,

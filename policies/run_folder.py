@@ -37,7 +37,9 @@ def claim_run_folder(folder: Path, file_name: str, config: Any, aside: Collectio
         write_new_file(path, [json.dumps(values, indent=2).encode()])
         return
     try:
-        stored, asked = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(values)
+        # A setting that was not there yet when the run was begun has the value it was born with.
+        born = _flat(_defaults(config))
+        stored, asked = {**born, **_flat(json.loads(path.read_text(encoding="utf-8")))}, _flat(values)
     except (ValueError, AttributeError) as error:
         raise ForestPilotError(f"{path} cannot be read ({error}); give another --out") from error
     different = [
@@ -50,6 +52,15 @@ def claim_run_folder(folder: Path, file_name: str, config: Any, aside: Collectio
             f"{folder} holds a run with another config ({'; '.join(different)}); repeat its config "
             "or give another --out"
         )
+
+
+def _defaults(config: Any) -> dict[str, Any]:
+    """The plain values of a config of the same class that nobody has changed; empty where a field has no default."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(type(config)())))
+    except TypeError:
+        return {}
+    return plain
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

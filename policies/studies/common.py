@@ -189,6 +189,8 @@ class Panel:
     """What is drawn, arm by arm in ascending x."""
     log_y: bool = False
     """Whether the y axis is logarithmic."""
+    bars: str = "95 % interval"
+    """What the ends of a figure are."""
     guides: tuple[float, ...] = ()
     """Slopes of thin lines to compare with, on logarithmic axes."""
 
@@ -209,6 +211,8 @@ class StudyResult:
     """Sentences to print below the table: how intervals were made, and differences between arms."""
 
 
+LEAST_TO_LARGEST = "least to largest seed"
+"""What the ends of a figure are that was counted in training: too few seeds for an interval."""
 BOOTSTRAP_NOTE = (
     "95 % intervals: bootstrap over training seeds and test roads, drawn apart (2,000 resamples), or Poisson's where "
     "that is wider; with few seeds they are too narrow, the differences below are not"
@@ -298,10 +302,12 @@ def write_results(folder: Path, result: StudyResult) -> Path:
     """Write results.csv: one row for each figure, arm and x."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["figure", "arm", "x", "seeds", "worlds", "mean", "low", "high"])
+    writer.writerow(["figure", "arm", "x", "seeds", "worlds", "mean", "low", "high", "bars"])
     for panel in result.panels:
         for p in panel.points:
-            writer.writerow([panel.name, p.arm, f"{p.x:g}", p.seeds, p.worlds, *(f"{v:.6g}" for v in p.value)])
+            writer.writerow(
+                [panel.name, p.arm, f"{p.x:g}", p.seeds, p.worlds, *(f"{v:.6g}" for v in p.value), panel.bars]
+            )
     path = folder / "results.csv"
     write_new_file(path, [text.getvalue().encode()])
     return path

@@ -10,7 +10,8 @@ All arms begin with the same demonstrations, and then get the same number of lab
     budget        the expert takes over where the ensemble disagrees most; only what it flew is labelled
                   (the idea of ThriftyDAgger: Hoque et al. 2021)
 
-What a label costs differs: a whole flight under the expert's eyes, or a few seconds at the sticks. So the study also
+In the last two the ensemble is of three policies, so three times the gradient steps; the first of them flies. A label
+weighs the same wherever it stands. What a label costs differs: a whole flight under the expert's eyes, or a few seconds at the sticks. So the study also
 counts the states visited, the steps that the expert flew, the changes of pilot, and the crashes.
 """
 
@@ -32,7 +33,17 @@ from data_collection.trips import TripMix
 from policies.behavioural_cloning import TrainConfig
 from policies.dagger import DaggerConfig, RoundResult, round_folder, run_dagger
 from policies.evaluation import EvaluateConfig, evaluate
-from policies.studies.common import Cell, CellStore, Panel, Point, StudyConfig, StudyResult, stack, training_seeds
+from policies.studies.common import (
+    LEAST_TO_LARGEST,
+    Cell,
+    CellStore,
+    Panel,
+    Point,
+    StudyConfig,
+    StudyResult,
+    stack,
+    training_seeds,
+)
 from policies.studies.statistics import Interval, mean_interval, t_interval
 
 ARMS: dict[str, dict[str, Any]] = {
@@ -168,7 +179,7 @@ def summarise(config: Config, cells: list[Cell]) -> StudyResult:
             for arm in ARMS
             for number in range(config.rounds + 1)
             if (group := [cell for cell in cells if (cell.arm, cell.x) == (arm, number)])
-        ])
+        ], bars="95 % interval" if name == "success" else LEAST_TO_LARGEST)
         for name, label in PANELS
     )  # fmt: skip
     last = [cell for cell in cells if cell.x == config.rounds]
@@ -180,7 +191,9 @@ def summarise(config: Config, cells: list[Cell]) -> StudyResult:
         panels=panels,
         notes=(
             "95 % intervals of success: bootstrap over training seeds and test forests, drawn apart (2,000 resamples); "
-            "with few seeds they are too narrow. Counts: mean of the training seeds, from the least to the largest",
+            "with few seeds they are too narrow. Counts: mean of the training seeds, from the least to the largest; "
+            "flights are flown eight at a time and counted whole",
+            *_short_of_labels(config, last),
             *differences,
         ),
     )
@@ -196,6 +209,17 @@ def _measure(name: str, group: Sequence[Cell]) -> Interval:
     return Interval(float(values.mean()), float(values.min()), float(values.max()))
 
 
+def _short_of_labels(config: Config, last: Sequence[Cell]) -> list[str]:
+    """A sentence on the runs that did not come to all their labels; none if all did."""
+    first = {cell.seed: cell.labels for cell in last if cell.arm == "plain"}
+    short = [
+        f"{c.arm} (seed {c.seed}: {first[c.seed] - c.labels} fewer)" for c in last if c.labels < first.get(c.seed, 0)
+    ]
+    if not short:
+        return []
+    return [f"fewer labels than plain within {config.most_trips} flights a round: {', '.join(short)}"]
+
+
 def _compare(last: Sequence[Cell], arm: str) -> str | None:
     """A sentence on the difference in success to plain DAgger after the last round; None for a single seed."""
     success = {(cell.arm, cell.seed): 100 * cell.column("success").mean() for cell in last}
@@ -205,5 +229,5 @@ def _compare(last: Sequence[Cell], arm: str) -> str | None:
     mean, low, high = t_interval([success[arm, seed] - success["plain", seed] for seed in seeds])
     return (
         f"{arm} against plain: {mean:+.1f} points of success ({low:+.1f} to {high:+.1f}; paired t interval over "
-        f"{len(seeds)} training seeds), after the last round"
+        f"{len(seeds)} training seeds on these forests), after the last round"
     )

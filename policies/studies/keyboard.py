@@ -30,6 +30,7 @@ from data_collection.trips import load_trip, task_of, task_spec_of
 from policies.behavioural_cloning import TrainConfig, clone
 from policies.studies.common import (
     BOOTSTRAP_NOTE,
+    LEAST_TO_LARGEST,
     TASK,
     Cell,
     CellStore,
@@ -172,8 +173,18 @@ def summarise(config: Config, cells: Sequence[Cell]) -> StudyResult:
         log_x=False,
         panels=(
             Panel("interventions_per_km", "interventions per km", points("interventions_per_km")),
-            Panel("demonstrated_falls_per_km", "falls per km while demonstrating", points("falls_per_km")),
-            Panel("demonstrated_change_deg", "change of steering in a step, degrees", points("change_deg")),
+            Panel(
+                "demonstrated_falls_per_km",
+                "falls per km while demonstrating",
+                points("falls_per_km"),
+                bars=LEAST_TO_LARGEST,
+            ),
+            Panel(
+                "demonstrated_change_deg",
+                "change of steering in a step, degrees",
+                points("change_deg"),
+                bars=LEAST_TO_LARGEST,
+            ),
         ),
         notes=(
             f"{BOOTSTRAP_NOTE}. Of the demonstrations: mean of the training seeds, from the least to the largest",

@@ -15,7 +15,6 @@ from data_collection.episode import (
     ACTOR_EXPERT,
     ACTOR_HUMAN,
     ACTOR_POLICY,
-    SCHEMA_VERSION,
     Episode,
     load_episode,
     save_episode,
@@ -213,7 +212,7 @@ def spoil(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Six sound episodes, and then all that can be wrong with a file."""
     paths = [header.path for header in Dataset.open(folder).episodes]
     paths[0].write_bytes(paths[0].read_bytes()[:-100])
-    paths[1].write_bytes(paths[1].read_bytes().replace(b"episode 1 ", b"episode 2 ", 1))
+    paths[1].write_bytes(paths[1].read_bytes().replace(b"episode 1 ", b"episode 9 ", 1))
     not_a_number, other = load_episode(paths[2]), load_episode(paths[3])
     not_a_number.observations["state"][3, 2] = np.nan
     with monkeypatch.context() as patched:
@@ -241,7 +240,7 @@ def test_broken_files_are_told_with_reasons_and_left_alone(tmp_path: Path, monke
         "quarantine/r0000-s00000004.hdf5": "Set aside as damaged",
     }
     assert told["r0000-s00000000.hdf5"][1].startswith("truncated or extended: ")
-    assert f"reads version {SCHEMA_VERSION}" in told["r0000-s00000001.hdf5"][1]
+    assert "reads versions 1 and 2" in told["r0000-s00000001.hdf5"][1]
     assert "NaN or infinity, first at step 3" in told["r0000-s00000002.hdf5"][1]
     assert "task: drone against drive" in told["r0000-s00000003.hdf5"][1]
     assert told["quarantine/r0000-s00000004.hdf5"][1] == "the disk was full"

@@ -94,6 +94,18 @@ def test_another_config_in_the_same_folder_is_refused(finished):
         run_dagger(dataclasses.replace(config, steps=16))
 
 
+def test_a_run_of_an_older_version_goes_on_with_the_defaults_of_settings_it_did_not_have(finished):
+    config, results = finished
+    path = Path(config.out) / "dagger.json"
+    whole = json.loads(path.read_text())
+    older = {key: value for key, value in whole.items() if key not in ("gate", "limits", "ensemble")}
+    path.write_text(json.dumps(older))
+    assert run_dagger(config) == results
+    with pytest.raises(ForestPilotError, match="gate: none there, expert asked"):
+        run_dagger(dataclasses.replace(config, gate="expert"))
+    path.write_text(json.dumps(whole))
+
+
 def test_a_config_that_cannot_run_claims_no_folder(tmp_path):
     config = tiny(tmp_path / "run", mix=dataclasses.replace(TINY_MIX, presets=("winding",)))
     with pytest.raises(ValueError, match="presets has winding"):

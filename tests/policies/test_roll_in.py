@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_collection.dataset import Dataset
+from data_collection.dataset import Dataset, DatasetError
 from data_collection.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, Episode, load_episode
 from data_collection.rollout import CollectConfig, Job, collect
 from data_collection.running_trip import RunningTrip
 from data_collection.windows import WindowReader
-from policies.behavioural_cloning import draw, make_reader
+from policies.behavioural_cloning import draw, make_reader, train
+from policies.checkpoint import load_policy
 from policies.dagger import DaggerConfig, run_dagger
-from policies.roll_in import RollInStoppedError
+from policies.roll_in import RollInStoppedError, _gate, trim_labels
 from policies.visuomotor import VisuomotorPolicy
-from tests.policies.test_dagger import TINY_MIX, TINY_TRAIN, tiny
+from tests.policies.test_dagger import TINY_MIX, TINY_TRAIN, assert_same_weights, tiny
 
 BUDGET = 30
 """Labels in each later round."""
@@ -43,6 +44,7 @@ def test_no_round_has_more_labels_than_its_share(run):
     config, results = run
     new = np.diff([r.labels for r in results])
     assert (new <= BUDGET).all()
+    assert new[-1] > 0
     if config.gate in ("none", "expert"):
         assert (new == BUDGET).all(), "a round flies on until its share is spent"
 
@@ -66,7 +68,9 @@ def test_figures_tell_who_drove(run):
     assert results[0].visited == results[0].takeovers == 0, "demonstrations are not counted"
     assert results[-1].visited == sum(map(len, actors))
     assert results[-1].helped_steps == sum(int((a == ACTOR_EXPERT).sum()) for a in actors)
-    assert (results[-1].takeovers > 0) == (results[-1].helped_steps > 0)
+    assert (results[-1].helped_steps > 0) == (config.gate in ("expert", "budget"))
+    if results[-1].helped_steps:
+        assert 0 < results[-1].takeovers <= results[-1].helped_steps
 
 
 def test_run_again_it_changes_nothing(run):
@@ -100,6 +104,8 @@ def test_the_result_does_not_depend_on_where_the_run_was_interrupted(tmp_path, m
         run_dagger(halved)
     monkeypatch.undo()
     assert run_dagger(halved) == expected
+    for name in ("rounds/round-02", "rounds/round-02/member-1"):
+        assert_same_weights(Path(whole.out) / name, Path(halved.out) / name)
 
 
 def test_windows_are_drawn_around_labels(tmp_path):
@@ -114,6 +120,16 @@ def test_windows_are_drawn_around_labels(tmp_path):
     batch = reader.sample(400, np.random.default_rng(0))
     assert (batch.mask.sum(axis=1) == 1).all()
     assert (batch.mask.sum(axis=0) > 60).all(), "the label may stand anywhere in its window"
+
+
+def by_hand(folder: Path) -> Dataset:
+    """Three trips without anybody's answers, as a person's are."""
+    dataset = collect(CollectConfig(out=str(folder), episodes=3, workers=1, mix=TINY_MIX, seed=500))
+    for header in dataset.episodes:
+        episode = load_episode(header.path)
+        human = np.full_like(episode.actor, ACTOR_HUMAN)
+        dataset.replace(dataclasses.replace(episode, actor=human, expert_actions=None, expert_costs=None))
+    return dataset
 
 
 class Person:
@@ -154,11 +170,72 @@ def test_a_person_who_stops_can_go_on_later(tmp_path):
 
 
 def test_a_persons_demonstrations_can_stand_in_for_the_experts(tmp_path):
-    collect(CollectConfig(out=str(tmp_path / "mine"), episodes=3, workers=1, mix=TINY_MIX, seed=500))
-    config = tiny(tmp_path / "run", demonstrations=(str(tmp_path / "mine"),), expert_episodes=0, rounds=1)
+    mine = by_hand(tmp_path / "mine")
+    config = tiny(tmp_path / "run", demonstrations=(str(mine.folder),), expert_episodes=0, rounds=1)
+    with pytest.raises(ValueError, match=r"--train\.policy\.head mixture"):
+        run_dagger(config)
+    assert not (tmp_path / "run").exists(), "the mended command may have the folder"
+    mixture = dataclasses.replace(TINY_TRAIN, policy=dataclasses.replace(TINY_TRAIN.policy, head="mixture"))
+    config = dataclasses.replace(config, train=mixture)
     results = run_dagger(config)
     assert results[0].trips == 3 and results[1].trips == 6
-    assert results[0].labels == Dataset.open(tmp_path / "mine").total_steps
+    assert results[0].labels == mine.total_steps and results[0].visited == 0
+    assert results[1].visited == sum(len(e.actor) for e in episodes_of(config, 1))
+
+
+def test_demonstrations_that_changed_since_the_run_began_are_refused(tmp_path):
+    mine = by_hand(tmp_path / "mine")
+    head = dataclasses.replace(TINY_TRAIN, policy=dataclasses.replace(TINY_TRAIN.policy, head="regression"))
+    config = tiny(tmp_path / "run", demonstrations=(str(mine.folder),), expert_episodes=0, rounds=0, train=head)
+    run_dagger(config)
+    mine.discard(mine.episodes[0].path)
+    with pytest.raises(DatasetError, match="have changed since the run"):
+        run_dagger(config)
+
+
+def test_demonstrations_that_are_not_there_leave_the_folder_free(tmp_path):
+    with pytest.raises(DatasetError):
+        run_dagger(tiny(tmp_path / "run", demonstrations=(str(tmp_path / "nowhere"),)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_smaller_budget_makes_the_gate_choosier(tmp_path):
+    dataset = collect(CollectConfig(out=str(tmp_path / "d"), episodes=3, workers=1, mix=TINY_MIX))
+    rng = np.random.default_rng(0)
+    for header in dataset.episodes:
+        episode = load_episode(header.path)
+        spread = rng.uniform(0, 1, episode.num_steps).astype(np.float32)
+        dataset.replace(dataclasses.replace(episode, disagreement=spread))
+    config = gated(tmp_path / "run", "budget", trips=20)
+    rich = dataclasses.replace(config, label_budget=10 * config.label_budget)
+    poor_gate, rich_gate = (_gate(c, 1, dataset, []) for c in (config, rich))
+    assert 0.3 < rich_gate.threshold_rad < poor_gate.threshold_rad < 1.0
+
+
+def test_the_last_labels_of_a_round_are_the_ones_that_are_dropped(tmp_path):
+    dataset = collect(CollectConfig(out=str(tmp_path / "d"), episodes=2, workers=1, mix=TINY_MIX))
+    first = dataset.episodes[0].num_steps
+    trim_labels(dataset, 0, first + 5)
+    kept = [load_episode(header.path).labelled_steps for header in dataset.episodes]
+    assert kept[0].all() and np.flatnonzero(kept[1]).tolist() == [0, 1, 2, 3, 4]
+    trim_labels(dataset, 0, first + 5)
+    assert sum(header.num_labels for header in dataset.episodes) == first + 5
+
+
+def test_each_member_goes_on_from_its_own_weights(tmp_path, monkeypatch):
+    started: list[np.ndarray] = []
+
+    def note(policy, *args, **kwargs):
+        started.append(next(iter(policy.parameters())).detach().clone().numpy())
+        return train(policy, *args, **kwargs)
+
+    monkeypatch.setattr("policies.dagger.train", note)
+    config = gated(tmp_path / "run", "uncertainty", rounds=1)
+    run_dagger(config)
+    first = [load_policy(Path(config.out) / "rounds/round-00" / name) for name in ("", "member-1")]
+    for begun, policy in zip(started[2:], first):
+        assert np.array_equal(begun, next(iter(policy.parameters())).detach().numpy())
+    assert not np.array_equal(started[2], started[3])
 
 
 def test_settings_that_do_not_go_together_are_refused(tmp_path):
@@ -184,12 +261,12 @@ def test_a_lone_label_weighs_as_much_as_one_among_many(tmp_path):
     where[[8, 20, 30]] = True
     marked = np.full_like(lone.expert_actions, 0.123)
     dataset.replace(dataclasses.replace(lone, labelled=where, expert_actions=marked))
-    train = dataclasses.replace(TINY_TRAIN, flip=False, jitter=False, batch_windows=64)
-    policy = VisuomotorPolicy.seeded(train.policy, dataset.task_spec, 0)
-    reader = make_reader(policy, [dataset], dataclasses.replace(train, side_labels="none"))
+    how = dataclasses.replace(TINY_TRAIN, flip=False, jitter=False, batch_windows=64)
+    policy = VisuomotorPolicy.seeded(how.policy, dataset.task_spec, 0)
+    reader = make_reader(policy, [dataset], dataclasses.replace(how, side_labels="none"))
     weight = np.zeros(2)
     for step in range(40):
-        batch = draw(policy, reader, train, 0, step)
+        batch = draw(policy, reader, how, 0, step)
         is_lone = (batch.actions[..., 0] - 0.123).abs() < 1e-6
         weight += [float(batch.weights[~is_lone].sum()), float(batch.weights[is_lone].sum())]
     each = weight / (dense.num_steps, where.sum())

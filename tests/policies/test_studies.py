@@ -279,6 +279,10 @@ def test_the_study_of_gates_puts_success_and_what_it_cost_side_by_side() -> None
     assert [p.value.mean for p in by_name["success"]][:4] == [0.0, 25.0, 25.0, 50.0]
     assert by_name["visited"][0].value == (2.0, 2.0, 2.0) and by_name["crashes"][0].value == (0.5, 0.0, 1.0)
     assert any(note.startswith("beta against plain: +25.0 points of success") for note in result.notes)
+    assert not any("fewer labels" in note for note in result.notes)
+    assert {panel.bars for panel in result.panels} == {"95 % interval", "least to largest seed"}
+    fewer = [dataclasses.replace(c, labels=60) if c.arm == "budget" and c.seed else c for c in cells]
+    assert any("budget (seed 1: 40 fewer)" in note for note in gates.summarise(config, fewer).notes)
 
 
 def test_what_would_fail_after_hours_of_training_is_refused_at_once() -> None:
