@@ -11,8 +11,9 @@ All arms begin with the same demonstrations, and then get the same number of lab
                   (the idea of ThriftyDAgger: Hoque et al. 2021)
 
 In the last two the ensemble is of three policies, so three times the gradient steps; the first of them flies. A label
-weighs the same wherever it stands. What a label costs differs: a whole flight under the expert's eyes, or a few seconds at the sticks. So the study also
-counts the states visited, the steps that the expert flew, the changes of pilot, and the crashes.
+weighs the same wherever it stands. What a label costs differs: a whole flight under the expert's eyes, or a few seconds
+at the sticks. So the study also counts the states visited, the steps that the expert flew, the changes of pilot, and
+the crashes.
 """
 
 from __future__ import annotations

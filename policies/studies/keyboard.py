@@ -49,6 +49,11 @@ from policies.studies.statistics import Interval
 
 ARMS = ("expert", "shaped", "raw", "shaped-back", "raw-back")
 BACK = "-back"
+DEMONSTRATED = (
+    ("falls_per_km", "falls per km while demonstrating"),
+    ("change_deg", "change of steering in a step, degrees"),
+)
+"""Figures of the demonstrations, and what their axes say."""
 
 
 @dataclass(frozen=True)
@@ -173,17 +178,9 @@ def summarise(config: Config, cells: Sequence[Cell]) -> StudyResult:
         log_x=False,
         panels=(
             Panel("interventions_per_km", "interventions per km", points("interventions_per_km")),
-            Panel(
-                "demonstrated_falls_per_km",
-                "falls per km while demonstrating",
-                points("falls_per_km"),
-                bars=LEAST_TO_LARGEST,
-            ),
-            Panel(
-                "demonstrated_change_deg",
-                "change of steering in a step, degrees",
-                points("change_deg"),
-                bars=LEAST_TO_LARGEST,
+            *(
+                Panel(f"demonstrated_{name}", label, points(name), bars=LEAST_TO_LARGEST)
+                for name, label in DEMONSTRATED
             ),
         ),
         notes=(
