@@ -48,6 +48,7 @@ def _run_keyboard(config: Config) -> None:
             print(line)
         if len(dataset):
             head = HEADS[config.task]
+            print(f"look at it:  forestpilot inspect {config.out}    (says how late you steer, for --human-delay)")
             print(f"train on it: forestpilot train --data {config.out} --policy.head {head} --out runs/mine")
         if any(summary.interrupted for summary in summaries):
             raise KeyboardInterrupt

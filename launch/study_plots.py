@@ -34,30 +34,43 @@ def plot_study(result: StudyResult, path: Path | str) -> Path:
     all_axes = [add_axes(figure, rows, columns, i + 1) for i in range(count)]
     for axes, panel in zip(all_axes, result.panels, strict=True):
         _draw_panel(axes, result, panel)
-    all_axes[0].legend(frameon=False)
+    if not _one_x(result.panels[0]):
+        all_axes[0].legend(frameon=False)
     figure.suptitle(result.title, x=0.02, ha="left")
     return save_figure(figure, path)
 
 
+def _one_x(panel: Panel) -> bool:
+    """Whether all figures of a diagram belong to the same x, so that the arms stand beside one another instead."""
+    return len({point.x for point in panel.points}) == 1
+
+
 def _draw_panel(axes: Any, result: StudyResult, panel: Panel) -> None:
     arms = list(dict.fromkeys(point.arm for point in panel.points))
+    beside = _one_x(panel)
     for number, arm in enumerate(arms):
         points = [point for point in panel.points if point.arm == arm]
         x = np.array([point.x for point in points])
-        if result.log_x:  # side by side, or the intervals hide one another
+        if beside:
+            x = np.array([number])
+        elif result.log_x:  # side by side, or the intervals hide one another
             x = x * 1.03 ** (number - (len(arms) - 1) / 2)
         mean, low, high = np.array([point.value for point in points]).T
         error = np.abs([mean - low, high - mean])
         style = {"fmt": f"{MARKERS[number % len(MARKERS)]}-", "color": ARMS[number % len(ARMS)]}
         axes.errorbar(x, mean, yerr=error, capsize=3, markersize=4, label=arm, **style)
-    if result.log_x:
+    if beside:
+        axes.set_xticks(range(len(arms)), arms, rotation=20)
+        axes.set_xlim(-0.6, len(arms) - 0.4)
+        axes.set_ylim(bottom=0)
+    elif result.log_x:
         axes.set_xscale("log")
         _plain_ticks(axes, sorted({point.x for point in panel.points}))
     if panel.log_y:
         axes.set_yscale("log")
     for slope in panel.guides:
         _draw_guide(axes, panel, slope)
-    axes.set_xlabel(result.x_label)
+    axes.set_xlabel("" if beside else result.x_label)
     axes.set_ylabel(panel.label if panel.bars.startswith("95") else f"{panel.label}\n({panel.bars})")
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from launch import cli, study
 from launch.config import ConfigError
-from launch.study_plots import plot_shifted_views, plot_study
+from launch.plots import add_axes, new_figure
+from launch.study_plots import _draw_panel, plot_shifted_views, plot_study
 from policies.studies import STUDIES, compounding_error, dagger_road, three_cameras
 from policies.studies.common import Panel, Point, StudyResult, study_training
 from policies.studies.shifted_views import shifted_views, warp_shifted
@@ -53,6 +54,14 @@ def test_figures_of_one_and_of_two_panels_are_drawn(tmp_path: Path) -> None:
     for panels in ((one,), (one, Panel("other", "other", points))):
         path = plot_study(StudyResult("title", "x", True, panels, ()), tmp_path / f"{len(panels)}.png")
         assert path.stat().st_size > 10_000
+
+
+def test_arms_at_a_single_x_stand_beside_one_another(tmp_path: Path) -> None:
+    panel = Panel("rate", "falls", [Point(arm, 48.0, 3, 8, Interval(1.0, 0.5, 2.0)) for arm in ("a", "b", "c")])
+    axes = add_axes(new_figure(4.0, 3.0))
+    _draw_panel(axes, StudyResult("title", "drives", False, (panel,), ()), panel)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["a", "b", "c"]
+    assert axes.get_xlabel() == ""
 
 
 def test_a_warped_view_moves_the_ground_and_leaves_the_sky() -> None:
