@@ -133,7 +133,12 @@ def _film(config: DemoConfig, out: Path, chosen: list[Outcome], progress: Progre
     paths: list[Path] = []
     for outcome in chosen:
         replay = ReplayConfig(
-            out / "evaluation", seed=(outcome.seed,), policy=(outcome.policy,), video=out / "videos", size=config.size
+            out / "evaluation",
+            seed=(outcome.seed,),
+            policy=(outcome.policy,),
+            video=out / "videos",
+            size=config.size,
+            fps=20,
         )
         paths += [path for replayed in replay_evaluation(replay, progress) for path in replayed.files]
     return paths
