@@ -67,7 +67,7 @@ class Config(RoadStudyConfig):
     reaction: float = 0.2
     """Reaction time of the person at the keyboard, in seconds."""
     delay: float = 0.3
-    """By how much labels are moved back in the arms that do so, in seconds: more than the reaction, as keys need time to act."""
+    """By how much labels are moved back in the arms that do so, in seconds: the reaction and more, as keys are slow."""
     train: TrainConfig = field(
         default_factory=lambda: dataclasses.replace(study_training(1500), side_labels="geometric")
     )
