@@ -29,7 +29,9 @@ lint: $(STAMP)  ## ruff, mypy and the floors of the house (import-linter)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/lint-imports --no-cache
+	@# import-linter does not follow links to folders, so it reads a copy.
+	rm -rf build/lint && mkdir -p build/lint && cp -RL .package/forestpilot build/lint/
+	cd build/lint && $(CURDIR)/$(VENV)/bin/lint-imports --no-cache --config $(CURDIR)/pyproject.toml
 
 bench: $(STAMP)  ## the figures of the README: renderer, environment, expert, data, training
 	for what in render env expert data train; do $(VENV)/bin/forestpilot bench $$what $(ARGS) || exit 1; done

@@ -32,7 +32,7 @@ class Verb:
     @staticmethod
     def module(name: str) -> str:
         """Name of the module behind the verb."""
-        return f"launch.{name}"
+        return f"forestpilot.launch.verbs.{name}"
 
 
 VERBS: dict[str, Verb] = {
@@ -76,7 +76,7 @@ def _run_verb(name: str, args: list[str]) -> int:
     """Import the verb's module, parse its config, run it; errors that the user can mend become one line."""
     try:
         module = importlib.import_module(Verb.module(name))
-        from launch.config import parse_config
+        from forestpilot.launch.config import parse_config
 
         if hasattr(module, "parse"):
             config = module.parse(args, f"{PROG} {name}")
@@ -99,14 +99,14 @@ def _run_verb(name: str, args: list[str]) -> int:
 
 def _is_users(error: Exception) -> bool:
     """Whether the error is one that the user can mend, whose message says how, rather than a bug."""
-    from sim.errors import ForestPilotError
+    from forestpilot.sim.errors import ForestPilotError
 
     return isinstance(error, (ForestPilotError, ValueError, FileNotFoundError, PermissionError, ModuleNotFoundError))
 
 
 def _report(name: str, error: Exception) -> int:
     """One line on standard error; the exit code is the error's own `exit_code` or that of wrong usage."""
-    from sim.errors import ForestPilotError
+    from forestpilot.sim.errors import ForestPilotError
 
     message = " ".join(str(error).split()) or type(error).__name__
     hint = "" if isinstance(error, ForestPilotError) else " (FORESTPILOT_DEBUG=1 shows where)"
@@ -122,7 +122,7 @@ def _interrupted(name: str, args: list[str]) -> int:
 
 
 def _unknown_verb(name: str) -> int:
-    from launch.config import closest
+    from forestpilot.launch.config import closest
 
     print(f"{PROG}: unknown verb {name!r}; {closest(name, list(VERBS))} `{PROG} --help` lists them.", file=sys.stderr)
     return EXIT_USAGE

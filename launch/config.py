@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from sim.errors import ForestPilotError
+from forestpilot.sim.errors import ForestPilotError
 
 CONFIG_FILE = "config.json"
 

@@ -1,6 +1,6 @@
 """What is learned and how well it does: encoders, memories, heads, the policy, its training and its evaluation.
 
-The names below are imported on first use, so that `import policies` stays free of torch.
+The names below are imported on first use, so that `import forestpilot.policies` stays free of torch.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "PolicyConfig": "policies.visuomotor",
-    "VisuomotorPolicy": "policies.visuomotor",
-    "Carry": "policies.visuomotor",
-    "load_policy": "policies.checkpoint",
-    "save_policy": "policies.checkpoint",
-    "TrainConfig": "policies.behavioural_cloning",
-    "train": "policies.behavioural_cloning",
+    "PolicyConfig": "forestpilot.policies.networks.visuomotor",
+    "VisuomotorPolicy": "forestpilot.policies.networks.visuomotor",
+    "Carry": "forestpilot.policies.networks.visuomotor",
+    "load_policy": "forestpilot.policies.networks.checkpoint",
+    "save_policy": "forestpilot.policies.networks.checkpoint",
+    "TrainConfig": "forestpilot.policies.algorithms.behavioural_cloning",
+    "train": "forestpilot.policies.algorithms.behavioural_cloning",
 }
 
 __all__ = sorted(_HOMES)

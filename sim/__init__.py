@@ -1,13 +1,13 @@
 """ForestPilot's ground floor: worlds, vehicles, renderers, experts and the Gymnasium environments.
 
-Importing this package registers the environments; `gymnasium.make("sim:ForestPilot/Drone-v0")` does so by itself.
+Importing this package registers the environments; `gymnasium.make("forestpilot:ForestPilot/Drone-v0")` does so by itself.
 """
 
 from gymnasium.envs.registration import register, registry
 
 ENTRY_POINTS = {
-    "ForestPilot/Drone-v0": "sim.envs.drone:DroneEnv",
-    "ForestPilot/Drive-v0": "sim.envs.drive:DriveEnv",
+    "ForestPilot/Drone-v0": "forestpilot.sim.envs.drone:DroneEnv",
+    "ForestPilot/Drive-v0": "forestpilot.sim.envs.drive:DriveEnv",
 }
 
 for env_id, entry_point in ENTRY_POINTS.items():

@@ -2,7 +2,7 @@
 
 The C extension prints the banner itself while it is imported (on standard output or standard error, by version), so
 redirecting `sys.stdout` is not enough: file descriptors 1 and 2 point at the null device during the import, and C's
-buffers are flushed while they still do. Use `from sim.bullet_import import pybullet`.
+buffers are flushed while they still do. Use `from forestpilot.sim.bullet_import import pybullet`.
 """
 
 import contextlib

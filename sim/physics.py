@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from forestpilot.sim.bullet_import import pybullet
+from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2
+from forestpilot.sim.worlds.world import World
 from numba import njit
-
-from sim.bullet_import import pybullet
-from sim.vehicles.rigid_body import GRAVITY_MPS2
-from sim.worlds.world import World
 
 PHYSICS_HZ = 240
 COLLIDER_HEIGHT_M = 7.0

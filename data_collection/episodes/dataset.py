@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from data_collection.episode import (
+from forestpilot.data_collection.episodes.episode import (
     CAMERAS,
     SCHEMA_VERSION,
     Episode,
@@ -27,9 +27,9 @@ from data_collection.episode import (
     read_header,
     save_episode,
 )
-from data_collection.files import remove_stale_temporaries, write_new_file
-from sim.envs.task_spec import TaskSpec
-from sim.errors import ForestPilotError
+from forestpilot.data_collection.episodes.files import remove_stale_temporaries, write_new_file
+from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.errors import ForestPilotError
 
 DATASET_FORMAT = "forestpilot-dataset"
 DATASET_FILE = "dataset.json"

@@ -23,9 +23,8 @@ from typing import Any
 import h5py
 import hdf5plugin
 import numpy as np
-
-from data_collection.files import write_new_file
-from sim.errors import ForestPilotError
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.sim.errors import ForestPilotError
 
 SCHEMA_VERSION = 1
 """Version of the episode file."""
@@ -156,7 +155,7 @@ class Episode:
     None where they stand as the task spec says. A third column is the change of speed in m/s that the expert was asked
     about."""
     keys: np.ndarray | None = None
-    """(T,) uint8: steering keys that a person held, as in `data_collection.console.Key`; None where nobody could."""
+    """(T,) uint8: steering keys that a person held, as in `forestpilot.data_collection.people.console.Key`; None where nobody could."""
     human_actions: np.ndarray | None = None
     """(T, 2) float32: what a person, watching, would have done; it is learned in place of what was done."""
     labelled: np.ndarray | None = None

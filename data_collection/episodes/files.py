@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from sim.errors import ForestPilotError
+from forestpilot.sim.errors import ForestPilotError
 
 TEMPORARY_SUFFIX = ".tmp"
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY
+from forestpilot.data_collection.people.console import Command, Input
+from forestpilot.data_collection.rollouts.pilots import Pilot
+from forestpilot.data_collection.rollouts.recorder import OBSERVATION_KEYS, RunningTrip
+from forestpilot.data_collection.rollouts.takeover import Takeover
 from numpy.typing import NDArray
-
-from data_collection.console import Command, Input
-from data_collection.episode import ACTOR_HUMAN, ACTOR_POLICY
-from data_collection.pilots import Pilot
-from data_collection.running_trip import OBSERVATION_KEYS, RunningTrip
-from data_collection.takeover import Takeover
 
 
 class Choice(NamedTuple):

@@ -17,19 +17,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY
+from forestpilot.data_collection.people.console import Command, Input, Key, Screen
+from forestpilot.data_collection.people.drivers import Choice, Driver
+from forestpilot.data_collection.people.keyboard import FreshKeys, KeyShaper, shaper_of
+from forestpilot.data_collection.people.pacing import Clock, Pacer, RealClock
+from forestpilot.data_collection.people.scene import Mode, Painter, Scene
+from forestpilot.data_collection.rollouts.pool import Job
+from forestpilot.data_collection.rollouts.recorder import RunningTrip
+from forestpilot.data_collection.rollouts.scenarios import FinishedTrip, Trip
+from forestpilot.data_collection.rollouts.takeover import count_handovers
 from numpy.typing import NDArray
-
-from data_collection.console import Command, Input, Key, Screen
-from data_collection.dataset import Dataset
-from data_collection.drivers import Choice, Driver
-from data_collection.episode import ACTOR_HUMAN, ACTOR_POLICY
-from data_collection.keyboard import FreshKeys, KeyShaper, shaper_of
-from data_collection.pacing import Clock, Pacer, RealClock
-from data_collection.rollout import Job
-from data_collection.running_trip import RunningTrip
-from data_collection.scene import Mode, Painter, Scene
-from data_collection.takeover import count_handovers
-from data_collection.trips import FinishedTrip, Trip
 
 LOOK_S = 1 / 30
 """Time between two looks at the keyboard while nothing moves, in seconds."""

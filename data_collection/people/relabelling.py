@@ -21,20 +21,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from forestpilot.data_collection.episodes.dataset import DATASET_FILE, Dataset
+from forestpilot.data_collection.episodes.episode import (
+    ACTOR_POLICY,
+    Episode,
+    EpisodeHeader,
+    EpisodeMeta,
+    load_episode,
+    open_episode,
+)
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.people.console import Input
+from forestpilot.data_collection.people.drivers import Choice, Driver
+from forestpilot.data_collection.people.reaction import Delay, estimate_delay, shift_labels
+from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER
+from forestpilot.data_collection.rollouts.recorder import RunningTrip
+from forestpilot.data_collection.rollouts.replay import ReplayDivergedError
+from forestpilot.data_collection.rollouts.scenarios import Trip
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.worlds.world import split_of
 from numpy.typing import NDArray
-
-from data_collection.console import Input
-from data_collection.dataset import DATASET_FILE, Dataset
-from data_collection.drivers import Choice, Driver
-from data_collection.episode import ACTOR_POLICY, Episode, EpisodeHeader, EpisodeMeta, load_episode, open_episode
-from data_collection.files import write_new_file
-from data_collection.pilots import EXPERT_CENTER
-from data_collection.reaction import Delay, estimate_delay, shift_labels
-from data_collection.replay import ReplayDivergedError
-from data_collection.running_trip import RunningTrip
-from data_collection.trips import Trip
-from sim.errors import ForestPilotError
-from sim.worlds.world import split_of
 
 RELABELLING_FILE = "relabelling.json"
 STEERED = "steered"

@@ -7,10 +7,9 @@ from enum import Enum
 from typing import Protocol
 
 import numpy as np
+from forestpilot.data_collection.people.console import Key
+from forestpilot.data_collection.rollouts.recorder import RunningTrip
 from numpy.typing import NDArray
-
-from data_collection.console import Key
-from data_collection.running_trip import RunningTrip
 
 
 class Mode(Enum):
@@ -54,7 +53,7 @@ class Scene:
 
 
 class Painter(Protocol):
-    """Draws what the person sees; `launch.cockpit` has one."""
+    """Draws what the person sees; `forestpilot.launch.cockpit.cockpit` has one."""
 
     def begin(self, trip: RunningTrip) -> None:
         """A new trip, in a new world."""

@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-
-from data_collection.episode import ACTOR_EXPERT
-from data_collection.pilots import EXPERT_CENTER, Decision, ExpertPilot, Observations, Pilot
-from data_collection.takeover import Takeover
+from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT
+from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER, Decision, ExpertPilot, Observations, Pilot
+from forestpilot.data_collection.rollouts.takeover import Takeover
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-
-from data_collection.episode import ACTOR_EXPERT, ACTOR_POLICY
+from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_POLICY
 
 Observations = dict[str, np.ndarray]
 EXPERT_CENTER = 1

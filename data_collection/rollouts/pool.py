@@ -16,14 +16,13 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-
-from data_collection.dataset import Dataset
-from data_collection.pilots import Decision, ExpertPilot, Pilot, PilotFactory
-from data_collection.progress import Progress, SilentProgress
-from data_collection.running_trip import OBSERVATION_KEYS, RunningTrip
-from data_collection.trips import FinishedTrip, Trip, TripMix, save_trip, task_of, task_spec_of
-from sim.errors import ForestPilotError
-from sim.worlds.world import split_of
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.rollouts.pilots import Decision, ExpertPilot, Pilot, PilotFactory
+from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
+from forestpilot.data_collection.rollouts.recorder import OBSERVATION_KEYS, RunningTrip
+from forestpilot.data_collection.rollouts.scenarios import FinishedTrip, Trip, TripMix, save_trip, task_of, task_spec_of
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.worlds.world import split_of
 
 SLOTS = 8
 """Trips side by side in one process: enough for a policy to profit from batching; each costs 36 MB."""

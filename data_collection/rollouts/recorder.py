@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
-from data_collection.dataset import package_version
-from data_collection.episode import Episode, EpisodeMeta
-from data_collection.trips import TASKS, FinishedTrip, Trip, make_env
+from forestpilot.data_collection.episodes.dataset import package_version
+from forestpilot.data_collection.episodes.episode import Episode, EpisodeMeta
+from forestpilot.data_collection.rollouts.scenarios import TASKS, FinishedTrip, Trip, make_env
 
 OBSERVATION_KEYS = ("left", "center", "right", "state", "goal")
 

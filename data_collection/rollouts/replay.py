@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import forestpilot.sim  # noqa: F401  (registers the environments)
 import gymnasium
 import numpy as np
+from forestpilot.data_collection.rollouts.scenarios import read_trip_file
+from forestpilot.sim.errors import ForestPilotError
 from numpy.typing import NDArray
-
-import sim  # noqa: F401  (registers the environments)
-from data_collection.trips import read_trip_file
-from sim.errors import ForestPilotError
 
 
 class ReplayDivergedError(ForestPilotError):
@@ -36,7 +35,7 @@ class StoredTrip:
     state_hashes: NDArray[np.uint64]
     """(T + 1,) uint64."""
     env_id: str
-    """Id of the environment, for example `sim:ForestPilot/Drive-v0`; the module may be left out."""
+    """Id of the environment, for example `forestpilot:ForestPilot/Drive-v0`; the module may be left out."""
     env_kwargs: dict[str, Any]
     """Arguments the environment was made with."""
     seed: int
@@ -81,7 +80,7 @@ def load_stored_trip(path: Path) -> StoredTrip:
 def make_replay_env(trip: StoredTrip, expert: bool = False) -> gymnasium.Env[Any, Any]:
     """The environment the trip was made in, with the expert's labels if asked for."""
     kwargs = {**trip.env_kwargs, "expert": expert, "render_mode": None}
-    return gymnasium.make(f"sim:{trip.env_id.removeprefix('sim:')}", disable_env_checker=True, **kwargs)
+    return gymnasium.make(f"forestpilot:{trip.env_id.rpartition(':')[2]}", disable_env_checker=True, **kwargs)
 
 
 def replay_trip(trip: StoredTrip, env: gymnasium.Env[Any, Any] | None = None) -> Iterator[ReplayedStep]:

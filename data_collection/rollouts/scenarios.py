@@ -12,12 +12,11 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-
-from data_collection.dataset import package_version
-from data_collection.files import write_new_file
-from sim.envs.base import VehicleEnv
-from sim.envs.task_spec import TaskSpec
-from sim.errors import ForestPilotError
+from forestpilot.data_collection.episodes.dataset import package_version
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.sim.envs.base import VehicleEnv
+from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.errors import ForestPilotError
 
 
 class TripFileError(ForestPilotError):
@@ -44,8 +43,8 @@ class Task:
 
 
 TASKS = {
-    "drone": Task("sim:ForestPilot/Drone-v0", ("default", "loquercio"), 5.0, 12.0),
-    "drive": Task("sim:ForestPilot/Drive-v0", ("winding", "easy", "junctions", "obstacles"), 10.0, 20.0),
+    "drone": Task("forestpilot:ForestPilot/Drone-v0", ("default", "loquercio"), 5.0, 12.0),
+    "drive": Task("forestpilot:ForestPilot/Drive-v0", ("winding", "easy", "junctions", "obstacles"), 10.0, 20.0),
 }
 
 

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-
-from data_collection.episode import ACTOR_POLICY
+from forestpilot.data_collection.episodes.episode import ACTOR_POLICY
 
 
 class Takeover:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-
-from data_collection.windows import Batch
-from sim.envs.task_spec import TaskSpec
+from forestpilot.data_collection.windows.windows import Batch
+from forestpilot.sim.envs.task_spec import TaskSpec
 
 CAMERA_DIM, WIDTH_DIM = 2, 4
 NOISE_PLACES = 2**15

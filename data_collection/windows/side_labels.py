@@ -14,8 +14,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-
-from sim.envs.task_spec import TaskSpec
+from forestpilot.sim.envs.task_spec import TaskSpec
 
 SideLabels = Literal["asked", "geometric", "constant", "none"]
 SIDE_LABELS: tuple[SideLabels, ...] = ("asked", "geometric", "constant", "none")

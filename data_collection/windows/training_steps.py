@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import h5py
 import numpy as np
-
-from data_collection.episode import ACTOR_HUMAN, CAMERAS, EpisodeHeader, read_labelled
-from data_collection.reaction import shift_labels
-from data_collection.side_labels import SideLabels, constant_label, fixed_offsets, geometric_label
-from sim.envs.task_spec import TaskSpec, side_view
+from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, CAMERAS, EpisodeHeader, read_labelled
+from forestpilot.data_collection.people.reaction import shift_labels
+from forestpilot.data_collection.windows.side_labels import SideLabels, constant_label, fixed_offsets, geometric_label
+from forestpilot.sim.envs.task_spec import TaskSpec, side_view
 
 Prepare = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(images (N, H, W, 3) uint8, state (N, S) float32 at that camera's heading) -> (N, h, w, 3) uint8, frame by frame."""

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-
-from data_collection.dataset import Dataset, DatasetError, require_one_task
-from data_collection.episode import (
+from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_one_task
+from forestpilot.data_collection.episodes.episode import (
     CAMERAS,
     BrokenEpisodeError,
     EpisodeHeader,
@@ -20,9 +19,9 @@ from data_collection.episode import (
     open_demo,
     open_episode,
 )
-from data_collection.side_labels import SideLabels, require_side_labels
-from data_collection.training_steps import CENTER, Prepare, StepLoader, TrainingSteps
-from sim.worlds.world import split_of
+from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
+from forestpilot.data_collection.windows.training_steps import CENTER, Prepare, StepLoader, TrainingSteps
+from forestpilot.sim.worlds.world import split_of
 
 CACHE_OVERHEAD_BYTES = 64 * 2**20
 """What a reader may need beyond its cache bound: one episode being loaded, open files, thousands of headers."""

@@ -35,8 +35,8 @@ def bench_data(
 
 
 def _write(folder: Path, trips: int, copies: int) -> tuple[dict[str, Any], Any]:
-    from data_collection.dataset import Dataset
-    from data_collection.episode import load_episode
+    from forestpilot.data_collection.episodes.dataset import Dataset
+    from forestpilot.data_collection.episodes.episode import load_episode
 
     recorded = _expert_dataset(folder / "recorded", trips)
     episodes = [load_episode(header.path) for header in recorded.episodes]
@@ -58,7 +58,7 @@ def _write(folder: Path, trips: int, copies: int) -> tuple[dict[str, Any], Any]:
 
 
 def _read(dataset: Any, window: int, batch: int, seconds: float) -> dict[str, Any]:
-    from data_collection.windows import WindowReader
+    from forestpilot.data_collection.windows.windows import WindowReader
 
     started = time.perf_counter()
     dataset = type(dataset).open(dataset.folder)
@@ -79,10 +79,10 @@ def _read(dataset: Any, window: int, batch: int, seconds: float) -> dict[str, An
 
 def _expert_dataset(folder: Path, trips: int) -> Any:
     """A dataset of expert trips through training worlds."""
-    from data_collection.dataset import Dataset
-    from data_collection.pilots import ExpertPilot
-    from data_collection.rollout import Job, roll_out
-    from data_collection.trips import TASKS, TripMix, task_spec_of
+    from forestpilot.data_collection.episodes.dataset import Dataset
+    from forestpilot.data_collection.rollouts.pilots import ExpertPilot
+    from forestpilot.data_collection.rollouts.pool import Job, roll_out
+    from forestpilot.data_collection.rollouts.scenarios import TASKS, TripMix, task_spec_of
 
     mix = TripMix()
     dataset = Dataset.create(folder, task_spec_of("drone", mix), TASKS["drone"].bare_env_id)

@@ -9,18 +9,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import forestpilot.sim  # noqa: F401  (registers the environments)
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-import sim  # noqa: F401  (registers the environments)
-
 DENSITY_300_PER_M2 = 300 / 1800
 """Trees per square metre that put 300 trees on the 30 x 60 m of a forest."""
 PLACES: dict[str, tuple[str, dict[str, Any]]] = {
-    "1/25": ("sim:ForestPilot/Drone-v0", {"density": 1 / 25}),
-    "300 trees": ("sim:ForestPilot/Drone-v0", {"density": DENSITY_300_PER_M2}),
-    "winding road": ("sim:ForestPilot/Drive-v0", {"preset": "winding"}),
+    "1/25": ("forestpilot:ForestPilot/Drone-v0", {"density": 1 / 25}),
+    "300 trees": ("forestpilot:ForestPilot/Drone-v0", {"density": DENSITY_300_PER_M2}),
+    "winding road": ("forestpilot:ForestPilot/Drive-v0", {"preset": "winding"}),
 }
 """What is measured: an environment and its arguments."""
 Trip = tuple[int, NDArray[np.float32]]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import forestpilot.sim  # noqa: F401  (registers the environments)
 import gymnasium
 import numpy as np
-
-import sim  # noqa: F401  (registers the environments)
 
 
 def bench_expert(seconds: float = 10.0) -> dict[str, Any]:
@@ -30,7 +29,7 @@ def bench_expert(seconds: float = 10.0) -> dict[str, Any]:
 
 def _bench_queries(env_name: str, kwargs: dict[str, Any], seconds: float) -> dict[str, float]:
     own: dict[str, Any] = {"expert": True, "width": 32, "height": 24, **kwargs}
-    env = gymnasium.make(f"sim:ForestPilot/{env_name}", disable_env_checker=True, **own)
+    env = gymnasium.make(f"forestpilot:ForestPilot/{env_name}", disable_env_checker=True, **own)
     vehicle: Any = env.unwrapped
     times_ms: list[float] = []
     deadline = time.perf_counter() + seconds

@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-
-from sim.cameras import Camera, Rig, rotation_matrix
-from sim.rendering import Frames, make_renderer
-from sim.rendering.streamed import StreamedTinyRenderer
-from sim.worlds.appearance import draw_appearance
-from sim.worlds.forest import ForestConfig, make_forest
-from sim.worlds.world import World
+from forestpilot.sim.cameras import Camera, Rig, rotation_matrix
+from forestpilot.sim.rendering import Frames, make_renderer
+from forestpilot.sim.rendering.pybullet.streamed import StreamedTinyRenderer
+from forestpilot.sim.worlds.appearance import draw_appearance
+from forestpilot.sim.worlds.forest import ForestConfig, make_forest
+from forestpilot.sim.worlds.world import World
 
 NUM_TREES = 300
 SIDE_M = 92.0

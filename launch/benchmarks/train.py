@@ -35,8 +35,7 @@ def bench_train(
         the arguments.
     """
     import torch
-
-    from policies.visuomotor import PolicyConfig, VisuomotorPolicy
+    from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 
     threads_before = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
@@ -65,7 +64,7 @@ def bench_train(
 
 def _steps_per_s(policy: Any, dataset: Any, batch_windows: int, seconds: float) -> float:
     """Gradient steps per second of the training loop, after a short run to warm up."""
-    from policies.behavioural_cloning import TrainConfig, make_reader, train
+    from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig, make_reader, train
 
     config = TrainConfig(policy=policy.config, steps=30, batch_windows=batch_windows, tensorboard=False)
     reader = make_reader(policy, [dataset], config)
@@ -94,10 +93,10 @@ def _act_ms(policy: Any, trips: int, repeats: int = 200) -> float:
 
 def make_up_dataset(folder: Path, episodes: int = 12, steps: int = 80) -> Any:
     """Episodes of noise: the loop's speed does not depend on what the pictures show."""
-    from data_collection.dataset import Dataset
-    from data_collection.episode import ACTOR_EXPERT, Episode, EpisodeMeta
-    from sim.cameras import Camera, Rig
-    from sim.envs.drone import drone_task_spec
+    from forestpilot.data_collection.episodes.dataset import Dataset
+    from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, Episode, EpisodeMeta
+    from forestpilot.sim.cameras import Camera, Rig
+    from forestpilot.sim.envs.drone import drone_task_spec
 
     env_id, rng = "ForestPilot/Drone-v0", np.random.default_rng(0)
     spec = drone_task_spec(Camera(), Rig(Camera()), control_hz=10, renderer="raycast")

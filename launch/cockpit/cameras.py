@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from launch.colors import Image
-from launch.gauges import CockpitLayout, Rect
-from launch.trip_video import ChaseCamera
-from sim.cameras import CENTER, MAX_SIZE_PX, MIN_SIZE_PX, Camera
-from sim.envs.base import VehicleEnv
-from sim.rendering import make_renderer
-from sim.rendering.protocol import VehiclePose
+from forestpilot.launch.cockpit.gauges import CockpitLayout, Rect
+from forestpilot.launch.films.trip_video import ChaseCamera
+from forestpilot.launch.pictures.colors import Image
+from forestpilot.sim.cameras import CENTER, MAX_SIZE_PX, MIN_SIZE_PX, Camera
+from forestpilot.sim.envs.base import VehicleEnv
+from forestpilot.sim.rendering import make_renderer
+from forestpilot.sim.rendering.protocol import VehiclePose
 
 SHARPNESS = (1.0, 0.75, 0.5, 0.35)
 """Shares of full size that the views are drawn at and stretched from, for machines that would not keep up."""

@@ -12,19 +12,26 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN
+from forestpilot.data_collection.people.scene import Mode, Scene
+from forestpilot.data_collection.rollouts.recorder import RunningTrip
+from forestpilot.data_collection.rollouts.replay import heading_rad
+from forestpilot.launch.cockpit.cameras import CockpitCameras, Sharpness
+from forestpilot.launch.cockpit.gauges import (
+    CockpitLayout,
+    Rect,
+    draw_arrow,
+    draw_axis,
+    draw_bearing,
+    draw_keys,
+    draw_speed,
+)
+from forestpilot.launch.films.trip_video import describe_end, describe_world
+from forestpilot.launch.pictures.colors import BAD, DIM, EDGE, GOOD, INK, PANEL, POLICY, Color, Image
+from forestpilot.launch.pictures.drawing import VIEW_NAMES, import_cv2
+from forestpilot.launch.pictures.pen import Pen, darken, fitted
+from forestpilot.launch.pictures.world_map import WorldMap
 from numpy.typing import NDArray
-
-from data_collection.episode import ACTOR_HUMAN
-from data_collection.replay import heading_rad
-from data_collection.running_trip import RunningTrip
-from data_collection.scene import Mode, Scene
-from launch.cockpit_cameras import CockpitCameras, Sharpness
-from launch.colors import BAD, DIM, EDGE, GOOD, INK, PANEL, POLICY, Color, Image
-from launch.drawing import VIEW_NAMES, import_cv2
-from launch.gauges import CockpitLayout, Rect, draw_arrow, draw_axis, draw_bearing, draw_keys, draw_speed
-from launch.pen import Pen, darken, fitted
-from launch.trip_video import describe_end, describe_world
-from launch.world_map import WorldMap
 
 PERSON: Color = (255, 164, 72)
 ALERT: Color = (255, 222, 100)

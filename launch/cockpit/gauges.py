@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-
-from data_collection.console import Key
-from launch.colors import DIM, EDGE, GOOD, INK, PANEL, Color, Image
-from launch.pen import Pen
+from forestpilot.data_collection.people.console import Key
+from forestpilot.launch.pictures.colors import DIM, EDGE, GOOD, INK, PANEL, Color, Image
+from forestpilot.launch.pictures.pen import Pen
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-
-from data_collection.files import write_new_file
-from data_collection.progress import Stage
-from data_collection.replay import StoredTrip
-from launch.colors import BAD, DIM, GOOD, INK, PANEL, POLICY, Color, Image
-from launch.drawing import Moment, import_cv2
-from launch.pen import Pen, fitted
-from launch.trip_video import TripScene, describe_world
-from launch.world_map import MarkedPath, WorldMap
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.rollouts.progress import Stage
+from forestpilot.data_collection.rollouts.replay import StoredTrip
+from forestpilot.launch.films.trip_video import TripScene, describe_world
+from forestpilot.launch.pictures.colors import BAD, DIM, GOOD, INK, PANEL, POLICY, Color, Image
+from forestpilot.launch.pictures.drawing import Moment, import_cv2
+from forestpilot.launch.pictures.pen import Pen, fitted
+from forestpilot.launch.pictures.world_map import MarkedPath, WorldMap
 
 TILE_PX = (480, 270)
 """Width and height of a tile."""

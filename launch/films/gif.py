@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-
-from launch.colors import Image
-from launch.drawing import import_cv2
-from launch.pen import fitted
-from launch.video import VideoError
+from forestpilot.launch.films.video import VideoError
+from forestpilot.launch.pictures.colors import Image
+from forestpilot.launch.pictures.drawing import import_cv2
+from forestpilot.launch.pictures.pen import fitted
 
 SMALLER = ((1.0, 1), (5 / 6, 1), (2 / 3, 1), (2 / 3, 2), (1 / 2, 2), (1 / 3, 2))
 """What is tried until the limit is met: share of the width, and every how many-th frame is kept."""

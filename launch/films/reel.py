@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-from data_collection.progress import Stage
-from data_collection.replay import StoredTrip
-from launch.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Image
-from launch.drawing import Moment, import_cv2
-from launch.films.pace import Tick, speed_badge, ticks
-from launch.pen import Pen, darken, fitted
-from launch.tables import format_density
-from launch.trip_video import TripScene
-from launch.video import VideoWriter
-from launch.world_map import WorldMap
+from forestpilot.data_collection.rollouts.progress import Stage
+from forestpilot.data_collection.rollouts.replay import StoredTrip
+from forestpilot.launch.films.pace import Tick, speed_badge, ticks
+from forestpilot.launch.films.trip_video import TripScene
+from forestpilot.launch.films.video import VideoWriter
+from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Image
+from forestpilot.launch.pictures.drawing import Moment, import_cv2
+from forestpilot.launch.pictures.pen import Pen, darken, fitted
+from forestpilot.launch.pictures.world_map import WorldMap
+from forestpilot.launch.terminal.tables import format_density
 
 BEFORE_S, AFTER_S = 2.2, 1.3
 """What a clip shows before and after the moment of least clearance, in seconds of the trip."""

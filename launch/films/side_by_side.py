@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-
-from launch.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
-from launch.drawing import Moment, import_cv2
-from launch.films.pace import speed_badge, ticks
-from launch.outcomes import ReplayError
-from launch.pen import Pen, darken, fitted
-from launch.trip_video import HOLD_S, TripScene, describe_world
-from launch.video import VideoWriter
-from launch.world_map import MarkedPath, WorldMap
+from forestpilot.launch.films.pace import speed_badge, ticks
+from forestpilot.launch.films.trip_video import HOLD_S, TripScene, describe_world
+from forestpilot.launch.films.video import VideoWriter
+from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
+from forestpilot.launch.pictures.drawing import Moment, import_cv2
+from forestpilot.launch.pictures.pen import Pen, darken, fitted
+from forestpilot.launch.pictures.world_map import MarkedPath, WorldMap
+from forestpilot.launch.reading.outcomes import ReplayError
 
 MAX_PANELS = 6
 """More would be too small to tell apart."""

@@ -9,23 +9,28 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from forestpilot.data_collection.rollouts.progress import Stage
+from forestpilot.data_collection.rollouts.replay import (
+    ReplayedStep,
+    StoredTrip,
+    heading_rad,
+    make_replay_env,
+    replay_trip,
+)
+from forestpilot.launch.films.pace import speed_badge, ticks
+from forestpilot.launch.films.video import VideoWriter
+from forestpilot.launch.pictures.colors import Image
+from forestpilot.launch.pictures.drawing import Moment, TripPainter
+from forestpilot.launch.reading.outcomes import ReplayError
+from forestpilot.launch.terminal.tables import format_density
+from forestpilot.policies.evaluation.pilots import BASELINES
+from forestpilot.sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX, Camera, chase_pose
+from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.rendering import make_renderer
+from forestpilot.sim.rendering.protocol import CHASE_M, VehiclePose
+from forestpilot.sim.worlds.roads.road import RoadWorld
+from forestpilot.sim.worlds.world import World
 from numpy.typing import NDArray
-
-from data_collection.progress import Stage
-from data_collection.replay import ReplayedStep, StoredTrip, heading_rad, make_replay_env, replay_trip
-from launch.colors import Image
-from launch.drawing import Moment, TripPainter
-from launch.films.pace import speed_badge, ticks
-from launch.outcomes import ReplayError
-from launch.tables import format_density
-from launch.video import VideoWriter
-from policies.pilots import BASELINES
-from sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX, Camera, chase_pose
-from sim.envs.task_spec import TaskSpec
-from sim.rendering import make_renderer
-from sim.rendering.protocol import CHASE_M, VehiclePose
-from sim.worlds.road import RoadWorld
-from sim.worlds.world import World
 
 CHASE_FOV_DEG = 75.0
 NEAREST_M = {"quadrotor": 0.8, "car": 4.5}
@@ -377,6 +382,6 @@ def _load_adviser(trip: StoredTrip) -> Any:
         raise ReplayError(
             f"the policy of this trip, {trip.policy_path!r}, is no folder with a checkpoint; use --costs expert"
         )
-    from policies.checkpoint import load_policy
+    from forestpilot.policies.networks.checkpoint import load_policy
 
     return load_policy(Path(trip.policy_path))

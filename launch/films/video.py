@@ -10,9 +10,8 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+from forestpilot.sim.errors import ForestPilotError
 from numpy.typing import NDArray
-
-from sim.errors import ForestPilotError
 
 MIN_SIZE, MAX_SIZE = (320, 180), (3840, 2160)
 

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 
 import numpy as np
+from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY, CAMERAS
+from forestpilot.launch.inspection.survey import Finding, Record, Survey
+from forestpilot.sim.worlds.world import split_of
 from numpy.typing import NDArray
-
-from data_collection.episode import ACTOR_HUMAN, ACTOR_POLICY, CAMERAS
-from launch.inspection.survey import Finding, Record, Survey
-from sim.worlds.world import split_of
 
 SHORT_S = 1.5
 """An episode shorter than this shows next to nothing."""

@@ -1,4 +1,4 @@
-"""Diagrams of a dataset, drawn as those of `launch.reports.figures`: they follow the page from light to dark, and
+"""Diagrams of a dataset, drawn as those of `forestpilot.launch.pages.figures`: they follow the page from light to dark, and
 nothing in them is told by colour alone."""
 
 from __future__ import annotations
@@ -8,15 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
-from numpy.typing import NDArray
-
-from data_collection.console import Key
-from data_collection.episode import CAMERAS
-from launch.inspection.measures import degrees, has_sides_of_their_own, set_point_mps
-from launch.inspection.survey import SIDES, Record, Survey
-from launch.plots import add_axes, new_figure
-from launch.reports.figures import (
+from forestpilot.data_collection.episodes.episode import CAMERAS
+from forestpilot.data_collection.people.console import Key
+from forestpilot.launch.inspection.measures import degrees, has_sides_of_their_own, set_point_mps
+from forestpilot.launch.inspection.survey import SIDES, Record, Survey
+from forestpilot.launch.pages.figures import (
     DASHES,
     HEIGHT_IN,
     INK,
@@ -28,6 +24,9 @@ from launch.reports.figures import (
     diagram_style,
     label_axes,
 )
+from forestpilot.launch.pictures.plots import add_axes, new_figure
+from markupsafe import Markup
+from numpy.typing import NDArray
 
 BINS = 41
 SHADES = 8

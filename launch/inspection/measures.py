@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, CAMERAS
+from forestpilot.data_collection.rollouts.takeover import Handovers, count_handovers
+from forestpilot.launch.inspection.checks import AT_LIMIT
+from forestpilot.launch.inspection.survey import SIDES, Record, Survey
+from forestpilot.launch.terminal.tables import format_density
+from forestpilot.sim.worlds.world import split_of
 from numpy.typing import NDArray
-
-from data_collection.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, CAMERAS
-from data_collection.takeover import Handovers, count_handovers
-from launch.inspection.checks import AT_LIMIT
-from launch.inspection.survey import SIDES, Record, Survey
-from launch.tables import format_density
-from sim.worlds.world import split_of
 
 DRIVERS = {ACTOR_EXPERT: "expert", ACTOR_POLICY: "policy", ACTOR_HUMAN: "person"}
 STRAIGHT_DEG = 2.0

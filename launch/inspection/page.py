@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_collection.dataset import package_version
-from data_collection.progress import Progress
-from launch.inspection import sections
-from launch.inspection.checks import find_bad
-from launch.inspection.person import Hand, hand_of
-from launch.inspection.survey import Finding, Survey
-from launch.reports.blocks import Section
-from launch.reports.page import Page, render
+from forestpilot.data_collection.episodes.dataset import package_version
+from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.launch.inspection import sections
+from forestpilot.launch.inspection.checks import find_bad
+from forestpilot.launch.inspection.person import Hand, hand_of
+from forestpilot.launch.inspection.survey import Finding, Survey
+from forestpilot.launch.pages.blocks import Section
+from forestpilot.launch.pages.page import Page, render
 
 
 @dataclass

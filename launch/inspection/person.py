@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN
+from forestpilot.data_collection.people.reaction import Delay, estimate_delay
+from forestpilot.data_collection.people.relabelling import RELABELLING_FILE, expert_turns
+from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
+from forestpilot.launch.inspection.checks import AT_LIMIT
+from forestpilot.launch.inspection.survey import Record, Survey
+from forestpilot.sim.errors import ForestPilotError
 from numpy.typing import NDArray
-
-from data_collection.episode import ACTOR_HUMAN
-from data_collection.progress import Progress, SilentProgress
-from data_collection.reaction import Delay, estimate_delay
-from data_collection.relabelling import RELABELLING_FILE, expert_turns
-from launch.inspection.checks import AT_LIMIT
-from launch.inspection.survey import Record, Survey
-from sim.errors import ForestPilotError
 
 EXCERPT_S = 20.0
 """Length of the excerpt that is drawn, seconds."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from forestpilot.data_collection.episodes.episode import CAMERAS
+from forestpilot.launch.inspection.measures import degrees
+from forestpilot.launch.inspection.survey import CENTER, Record, Survey, read_pictures
+from forestpilot.launch.pages.media import picture_of
 from markupsafe import Markup
 from numpy.typing import NDArray
-
-from data_collection.episode import CAMERAS
-from launch.inspection.measures import degrees
-from launch.inspection.survey import CENTER, Record, Survey, read_pictures
-from launch.reports.media import picture_of
 
 KINDS = (
     ("Hardest left", 1.0), ("Left", 0.9), ("Straight ahead", 0.5), ("Right", 0.1), ("Hardest right", 0.0),

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from forestpilot.launch.inspection import figures, measures
+from forestpilot.launch.inspection.checks import by_kind
+from forestpilot.launch.inspection.measures import Corrections, Round, Steering
+from forestpilot.launch.inspection.person import Hand, excerpt_of
+from forestpilot.launch.inspection.pictures import caption, sample_pictures, strip
+from forestpilot.launch.inspection.survey import Finding, Survey
+from forestpilot.launch.pages.blocks import Diagram, Diagrams, Table, Text, percent
 from markupsafe import Markup
-
-from launch.inspection import figures, measures
-from launch.inspection.checks import by_kind
-from launch.inspection.measures import Corrections, Round, Steering
-from launch.inspection.person import Hand, excerpt_of
-from launch.inspection.pictures import caption, sample_pictures, strip
-from launch.inspection.survey import Finding, Survey
-from launch.reports.blocks import Diagram, Diagrams, Table, Text, percent
 
 SHOWN_FILES = 6
 """Files of one kind of finding that are named one by one."""

@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-
-from data_collection.dataset import EPISODE_SUFFIX, Dataset, DatasetError, require_same_task
-from data_collection.episode import (
+from forestpilot.data_collection.episodes.dataset import EPISODE_SUFFIX, Dataset, DatasetError, require_same_task
+from forestpilot.data_collection.episodes.episode import (
     CAMERAS,
     BrokenEpisodeError,
     Episode,
@@ -23,10 +21,11 @@ from data_collection.episode import (
     SchemaVersionError,
     load_episode,
 )
-from data_collection.progress import Progress, SilentProgress
-from data_collection.side_labels import fixed_offsets, geometric_label
-from launch.datasets import IN_A_RUN
-from sim.envs.task_spec import TaskSpec
+from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
+from forestpilot.data_collection.windows.side_labels import fixed_offsets, geometric_label
+from forestpilot.launch.reading.datasets import IN_A_RUN
+from forestpilot.sim.envs.task_spec import TaskSpec
+from numpy.typing import NDArray
 
 CENTER = CAMERAS.index("center")
 SIDES = [CAMERAS.index("left"), CAMERAS.index("right")]

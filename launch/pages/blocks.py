@@ -130,7 +130,7 @@ class Squares:
 
     kind: ClassVar[str] = "squares"
     pairs: Sequence[Any]
-    """`launch.reports.comparison.Pair`s."""
+    """`forestpilot.launch.reports.comparison.Pair`s."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Scenes:
 
     kind: ClassVar[str] = "scenes"
     scenes: Sequence[Any]
-    """`launch.reports.failures.Scene`s."""
+    """`forestpilot.launch.reports.failures.Scene`s."""
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from forestpilot.launch.pages.blocks import Section, difference_words, figure, p_value
+from forestpilot.launch.pages.figures import sign_of, swatch
+from forestpilot.launch.pages.media import data_uri
+from forestpilot.launch.reports.failures import Scene
 from markupsafe import Markup
-
-from launch.reports.blocks import Section, difference_words, figure, p_value
-from launch.reports.failures import Scene
-from launch.reports.figures import sign_of, swatch
-from launch.reports.media import data_uri
 
 
 @dataclass
@@ -31,7 +30,7 @@ def render(page: Page) -> str:
     """The page as HTML; every text is escaped, names of policies come from whoever named them."""
     import jinja2
 
-    loader = jinja2.PackageLoader("launch.reports")
+    loader = jinja2.PackageLoader("forestpilot.launch.pages")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

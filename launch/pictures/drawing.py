@@ -11,13 +11,12 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
+from forestpilot.launch.pictures.pen import Pen, darken, fitted
+from forestpilot.launch.pictures.world_map import WorldMap, polar
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.worlds.world import World
 from numpy.typing import NDArray
-
-from launch.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
-from launch.pen import Pen, darken, fitted
-from launch.world_map import WorldMap, polar
-from sim.errors import ForestPilotError
-from sim.worlds.world import World
 
 VIEW_NAMES = ("left", "center", "right")
 FAN_RAD = math.radians(60)

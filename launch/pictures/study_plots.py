@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from launch.plots import MUTED, add_axes, new_figure, save_figure
-from policies.studies.common import Panel, StudyResult
-from policies.studies.shifted_views import ShiftedViews
+from forestpilot.launch.pictures.plots import MUTED, add_axes, new_figure, save_figure
+from forestpilot.launch.studies.common import Panel, StudyResult
+from forestpilot.launch.studies.shifted_views import ShiftedViews
 
 ARMS = ("#5b6670", "#d1772f", "#1f6fb2", "#2f9e57", "#9256c4", "#c23b4f")
 """Colours of the things compared, in order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_collection.dataset import DATASET_FILE
+from forestpilot.data_collection.episodes.dataset import DATASET_FILE
 
 IN_A_RUN = "dataset"
 

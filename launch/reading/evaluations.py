@@ -9,10 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_collection.trips import TASKS, TRIP_FIGURES, TripFileError, load_trip, read_trip_file, trip_path
-from launch.reports.json_files import read_json
-from policies.pilots import BASELINES
-from sim.envs.drive import INTERVENTIONS
+from forestpilot.data_collection.rollouts.scenarios import (
+    TASKS,
+    TRIP_FIGURES,
+    TripFileError,
+    load_trip,
+    read_trip_file,
+    trip_path,
+)
+from forestpilot.launch.reading.json_files import read_json
+from forestpilot.policies.evaluation.pilots import BASELINES
+from forestpilot.sim.envs.drive import INTERVENTIONS
 
 OUTCOMES = {
     "success": "success",
@@ -84,7 +91,7 @@ class TripRow:
 
     @property
     def for_scores(self) -> dict[str, Any]:
-        """This row as `policies.evaluation.score` takes it."""
+        """This row as `forestpilot.policies.evaluation.evaluate.score` takes it."""
         return {**vars(self), "success": int(self.succeeded)}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim.errors import ForestPilotError
+from forestpilot.sim.errors import ForestPilotError
 
 
 class ReplayError(ForestPilotError):

@@ -9,9 +9,9 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-from launch.reports.blocks import Code, Fold, Section, Table, Text
-from launch.reports.json_files import read_json
-from launch.reports.runs import Runs
+from forestpilot.launch.pages.blocks import Code, Fold, Section, Table, Text
+from forestpilot.launch.reading.json_files import read_json
+from forestpilot.launch.reading.runs import Runs
 
 PACKAGES = ("forestpilot", "torch", "numpy", "numba", "pybullet", "gymnasium", "matplotlib", "av", "opencv-python")
 CONFIGS = ("config.json", "dagger.json", "study.json", "policy.json")

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from launch.reports.evaluations import Evaluation, read_evaluation
-from launch.reports.tables import DaggerRun, StudyRun, TrainingRun, read_dagger, read_study, read_training
+from forestpilot.launch.reading.evaluations import Evaluation, read_evaluation
+from forestpilot.launch.reading.tables import DaggerRun, StudyRun, TrainingRun, read_dagger, read_study, read_training
 
 MAX_DEPTH = 3
 """How deep below a RUN runs are looked for; a demo keeps its drive's evaluation two folders down."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launch.reports.json_files import read_json
-from policies.rounds import round_folder
+from forestpilot.launch.reading.json_files import read_json
+from forestpilot.policies.algorithms.dagger.rounds import round_folder
 
 
 @dataclass

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from launch.reports.evaluations import Evaluation, Setting, TripRow
-from launch.tables import format_density
-from policies.evaluation import Score, score
-from sim.worlds.world import split_of
+from forestpilot.launch.reading.evaluations import Evaluation, Setting, TripRow
+from forestpilot.launch.terminal.tables import format_density
+from forestpilot.policies.evaluation.evaluate import Score, score
+from forestpilot.sim.worlds.world import split_of
 
 WorldKey = tuple[Setting, int]
 """A world that arms can be compared on: its setting, and its seed."""

@@ -19,9 +19,7 @@ from pathlib import Path
 
 import gymnasium
 import numpy as np
-from numpy.typing import NDArray
-
-from data_collection.replay import (
+from forestpilot.data_collection.rollouts.replay import (
     ReplayedStep,
     StoredTrip,
     heading_rad,
@@ -29,9 +27,10 @@ from data_collection.replay import (
     make_replay_env,
     replay_trip,
 )
-from sim.envs.task_spec import TaskSpec
-from sim.errors import ForestPilotError
-from sim.worlds.world import World
+from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.worlds.world import World
+from numpy.typing import NDArray
 
 CHANGES = 0.1
 """Share of the steps that count as changes: those at which the expert's answer differs most from its last one."""

@@ -6,18 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_collection.progress import Progress
-from launch.reports.arms import Arm, gather_arms
-from launch.reports.blocks import Scenes, Section, Text
-from launch.reports.comparison import compare_arms
-from launch.reports.copycat import copycat_section
-from launch.reports.failures import Look, Scene, choose_trips, make_scenes
-from launch.reports.learning import rounds_section, study_section, training_section
-from launch.reports.page import Page, fit_videos
-from launch.reports.provenance import now, provenance_section
-from launch.reports.results import TASK_NAMES, distributions_section, pairs_section, results_section, settings_section
-from launch.reports.runs import Runs, read_runs
-from sim.errors import ForestPilotError
+from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.launch.pages.blocks import Scenes, Section, Text
+from forestpilot.launch.pages.page import Page, fit_videos
+from forestpilot.launch.reading.provenance import now, provenance_section
+from forestpilot.launch.reading.runs import Runs, read_runs
+from forestpilot.launch.reports.arms import Arm, gather_arms
+from forestpilot.launch.reports.comparison import compare_arms
+from forestpilot.launch.reports.copycat import copycat_section
+from forestpilot.launch.reports.failures import Look, Scene, choose_trips, make_scenes
+from forestpilot.launch.reports.learning import rounds_section, study_section, training_section
+from forestpilot.launch.reports.results import (
+    TASK_NAMES,
+    distributions_section,
+    pairs_section,
+    results_section,
+    settings_section,
+)
+from forestpilot.sim.errors import ForestPilotError
 
 
 class ReportError(ForestPilotError):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from data_collection.replay import StoredTrip
-from launch.colors import Image
-from launch.films.pace import speed_badge, ticks
-from launch.trip_video import TripScene
-from launch.video import VideoWriter
+from forestpilot.data_collection.rollouts.replay import StoredTrip
+from forestpilot.launch.films.pace import speed_badge, ticks
+from forestpilot.launch.films.trip_video import TripScene
+from forestpilot.launch.films.video import VideoWriter
+from forestpilot.launch.pictures.colors import Image
 
 FPS = 20
 QUALITY_CRF = 28

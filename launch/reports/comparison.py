@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from launch.reports.arms import Arm
-from policies.intervals import holm_adjusted, mcnemar_test, paired_difference
+from forestpilot.launch.reports.arms import Arm
+from forestpilot.policies.evaluation.intervals import holm_adjusted, mcnemar_test, paired_difference
 
 SIGNIFICANT = 0.05
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from data_collection.progress import Progress
-from launch.reports.arms import Arm, WorldKey
-from launch.reports.behaviour import CopycatFigures, Trace, copycat_figures, try_trace
-from launch.reports.blocks import Bar, Bars, Cell, Point, Section, Table, Text, figure, percent
-from launch.reports.figures import sign_of
-from launch.reports.results import TASK_NAMES
+from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.launch.pages.blocks import Bar, Bars, Cell, Point, Section, Table, Text, figure, percent
+from forestpilot.launch.pages.figures import sign_of
+from forestpilot.launch.reports.arms import Arm, WorldKey
+from forestpilot.launch.reports.behaviour import CopycatFigures, Trace, copycat_figures, try_trace
+from forestpilot.launch.reports.results import TASK_NAMES
 
 FEW_CHANGES, MANY_REPEATS = 0.5, 0.5
 """Below this ratio of changes, and above this share of repeats, an arm is said to show the signs."""

@@ -10,20 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.launch.pages.figures import Line, seconds_figure
+from forestpilot.launch.pages.media import Picture, picture_of
+from forestpilot.launch.pictures.drawing import import_cv2
+from forestpilot.launch.pictures.world_map import WorldMap
+from forestpilot.launch.reading.evaluations import Evaluation, Setting, TripRow
+from forestpilot.launch.reports.arms import Arm, describe_setting
+from forestpilot.launch.reports.behaviour import Trace, try_trace
+from forestpilot.launch.reports.clips import write_clip
+from forestpilot.launch.reports.saliency_frames import SaliencyFrames, look_closely
+from forestpilot.sim.errors import ForestPilotError
 from markupsafe import Markup
 from numpy.typing import NDArray
-
-from data_collection.progress import Progress
-from launch.drawing import import_cv2
-from launch.reports.arms import Arm, describe_setting
-from launch.reports.behaviour import Trace, try_trace
-from launch.reports.clips import write_clip
-from launch.reports.evaluations import Evaluation, Setting, TripRow
-from launch.reports.figures import Line, seconds_figure
-from launch.reports.media import Picture, picture_of
-from launch.reports.saliency_frames import SaliencyFrames, look_closely
-from launch.world_map import WorldMap
-from sim.errors import ForestPilotError
 
 MAP_PX = (420, 620)
 """Largest width and height of a map, pixels."""

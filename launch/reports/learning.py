@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launch.reports.blocks import Cell, Diagram, Diagrams, Row, Section, Table, Text, interval, percent
-from launch.reports.figures import Line, lines_figure, smoothed
-from launch.reports.tables import DaggerRun, StudyRun, TrainingRun, number
-from launch.tables import format_density
-from policies.intervals import wilson_interval
+from forestpilot.launch.pages.blocks import Cell, Diagram, Diagrams, Row, Section, Table, Text, interval, percent
+from forestpilot.launch.pages.figures import Line, lines_figure, smoothed
+from forestpilot.launch.reading.tables import DaggerRun, StudyRun, TrainingRun, number
+from forestpilot.launch.terminal.tables import format_density
+from forestpilot.policies.evaluation.intervals import wilson_interval
 
 SPEED_BIN_MPS = 2.0
 """Width of the speed classes of validation worlds, whose speeds are drawn."""

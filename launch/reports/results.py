@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from launch.reports.arms import Arm, describe_setting
-from launch.reports.blocks import (
+from forestpilot.launch.pages.blocks import (
     Bar,
     Bars,
     Cell,
@@ -24,9 +23,10 @@ from launch.reports.blocks import (
     p_value,
     percent,
 )
-from launch.reports.comparison import Pair
-from launch.reports.evaluations import Setting
-from launch.reports.figures import shares_figure, sign_of
+from forestpilot.launch.pages.figures import shares_figure, sign_of
+from forestpilot.launch.reading.evaluations import Setting
+from forestpilot.launch.reports.arms import Arm, describe_setting
+from forestpilot.launch.reports.comparison import Pair
 
 MAX_NOTES = 4
 """More pairs than this that share no worlds, or not all, are counted."""

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-
-from launch.reports.behaviour import Trace
-from launch.reports.evaluations import TripFacts
-from launch.reports.media import Picture, picture_of
-from policies.pilots import BASELINES
+from forestpilot.launch.pages.media import Picture, picture_of
+from forestpilot.launch.reading.evaluations import TripFacts
+from forestpilot.launch.reports.behaviour import Trace
+from forestpilot.policies.evaluation.pilots import BASELINES
 
 BEFORE_S = (2.0, 1.0, 0.5, 0.1)
 """How long before the event the frames were taken, seconds."""
@@ -40,7 +39,7 @@ def look_closely(trace: Trace, first: int, at: int, facts: TripFacts) -> Salienc
     path = trace.trip.policy_path
     if path in BASELINES:
         return SaliencyFrames(why_not=f"The baseline {path} has no network to look into.")
-    from policies.checkpoint import CheckpointError, describe_policy, load_policy
+    from forestpilot.policies.networks.checkpoint import CheckpointError, describe_policy, load_policy
 
     try:
         found = describe_policy(path)["policy_id"]
@@ -50,7 +49,7 @@ def look_closely(trace: Trace, first: int, at: int, facts: TripFacts) -> Salienc
         policy = load_policy(path)
     except CheckpointError as error:
         return SaliencyFrames(why_not=f"The checkpoint that acted cannot be looked into: {error}")
-    from policies.saliency import overlay, saliency
+    from forestpilot.policies.evaluation.saliency import overlay, saliency
 
     states = sorted({max(first, at - round(s * trace.spec.control_hz)) for s in BEFORE_S})
     states = [state for state in states if state < at] or [at]

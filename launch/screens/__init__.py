@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from data_collection.console import Screen
-from launch.video import MAX_SIZE, MIN_SIZE, VideoError, parse_size
-from sim.errors import ForestPilotError
+from forestpilot.data_collection.people.console import Screen
+from forestpilot.launch.films.video import MAX_SIZE, MIN_SIZE, VideoError, parse_size
+from forestpilot.sim.errors import ForestPilotError
 
 
 class ScreenError(ForestPilotError, ValueError):
@@ -54,9 +54,9 @@ def open_screen(config: ScreenConfig, web: bool, title: str) -> Screen:
     """
     width, height = parse_size(config.size)
     if web:
-        from launch.screens.web import WebScreen
+        from forestpilot.launch.screens.web import WebScreen
 
         return WebScreen(width, height, title, config.host, config.port, config.quality)
-    from launch.screens.window import WindowScreen
+    from forestpilot.launch.screens.window import WindowScreen
 
     return WindowScreen(width, height, title)

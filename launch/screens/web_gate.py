@@ -20,8 +20,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from launch.screens import ScreenError
-from launch.screens.web_page import Page
+from forestpilot.launch.screens import ScreenError
+from forestpilot.launch.screens.web_page import Page
 
 if TYPE_CHECKING:
     from websockets.http11 import Request, Response

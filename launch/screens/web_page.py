@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_collection.console import COMMANDS, STEERING
+from forestpilot.data_collection.people.console import COMMANDS, STEERING
 
 _FOLDER = Path(__file__).parent
 _LABELS = {"ArrowLeft": "←", "ArrowRight": "→", "ArrowUp": "↑", "ArrowDown": "↓", "Escape": "Esc", "Backspace": "⌫"}

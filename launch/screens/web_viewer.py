@@ -12,9 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from forestpilot.data_collection.people.console import COMMANDS, STEERING
 from numpy.typing import NDArray
-
-from data_collection.console import COMMANDS, STEERING
 
 if TYPE_CHECKING:
     from websockets.sync.server import ServerConnection

@@ -1,7 +1,7 @@
 """Studies: comparisons that take many trainings, each told by one command; they go on where they were interrupted.
 
 A module each: its config with the sizes, `QUICK` (a config that takes a minute), and `run_study`. What they share is in
-`common` (cells, intervals' input) and `statistics`. Nothing here draws or prints; `launch.study` does.
+`common` (cells, intervals' input) and `statistics`. Nothing here draws or prints; `forestpilot.launch.verbs.study` does.
 """
 
 STUDIES = {

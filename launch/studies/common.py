@@ -13,20 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.rollouts.pool import RolloutPool
+from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.launch.studies.statistics import Interval, rate_interval, t_interval
+from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
+from forestpilot.policies.evaluation.evaluate import INTERVENTION_S, EvaluateConfig, evaluate
+from forestpilot.policies.networks.visuomotor import PolicyConfig
+from forestpilot.policies.training.run_folder import NOT_THE_RESULTS, claim_run_folder
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.worlds.roads.road import PRESETS as ROADS
+from forestpilot.sim.worlds.world import seeds_of
 from numpy.typing import NDArray
-
-from data_collection.files import write_new_file
-from data_collection.progress import Progress
-from data_collection.rollout import RolloutPool
-from data_collection.trips import TripMix
-from policies.behavioural_cloning import TrainConfig
-from policies.evaluation import INTERVENTION_S, EvaluateConfig, evaluate
-from policies.run_folder import NOT_THE_RESULTS, claim_run_folder
-from policies.studies.statistics import Interval, rate_interval, t_interval
-from policies.visuomotor import PolicyConfig
-from sim.errors import ForestPilotError
-from sim.worlds.road import PRESETS as ROADS
-from sim.worlds.world import seeds_of
 
 TASK = "drive"
 WORLDS_PER_SEED = 10_000

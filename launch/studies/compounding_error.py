@@ -20,14 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-from data_collection.progress import Progress
-from data_collection.replay import load_stored_trip, replay_trip
-from data_collection.rollout import RolloutPool
-from data_collection.trips import TripMix, trip_path
-from policies.dagger import round_folder, run_dagger
-from policies.studies.common import (
+from forestpilot.data_collection.rollouts.pool import RolloutPool
+from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.data_collection.rollouts.replay import load_stored_trip, replay_trip
+from forestpilot.data_collection.rollouts.scenarios import TripMix, trip_path
+from forestpilot.launch.studies.common import (
     Cell,
     CellStore,
     Panel,
@@ -37,9 +34,11 @@ from policies.studies.common import (
     stack,
     study_training,
 )
-from policies.studies.dagger_road import RoundsConfig
-from policies.studies.statistics import log_slope, mean_interval, statistic_interval
-from sim.cameras import MIN_SIZE_PX
+from forestpilot.launch.studies.dagger_road import RoundsConfig
+from forestpilot.launch.studies.statistics import log_slope, mean_interval, statistic_interval
+from forestpilot.policies.algorithms.dagger.loop import round_folder, run_dagger
+from forestpilot.sim.cameras import MIN_SIZE_PX
+from numpy.typing import NDArray
 
 ARMS = {"cloning": "expert", "DAgger": "indicator"}
 """Arm to the arm of `dagger_road` that makes its policy."""

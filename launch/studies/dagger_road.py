@@ -17,11 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data_collection.progress import Progress
-from data_collection.rollout import RolloutPool
-from policies.behavioural_cloning import TrainConfig
-from policies.dagger import DaggerConfig, RoundResult, round_folder, run_dagger
-from policies.studies.common import (
+from forestpilot.data_collection.rollouts.pool import RolloutPool
+from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.launch.studies.common import (
     BOOTSTRAP_NOTE,
     TASK,
     Cell,
@@ -36,6 +34,8 @@ from policies.studies.common import (
     study_training,
     training_seeds,
 )
+from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
+from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult, round_folder, run_dagger
 
 BETAS: dict[str, dict[str, Any]] = {
     "expert": {"beta": "exponential", "beta_decay": 1.0},

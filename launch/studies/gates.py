@@ -26,15 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from data_collection.gates import GateLimits
-from data_collection.progress import Progress
-from data_collection.rollout import RolloutPool
-from data_collection.trips import TripMix
-from policies.behavioural_cloning import TrainConfig
-from policies.dagger import DaggerConfig, RoundResult, round_folder, run_dagger
-from policies.evaluation import EvaluateConfig, evaluate
-from policies.studies.common import (
+from forestpilot.data_collection.rollouts.gates import GateLimits
+from forestpilot.data_collection.rollouts.pool import RolloutPool
+from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.launch.studies.common import (
     LEAST_TO_LARGEST,
     Cell,
     CellStore,
@@ -45,7 +41,10 @@ from policies.studies.common import (
     stack,
     training_seeds,
 )
-from policies.studies.statistics import Interval, mean_interval, t_interval
+from forestpilot.launch.studies.statistics import Interval, mean_interval, t_interval
+from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
+from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult, round_folder, run_dagger
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 
 ARMS: dict[str, dict[str, Any]] = {
     "plain": {},

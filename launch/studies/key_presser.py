@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-from data_collection.console import Key
-from data_collection.episode import ACTOR_HUMAN
-from data_collection.keyboard import KeyShaper, shaper_of
-from data_collection.pilots import EXPERT_CENTER, Decision, Observations, Pilot
-from sim.envs.drive import STATE_ELEMENTS
-from sim.vehicles.car import STEERING_LOCK_RAD
+from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN
+from forestpilot.data_collection.people.console import Key
+from forestpilot.data_collection.people.keyboard import KeyShaper, shaper_of
+from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER, Decision, Observations, Pilot
+from forestpilot.sim.envs.drive import STATE_ELEMENTS
+from forestpilot.sim.vehicles.car import STEERING_LOCK_RAD
 
 NEAR = 0.1
 """A key is held while the wheels are further than this from where they should be, as a share of the lock."""

@@ -20,15 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-
-from data_collection.dataset import Dataset
-from data_collection.episode import load_episode
-from data_collection.pilots import ExpertPilot, PilotFactory
-from data_collection.progress import Progress
-from data_collection.rollout import Job, RolloutPool
-from data_collection.trips import load_trip, task_of, task_spec_of
-from policies.behavioural_cloning import TrainConfig, clone
-from policies.studies.common import (
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import load_episode
+from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
+from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
+from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.data_collection.rollouts.scenarios import load_trip, task_of, task_spec_of
+from forestpilot.launch.studies.common import (
     BOOTSTRAP_NOTE,
     LEAST_TO_LARGEST,
     TASK,
@@ -44,8 +42,9 @@ from policies.studies.common import (
     study_training,
     training_seeds,
 )
-from policies.studies.key_presser import KeyPresserFactory
-from policies.studies.statistics import Interval
+from forestpilot.launch.studies.key_presser import KeyPresserFactory
+from forestpilot.launch.studies.statistics import Interval
+from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig, clone
 
 ARMS = ("expert", "shaped", "raw", "shaped-back", "raw-back")
 BACK = "-back"

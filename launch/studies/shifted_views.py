@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from forestpilot.data_collection.rollouts.scenarios import make_env
+from forestpilot.launch.studies.common import TASK
+from forestpilot.sim.cameras import CAMERA_NAMES, Camera, Rig, rotation_matrix
+from forestpilot.sim.rendering import Renderer, make_renderer
+from forestpilot.sim.worlds.roads.road import RoadWorld
+from forestpilot.sim.worlds.world import seeds_of
 from numpy.typing import NDArray
-
-from data_collection.trips import make_env
-from policies.studies.common import TASK
-from sim.cameras import CAMERA_NAMES, Camera, Rig, rotation_matrix
-from sim.rendering import Renderer, make_renderer
-from sim.worlds.road import RoadWorld
-from sim.worlds.world import seeds_of
 
 Image = NDArray[np.uint8]
 CENTER = CAMERA_NAMES.index("center")

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from forestpilot.policies.evaluation.intervals import poisson_interval
 from numpy.typing import NDArray
-
-from policies.intervals import poisson_interval
 
 RESAMPLES = 2000
 T_975 = (
@@ -48,7 +47,7 @@ def resample_weights(seeds: int, roads: int) -> tuple[NDArray[np.float64], NDArr
 def rate_interval(events: NDArray[np.float64], exposure: NDArray[np.float64]) -> Interval:
     """Events per exposure (interventions per km, or per second) with its 95 % interval over seeds and roads.
 
-    As in `policies.intervals.rate_interval` the interval is the wider of two: a bootstrap, here over training seeds and
+    As in `forestpilot.policies.evaluation.intervals.rate_interval` the interval is the wider of two: a bootstrap, here over training seeds and
     roads, and the exact Poisson interval of the count, which knows that few events, or none, prove little.
 
     Args:

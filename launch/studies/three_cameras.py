@@ -20,11 +20,10 @@ import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data_collection.progress import Progress
-from data_collection.rollout import CollectConfig, RolloutPool, collect
-from data_collection.side_labels import SideLabels
-from policies.behavioural_cloning import TrainConfig, clone
-from policies.studies.common import (
+from forestpilot.data_collection.rollouts.pool import CollectConfig, RolloutPool, collect
+from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.data_collection.windows.side_labels import SideLabels
+from forestpilot.launch.studies.common import (
     BOOTSTRAP_NOTE,
     TASK,
     Cell,
@@ -40,7 +39,8 @@ from policies.studies.common import (
     study_training,
     training_seeds,
 )
-from policies.studies.shifted_views import ShiftedViews, shifted_views
+from forestpilot.launch.studies.shifted_views import ShiftedViews, shifted_views
+from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig, clone
 
 SIDE_LABELS: dict[str, SideLabels] = {
     "center": "none",

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro.conf
-
-from launch.tables import print_table
+from forestpilot.launch.terminal.tables import print_table
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ def run(config: BenchConfig) -> None:
 
 
 def measure(config: BenchConfig) -> dict[str, Any]:
-    """Call `launch.bench_<what>.bench_<what>`."""
-    module = importlib.import_module(f"launch.bench_{config.what}")
+    """Call `forestpilot.launch.benchmarks.<what>.bench_<what>`."""
+    module = importlib.import_module(f"forestpilot.launch.benchmarks.{config.what}")
     function: Callable[..., dict[str, Any]] = getattr(module, f"bench_{config.what}")
     return function() if config.seconds is None else function(seconds=config.seconds)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from data_collection.rollout import CollectConfig, Job, collect
-from launch.config import recorded
-from launch.progress import make_progress
-from launch.screens import ScreenConfig
+from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, collect
+from forestpilot.launch.config import recorded
+from forestpilot.launch.screens import ScreenConfig
+from forestpilot.launch.terminal.progress import make_progress
 
 if TYPE_CHECKING:
-    from data_collection.dataset import Dataset
-    from data_collection.live import LiveSummary
+    from forestpilot.data_collection.episodes.dataset import Dataset
+    from forestpilot.data_collection.people.live import LiveSummary
 
 HEADS = {"drone": "mixture", "drive": "regression"}
 """What learns each task from actions alone: a person gives no costs. Round a tree there are two ways, on a road one."""
@@ -60,10 +60,10 @@ def roll_in_by_keyboard(config: Config, job: Job) -> LiveSummary:
     Raises:
         ForestPilotError: neither can be opened; says what to do.
     """
-    from data_collection.drivers import PersonDriver
-    from data_collection.live import LiveSession
-    from launch.cockpit import Cockpit
-    from launch.screens import open_screen
+    from forestpilot.data_collection.people.drivers import PersonDriver
+    from forestpilot.data_collection.people.live import LiveSession
+    from forestpilot.launch.cockpit.cockpit import Cockpit
+    from forestpilot.launch.screens import open_screen
 
     screen = open_screen(config.screen, config.web, f"ForestPilot: {job.task} by keyboard")
     try:

@@ -9,23 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from data_collection.rollout import Job
-from launch.collect import describe_session
-from launch.colors import INK, PANEL, Image
-from launch.config import recorded
-from launch.drawing import import_cv2
-from launch.pen import Pen
-from launch.plots import plot_rounds
-from launch.progress import make_progress
-from launch.screens import ScreenConfig
-from launch.tables import print_table
-from policies.dagger import DaggerConfig, RoundResult, best_round, run_dagger
-from policies.dagger_config import PRESETS as DAGGER_PRESETS
-from policies.roll_in import RollInStoppedError
+from forestpilot.data_collection.rollouts.pool import Job
+from forestpilot.launch.config import recorded
+from forestpilot.launch.pictures.colors import INK, PANEL, Image
+from forestpilot.launch.pictures.drawing import import_cv2
+from forestpilot.launch.pictures.pen import Pen
+from forestpilot.launch.pictures.plots import plot_rounds
+from forestpilot.launch.screens import ScreenConfig
+from forestpilot.launch.terminal.progress import make_progress
+from forestpilot.launch.terminal.tables import print_table
+from forestpilot.launch.verbs.collect import describe_session
+from forestpilot.policies.algorithms.dagger.config import PRESETS as DAGGER_PRESETS
+from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult, best_round, run_dagger
+from forestpilot.policies.algorithms.dagger.roll_in import RollInStoppedError
 
 if TYPE_CHECKING:
-    from data_collection.console import Screen
+    from forestpilot.data_collection.people.console import Screen
 
 __all__ = ["PRESETS", "Config", "run"]
 
@@ -95,9 +94,9 @@ class Seat:
 
     def __call__(self, job: Job) -> None:
         """Run a job's trips; returns early when the person has had enough."""
-        from data_collection.drivers import TakeoverDriver
-        from data_collection.live import LiveSession
-        from launch.cockpit import Cockpit
+        from forestpilot.data_collection.people.drivers import TakeoverDriver
+        from forestpilot.data_collection.people.live import LiveSession
+        from forestpilot.launch.cockpit.cockpit import Cockpit
 
         self._screen = self._screen or self._open()
         summary = LiveSession(self._screen, Cockpit(self._screen.size)).run(job, TakeoverDriver(job.pilot()))
@@ -118,7 +117,7 @@ class Seat:
             self._screen = None
 
     def _open(self) -> Screen:
-        from launch.screens import open_screen
+        from forestpilot.launch.screens import open_screen
 
         return open_screen(self._config.screen, self._config.web, "ForestPilot: take over with Space")
 

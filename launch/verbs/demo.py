@@ -8,20 +8,20 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data_collection.progress import Progress
-from data_collection.rollout import RolloutPool
-from data_collection.trips import TripMix
-from launch.config import recorded
-from launch.outcomes import Outcome, read_outcomes
-from launch.plots import plot_rounds
-from launch.progress import make_progress
-from launch.replay import ReplayConfig, replay_evaluation
-from launch.tables import format_density, print_table
-from policies.behavioural_cloning import TrainConfig
-from policies.dagger import PRESETS as DAGGER_PRESETS
-from policies.dagger import DaggerConfig, RoundResult, best_round, round_folder, run_dagger
-from policies.dagger_config import DRIVE_POLICY
-from policies.evaluation import EvaluateConfig, Score, evaluate, results_table
+from forestpilot.data_collection.rollouts.pool import RolloutPool
+from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.launch.config import recorded
+from forestpilot.launch.pictures.plots import plot_rounds
+from forestpilot.launch.reading.outcomes import Outcome, read_outcomes
+from forestpilot.launch.terminal.progress import make_progress
+from forestpilot.launch.terminal.tables import format_density, print_table
+from forestpilot.launch.verbs.replay import ReplayConfig, replay_evaluation
+from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
+from forestpilot.policies.algorithms.dagger.config import DRIVE_POLICY
+from forestpilot.policies.algorithms.dagger.loop import PRESETS as DAGGER_PRESETS
+from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult, best_round, round_folder, run_dagger
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig, Score, evaluate, results_table
 
 __all__ = ["Config", "run"]
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-
-from launch.tables import format_columns
+from forestpilot.launch.terminal.tables import format_columns
 
 Status = Literal["ok", "note", "MISSING"]
 PACKAGES = (
@@ -105,7 +104,7 @@ def _packages() -> Iterator[Finding]:
     versions = {name: _version(name) for name in ("forestpilot", *PACKAGES)}
     for name, version in versions.items():
         if version is None and name == "forestpilot":
-            yield Finding("note", name, f"runs from {Path(__file__).parents[1]} without being installed")
+            yield Finding("note", name, f"runs from {Path(__file__).parents[3]} without being installed")
         elif version is None:
             yield Finding("MISSING", name, f"not installed; pip install {name}")
         else:
@@ -129,7 +128,7 @@ def _cores() -> Finding:
 
 def _pybullet() -> Finding:
     installed = {name: _version(name) for name in ("pybullet", "pybullet-arm64")}
-    from sim.bullet_import import pybullet
+    from forestpilot.sim.bullet_import import pybullet
 
     if all(installed.values()):
         return Finding(
@@ -149,7 +148,7 @@ def _torch() -> Finding:
 
 
 def _opencv() -> Finding:
-    from launch.drawing import import_cv2
+    from forestpilot.launch.pictures.drawing import import_cv2
 
     return Finding("ok", "OpenCV", f"{import_cv2().__version__} loads")
 
@@ -157,8 +156,7 @@ def _opencv() -> Finding:
 def _video() -> Finding:
     """Encode a few frames and read them back."""
     import av
-
-    from launch.video import VideoWriter
+    from forestpilot.launch.films.video import VideoWriter
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "test.mp4"
@@ -185,7 +183,9 @@ def _hdf5() -> Finding:
 
 def _numba_cache() -> Finding:
     """Compiled kernels are kept beside the modules, or where NUMBA_CACHE_DIR says."""
-    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(importlib.import_module("sim").__file__ or ".").parent)
+    folder = Path(
+        os.environ.get("NUMBA_CACHE_DIR") or Path(importlib.import_module("forestpilot.sim").__file__ or ".").parent
+    )
     if os.access(folder, os.W_OK):
         return Finding("ok", "Numba's cache", f"kernels are kept in {folder}")
     return Finding("note", "Numba's cache", f"{folder} cannot be written: Numba falls back to the user's cache folder")
@@ -195,8 +195,8 @@ def _test_frame(config: DoctorConfig, subject: str, env_name: str) -> Finding:
     """Draw the three views of an environment and check that there is something on them."""
     import gymnasium
 
-    importlib.import_module("sim")
-    env = gymnasium.make(f"sim:ForestPilot/{env_name}", renderer=config.renderer, disable_env_checker=True)
+    importlib.import_module("forestpilot.sim")
+    env = gymnasium.make(f"forestpilot:ForestPilot/{env_name}", renderer=config.renderer, disable_env_checker=True)
     vehicle: Any = env.unwrapped
     try:
         observation, _ = env.reset(seed=0)
@@ -209,7 +209,7 @@ def _test_frame(config: DoctorConfig, subject: str, env_name: str) -> Finding:
         env.close()
     picture = np.concatenate([observation[name] for name in ("left", "center", "right")], axis=1)
     if config.frame is not None:
-        from launch.drawing import import_cv2
+        from forestpilot.launch.pictures.drawing import import_cv2
 
         path = config.frame.with_name(f"{config.frame.stem}-{env_name.partition('-')[0].lower()}{config.frame.suffix}")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -230,7 +230,7 @@ def judge_frame(subject: str, picture: np.ndarray, objects: int, how: str) -> Fi
 
 def _window() -> Finding:
     """A window is only needed for `render_mode="human"`."""
-    from sim.rendering.window import Window, WindowError
+    from forestpilot.sim.rendering.window import Window, WindowError
 
     try:
         Window(64, 48).close()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from launch.config import recorded
-from launch.progress import make_progress
-from launch.tables import format_density, print_table
-from policies.evaluation import EvaluateConfig, evaluate, results_table
+from forestpilot.launch.config import recorded
+from forestpilot.launch.terminal.progress import make_progress
+from forestpilot.launch.terminal.tables import format_density, print_table
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate, results_table
 
 Config = EvaluateConfig
 

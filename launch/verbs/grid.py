@@ -6,12 +6,12 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data_collection.rollout import RolloutPool
-from launch.config import recorded
-from launch.plots import plot_success_grid
-from launch.progress import make_progress
-from launch.tables import format_density, print_table
-from policies.evaluation import EvaluateConfig, Score, evaluate
+from forestpilot.data_collection.rollouts.pool import RolloutPool
+from forestpilot.launch.config import recorded
+from forestpilot.launch.pictures.plots import plot_success_grid
+from forestpilot.launch.terminal.progress import make_progress
+from forestpilot.launch.terminal.tables import format_density, print_table
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig, Score, evaluate
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro.conf
-
-from data_collection.files import write_new_file
-from launch.datasets import dataset_folder
-from launch.progress import make_progress
-from launch.tables import print_table
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.launch.reading.datasets import dataset_folder
+from forestpilot.launch.terminal.progress import make_progress
+from forestpilot.launch.terminal.tables import print_table
 
 if TYPE_CHECKING:
-    from launch.inspection.page import Inspection
+    from forestpilot.launch.inspection.page import Inspection
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ class Config:
 
 def run(config: Config) -> None:
     """Look, write the page, print a table."""
-    from launch.inspection.page import default_path, look_at, page_of
-    from launch.inspection.survey import survey_dataset
+    from forestpilot.launch.inspection.page import default_path, look_at, page_of
+    from forestpilot.launch.inspection.survey import survey_dataset
 
     progress = make_progress()
     folders = [dataset_folder(given) for given in config.datasets]
@@ -57,8 +56,8 @@ def run(config: Config) -> None:
 
 def print_inspection(inspection: Inspection) -> None:
     """A dataset in a few lines of text."""
-    from launch.inspection.checks import by_kind
-    from launch.inspection.measures import center_steering, drivers_of, rounds_of
+    from forestpilot.launch.inspection.checks import by_kind
+    from forestpilot.launch.inspection.measures import center_steering, drivers_of, rounds_of
 
     survey, steering = inspection.survey, center_steering(inspection.survey)
     drivers = ", ".join(f"{name} {share:.0%}" for name, share in drivers_of(survey.records).items())

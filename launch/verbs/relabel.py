@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro.conf
-
-from data_collection.dataset import Dataset
-from data_collection.pilots import ExpertPilot
-from data_collection.relabelling import NOT_SHIFTED, AlongDriver, Relabelling, recorded_trips
-from data_collection.rollout import Job
-from launch.config import recorded
-from launch.datasets import dataset_folder
-from launch.screens import ScreenConfig
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.people.relabelling import NOT_SHIFTED, AlongDriver, Relabelling, recorded_trips
+from forestpilot.data_collection.rollouts.pilots import ExpertPilot
+from forestpilot.data_collection.rollouts.pool import Job
+from forestpilot.launch.config import recorded
+from forestpilot.launch.reading.datasets import dataset_folder
+from forestpilot.launch.screens import ScreenConfig
 
 if TYPE_CHECKING:
-    from data_collection.live import LiveSummary
+    from forestpilot.data_collection.people.live import LiveSummary
 
 LARGEST_DELAY_S = 3.0
 VERBS = {"drone": "FLIES", "drive": "DRIVES"}
@@ -87,7 +86,7 @@ def relabel(config: Config) -> LiveSummary | None:
         if len(relabelling.dataset):
             print(shift(relabelling, config.delay))
     if summary is not None:
-        from launch.collect import describe_session
+        from forestpilot.launch.verbs.collect import describe_session
 
         print("\n".join(describe_session(summary)))
     return summary
@@ -99,9 +98,9 @@ def _steer_along(config: Config, job: Job, relabelling: Relabelling) -> LiveSumm
     Raises:
         ForestPilotError: neither can be opened, or a trip does not repeat itself.
     """
-    from data_collection.live import LiveSession
-    from launch.cockpit import Cockpit
-    from launch.screens import open_screen
+    from forestpilot.data_collection.people.live import LiveSession
+    from forestpilot.launch.cockpit.cockpit import Cockpit
+    from forestpilot.launch.screens import open_screen
 
     screen = open_screen(config.screen, config.web, f"ForestPilot: steer along, {job.task}")
     try:

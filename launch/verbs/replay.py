@@ -15,17 +15,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro.conf
-
-from data_collection.progress import Progress, SilentProgress, Stage
-from data_collection.replay import StoredTrip, load_stored_trip, replay_trip
-from data_collection.trips import trip_path
-from launch.outcomes import Outcome, ReplayError, choose_shaves, choose_trips, choose_worlds, read_outcomes
-from launch.progress import make_progress
-from launch.video import parse_size
+from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress, Stage
+from forestpilot.data_collection.rollouts.replay import StoredTrip, load_stored_trip, replay_trip
+from forestpilot.data_collection.rollouts.scenarios import trip_path
+from forestpilot.launch.films.video import parse_size
+from forestpilot.launch.reading.outcomes import (
+    Outcome,
+    ReplayError,
+    choose_shaves,
+    choose_trips,
+    choose_worlds,
+    read_outcomes,
+)
+from forestpilot.launch.terminal.progress import make_progress
 
 if TYPE_CHECKING:
-    from launch.colors import Image
-    from launch.trip_video import TripScene
+    from forestpilot.launch.films.trip_video import TripScene
+    from forestpilot.launch.pictures.colors import Image
 
 SIZE, WIDE_SIZE = "960x540", "1280x540"
 """Ordinary size of a film, and of one that shows trips side by side."""
@@ -196,21 +202,21 @@ def _one_trip(config: ReplayConfig, row: Outcome, progress: Progress, name: str)
             for _ in replay_trip(trip):
                 stage.advance()
         if config.video is not None:
-            from launch.trip_video import write_trip_video
+            from forestpilot.launch.films.trip_video import write_trip_video
 
             files.append(config.video / f"{stem}.mp4")
             write_trip_video(
                 files[-1], trip, config.frame_size, config.fps, config.costs, stage, config.slow, config.last
             )
         if config.gif is not None:
-            from launch.trip_video import TripScene, trip_frames
+            from forestpilot.launch.films.trip_video import TripScene, trip_frames
 
             files.append(config.gif / f"{stem}.gif")
             with TripScene(trip, config.costs, stage=stage) as scene:
                 frames = trip_frames(scene, config.frame_size, config.gif_fps, config.slow, config.last)
                 told = _gif(config, files[-1], frames)
         if config.contact_sheet is not None:
-            from launch.films.contact_sheet import write_contact_sheet
+            from forestpilot.launch.films.contact_sheet import write_contact_sheet
 
             files.append(config.contact_sheet / f"{stem}.png")
             write_contact_sheet(files[-1], trip, config.moments, config.last, stage)
@@ -219,7 +225,7 @@ def _one_trip(config: ReplayConfig, row: Outcome, progress: Progress, name: str)
 
 def _side_by_side(config: ReplayConfig, rows: Sequence[Outcome], progress: Progress, name: str) -> Replayed:
     """Show the trips of several policies through a world together."""
-    from launch.films.side_by_side import side_by_side_frames, write_side_by_side
+    from forestpilot.launch.films.side_by_side import side_by_side_frames, write_side_by_side
 
     trips = [_load(config, row) for row in rows]
     stem, files, told = f"side-by-side-{rows[0].seed}", [], ""
@@ -241,21 +247,21 @@ def _side_by_side(config: ReplayConfig, rows: Sequence[Outcome], progress: Progr
 
 def _scenes(stack: ExitStack, trips: Sequence[StoredTrip], stage: Stage) -> list[TripScene]:
     """Scenes of all trips, closed with the stack."""
-    from launch.trip_video import TripScene
+    from forestpilot.launch.films.trip_video import TripScene
 
     return [stack.enter_context(TripScene(trip, expert=False, stage=stage)) for trip in trips]
 
 
 def _gif(config: ReplayConfig, path: Path, frames: Iterator[Image]) -> str:
     """Write a GIF; returns its size and shape in words."""
-    from launch.films.gif import write_gif
+    from forestpilot.launch.films.gif import write_gif
 
     return str(write_gif(path, frames, config.gif_fps, config.gif_width, config.gif_mb))
 
 
 def _reel(config: ReplayConfig, path: Path, rows: Sequence[Outcome], successes: int, progress: Progress) -> Replayed:
     """Make the highlight reel: each trip is replayed twice, to find its moment and to film it."""
-    from launch.films.reel import closest_moment, write_reel
+    from forestpilot.launch.films.reel import closest_moment, write_reel
 
     trips = [_load(config, row) for row in rows]
     with progress.stage("reel", total=2 * sum(len(trip.actions) + 1 for trip in trips)) as stage:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro.conf
-
-from data_collection.files import write_new_file
-from launch.progress import make_progress
-from launch.video import parse_size
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.launch.films.video import parse_size
+from forestpilot.launch.terminal.progress import make_progress
 
 REPORT_FILE = "report.html"
 
@@ -78,8 +77,8 @@ def run(config: ReportConfig) -> None:
     Raises:
         ReportError: there is nothing to report.
     """
-    from launch.reports.build import Wishes, build
-    from launch.reports.failures import Look
+    from forestpilot.launch.reports.build import Wishes, build
+    from forestpilot.launch.reports.failures import Look
 
     look = Look(config.seconds, config.videos, parse_size(config.size))
     wishes = Wishes(config.failures, look, config.replays, round(config.max_mb * 1e6), config.command)

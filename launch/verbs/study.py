@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from data_collection.rollout import RolloutPool
-from launch.config import ConfigError, parse_config
-from launch.progress import make_progress
-from launch.study_plots import plot_shifted_views, plot_study
-from launch.tables import print_table
-from policies.studies import STUDIES
-from policies.studies.common import StudyConfig, StudyResult, write_results
-from policies.studies.statistics import Interval
+from forestpilot.data_collection.rollouts.pool import RolloutPool
+from forestpilot.launch.config import ConfigError, parse_config
+from forestpilot.launch.pictures.study_plots import plot_shifted_views, plot_study
+from forestpilot.launch.studies import STUDIES
+from forestpilot.launch.studies.common import StudyConfig, StudyResult, write_results
+from forestpilot.launch.studies.statistics import Interval
+from forestpilot.launch.terminal.progress import make_progress
+from forestpilot.launch.terminal.tables import print_table
 
 
 def parse(args: Sequence[str], prog: str) -> StudyConfig:
@@ -71,7 +71,7 @@ def _text(value: Interval) -> str:
 
 
 def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"policies.studies.{STUDIES[name]}")
+    return importlib.import_module(f"forestpilot.launch.studies.{STUDIES[name]}")
 
 
 def _help(prog: str) -> str:

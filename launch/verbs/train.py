@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 
 import torch
-
-from launch.config import recorded
-from launch.progress import make_progress
-from policies.behavioural_cloning import TrainConfig, clone
+from forestpilot.launch.config import recorded
+from forestpilot.launch.terminal.progress import make_progress
+from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig, clone
 
 Config = TrainConfig
 

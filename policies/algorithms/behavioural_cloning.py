@@ -20,17 +20,16 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from forestpilot.data_collection.episodes.dataset import Dataset, require_one_task
+from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
+from forestpilot.data_collection.windows.augmentation import flip_batch, photometric
+from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
+from forestpilot.data_collection.windows.windows import Batch, WindowReader
+from forestpilot.policies.networks.checkpoint import save_policy
+from forestpilot.policies.networks.visuomotor import CAMERAS, PolicyConfig, VisuomotorPolicy
+from forestpilot.policies.training.metrics import MetricsLog
+from forestpilot.policies.training.state import TrainingState
 from torch import Tensor
-
-from data_collection.augmentation import flip_batch, photometric
-from data_collection.dataset import Dataset, require_one_task
-from data_collection.progress import Progress, SilentProgress
-from data_collection.side_labels import SideLabels, require_side_labels
-from data_collection.windows import Batch, WindowReader
-from policies.checkpoint import save_policy
-from policies.metrics import MetricsLog
-from policies.training_state import TrainingState
-from policies.visuomotor import CAMERAS, PolicyConfig, VisuomotorPolicy
 
 STATE_FILE = "checkpoints/training.safetensors"
 """Where in the run folder an unfinished training stands."""
@@ -120,7 +119,7 @@ class TrainConfig:
 
 
 class Reader(Protocol):
-    """Where windows come from: a `data_collection.windows.WindowReader`, or anything that samples like one."""
+    """Where windows come from: a `forestpilot.data_collection.windows.windows.WindowReader`, or anything that samples like one."""
 
     @property
     def has_gaps(self) -> bool:
@@ -204,7 +203,7 @@ def train(
 
 @dataclass
 class TrainingBatch:
-    """A batch as tensors, augmented; shapes as in `data_collection.windows.Batch`."""
+    """A batch as tensors, augmented; shapes as in `forestpilot.data_collection.windows.windows.Batch`."""
 
     views: Tensor
     state: Tensor

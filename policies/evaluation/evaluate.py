@@ -12,16 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from data_collection.files import write_new_file
-from data_collection.progress import Progress, SilentProgress
-from data_collection.rollout import Job, RolloutPool
-from data_collection.trips import FinishedTrip, Trip, TripMix, load_trip, task_of, trip_path
-from policies.intervals import paired_difference, rate_interval, wilson_interval
-from policies.pilots import BASELINES, PRETRAINED, pilot_factory, policy_names, require_pilot, split_name
-from sim.envs.drive import INTERVENTIONS
-from sim.errors import ForestPilotError
-from sim.worlds.world import seeds_of
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
+from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
+from forestpilot.data_collection.rollouts.scenarios import FinishedTrip, Trip, TripMix, load_trip, task_of, trip_path
+from forestpilot.policies.evaluation.intervals import paired_difference, rate_interval, wilson_interval
+from forestpilot.policies.evaluation.pilots import (
+    BASELINES,
+    PRETRAINED,
+    pilot_factory,
+    policy_names,
+    require_pilot,
+    split_name,
+)
+from forestpilot.sim.envs.drive import INTERVENTIONS
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.worlds.world import seeds_of
 
 OUTCOME_FIELDS = (
     "policy", "seed", "outcome", "success", "progress_m", "time_s", "min_clearance_m", "mean_speed_mps",
@@ -146,7 +152,7 @@ class Score:
     autonomy: float | None = None
     """PilotNet's figure: 1 - 6 s x interventions / time, 0 at least; None where interventions are not counted."""
     autonomy_low: float | None = None
-    """Lower end of its 95 % interval: see `policies.intervals.rate_interval`."""
+    """Lower end of its 95 % interval: see `forestpilot.policies.evaluation.intervals.rate_interval`."""
     autonomy_high: float | None = None
     """Upper end."""
     interventions_per_km: float | None = None
@@ -291,7 +297,7 @@ def _env_kwargs(config: EvaluateConfig, policy: str, progress: Progress) -> tupl
         raise ForestPilotError(
             f"policy {policy!r} is neither a folder nor one of {PRETRAINED}, {', '.join(BASELINES)}; name a run folder"
         )
-    from policies.checkpoint import describe_policy
+    from forestpilot.policies.networks.checkpoint import describe_policy
 
     description = describe_policy(policy)
     spec = description["task_spec"]

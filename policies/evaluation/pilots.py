@@ -9,18 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from data_collection.episode import ACTOR_POLICY
-from data_collection.gates import Gate, GatedPilot
-from data_collection.pilots import Decision, ExpertPilot, MixturePilot, Observations, Pilot, PilotFactory
-from data_collection.rollout import SLOTS
-from sim.envs.drive import STATE_ELEMENTS
+from forestpilot.data_collection.episodes.episode import ACTOR_POLICY
+from forestpilot.data_collection.rollouts.gates import Gate, GatedPilot
+from forestpilot.data_collection.rollouts.pilots import (
+    Decision,
+    ExpertPilot,
+    MixturePilot,
+    Observations,
+    Pilot,
+    PilotFactory,
+)
+from forestpilot.data_collection.rollouts.pool import SLOTS
+from forestpilot.sim.envs.drive import STATE_ELEMENTS
 
 BASELINES = ("blind", "reactive", "expert")
 """Pilots that `--policy` takes by name besides the folder of a checkpoint."""
 PRETRAINED = "pretrained"
 """Name for the weights that come with ForestPilot."""
-PRETRAINED_FOLDERS = {task: Path(__file__).parent / "pretrained" / task for task in ("drone", "drive")}
+PRETRAINED_FOLDERS = {task: Path(__file__).parents[1] / "pretrained" / task for task in ("drone", "drive")}
 REACTIVE_LOOKAHEAD_M = 6.0
 REACTIVE_MARGIN_M = 0.5
 
@@ -110,8 +116,7 @@ class PolicyPilot:
 
     def __init__(self, folder: str, name: str) -> None:
         import torch
-
-        from policies.checkpoint import load_policy
+        from forestpilot.policies.networks.checkpoint import load_policy
 
         torch.set_num_threads(1)
         self.policy = load_policy(folder)

@@ -18,14 +18,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from forestpilot.policies.networks.heads import TurnCostsHead
+from forestpilot.policies.networks.memories import State
+from forestpilot.policies.networks.views import ViewPreparer
+from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+from forestpilot.sim.envs.task_spec import side_view
 from torch import Tensor
 from torch.nn import functional as F
-
-from policies.heads import TurnCostsHead
-from policies.memories import State
-from policies.views import ViewPreparer
-from policies.visuomotor import VisuomotorPolicy
-from sim.envs.task_spec import side_view
 
 PATCH_PX, STRIDE_PX = 6, 3
 """Side of the blurred squares, and how far apart they are, in view pixels."""

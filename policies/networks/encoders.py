@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
+from forestpilot.policies.networks.views import OUTSIDE_GREY
 from torch import Tensor, nn
-
-from policies.views import OUTSIDE_GREY
 
 
 class ViewEncoder(nn.Module):

@@ -76,7 +76,7 @@ class ViewPreparer:
         Args:
             images: (N, H, W, 3) uint8.
             state: (N, S) float32; roll and pitch must be those of the camera that took the image
-                (for a side camera the state from `sim.envs.task_spec.side_view`).
+                (for a side camera the state from `forestpilot.sim.envs.task_spec.side_view`).
 
         Returns:
             (N, h, w, 3) uint8, freshly allocated; grey where the camera did not look.

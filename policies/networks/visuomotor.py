@@ -7,13 +7,20 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from forestpilot.policies.networks.encoders import ViewEncoder
+from forestpilot.policies.networks.heads import (
+    HEADS,
+    CategoricalHead,
+    GaussianHead,
+    Head,
+    MixtureHead,
+    RegressionHead,
+    TurnCostsHead,
+)
+from forestpilot.policies.networks.memories import MEMORIES, Memory, State, make_memory
+from forestpilot.policies.networks.views import ViewPreparer
+from forestpilot.sim.envs.task_spec import TaskSpec, side_view
 from torch import Tensor, nn
-
-from policies.encoders import ViewEncoder
-from policies.heads import HEADS, CategoricalHead, GaussianHead, Head, MixtureHead, RegressionHead, TurnCostsHead
-from policies.memories import MEMORIES, Memory, State, make_memory
-from policies.views import ViewPreparer
-from sim.envs.task_spec import TaskSpec, side_view
 
 CAMERAS = {"center": ("center",), "all": ("left", "center", "right")}
 """What PolicyConfig.cameras may say, and the cameras it means, in order."""

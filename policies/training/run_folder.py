@@ -8,8 +8,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from data_collection.files import write_new_file
-from sim.errors import ForestPilotError
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.sim.errors import ForestPilotError
 
 NOT_THE_RESULTS = (
     "out", "workers", "train.out", "train.data", "train.cache_gb", "train.checkpoint_every", "train.log_every",

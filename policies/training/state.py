@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from forestpilot.policies.networks.checkpoint import CheckpointError, load_state, load_tensors, save_state
+from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+from forestpilot.sim.errors import ForestPilotError
 from torch import Tensor
 
-from policies.checkpoint import CheckpointError, load_state, load_tensors, save_state
-from policies.visuomotor import VisuomotorPolicy
-from sim.errors import ForestPilotError
-
 if TYPE_CHECKING:
-    from policies.behavioural_cloning import TrainConfig
+    from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
 
 
 class DivergedError(ForestPilotError):

@@ -9,12 +9,11 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-
-from sim.cameras import CAMERA_NAMES, Camera, Rig, chase_pose
-from sim.envs.task_spec import TaskSpec
-from sim.physics import PHYSICS_HZ, PhysicsClient
-from sim.rendering import Frames, Renderer, make_renderer
-from sim.worlds.world import World
+from forestpilot.sim.cameras import CAMERA_NAMES, Camera, Rig, chase_pose
+from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.physics import PHYSICS_HZ, PhysicsClient
+from forestpilot.sim.rendering import Frames, Renderer, make_renderer
+from forestpilot.sim.worlds.world import World
 
 COLLISION_PENALTY = 10.0
 Observation = dict[str, np.ndarray]
@@ -155,7 +154,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         if self.render_mode == "rgb_array":
             return image
         if self._window is None:
-            from sim.rendering.window import Window
+            from forestpilot.sim.rendering.window import Window
 
             fps = self.task_spec.control_hz
             self._window = Window(*self._render_size, title=f"ForestPilot {self.task_spec.task}", fps=fps)

@@ -7,19 +7,18 @@ import math
 from typing import Any
 
 import numpy as np
-
-from sim.bullet_import import pybullet
-from sim.cameras import CENTER, Camera, Rig, chase_pose
-from sim.envs.base import COLLISION_PENALTY, VehicleEnv, steps_within
-from sim.envs.task_spec import TaskSpec
-from sim.experts.driving import CANDIDATE_STEERINGS_RAD, DrivingConfig, DrivingExpert, speed_profile
-from sim.physics import PHYSICS_HZ
-from sim.rendering.protocol import CHASE_M, VehiclePose
-from sim.vehicles.car import STEERING_LOCK_RAD, WHEELBASE_M, WIDTH_M, Car
-from sim.worlds.clearance import sample_clearance
-from sim.worlds.road import COMMAND_NAMES, FOLLOW, PRESETS, RoadConfig, RoadWorld, make_road
-from sim.worlds.route_table import RouteTable
-from sim.worlds.world import World
+from forestpilot.sim.bullet_import import pybullet
+from forestpilot.sim.cameras import CENTER, Camera, Rig, chase_pose
+from forestpilot.sim.envs.base import COLLISION_PENALTY, VehicleEnv, steps_within
+from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.experts.driving import CANDIDATE_STEERINGS_RAD, DrivingConfig, DrivingExpert, speed_profile
+from forestpilot.sim.physics import PHYSICS_HZ
+from forestpilot.sim.rendering.protocol import CHASE_M, VehiclePose
+from forestpilot.sim.vehicles.car import STEERING_LOCK_RAD, WHEELBASE_M, WIDTH_M, Car
+from forestpilot.sim.worlds.clearance import sample_clearance
+from forestpilot.sim.worlds.roads.road import COMMAND_NAMES, FOLLOW, PRESETS, RoadConfig, RoadWorld, make_road
+from forestpilot.sim.worlds.roads.route_table import RouteTable
+from forestpilot.sim.worlds.world import World
 
 LANE_M = 1.0
 """A car further from the line than this has departed: the limit at which PilotNet's drivers took over (Bojarski et al.
@@ -93,7 +92,7 @@ class DriveEnv(VehicleEnv):
 
     ## Dynamics
     A PyBullet rigid body of 600 kg on four sprung wheels with slipping tyres at 240 Hz, grip by surface: see
-    `sim.vehicles.car`. Touching a trunk or an obstacle is a collision; branches give way.
+    `forestpilot.sim.vehicles.car`. Touching a trunk or an obstacle is a collision; branches give way.
 
     ## Reward
     Metres of progress along the route in this step, minus 10 for a collision, for getting lost and for every

@@ -7,16 +7,15 @@ import math
 from typing import Any
 
 import numpy as np
-
-from sim.bullet_import import pybullet
-from sim.cameras import Camera, Rig
-from sim.envs.base import VehicleEnv, steps_within
-from sim.envs.task_spec import TaskSpec
-from sim.experts.flight import CANDIDATE_TURNS_RAD, FlightExpert
-from sim.physics import PHYSICS_HZ, path_clearance
-from sim.vehicles.quadrotor import BODY_RADIUS_M, MAX_TURN_RAD, Quadrotor
-from sim.worlds.forest import PRESETS, ForestConfig, make_forest
-from sim.worlds.world import World
+from forestpilot.sim.bullet_import import pybullet
+from forestpilot.sim.cameras import Camera, Rig
+from forestpilot.sim.envs.base import VehicleEnv, steps_within
+from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.experts.flight import CANDIDATE_TURNS_RAD, FlightExpert
+from forestpilot.sim.physics import PHYSICS_HZ, path_clearance
+from forestpilot.sim.vehicles.quadrotor import BODY_RADIUS_M, MAX_TURN_RAD, Quadrotor
+from forestpilot.sim.worlds.forest import PRESETS, ForestConfig, make_forest
+from forestpilot.sim.worlds.world import World
 
 CEILING_M = 3.0
 """A drone above this altitude has left the flight area: the lowest crown hangs above it."""
@@ -70,7 +69,7 @@ class DroneEnv(VehicleEnv):
 
     ## Dynamics
     A PyBullet rigid body of 0.8 kg with rotor drag, motor lag and thrust limits, flown by a cascade controller at
-    240 Hz: see `sim.vehicles.quadrotor`. Trees are cylinders; touching one, or the ground, is a collision.
+    240 Hz: see `forestpilot.sim.vehicles.quadrotor`. Trees are cylinders; touching one, or the ground, is a collision.
 
     ## Reward
     Metres of progress towards the goal in this step, minus 10 for a collision or for leaving the flight area.

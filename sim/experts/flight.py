@@ -10,14 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from forestpilot.sim.cameras import CENTER
+from forestpilot.sim.experts.planner import COLLISION_COST, NUM_CANDIDATES, RolloutPlanner
+from forestpilot.sim.vehicles.quadrotor import (
+    BODY_RADIUS_M,
+    MAX_TURN_RAD,
+    MODEL_STEP_S,
+    TILT_LAG_S,
+    Quadrotor,
+    motion_step,
+)
+from forestpilot.sim.vehicles.rigid_body import wrap_angle
+from forestpilot.sim.worlds.clearance import ClearanceMap, sample_clearance
+from forestpilot.sim.worlds.world import World
 from numba import njit
-
-from sim.cameras import CENTER
-from sim.experts.planner import COLLISION_COST, NUM_CANDIDATES, RolloutPlanner
-from sim.vehicles.quadrotor import BODY_RADIUS_M, MAX_TURN_RAD, MODEL_STEP_S, TILT_LAG_S, Quadrotor, motion_step
-from sim.vehicles.rigid_body import wrap_angle
-from sim.worlds.clearance import ClearanceMap, sample_clearance
-from sim.worlds.world import World
 
 CANDIDATE_TURNS_RAD = np.linspace(-MAX_TURN_RAD, MAX_TURN_RAD, NUM_CANDIDATES)
 """(K,) heading changes in radians, ascending, relative to the heading."""

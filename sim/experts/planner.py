@@ -3,8 +3,8 @@ geometry.
 
 For each of K candidate turns a planner tries continuations and sums what they cost; the cost of a candidate is that of
 its best continuation. The vector of costs is what a policy can learn (cost-to-go as the target, as in AggreVaTe: Ross &
-Bagnell 2014, arXiv:1406.5979). What a rollout costs is told by the vehicle: see `sim.experts.flight` and
-`sim.experts.driving`.
+Bagnell 2014, arXiv:1406.5979). What a rollout costs is told by the vehicle: see `forestpilot.sim.experts.flight` and
+`forestpilot.sim.experts.driving`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Renderers: (world, camera poses) to RGB, depth and segmentation of all cameras in one call."""
 
-from sim.cameras import Camera
-from sim.rendering.protocol import Frames, Renderer
+from forestpilot.sim.cameras import Camera
+from forestpilot.sim.rendering.protocol import Frames, Renderer
 
 __all__ = ["RENDERER_NAMES", "Frames", "Renderer", "make_renderer"]
 
@@ -24,11 +24,11 @@ def make_renderer(name: str, camera: Camera, num_cameras: int) -> Renderer:
     if num_cameras < 1:
         raise ValueError(f"num_cameras is {num_cameras}; give at least 1")
     if name == "raycast":
-        from sim.rendering.raycast import RaycastRenderer
+        from forestpilot.sim.rendering.raycast.renderer import RaycastRenderer
 
         return RaycastRenderer(camera, num_cameras)
     if name in RENDERER_NAMES:
-        from sim.rendering.bullet import BulletRenderer
+        from forestpilot.sim.rendering.pybullet.renderer import BulletRenderer
 
         return BulletRenderer(name, camera, num_cameras)
     raise ValueError(f"renderer is {name!r}; choose one of {', '.join(RENDERER_NAMES)}")

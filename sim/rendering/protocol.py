@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from sim.worlds.world import World
+    from forestpilot.sim.worlds.world import World
 
 FAR_M = 60.0
 """Far plane: nothing beyond it is drawn, and the sky has this depth."""
@@ -19,7 +19,7 @@ SKY_ID, GROUND_ID, VEHICLE_ID = -1, -2, -3
 them as 2 * trees + i."""
 
 CHASE_M = {"quadrotor": (3.5, 1.2), "car": (7.5, 2.6)}
-"""How far behind and above each kind of vehicle its chase camera stands, in metres; see `sim.cameras.chase_pose`."""
+"""How far behind and above each kind of vehicle its chase camera stands, in metres; see `forestpilot.sim.cameras.chase_pose`."""
 
 
 class VehiclePose(NamedTuple):

@@ -7,10 +7,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from forestpilot.sim.cameras import rotation_matrix
+from forestpilot.sim.rendering.raycast.intersect import Floats, Ids
 from numpy.typing import ArrayLike
-
-from sim.cameras import rotation_matrix
-from sim.rendering.intersect import Floats, Ids
 
 F = np.float32
 

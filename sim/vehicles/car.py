@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2, RigidBody, clip, rotation_of
 from numba import njit
-
-from sim.vehicles.rigid_body import GRAVITY_MPS2, RigidBody, clip, rotation_of
 
 WHEELBASE_M = 2.5
 STEERING_LOCK_RAD = 0.52

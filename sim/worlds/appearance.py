@@ -4,9 +4,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from forestpilot.sim.worlds.world import CAR_BODY, CAR_CABIN, LOG, NO_BOXES
 from numpy.typing import NDArray
-
-from sim.worlds.world import CAR_BODY, CAR_CABIN, LOG, NO_BOXES
 
 FloatArray = NDArray[np.float32]
 

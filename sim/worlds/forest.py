@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from sim.errors import ForestPilotError
-from sim.worlds.appearance import default_appearance, draw_appearance
-from sim.worlds.clearance import build_clearance_map, has_free_path
-from sim.worlds.world import NO_BOXES, Ribbon, World
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
+from forestpilot.sim.worlds.clearance import build_clearance_map, has_free_path
+from forestpilot.sim.worlds.world import NO_BOXES, Ribbon, World
 
 DENSITIES_PER_M2 = {"1/49": 1 / 49, "1/36": 1 / 36, "1/25": 1 / 25, "1/15": 1 / 15, "1/10": 1 / 10}
 MAX_REDRAWS = 50

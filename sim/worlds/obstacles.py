@@ -6,11 +6,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-
-from sim.worlds.centre_line import POINT_SPACING_M
-from sim.worlds.layout import Layout
-from sim.worlds.road_config import RoadConfig
-from sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, NO_BOXES
+from forestpilot.sim.worlds.roads.centre_line import POINT_SPACING_M
+from forestpilot.sim.worlds.roads.layout import Layout
+from forestpilot.sim.worlds.roads.road_config import RoadConfig
+from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, NO_BOXES
 
 GAP_M = 2.7
 """At least this much of the road's width stays free."""

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-
-from sim.worlds.clearance import ClearanceMap
+from forestpilot.sim.worlds.clearance import ClearanceMap
 
 if TYPE_CHECKING:
-    from sim.worlds.appearance import Appearance
+    from forestpilot.sim.worlds.appearance import Appearance
 
 SPLIT_STARTS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
 

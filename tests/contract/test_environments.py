@@ -6,21 +6,20 @@ import subprocess
 import sys
 import warnings
 
+import forestpilot.sim  # noqa: F401
 import gymnasium
 import numpy as np
 import pytest
+from forestpilot.sim.cameras import CAMERA_NAMES
+from forestpilot.sim.envs.task_spec import TaskSpec, side_view
 from gymnasium.utils.env_checker import check_env
-
-import sim  # noqa: F401
-from sim.cameras import CAMERA_NAMES
-from sim.envs.task_spec import TaskSpec, side_view
 
 ENV_IDS = sorted(name for name in gymnasium.registry if name.startswith("ForestPilot/"))
 
 ROLLOUT_SCRIPT = """
 import hashlib, sys
 import gymnasium, numpy as np
-import sim
+import forestpilot.sim
 env = gymnasium.make(sys.argv[1], expert=True)
 digest = hashlib.sha256()
 observation, info = env.reset(seed=7)
@@ -60,7 +59,7 @@ def test_passes_gymnasiums_checker_without_a_warning(env_id, monkeypatch):
 
 
 def test_made_by_module_name_as_spawned_workers_do(env_id):
-    env = gymnasium.make(f"sim:{env_id}")
+    env = gymnasium.make(f"forestpilot:{env_id}")
     assert env.reset(seed=1)[1]["outcome"] == "running"
     env.close()
 
@@ -161,7 +160,9 @@ def test_timeouts_truncate_and_do_not_terminate(env_id):
 @pytest.mark.parametrize("vectorization", ["sync", "async"])
 def test_works_under_make_vec(env_id, vectorization):
     options = {"context": "spawn"} if vectorization == "async" else {}
-    envs = gymnasium.make_vec(f"sim:{env_id}", num_envs=2, vectorization_mode=vectorization, vector_kwargs=options)
+    envs = gymnasium.make_vec(
+        f"forestpilot:{env_id}", num_envs=2, vectorization_mode=vectorization, vector_kwargs=options
+    )
     try:
         observation, info = envs.reset(seed=[3, 4])
         assert observation["center"].shape[0] == 2 and list(info["world_seed"]) == [3, 4]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
-from data_collection.episode import ACTOR_EXPERT, Episode, EpisodeMeta
-from sim.envs.task_spec import TaskSpec
+from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, Episode, EpisodeMeta
+from forestpilot.sim.envs.task_spec import TaskSpec
 
 ENV_ID = "ForestPilot/Drone-v0"
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
-
-from data_collection.console import HeldKeys, Input, Key
-from data_collection.scene import Mode, Scene
+from forestpilot.data_collection.people.console import HeldKeys, Input, Key
+from forestpilot.data_collection.people.scene import Mode, Scene
 
 LONGEST_S = 120.0
 

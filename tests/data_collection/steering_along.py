@@ -6,15 +6,14 @@ from collections import deque
 from pathlib import Path
 
 import numpy as np
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import ACTOR_POLICY
+from forestpilot.data_collection.people.console import Command, Input, Key
+from forestpilot.data_collection.people.scene import Mode, Scene
+from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER
+from forestpilot.data_collection.rollouts.recorder import RunningTrip
+from forestpilot.data_collection.rollouts.scenarios import TripMix, task_of, task_spec_of
 from numpy.typing import NDArray
-
-from data_collection.console import Command, Input, Key
-from data_collection.dataset import Dataset
-from data_collection.episode import ACTOR_POLICY
-from data_collection.pilots import EXPERT_CENTER
-from data_collection.running_trip import RunningTrip
-from data_collection.scene import Mode, Scene
-from data_collection.trips import TripMix, task_of, task_spec_of
 
 MIX = TripMix(densities=(0.0667,), speeds=(4.0, 4.0), width=32, height=24)
 HZ = MIX.control_hz

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from data_collection.dataset import (
+from forestpilot.data_collection.episodes.dataset import (
     Dataset,
     DatasetError,
     QuarantineWarning,
@@ -23,8 +22,9 @@ from data_collection.dataset import (
     SpecMismatchError,
     require_one_task,
 )
-from data_collection.episode import EpisodeError, SchemaVersionError, load_episode
-from data_collection.files import DiskFullError
+from forestpilot.data_collection.episodes.episode import EpisodeError, SchemaVersionError, load_episode
+from forestpilot.data_collection.episodes.files import DiskFullError
+
 from tests.data_collection.episodes import ENV_ID, make_episode, make_spec
 
 ROOT = Path(__file__).parents[2]
@@ -267,7 +267,7 @@ def test_a_full_disk_loses_nothing_that_was_written(dataset: Dataset, monkeypatc
 
 WRITER = """
 import sys
-from data_collection.dataset import Dataset
+from forestpilot.data_collection.episodes.dataset import Dataset
 from tests.data_collection.episodes import make_episode
 dataset = Dataset.open(sys.argv[1], check=False)
 first = int(sys.argv[2])

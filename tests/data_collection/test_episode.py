@@ -13,10 +13,8 @@ import h5py
 import hdf5plugin  # noqa: F401 - registers the decompressor
 import numpy as np
 import pytest
-
-from data_collection import episode as episode_module
-from data_collection import files
-from data_collection.episode import (
+from forestpilot.data_collection.episodes import files
+from forestpilot.data_collection.episodes.episode import (
     CHUNK_STEPS,
     HEADER_BYTES,
     BrokenEpisodeError,
@@ -28,7 +26,8 @@ from data_collection.episode import (
     read_header,
     save_episode,
 )
-from data_collection.files import DiskFullError, remove_stale_temporaries, write_new_file
+from forestpilot.data_collection.episodes.files import DiskFullError, remove_stale_temporaries, write_new_file
+
 from tests.data_collection.episodes import make_episode
 
 
@@ -275,7 +274,6 @@ def test_importing_the_package_imports_no_torch_and_no_hdf5() -> None:
     import subprocess
     import sys
 
-    code = "import sys, data_collection; assert not {'torch', 'h5py', 'numpy'} & set(sys.modules)"
-    code += "; import data_collection.windows; assert 'torch' not in sys.modules"
-    root = Path(episode_module.__file__).parents[1]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
+    code = "import sys; sys.argv = ['forestpilot']; import forestpilot.data_collection; assert not {'torch', 'h5py', 'numpy'} & set(sys.modules)"
+    code += "; import forestpilot.data_collection.windows.windows; assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

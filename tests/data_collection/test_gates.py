@@ -6,11 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from data_collection.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY
-from data_collection.gates import (
+from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY
+from forestpilot.data_collection.rollouts.gates import (
     ExpertGate,
     GatedPilot,
     GateLimits,
@@ -20,8 +17,10 @@ from data_collection.gates import (
     novelty_threshold,
     turn_regret,
 )
-from data_collection.pilots import Decision
-from data_collection.takeover import Takeover, count_handovers
+from forestpilot.data_collection.rollouts.pilots import Decision
+from forestpilot.data_collection.rollouts.takeover import Takeover, count_handovers
+from hypothesis import given
+from hypothesis import strategies as st
 
 LIMITS = GateLimits()
 

@@ -6,15 +6,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN
+from forestpilot.data_collection.people.console import Key
+from forestpilot.data_collection.people.keyboard import SHAPINGS, KeyShaper, Shaping, shaper_of
+from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER
+from forestpilot.data_collection.rollouts.recorder import RunningTrip
+from forestpilot.data_collection.rollouts.scenarios import TripMix
 from hypothesis import given
 from hypothesis import strategies as st
-
-from data_collection.console import Key
-from data_collection.episode import ACTOR_HUMAN
-from data_collection.keyboard import SHAPINGS, KeyShaper, Shaping, shaper_of
-from data_collection.pilots import EXPERT_CENTER
-from data_collection.running_trip import RunningTrip
-from data_collection.trips import TripMix
 
 ALL_KEYS = [Key(value) for value in range(16)]
 STICKS = st.none() | st.tuples(st.floats(-1, 1), st.floats(-1, 1))

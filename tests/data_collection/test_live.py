@@ -9,19 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY, load_episode
+from forestpilot.data_collection.episodes.files import DiskFullError
+from forestpilot.data_collection.people.console import Key
+from forestpilot.data_collection.people.drivers import PersonDriver, TakeoverDriver
+from forestpilot.data_collection.people.keyboard import SHAPINGS
+from forestpilot.data_collection.people.live import HOLD_S, LiveSession, LiveSummary
+from forestpilot.data_collection.people.pacing import Pacer
+from forestpilot.data_collection.people.scene import Mode
+from forestpilot.data_collection.rollouts.pilots import Decision, ExpertPilot
+from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, collect
+from forestpilot.data_collection.rollouts.scenarios import TASKS, TripMix, task_spec_of
 
-from data_collection.console import Key
-from data_collection.dataset import Dataset
-from data_collection.drivers import PersonDriver, TakeoverDriver
-from data_collection.episode import ACTOR_HUMAN, ACTOR_POLICY, load_episode
-from data_collection.files import DiskFullError
-from data_collection.keyboard import SHAPINGS
-from data_collection.live import HOLD_S, LiveSession, LiveSummary
-from data_collection.pacing import Pacer
-from data_collection.pilots import Decision, ExpertPilot
-from data_collection.rollout import CollectConfig, Job, collect
-from data_collection.scene import Mode
-from data_collection.trips import TASKS, TripMix, task_spec_of
 from tests.data_collection.live_doubles import FakeClock, NotingPainter, ScriptedScreen
 
 FOREST = TripMix(width=32, height=24, densities=(0.04,), speeds=(5.0, 5.0), domain_randomisation=False)

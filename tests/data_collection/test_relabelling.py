@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from data_collection.console import Command, Key
-from data_collection.dataset import Dataset
-from data_collection.episode import ACTOR_EXPERT, ACTOR_POLICY, load_episode
-from data_collection.live import LiveSession, LiveSummary
-from data_collection.pilots import EXPERT_CENTER, ExpertPilot
-from data_collection.relabelling import (
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_POLICY, load_episode
+from forestpilot.data_collection.people.console import Command, Key
+from forestpilot.data_collection.people.live import LiveSession, LiveSummary
+from forestpilot.data_collection.people.relabelling import (
     STEERED,
     AlongDriver,
     Relabelling,
@@ -23,10 +21,12 @@ from data_collection.relabelling import (
     expert_turns,
     recorded_trips,
 )
-from data_collection.replay import ReplayDivergedError
-from data_collection.rollout import Job
-from data_collection.trips import Trip
-from data_collection.windows import WindowReader
+from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER, ExpertPilot
+from forestpilot.data_collection.rollouts.pool import Job
+from forestpilot.data_collection.rollouts.replay import ReplayDivergedError
+from forestpilot.data_collection.rollouts.scenarios import Trip
+from forestpilot.data_collection.windows.windows import WindowReader
+
 from tests.data_collection.steering_along import DELAY_STEPS, HZ, Person, record
 
 

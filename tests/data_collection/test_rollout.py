@@ -9,13 +9,12 @@ import time
 
 import numpy as np
 import pytest
-
-from data_collection.dataset import Dataset
-from data_collection.episode import ACTOR_EXPERT, ACTOR_POLICY, load_episode
-from data_collection.pilots import Decision, ExpertPilot, MixturePilot
-from data_collection.rollout import CollectConfig, Job, RolloutPool, collect, roll_out
-from data_collection.trips import Trip, TripMix, load_trip, make_env, task_spec_of, trip_path
-from sim.errors import ForestPilotError
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_POLICY, load_episode
+from forestpilot.data_collection.rollouts.pilots import Decision, ExpertPilot, MixturePilot
+from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, RolloutPool, collect, roll_out
+from forestpilot.data_collection.rollouts.scenarios import Trip, TripMix, load_trip, make_env, task_spec_of, trip_path
+from forestpilot.sim.errors import ForestPilotError
 
 SMALL = TripMix(width=32, height=24, speeds=(8.0, 12.0), densities=(0.02, 0.04), presets=("default", "loquercio"))
 
@@ -134,7 +133,7 @@ def test_collecting_again_adds_only_what_is_missing(tmp_path):
 def test_a_killed_collection_loses_only_trips_in_hand_and_resumes(tmp_path):
     out = tmp_path / "data"
     script = (
-        "from data_collection.rollout import *\n"
+        "from forestpilot.data_collection.rollouts.pool import *\n"
         f"mix = TripMix(**{dataclasses.asdict(SMALL)!r})\n"
         "if __name__ == '__main__':\n"
         f"    collect(CollectConfig(out={str(out)!r}, episodes=40, workers=2, mix=mix))\n"

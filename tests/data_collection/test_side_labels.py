@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import EpisodeError, load_episode
+from forestpilot.data_collection.rollouts.pool import CollectConfig, collect
+from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.data_collection.windows.augmentation import flip_batch
+from forestpilot.data_collection.windows.side_labels import RETURN_S, constant_label, fixed_offsets, geometric_label
+from forestpilot.data_collection.windows.windows import Batch, WindowReader
+from forestpilot.sim.envs.task_spec import TaskSpec, side_view
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_collection.augmentation import flip_batch
-from data_collection.dataset import Dataset
-from data_collection.episode import EpisodeError, load_episode
-from data_collection.rollout import CollectConfig, collect
-from data_collection.side_labels import RETURN_S, constant_label, fixed_offsets, geometric_label
-from data_collection.trips import TripMix
-from data_collection.windows import Batch, WindowReader
-from sim.envs.task_spec import TaskSpec, side_view
 from tests.data_collection.episodes import make_drive_spec, make_episode, make_spec, random_offsets
 
 DRONE, CAR = make_spec(), make_drive_spec()

@@ -8,12 +8,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, SpecMismatchError
+from forestpilot.data_collection.episodes.episode import (
+    ACTOR_EXPERT,
+    ACTOR_HUMAN,
+    ACTOR_POLICY,
+    BrokenEpisodeError,
+    Episode,
+)
+from forestpilot.data_collection.windows.side_labels import fixed_offsets, geometric_label
+from forestpilot.data_collection.windows.windows import (
+    CACHE_OVERHEAD_BYTES,
+    MAX_OPEN_FILES,
+    Batch,
+    SplitError,
+    WindowReader,
+)
+from forestpilot.sim.envs.task_spec import side_view
 
-from data_collection.dataset import Dataset, DatasetError, SpecMismatchError
-from data_collection.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, BrokenEpisodeError, Episode
-from data_collection.side_labels import fixed_offsets, geometric_label
-from data_collection.windows import CACHE_OVERHEAD_BYTES, MAX_OPEN_FILES, Batch, SplitError, WindowReader
-from sim.envs.task_spec import side_view
 from tests.data_collection.episodes import ENV_ID, make_episode, make_spec
 
 STEPS = 20
@@ -248,8 +260,8 @@ def test_arguments_out_of_range_are_refused(dataset: Dataset, options: dict, mes
 MEASURE_MEMORY = """
 import sys
 import numpy as np
-from data_collection.dataset import Dataset
-from data_collection.windows import WindowReader
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.windows.windows import WindowReader
 
 def peak():  # getrusage would start from the parent's peak
     return 1024 * int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])

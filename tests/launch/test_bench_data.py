@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from launch.bench_data import bench_data
+from forestpilot.launch.benchmarks.data import bench_data
 
 
 def test_the_data_benchmark_reports_plain_positive_figures() -> None:

@@ -8,9 +8,8 @@ import types
 from dataclasses import dataclass
 
 import pytest
-
-from launch import cli
-from sim.errors import ForestPilotError
+from forestpilot.launch import cli
+from forestpilot.sim.errors import ForestPilotError
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,9 @@ def run(config: Config) -> int | None:
 
 @pytest.fixture
 def verb(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = types.ModuleType("launch.tested")
+    module = types.ModuleType("forestpilot.launch.verbs.tested")
     module.Config, module.run = Config, run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "launch.tested", module)
+    monkeypatch.setitem(sys.modules, "forestpilot.launch.verbs.tested", module)
     monkeypatch.setitem(cli.VERBS, "tested", cli.Verb("for tests", resumes=True))
     monkeypatch.delenv("FORESTPILOT_DEBUG", raising=False)
 
@@ -86,12 +85,11 @@ def test_an_unknown_verb_names_the_closest(capsys: pytest.CaptureFixture[str]) -
 
 def test_help_lists_every_verb_without_importing_anything_heavy() -> None:
     code = (
-        "import sys; from launch.cli import main; code = main(['--help']); "
+        "import sys; sys.argv = ['forestpilot']; from forestpilot.launch.cli import main; code = main(['--help']); "
         "heavy = {'torch', 'pybullet', 'numpy', 'cv2', 'av', 'matplotlib', 'tyro', 'rich'} & set(sys.modules); "
         "assert not heavy, heavy; raise SystemExit(code)"
     )
-    root = cli.__file__.rsplit("launch", 1)[0]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
     assert all(f"  {name} " in done.stdout for name in cli.VERBS)
     assert done.stderr == ""

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY
+from forestpilot.data_collection.people.console import Key
+from forestpilot.data_collection.people.scene import Mode, Scene
+from forestpilot.data_collection.rollouts.recorder import RunningTrip
+from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.launch.cockpit.cameras import CONFIDENCE, PATIENCE, SHARPNESS, Sharpness
+from forestpilot.launch.cockpit.cockpit import MAP_SHARES, PERSON, Cockpit
+from forestpilot.launch.cockpit.gauges import CockpitLayout, Rect
+from forestpilot.launch.pictures.colors import EDGE, POLICY
 
-from data_collection.console import Key
-from data_collection.episode import ACTOR_HUMAN, ACTOR_POLICY
-from data_collection.running_trip import RunningTrip
-from data_collection.scene import Mode, Scene
-from data_collection.trips import TripMix
-from launch.cockpit import MAP_SHARES, PERSON, Cockpit
-from launch.cockpit_cameras import CONFIDENCE, PATIENCE, SHARPNESS, Sharpness
-from launch.colors import EDGE, POLICY
-from launch.gauges import CockpitLayout, Rect
 from tests.data_collection.live_doubles import FakeClock
 
 SIZE = (960, 540)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, load_episode
+from forestpilot.data_collection.people.console import Key
+from forestpilot.launch.cockpit.cockpit import PERSON
+from forestpilot.launch.cockpit.gauges import CockpitLayout
+from forestpilot.launch.pictures.colors import EDGE
 
-from data_collection.console import Key
-from data_collection.dataset import Dataset
-from data_collection.episode import ACTOR_HUMAN, load_episode
-from launch.cockpit import PERSON
-from launch.colors import EDGE
-from launch.gauges import CockpitLayout
 from tests.x_display import SIZE, XDisplay, open_display, wait_for
 
 PATIENCE_S = 60.0
@@ -73,7 +73,18 @@ def display() -> Iterator[XDisplay]:
 
 
 def command(out: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "launch.cli", "collect", "--pilot", "keyboard", "--out", str(out), *OPTIONS, *more]
+    return [
+        sys.executable,
+        "-m",
+        "forestpilot.launch.cli",
+        "collect",
+        "--pilot",
+        "keyboard",
+        "--out",
+        str(out),
+        *OPTIONS,
+        *more,
+    ]
 
 
 @contextmanager

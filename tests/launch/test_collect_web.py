@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, Episode, load_episode
+from forestpilot.data_collection.people.console import Key
 
-from data_collection.console import Key
-from data_collection.dataset import Dataset
-from data_collection.episode import ACTOR_HUMAN, Episode, load_episode
 from tests.browser import Browser, open_browser
 
 PATIENCE_S = 60.0
@@ -30,7 +30,17 @@ OPTIONS = ("--episodes", "2", "--seed", "7", "--mix.densities", "0.005", "--scre
 
 
 def command(out: Path, port: int = 0) -> list[str]:
-    verb = (sys.executable, "-m", "launch.cli", "collect", "--pilot", "keyboard", "--web", "--out", str(out))
+    verb = (
+        sys.executable,
+        "-m",
+        "forestpilot.launch.cli",
+        "collect",
+        "--pilot",
+        "keyboard",
+        "--web",
+        "--out",
+        str(out),
+    )
     return [*verb, "--screen.port", str(port), *OPTIONS]
 
 

@@ -6,19 +6,18 @@ import dataclasses
 import re
 from pathlib import Path
 
+import forestpilot.launch.screens
 import numpy as np
 import pytest
-
-import launch.screens
-from data_collection.console import Command, Input, Key
-from data_collection.dataset import Dataset
-from data_collection.episode import ACTOR_HUMAN, load_episode
-from data_collection.trips import TripMix
-from launch import dagger
-from launch.screens import ScreenConfig
-from policies.behavioural_cloning import TrainConfig
-from policies.rounds import RoundResult
-from policies.visuomotor import PolicyConfig
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, load_episode
+from forestpilot.data_collection.people.console import Command, Input, Key
+from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.launch.screens import ScreenConfig
+from forestpilot.launch.verbs import dagger
+from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
+from forestpilot.policies.algorithms.dagger.rounds import RoundResult
+from forestpilot.policies.networks.visuomotor import PolicyConfig
 
 POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)
 TINY = dagger.Config(
@@ -56,7 +55,7 @@ class ScriptedScreen:
 def screens(monkeypatch: pytest.MonkeyPatch) -> list[ScriptedScreen]:
     """The screens that a command opens; none of them real."""
     ScriptedScreen.opened = []
-    monkeypatch.setattr(launch.screens, "open_screen", lambda config, web, title: ScriptedScreen())
+    monkeypatch.setattr(forestpilot.launch.screens, "open_screen", lambda config, web, title: ScriptedScreen())
     return ScriptedScreen.opened
 
 
@@ -88,10 +87,10 @@ def test_who_leaves_early_can_go_on_with_the_same_command(screens, tmp_path: Pat
 
 def test_a_screen_that_cannot_be_opened_is_said_before_anything_is_trained(monkeypatch, tmp_path: Path) -> None:
     def refuse(*_: object) -> None:
-        raise launch.screens.ScreenError("there is no display")
+        raise forestpilot.launch.screens.ScreenError("there is no display")
 
-    monkeypatch.setattr(launch.screens, "open_screen", refuse)
-    with pytest.raises(launch.screens.ScreenError, match="no display"):
+    monkeypatch.setattr(forestpilot.launch.screens, "open_screen", refuse)
+    with pytest.raises(forestpilot.launch.screens.ScreenError, match="no display"):
         dagger.run(dataclasses.replace(TINY, out=str(tmp_path / "run")))
     assert not (tmp_path / "run" / "dataset").exists()
 

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import av
 import pytest
-
-from data_collection.trips import TripMix
-from launch.demo import DemoConfig, run
-from policies.behavioural_cloning import TrainConfig
-from policies.dagger import DaggerConfig
-from policies.visuomotor import PolicyConfig
+from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.launch.verbs.demo import DemoConfig, run
+from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
+from forestpilot.policies.algorithms.dagger.loop import DaggerConfig
+from forestpilot.policies.networks.visuomotor import PolicyConfig
 
 POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)
 TINY = DaggerConfig(

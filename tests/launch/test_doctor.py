@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from launch import doctor
-from launch.doctor import DoctorConfig, examine, format_findings, judge_frame
+from forestpilot.launch.verbs import doctor
+from forestpilot.launch.verbs.doctor import DoctorConfig, examine, format_findings, judge_frame
 
 
 def test_everything_needed_is_found_here(tmp_path: Path) -> None:

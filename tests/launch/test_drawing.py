@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from launch.colors import BAD, EXPERT, GOOD, INK, POLICY
-from launch.drawing import DrawingError, Moment, TripPainter, import_cv2
-from launch.world_map import BOXES, WorldMap
-from sim.worlds.forest import PRESETS, make_forest
-from sim.worlds.road import PRESETS as ROADS
-from sim.worlds.road import RoadWorld, make_road
-from sim.worlds.world import BARRIER, CAR_BODY, LOG, World
+from forestpilot.launch.pictures.colors import BAD, EXPERT, GOOD, INK, POLICY
+from forestpilot.launch.pictures.drawing import DrawingError, Moment, TripPainter, import_cv2
+from forestpilot.launch.pictures.world_map import BOXES, WorldMap
+from forestpilot.sim.worlds.forest import PRESETS, make_forest
+from forestpilot.sim.worlds.roads.road import PRESETS as ROADS
+from forestpilot.sim.worlds.roads.road import RoadWorld, make_road
+from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, LOG, World
 
 TURNS = tuple(np.radians(np.arange(-60, 61, 6)).tolist())
 

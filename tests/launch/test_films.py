@@ -10,20 +10,19 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-
-from data_collection.replay import StoredTrip, load_stored_trip, replay_trip
-from data_collection.trips import trip_path
-from launch import cli
-from launch.drawing import import_cv2
-from launch.films.contact_sheet import GAP_PX, TILE_PX, contact_sheet, moment_times
-from launch.films.gif import write_gif
-from launch.films.pace import speed_badge, ticks
-from launch.films.reel import AFTER_S, BEFORE_S, clip_ticks, closest_moment, describe_settings, title_card
-from launch.films.side_by_side import COLORS, SideBySidePainter, policy_colors, side_by_side_frames
-from launch.outcomes import ReplayError, read_outcomes
-from launch.trip_video import HOLD_S, TripScene, trip_frames
-from launch.video import VideoError
-from policies.evaluation import EvaluateConfig, evaluate
+from forestpilot.data_collection.rollouts.replay import StoredTrip, load_stored_trip, replay_trip
+from forestpilot.data_collection.rollouts.scenarios import trip_path
+from forestpilot.launch import cli
+from forestpilot.launch.films.contact_sheet import GAP_PX, TILE_PX, contact_sheet, moment_times
+from forestpilot.launch.films.gif import write_gif
+from forestpilot.launch.films.pace import speed_badge, ticks
+from forestpilot.launch.films.reel import AFTER_S, BEFORE_S, clip_ticks, closest_moment, describe_settings, title_card
+from forestpilot.launch.films.side_by_side import COLORS, SideBySidePainter, policy_colors, side_by_side_frames
+from forestpilot.launch.films.trip_video import HOLD_S, TripScene, trip_frames
+from forestpilot.launch.films.video import VideoError
+from forestpilot.launch.pictures.drawing import import_cv2
+from forestpilot.launch.reading.outcomes import ReplayError, read_outcomes
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 
 SEEDS = (2_000_000, 2_000_001)
 SMALL = ("--size", "320x180", "--fps", "5")

@@ -3,9 +3,9 @@
 import csv
 from pathlib import Path
 
-from launch.demo import choose_to_film
-from launch.grid import GridConfig, run
-from launch.replay import Outcome
+from forestpilot.launch.verbs.demo import choose_to_film
+from forestpilot.launch.verbs.grid import GridConfig, run
+from forestpilot.launch.verbs.replay import Outcome
 
 
 def test_every_cell_is_flown_tabled_and_drawn(tmp_path: Path, capsys) -> None:

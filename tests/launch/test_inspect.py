@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from data_collection.dataset import Dataset, DatasetError
-from data_collection.episode import (
+from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError
+from forestpilot.data_collection.episodes.episode import (
     ACTOR_EXPERT,
     ACTOR_HUMAN,
     ACTOR_POLICY,
@@ -19,17 +18,18 @@ from data_collection.episode import (
     load_episode,
     save_episode,
 )
-from data_collection.relabelling import RELABELLING_FILE
-from data_collection.rollout import CollectConfig, collect
-from data_collection.running_trip import RunningTrip
-from data_collection.trips import TripMix, task_of, task_spec_of
-from launch.cli import main
-from launch.inspect import Config
-from launch.inspection import measures
-from launch.inspection.checks import find_bad, longest_run
-from launch.inspection.person import excerpt_of, hand_of
-from launch.inspection.survey import survey_dataset
-from sim.envs.task_spec import TaskSpec
+from forestpilot.data_collection.people.relabelling import RELABELLING_FILE
+from forestpilot.data_collection.rollouts.pool import CollectConfig, collect
+from forestpilot.data_collection.rollouts.recorder import RunningTrip
+from forestpilot.data_collection.rollouts.scenarios import TripMix, task_of, task_spec_of
+from forestpilot.launch.cli import main
+from forestpilot.launch.inspection import measures
+from forestpilot.launch.inspection.checks import find_bad, longest_run
+from forestpilot.launch.inspection.person import excerpt_of, hand_of
+from forestpilot.launch.inspection.survey import survey_dataset
+from forestpilot.launch.verbs.inspect import Config
+from forestpilot.sim.envs.task_spec import TaskSpec
+
 from tests.browser import open_browser
 from tests.data_collection.episodes import ENV_ID, make_drive_spec, make_episode, make_spec, random_offsets
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 
 import pytest
-
-from data_collection.progress import SilentProgress
-from launch.progress import BarProgress, PlainProgress, format_fields, make_progress
+from forestpilot.data_collection.rollouts.progress import SilentProgress
+from forestpilot.launch.terminal.progress import BarProgress, PlainProgress, format_fields, make_progress
 
 
 def test_a_log_gets_lines_with_counts_and_fields() -> None:

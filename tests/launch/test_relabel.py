@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import load_episode
+from forestpilot.data_collection.people.reaction import shift_labels
+from forestpilot.launch.cli import main
+from forestpilot.launch.verbs.relabel import Config
 
-from data_collection.dataset import Dataset
-from data_collection.episode import load_episode
-from data_collection.reaction import shift_labels
-from launch.cli import main
-from launch.relabel import Config
 from tests.data_collection.steering_along import DELAY_STEPS, HZ, Person, record
 from tests.x_display import open_display, wait_for
 
@@ -32,9 +32,9 @@ def sit_down(monkeypatch: pytest.MonkeyPatch) -> Callable[[Person], Person]:
     """Puts somebody in front of the screens that are opened from now on."""
 
     def seat(person: Person) -> Person:
-        monkeypatch.setattr("launch.screens.open_screen", lambda *_: person)
-        monkeypatch.setattr("launch.cockpit.Cockpit", lambda *_, **__: person)
-        monkeypatch.setattr("data_collection.live.RealClock", lambda: person)
+        monkeypatch.setattr("forestpilot.launch.screens.open_screen", lambda *_: person)
+        monkeypatch.setattr("forestpilot.launch.cockpit.cockpit.Cockpit", lambda *_, **__: person)
+        monkeypatch.setattr("forestpilot.data_collection.people.live.RealClock", lambda: person)
         return person
 
     return seat
@@ -128,7 +128,17 @@ def test_what_cannot_be_done_is_refused_before_a_screen_opens(
 
 def test_real_keys_in_a_real_window_become_labels(flown: Path, tmp_path: Path) -> None:
     out = tmp_path / "labels"
-    command = [sys.executable, "-m", "launch.cli", "relabel", str(flown), "--out", str(out), "--screen.size", "480x270"]
+    command = [
+        sys.executable,
+        "-m",
+        "forestpilot.launch.cli",
+        "relabel",
+        str(flown),
+        "--out",
+        str(out),
+        "--screen.size",
+        "480x270",
+    ]
     with open_display() as display:
         process = subprocess.Popen(
             command, env=display.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -12,16 +12,28 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-
-from data_collection.replay import ReplayDivergedError, StoredTrip, load_stored_trip, make_replay_env, replay_trip
-from data_collection.rollout import Job, RolloutPool
-from data_collection.trips import TripFileError, TripMix, trip_path
-from launch import cli
-from launch.outcomes import Outcome, ReplayError, choose_shaves, choose_trips, choose_worlds, read_outcomes
-from launch.replay import ReplayConfig, Replayed, replay_evaluation
-from launch.trip_video import blend_rotations, describe_end, free_distance_m, write_trip_video
-from policies.pilots import BlindPilot
-from sim.cameras import rotation_matrix
+from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
+from forestpilot.data_collection.rollouts.replay import (
+    ReplayDivergedError,
+    StoredTrip,
+    load_stored_trip,
+    make_replay_env,
+    replay_trip,
+)
+from forestpilot.data_collection.rollouts.scenarios import TripFileError, TripMix, trip_path
+from forestpilot.launch import cli
+from forestpilot.launch.films.trip_video import blend_rotations, describe_end, free_distance_m, write_trip_video
+from forestpilot.launch.reading.outcomes import (
+    Outcome,
+    ReplayError,
+    choose_shaves,
+    choose_trips,
+    choose_worlds,
+    read_outcomes,
+)
+from forestpilot.launch.verbs.replay import ReplayConfig, Replayed, replay_evaluation
+from forestpilot.policies.evaluation.pilots import BlindPilot
+from forestpilot.sim.cameras import rotation_matrix
 
 SEEDS = (2_000_000, 2_000_001)
 
@@ -132,8 +144,8 @@ def test_the_video_runs_at_the_pace_of_the_trip(evaluation: Path, tmp_path: Path
 
 
 def test_the_costs_that_the_policy_predicts_can_be_drawn(evaluation: Path, tmp_path: Path) -> None:
-    from policies.checkpoint import save_policy
-    from policies.visuomotor import PolicyConfig, VisuomotorPolicy
+    from forestpilot.policies.networks.checkpoint import save_policy
+    from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 
     trip = load_stored_trip(trip_path(evaluation / "trips", "blind", SEEDS[1]))
     env = make_replay_env(trip)

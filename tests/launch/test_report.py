@@ -10,17 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forestpilot.data_collection.rollouts.progress import SilentProgress
+from forestpilot.data_collection.rollouts.scenarios import trip_path
+from forestpilot.launch import cli
+from forestpilot.launch.pages.page import fit_videos
+from forestpilot.launch.reports.build import Wishes, make_page
+from forestpilot.launch.reports.failures import Look
+from forestpilot.launch.verbs.report import ReportConfig
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
+from forestpilot.policies.networks.checkpoint import save_policy
+from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 
-from data_collection.progress import SilentProgress
-from data_collection.trips import trip_path
-from launch import cli
-from launch.report import ReportConfig
-from launch.reports.build import Wishes, make_page
-from launch.reports.failures import Look
-from launch.reports.page import fit_videos
-from policies.checkpoint import save_policy
-from policies.evaluation import EvaluateConfig, evaluate
-from policies.visuomotor import PolicyConfig, VisuomotorPolicy
 from tests.browser import Browser, open_browser
 from tests.policies.made_up import make_spec
 

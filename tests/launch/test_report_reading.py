@@ -11,21 +11,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from data_collection.rollout import Job, RolloutPool
-from data_collection.trips import TripMix
-from launch.reports.arms import describe_setting, gather_arms
-from launch.reports.behaviour import copycat_figures
-from launch.reports.blocks import figure, interval, p_value, percent
-from launch.reports.comparison import compare_arms
-from launch.reports.evaluations import Setting, read_evaluation
-from launch.reports.failures import choose_trips
-from launch.reports.figures import Line, lines_figure, shares_figure, smoothed
-from launch.reports.learning import rounds_section, study_section, training_section
-from launch.reports.runs import read_runs
-from launch.reports.tables import number, read_dagger, read_study, read_training
-from policies.evaluation import OUTCOME_FIELDS
-from policies.pilots import BlindPilot
+from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
+from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.launch.pages.blocks import figure, interval, p_value, percent
+from forestpilot.launch.pages.figures import Line, lines_figure, shares_figure, smoothed
+from forestpilot.launch.reading.evaluations import Setting, read_evaluation
+from forestpilot.launch.reading.runs import read_runs
+from forestpilot.launch.reading.tables import number, read_dagger, read_study, read_training
+from forestpilot.launch.reports.arms import describe_setting, gather_arms
+from forestpilot.launch.reports.behaviour import copycat_figures
+from forestpilot.launch.reports.comparison import compare_arms
+from forestpilot.launch.reports.failures import choose_trips
+from forestpilot.launch.reports.learning import rounds_section, study_section, training_section
+from forestpilot.policies.evaluation.evaluate import OUTCOME_FIELDS
+from forestpilot.policies.evaluation.pilots import BlindPilot
 
 FIRST = 2_000_000
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-from launch import cli
-from launch.bench import BenchConfig, flatten, measure
-from launch.bench_env import Stopwatch
-from launch.evaluate import worlds_of
-from launch.plots import plot_rounds, plot_success_grid
-from launch.tables import format_columns, format_density, print_table
-from policies.evaluation import EvaluateConfig
+from forestpilot.launch import cli
+from forestpilot.launch.benchmarks.env import Stopwatch
+from forestpilot.launch.pictures.plots import plot_rounds, plot_success_grid
+from forestpilot.launch.terminal.tables import format_columns, format_density, print_table
+from forestpilot.launch.verbs.bench import BenchConfig, flatten, measure
+from forestpilot.launch.verbs.evaluate import worlds_of
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def test_an_evaluation_says_in_which_worlds() -> None:
 def test_bench_env_prints_and_stores_its_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("launch.bench_env._bench_resets", lambda place, resets: {"reset_ms": 1.0})
+    monkeypatch.setattr("forestpilot.launch.benchmarks.env._bench_resets", lambda place, resets: {"reset_ms": 1.0})
     path = tmp_path / "out" / "env.json"
     assert cli.main(["bench", "env", "--seconds", "0.1", "--json", str(path)]) == 0
     figures = json.loads(path.read_text())

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from launch import cli, study
-from launch.config import ConfigError
-from launch.plots import add_axes, new_figure
-from launch.study_plots import _draw_panel, plot_shifted_views, plot_study
-from policies.studies import STUDIES, compounding_error, dagger_road, three_cameras
-from policies.studies.common import Panel, Point, StudyResult, study_training
-from policies.studies.shifted_views import shifted_views, warp_shifted
-from policies.studies.statistics import Interval
-from sim.cameras import Camera
+from forestpilot.launch import cli
+from forestpilot.launch.config import ConfigError
+from forestpilot.launch.pictures.plots import add_axes, new_figure
+from forestpilot.launch.pictures.study_plots import _draw_panel, plot_shifted_views, plot_study
+from forestpilot.launch.studies import STUDIES, compounding_error, dagger_road, three_cameras
+from forestpilot.launch.studies.common import Panel, Point, StudyResult, study_training
+from forestpilot.launch.studies.shifted_views import shifted_views, warp_shifted
+from forestpilot.launch.studies.statistics import Interval
+from forestpilot.launch.verbs import study
+from forestpilot.sim.cameras import Camera
 
 
 def test_an_unknown_study_is_told_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-
-from launch.video import VideoError, VideoWriter, parse_size
+from forestpilot.launch.films.video import VideoError, VideoWriter, parse_size
 
 
 def write(path: Path, frames: int, size: tuple[int, int] = (64, 48)) -> None:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 import pygame
 import pytest
+from forestpilot.data_collection.people.console import Command, Key
+from forestpilot.launch.screens import ScreenConfig, open_screen
+from forestpilot.launch.screens.window import SETTLE_S, WindowScreen
+from forestpilot.sim.rendering.window import WindowError
 
-from data_collection.console import Command, Key
-from launch.screens import ScreenConfig, open_screen
-from launch.screens.window import SETTLE_S, WindowScreen
-from sim.rendering.window import WindowError
 from tests.x_display import open_display, wait_for
 
 
@@ -179,7 +179,7 @@ def test_without_a_display_the_error_names_the_browser(monkeypatch):
 ECHO = """
 import sys, time
 import numpy as np
-from launch.screens.window import WindowScreen
+from forestpilot.launch.screens.window import WindowScreen
 screen = WindowScreen(320, 180, "echo")
 picture = np.zeros((180, 320, 3), np.uint8)
 picture[:, :160] = (255, 0, 0)

@@ -6,10 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-
-from data_collection.windows import Batch
-from policies.visuomotor import PolicyConfig, VisuomotorPolicy
-from sim.envs.task_spec import TaskSpec
+from forestpilot.data_collection.windows.windows import Batch
+from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
+from forestpilot.sim.envs.task_spec import TaskSpec
 
 SMALL: dict[str, Any] = {"channels": (4, 6, 8), "features": 16, "window": 5}
 """A policy shape that trains in no time."""

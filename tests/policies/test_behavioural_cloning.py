@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.windows.side_labels import SIDE_LABELS
+from forestpilot.data_collection.windows.windows import Batch
+from forestpilot.policies.algorithms.behavioural_cloning import STATE_FILE, TrainConfig, clone, draw, make_reader, train
+from forestpilot.policies.networks.checkpoint import CheckpointError, load_policy
+from forestpilot.policies.networks.heads import HEADS
+from forestpilot.policies.networks.memories import MEMORIES
+from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
+from forestpilot.policies.training.state import DivergedError
 
-from data_collection.dataset import Dataset
-from data_collection.side_labels import SIDE_LABELS
-from data_collection.windows import Batch
-from policies.behavioural_cloning import STATE_FILE, TrainConfig, clone, draw, make_reader, train
-from policies.checkpoint import CheckpointError, load_policy
-from policies.heads import HEADS
-from policies.memories import MEMORIES
-from policies.training_state import DivergedError
-from policies.visuomotor import PolicyConfig, VisuomotorPolicy
 from tests.data_collection.episodes import make_drive_spec, make_episode, random_offsets
 from tests.policies.made_up import SMALL, MadeUpReader, make_policy, make_spec
 
@@ -329,7 +329,7 @@ def test_cloning_needs_data() -> None:
 
 
 def test_clone_trains_from_a_dataset_and_saves_what_flies(tmp_path: Path) -> None:
-    from launch.bench_train import make_up_dataset
+    from forestpilot.launch.benchmarks.train import make_up_dataset
 
     make_up_dataset(tmp_path / "data", episodes=2, steps=12)
     config = make_config(data=(str(tmp_path / "data"),), out=str(tmp_path / "run"))
@@ -338,7 +338,7 @@ def test_clone_trains_from_a_dataset_and_saves_what_flies(tmp_path: Path) -> Non
 
 
 def test_three_cameras_train_together(tmp_path: Path) -> None:
-    from launch.bench_train import make_up_dataset
+    from forestpilot.launch.benchmarks.train import make_up_dataset
 
     dataset = make_up_dataset(tmp_path / "data", episodes=2, steps=12)
     config = make_config({"cameras": "all"}, steps=4)
@@ -368,7 +368,7 @@ def test_a_car_is_cloned_with_any_side_labels(tmp_path: Path, side_labels: str) 
 
 
 def test_the_benchmark_measures_training_and_acting() -> None:
-    from launch.bench_train import bench_train
+    from forestpilot.launch.benchmarks.train import bench_train
 
     figures = bench_train(threads=1, seconds=1.0)
     # About 10,000 on one idle core; the bound leaves room for a machine that does other things.

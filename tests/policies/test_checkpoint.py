@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-
-from policies.checkpoint import (
+from forestpilot.policies.networks.checkpoint import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
     CheckpointError,
@@ -21,8 +19,10 @@ from policies.checkpoint import (
     save_policy,
     save_state,
 )
-from policies.heads import HEADS
-from policies.memories import MEMORIES
+from forestpilot.policies.networks.heads import HEADS
+from forestpilot.policies.networks.memories import MEMORIES
+from safetensors.torch import load_file, save_file
+
 from tests.policies.made_up import make_observations, make_policy
 
 

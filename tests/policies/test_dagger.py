@@ -13,15 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from data_collection.dataset import Dataset
-from data_collection.episode import ACTOR_POLICY, load_episode
-from data_collection.trips import TripMix
-from policies.behavioural_cloning import TrainConfig
-from policies.checkpoint import load_policy
-from policies.dagger import PRESETS, DaggerConfig, RoundResult, best_round, round_folder, run_dagger
-from policies.visuomotor import PolicyConfig
-from sim.errors import ForestPilotError
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import ACTOR_POLICY, load_episode
+from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
+from forestpilot.policies.algorithms.dagger.loop import (
+    PRESETS,
+    DaggerConfig,
+    RoundResult,
+    best_round,
+    round_folder,
+    run_dagger,
+)
+from forestpilot.policies.networks.checkpoint import load_policy
+from forestpilot.policies.networks.visuomotor import PolicyConfig
+from forestpilot.sim.errors import ForestPilotError
 
 TINY_POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)
 TINY_TRAIN = TrainConfig(policy=TINY_POLICY, batch_windows=8, log_every=5, checkpoint_every=5, tensorboard=False)

@@ -6,17 +6,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forestpilot.data_collection.rollouts.progress import SilentProgress
+from forestpilot.data_collection.rollouts.scenarios import TripMix, task_spec_of
+from forestpilot.policies.evaluation.evaluate import (
+    EvaluateConfig,
+    compare,
+    evaluate,
+    results_table,
+    score,
+    write_results,
+)
+from forestpilot.policies.evaluation.intervals import (
+    paired_difference,
+    poisson_interval,
+    rate_interval,
+    wilson_interval,
+)
+from forestpilot.policies.evaluation.pilots import PRETRAINED_FOLDERS, policy_names
+from forestpilot.policies.networks.checkpoint import save_policy
+from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
+from forestpilot.sim.errors import ForestPilotError
 from hypothesis import given
 from hypothesis import strategies as st
-
-from data_collection.progress import SilentProgress
-from data_collection.trips import TripMix, task_spec_of
-from policies.checkpoint import save_policy
-from policies.evaluation import EvaluateConfig, compare, evaluate, results_table, score, write_results
-from policies.intervals import paired_difference, poisson_interval, rate_interval, wilson_interval
-from policies.pilots import PRETRAINED_FOLDERS, policy_names
-from policies.visuomotor import PolicyConfig, VisuomotorPolicy
-from sim.errors import ForestPilotError
 
 
 def config(tmp_path: Path, **changes) -> EvaluateConfig:

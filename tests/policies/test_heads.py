@@ -6,8 +6,16 @@ import math
 
 import pytest
 import torch
+from forestpilot.policies.networks.heads import (
+    HEADS,
+    CategoricalHead,
+    GaussianHead,
+    Head,
+    MixtureHead,
+    RegressionHead,
+    TurnCostsHead,
+)
 
-from policies.heads import HEADS, CategoricalHead, GaussianHead, Head, MixtureHead, RegressionHead, TurnCostsHead
 from tests.policies.made_up import make_policy
 
 TURNS = torch.linspace(-1, 1, 21)

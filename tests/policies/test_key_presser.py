@@ -7,16 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from data_collection.console import Key
-from data_collection.dataset import Dataset
-from data_collection.episode import ACTOR_HUMAN, load_episode
-from data_collection.progress import SilentProgress
-from data_collection.rollout import Job, RolloutPool, roll_out
-from data_collection.trips import TripMix
-from policies.studies import keyboard
-from policies.studies.common import Cell
-from policies.studies.key_presser import KeyPresserFactory, held_keys
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, load_episode
+from forestpilot.data_collection.people.console import Key
+from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, roll_out
+from forestpilot.data_collection.rollouts.progress import SilentProgress
+from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.launch.studies import keyboard
+from forestpilot.launch.studies.common import Cell
+from forestpilot.launch.studies.key_presser import KeyPresserFactory, held_keys
 
 MIX = TripMix(presets=("winding",), speeds=(8.0, 8.0), length=100.0, width=32, height=24)
 

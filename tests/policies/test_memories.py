@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from policies.memories import MEMORIES, State, TransformerMemory, make_memory
+from forestpilot.policies.networks.memories import MEMORIES, State, TransformerMemory, make_memory
 
 FEATURES, WINDOW = 16, 6
 

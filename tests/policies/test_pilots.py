@@ -4,12 +4,11 @@ import math
 
 import numpy as np
 import pytest
-
-from data_collection.rollout import SLOTS, Job, roll_out
-from data_collection.trips import TripMix, make_env, task_spec_of
-from policies.checkpoint import save_policy
-from policies.pilots import BlindPilot, PolicyFactory, ReactivePilot, pilot_factory, split_name
-from policies.visuomotor import PolicyConfig, VisuomotorPolicy
+from forestpilot.data_collection.rollouts.pool import SLOTS, Job, roll_out
+from forestpilot.data_collection.rollouts.scenarios import TripMix, make_env, task_spec_of
+from forestpilot.policies.evaluation.pilots import BlindPilot, PolicyFactory, ReactivePilot, pilot_factory, split_name
+from forestpilot.policies.networks.checkpoint import save_policy
+from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 
 MIX = TripMix(speeds=(6.0, 10.0))
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError
+from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, Episode, load_episode
+from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, collect
+from forestpilot.data_collection.rollouts.recorder import RunningTrip
+from forestpilot.data_collection.windows.windows import WindowReader
+from forestpilot.policies.algorithms.behavioural_cloning import draw, make_reader, train
+from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, run_dagger
+from forestpilot.policies.algorithms.dagger.roll_in import RollInStoppedError, _gate, trim_labels
+from forestpilot.policies.networks.checkpoint import load_policy
+from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 
-from data_collection.dataset import Dataset, DatasetError
-from data_collection.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, Episode, load_episode
-from data_collection.rollout import CollectConfig, Job, collect
-from data_collection.running_trip import RunningTrip
-from data_collection.windows import WindowReader
-from policies.behavioural_cloning import draw, make_reader, train
-from policies.checkpoint import load_policy
-from policies.dagger import DaggerConfig, run_dagger
-from policies.roll_in import RollInStoppedError, _gate, trim_labels
-from policies.visuomotor import VisuomotorPolicy
 from tests.policies.test_dagger import TINY_MIX, TINY_TRAIN, assert_same_weights, tiny
 
 BUDGET = 30
@@ -229,7 +229,7 @@ def test_each_member_goes_on_from_its_own_weights(tmp_path, monkeypatch):
         started.append(next(iter(policy.parameters())).detach().clone().numpy())
         return train(policy, *args, **kwargs)
 
-    monkeypatch.setattr("policies.dagger.train", note)
+    monkeypatch.setattr("forestpilot.policies.algorithms.dagger.loop.train", note)
     config = gated(tmp_path / "run", "uncertainty", rounds=1)
     run_dagger(config)
     first = [load_policy(Path(config.out) / "rounds/round-00" / name) for name in ("", "member-1")]

@@ -11,15 +11,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from data_collection.progress import SilentProgress
-from policies.behavioural_cloning import TrainConfig
-from policies.dagger import DaggerConfig, RoundResult
-from policies.run_folder import claim_run_folder
-from policies.studies import common, compounding_error, dagger_road, gates, three_cameras
-from policies.studies.common import Cell, CellStore, autonomy, compare_arms, interventions_per_km, write_results
-from policies.studies.statistics import log_slope, mean_interval, rate_interval, t_interval
-from sim.errors import ForestPilotError
+from forestpilot.data_collection.rollouts.progress import SilentProgress
+from forestpilot.launch.studies import common, compounding_error, dagger_road, gates, three_cameras
+from forestpilot.launch.studies.common import (
+    Cell,
+    CellStore,
+    autonomy,
+    compare_arms,
+    interventions_per_km,
+    write_results,
+)
+from forestpilot.launch.studies.statistics import log_slope, mean_interval, rate_interval, t_interval
+from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
+from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult
+from forestpilot.policies.training.run_folder import claim_run_folder
+from forestpilot.sim.errors import ForestPilotError
 
 
 class Fakes:

@@ -5,12 +5,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from sim.bullet_import import pybullet
-from sim.physics import PHYSICS_HZ, PhysicsClient
-from sim.vehicles.car import (
+from forestpilot.sim.bullet_import import pybullet
+from forestpilot.sim.physics import PHYSICS_HZ, PhysicsClient
+from forestpilot.sim.vehicles.car import (
     STEERING_LOCK_RAD,
     STEERING_RATE_RADPS,
     WHEELBASE_M,
@@ -19,7 +16,10 @@ from sim.vehicles.car import (
     motion_step,
     wheel_forces,
 )
-from sim.vehicles.rigid_body import GRAVITY_MPS2, rotation_of
+from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2, rotation_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tests.sim.worlds import forest_of
 
 PARAMETERS = CarParameters()

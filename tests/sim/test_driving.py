@@ -4,10 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from sim.experts.driving import (
+from forestpilot.sim.experts.driving import (
     CANDIDATE_STEERINGS_RAD,
     DISC_AHEAD_M,
     DISC_RADIUS_M,
@@ -15,13 +12,16 @@ from sim.experts.driving import (
     DrivingPlanner,
     speed_profile,
 )
-from sim.experts.planner import COLLISION_COST
-from sim.vehicles.car import STEERING_LOCK_RAD, WHEELBASE_M, CarParameters, motion_step
-from sim.vehicles.rigid_body import GRAVITY_MPS2
-from sim.worlds.clearance import sample_clearance
-from sim.worlds.road import PRESETS, make_road
-from sim.worlds.route_table import RouteTable
-from sim.worlds.world import LOG
+from forestpilot.sim.experts.planner import COLLISION_COST
+from forestpilot.sim.vehicles.car import STEERING_LOCK_RAD, WHEELBASE_M, CarParameters, motion_step
+from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2
+from forestpilot.sim.worlds.clearance import sample_clearance
+from forestpilot.sim.worlds.roads.road import PRESETS, make_road
+from forestpilot.sim.worlds.roads.route_table import RouteTable
+from forestpilot.sim.worlds.world import LOG
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tests.sim.worlds import circle_route, road_of, straight_route
 
 CONFIG = DrivingConfig()

@@ -4,14 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.worlds import forest
+from forestpilot.sim.worlds.clearance import CELL_M, REACH_M, build_clearance_map, has_free_path, sample_clearance
+from forestpilot.sim.worlds.forest import PRESETS, ForestConfig, make_forest
+from forestpilot.sim.worlds.world import seeds_of, split_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from sim.errors import ForestPilotError
-from sim.worlds import forest
-from sim.worlds.clearance import CELL_M, REACH_M, build_clearance_map, has_free_path, sample_clearance
-from sim.worlds.forest import PRESETS, ForestConfig, make_forest
-from sim.worlds.world import seeds_of, split_of
 
 LOQUERCIO = PRESETS["loquercio"]
 

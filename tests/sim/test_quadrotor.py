@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 import pytest
-
-from sim.bullet_import import pybullet
-from sim.cameras import Camera
-from sim.physics import PHYSICS_HZ, ColliderPool, PhysicsClient, path_clearance
-from sim.vehicles.quadrotor import (
+from forestpilot.sim.bullet_import import pybullet
+from forestpilot.sim.cameras import Camera
+from forestpilot.sim.physics import PHYSICS_HZ, ColliderPool, PhysicsClient, path_clearance
+from forestpilot.sim.vehicles.quadrotor import (
     GRAVITY_MPS2,
     MODEL_STEP_S,
     TILT_LAG_S,
@@ -17,6 +16,7 @@ from sim.vehicles.quadrotor import (
     rotation_of,
     wrap_angle,
 )
+
 from tests.sim.worlds import forest_of
 
 NO_TREES = np.zeros((0, 7), np.float32)
@@ -173,7 +173,7 @@ def first_contact(trees: np.ndarray, headings: list[float], speed: float, reach_
 @pytest.mark.parametrize("speed", [3.0, 8.0, 12.0])
 def test_the_pool_sees_every_collision_of_a_forest_of_full_bodies(speed):
     """Blind flights in random directions: the same contact at the same sub-step, or none in either."""
-    from sim.worlds.forest import ForestConfig, make_forest
+    from forestpilot.sim.worlds.forest import ForestConfig, make_forest
 
     collisions = 0
     for seed in range(16):

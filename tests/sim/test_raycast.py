@@ -5,13 +5,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from sim.cameras import Camera, Rig, chase_pose, rotation_matrix
-from sim.errors import ForestPilotError
-from sim.rendering import RENDERER_NAMES, make_renderer
-from sim.rendering.intersect import (
+from forestpilot.sim.cameras import Camera, Rig, chase_pose, rotation_matrix
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.rendering import RENDERER_NAMES, make_renderer
+from forestpilot.sim.rendering.protocol import CHASE_M, FAR_M, GROUND_ID, NEAR_M, SKY_ID, VEHICLE_ID, VehiclePose
+from forestpilot.sim.rendering.pybullet.textures import skyline, texture_bank
+from forestpilot.sim.rendering.raycast.intersect import (
     Box,
     View,
     box_rows,
@@ -22,10 +21,10 @@ from sim.rendering.intersect import (
     screen_box,
     sphere_rows,
 )
-from sim.rendering.protocol import CHASE_M, FAR_M, GROUND_ID, NEAR_M, SKY_ID, VEHICLE_ID, VehiclePose
-from sim.rendering.textures import skyline, texture_bank
-from sim.worlds.appearance import default_appearance, draw_appearance
-from sim.worlds.forest import ForestConfig, make_forest
+from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
+from forestpilot.sim.worlds.forest import ForestConfig, make_forest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 F = np.float32
 CAMERA = Camera(64, 48)

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from sim.bullet_import import pybullet
-from sim.cameras import Camera, Rig, chase_pose, rotation_matrix
-from sim.errors import ForestPilotError
-from sim.rendering import bullet, make_renderer
-from sim.rendering.protocol import CHASE_M, FAR_M, GROUND_ID, SKY_ID, VEHICLE_ID, VehiclePose
-from sim.rendering.scene import box_table, wheel_table
-from sim.rendering.streamed import StreamedTinyRenderer
-from sim.worlds.appearance import draw_appearance
-from sim.worlds.forest import ForestConfig, make_forest
-from sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, Ribbon
+from forestpilot.sim.bullet_import import pybullet
+from forestpilot.sim.cameras import Camera, Rig, chase_pose, rotation_matrix
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.rendering import make_renderer
+from forestpilot.sim.rendering.protocol import CHASE_M, FAR_M, GROUND_ID, SKY_ID, VEHICLE_ID, VehiclePose
+from forestpilot.sim.rendering.pybullet import renderer as bullet
+from forestpilot.sim.rendering.pybullet.streamed import StreamedTinyRenderer
+from forestpilot.sim.rendering.raycast.scene import box_table, wheel_table
+from forestpilot.sim.worlds.appearance import draw_appearance
+from forestpilot.sim.worlds.forest import ForestConfig, make_forest
+from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, Ribbon
 
 CAMERA = Camera(64, 48)
 SEEDS = (3, 1_000_004, 2_000_005)

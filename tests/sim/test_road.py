@@ -6,13 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from sim.errors import ForestPilotError
-from sim.worlds import layout
-from sim.worlds.clearance import build_clearance_map, sample_clearance
-from sim.worlds.road import (
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.worlds.clearance import build_clearance_map, sample_clearance
+from forestpilot.sim.worlds.roads import layout
+from forestpilot.sim.worlds.roads.road import (
     COMMAND_NAMES,
     FOLLOW,
     LEFT,
@@ -25,7 +22,9 @@ from sim.worlds.road import (
     RoadWorld,
     make_road,
 )  # fmt: skip
-from sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG
+from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 SEEDS = st.integers(0, 3_000_000)
 PRESET_NAMES = st.sampled_from(sorted(PRESETS))
@@ -327,7 +326,7 @@ def test_same_seed_same_road():
 
 def test_another_process_makes_the_same_road():
     code = (
-        "from sim.worlds.road import PRESETS, make_road;"
+        "from forestpilot.sim.worlds.roads.road import PRESETS, make_road;"
         "w = make_road(PRESETS['junctions'], 2_000_001); print(w.trees.sum(dtype=float).hex(), w.route.y_m.sum().hex())"
     )
     printed = subprocess.run(

@@ -5,17 +5,16 @@ import math
 
 import numpy as np
 import pytest
+from forestpilot.sim.cameras import Camera, Rig, look_at, rotation_matrix
+from forestpilot.sim.rendering import make_renderer
+from forestpilot.sim.rendering.protocol import FAR_M, GROUND_ID
+from forestpilot.sim.rendering.raycast.road import MARKED, REACH_M, make_road, place_on_road
+from forestpilot.sim.rendering.raycast.scene import SURFACES, make_scene
+from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
+from forestpilot.sim.worlds.forest import ForestConfig, make_forest
+from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, NO_BOXES, Ribbon
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from sim.cameras import Camera, Rig, look_at, rotation_matrix
-from sim.rendering import make_renderer
-from sim.rendering.protocol import FAR_M, GROUND_ID
-from sim.rendering.road import MARKED, REACH_M, make_road, place_on_road
-from sim.rendering.scene import SURFACES, make_scene
-from sim.worlds.appearance import default_appearance, draw_appearance
-from sim.worlds.forest import ForestConfig, make_forest
-from sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, NO_BOXES, Ribbon
 
 F = np.float32
 BOXES = np.array(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from sim.rendering.window import Window, WindowError
+from forestpilot.sim.rendering.window import Window, WindowError
 
 
 def test_a_window_shows_pictures_of_any_size_until_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,11 @@
 import dataclasses
 
 import numpy as np
-
-from sim.worlds.appearance import default_appearance
-from sim.worlds.clearance import build_clearance_map
-from sim.worlds.forest import ForestConfig, make_forest
-from sim.worlds.road import RoadWorld, Route
-from sim.worlds.world import NO_BOXES, World
+from forestpilot.sim.worlds.appearance import default_appearance
+from forestpilot.sim.worlds.clearance import build_clearance_map
+from forestpilot.sim.worlds.forest import ForestConfig, make_forest
+from forestpilot.sim.worlds.roads.road import RoadWorld, Route
+from forestpilot.sim.worlds.world import NO_BOXES, World
 
 BARE = make_forest(ForestConfig(density_per_m2=0.0), 0)
 

@@ -7,11 +7,11 @@ import os
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from data_collection.gates import GateLimits
-from data_collection.trips import TripMix
-from policies.behavioural_cloning import TrainConfig
-from policies.visuomotor import PolicyConfig
-from sim.worlds.world import seeds_of
+from forestpilot.data_collection.rollouts.gates import GateLimits
+from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
+from forestpilot.policies.networks.visuomotor import PolicyConfig
+from forestpilot.sim.worlds.world import seeds_of
 
 Gates = Literal["none", "human", "expert", "uncertainty", "budget"]
 GATES: tuple[str, ...] = get_args(Gates)

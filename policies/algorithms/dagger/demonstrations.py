@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_collection.dataset import Dataset, DatasetError, require_same_task
-from data_collection.files import write_new_file
-from policies.dagger_config import DaggerConfig
-from policies.visuomotor import VisuomotorPolicy
+from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_same_task
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.policies.algorithms.dagger.config import DaggerConfig
+from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 
 FILE = "demonstrations.json"
 

@@ -1,7 +1,7 @@
 """DAgger (Ross, Gordon & Bagnell 2011, arXiv:1011.0686): the learner acts, the expert says what it should have done.
 
 Read from top to bottom: all rounds, one round, its policy on the validation worlds. Who drives and what is labelled is
-told in `policies.roll_in`. Everything a round makes is on disk before the next step begins, so a killed run goes on in
+told in `forestpilot.policies.algorithms.dagger.roll_in`. Everything a round makes is on disk before the next step begins, so a killed run goes on in
 the middle of a round:
 
     RUN/dataset/               every trip of every round, with labels, and who drove each step
@@ -20,25 +20,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-
-from data_collection.dataset import Dataset
-from data_collection.episode import EpisodeHeader
-from data_collection.files import write_new_file
-from data_collection.progress import Progress, SilentProgress
-from data_collection.rollout import Job, RolloutPool
-from data_collection.trips import task_of, task_spec_of
-from data_collection.windows import WindowReader
-from policies.behavioural_cloning import make_reader, require_costs, train
-from policies.checkpoint import load_policy, save_policy
-from policies.dagger_config import PRESETS, DaggerConfig
-from policies.demonstrations import keep_demonstrations, open_demonstrations
-from policies.intervals import wilson_interval
-from policies.pilots import PolicyFactory
-from policies.roll_in import RollIn, roll_out_round
-from policies.rounds import RoundResult, best_round, count_round, member_folder, round_folder, write_rounds
-from policies.run_folder import NOT_THE_RESULTS, claim_run_folder
-from policies.visuomotor import VisuomotorPolicy
-from sim.worlds.world import seeds_of
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import EpisodeHeader
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
+from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
+from forestpilot.data_collection.rollouts.scenarios import task_of, task_spec_of
+from forestpilot.data_collection.windows.windows import WindowReader
+from forestpilot.policies.algorithms.behavioural_cloning import make_reader, require_costs, train
+from forestpilot.policies.algorithms.dagger.config import PRESETS, DaggerConfig
+from forestpilot.policies.algorithms.dagger.demonstrations import keep_demonstrations, open_demonstrations
+from forestpilot.policies.algorithms.dagger.roll_in import RollIn, roll_out_round
+from forestpilot.policies.algorithms.dagger.rounds import (
+    RoundResult,
+    best_round,
+    count_round,
+    member_folder,
+    round_folder,
+    write_rounds,
+)
+from forestpilot.policies.evaluation.intervals import wilson_interval
+from forestpilot.policies.evaluation.pilots import PolicyFactory
+from forestpilot.policies.networks.checkpoint import load_policy, save_policy
+from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+from forestpilot.policies.training.run_folder import NOT_THE_RESULTS, claim_run_folder
+from forestpilot.sim.worlds.world import seeds_of
 
 __all__ = ["PRESETS", "DaggerConfig", "RoundResult", "best_round", "round_folder", "run_dagger"]
 

@@ -7,17 +7,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-
-from data_collection.dataset import Dataset
-from data_collection.episode import EpisodeHeader, load_episode
-from data_collection.gates import ExpertGate, Gate, NoveltyGate, UncertaintyGate, novelty_threshold
-from data_collection.pilots import ExpertPilot, PilotFactory
-from data_collection.progress import Progress
-from data_collection.rollout import Job, RolloutPool
-from policies.dagger_config import DaggerConfig
-from policies.pilots import EnsembleFactory, GatedFactory, PolicyFactory
-from policies.rounds import member_folder
-from sim.errors import ForestPilotError
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import EpisodeHeader, load_episode
+from forestpilot.data_collection.rollouts.gates import ExpertGate, Gate, NoveltyGate, UncertaintyGate, novelty_threshold
+from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
+from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
+from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.policies.algorithms.dagger.config import DaggerConfig
+from forestpilot.policies.algorithms.dagger.rounds import member_folder
+from forestpilot.policies.evaluation.pilots import EnsembleFactory, GatedFactory, PolicyFactory
+from forestpilot.sim.errors import ForestPilotError
 
 TRIPS_AT_ONCE = 8
 """With a label budget, trips between two looks at how many labels there are; the same for any number of workers, so

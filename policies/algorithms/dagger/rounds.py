@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_collection.episode import EpisodeHeader
-from data_collection.files import write_new_file
-from data_collection.takeover import count_handovers
+from forestpilot.data_collection.episodes.episode import EpisodeHeader
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.rollouts.takeover import count_handovers
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from sim.bullet_import import pybullet, silent_descriptors
-from sim.cameras import Camera
-from sim.errors import ForestPilotError
-from sim.rendering.meshes import scaled_mesh_file, unit_mesh_file
-from sim.rendering.protocol import (
+from forestpilot.sim.bullet_import import pybullet, silent_descriptors
+from forestpilot.sim.cameras import Camera
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.rendering.protocol import (
     FAR_M,
     GROUND_ID,
     NEAR_M,
@@ -34,10 +31,12 @@ from sim.rendering.protocol import (
     VehiclePose,
     checked_poses,
 )
-from sim.rendering.scene import box_table, wheel_table
-from sim.rendering.vehicle_parts import BALL, BLOCK, DRUM, TYRE, body_of, part_turns
-from sim.worlds.appearance import ROAD_SURFACES
-from sim.worlds.world import CAR_CABIN, LOG, Ribbon, World
+from forestpilot.sim.rendering.pybullet.meshes import scaled_mesh_file, unit_mesh_file
+from forestpilot.sim.rendering.raycast.scene import box_table, wheel_table
+from forestpilot.sim.rendering.vehicle_parts import BALL, BLOCK, DRUM, TYRE, body_of, part_turns
+from forestpilot.sim.worlds.appearance import ROAD_SURFACES
+from forestpilot.sim.worlds.world import CAR_CABIN, LOG, Ribbon, World
+from numpy.typing import ArrayLike, NDArray
 
 GROUND_HALF_SIZE_M = 400.0
 STRIP_HEIGHT_M, STRIP_OVERLAP_M, POINTS_PER_STRIP = 0.03, 0.15, 6
@@ -235,7 +234,7 @@ class BulletRenderer:
         return {"fileName": scaled_mesh_file(shape, scale)}
 
     def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: AnyVehicle | None = None) -> Frames:
-        """Draw all cameras; see `sim.rendering.protocol.Renderer.render`.
+        """Draw all cameras; see `forestpilot.sim.rendering.protocol.Renderer.render`.
 
         Raises:
             ForestPilotError: no world was set, or the renderer was closed.

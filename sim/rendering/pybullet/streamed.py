@@ -9,13 +9,12 @@ measuring time, not for learning from.
 from __future__ import annotations
 
 import numpy as np
+from forestpilot.sim.bullet_import import pybullet
+from forestpilot.sim.cameras import Camera
+from forestpilot.sim.rendering.protocol import AnyVehicle, Frames, checked_poses
+from forestpilot.sim.rendering.pybullet.renderer import OUT_OF_SIGHT, UNTURNED, BulletRenderer, crown_pose
+from forestpilot.sim.worlds.world import World
 from numpy.typing import ArrayLike, NDArray
-
-from sim.bullet_import import pybullet
-from sim.cameras import Camera
-from sim.rendering.bullet import OUT_OF_SIGHT, UNTURNED, BulletRenderer, crown_pose
-from sim.rendering.protocol import AnyVehicle, Frames, checked_poses
-from sim.worlds.world import World
 
 REACH_M = 25.0
 """Trees farther away than this are left out."""

@@ -3,10 +3,9 @@
 import math
 
 import numpy as np
+from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Floats, Scalar
+from forestpilot.sim.worlds.world import World
 from numba import njit
-
-from sim.rendering.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Floats, Scalar
-from sim.worlds.world import World
 
 F = np.float32
 
@@ -127,7 +126,7 @@ def make_light_map(world: World, trees: Floats, boxes: Floats, sun: Floats) -> t
     Args:
         world: for its bounds.
         trees: (n, 7) as in `World.trees`.
-        boxes: (b, 9) as in `sim.rendering.scene.Scene`.
+        boxes: (b, 9) as in `forestpilot.sim.rendering.raycast.scene.Scene`.
         sun: (3,) unit vector towards the sun.
 
     Returns:

@@ -3,13 +3,12 @@
 import math
 
 import numpy as np
+from forestpilot.sim.rendering.pybullet.textures import TILE_SIZE
+from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Floats, Scalar, Triple
+from forestpilot.sim.rendering.raycast.sampling import around, floor_of, sample
+from forestpilot.sim.rendering.raycast.scene import WHEEL_PLACE, WHEEL_RADIUS_M, Scene
+from forestpilot.sim.worlds.world import CAR_BODY, CAR_CABIN, LOG
 from numba import njit
-
-from sim.rendering.intersect import HALF, KERNEL, ONE, ZERO, Floats, Scalar, Triple
-from sim.rendering.sampling import around, floor_of, sample
-from sim.rendering.scene import WHEEL_PLACE, WHEEL_RADIUS_M, Scene
-from sim.rendering.textures import TILE_SIZE
-from sim.worlds.world import CAR_BODY, CAR_CABIN, LOG
 
 F = np.float32
 BARK_TEXELS_PER_M = F(110)

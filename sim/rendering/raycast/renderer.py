@@ -10,12 +10,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
-from numpy.typing import ArrayLike
-
-from sim.cameras import Camera
-from sim.errors import ForestPilotError
-from sim.rendering.intersect import (
+from forestpilot.sim.cameras import Camera
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.rendering.protocol import AnyVehicle, Frames, VehiclePose, checked_poses
+from forestpilot.sim.rendering.raycast.intersect import (
     FAR,
     HALF,
     KERNEL,
@@ -33,12 +31,13 @@ from sim.rendering.intersect import (
     screen_box,
     sphere_rows,
 )
-from sim.rendering.protocol import AnyVehicle, Frames, VehiclePose, checked_poses
-from sim.rendering.scene import Scene, make_scene
-from sim.rendering.shade import shade_pixels, smooth_edges
-from sim.rendering.vehicle import draw_vehicle
-from sim.rendering.vehicle_parts import Parts, place_parts
-from sim.worlds.world import LOG, World
+from forestpilot.sim.rendering.raycast.scene import Scene, make_scene
+from forestpilot.sim.rendering.raycast.shade import shade_pixels, smooth_edges
+from forestpilot.sim.rendering.raycast.vehicle import draw_vehicle
+from forestpilot.sim.rendering.vehicle_parts import Parts, place_parts
+from forestpilot.sim.worlds.world import LOG, World
+from numba import njit
+from numpy.typing import ArrayLike
 
 F = np.float32
 SMOOTH_FROM_PX = 128
@@ -211,7 +210,7 @@ class RaycastRenderer:
         self._scene = make_scene(world, smooth=self._smooth)
 
     def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: AnyVehicle | None = None) -> Frames:
-        """Draw all cameras; see `sim.rendering.protocol.Renderer.render`.
+        """Draw all cameras; see `forestpilot.sim.rendering.protocol.Renderer.render`.
 
         Raises:
             ForestPilotError: no world was set.

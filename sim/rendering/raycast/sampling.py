@@ -1,10 +1,9 @@
 """Reading the texture bank inside a kernel: mip levels, texels between texels, angles without an arc tangent."""
 
 import numpy as np
+from forestpilot.sim.rendering.pybullet.textures import TILE_BITS, TILE_SIZE
+from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Scalar
 from numba import njit
-
-from sim.rendering.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Scalar
-from sim.rendering.textures import TILE_BITS, TILE_SIZE
 
 F = np.float32
 TILE_MASK = TILE_SIZE - 1

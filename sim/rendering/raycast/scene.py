@@ -3,13 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
-
-from sim.rendering.intersect import Bytes, Floats, Ids
-from sim.rendering.light_map import make_light_map
-from sim.rendering.road import Road, make_road
-from sim.rendering.textures import FIRST_BARK, FIRST_LEAF, skyline, texture_bank
-from sim.worlds.appearance import ROAD_SURFACES, Appearance
-from sim.worlds.world import CAR_BODY, World
+from forestpilot.sim.rendering.pybullet.textures import FIRST_BARK, FIRST_LEAF, skyline, texture_bank
+from forestpilot.sim.rendering.raycast.intersect import Bytes, Floats, Ids
+from forestpilot.sim.rendering.raycast.light_map import make_light_map
+from forestpilot.sim.rendering.raycast.road import Road, make_road
+from forestpilot.sim.worlds.appearance import ROAD_SURFACES, Appearance
+from forestpilot.sim.worlds.world import CAR_BODY, World
 
 F = np.float32
 

@@ -7,15 +7,25 @@ forest), so that neither the far plane nor the edge of the world shows.
 import math
 
 import numpy as np
+from forestpilot.sim.rendering.protocol import SKY_ID
+from forestpilot.sim.rendering.pybullet.textures import PATCHES, SKYLINE_SIZE, TILE_SIZE
+from forestpilot.sim.rendering.raycast.ground import shade_ground
+from forestpilot.sim.rendering.raycast.intersect import (
+    HALF,
+    KERNEL,
+    ONE,
+    ZERO,
+    Bytes,
+    Floats,
+    Scalar,
+    Triple,
+    View,
+    row_direction,
+)
+from forestpilot.sim.rendering.raycast.obstacles import shade_box
+from forestpilot.sim.rendering.raycast.sampling import around, floor_of, sample
+from forestpilot.sim.rendering.raycast.scene import Scene
 from numba import njit
-
-from sim.rendering.ground import shade_ground
-from sim.rendering.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Floats, Scalar, Triple, View, row_direction
-from sim.rendering.obstacles import shade_box
-from sim.rendering.protocol import SKY_ID
-from sim.rendering.sampling import around, floor_of, sample
-from sim.rendering.scene import Scene
-from sim.rendering.textures import PATCHES, SKYLINE_SIZE, TILE_SIZE
 
 F = np.float32
 BARK_TEXELS_PER_M = F(110)

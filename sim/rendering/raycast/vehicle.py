@@ -3,9 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
-
-from sim.rendering.intersect import (
+from forestpilot.sim.rendering.protocol import GROUND_ID, VEHICLE_ID
+from forestpilot.sim.rendering.raycast.intersect import (
     HALF,
     KERNEL,
     NEAR,
@@ -21,9 +20,9 @@ from sim.rendering.intersect import (
     row_direction,
     screen_box,
 )
-from sim.rendering.protocol import GROUND_ID, VEHICLE_ID
-from sim.rendering.scene import Scene
-from sim.rendering.vehicle_parts import BALL, BLOCK, Parts
+from forestpilot.sim.rendering.raycast.scene import Scene
+from forestpilot.sim.rendering.vehicle_parts import BALL, BLOCK, Parts
+from numba import njit
 
 F = np.float32
 

@@ -7,11 +7,18 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.worlds.roads.centre_line import (
+    POINT_SPACING_M,
+    CentreLine,
+    bend,
+    draw_circuit,
+    draw_piece,
+    extend,
+    straight,
+)
+from forestpilot.sim.worlds.roads.road_config import RoadConfig
 from numba import njit
-
-from sim.errors import ForestPilotError
-from sim.worlds.centre_line import POINT_SPACING_M, CentreLine, bend, draw_circuit, draw_piece, extend, straight
-from sim.worlds.road_config import RoadConfig
 
 FOLLOW, LEFT, STRAIGHT, RIGHT = 0, 1, 2, 3
 """Route commands: follow the road; at the junction ahead turn left, go straight on, turn right."""

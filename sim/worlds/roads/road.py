@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from sim.worlds.appearance import default_appearance, draw_appearance
-from sim.worlds.centre_line import POINT_SPACING_M
-from sim.worlds.clearance import build_clearance_map
-from sim.worlds.layout import COMMAND_NAMES, FOLLOW, LEFT, RIGHT, STRAIGHT, Layout, draw_layout
-from sim.worlds.obstacles import place_obstacles
-from sim.worlds.road_config import PRESETS, ROUTES, SURFACE_GRIP, RoadConfig
-from sim.worlds.roadside import plant_trees
-from sim.worlds.route import Route, make_route
-from sim.worlds.world import Ribbon, World
+from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
+from forestpilot.sim.worlds.clearance import build_clearance_map
+from forestpilot.sim.worlds.obstacles import place_obstacles
+from forestpilot.sim.worlds.roads.centre_line import POINT_SPACING_M
+from forestpilot.sim.worlds.roads.layout import COMMAND_NAMES, FOLLOW, LEFT, RIGHT, STRAIGHT, Layout, draw_layout
+from forestpilot.sim.worlds.roads.road_config import PRESETS, ROUTES, SURFACE_GRIP, RoadConfig
+from forestpilot.sim.worlds.roads.roadside import plant_trees
+from forestpilot.sim.worlds.roads.route import Route, make_route
+from forestpilot.sim.worlds.world import Ribbon, World
 
 __all__ = [
     "COMMAND_NAMES", "FOLLOW", "LEFT", "POINT_SPACING_M", "PRESETS", "RIGHT", "ROUTES", "STRAIGHT", "SURFACE_GRIP",

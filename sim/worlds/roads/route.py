@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from forestpilot.sim.worlds.roads.centre_line import POINT_SPACING_M
+from forestpilot.sim.worlds.roads.layout import Layout
 from numba import njit
-
-from sim.worlds.centre_line import POINT_SPACING_M
-from sim.worlds.layout import Layout
 
 SIGHT_CAP_M = 60.0
 

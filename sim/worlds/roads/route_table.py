@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from forestpilot.sim.worlds.roads.road import POINT_SPACING_M, Route
 from numba import njit
-
-from sim.worlds.road import POINT_SPACING_M, Route
 
 
 class RouteTable:

@@ -1,0 +1,1 @@
+"""Episodes on disk: one file each, written whole or not at all, gathered in datasets."""

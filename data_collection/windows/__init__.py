@@ -1,0 +1,1 @@
+"""Windows of episodes for training: which steps teach what, side cameras, augmentation."""

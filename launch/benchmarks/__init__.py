@@ -1,0 +1,1 @@
+"""Benchmarks of `forestpilot bench`, one module each."""

@@ -1,0 +1,1 @@
+"""What a person at the keys sees: views, gauges, map."""

@@ -1,0 +1,1 @@
+"""Pictures: plots, maps, and drawing on frames."""

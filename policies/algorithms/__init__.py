@@ -1,0 +1,1 @@
+"""Ways to imitate: behavioural cloning, DAgger and its gates."""

@@ -1,0 +1,1 @@
+"""DAgger: the loop, its config, roll-ins, rounds and given demonstrations."""

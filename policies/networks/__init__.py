@@ -1,0 +1,1 @@
+"""The policy as a network: views, encoders, memories, heads, and its checkpoint."""

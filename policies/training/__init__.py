@@ -1,0 +1,1 @@
+"""A training under way: its run folder, its state, its metrics."""

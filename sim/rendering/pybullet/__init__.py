@@ -1,0 +1,1 @@
+"""PyBullet's own renderers, TinyRenderer and EGL, as the reference for the ray-caster."""

@@ -1,0 +1,1 @@
+"""Forest roads: their lines, junctions, obstacles and the trees beside them."""
