@@ -3,7 +3,7 @@
 dataset.json          format version, environment, control rate, renderer, task spec
 episodes/             one file per episode, named after its DAgger round and world seed
 quarantine/           files that were found damaged, and reasons.txt with one line for each
-discarded/            episodes that the person who made them did not want
+discarded/            episodes that the human who made them did not want
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The record of one trip, and the HDF5 file that keeps it.
+"""The record of one episode, and the HDF5 file that keeps it.
 
 A file is one line of text (format, schema version, CRC-32 and length of the rest, padded to 512 bytes, which HDF5
 calls a user block), then an HDF5 file in robomimic's layout: `data/demo_0` with `actions`, `rewards`, `dones`,
@@ -130,7 +130,7 @@ class EpisodeMeta:
 
 @dataclass
 class Episode:
-    """T steps of one trip: what was seen before each action and after the last, what was done, what to do."""
+    """T steps of one episode: what was seen before each action and after the last, what was done, what to do."""
 
     observations: dict[str, np.ndarray]
     """`left`, `center`, `right` (T+1, H, W, 3) uint8; `state` (T+1, S) and `goal` (T+1, 2) float32."""
@@ -155,9 +155,9 @@ class Episode:
     None where they stand as the task spec says. A third column is the change of speed in m/s that the expert was asked
     about."""
     keys: np.ndarray | None = None
-    """(T,) uint8: steering keys that a person held, as in `forestpilot.data_collection.people.console.Key`; None where nobody could."""
+    """(T,) uint8: steering keys that a human held, as in `forestpilot.data_collection.people.console.Key`; None where nobody could."""
     human_actions: np.ndarray | None = None
-    """(T, 2) float32: what a person, watching, would have done; it is learned in place of what was done."""
+    """(T, 2) float32: what a human, watching, would have done; it is learned in place of what was done."""
     labelled: np.ndarray | None = None
     """(T,) bool: at which steps there is something to learn; gates leave the expert's answers zero elsewhere, for
     nobody asked. None for the rule of `labelled_steps`."""
@@ -171,7 +171,7 @@ class Episode:
 
     @property
     def labelled_steps(self) -> np.ndarray:
-        """(T,) bool: `labelled`, or where it is None every step if an expert or a watching person told what to do, else
+        """(T,) bool: `labelled`, or where it is None every step if an expert or a watching human told what to do, else
         those at which no policy acted."""
         return _labelled_steps(
             self.labelled, self.expert_actions is not None or self.human_actions is not None, self.actor
@@ -213,7 +213,7 @@ class Episode:
             _require(name, getattr(self, name), np.bool_, (steps,))
             if getattr(self, name)[:-1].any():
                 raise EpisodeError(
-                    f"{name} is true before the last step; split the recording into one episode per trip"
+                    f"{name} is true before the last step; split the recording into one episode per episode"
                 )
         self._require_ranges()
 
@@ -382,7 +382,7 @@ def read_header(path: str | Path) -> EpisodeHeader:
         return EpisodeHeader(
             path=path,
             num_steps=int(demo.attrs["num_samples"]),
-            # A person who said what to do is learned from, and gives no costs.
+            # A human who said what to do is learned from, and gives no costs.
             has_expert_costs="expert_costs" in demo and "human_actions" not in demo,
             file_bytes=size,
             meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),

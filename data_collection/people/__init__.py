@@ -1,1 +1,1 @@
-"""A person at the keys: live sessions, shaped keys, taking over, relabelling, reaction time."""
+"""A human at the keys: live sessions, shaped keys, taking over, relabelling, reaction time."""

@@ -1,6 +1,6 @@
-"""Where a person meets the simulator: the pictures that are shown, and the keys that come back.
+"""Where a human meets the simulator: the pictures that are shown, and the keys that come back.
 
-A `Screen` is a window on this machine or a page in a browser far away; what runs a trip with a person does not know
+A `Screen` is a window on this machine or a page in a browser far away; what runs an episode with a human does not know
 which. Keys carry the names of the web's `KeyboardEvent.code`, which name a place on the keyboard, not a letter: WASD
 stays a cross on every layout.
 """
@@ -27,13 +27,13 @@ class Key(IntFlag):
 
 
 class Command(Enum):
-    """What a person asks for with a single press."""
+    """What a human asks for with a single press."""
 
     TAKE_OVER = "take over"
     HAND_BACK = "hand back"
     PAUSE = "pause or go on"
     SLOW = "slow motion on or off"
-    RESTART = "start this trip again, recording nothing of it"
+    RESTART = "start this episode again, recording nothing of it"
     DISCARD = "discard the last episode"
     QUIT = "save and quit"
 
@@ -60,7 +60,7 @@ COMMANDS: dict[str, Command] = {
 
 @dataclass(frozen=True)
 class Input:
-    """What a person did since the last look."""
+    """What a human did since the last look."""
 
     keys: Key = Key.NONE
     """Steering keys held now, or pressed and let go since the last look: a short tap must not be lost."""
@@ -73,7 +73,7 @@ class Input:
 
 
 class Screen(Protocol):
-    """Shows pictures to a person and tells what they press."""
+    """Shows pictures to a human and tells what they press."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -81,7 +81,7 @@ class Screen(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """False once the person has closed it for good."""
+        """False once the human has closed it for good."""
 
     def show(self, picture: NDArray[np.uint8]) -> None:
         """Show a picture (H, W, 3) uint8 RGB; a closed screen ignores it. Never waits for a slow viewer."""

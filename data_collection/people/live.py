@@ -1,6 +1,6 @@
-"""Trips that a person flies or drives, or watches and takes over, in real time: one after another, each recorded.
+"""Episodes that a human flies or drives, or watches and takes over, in real time: one after another, each recorded.
 
-Nothing of a trip reaches the disk before it ends; a kill costs the trip in hand and nothing else. Whatever ends a trip
+Nothing of an episode reaches the disk before it ends; a kill costs the episode in hand and nothing else. Whatever ends an episode
 early (a closed window, Ctrl-C, an error while drawing) saves it as far as it went.
 """
 
@@ -25,8 +25,8 @@ from forestpilot.data_collection.people.keyboard import FreshKeys, KeyShaper, sh
 from forestpilot.data_collection.people.pacing import Clock, Pacer, RealClock
 from forestpilot.data_collection.people.scene import Mode, Painter, Scene
 from forestpilot.data_collection.rollouts.pool import Job
-from forestpilot.data_collection.rollouts.recorder import RunningTrip
-from forestpilot.data_collection.rollouts.scenarios import FinishedTrip, Trip
+from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
+from forestpilot.data_collection.rollouts.scenarios import EpisodeResult, Scenario
 from forestpilot.data_collection.rollouts.takeover import count_handovers
 from numpy.typing import NDArray
 
@@ -35,28 +35,28 @@ LOOK_S = 1 / 30
 REDRAW_S = 0.25
 """Time between two pictures while nothing moves, in seconds."""
 HOLD_S = 1.5
-"""How long the outcome of a trip stands unless a key is pressed, in seconds."""
+"""How long the outcome of an episode stands unless a key is pressed, in seconds."""
 LEAST_S = 1.0
-"""A trip that is ended early is kept if it is at least this long, in seconds."""
+"""An episode that is ended early is kept if it is at least this long, in seconds."""
 SLOW = 2.0
 """How many times slower slow motion is."""
 
 
 class Store(Protocol):
-    """Where finished trips go."""
+    """Where finished episodes go."""
 
-    def has(self, trip: Trip) -> bool:
-        """Whether the trip is recorded already."""
+    def has(self, episode: Scenario) -> bool:
+        """Whether the episode is recorded already."""
 
-    def keep(self, running: RunningTrip, driver: Driver) -> Path:
-        """Record a trip as far as it went; when this returns, it survives anything."""
+    def keep(self, running: EpisodeRecorder, driver: Driver) -> Path:
+        """Record an episode as far as it went; when this returns, it survives anything."""
 
     def discard(self, path: Path) -> None:
-        """Take a recorded trip out again."""
+        """Take a recorded episode out again."""
 
 
 class DatasetStore:
-    """Adds each trip to a job's dataset as a new episode.
+    """Adds each episode to a job's dataset as a new episode.
 
     Args:
         job: names the dataset, which must be there, and the round.
@@ -67,14 +67,14 @@ class DatasetStore:
 
     def __init__(self, job: Job) -> None:
         if job.dataset is None:
-            raise ValueError("the job names no dataset; a person's trips are recorded, so give one")
+            raise ValueError("the job names no dataset; a human's episodes are recorded, so give one")
         self._dataset, self._round = Dataset.open(job.dataset, check=False), job.dagger_round
 
-    def has(self, trip: Trip) -> bool:
+    def has(self, episode: Scenario) -> bool:
         """Whether there is an episode of this round and world."""
-        return self._dataset.has(self._round, trip.seed)
+        return self._dataset.has(self._round, episode.seed)
 
-    def keep(self, running: RunningTrip, driver: Driver) -> Path:
+    def keep(self, running: EpisodeRecorder, driver: Driver) -> Path:
         """Add the episode."""
         return self._dataset.add(running.episode(driver.name, self._round))
 
@@ -85,7 +85,7 @@ class DatasetStore:
 
 @dataclass(frozen=True)
 class LiveSummary:
-    """What came of a live session; only trips that were kept count."""
+    """What came of a live session; only episodes that were kept count."""
 
     episodes: int
     """Episodes recorded."""
@@ -94,52 +94,52 @@ class LiveSummary:
     steps: int
     """Steps in the episodes recorded."""
     human_steps: int
-    """Steps of these that the person drove."""
+    """Steps of these that the human drove."""
     takeovers: int
-    """How often the person took over from a policy."""
+    """How often the human took over from a policy."""
     mean_takeover_s: float
-    """Mean time until the person handed back, in seconds; 0 without takeovers."""
+    """Mean time until the human handed back, in seconds; 0 without takeovers."""
     context_switches: int
-    """Changes of the driver in the middle of a trip."""
+    """Changes of the driver in the middle of an episode."""
     late_steps: int
-    """Steps that came late, in all trips."""
+    """Steps that came late, in all episodes."""
     seconds: float
     """How long the session took."""
     quit: bool
-    """Whether the person stopped before all trips were done."""
+    """Whether the human stopped before all episodes were done."""
     interrupted: bool
     """Whether it was a signal (Ctrl-C) that stopped it."""
-    trips: tuple[FinishedTrip, ...] = field(repr=False)
-    """The trips recorded."""
+    results: tuple[EpisodeResult, ...] = field(repr=False)
+    """What is left of the episodes recorded."""
 
 
 class _End(Enum):
-    """How a stretch of a trip ended."""
+    """How a stretch of an episode ended."""
 
-    OVER = "the trip is over"
-    AGAIN = "the same trip again"
+    OVER = "the episode is over"
+    AGAIN = "the same episode again"
     QUIT = "the session is over"
 
 
 @dataclass(frozen=True)
 class _Kept:
-    """A trip that was recorded."""
+    """An episode that was recorded."""
 
     path: Path
-    trip: Trip
-    finished: FinishedTrip
+    scenario: Scenario
+    finished: EpisodeResult
     actors: NDArray[np.uint8]
 
 
 class LiveSession:
-    """Runs trips in real time on a screen, and records them.
+    """Runs episodes in real time on a screen, and records them.
 
     Args:
-        screen: where the person sits; stays open.
+        screen: where the human sits; stays open.
         painter: draws what the screen shows.
         clock: what time it is.
         shaper: makes actions of keys; by default the one that suits the task.
-        store: where trips are recorded; by default the job's dataset.
+        store: where episodes are recorded; by default the job's dataset.
     """
 
     def __init__(
@@ -155,10 +155,10 @@ class LiveSession:
         self._given_shaper, self._given_store = shaper, store
 
     def run(self, job: Job, driver: Driver) -> LiveSummary:
-        """Run the job's trips that are not recorded yet, one after another; the job's own pilot is not asked.
+        """Run the job's episodes that are not recorded yet, one after another; the job's own pilot is not asked.
 
         Returns:
-            What came of it, when all are done or the person has had enough.
+            What came of it, when all are done or the human has had enough.
 
         Raises:
             DiskFullError: no space left; everything recorded before is whole.
@@ -190,8 +190,8 @@ class _Run:
         self._job, self._driver, self._painter, self._clock = job, driver, painter, clock
         self._screen, self._shaper, self._store = screen, shaper, store
         self._keys = FreshKeys(screen)
-        self._waiting = deque(trip for trip in job.trips if not store.has(trip))
-        self._before = len(job.trips) - len(self._waiting)
+        self._waiting = deque(episode for episode in job.scenarios if not store.has(episode))
+        self._before = len(job.scenarios) - len(self._waiting)
         self._kept: list[_Kept] = []
         self._discarded = 0
         self._pacer = Pacer(clock)
@@ -204,19 +204,19 @@ class _Run:
         self._screen.poll()  # what was pressed before there was anything to steer is not meant for it
         with _noted_signals(self._signals):
             while self._waiting and end != _End.QUIT:
-                end = self._run_trip(self._waiting.popleft())
+                end = self._run_episode(self._waiting.popleft())
         return self._summary(self._clock.now() - started, end == _End.QUIT)
 
-    def _run_trip(self, trip: Trip) -> _End:
-        """Run one trip from its frozen start to the showing of its outcome."""
-        running = RunningTrip(self._job.task, trip, self._driver.needs_expert, record=True)
+    def _run_episode(self, episode: Scenario) -> _End:
+        """Run one episode from its frozen start to the showing of its outcome."""
+        running = EpisodeRecorder(self._job.task, episode, self._driver.needs_expert, record=True)
         try:
             self._actors: list[int] = []
             self._given, self._shown = Input(), np.zeros(2, np.float32)
             self._shaper.start_from(self._shown)
             end = self._drive_recorded(running)
             if end == _End.AGAIN:
-                self._waiting.appendleft(trip)
+                self._waiting.appendleft(episode)
                 return end
             if running.num_steps and (end == _End.OVER or running.time_s >= LEAST_S):
                 self._keep(running)
@@ -224,8 +224,8 @@ class _Run:
         finally:
             running.close()
 
-    def _drive_recorded(self, running: RunningTrip) -> _End:
-        """Drive; if anything fails on the way, the trip is kept as far as it went before the error goes on."""
+    def _drive_recorded(self, running: EpisodeRecorder) -> _End:
+        """Drive; if anything fails on the way, the episode is kept as far as it went before the error goes on."""
         try:
             self._driver.restart(running)
             self._painter.begin(running)
@@ -235,8 +235,8 @@ class _Run:
                 self._keep(running)
             raise
 
-    def _drive(self, running: RunningTrip) -> _End:
-        """From the frozen start to the end of the trip, or until the person wants something else."""
+    def _drive(self, running: EpisodeRecorder) -> _End:
+        """From the frozen start to the end of the episode, or until the human wants something else."""
         end = self._stand_still(running, Mode.WAITING)
         period_s = 1.0 / running.env.task_spec.control_hz
         while end is None:
@@ -248,8 +248,8 @@ class _Run:
                 self._pacer.wait(period_s * (SLOW if self._slow else 1.0))
         return end
 
-    def _step(self, running: RunningTrip, period_s: float) -> _End | None:
-        """One step of the trip, by what was pressed last."""
+    def _step(self, running: EpisodeRecorder, period_s: float) -> _End | None:
+        """One step of the episode, by what was pressed last."""
         given = Input(self._given.keys, self._given.sticks, tuple(self._for_driver), self._given.present)
         self._for_driver.clear()
         shaped = self._shaper.step(given.keys, period_s, given.sticks, running.info["speed_mps"])
@@ -259,13 +259,13 @@ class _Run:
         over = running.step(choice.action, choice.actor, keys=int(given.keys), human_action=choice.human_action)
         self._actors.append(choice.actor)
         if choice.human_action is None:
-            # While a policy drives the person's controls follow it, so that they are passed on without a jerk.
+            # While a policy drives the human's controls follow it, so that they are passed on without a jerk.
             self._shaper.start_from(choice.action)
         self._shown = choice.action if choice.human_action is None else choice.human_action
         return _End.OVER if over else None
 
-    def _obey(self, running: RunningTrip, given: Input) -> _End | None:
-        """Do what the person asks for while the trip runs; None if it goes on."""
+    def _obey(self, running: EpisodeRecorder, given: Input) -> _End | None:
+        """Do what the human asks for while the episode runs; None if it goes on."""
         self._given = given
         if self._has_left():
             return _End.QUIT
@@ -282,7 +282,7 @@ class _Run:
         return None if pause is None else self._stand_still(running, pause)
 
     def _obey_anywhere(self, command: Command) -> None:
-        """Commands that mean the same whether the trip runs or stands still."""
+        """Commands that mean the same whether the episode runs or stands still."""
         if command == Command.SLOW:
             self._slow = not self._slow
         elif command == Command.DISCARD:
@@ -290,7 +290,7 @@ class _Run:
         elif command in (Command.TAKE_OVER, Command.HAND_BACK):
             self._for_driver.append(command)
 
-    def _stand_still(self, running: RunningTrip, mode: Mode) -> _End | None:
+    def _stand_still(self, running: EpisodeRecorder, mode: Mode) -> _End | None:
         """Show the world, frozen, until a key is pressed: what is held from before does not count. None: go on."""
         self._keys.settle()
         drawn_s = -REDRAW_S
@@ -314,13 +314,13 @@ class _Run:
                 drawn_s = self._clock.now()
             self._clock.sleep(LOOK_S)
         if mode == Mode.WAITING:
-            self._for_driver.clear()  # the key that starts a trip does not take over as well
+            self._for_driver.clear()  # the key that starts an episode does not take over as well
             self._say("")
         self._pacer.start()
         return None
 
-    def _show_outcome(self, running: RunningTrip) -> _End:
-        """Show how the trip ended until a key is pressed, or a moment has passed."""
+    def _show_outcome(self, running: EpisodeRecorder) -> _End:
+        """Show how the episode ended until a key is pressed, or a moment has passed."""
         self._keys.settle()
         until_s, drawn_s = self._clock.now() + HOLD_S, -REDRAW_S
         while self._clock.now() < until_s:
@@ -338,10 +338,10 @@ class _Run:
             self._clock.sleep(LOOK_S)
         return _End.OVER
 
-    def _keep(self, running: RunningTrip) -> None:
+    def _keep(self, running: EpisodeRecorder) -> None:
         path = self._store.keep(running, self._driver)
-        self._kept.append(_Kept(path, running.trip, running.finished(), np.array(self._actors, np.uint8)))
-        self._say(f"world {running.trip.seed} saved")
+        self._kept.append(_Kept(path, running.scenario, running.finished(), np.array(self._actors, np.uint8)))
+        self._say(f"world {running.scenario.seed} saved")
 
     def _discard_last(self) -> None:
         """Take the last recorded episode of this session out; its world comes next."""
@@ -351,8 +351,8 @@ class _Run:
         last = self._kept.pop()
         self._store.discard(last.path)
         self._discarded += 1
-        self._waiting.appendleft(last.trip)
-        self._say(f"world {last.trip.seed} discarded; it comes again")
+        self._waiting.appendleft(last.scenario)
+        self._say(f"world {last.scenario.seed} discarded; it comes again")
 
     def _has_left(self) -> bool:
         return bool(self._signals) or not self._screen.is_open
@@ -360,12 +360,12 @@ class _Run:
     def _say(self, message: str) -> None:
         self._message = message
 
-    def _show(self, running: RunningTrip, mode: Mode) -> None:
+    def _show(self, running: EpisodeRecorder, mode: Mode) -> None:
         saved = self._before + len(self._kept)
         scene = Scene(
-            trip=running, mode=mode, keys=self._given.keys, action=self._shown,
+            episode=running, mode=mode, keys=self._given.keys, action=self._shown,
             actor=self._actor(), takes_turns=self._driver.takes_turns, slow=self._slow, late=self._pacer.late,
-            number=saved + (mode != Mode.ENDED), total=len(self._job.trips), saved=saved, message=self._message,
+            number=saved + (mode != Mode.ENDED), total=len(self._job.scenarios), saved=saved, message=self._message,
         )  # fmt: skip
         self._screen.show(self._painter.paint(scene))
 
@@ -376,20 +376,20 @@ class _Run:
 
     def _summary(self, seconds: float, stopped: bool) -> LiveSummary:
         handovers = count_handovers(kept.actors for kept in self._kept if self._driver.takes_turns)
-        hz = self._job.trips[0].env_kwargs.get("control_hz", 10) if self._job.trips else 10
+        hz = self._job.scenarios[0].env_kwargs.get("control_hz", 10) if self._job.scenarios else 10
         return LiveSummary(
             episodes=len(self._kept),
             discarded=self._discarded,
             steps=sum(len(kept.actors) for kept in self._kept),
             human_steps=sum(int(np.sum(kept.actors == ACTOR_HUMAN)) for kept in self._kept),
             takeovers=handovers.takeovers,
-            mean_takeover_s=handovers.helped_steps / hz / max(1, handovers.takeovers),
+            mean_takeover_s=handovers.intervention_steps / hz / max(1, handovers.takeovers),
             context_switches=handovers.context_switches,
             late_steps=self._pacer.late,
             seconds=seconds,
             quit=stopped,
             interrupted=bool(self._signals),
-            trips=tuple(kept.finished for kept in self._kept),
+            results=tuple(kept.finished for kept in self._kept),
         )
 
 

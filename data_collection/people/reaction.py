@@ -1,7 +1,7 @@
-"""How late a person steers: the delay is estimated, and labels are moved back by it.
+"""How late a human steers: the delay is estimated, and labels are moved back by it.
 
-A person who steers along with a recorded trip answers what was seen some tenths of a second before, and a held key
-takes a moment to move the shaped axis. Both together are found as the lag at which the person's turn agrees best with a
+A human who steers along with a recorded episode answers what was seen some tenths of a second before, and a held key
+takes a moment to move the shaped axis. Both together are found as the lag at which the human's turn agrees best with a
 reference that has no delay, the expert's turn at the same states, and both together are what makes a label late.
 """
 
@@ -16,13 +16,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 AHEAD_S = 0.4
-"""Lags are looked at from this far before zero: a peak there says that the person is not late at all."""
+"""Lags are looked at from this far before zero: a peak there says that the human is not late at all."""
 BLOCK_S = 4.0
 """Length of the blocks that are drawn anew for the interval: longer than what is seen of one bend or trunk."""
 ENOUGH_S = 15.0
 """With less steering than this nothing is said."""
-ENOUGH_TRIPS = 8
-"""From this many trips on whole trips are drawn for the interval, not blocks."""
+ENOUGH_EPISODES = 8
+"""From this many episodes on whole episodes are drawn for the interval, not blocks."""
 LEAST_SPREAD = 0.03
 """Standard deviation of the turn below which somebody has hardly steered."""
 LEAST_CORRELATION = 0.3
@@ -35,7 +35,7 @@ RESAMPLES, SURROGATES = 400, 199
 
 @dataclass(frozen=True)
 class Delay:
-    """How much later than the reference a person steers."""
+    """How much later than the reference a human steers."""
 
     delay_s: float
     """Best estimate in seconds, 0 or more."""
@@ -60,20 +60,20 @@ class Delay:
 
 
 def estimate_delay(
-    person: NDArray[np.floating] | Sequence[NDArray[np.floating]],
+    human: NDArray[np.floating] | Sequence[NDArray[np.floating]],
     reference: NDArray[np.floating] | Sequence[NDArray[np.floating]],
     control_hz: int,
     largest_s: float = 1.0,
 ) -> Delay:
-    """The lag of the person's turn behind a reference, by normalised cross-correlation.
+    """The lag of the human's turn behind a reference, by normalised cross-correlation.
 
-    The peak is placed between steps by a parabola. The interval is a percentile bootstrap over trips, or over blocks of
+    The peak is placed between steps by a parabola. The interval is a percentile bootstrap over episodes, or over blocks of
     `BLOCK_S` where there are few. Chance is judged by references that were shifted in a circle by a random amount: they
-    are as smooth as the real one, but have nothing to do with the person.
+    are as smooth as the real one, but have nothing to do with the human.
 
     Args:
-        person: (T,) the person's turn at each step, or one such array for each trip; NaN where nobody was there.
-        reference: the turn that would have been right at each step; shapes as `person`.
+        human: (T,) the human's turn at each step, or one such array for each episode; NaN where nobody was there.
+        reference: the turn that would have been right at each step; shapes as `human`.
         control_hz: steps per second.
         largest_s: largest delay that is looked for, in seconds.
 
@@ -83,10 +83,10 @@ def estimate_delay(
     if control_hz <= 0 or largest_s <= 0:
         raise ValueError(f"control_hz is {control_hz} and largest_s {largest_s}; both must be above 0")
     lags = np.arange(-math.ceil(AHEAD_S * control_hz), math.ceil(largest_s * control_hz) + 2)
-    windows, turns, trips = _aligned(_as_trips(person), _as_trips(reference), lags)
+    windows, turns, episodes = _aligned(_as_episodes(human), _as_episodes(reference), lags)
     if reason := _too_little(windows, turns, lags, control_hz):
         return Delay(0.0, 0.0, 0.0, largest_s, False, reason)
-    groups = _groups(trips, max(1, round(BLOCK_S * control_hz)))
+    groups = _groups(episodes, max(1, round(BLOCK_S * control_hz)))
     sums = _sums(windows, turns, groups)
     pooled = _correlations(sums.sum(axis=0, keepdims=True))
     rng = np.random.default_rng(0)
@@ -102,17 +102,17 @@ def estimate_delay(
 def shift_labels(
     actions: NDArray[np.float32], delay_s: float, control_hz: int, present: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """What a person did `delay_s` later, as the label of each step.
+    """What a human did `delay_s` later, as the label of each step.
 
     Args:
-        actions: (T, 2) float32, what the person did at each step.
+        actions: (T, 2) float32, what the human did at each step.
         delay_s: how late that was, in seconds, 0 or more.
         control_hz: steps per second.
-        present: (T,) bool, at which steps the person was there; None for all.
+        present: (T,) bool, at which steps the human was there; None for all.
 
     Returns:
         (T, 2) float32 labels, interpolated between steps and zero where unknown; and (T,) bool, where they are known:
-        not at the last steps, nor where the person was away.
+        not at the last steps, nor where the human was away.
 
     Raises:
         ValueError: the delay is negative or not finite.
@@ -134,22 +134,22 @@ def shift_labels(
     return labels, known
 
 
-def _as_trips(values: NDArray[np.floating] | Sequence[NDArray[np.floating]]) -> list[NDArray[np.float64]]:
-    trips = [values] if isinstance(values, np.ndarray) and values.ndim == 1 else list(values)
-    return [np.asarray(trip, np.float64) for trip in trips]
+def _as_episodes(values: NDArray[np.floating] | Sequence[NDArray[np.floating]]) -> list[NDArray[np.float64]]:
+    episodes = [values] if isinstance(values, np.ndarray) and values.ndim == 1 else list(values)
+    return [np.asarray(episode, np.float64) for episode in episodes]
 
 
 def _aligned(
-    person: list[NDArray[np.float64]], reference: list[NDArray[np.float64]], lags: NDArray[np.int64]
+    human: list[NDArray[np.float64]], reference: list[NDArray[np.float64]], lags: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """(n, L) the person's turn at every lag, (n,) the reference's turn, (n,) the trip: steps with all of it."""
-    if [trip.shape for trip in person] != [trip.shape for trip in reference]:
+    """(n, L) the human's turn at every lag, (n,) the reference's turn, (n,) the episode: steps with all of it."""
+    if [episode.shape for episode in human] != [episode.shape for episode in reference]:
         raise ValueError(
-            f"person has trips of {[len(trip) for trip in person]} steps, reference of "
-            f"{[len(trip) for trip in reference]}; both must be given for the same steps"
+            f"human has episodes of {[len(episode) for episode in human]} steps, reference of "
+            f"{[len(episode) for episode in reference]}; both must be given for the same steps"
         )
-    windows, turns, trips = [np.zeros((0, len(lags)))], [np.zeros(0)], [np.zeros(0, np.int64)]
-    for number, (own, right) in enumerate(zip(person, reference)):
+    windows, turns, episodes = [np.zeros((0, len(lags)))], [np.zeros(0)], [np.zeros(0, np.int64)]
+    for number, (own, right) in enumerate(zip(human, reference)):
         if len(own) < len(lags):
             continue
         seen = sliding_window_view(own, len(lags))
@@ -157,8 +157,8 @@ def _aligned(
         kept = np.isfinite(seen).all(axis=1) & np.isfinite(at)
         windows.append(seen[kept])
         turns.append(at[kept])
-        trips.append(np.full(int(kept.sum()), number))
-    return np.concatenate(windows), np.concatenate(turns), np.concatenate(trips)
+        episodes.append(np.full(int(kept.sum()), number))
+    return np.concatenate(windows), np.concatenate(turns), np.concatenate(episodes)
 
 
 def _too_little(
@@ -167,7 +167,7 @@ def _too_little(
     """Why nothing can be said before looking at any lag; empty if something may."""
     if len(turns) < max(ENOUGH_S * control_hz, 4 * len(lags)):
         return f"{len(turns) / control_hz:.0f} s of steering are too little, {ENOUGH_S:.0f} s are needed"
-    for who, values in (("the person", windows[:, -lags[0]]), ("the reference", turns)):
+    for who, values in (("the human", windows[:, -lags[0]]), ("the reference", turns)):
         if values.std() < LEAST_SPREAD:
             return f"{who} hardly steered (standard deviation of the turn {values.std():.3f})"
     return ""
@@ -180,7 +180,7 @@ def _doubt(peak_s: float, correlation: float, chance: float, width_s: float, con
     if correlation < chance:
         return f"the turns agree no better ({correlation:.2f}) than by chance ({chance:.2f})"
     if peak_s < -0.75 / control_hz:
-        return f"the person steers {-peak_s:.2f} s before the reference"
+        return f"the human steers {-peak_s:.2f} s before the reference"
     if peak_s > largest_s:
         return f"the delay is above the largest one looked for, {largest_s:g} s"
     if width_s > max(WIDEST_S, 2 / control_hz):
@@ -188,9 +188,13 @@ def _doubt(peak_s: float, correlation: float, chance: float, width_s: float, con
     return ""
 
 
-def _groups(trips: NDArray[np.int64], block: int) -> NDArray[np.int64]:
-    """(n,) which trip, or which block of a trip, each step is drawn with."""
-    numbers = trips if len(np.unique(trips)) >= ENOUGH_TRIPS else 1_000_000 * trips + np.arange(len(trips)) // block
+def _groups(episodes: NDArray[np.int64], block: int) -> NDArray[np.int64]:
+    """(n,) which episode, or which block of an episode, each step is drawn with."""
+    numbers = (
+        episodes
+        if len(np.unique(episodes)) >= ENOUGH_EPISODES
+        else 1_000_000 * episodes + np.arange(len(episodes)) // block
+    )
     return np.unique(numbers, return_inverse=True)[1]
 
 

@@ -1,10 +1,10 @@
-"""Offline relabelling: a person watches recorded trips of a policy in real time and steers along without being obeyed.
+"""Offline relabelling: a human watches recorded episodes of a policy in real time and steers along without being obeyed.
 
-The trip is simulated again from its world's seed and its actions, and checked against the record at every step. What
-the person does becomes the label of the recorded step, moved back by the person's delay:
+The episode is simulated again from its world's seed and its actions, and checked against the record at every step. What
+the human does becomes the label of the recorded step, moved back by the human's delay:
 
 dataset.json, episodes/    a dataset like any other: the recorded pictures, `human_actions` shifted, `labelled`, `keys`
-steered/                   what the person did at each step, not shifted, and the expert's turn there
+steered/                   what the human did at each step, not shifted, and the expert's turn there
 relabelling.json           the delay that is shifted out, and how it was found
 """
 
@@ -35,9 +35,9 @@ from forestpilot.data_collection.people.console import Input
 from forestpilot.data_collection.people.drivers import Choice, Driver
 from forestpilot.data_collection.people.reaction import Delay, estimate_delay, shift_labels
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER
-from forestpilot.data_collection.rollouts.recorder import RunningTrip
+from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.replay import ReplayDivergedError
-from forestpilot.data_collection.rollouts.scenarios import Trip
+from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.worlds.world import split_of
 from numpy.typing import NDArray
@@ -55,15 +55,15 @@ class RelabellingError(ForestPilotError):
 
 
 @dataclass(frozen=True)
-class RecordedTrip(Trip):
-    """A trip that was recorded, to be simulated again."""
+class RecordedScenario(Scenario):
+    """An episode that was recorded, to be simulated again."""
 
     header: EpisodeHeader
     """Its episode."""
 
 
-def recorded_trips(dataset: Dataset, rounds: Sequence[int] = ()) -> tuple[RecordedTrip, ...]:
-    """The trips of a dataset in which a policy drove.
+def recorded_episodes(dataset: Dataset, rounds: Sequence[int] = ()) -> tuple[RecordedScenario, ...]:
+    """The episodes of a dataset in which a policy drove.
 
     Args:
         dataset: where they were recorded.
@@ -78,7 +78,7 @@ def recorded_trips(dataset: Dataset, rounds: Sequence[int] = ()) -> tuple[Record
         there = ", ".join(map(str, sorted({header.meta.dagger_round for header in flown})))
         found = f"a policy drove in rounds {there}" if flown else f"no policy drove in its {len(dataset)} episodes"
         raise RelabellingError(
-            f"{dataset.folder} has no trip to relabel: {found}. Give the dataset of a DAgger run, RUN/dataset"
+            f"{dataset.folder} has no episode to relabel: {found}. Give the dataset of a DAgger run, RUN/dataset"
         )
     for header in chosen:
         if (split := split_of(header.meta.seed)) != "train":
@@ -86,11 +86,11 @@ def recorded_trips(dataset: Dataset, rounds: Sequence[int] = ()) -> tuple[Record
                 f"{header.path.name} was recorded in world {header.meta.seed} of the {split} split; only training "
                 "worlds (0 to 999,999) may be labelled, the others are for results"
             )
-    return tuple(RecordedTrip(header.meta.seed, header.meta.env_kwargs, header) for header in chosen)
+    return tuple(RecordedScenario(header.meta.seed, header.meta.env_kwargs, header) for header in chosen)
 
 
 class AlongDriver:
-    """What was recorded is done again, step by step; what the person does is only noted.
+    """What was recorded is done again, step by step; what the human does is only noted.
 
     Raises:
         ReplayDivergedError: from `decide`, at the first step whose state or picture is not the recorded one.
@@ -100,15 +100,15 @@ class AlongDriver:
     needs_expert = True
     takes_turns = False
 
-    def restart(self, trip: RunningTrip) -> None:
-        """Read the recorded trip."""
-        self._recorded = load_episode(header_of(trip).path, ("state", "goal", "center"))
+    def restart(self, episode: EpisodeRecorder) -> None:
+        """Read the recorded episode."""
+        self._recorded = load_episode(header_of(episode).path, ("state", "goal", "center"))
         self.present: list[bool] = []
 
-    def decide(self, trip: RunningTrip, given: Input, shaped: NDArray[np.float32]) -> Choice | None:
-        """The recorded action, with the person's beside it; None once the record ends."""
-        step = trip.num_steps
-        require_same(self._recorded, trip.observation, step)
+    def decide(self, episode: EpisodeRecorder, given: Input, shaped: NDArray[np.float32]) -> Choice | None:
+        """The recorded action, with the human's beside it; None once the record ends."""
+        step = episode.num_steps
+        require_same(self._recorded, episode.observation, step)
         if step == self._recorded.num_steps:
             return None
         self.present.append(given.present)
@@ -116,7 +116,7 @@ class AlongDriver:
 
 
 class Relabelling:
-    """A dataset of relabelled trips, and what the person did in them; records the trips of a live session.
+    """A dataset of relabelled episodes, and what the human did in them; records the episodes of a live session.
 
     Make one with `Relabelling.create` or `Relabelling.open`.
 
@@ -132,7 +132,7 @@ class Relabelling:
 
     @classmethod
     def create(cls, folder: Path, source: Dataset) -> Relabelling:
-        """Make a dataset for the relabelled trips of `source`, or open one, so that a resumed command goes on.
+        """Make a dataset for the relabelled episodes of `source`, or open one, so that a resumed command goes on.
 
         Raises:
             RelabellingError: the folder holds a dataset that was made otherwise, or is the source itself.
@@ -161,12 +161,14 @@ class Relabelling:
             raise RelabellingError(f"{folder} was not made by relabelling: it has no {RELABELLING_FILE}")
         return cls(dataset)
 
-    def has(self, trip: Trip) -> bool:
-        """Whether the trip is relabelled already."""
-        return isinstance(trip, RecordedTrip) and self.dataset.has(trip.header.meta.dagger_round, trip.seed)
+    def has(self, episode: Scenario) -> bool:
+        """Whether the episode is relabelled already."""
+        return isinstance(episode, RecordedScenario) and self.dataset.has(
+            episode.header.meta.dagger_round, episode.seed
+        )
 
-    def keep(self, running: RunningTrip, driver: Driver) -> Path:
-        """Record what the person did in a trip, as far as it went and was the recorded one.
+    def keep(self, running: EpisodeRecorder, driver: Driver) -> Path:
+        """Record what the human did in an episode, as far as it went and was the recorded one.
 
         Raises:
             ReplayDivergedError: not even the first state was the recorded one.
@@ -206,7 +208,7 @@ class Relabelling:
             steered.rename(target.with_suffix(steered.suffix))
 
     def estimate(self) -> Delay:
-        """The person's delay behind the expert, over all trips that are here."""
+        """The human's delay behind the expert, over all episodes that are here."""
         all_steered = [self._load_steered(header) for header in self.dataset.episodes]
         turns = [np.where(steered.present, steered.actions[:, 0], np.nan) for steered in all_steered]
         control_hz = self.dataset.task_spec.control_hz
@@ -266,20 +268,20 @@ NOT_SHIFTED = "labels are as they were steered, nothing is shifted"
 
 @dataclass(frozen=True)
 class Steered:
-    """What a person did while a trip was shown."""
+    """What a human did while an episode was shown."""
 
     actions: NDArray[np.float32]
     """(T, 2) turn and go, not shifted."""
     present: NDArray[np.bool_]
-    """(T,) whether the person was there."""
+    """(T,) whether the human was there."""
     expert_turns: NDArray[np.float32]
     """(T,) the expert's turn at the same states."""
 
 
-def header_of(running: RunningTrip) -> EpisodeHeader:
-    """The episode that a running trip repeats."""
-    assert isinstance(running.trip, RecordedTrip)
-    return running.trip.header
+def header_of(running: EpisodeRecorder) -> EpisodeHeader:
+    """The episode that a running episode repeats."""
+    assert isinstance(running.scenario, RecordedScenario)
+    return running.scenario.header
 
 
 def require_same(recorded: Episode, observation: dict[str, Any], step: int) -> None:
@@ -294,7 +296,7 @@ def require_same(recorded: Episode, observation: dict[str, Any], step: int) -> N
 
 
 def expert_turns(meta: EpisodeMeta, actions: NDArray[np.float32], states: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the expert would have done at each step of a recorded trip, found by simulating it again.
+    """What the expert would have done at each step of a recorded episode, found by simulating it again.
 
     Args:
         meta: of the episode.
@@ -307,7 +309,7 @@ def expert_turns(meta: EpisodeMeta, actions: NDArray[np.float32], states: NDArra
     Raises:
         ReplayDivergedError: a state is not the recorded one.
     """
-    running = RunningTrip(meta.task_spec["task"], Trip(meta.seed, meta.env_kwargs), expert=True, record=False)
+    running = EpisodeRecorder(meta.task_spec["task"], Scenario(meta.seed, meta.env_kwargs), expert=True, record=False)
     turns = []
     try:
         for step, action in enumerate(actions):
@@ -323,7 +325,7 @@ def expert_turns(meta: EpisodeMeta, actions: NDArray[np.float32], states: NDArra
 def _difference(recorded: Episode, observation: dict[str, Any], step: int) -> str:
     """In what an observation differs from the recorded one; empty if in nothing."""
     if step > recorded.num_steps:
-        return "the trip goes on where the record ends"
+        return "the episode goes on where the record ends"
     for key in ("state", "goal"):
         off = float(np.abs(observation[key] - recorded.observations[key][step]).max())
         if not off <= STATE_TOLERANCE:

@@ -1,4 +1,4 @@
-"""What a person who flies or drives is shown at an instant, and whoever draws it."""
+"""What a human who flies or drives is shown at an instant, and whoever draws it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 from forestpilot.data_collection.people.console import Key
-from forestpilot.data_collection.rollouts.recorder import RunningTrip
+from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from numpy.typing import NDArray
 
 
@@ -19,25 +19,25 @@ class Mode(Enum):
     RUNNING = "running"
     PAUSED = "paused"
     AWAY = "paused because nobody is there"
-    ENDED = "the trip is over"
+    ENDED = "the episode is over"
 
 
 @dataclass(frozen=True)
 class Scene:
     """What there is to show at one instant of a live session."""
 
-    trip: RunningTrip
-    """The trip, its world, environment and record."""
+    episode: EpisodeRecorder
+    """The episode, its world, environment and record."""
     mode: Mode
     """What is going on."""
     keys: Key
     """Steering keys held, those apart that do not count because they were held before."""
     action: NDArray[np.float32]
-    """(2,) the last action, or where the person steers along, what the person would do."""
+    """(2,) the last action, or where the human steers along, what the human would do."""
     actor: int
     """Who drives, as in `Episode.actor`."""
     takes_turns: bool
-    """Whether a policy drives and a person can take over."""
+    """Whether a policy drives and a human can take over."""
     slow: bool
     """Whether time runs at half speed."""
     late: int
@@ -53,10 +53,10 @@ class Scene:
 
 
 class Painter(Protocol):
-    """Draws what the person sees; `forestpilot.launch.cockpit.cockpit` has one."""
+    """Draws what the human sees; `forestpilot.launch.cockpit.cockpit` has one."""
 
-    def begin(self, trip: RunningTrip) -> None:
-        """A new trip, in a new world."""
+    def begin(self, episode: EpisodeRecorder) -> None:
+        """A new episode, in a new world."""
 
     def paint(self, scene: Scene) -> NDArray[np.uint8]:
         """The picture to show, (H, W, 3) uint8 RGB."""

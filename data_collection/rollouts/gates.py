@@ -3,7 +3,7 @@
 A gate looks at every step and says three things of it: somebody should take over, the helper may hand back, or the
 learner may go on but the expert should be asked for a label. What follows is told once, in `GatedPilot`:
 
-- `ExpertGate` stands in for a watching person (HG-DAgger: Kelly et al. 2019, arXiv:1810.02890): takes over when the
+- `ExpertGate` stands in for a watching human (HG-DAgger: Kelly et al. 2019, arXiv:1810.02890): takes over when the
   expert's cost of the learner's turn, or the clearance, says so. Only what the helper did is labelled.
 - `UncertaintyGate` never takes over; it asks where an ensemble disagrees about the turn (EnsembleDAgger: Menda et al.
   2019, arXiv:1807.08364, without its takeover; active learning from queries as in Laskey et al. 2016, SHIV).
@@ -49,7 +49,7 @@ class GateLimits:
 
 
 class Judgement(NamedTuple):
-    """What a gate says of n trips."""
+    """What a gate says of n episodes."""
 
     take: np.ndarray
     """(n,) bool: somebody should take over."""
@@ -63,7 +63,7 @@ class Gate(Protocol):
     """Says of every step whether the learner needs help."""
 
     def judge(self, infos: list[dict[str, Any]], learner: Decision, expert: np.ndarray) -> Judgement:
-        """Judge n trips, given their infos with the expert's answers, the learner's decision and the expert's actions
+        """Judge n episodes, given their infos with the expert's answers, the learner's decision and the expert's actions
         (n, 2)."""
 
 
@@ -134,12 +134,12 @@ class GatedPilot:
         self._learner.begin(slots)
 
     def restart(self, slot: int, seed: int) -> None:
-        """A new trip starts with the learner driving."""
+        """A new episode starts with the learner driving."""
         self._takeovers[slot] = Takeover(ACTOR_EXPERT, self._calm_steps)
         self._learner.restart(slot, seed)
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
-        """The learner always decides, so that its memory follows the trip; the expert overrules it while it helps."""
+        """The learner always decides, so that its memory follows the episode; the expert overrules it while it helps."""
         learner = self._learner.act(observations, infos, slots)
         expert = self._expert.act(observations, infos, slots).actions
         judged = self._gate.judge(infos, learner, expert)

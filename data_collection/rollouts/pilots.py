@@ -14,7 +14,7 @@ EXPERT_CENTER = 1
 
 
 class Decision(NamedTuple):
-    """What a pilot does in each of n trips."""
+    """What a pilot does in each of n episodes."""
 
     actions: np.ndarray
     """(n, 2) float32 in [-1, 1]."""
@@ -27,7 +27,7 @@ class Decision(NamedTuple):
 
 
 class Pilot(Protocol):
-    """Acts in several trips side by side, each in a slot."""
+    """Acts in several episodes side by side, each in a slot."""
 
     name: str
     """What outcomes and episodes are filed under."""
@@ -35,13 +35,13 @@ class Pilot(Protocol):
     """Whether the environments must be made with `expert=True`."""
 
     def begin(self, slots: int) -> None:
-        """Get ready for this many trips side by side."""
+        """Get ready for this many episodes side by side."""
 
     def restart(self, slot: int, seed: int) -> None:
-        """A new trip in the world of `seed` starts in this slot: forget the last one."""
+        """A new episode in the world of `seed` starts in this slot: forget the last one."""
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
-        """Decide for the trips in `slots` (n,), given their stacked observations (n, ...) and infos."""
+        """Decide for the episodes in `slots` (n,), given their stacked observations (n, ...) and infos."""
 
 
 PilotFactory = Callable[[], Pilot]
@@ -61,7 +61,7 @@ class ExpertPilot:
         """Nothing to forget."""
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
-        """The advised action of each trip."""
+        """The advised action of each episode."""
         actions = np.stack([info["expert_action"][EXPERT_CENTER] for info in infos])
         return Decision(actions, np.full(len(slots), ACTOR_EXPERT, np.uint8))
 
@@ -89,12 +89,12 @@ class MixturePilot:
         self._learner.begin(slots)
 
     def restart(self, slot: int, seed: int) -> None:
-        """The coin of a trip depends on its world only, not on the slot it runs in."""
+        """The coin of an episode depends on its world only, not on the slot it runs in."""
         self._coins[slot] = np.random.default_rng([seed, 0xBE7A])
         self._learner.restart(slot, seed)
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
-        """The learner always decides, so that its memory follows the trip; the expert overrules it by the coin."""
+        """The learner always decides, so that its memory follows the episode; the expert overrules it by the coin."""
         decision = self._learner.act(observations, infos, slots)
         expert = self._expert.act(observations, infos, slots)
         takes_over = np.array([self._coins[int(slot)].random() < self._beta for slot in slots])

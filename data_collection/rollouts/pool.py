@@ -1,4 +1,4 @@
-"""Run many trips: a few side by side in each process, on as many processes as there are cores, and record them."""
+"""Run many episodes: a few side by side in each process, on as many processes as there are cores, and record them."""
 
 from __future__ import annotations
 
@@ -19,30 +19,37 @@ import numpy as np
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.rollouts.pilots import Decision, ExpertPilot, Pilot, PilotFactory
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
-from forestpilot.data_collection.rollouts.recorder import OBSERVATION_KEYS, RunningTrip
-from forestpilot.data_collection.rollouts.scenarios import FinishedTrip, Trip, TripMix, save_trip, task_of, task_spec_of
+from forestpilot.data_collection.rollouts.recorder import OBSERVATION_KEYS, EpisodeRecorder
+from forestpilot.data_collection.rollouts.scenarios import (
+    EpisodeResult,
+    Scenario,
+    ScenarioMix,
+    save_result,
+    task_of,
+    task_spec_of,
+)
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.worlds.world import split_of
 
 SLOTS = 8
-"""Trips side by side in one process: enough for a policy to profit from batching; each costs 36 MB."""
+"""Episodes side by side in one process: enough for a policy to profit from batching; each costs 36 MB."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A handful of trips for one process, and where their records go."""
+    """A handful of episodes for one process, and where their records go."""
 
     task: str
     """Name of the task."""
-    trips: tuple[Trip, ...]
-    """Which trips to run."""
+    scenarios: tuple[Scenario, ...]
+    """Which scenarios to run."""
     pilot: PilotFactory
     """Makes the pilot inside the process."""
     dataset: str | None = None
     """Folder of the dataset that episodes are added to, with the expert's labels; None records none."""
     dagger_round: int = 0
     """Round that episodes are filed under."""
-    trips_folder: str | None = None
+    results_folder: str | None = None
     """Folder for the actions and state hashes that `replay` repeats; None stores none."""
     policy: str = ""
     """Name of the baseline or folder of the checkpoint that acts, for `replay`."""
@@ -50,21 +57,21 @@ class Job:
     """Which weights act."""
 
 
-def roll_out(job: Job) -> Iterator[FinishedTrip]:
-    """Run a job's trips in this process, `SLOTS` side by side, recording as the job says; yields each as it ends."""
+def roll_out(job: Job) -> Iterator[EpisodeResult]:
+    """Run a job's episodes in this process, `SLOTS` side by side, recording as the job says; yields each as it ends."""
     pilot = job.pilot()
-    waiting = list(reversed(job.trips))
+    waiting = list(reversed(job.scenarios))
     count = min(SLOTS, len(waiting))
     pilot.begin(count)
     dataset = Dataset.open(job.dataset, check=False) if job.dataset else None
-    slots: dict[int, RunningTrip] = {}
+    slots: dict[int, EpisodeRecorder] = {}
     while waiting or slots:
         for k in range(count):
             if k not in slots and waiting:
                 record = job.dataset is not None
                 expert = pilot.needs_expert or record
-                slots[k] = RunningTrip(job.task, waiting.pop(), expert, record)
-                pilot.restart(k, slots[k].trip.seed)
+                slots[k] = EpisodeRecorder(job.task, waiting.pop(), expert, record)
+                pilot.restart(k, slots[k].scenario.seed)
         active = sorted(slots)
         decision = _decide(pilot, [slots[k] for k in active], active)
         for i, k in enumerate(active):
@@ -74,22 +81,22 @@ def roll_out(job: Job) -> Iterator[FinishedTrip]:
                 yield _finish(job, slots.pop(k), pilot, dataset)
 
 
-def _decide(pilot: Pilot, trips: list[RunningTrip], slots: list[int]) -> Decision:
-    observations = {k: np.stack([f.observation[k] for f in trips]) for k in OBSERVATION_KEYS}
-    infos = [{**f.info, "depth": f.env.frames.depth} for f in trips]  # type: ignore[union-attr]
+def _decide(pilot: Pilot, episodes: list[EpisodeRecorder], slots: list[int]) -> Decision:
+    observations = {k: np.stack([f.observation[k] for f in episodes]) for k in OBSERVATION_KEYS}
+    infos = [{**f.info, "depth": f.env.frames.depth} for f in episodes]  # type: ignore[union-attr]
     return pilot.act(observations, infos, np.array(slots))
 
 
-def _finish(job: Job, running: RunningTrip, pilot: Pilot, dataset: Dataset | None) -> FinishedTrip:
-    """Write the records of a finished trip and free its environment."""
-    trip = dataclasses.replace(running.finished(), fingerprint=job.fingerprint)
-    # The episode comes last: it is what says that the trip is done.
-    if job.trips_folder:
-        save_trip(Path(job.trips_folder), job.task, pilot.name, job.policy, trip)
+def _finish(job: Job, running: EpisodeRecorder, pilot: Pilot, dataset: Dataset | None) -> EpisodeResult:
+    """Write the records of a finished episode and free its environment."""
+    episode = dataclasses.replace(running.finished(), fingerprint=job.fingerprint)
+    # The episode comes last: it is what says that the episode is done.
+    if job.results_folder:
+        save_result(Path(job.results_folder), job.task, pilot.name, job.policy, episode)
     if dataset is not None:
         dataset.add(running.episode(pilot.name, job.dagger_round))
     running.close()
-    return trip
+    return episode
 
 
 class RolloutPool:
@@ -116,29 +123,29 @@ class RolloutPool:
         if self._executor is not None:
             self._executor.shutdown(wait=kind is None, cancel_futures=True)
 
-    def run(self, job: Job, progress: Progress | None = None, name: str = "roll out") -> list[FinishedTrip]:
+    def run(self, job: Job, progress: Progress | None = None, name: str = "roll out") -> list[EpisodeResult]:
         """Run a job on all workers, in small batches so that none waits long for another.
 
         Returns:
-            The trips in the order of `job.trips`, whichever worker ran them.
+            The episodes in the order of `job.scenarios`, whichever worker ran them.
 
         Raises:
             ForestPilotError: a worker process died.
         """
-        with (progress or SilentProgress()).stage(name, total=len(job.trips)) as stage:
-            done: list[FinishedTrip] = []
-            for trip in self._finished(job):
-                done.append(trip)
+        with (progress or SilentProgress()).stage(name, total=len(job.scenarios)) as stage:
+            done: list[EpisodeResult] = []
+            for episode in self._finished(job):
+                done.append(episode)
                 successes = sum(f.succeeded for f in done)
                 stage.advance(success=f"{successes}/{len(done)}")
-        order = {trip.seed: i for i, trip in enumerate(job.trips)}
-        return sorted(done, key=lambda trip: order[trip.trip.seed])
+        order = {scenario.seed: i for i, scenario in enumerate(job.scenarios)}
+        return sorted(done, key=lambda episode: order[episode.scenario.seed])
 
-    def _finished(self, job: Job) -> Iterator[FinishedTrip]:
+    def _finished(self, job: Job) -> Iterator[EpisodeResult]:
         if self._executor is None:
             yield from roll_out(job)
             return
-        pending: set[Future[list[FinishedTrip]]] = set()
+        pending: set[Future[list[EpisodeResult]]] = set()
         try:
             pending = {self._executor.submit(_run_all, part) for part in _split(job, self.workers)}
             while pending:
@@ -157,11 +164,13 @@ class RolloutPool:
 
 def _split(job: Job, workers: int) -> list[Job]:
     """Parts of about one batch of slots each, at least one per worker."""
-    count = max(workers, math.ceil(len(job.trips) / SLOTS))
-    return [dataclasses.replace(job, trips=job.trips[i::count]) for i in range(count) if job.trips[i::count]]
+    count = max(workers, math.ceil(len(job.scenarios) / SLOTS))
+    return [
+        dataclasses.replace(job, scenarios=job.scenarios[i::count]) for i in range(count) if job.scenarios[i::count]
+    ]
 
 
-def _run_all(job: Job) -> list[FinishedTrip]:
+def _run_all(job: Job) -> list[EpisodeResult]:
     return list(roll_out(job))
 
 
@@ -191,12 +200,12 @@ class CollectConfig:
     and back are a car's throttle and brake; a drone flies at half its speed set point when neither is held, forward is
     all of it, back stops."""
     episodes: int = 100
-    """Number of trips; with the keyboard stop when you like, the same command goes on."""
+    """Number of episodes; with the keyboard stop when you like, the same command goes on."""
     seed: int = 0
     """First world seed; training worlds are 0 to 999,999."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Number of processes for the expert; by default one per core."""
-    mix: TripMix = TripMix()
+    mix: ScenarioMix = ScenarioMix()
     """Which worlds and speeds are run."""
 
     def __post_init__(self) -> None:
@@ -217,13 +226,13 @@ def collect(
     pool: RolloutPool | None = None,
     roll_in: Callable[[Job], object] | None = None,
 ) -> Dataset:
-    """Fly or drive through `config.episodes` worlds and record each trip.
+    """Fly or drive through `config.episodes` worlds and record each episode.
 
     Args:
         config: who, where and how often.
-        progress: is told of each trip of the expert's.
+        progress: is told of each episode of the expert's.
         pool: workers for the expert; by default some are started.
-        roll_in: lets a person run the trips of a job, of which it leaves out those already recorded; needed for the
+        roll_in: lets a human run the episodes of a job, of which it leaves out those already recorded; needed for the
             pilot `keyboard`.
 
     Returns:
@@ -234,11 +243,11 @@ def collect(
     spec = task_spec_of(config.task, config.mix)
     dataset = Dataset.create(config.out, spec, task_of(config.task).bare_env_id)
     seeds = range(config.seed, config.seed + config.episodes)
-    trips = tuple(config.mix.trip(seed, config.task) for seed in seeds)
-    missing = tuple(trip for trip in trips if not dataset.has(0, trip.seed))
+    scenarios = tuple(config.mix.scenario(seed, config.task) for seed in seeds)
+    missing = tuple(scenario for scenario in scenarios if not dataset.has(0, scenario.seed))
     job = Job(config.task, missing, ExpertPilot, dataset=config.out)
     if missing and roll_in is not None:
-        roll_in(dataclasses.replace(job, trips=trips))
+        roll_in(dataclasses.replace(job, scenarios=scenarios))
     elif missing and pool is not None:
         pool.run(job, progress, "collect")
     elif missing:

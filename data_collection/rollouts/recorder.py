@@ -1,4 +1,4 @@
-"""One trip under way: its environment, and the record of it that grows with every step."""
+"""One episode under way: its environment, and the record of it that grows with every step."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 import numpy as np
 from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.episode import Episode, EpisodeMeta
-from forestpilot.data_collection.rollouts.scenarios import TASKS, FinishedTrip, Trip, make_env
+from forestpilot.data_collection.rollouts.scenarios import TASKS, EpisodeResult, Scenario, make_env
 
 OBSERVATION_KEYS = ("left", "center", "right", "state", "goal")
 
 
-class RunningTrip:
-    """A trip under way, whoever acts in it.
+class EpisodeRecorder:
+    """An episode under way, whoever acts in it.
 
     Args:
         task: name of the task.
-        trip: world and arguments of the environment.
+        scenario: world and arguments of the environment.
         expert: ask the expert at every state.
         record: keep the observations, for `episode`.
     """
 
-    def __init__(self, task: str, trip: Trip, expert: bool, record: bool) -> None:
-        self.task, self.trip, self._recording = task, trip, record
-        self.env = make_env(task, **trip.env_kwargs, expert=expert)
-        self.observation, self.info = self.env.reset(seed=trip.seed)
+    def __init__(self, task: str, scenario: Scenario, expert: bool, record: bool) -> None:
+        self.task, self.scenario, self._recording = task, scenario, record
+        self.env = make_env(task, **scenario.env_kwargs, expert=expert)
+        self.observation, self.info = self.env.reset(seed=scenario.seed)
         self._clearance: float = self.info["clearance_m"]
         self._speeds: list[float] = []
         self._steps_off_line = 0
@@ -59,12 +59,12 @@ class RunningTrip:
             action: (2,) what to do.
             actor: who decided, as in `Episode.actor`.
             labelled: whether this state's label was asked for.
-            keys: steering keys held, where a person can steer.
-            human_action: (2,) what a watching person would do.
+            keys: steering keys held, where a human can steer.
+            human_action: (2,) what a watching human would do.
             disagreement: an ensemble's, in radians.
 
         Returns:
-            Whether the trip is over.
+            Whether the episode is over.
         """
         labels = {k: self.info.get(k) for k in ("expert_action", "expert_costs")} if self._recording else {}
         self.observation, reward, terminated, truncated, self.info = self.env.step(action)
@@ -84,10 +84,10 @@ class RunningTrip:
             self._offsets.append(self.info["camera_offsets"])
         return terminated or truncated
 
-    def finished(self) -> FinishedTrip:
-        """What is left of the trip, as far as it went."""
-        return FinishedTrip(
-            trip=self.trip,
+    def finished(self) -> EpisodeResult:
+        """What is left of the episode, as far as it went."""
+        return EpisodeResult(
+            scenario=self.scenario,
             outcome=self.info["outcome"],
             progress_m=self.info["progress_m"],
             time_s=self.time_s,
@@ -101,12 +101,12 @@ class RunningTrip:
         )
 
     def episode(self, policy_id: str, dagger_round: int = 0) -> Episode:
-        """The trip as an episode, as far as it went; at least one step must have been taken."""
+        """The episode as an episode, as far as it went; at least one step must have been taken."""
         spec = self.env.task_spec
         column = {k: [s[k] for s in self._steps] for k in self._steps[0]}
         meta = EpisodeMeta(
-            outcome=self.info["outcome"], seed=self.trip.seed, env_id=TASKS[self.task].bare_env_id,
-            env_kwargs=self.trip.env_kwargs, control_hz=spec.control_hz, renderer=spec.renderer,
+            outcome=self.info["outcome"], seed=self.scenario.seed, env_id=TASKS[self.task].bare_env_id,
+            env_kwargs=self.scenario.env_kwargs, control_hz=spec.control_hz, renderer=spec.renderer,
             package_version=package_version(), dagger_round=dagger_round, policy_id=policy_id,
             progress_m=self.info["progress_m"], task_spec=spec.to_dict(),
         )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Stored trips, simulated again: the same world and actions lead through the same states, or the replay fails loudly.
+"""Stored episodes, simulated again: the same world and actions lead through the same states, or the replay fails loudly.
 
-What is stored of a trip is its world's seed and its actions, not its pictures. The hash of each state is compared with
+What is stored of an episode is its world's seed and its actions, not its pictures. The hash of each state is compared with
 the stored one.
 """
 
@@ -15,20 +15,20 @@ from typing import Any
 import forestpilot.sim  # noqa: F401  (registers the environments)
 import gymnasium
 import numpy as np
-from forestpilot.data_collection.rollouts.scenarios import read_trip_file
+from forestpilot.data_collection.rollouts.scenarios import read_result_file
 from forestpilot.sim.errors import ForestPilotError
 from numpy.typing import NDArray
 
 
 class ReplayDivergedError(ForestPilotError):
-    """The simulation did not repeat a stored trip."""
+    """The simulation did not repeat a stored episode."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True)
-class StoredTrip:
-    """What is kept of a trip."""
+class StoredEpisode:
+    """What is kept of an episode."""
 
     actions: NDArray[np.float32]
     """(T, 2) float32, turn and go."""
@@ -50,7 +50,7 @@ class StoredTrip:
 
 @dataclass(frozen=True)
 class ReplayedStep:
-    """One state of a replayed trip, with what follows from it."""
+    """One state of a replayed episode, with what follows from it."""
 
     index: int
     """0 at the start."""
@@ -66,64 +66,64 @@ class ReplayedStep:
     """The environment's info at this state."""
 
 
-def load_stored_trip(path: Path) -> StoredTrip:
-    """A stored trip.
+def load_stored_episode(path: Path) -> StoredEpisode:
+    """A stored episode.
 
     Raises:
-        TripFileError: the file is missing, truncated or lacks a part.
+        EpisodeFileError: the file is missing, truncated or lacks a part.
     """
     keys = ("env_id", "env_kwargs", "seed", "policy", "policy_path", "outcome")
-    meta, actions, state_hashes = read_trip_file(path, keys)
-    return StoredTrip(actions, state_hashes, **{key: meta[key] for key in keys})
+    meta, actions, state_hashes = read_result_file(path, keys)
+    return StoredEpisode(actions, state_hashes, **{key: meta[key] for key in keys})
 
 
-def make_replay_env(trip: StoredTrip, expert: bool = False) -> gymnasium.Env[Any, Any]:
-    """The environment the trip was made in, with the expert's labels if asked for."""
-    kwargs = {**trip.env_kwargs, "expert": expert, "render_mode": None}
-    return gymnasium.make(f"forestpilot:{trip.env_id.rpartition(':')[2]}", disable_env_checker=True, **kwargs)
+def make_replay_env(episode: StoredEpisode, expert: bool = False) -> gymnasium.Env[Any, Any]:
+    """The environment the episode was made in, with the expert's labels if asked for."""
+    kwargs = {**episode.env_kwargs, "expert": expert, "render_mode": None}
+    return gymnasium.make(f"forestpilot:{episode.env_id.rpartition(':')[2]}", disable_env_checker=True, **kwargs)
 
 
-def replay_trip(trip: StoredTrip, env: gymnasium.Env[Any, Any] | None = None) -> Iterator[ReplayedStep]:
-    """Simulate a trip again; each of its T + 1 states is checked before it is handed out.
+def replay_episode(episode: StoredEpisode, env: gymnasium.Env[Any, Any] | None = None) -> Iterator[ReplayedStep]:
+    """Simulate an episode again; each of its T + 1 states is checked before it is handed out.
 
     Args:
-        trip: what was stored.
+        episode: what was stored.
         env: environment to run it in, left open; by default one is made and closed.
 
     Raises:
         ReplayDivergedError: names the step at which the states differ.
     """
     own = env is None
-    env = env if env is not None else make_replay_env(trip)
+    env = env if env is not None else make_replay_env(episode)
     vehicle: Any = env.unwrapped
-    steps = len(trip.actions)
+    steps = len(episode.actions)
     try:
-        observation, info = env.reset(seed=trip.seed)
+        observation, info = env.reset(seed=episode.seed)
         for index in range(steps + 1):
-            _check_state(trip, index, vehicle.state_hash())
+            _check_state(episode, index, vehicle.state_hash())
             position, rotation = vehicle.pose()
-            action = trip.actions[index] if index < steps else None
+            action = episode.actions[index] if index < steps else None
             yield ReplayedStep(index, position, rotation, observation, action, info)
             if action is not None:
                 observation, _, terminated, truncated, info = env.step(action)
                 if (terminated or truncated) != (index + 1 == steps):
-                    raise _diverged(trip, index + 1, f"the trip is {info['outcome']}")
-        if info["outcome"] != trip.outcome:
-            raise _diverged(trip, steps, f"it ended as {info['outcome']}, not as {trip.outcome}")
+                    raise _diverged(episode, index + 1, f"the episode is {info['outcome']}")
+        if info["outcome"] != episode.outcome:
+            raise _diverged(episode, steps, f"it ended as {info['outcome']}, not as {episode.outcome}")
     finally:
         if own:
             env.close()
 
 
-def _check_state(trip: StoredTrip, index: int, simulated: int) -> None:
-    stored = int(trip.state_hashes[index])
+def _check_state(episode: StoredEpisode, index: int, simulated: int) -> None:
+    stored = int(episode.state_hashes[index])
     if simulated != stored:
-        raise _diverged(trip, index, f"the state's hash is {simulated:016x}, stored was {stored:016x}")
+        raise _diverged(episode, index, f"the state's hash is {simulated:016x}, stored was {stored:016x}")
 
 
-def _diverged(trip: StoredTrip, index: int, what: str) -> ReplayDivergedError:
+def _diverged(episode: StoredEpisode, index: int, what: str) -> ReplayDivergedError:
     return ReplayDivergedError(
-        f"the replay of {trip.policy} in world {trip.seed} diverged at step {index} of {len(trip.actions)}: "
+        f"the replay of {episode.policy} in world {episode.seed} diverged at step {index} of {len(episode.actions)}: "
         f"{what}. Another version of ForestPilot, PyBullet or NumPy than the one it was run with gives other numbers; "
         "evaluate again"
     )

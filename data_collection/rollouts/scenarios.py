@@ -1,4 +1,4 @@
-"""Trips through worlds, flown or driven: which to run, what is left of them, and the file that repeats one."""
+"""Episodes through worlds, flown or driven: which to run, what is left of them, and the file that repeats one."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError
 
 
-class TripFileError(ForestPilotError):
-    """A stored trip that is missing or damaged."""
+class EpisodeFileError(ForestPilotError):
+    """A stored episode that is missing or damaged."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def task_of(name: str) -> Task:
 
 
 @dataclass(frozen=True)
-class Trip:
-    """One trip to run: a world and the arguments of its environment."""
+class Scenario:
+    """One episode to run: a world and the arguments of its environment."""
 
     seed: int
     """World seed."""
@@ -70,11 +70,11 @@ class Trip:
 
 
 @dataclass
-class FinishedTrip:
-    """What is left of a trip: one row of results, and what it takes to repeat it."""
+class EpisodeResult:
+    """What is left of an episode: one row of results, and what it takes to repeat it."""
 
-    trip: Trip
-    """Which trip it was."""
+    scenario: Scenario
+    """Which episode it was."""
     outcome: str
     """success, collision, out_of_bounds or timeout."""
     progress_m: float
@@ -96,7 +96,7 @@ class FinishedTrip:
     off_line_s: float = 0.0
     """Time that a car spent more than 1 m off its line, in seconds."""
     fingerprint: str = ""
-    """Which weights acted, so that an evaluation can tell whether a stored trip is still theirs."""
+    """Which weights acted, so that an evaluation can tell whether a stored episode is still theirs."""
 
     @property
     def succeeded(self) -> bool:
@@ -104,11 +104,11 @@ class FinishedTrip:
         return self.outcome == "success" and self.interventions == 0
 
     def row(self, policy: str) -> dict[str, Any]:
-        """This trip as a row of outcomes.csv."""
-        kwargs = self.trip.env_kwargs
+        """This episode as a row of outcomes.csv."""
+        kwargs = self.scenario.env_kwargs
         return {
             "policy": policy,
-            "seed": self.trip.seed,
+            "seed": self.scenario.seed,
             "outcome": self.outcome,
             "success": int(self.succeeded),
             "progress_m": round(self.progress_m, 3),
@@ -125,23 +125,23 @@ class FinishedTrip:
 
 
 @dataclass(frozen=True)
-class TripMix:
-    """Which worlds and speeds are run; each trip draws its own from its seed."""
+class ScenarioMix:
+    """Which worlds and speeds are run; each episode draws its own from its seed."""
 
     presets: tuple[str, ...] = ()
-    """Presets of the worlds; each trip draws one. Forests: `default` (trunks 0.24-0.70 m), `loquercio` (0.6 m). Roads:
+    """Presets of the worlds; each episode draws one. Forests: `default` (trunks 0.24-0.70 m), `loquercio` (0.6 m). Roads:
     `winding`, `easy`, `junctions`, `obstacles`. Empty for the first of these."""
     densities: tuple[float, ...] = (0.04,)
-    """Drone: trees per square metre; each trip draws one. Published: 0.0204, 0.0278, 0.04."""
+    """Drone: trees per square metre; each episode draws one. Published: 0.0204, 0.0278, 0.04."""
     speeds: tuple[float, ...] = ()
-    """Least and largest speed set point in m/s; each trip draws one in between. Empty for 5 m/s (drone), 10 (drive)."""
+    """Least and largest speed set point in m/s; each episode draws one in between. Empty for 5 m/s (drone), 10 (drive)."""
     length: float = 600.0
     """Drive: length of the road in metres."""
     side_cameras: str = "fixed"
     """Drive: side cameras `fixed` at 0.5 m and 8 degrees, or drawn anew for every picture (`random`), and the speed
     that the expert is asked about with them (`random-speed`)."""
     interventions: str = "none"
-    """Drive: put the car back when it is more than 1 m off its `line`, off the `road`, or never (`none`: the trip
+    """Drive: put the car back when it is more than 1 m off its `line`, off the `road`, or never (`none`: the episode
     ends)."""
     control_hz: int = 10
     """Actions per second; must divide 240."""
@@ -162,7 +162,7 @@ class TripMix:
                 f"speeds are {self.speeds} m/s; allowed: 1 <= least <= largest <= 12 (drone) or 20 (drive)"
             )
 
-    def complete(self, task: str) -> TripMix:
+    def complete(self, task: str) -> ScenarioMix:
         """This mix with the task's ordinary preset and speed where none is given.
 
         Raises:
@@ -176,8 +176,8 @@ class TripMix:
             raise ValueError(f"speeds are {speeds} m/s; the {task} task goes up to {known.max_speed_mps:g}")
         return dataclasses.replace(self, presets=self.presets or known.presets[:1], speeds=speeds)
 
-    def trip(self, seed: int, task: str = "drone") -> Trip:
-        """The trip through the world of this seed."""
+    def scenario(self, seed: int, task: str = "drone") -> Scenario:
+        """The episode through the world of this seed."""
         mix = self.complete(task)
         rng = np.random.default_rng([seed, 0xF117])
         preset, density = mix.presets[rng.integers(len(mix.presets))], mix.densities[rng.integers(len(mix.densities))]
@@ -188,7 +188,7 @@ class TripMix:
             own = ("length", "side_cameras", "interventions")
             kwargs |= {key: getattr(mix, key) for key in own}
         shared = ("control_hz", "width", "height", "renderer", "domain_randomisation")
-        return Trip(seed, kwargs | {key: getattr(mix, key) for key in shared})
+        return Scenario(seed, kwargs | {key: getattr(mix, key) for key in shared})
 
 
 def make_env(task: str, **kwargs: Any) -> VehicleEnv:
@@ -202,88 +202,88 @@ def make_env(task: str, **kwargs: Any) -> VehicleEnv:
     return env
 
 
-def task_spec_of(task: str, mix: TripMix) -> TaskSpec:
-    """The task spec that all trips of a mix share."""
-    env = make_env(task, **mix.trip(0, task).env_kwargs)
+def task_spec_of(task: str, mix: ScenarioMix) -> TaskSpec:
+    """The task spec that all episodes of a mix share."""
+    env = make_env(task, **mix.scenario(0, task).env_kwargs)
     try:
         return env.task_spec
     finally:
         env.close()
 
 
-TRIP_FIGURES = (
+RESULT_FIGURES = (
     "outcome", "progress_m", "time_s", "min_clearance_m", "mean_speed_mps", "distance_m", "interventions", "off_line_s",
     "fingerprint",
 )  # fmt: skip
 
 
-def trip_path(folder: Path, policy: str, seed: int) -> Path:
-    """Where the trip of a policy through a world is stored."""
+def result_path(folder: Path, policy: str, seed: int) -> Path:
+    """Where the episode of a policy through a world is stored."""
     return folder / f"{policy}-{seed:08d}.npz"
 
 
-def save_trip(folder: Path, task: str, policy: str, policy_path: str, finished: FinishedTrip) -> Path:
-    """Store what `replay` needs to repeat a trip: arguments, seed, actions and state hashes, whole or not at all.
+def save_result(folder: Path, task: str, policy: str, policy_path: str, finished: EpisodeResult) -> Path:
+    """Store what `replay` needs to repeat an episode: arguments, seed, actions and state hashes, whole or not at all.
 
     Args:
         folder: where the file goes.
         task: name of the task.
-        policy: name under which the trip is filed.
+        policy: name under which the episode is filed.
         policy_path: folder of the checkpoint that acted, or name of the baseline.
-        finished: the finished trip.
+        finished: the finished episode.
     """
     meta = {
-        "task": task, "env_id": TASKS[task].env_id, "env_kwargs": finished.trip.env_kwargs, "seed": finished.trip.seed,
+        "task": task, "env_id": TASKS[task].env_id, "env_kwargs": finished.scenario.env_kwargs, "seed": finished.scenario.seed,
         "policy": policy, "policy_path": policy_path, "package_version": package_version(),
-        "control_hz": finished.trip.env_kwargs.get("control_hz"),
-        **{key: getattr(finished, key) for key in TRIP_FIGURES},
+        "control_hz": finished.scenario.env_kwargs.get("control_hz"),
+        **{key: getattr(finished, key) for key in RESULT_FIGURES},
     }  # fmt: skip
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer, actions=finished.actions, state_hashes=finished.state_hashes, meta=np.array(json.dumps(meta))
     )
-    path = trip_path(folder, policy, finished.trip.seed)
+    path = result_path(folder, policy, finished.scenario.seed)
     folder.mkdir(parents=True, exist_ok=True)
     write_new_file(path, [buffer.getvalue()])
     return path
 
 
-def load_trip(path: Path) -> FinishedTrip:
-    """The trip that `save_trip` stored.
+def load_result(path: Path) -> EpisodeResult:
+    """The episode that `save_result` stored.
 
     Raises:
-        TripFileError: the file is missing or damaged.
+        EpisodeFileError: the file is missing or damaged.
     """
-    meta, actions, state_hashes = read_trip_file(path, ("seed", "env_kwargs", *TRIP_FIGURES))
-    figures = {key: meta[key] for key in TRIP_FIGURES}
-    return FinishedTrip(
-        trip=Trip(meta["seed"], meta["env_kwargs"]), actions=actions, state_hashes=state_hashes, **figures
+    meta, actions, state_hashes = read_result_file(path, ("seed", "env_kwargs", *RESULT_FIGURES))
+    figures = {key: meta[key] for key in RESULT_FIGURES}
+    return EpisodeResult(
+        scenario=Scenario(meta["seed"], meta["env_kwargs"]), actions=actions, state_hashes=state_hashes, **figures
     )
 
 
-def read_trip_file(path: Path, keys: Sequence[str]) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
-    """What `save_trip` knew of a trip, its actions (T, 2) float32 and its state hashes (T+1,) uint64.
+def read_result_file(path: Path, keys: Sequence[str]) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """What `save_result` knew of an episode, its actions (T, 2) float32 and its state hashes (T+1,) uint64.
 
     Args:
         path: the file.
-        keys: what must be known of the trip.
+        keys: what must be known of the episode.
 
     Raises:
-        TripFileError: the file is missing or damaged.
+        EpisodeFileError: the file is missing or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
             meta = json.loads(str(stored["meta"]))
             actions, state_hashes = stored["actions"], stored["state_hashes"]
     except FileNotFoundError as error:
-        raise TripFileError(f"there is no trip {path}; evaluate again, it stores every trip") from error
+        raise EpisodeFileError(f"there is no episode {path}; evaluate again, it stores every episode") from error
     except Exception as error:  # zip and NumPy raise half a dozen types for broken files
-        raise TripFileError(
-            f"the trip {path} cannot be read ({type(error).__name__} {error}); delete it and evaluate again"
+        raise EpisodeFileError(
+            f"the episode {path} cannot be read ({type(error).__name__} {error}); delete it and evaluate again"
         ) from error
     missing = set(keys) - set(meta)
     if missing:
-        raise TripFileError(f"the trip {path} lacks {', '.join(sorted(missing))}; delete it and evaluate again")
+        raise EpisodeFileError(f"the episode {path} lacks {', '.join(sorted(missing))}; delete it and evaluate again")
     if actions.shape != (len(state_hashes) - 1, 2):
-        raise TripFileError(f"{path} has actions {actions.shape} for {len(state_hashes)} states; evaluate again")
+        raise EpisodeFileError(f"{path} has actions {actions.shape} for {len(state_hashes)} states; evaluate again")
     return meta, actions, state_hashes

@@ -1,4 +1,4 @@
-"""Who drives: one small state machine, for a person at the keyboard and for every rule that stands in for one.
+"""Who drives: one small state machine, for a human at the keyboard and for every rule that stands in for one.
 
 The policy drives until somebody takes over, that helper until handing back (HG-DAgger: Kelly et al. 2019,
 arXiv:1810.02890). What makes somebody take over is no business of this module: keys say so, or a gate.
@@ -14,7 +14,7 @@ from forestpilot.data_collection.episodes.episode import ACTOR_POLICY
 
 
 class Takeover:
-    """Who drives one trip, step by step.
+    """Who drives one episode, step by step.
 
     Args:
         helper: who takes over, `ACTOR_EXPERT` or `ACTOR_HUMAN`.
@@ -35,7 +35,7 @@ class Takeover:
         return self._helping
 
     def restart(self) -> None:
-        """A new trip begins: the policy drives."""
+        """A new episode begins: the policy drives."""
         self._helping, self._calm = False, 0
 
     def step(self, take: bool, give: bool) -> int:
@@ -57,23 +57,23 @@ class Takeover:
 
 
 class Handovers(NamedTuple):
-    """What the takeovers of some trips come to."""
+    """What the takeovers of some episodes come to."""
 
-    helped_steps: int
+    intervention_steps: int
     """Steps that the helper drove."""
     takeovers: int
     """How often the helper took over, first steps included."""
     context_switches: int
-    """Changes of the driver in the middle of a trip."""
+    """Changes of the driver in the middle of an episode."""
 
 
 def count_handovers(actors: Iterable[np.ndarray]) -> Handovers:
-    """Count over trips that a policy set out to drive, each given as its `Episode.actor` (T,)."""
-    helped_steps = takeovers = switches = 0
+    """Count over episodes that a policy set out to drive, each given as its `Episode.actor` (T,)."""
+    intervention_steps = takeovers = switches = 0
     for actor in actors:
         helped = actor != ACTOR_POLICY
         changes = np.flatnonzero(helped[1:] != helped[:-1]) + 1
-        helped_steps += int(helped.sum())
+        intervention_steps += int(helped.sum())
         switches += len(changes)
         takeovers += int(helped[0]) + int(helped[changes].sum())
-    return Handovers(helped_steps, takeovers, switches)
+    return Handovers(intervention_steps, takeovers, switches)

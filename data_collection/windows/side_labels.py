@@ -3,7 +3,7 @@
 A side camera shows what the vehicle would see if it stood further left or right, or were turned. Four ways to say what
 it should do there:
 
-- `asked`: the expert is asked at that very pose (geometric where no expert was asked, as in a person's data);
+- `asked`: the expert is asked at that very pose (geometric where no expert was asked, as in a human's data);
 - `geometric`: the center camera's label, corrected for the pose (Bojarski et al. 2016, arXiv:1604.07316, section 2);
 - `constant`: the center camera's label and one number per camera, whatever the speed;
 - `none`: side cameras are not learned from.

@@ -53,7 +53,7 @@ class StepLoader:
         cameras: cameras that a step shows at once.
         side_labels: whether left and right camera can stand in for the center camera, and what is learned from them.
         prepare: see `Prepare`; None leaves the pictures as they are.
-        human_delay_s: how late a person drives, in seconds: what was done so much later is learned from each step.
+        human_delay_s: how late a human drives, in seconds: what was done so much later is learned from each step.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class StepLoader:
 
 
 def _expert_told(demo: h5py.Group) -> bool:
-    """Whether the expert's answers are what is learned; a person who said what to do comes first."""
+    """Whether the expert's answers are what is learned; a human who said what to do comes first."""
     return "expert_actions" in demo and "human_actions" not in demo
 
 

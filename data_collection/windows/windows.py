@@ -44,7 +44,7 @@ class Batch(NamedTuple):
     goal: Values
     """(B, T, 2) float32, likewise."""
     actions: Values
-    """(B, T, 2) float32: what to learn, the expert's action or a person's."""
+    """(B, T, 2) float32: what to learn, the expert's action or a human's."""
     costs: Values | None
     """(B, T, K) float32: the expert's cost of each candidate turn; None unless every episode has them,
     and where side cameras are labelled by a rule."""
@@ -183,7 +183,7 @@ class WindowReader:
             rng: generator to draw with; default the reader's own.
             out: an earlier batch of the same size to overwrite, which saves allocating.
             burn_in: first steps of a window that are not learned from: where a labelled step is drawn, it stands behind
-                them, as far as its trip allows.
+                them, as far as its episode allows.
 
         Raises:
             DatasetError: there is no episode.

@@ -1,4 +1,4 @@
-"""How fast episodes are written and windows are read back, and how small real trips become on disk."""
+"""How fast episodes are written and windows are read back, and how small real episodes become on disk."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 
 
 def bench_data(
-    trips: int = 8, copies: int = 5, window: int = 8, batch: int = 64, seconds: float = 2.0
+    episodes: int = 8, copies: int = 5, window: int = 8, batch: int = 64, seconds: float = 2.0
 ) -> dict[str, Any]:
-    """Measure the dataset on trips of the expert: three 64x48 cameras, labels included, one process.
+    """Measure the dataset on episodes of the expert: three 64x48 cameras, labels included, one process.
 
     Args:
-        trips: expert trips to record.
+        episodes: expert episodes to record.
         copies: how often each is written, under other seeds.
         window: steps per window.
         batch: windows per draw.
@@ -30,21 +30,21 @@ def bench_data(
         `compression_ratio` (raw bytes by bytes on disk); `bytes_per_step` on disk; `steps`; `window`; `batch`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        figures, dataset = _write(Path(folder), trips, copies)
+        figures, dataset = _write(Path(folder), episodes, copies)
         return figures | _read(dataset, window, batch, seconds) | {"window": window, "batch": batch}
 
 
-def _write(folder: Path, trips: int, copies: int) -> tuple[dict[str, Any], Any]:
+def _write(folder: Path, count: int, copies: int) -> tuple[dict[str, Any], Any]:
     from forestpilot.data_collection.episodes.dataset import Dataset
     from forestpilot.data_collection.episodes.episode import load_episode
 
-    recorded = _expert_dataset(folder / "recorded", trips)
+    recorded = _expert_dataset(folder / "recorded", count)
     episodes = [load_episode(header.path) for header in recorded.episodes]
     dataset = Dataset.create(folder / "data", recorded.task_spec, recorded.env_id)
     writing_s = 0.0
     for copy in range(copies):
         for episode in episodes:
-            meta = dataclasses.replace(episode.meta, seed=episode.meta.seed + trips * copy)
+            meta = dataclasses.replace(episode.meta, seed=episode.meta.seed + count * copy)
             started = time.perf_counter()
             dataset.add(dataclasses.replace(episode, meta=meta))
             writing_s += time.perf_counter() - started
@@ -77,16 +77,18 @@ def _read(dataset: Any, window: int, batch: int, seconds: float) -> dict[str, An
     }
 
 
-def _expert_dataset(folder: Path, trips: int) -> Any:
-    """A dataset of expert trips through training worlds."""
+def _expert_dataset(folder: Path, episodes: int) -> Any:
+    """A dataset of expert episodes through training worlds."""
     from forestpilot.data_collection.episodes.dataset import Dataset
     from forestpilot.data_collection.rollouts.pilots import ExpertPilot
     from forestpilot.data_collection.rollouts.pool import Job, roll_out
-    from forestpilot.data_collection.rollouts.scenarios import TASKS, TripMix, task_spec_of
+    from forestpilot.data_collection.rollouts.scenarios import TASKS, ScenarioMix, task_spec_of
 
-    mix = TripMix()
+    mix = ScenarioMix()
     dataset = Dataset.create(folder, task_spec_of("drone", mix), TASKS["drone"].bare_env_id)
-    for _ in roll_out(Job("drone", tuple(mix.trip(seed) for seed in range(trips)), ExpertPilot, dataset=str(folder))):
+    for _ in roll_out(
+        Job("drone", tuple(mix.scenario(seed) for seed in range(episodes)), ExpertPilot, dataset=str(folder))
+    ):
         pass
     dataset.refresh()
     return dataset

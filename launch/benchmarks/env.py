@@ -22,11 +22,11 @@ PLACES: dict[str, tuple[str, dict[str, Any]]] = {
     "winding road": ("forestpilot:ForestPilot/Drive-v0", {"preset": "winding"}),
 }
 """What is measured: an environment and its arguments."""
-Trip = tuple[int, NDArray[np.float32]]
+Flown = tuple[int, NDArray[np.float32]]
 
 
 def bench_env(seconds: float = 20.0, resets: int = 1000) -> dict[str, Any]:
-    """Step along the expert's trips at 20 Hz control, in this process alone.
+    """Step along the expert's episodes at 20 Hz control, in this process alone.
 
     Args:
         seconds: about how long to step; resets come on top.
@@ -51,16 +51,16 @@ def make(place: str, expert: bool) -> gymnasium.Env[Any, Any]:
 
 def _bench_place(place: str, seconds: float) -> dict[str, Any]:
     with_labels, plain = make(place, expert=True), make(place, expert=False)
-    trips = [_expert_trip(with_labels, seed) for seed in range(2)]
+    episodes = [_expert_episode(with_labels, seed) for seed in range(2)]
     watch = Stopwatch()
     watch.attach(with_labels.unwrapped)
     rates: dict[str, list[float]] = {"plain": [], "labelled": []}
     deadline = time.perf_counter() + seconds
     # Interleaved, so that a slow minute of the machine falls on both.
     while time.perf_counter() < deadline or not rates["labelled"]:
-        for trip in trips:
-            rates["plain"].append(_steps_per_s(plain, trip))
-            rates["labelled"].append(_steps_per_s(with_labels, trip, watch))
+        for episode in episodes:
+            rates["plain"].append(_steps_per_s(plain, episode))
+            rates["labelled"].append(_steps_per_s(with_labels, episode, watch))
     trees = len(plain.unwrapped.world.trees)  # type: ignore[attr-defined]
     with_labels.close()
     plain.close()
@@ -72,7 +72,7 @@ def _bench_place(place: str, seconds: float) -> dict[str, Any]:
     }
 
 
-def _expert_trip(env: gymnasium.Env[Any, Any], seed: int) -> Trip:
+def _expert_episode(env: gymnasium.Env[Any, Any], seed: int) -> Flown:
     """The expert's actions through a world; run once, repeated for the measurement."""
     _, info = env.reset(seed=seed)
     actions = []
@@ -84,8 +84,8 @@ def _expert_trip(env: gymnasium.Env[Any, Any], seed: int) -> Trip:
     return seed, np.array(actions)
 
 
-def _steps_per_s(env: gymnasium.Env[Any, Any], trip: Trip, watch: Stopwatch | None = None) -> float:
-    seed, actions = trip
+def _steps_per_s(env: gymnasium.Env[Any, Any], episode: Flown, watch: Stopwatch | None = None) -> float:
+    seed, actions = episode
     env.reset(seed=seed)
     if watch is not None:
         watch.running = True

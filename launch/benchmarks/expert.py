@@ -17,7 +17,7 @@ def bench_expert(seconds: float = 10.0) -> dict[str, Any]:
         seconds: about how long to measure.
 
     Returns:
-        Median, 95th percentile and largest time of one query (action and 21 costs) at states of its own trips:
+        Median, 95th percentile and largest time of one query (action and 21 costs) at states of its own episodes:
         `query_ms` of the drone's at 1/10 trees/m2 and 10 m/s, the hardest; `drive_query_ms` of the car's on winding
         roads.
     """

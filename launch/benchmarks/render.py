@@ -1,4 +1,4 @@
-"""`forestpilot bench render`: the ray-caster against TinyRenderer on one forest, along one trip, interleaved."""
+"""`forestpilot bench render`: the ray-caster against TinyRenderer on one forest, along one episode, interleaved."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def bench_render(seconds: float = 20.0, width: int = 64, height: int = 48, seed:
         "tiny": make_renderer("tiny", camera, 3),
         "streamed_tiny": StreamedTinyRenderer(camera, 3),
     }
-    poses = _trip(Rig(camera))
+    poses = _episode(Rig(camera))
     for renderer in renderers.values():
         renderer.set_world(world)
         renderer.render(*poses[0])
@@ -75,8 +75,8 @@ def bench_world(seed: int = 0) -> World:
     return dataclasses.replace(world, trees=trees, appearance=draw_appearance(rng, trees))
 
 
-def _trip(rig: Rig) -> list[Poses]:
-    """Camera poses of a winding trip through the forest, tilted as a quadrotor is."""
+def _episode(rig: Rig) -> list[Poses]:
+    """Camera poses of a winding episode through the forest, tilted as a quadrotor is."""
     steps = int((SIDE_M - 30.0) / SPEED_MPS * CONTROL_HZ)
     poses = []
     for step in range(steps):

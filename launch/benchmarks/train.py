@@ -31,7 +31,7 @@ def bench_train(
 
     Returns:
         `frames_per_s` (window steps learned from per second), `steps_per_s` (gradient steps), `act_ms_1` and
-        `act_ms_25` (milliseconds for one action of one trip and for those of 25, on one thread), `parameters`, and
+        `act_ms_25` (milliseconds for one action of one episode and for those of 25, on one thread), `parameters`, and
         the arguments.
     """
     import torch
@@ -46,7 +46,7 @@ def bench_train(
             policy = VisuomotorPolicy.seeded(shape, dataset.task_spec, seed=0)
             steps_per_s = _steps_per_s(policy, dataset, batch_windows, seconds)
             torch.set_num_threads(1)
-            latencies = {f"act_ms_{trips}": _act_ms(policy, trips) for trips in (1, 25)}
+            latencies = {f"act_ms_{episodes}": _act_ms(policy, episodes) for episodes in (1, 25)}
         finally:
             torch.set_num_threads(threads_before)
     return {
@@ -76,13 +76,13 @@ def _steps_per_s(policy: Any, dataset: Any, batch_windows: int, seconds: float) 
     return measure(dataclasses.replace(config, steps=max(30, int(seconds * measure(config)))))
 
 
-def _act_ms(policy: Any, trips: int, repeats: int = 200) -> float:
-    """Median milliseconds of one call of `act` for a batch of trips."""
+def _act_ms(policy: Any, episodes: int, repeats: int = 200) -> float:
+    """Median milliseconds of one call of `act` for a batch of episodes."""
     spec, rng = policy.spec, np.random.default_rng(0)
-    images = rng.integers(0, 256, (trips, spec.image_height, spec.image_width, 3), dtype=np.uint8)
-    state = rng.normal(0, 0.1, (trips, spec.state_size)).astype(np.float32)
+    images = rng.integers(0, 256, (episodes, spec.image_height, spec.image_width, 3), dtype=np.uint8)
+    state = rng.normal(0, 0.1, (episodes, spec.state_size)).astype(np.float32)
     observations = dict.fromkeys(("left", "center", "right"), images) | {"state": state}
-    observations["goal"] = np.tile(np.array([1.0, 0.0], dtype=np.float32), (trips, 1))
+    observations["goal"] = np.tile(np.array([1.0, 0.0], dtype=np.float32), (episodes, 1))
     carry, times = None, []
     for _ in range(repeats):
         started = time.perf_counter()

@@ -1,1 +1,1 @@
-"""What a person at the keys sees: views, gauges, map."""
+"""What a human at the keys sees: views, gauges, map."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from forestpilot.launch.cockpit.gauges import CockpitLayout, Rect
-from forestpilot.launch.films.trip_video import ChaseCamera
+from forestpilot.launch.films.episode_video import ChaseCamera
 from forestpilot.launch.pictures.colors import Image
 from forestpilot.sim.cameras import CENTER, MAX_SIZE_PX, MIN_SIZE_PX, Camera
 from forestpilot.sim.envs.base import VehicleEnv
@@ -59,7 +59,7 @@ class Sharpness:
 
 
 class CockpitCameras:
-    """Draws the four views of one trip.
+    """Draws the four views of one episode.
 
     Args:
         env: the environment, reset; whatever draws its own pictures, these are drawn by the ray-caster, which is fast.

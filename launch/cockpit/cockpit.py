@@ -1,4 +1,4 @@
-"""What a person at the keys sees: the three cameras large enough to steer by, and everything worth knowing around them.
+"""What a human at the keys sees: the three cameras large enough to steer by, and everything worth knowing around them.
 
 The views are drawn anew from the cameras' own eyes, larger than the policy's and sharp; what the policy sees stands
 small beside them.
@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN
 from forestpilot.data_collection.people.scene import Mode, Scene
-from forestpilot.data_collection.rollouts.recorder import RunningTrip
+from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.replay import heading_rad
 from forestpilot.launch.cockpit.cameras import CockpitCameras, Sharpness
 from forestpilot.launch.cockpit.gauges import (
@@ -26,14 +26,14 @@ from forestpilot.launch.cockpit.gauges import (
     draw_keys,
     draw_speed,
 )
-from forestpilot.launch.films.trip_video import describe_end, describe_world
+from forestpilot.launch.films.episode_video import describe_end, describe_world
 from forestpilot.launch.pictures.colors import BAD, DIM, EDGE, GOOD, INK, PANEL, POLICY, Color, Image
 from forestpilot.launch.pictures.drawing import VIEW_NAMES, import_cv2
 from forestpilot.launch.pictures.pen import Pen, darken, fitted
 from forestpilot.launch.pictures.world_map import WorldMap
 from numpy.typing import NDArray
 
-PERSON: Color = (255, 164, 72)
+HUMAN: Color = (255, 164, 72)
 ALERT: Color = (255, 222, 100)
 NEAR_M = 0.4
 """Clearance in metres below which it is shown as an alert."""
@@ -70,18 +70,18 @@ class Cockpit:
         """Share of full size that the views are drawn at; less than 1 where the machine would not keep up."""
         return self._sharpness.share
 
-    def begin(self, trip: RunningTrip) -> None:
+    def begin(self, episode: EpisodeRecorder) -> None:
         """Get ready for a new world."""
-        world, self._spec = trip.env.world, trip.env.task_spec
+        world, self._spec = episode.env.world, episode.env.task_spec
         assert world is not None
-        self._layout = dataclasses.replace(self._layout, map_share=MAP_SHARES[trip.task])
-        self._verb, self._verbs, self._go_words = WORDS[trip.task]
+        self._layout = dataclasses.replace(self._layout, map_share=MAP_SHARES[episode.task])
+        self._verb, self._verbs, self._go_words = WORDS[episode.task]
         self._map_area = self._layout.map.inner(max(2, round(0.4 * self._pen.text_size)))
         self._map = WorldMap(self._cv2, world, self._map_area.size, self._pen.text_size)
-        self._description = describe_world(world, trip.trip.env_kwargs).rpartition(", ")[0]
+        self._description = describe_world(world, episode.scenario.env_kwargs).rpartition(", ")[0]
         self._path: list[NDArray[np.float64]] = []
         self._step = -1
-        self._cameras = CockpitCameras(trip.env, self._layout, self.sharpness)
+        self._cameras = CockpitCameras(episode.env, self._layout, self.sharpness)
 
     def paint(self, scene: Scene) -> Image:
         """The picture, (height, width, 3) uint8 RGB, freshly allocated."""
@@ -98,7 +98,7 @@ class Cockpit:
         self._paint_help(picture, scene)
         self._paint_notice(picture, scene)
         if self._sharpness.note(self._timer() - started, self._spec.control_hz):
-            self._cameras = CockpitCameras(scene.trip.env, layout, self.sharpness)
+            self._cameras = CockpitCameras(scene.episode.env, layout, self.sharpness)
         return picture
 
     def _paint_views(self, picture: Image) -> None:
@@ -113,12 +113,12 @@ class Cockpit:
     def _paint_hints(self, picture: Image, scene: Scene) -> None:
         """Where to go: over the center view the goal's direction, or at a junction the way to take."""
         pen, area = self._pen, self._layout.views[1]
-        if scene.trip.task == "drone":
-            goal = scene.trip.observation["goal"]
+        if scene.episode.task == "drone":
+            goal = scene.episode.observation["goal"]
             half_fov = math.radians(self._spec.horizontal_fov_deg) / 2
             draw_bearing(pen, picture, area, math.atan2(float(goal[1]), float(goal[0])), half_fov, GOOD)
             return
-        command = scene.trip.info["command"]
+        command = scene.episode.info["command"]
         if command not in COMMANDS_AHEAD:
             return
         size, text = round(1.6 * pen.text_size), COMMANDS_AHEAD[command]
@@ -142,7 +142,7 @@ class Cockpit:
         pen.write(picture, "recorded, as a policy sees it", (left, area.top + label - pen.pad // 2), DIM, 0.8)
         for i, name in enumerate(VIEW_NAMES):
             small = self._cv2.resize(
-                scene.trip.observation[name], (width, height), interpolation=self._cv2.INTER_NEAREST
+                scene.episode.observation[name], (width, height), interpolation=self._cv2.INTER_NEAREST
             )
             start = left + i * (width + pen.pad)
             picture[area.top + label : area.top + label + height, start : start + width] = small
@@ -150,10 +150,10 @@ class Cockpit:
     def _paint_controls(self, picture: Image, scene: Scene) -> None:
         """Keys that are held, and the action they have become."""
         area, pen = self._layout.controls.inner(self._pen.pad), self._pen
-        # Under a title of its own it is the person's action that is shown, whoever drives.
-        color = PERSON if self._title else self._driver(scene)[1]
+        # Under a title of its own it is the human's action that is shown, whoever drives.
+        color = HUMAN if self._title else self._driver(scene)[1]
         keys = Rect(area.left, area.top, min(round(1.6 * area.height), area.width // 3), area.height)
-        draw_keys(pen, picture, keys, scene.keys, PERSON)
+        draw_keys(pen, picture, keys, scene.keys, HUMAN)
         go = Rect(keys.right + 2 * pen.pad, area.top, round(5.5 * pen.text_size), area.height)
         draw_axis(pen, picture, go, float(scene.action[1]), color, True, self._go_words)
         turn = Rect(go.right, area.top + round(0.25 * area.height), area.right - go.right, area.height)
@@ -161,10 +161,10 @@ class Cockpit:
         draw_axis(pen, picture, turn, -float(scene.action[0]), color, False, ("left", "", "right"))
 
     def _paint_map(self, picture: Image, scene: Scene) -> None:
-        position, rotation = scene.trip.env.pose()
-        if scene.trip.num_steps != self._step:
+        position, rotation = scene.episode.env.pose()
+        if scene.episode.num_steps != self._step:
             self._path.append(position.copy())
-            self._step = scene.trip.num_steps
+            self._step = scene.episode.num_steps
         half_fov = math.radians(self._spec.horizontal_fov_deg) / 2
         painted = self._map.paint(np.array(self._path), heading_rad(rotation), half_fov)
         area = self._map_area
@@ -174,7 +174,7 @@ class Cockpit:
     def _paint_figures(self, picture: Image, scene: Scene) -> None:
         """Speed against its set point, how near things are, time, and what is recorded."""
         area, pen = self._layout.figures.inner(self._pen.pad), self._pen
-        info, set_point = scene.trip.info, float(scene.trip.trip.env_kwargs["speed"])
+        info, set_point = scene.episode.info, float(scene.episode.scenario.env_kwargs["speed"])
         step = min(round(2.0 * pen.text_size), area.height // 8)
         first = area.top + round(1.7 * pen.text_size)
         speed_color = ALERT if info["speed_mps"] > 1.1 * set_point else INK
@@ -187,8 +187,8 @@ class Cockpit:
         lines = [
             (self._way(scene), INK),
             (f"{clear} m clear{' - CLOSE' if near else ''}", ALERT if near else INK),
-            (f"{scene.trip.time_s:.1f} s", INK),
-            (f"world {scene.trip.trip.seed}: {self._description}", DIM),
+            (f"{scene.episode.time_s:.1f} s", INK),
+            (f"world {scene.episode.scenario.seed}: {self._description}", DIM),
             (f"{scene.saved} of {scene.total} episodes saved", DIM),
             (f"{scene.late} late frame{'s' * (scene.late != 1)}", ALERT if scene.late else DIM),
         ]
@@ -197,19 +197,19 @@ class Cockpit:
 
     def _way(self, scene: Scene) -> str:
         """How far it is, and on a road how far off the line."""
-        info = scene.trip.info
+        info = scene.episode.info
         if "lateral_offset_m" not in info:
-            position, _ = scene.trip.env.pose()
-            assert scene.trip.env.world is not None
-            return f"{float(np.hypot(*(scene.trip.env.world.goal_m[:2] - position[:2]))):.0f} m to the goal"
+            position, _ = scene.episode.env.pose()
+            assert scene.episode.env.world is not None
+            return f"{float(np.hypot(*(scene.episode.env.world.goal_m[:2] - position[:2]))):.0f} m to the goal"
         side = "left" if info["lateral_offset_m"] > 0 else "right"
-        left_m = scene.trip.env.world.route.length_m - info["progress_m"]  # type: ignore[union-attr]
+        left_m = scene.episode.env.world.route.length_m - info["progress_m"]  # type: ignore[union-attr]
         return f"{left_m:.0f} m to go, {abs(info['lateral_offset_m']):.1f} m {side} of the line"
 
     def _driver(self, scene: Scene) -> tuple[str, Color]:
         """Who drives, in words and as a colour."""
         if scene.actor == ACTOR_HUMAN:
-            return f"YOU {self._verb}", PERSON
+            return f"YOU {self._verb}", HUMAN
         return f"POLICY {self._verbs}", POLICY
 
     def _paint_bar(self, picture: Image, scene: Scene) -> None:
@@ -265,14 +265,14 @@ class Cockpit:
     def _notice(self, scene: Scene) -> tuple[str, str, Color]:
         if scene.mode == Mode.WAITING:
             first = f"; the policy {self._verbs.lower()} first" if scene.takes_turns else ""
-            return "press a steering key to start", f"arrows or WASD, or Space{first}", PERSON
+            return "press a steering key to start", f"arrows or WASD, or Space{first}", HUMAN
         if scene.mode == Mode.PAUSED:
             more = "; Space takes over" if scene.takes_turns else ""
             return "PAUSED", f"P or a steering key goes on{more}", ALERT
         if scene.mode == Mode.AWAY:
             return "PAUSED", "come back here and press a steering key", ALERT
         if scene.mode == Mode.ENDED:
-            outcome = describe_end(scene.trip.info)
+            outcome = describe_end(scene.episode.info)
             color = GOOD if outcome == "success" else BAD
             return outcome.replace("_", " ").upper(), "a key goes on; R discards it and tries again", color
         return "", "", INK

@@ -1,4 +1,4 @@
-"""What a person at the keys reads at a glance: key caps, gauges, and where the parts of the cockpit are."""
+"""What a human at the keys reads at a glance: key caps, gauges, and where the parts of the cockpit are."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Films and pictures of stored trips beyond a plain video: side by side, highlights, contact sheets, GIFs."""
+"""Films and pictures of stored episodes beyond a plain video: side by side, highlights, contact sheets, GIFs."""

@@ -1,4 +1,4 @@
-"""A trip on one page: some of its moments in a grid, and the map with their places."""
+"""An episode on one page: some of its moments in a grid, and the map with their places."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.rollouts.progress import Stage
-from forestpilot.data_collection.rollouts.replay import StoredTrip
-from forestpilot.launch.films.trip_video import TripScene, describe_world
+from forestpilot.data_collection.rollouts.replay import StoredEpisode
+from forestpilot.launch.films.episode_video import EpisodeScene, describe_world
 from forestpilot.launch.pictures.colors import BAD, DIM, GOOD, INK, PANEL, POLICY, Color, Image
 from forestpilot.launch.pictures.drawing import Moment, import_cv2
 from forestpilot.launch.pictures.pen import Pen, fitted
@@ -26,18 +26,18 @@ VIEW_SHARE = 0.3
 
 
 def write_contact_sheet(
-    path: Path, trip: StoredTrip, moments: int = 9, last_s: float | None = None, stage: Stage | None = None
+    path: Path, episode: StoredEpisode, moments: int = 9, last_s: float | None = None, stage: Stage | None = None
 ) -> None:
-    """Replay a trip and write its contact sheet as PNG; nothing is left behind when the replay diverges.
+    """Replay an episode and write its contact sheet as PNG; nothing is left behind when the replay diverges.
 
     Args:
         path: the PNG file to write; folders are made.
-        trip: what was stored of the trip.
+        episode: what was stored of the episode.
         moments: number of tiles besides the map, 3 or more: evenly spaced up to the moment before the end, and the end.
-        last_s: choose them from the last seconds of the trip; None for all of it.
+        last_s: choose them from the last seconds of the episode; None for all of it.
         stage: is advanced by one for each state.
     """
-    with TripScene(trip, expert=False, stage=stage) as scene:
+    with EpisodeScene(episode, expert=False, stage=stage) as scene:
         page = contact_sheet(scene, moments, last_s)
     _, encoded = import_cv2().imencode(".png", np.ascontiguousarray(page[..., ::-1]))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def moment_times(duration_s: float, period_s: float, moments: int, last_s: float
     return [float(time_s) for time_s in times]
 
 
-def contact_sheet(scene: TripScene, moments: int, last_s: float | None = None) -> Image:
+def contact_sheet(scene: EpisodeScene, moments: int, last_s: float | None = None) -> Image:
     """The page, (h, w, 3) uint8."""
     cv2 = import_cv2()
     pen = Pen(cv2, TEXT_PX)
@@ -75,7 +75,7 @@ def contact_sheet(scene: TripScene, moments: int, last_s: float | None = None) -
     top = round(4.6 * TEXT_PX)
     tall = rows * TILE_PX[1] + (rows - 1) * GAP_PX
     chart = WorldMap(cv2, scene.world, (MAP_WIDTH_PX, tall), 1.3 * TEXT_PX, follow=False)
-    painted = chart.paint_trips([MarkedPath(moment.path_m, POLICY, places, moment.marks_m)])
+    painted = chart.paint_episodes([MarkedPath(moment.path_m, POLICY, places, moment.marks_m)])
     wide = columns * (TILE_PX[0] + GAP_PX)
     page: Image = np.full((top + tall + GAP_PX, GAP_PX + wide + painted.shape[1] + GAP_PX, 3), PANEL, np.uint8)
     for number, tile in enumerate(tiles):
@@ -111,15 +111,15 @@ def _tile(pen: Pen, moment: Moment, number: int) -> Image:
     return tile
 
 
-def _paint_heading(pen: Pen, page: Image, scene: TripScene, end: Moment) -> None:
+def _paint_heading(pen: Pen, page: Image, scene: EpisodeScene, end: Moment) -> None:
     """Policy and world, and how it ended."""
     outcome = f"{end.outcome.replace('_', ' ')} after {end.time_s:.1f} s"
     right = page.shape[1] - GAP_PX
     baseline = round(3.1 * TEXT_PX)
     pen.write(page, outcome, (right - pen.width(outcome, 1.5), baseline), _color_of(end.outcome), 1.5)
-    title = f"{scene.trip.policy}, world {scene.world.seed}"
+    title = f"{scene.episode.policy}, world {scene.world.seed}"
     pen.write(page, title, (GAP_PX, baseline), INK, 1.7)
-    told = describe_world(scene.world, scene.trip.env_kwargs)
+    told = describe_world(scene.world, scene.episode.env_kwargs)
     left = GAP_PX + pen.width(title, 1.7) + 30
     pen.write(page, told, (left, baseline), DIM, 1.3, room=max(1, right - pen.width(outcome, 1.5) - 30 - left))
 

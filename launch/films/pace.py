@@ -1,4 +1,4 @@
-"""Which instants of a trip a film shows, and how slowly its time runs there."""
+"""Which instants of an episode a film shows, and how slowly its time runs there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Tick(NamedTuple):
     """One frame of a film."""
 
     time_s: float
-    """The instant of the trip that it shows, in seconds."""
+    """The instant of the episode that it shows, in seconds."""
     slow: float
     """How many times slower than in truth time runs here."""
 

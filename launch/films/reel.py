@@ -1,4 +1,4 @@
-"""The highlights of an evaluation: its closest shaves, one after the other, slowed down where it was close."""
+"""The highlights of an evaluation: its nearest misses, one after the other, slowed down where it was close."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from forestpilot.data_collection.rollouts.progress import Stage
-from forestpilot.data_collection.rollouts.replay import StoredTrip
+from forestpilot.data_collection.rollouts.replay import StoredEpisode
+from forestpilot.launch.films.episode_video import EpisodeScene
 from forestpilot.launch.films.pace import Tick, speed_badge, ticks
-from forestpilot.launch.films.trip_video import TripScene
 from forestpilot.launch.films.video import VideoWriter
 from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Image
 from forestpilot.launch.pictures.drawing import Moment, import_cv2
@@ -20,9 +20,9 @@ from forestpilot.launch.pictures.world_map import WorldMap
 from forestpilot.launch.terminal.tables import format_density
 
 BEFORE_S, AFTER_S = 2.2, 1.3
-"""What a clip shows before and after the moment of least clearance, in seconds of the trip."""
+"""What a clip shows before and after the moment of least clearance, in seconds of the episode."""
 SLOW_S = 0.4
-"""Time runs slowly from so long before that moment until so long after it, in seconds of the trip."""
+"""Time runs slowly from so long before that moment until so long after it, in seconds of the episode."""
 TITLE_S, CLIP_HOLD_S = 3.0, 0.5
 """How long the title stands, and the last picture of each clip, in seconds."""
 GAUGE_M = 1.0
@@ -32,11 +32,11 @@ LISTED = 10
 
 
 @dataclass(frozen=True)
-class CloseShave:
-    """A trip and its moment of least clearance."""
+class NearMiss:
+    """An episode and its moment of least clearance."""
 
-    trip: StoredTrip
-    """The trip."""
+    episode: StoredEpisode
+    """The episode."""
     time_s: float
     """When it was, seconds after the start."""
     clearance_m: float
@@ -50,73 +50,77 @@ class CloseShave:
         return f"{100 * self.clearance_m:.0f} cm at {self.speed_mps:.1f} m/s"
 
 
-def closest_moment(trip: StoredTrip, stage: Stage | None = None) -> CloseShave:
-    """Replay a trip to find its moment of least clearance.
+def closest_moment(episode: StoredEpisode, stage: Stage | None = None) -> NearMiss:
+    """Replay an episode to find its moment of least clearance.
 
     Args:
-        trip: what was stored of it.
+        episode: what was stored of it.
         stage: is advanced by one for each state.
 
     Raises:
         ReplayDivergedError: a state differs from the stored one.
     """
     nearest, time_s, speed_mps = float("inf"), 0.0, 0.0
-    with TripScene(trip, expert=False, stage=stage) as scene:
-        for index in range(len(trip.actions)):
+    with EpisodeScene(episode, expert=False, stage=stage) as scene:
+        for index in range(len(episode.actions)):
             # In the middle of two states, because a clearance is the least on the way from one to the next.
             moment = scene.at((index + 0.5) / scene.spec.control_hz)
             if moment.clearance_m is not None and moment.clearance_m < nearest:
                 nearest, time_s, speed_mps = moment.clearance_m, moment.time_s, moment.speed_mps
         scene.finish()
-    return CloseShave(trip, time_s, nearest, speed_mps)
+    return NearMiss(episode, time_s, nearest, speed_mps)
 
 
 def write_reel(
     path: Path,
-    shaves: Sequence[CloseShave],
+    near_misses: Sequence[NearMiss],
     size: tuple[int, int],
     fps: int,
     slow: float = 4.0,
     successes: int | None = None,
     stage: Stage | None = None,
 ) -> None:
-    """Write a film of close shaves in the order given; nothing is left behind when a replay diverges.
+    """Write a film of near misses in the order given; nothing is left behind when a replay diverges.
 
     Args:
         path: the MP4 file to write.
-        shaves: what to show, at least one.
+        near_misses: what to show, at least one.
         size: width and height in pixels.
         fps: frames per second.
         slow: how many times slower time runs near the moments.
-        successes: number of successful trips that these are the closest of; None if the title need not say.
+        successes: number of successful episodes that these are the closest of; None if the title need not say.
         stage: is advanced by one for each state.
     """
     with VideoWriter(path, *size, fps=fps) as video:
-        title = title_card(shaves, size, successes)
+        title = title_card(near_misses, size, successes)
         for _ in range(round(TITLE_S * fps)):
             video.write(title)
-        for number, shave in enumerate(shaves, start=1):
-            with TripScene(shave.trip, expert=False, stage=stage) as scene:
-                for frame in clip_frames(scene, shave, size, fps, slow, f"{number}/{len(shaves)}"):
+        for number, near_miss in enumerate(near_misses, start=1):
+            with EpisodeScene(near_miss.episode, expert=False, stage=stage) as scene:
+                for frame in clip_frames(scene, near_miss, size, fps, slow, f"{number}/{len(near_misses)}"):
                     video.write(frame)
                 scene.finish()
 
 
-def clip_ticks(shave: CloseShave, duration_s: float, fps: float, slow: float) -> list[Tick]:
+def clip_ticks(near_miss: NearMiss, duration_s: float, fps: float, slow: float) -> list[Tick]:
     """The frames of a clip: some seconds around the moment, those next to it slowly."""
-    start_s, end_s = max(0.0, shave.time_s - BEFORE_S), min(duration_s, shave.time_s + AFTER_S)
-    pieces = [(max(start_s, shave.time_s - SLOW_S), 1.0), (min(end_s, shave.time_s + SLOW_S), slow), (end_s, 1.0)]
+    start_s, end_s = max(0.0, near_miss.time_s - BEFORE_S), min(duration_s, near_miss.time_s + AFTER_S)
+    pieces = [
+        (max(start_s, near_miss.time_s - SLOW_S), 1.0),
+        (min(end_s, near_miss.time_s + SLOW_S), slow),
+        (end_s, 1.0),
+    ]
     return ticks(start_s, pieces, fps)
 
 
 def clip_frames(
-    scene: TripScene, shave: CloseShave, size: tuple[int, int], fps: float, slow: float, number: str
+    scene: EpisodeScene, near_miss: NearMiss, size: tuple[int, int], fps: float, slow: float, number: str
 ) -> Iterator[Image]:
     """The pictures of a clip."""
-    painter = ClipPainter(size, scene, shave, number)
+    painter = ClipPainter(size, scene, near_miss, number)
     scene.place_camera(size)
     frame: Image | None = None
-    for tick in clip_ticks(shave, scene.duration_s, fps, slow):
+    for tick in clip_ticks(near_miss, scene.duration_s, fps, slow):
         frame = painter.paint(dataclasses.replace(scene.at(tick.time_s), badge=speed_badge(tick.slow)))
         yield frame
     assert frame is not None
@@ -127,14 +131,14 @@ def clip_frames(
 class ClipPainter:
     """The chase view with a caption, a gauge of the clearance, the map, and what the policy sees."""
 
-    def __init__(self, size: tuple[int, int], scene: TripScene, shave: CloseShave, number: str) -> None:
+    def __init__(self, size: tuple[int, int], scene: EpisodeScene, near_miss: NearMiss, number: str) -> None:
         """`size` is width and height in pixels, `number` counts the clips."""
         self._cv2 = import_cv2()
         self._width, self._height = size
         self._pen = Pen(self._cv2, max(7.0, self._height / 40))
         self._bar = round(4.4 * self._pen.text_size)
-        self._name = f"{number}  {scene.trip.policy}, world {scene.world.seed}"
-        self._shave = shave
+        self._name = f"{number}  {scene.episode.policy}, world {scene.world.seed}"
+        self._near_miss = near_miss
         self._half_fov_rad = float(np.radians(scene.spec.horizontal_fov_deg)) / 2
         room = (round(0.2 * self._width), round(0.42 * self._height))
         self._map = WorldMap(self._cv2, scene.world, room, 0.8 * self._pen.text_size)
@@ -166,7 +170,7 @@ class ClipPainter:
         pen, top = self._pen, self._height - self._bar
         darken(picture[top:])
         baseline = top + round(1.7 * pen.text_size)
-        pen.write(picture, f"closest: {self._shave.caption}", (pen.pad, baseline), INK, 1.2)
+        pen.write(picture, f"closest: {self._near_miss.caption}", (pen.pad, baseline), INK, 1.2)
         speed = f"{moment.speed_mps:.1f} m/s"
         pen.write(picture, speed, (self._width - pen.pad - pen.width(speed, 1.2), baseline), INK, 1.2)
         clearance_m = max(0.0, moment.clearance_m or 0.0)
@@ -180,22 +184,22 @@ class ClipPainter:
         pen.write(picture, told, (right + pen.pad, lower - round(0.1 * pen.text_size)), color)
 
 
-def title_card(shaves: Sequence[CloseShave], size: tuple[int, int], successes: int | None = None) -> Image:
+def title_card(near_misses: Sequence[NearMiss], size: tuple[int, int], successes: int | None = None) -> Image:
     """The first picture: what is shown, of how many, in which worlds, and the list of clips."""
     width, height = size
     picture: Image = np.full((height, width, 3), PANEL, np.uint8)
     pen = Pen(import_cv2(), height / 34)
-    of = "" if successes is None else f" of {successes} successful trips"
+    of = "" if successes is None else f" of {successes} successful episodes"
     lines = [
-        ("Closest shaves", INK, 2.6),
-        (f"the {len(shaves)} closest{of}" if len(shaves) > 1 else f"the closest{of}", INK, 1.2),
-        (describe_settings(shaves[0].trip), DIM, 1.0),
+        ("Nearest misses", INK, 2.6),
+        (f"the {len(near_misses)} closest{of}" if len(near_misses) > 1 else f"the closest{of}", INK, 1.2),
+        (describe_settings(near_misses[0].episode), DIM, 1.0),
         ("", DIM, 0.5),
-        *((f"{number}   {shave.trip.policy}, world {shave.trip.seed}   {shave.caption}", POLICY, 0.95)
-          for number, shave in enumerate(shaves[:LISTED], start=1)),
+        *((f"{number}   {near_miss.episode.policy}, world {near_miss.episode.seed}   {near_miss.caption}", POLICY, 0.95)
+          for number, near_miss in enumerate(near_misses[:LISTED], start=1)),
     ]  # fmt: skip
-    if len(shaves) > LISTED:
-        lines.append((f"and {len(shaves) - LISTED} more", DIM, 0.95))
+    if len(near_misses) > LISTED:
+        lines.append((f"and {len(near_misses) - LISTED} more", DIM, 0.95))
     steps = [1.15 * pen.text_size * (scale + 0.7) for _, _, scale in lines]
     baseline = 0.5 * (height - sum(steps))
     for (text, color, scale), step in zip(lines, steps, strict=True):
@@ -204,10 +208,10 @@ def title_card(shaves: Sequence[CloseShave], size: tuple[int, int], successes: i
     return picture
 
 
-def describe_settings(trip: StoredTrip) -> str:
+def describe_settings(episode: StoredEpisode) -> str:
     """What the worlds of an evaluation have in common, in a few words."""
-    kwargs = trip.env_kwargs
-    kind = "roads" if "Drive" in trip.env_id else "forests"
+    kwargs = episode.env_kwargs
+    kind = "roads" if "Drive" in episode.env_id else "forests"
     parts = [f"{kind} ({kwargs['preset']})" if kwargs.get("preset") else kind]
     if kwargs.get("density"):
         parts.append(f"{format_density(kwargs['density'])} trees/m2")

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from forestpilot.launch.films.episode_video import HOLD_S, EpisodeScene, describe_world
 from forestpilot.launch.films.pace import speed_badge, ticks
-from forestpilot.launch.films.trip_video import HOLD_S, TripScene, describe_world
 from forestpilot.launch.films.video import VideoWriter
 from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
 from forestpilot.launch.pictures.drawing import Moment, import_cv2
@@ -32,12 +32,12 @@ NARROW_FOV_DEG, WIDE_FOV_DEG = 58.0, 75.0
 """Horizontal field of view of the chase camera in an upright and in a wide panel."""
 
 
-def require_one_world(scenes: Sequence[TripScene]) -> None:
-    """Raise ReplayError where there are not 2 to 6 trips, all through the same world."""
-    names = ", ".join(scene.trip.policy for scene in scenes)
+def require_one_world(scenes: Sequence[EpisodeScene]) -> None:
+    """Raise ReplayError where there are not 2 to 6 episodes, all through the same world."""
+    names = ", ".join(scene.episode.policy for scene in scenes)
     if not 2 <= len(scenes) <= MAX_PANELS:
         raise ReplayError(
-            f"side by side needs 2 to {MAX_PANELS} trips through a world, got {len(scenes)} ({names or 'none'}); "
+            f"side by side needs 2 to {MAX_PANELS} episodes through a world, got {len(scenes)} ({names or 'none'}); "
             "choose them with --policy"
         )
     first = scenes[0]
@@ -48,25 +48,25 @@ def require_one_world(scenes: Sequence[TripScene]) -> None:
         )
         if not same:
             raise ReplayError(
-                f"{first.trip.policy} and {scene.trip.policy} did not cross the same world {first.trip.seed}: "
-                f"{first.trip.env_kwargs} against {scene.trip.env_kwargs}; evaluate both with the same settings"
+                f"{first.episode.policy} and {scene.episode.policy} did not cross the same world {first.episode.seed}: "
+                f"{first.episode.env_kwargs} against {scene.episode.env_kwargs}; evaluate both with the same settings"
             )
 
 
 def side_by_side_frames(
-    scenes: Sequence[TripScene], size: tuple[int, int], fps: float, slow: float = 1.0, last_s: float | None = None
+    scenes: Sequence[EpisodeScene], size: tuple[int, int], fps: float, slow: float = 1.0, last_s: float | None = None
 ) -> Iterator[Image]:
-    """The pictures of a film in which a trip that is over holds its last one until all are.
+    """The pictures of a film in which an episode that is over holds its last one until all are.
 
     Args:
-        scenes: 2 to 6 trips through the same world.
+        scenes: 2 to 6 episodes through the same world.
         size: width and height in pixels.
         fps: frames per second.
         slow: how many times slower than in truth time runs.
-        last_s: start so long before the first trip ends, in seconds; None for the start of the trips.
+        last_s: start so long before the first episode ends, in seconds; None for the start of the episodes.
 
     Raises:
-        ReplayError: the trips are not of one world, or too few or too many.
+        ReplayError: the episodes are not of one world, or too few or too many.
     """
     require_one_world(scenes)
     painter = SideBySidePainter(size, scenes)
@@ -83,7 +83,7 @@ def side_by_side_frames(
 
 def write_side_by_side(
     path: Path,
-    scenes: Sequence[TripScene],
+    scenes: Sequence[EpisodeScene],
     size: tuple[int, int],
     fps: int,
     slow: float = 1.0,
@@ -96,9 +96,9 @@ def write_side_by_side(
 
 
 class SideBySidePainter:
-    """A heading with the clock, a panel for each trip, and one map with all ways."""
+    """A heading with the clock, a panel for each episode, and one map with all ways."""
 
-    def __init__(self, size: tuple[int, int], scenes: Sequence[TripScene]) -> None:
+    def __init__(self, size: tuple[int, int], scenes: Sequence[EpisodeScene]) -> None:
         """Divide a picture of `size` (width, height) pixels among the scenes and place their cameras."""
         self._cv2 = import_cv2()
         self._size, self._scenes = size, scenes
@@ -111,7 +111,7 @@ class SideBySidePainter:
         first = scenes[0]
         room = (round(MAP_SHARE * width) - 2 * self._pen.pad, height - self._top - self._pen.pad)
         self._map = WorldMap(self._cv2, first.world, room, self._pen.text_size, follow=False)
-        side = self._map.paint_trips([]).shape[1] + 2 * self._pen.pad
+        side = self._map.paint_episodes([]).shape[1] + 2 * self._pen.pad
         self._panel = (
             (width - side - self._gap * (self._columns - 1)) // self._columns,
             (height - self._top - self._gap * (rows - 1)) // rows,
@@ -119,9 +119,9 @@ class SideBySidePainter:
         fov_deg = float(np.interp(self._panel[0] / self._panel[1], (0.7, 1.6), (NARROW_FOV_DEG, WIDE_FOV_DEG)))
         for scene in scenes:
             scene.place_camera(self._panel, fov_deg)
-        self._colors = policy_colors([scene.trip.policy for scene in scenes])
+        self._colors = policy_colors([scene.episode.policy for scene in scenes])
         self._title = f"world {first.world.seed}"
-        self._subtitle = describe_world(first.world, first.trip.env_kwargs)
+        self._subtitle = describe_world(first.world, first.episode.env_kwargs)
         self._ended: dict[int, tuple[Moment, Image]] = {}
 
     def paint(self, time_s: float, badge: str = "") -> Image:
@@ -136,11 +136,11 @@ class SideBySidePainter:
             picture[top : top + self._panel[1], left : left + self._panel[0]] = panel
             moments.append(moment)
         self._paint_heading(picture, time_s, badge)
-        trips = [
+        episodes = [
             MarkedPath(moment.path_m, color, [(moment.path_m[-1], str(number + 1))], moment.marks_m)
             for number, (moment, color) in enumerate(zip(moments, self._colors, strict=True))
         ]
-        painted = self._map.paint_trips(trips)
+        painted = self._map.paint_episodes(episodes)
         left = width - self._pen.pad - painted.shape[1]
         picture[self._top : self._top + painted.shape[0], left : left + painted.shape[1]] = painted
         return picture
@@ -159,13 +159,13 @@ class SideBySidePainter:
         pen.write(picture, self._subtitle, (left, baseline), DIM, 1.0, room=max(1, room - left))
 
     def _panel_at(self, number: int, time_s: float) -> tuple[Moment, Image]:
-        """Moment and panel of a trip; once it is over, its last ones."""
+        """Moment and panel of an episode; once it is over, its last ones."""
         if number in self._ended:
             return self._ended[number]
         scene = self._scenes[number]
         moment = scene.at(time_s)
         panel = fitted(self._cv2, moment.chase, self._panel).copy()
-        self._paint_panel(panel, moment, f"{number + 1} {scene.trip.policy}", self._colors[number])
+        self._paint_panel(panel, moment, f"{number + 1} {scene.episode.policy}", self._colors[number])
         if time_s >= scene.duration_s - 1e-6:
             scene.finish()
             self._ended[number] = moment, panel

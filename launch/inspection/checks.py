@@ -21,7 +21,7 @@ FROZEN_S = 1.0
 MOVING_MPS = 0.5
 STANDING_MPS = 0.3
 STANDING_SHARE = 0.5
-"""Standing for more than this share of a trip teaches to stand."""
+"""Standing for more than this share of an episode teaches to stand."""
 CONSTANT = 1e-3
 """Turns that spread less than this over a whole episode never changed."""
 CONSTANT_S = 5.0
@@ -109,11 +109,11 @@ def _unfinished(survey: Survey, record: Record) -> tuple[str, str, str] | None:
 def _failed_demonstration(survey: Survey, record: Record) -> tuple[str, str, str] | None:
     if record.meta.outcome in ("success", "running") or (record.actor == ACTOR_POLICY).any():
         return None
-    who = "person's" if (record.actor == ACTOR_HUMAN).any() else "expert's"
+    who = "human's" if (record.actor == ACTOR_HUMAN).any() else "expert's"
     kinds = {"collision": "Crashed demonstration", "out_of_bounds": "Demonstration that left the way"}
     return (
         kinds.get(record.meta.outcome, "Demonstration that ran out of time"),
-        f"the {who} trip ended as {record.meta.outcome.replace('_', ' ')} after {record.time_s:.1f} s "
+        f"the {who} episode ended as {record.meta.outcome.replace('_', ' ')} after {record.time_s:.1f} s "
         f"and {record.meta.progress_m:.0f} m",
         "Its last seconds teach how to fail: discard it and record the world again.",
     )
@@ -166,7 +166,7 @@ def _bang_bang(survey: Survey, record: Record) -> tuple[str, str, str] | None:
     share = float((np.abs(record.label[record.labelled, 0]) >= AT_LIMIT).mean())
     if share <= AT_LIMIT_SHARE:
         return None
-    by_hand = record.has_person or bool((record.actor == ACTOR_HUMAN).any())
+    by_hand = record.has_human or bool((record.actor == ACTOR_HUMAN).any())
     gently = "Slow motion (L) helps to steer gently. " if by_hand else ""
     return (
         "Turned as far as it goes, most of the time",
@@ -185,10 +185,10 @@ def _standing(survey: Survey, record: Record) -> tuple[str, str, str] | None:
 def _no_keys(survey: Survey, record: Record) -> tuple[str, str, str] | None:
     if record.keys is None or record.keys.any() or record.time_s < CONSTANT_S:
         return None
-    steered = record.label if record.has_person else record.actions[record.actor == ACTOR_HUMAN]
+    steered = record.label if record.has_human else record.actions[record.actor == ACTOR_HUMAN]
     if not len(steered) or np.abs(steered).max() > CONSTANT:  # nobody was to steer, or a gamepad did
         return None
-    return "Nobody touched a key", f"no steering key in {record.time_s:.1f} s that a person drove", DROP
+    return "Nobody touched a key", f"no steering key in {record.time_s:.1f} s that a human drove", DROP
 
 
 CHECKS: tuple[Check, ...] = (

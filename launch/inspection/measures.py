@@ -16,7 +16,7 @@ from forestpilot.launch.terminal.tables import format_density
 from forestpilot.sim.worlds.world import split_of
 from numpy.typing import NDArray
 
-DRIVERS = {ACTOR_EXPERT: "expert", ACTOR_POLICY: "policy", ACTOR_HUMAN: "person"}
+DRIVERS = {ACTOR_EXPERT: "expert", ACTOR_POLICY: "policy", ACTOR_HUMAN: "human"}
 STRAIGHT_DEG = 2.0
 """A turn of less than this, in degrees, is straight ahead."""
 ONE_SIDED = 0.65
@@ -39,7 +39,7 @@ class Round(NamedTuple):
     @property
     def mean_takeover_s(self) -> float:
         """Mean time from a takeover to the handing back, seconds; 0 without takeovers."""
-        return self.handovers.helped_steps / self.control_hz / max(1, self.handovers.takeovers)
+        return self.handovers.intervention_steps / self.control_hz / max(1, self.handovers.takeovers)
 
 
 class Worlds(NamedTuple):

@@ -11,7 +11,7 @@ from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.rollouts.progress import Progress
 from forestpilot.launch.inspection import sections
 from forestpilot.launch.inspection.checks import find_bad
-from forestpilot.launch.inspection.person import Hand, hand_of
+from forestpilot.launch.inspection.human import Hand, hand_of
 from forestpilot.launch.inspection.survey import Finding, Survey
 from forestpilot.launch.pages.blocks import Section
 from forestpilot.launch.pages.page import Page, render
@@ -26,15 +26,15 @@ class Inspection:
     findings: list[Finding]
     """What is wrong with it."""
     hand: Hand | None
-    """How a person steered; None where nobody did."""
+    """How a human steered; None where nobody did."""
 
 
 def look_at(survey: Survey, replays: int, progress: Progress | None = None) -> Inspection:
-    """Look for bad episodes and at a person's hand.
+    """Look for bad episodes and at a human's hand.
 
     Args:
         survey: what is in the dataset.
-        replays: trips that may be simulated again to compare a person with the expert.
+        replays: episodes that may be simulated again to compare a human with the expert.
         progress: who watches.
     """
     return Inspection(survey, find_bad(survey), hand_of(survey, replays, progress))
@@ -65,7 +65,7 @@ def _parts(inspection: Inspection, number: int, inspections: Sequence[Inspection
         ("sides", "Side cameras", sections.sides_blocks(survey)),
     ]
     if inspection.hand is not None:
-        parts.append(("hand", "A person’s hand", sections.hand_blocks(survey, inspection.hand)))
+        parts.append(("hand", "A human’s hand", sections.hand_blocks(survey, inspection.hand)))
     return [Section(f"{name}-{number}", before + title, blocks) for name, title, blocks in parts if blocks]
 
 

@@ -42,7 +42,7 @@ def sample_pictures(survey: Survey) -> list[Sample]:
         return []
     turns = survey.over_labels(lambda record: record.label)[:, 0]
     speeds = survey.over_labels(lambda record: record.speed_mps)
-    turns = np.where(speeds >= 0.5 * np.median(speeds), turns, np.inf)  # the first moment of a trip shows little
+    turns = np.where(speeds >= 0.5 * np.median(speeds), turns, np.inf)  # the first moment of an episode shows little
     chosen: list[Sample] = []
     for title, quantile in KINDS:
         number, step = where[_nearest(turns, where, quantile, {id(sample.record) for sample in chosen}, survey)]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from forestpilot.launch.inspection import figures, measures
 from forestpilot.launch.inspection.checks import by_kind
+from forestpilot.launch.inspection.human import Hand, excerpt_of
 from forestpilot.launch.inspection.measures import Corrections, Round, Steering
-from forestpilot.launch.inspection.person import Hand, excerpt_of
 from forestpilot.launch.inspection.pictures import caption, sample_pictures, strip
 from forestpilot.launch.inspection.survey import Finding, Survey
 from forestpilot.launch.pages.blocks import Diagram, Diagrams, Table, Text, percent
@@ -56,7 +56,7 @@ def counts_blocks(survey: Survey, findings: Sequence[Finding]) -> Blocks:
     if any(row.handovers.takeovers for row in rounds):
         blocks.append(
             Text(
-                "A takeover is a change from the policy to somebody else in the middle of a trip, or at its first "
+                "A takeover is a change from the policy to somebody else in the middle of an episode, or at its first "
                 "step; switches count changes in both directions. Where expert and policy are mixed by a coin, every "
                 "toss that changes the driver counts."
             )
@@ -302,11 +302,11 @@ def _spread(values: tuple[float, float], unit: str, digits: int) -> str:
 
 
 def hand_blocks(survey: Survey, hand: Hand) -> Blocks:
-    """How the person steered."""
+    """How the human steered."""
     held = "no keys are recorded" if hand.held is None else f"a key was held in {percent(hand.held)} of them"
     blocks: Blocks = [
         Text(
-            f"A person steered in {hand.steps:,} steps of {hand.episodes} episodes; {held}. "
+            f"A human steered in {hand.steps:,} steps of {hand.episodes} episodes; {held}. "
             f"{percent(hand.at_limit, 1)} of the turns are at the limit (bang-bang labels), {percent(hand.jumps, 1)} "
             "of the changes from step to step are more than half the way from the middle to the limit."
         )

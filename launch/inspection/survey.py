@@ -46,7 +46,7 @@ class Record:
     labelled: NDArray[np.bool_]
     """(T,) at which steps there is something to learn."""
     label: NDArray[np.float32]
-    """(T, 2) what the center camera teaches: a watching person's action, else the expert's, else what was done."""
+    """(T, 2) what the center camera teaches: a watching human's action, else the expert's, else what was done."""
     rule: NDArray[np.float32]
     """(T, C, 2) what the geometric rule would teach at each camera."""
     asked: NDArray[np.float32] | None
@@ -67,8 +67,8 @@ class Record:
     """(C, T + 1) standard deviation of each picture."""
     repeated: NDArray[np.bool_]
     """(C, T) whether the picture after a step is, pixel for pixel, the one before it."""
-    has_person: bool
-    """Whether the labels are a person's, who steered along."""
+    has_human: bool
+    """Whether the labels are a human's, who steered along."""
 
     @property
     def num_steps(self) -> int:
@@ -250,7 +250,7 @@ def _record(spec: TaskSpec, path: Path, episode: Episode) -> Record:
         ),
         speed_mps=np.hypot(forward_mps, state[:, spec.index("left_mps")]),
         expert=None if episode.expert_actions is None else episode.expert_actions[:, CENTER],
-        brightness=brightness, contrast=contrast, repeated=repeated, has_person=episode.human_actions is not None,
+        brightness=brightness, contrast=contrast, repeated=repeated, has_human=episode.human_actions is not None,
     )  # fmt: skip
 
 

@@ -135,7 +135,7 @@ class Squares:
 
 @dataclass(frozen=True)
 class Scenes:
-    """Trips looked at."""
+    """Episodes looked at."""
 
     kind: ClassVar[str] = "scenes"
     scenes: Sequence[Any]

@@ -128,10 +128,10 @@ def _draw_line(axes: Any, line: Line) -> None:
 
 
 def shares_figure(values: Sequence[tuple[int, Sequence[float]]], x_label: str, alt: str) -> Markup:
-    """Distributions: for each x the share of the trips with at most that much, a step for every trip.
+    """Distributions: for each x the share of the episodes with at most that much, a step for every episode.
 
     Args:
-        values: (style, one value for each trip) of every arm.
+        values: (style, one value for each episode) of every arm.
         x_label: what is distributed, with its unit.
         alt: the diagram in words.
     """
@@ -153,7 +153,7 @@ def shares_figure(values: Sequence[tuple[int, Sequence[float]]], x_label: str, a
                 x[where], 100 * share[where + 1], MARKERS[style % len(MARKERS)], color=color_of(style), markersize=5
             )
         axes.set_ylim(-2, 102)
-        label_axes(axes, x_label, "trips with at most that much, %")
+        label_axes(axes, x_label, "episodes with at most that much, %")
         return as_svg(figure, alt)
 
 

@@ -60,7 +60,7 @@ def bar_percent(share: float) -> str:
 
 
 def fit_videos(page: Page, scenes: Sequence[Scene], budget_bytes: int) -> str:
-    """The page as HTML with as many videos as the budget allows; the least bad trips lose theirs first.
+    """The page as HTML with as many videos as the budget allows; the least bad episodes lose theirs first.
 
     Args:
         page: its scenes are those given.
@@ -84,6 +84,6 @@ def _budget_note(videos: int, kept: int, budget_bytes: int) -> list[str]:
     if kept == videos:
         return []
     return [
-        f"{videos - kept} of {videos} videos, those of the least bad trips, were left out to keep the page below "
+        f"{videos - kept} of {videos} videos, those of the least bad episodes, were left out to keep the page below "
         f"{budget_bytes / 1e6:g} MB (--max-mb)."
     ]

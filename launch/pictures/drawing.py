@@ -1,4 +1,4 @@
-"""The picture of a trip: chase view, the three policy views, a map, and what policy and expert want.
+"""The picture of an episode: chase view, the three policy views, a map, and what policy and expert want.
 
 OpenCV draws; it is imported when the first picture is, because its wheel needs libGL, which small machines lack.
 """
@@ -51,10 +51,10 @@ def import_cv2() -> ModuleType:
 
 @dataclass(frozen=True)
 class Moment:
-    """What there is to show of one instant of a trip."""
+    """What there is to show of one instant of an episode."""
 
     chase: Image
-    """(h, w, 3) uint8 of any size, best `TripPainter.chase_size`."""
+    """(h, w, 3) uint8 of any size, best `EpisodePainter.chase_size`."""
     views: Image
     """(3, h, w, 3) uint8, left, center, right."""
     path_m: NDArray[Any]
@@ -123,8 +123,8 @@ class Layout:
         return round(self.text_size * (2.0 * (5 + self.notes) + 2.54))
 
 
-class TripPainter:
-    """Composes one picture after another of one trip; everything that stays the same is drawn once."""
+class EpisodePainter:
+    """Composes one picture after another of one episode; everything that stays the same is drawn once."""
 
     def __init__(
         self,
@@ -272,7 +272,7 @@ class TripPainter:
             )
 
     def _paint_outcome(self, picture: Image, outcome: str) -> None:
-        """A banner over the chase view once the trip has ended."""
+        """A banner over the chase view once the episode has ended."""
         layout, cv2 = self._layout, self._cv2
         color = GOOD if outcome == "success" else BAD
         text = outcome.replace("_", " ").upper()

@@ -55,7 +55,7 @@ def plot_rounds(rounds: Sequence[Round], path: Path | str, chosen: int, title: s
     """
     shown = [r for r in rounds if r.validation_success is not None and r.low is not None and r.high is not None]
     if not shown:
-        raise ValueError("no round has validation trips; there is nothing to plot")
+        raise ValueError("no round has validation episodes; there is nothing to plot")
     x = [r.round for r in shown]
     rate, low, high = (
         100 * np.array([getattr(r, name) for r in shown]) for name in ("validation_success", "low", "high")
@@ -81,7 +81,7 @@ def plot_success_grid(
     """Draw success by density and speed as a table of coloured cells.
 
     Args:
-        cells: (trees per square metre, speed in m/s) to (successes, trips).
+        cells: (trees per square metre, speed in m/s) to (successes, episodes).
         path: where the picture goes.
         title: heading of the figure.
 
@@ -92,14 +92,14 @@ def plot_success_grid(
         raise ValueError("there are no cells to plot")
     densities, speeds = sorted({d for d, _ in cells}), sorted({s for _, s in cells})
     rates = np.full((len(densities), len(speeds)), np.nan)
-    for (density, speed), (successes, trips) in cells.items():
-        rates[densities.index(density), speeds.index(speed)] = 100 * successes / trips
+    for (density, speed), (successes, episodes) in cells.items():
+        rates[densities.index(density), speeds.index(speed)] = 100 * successes / episodes
     figure, axes = one_diagram(1.6 + 1.1 * len(speeds), 1.4 + 0.6 * len(densities))
     axes.grid(False)
     axes.imshow(rates, cmap="RdYlGn", vmin=0, vmax=100, aspect="auto", alpha=0.75)
-    for (density, speed), (successes, trips) in cells.items():
+    for (density, speed), (successes, episodes) in cells.items():
         where = (speeds.index(speed), densities.index(density))
-        axes.annotate(f"{successes}/{trips}", where, ha="center", va="center")
+        axes.annotate(f"{successes}/{episodes}", where, ha="center", va="center")
     axes.set_xticks(range(len(speeds)), [f"{speed:g}" for speed in speeds])
     axes.set_yticks(range(len(densities)), [format_density(density) for density in densities])
     axes.set_xlabel("speed, m/s")

@@ -118,30 +118,30 @@ class WorldMap:
         marks = np.zeros((0, 2)) if marks_m is None else np.asarray(marks_m)
         if not self._follows:
             picture = self._ground.copy()
-            self._paint_trip(picture, self._view, path_m, yaw_rad, half_fov_rad, marks)
+            self._paint_episode(picture, self._view, path_m, yaw_rad, half_fov_rad, marks)
             return picture
         view = self._view_around(path_m[-1], yaw_rad)
         picture = self._cut(view)
-        self._paint_trip(picture, view, path_m, yaw_rad, half_fov_rad, marks)
+        self._paint_episode(picture, view, path_m, yaw_rad, half_fov_rad, marks)
         self._paint_overview(picture, path_m, marks)
         self._frame(picture)
         return picture
 
-    def paint_trips(self, trips: Sequence[MarkedPath]) -> Image:
+    def paint_episodes(self, episodes: Sequence[MarkedPath]) -> Image:
         """A fresh picture of a world shown whole (`follow=False`) with several ways through it, the last on top."""
         picture = self._ground.copy()
         cv2 = self._cv2
-        for trip in trips:
-            points = self._view.pixels(trip.path_m).reshape(-1, 1, 2)
+        for episode in episodes:
+            points = self._view.pixels(episode.path_m).reshape(-1, 1, 2)
             cv2.polylines(picture, [points], False, PANEL, 2 * self._thick, cv2.LINE_AA)
-            cv2.polylines(picture, [points], False, trip.color, self._thick, cv2.LINE_AA)
-        for trip in trips:
-            for mark in () if trip.marks_m is None else trip.marks_m:
+            cv2.polylines(picture, [points], False, episode.color, self._thick, cv2.LINE_AA)
+        for episode in episodes:
+            for mark in () if episode.marks_m is None else episode.marks_m:
                 # Whose it is matters only among several.
-                self._paint_cross(picture, self._view.pixel(mark), trip.color if len(trips) > 1 else BAD)
-        for trip in trips:
-            for place_m, text in trip.signs:
-                self._paint_sign(picture, place_m, text, trip.color)
+                self._paint_cross(picture, self._view.pixel(mark), episode.color if len(episodes) > 1 else BAD)
+        for episode in episodes:
+            for place_m, text in episode.signs:
+                self._paint_sign(picture, place_m, text, episode.color)
         return picture
 
     def _paint_cross(self, picture: Image, where: tuple[int, int], color: Color) -> None:
@@ -177,7 +177,7 @@ class WorldMap:
         cut: Image = cv2.warpAffine(self._ground, to_ground, self._room, flags=flags, borderValue=FOREST)
         return cut
 
-    def _paint_trip(
+    def _paint_episode(
         self, picture: Image, view: View, path_m: NDArray[Any], yaw_rad: float, half_fov_rad: float, marks: NDArray[Any]
     ) -> None:
         """The way so far, the vehicle, what it sees, and the marks."""
@@ -247,7 +247,7 @@ class WorldMap:
             cv2.polylines(ground, [line], world.route.closed, DIM, 1, cv2.LINE_AA)
 
     def _paint_trees(self, ground: Image, world: World, view: View) -> None:
-        """Crowns faintly, trunks on top of them in full: trunks are what a trip must miss."""
+        """Crowns faintly, trunks on top of them in full: trunks are what an episode must miss."""
         cv2 = self._cv2
         crowns = ground.copy()
         places = [(int(column), int(row)) for column, row in view.pixels(world.trees)]

@@ -1,4 +1,4 @@
-"""Evaluations as a report reads them: every trip that can be read, and a note on every one that cannot."""
+"""Evaluations as a report reads them: every episode that can be read, and a note on every one that cannot."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from forestpilot.data_collection.rollouts.scenarios import (
+    RESULT_FIGURES,
     TASKS,
-    TRIP_FIGURES,
-    TripFileError,
-    load_trip,
-    read_trip_file,
-    trip_path,
+    EpisodeFileError,
+    load_result,
+    read_result_file,
+    result_path,
 )
 from forestpilot.launch.reading.json_files import read_json
 from forestpilot.policies.evaluation.pilots import BASELINES
@@ -28,13 +28,13 @@ OUTCOMES = {
     "out_of_bounds": "out of bounds",
     "timeout": "out of time",
 }
-"""How a trip may end, and in which words."""
+"""How an episode may end, and in which words."""
 MAX_ROW_NOTES = 3
 """More broken rows than this are counted, not named one by one."""
 
 
 class Setting(NamedTuple):
-    """What worlds are like, and by which rule trips through them are judged."""
+    """What worlds are like, and by which rule episodes through them are judged."""
 
     task: str
     """drone or drive."""
@@ -51,7 +51,7 @@ class Setting(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TripRow:
+class EpisodeRow:
     """One row of outcomes.csv."""
 
     policy: str
@@ -96,8 +96,8 @@ class TripRow:
 
 
 @dataclass(frozen=True)
-class TripFacts:
-    """What the stored trips of a policy say about it; the same in all of them."""
+class EpisodeFacts:
+    """What the stored episodes of a policy say about it; the same in all of them."""
 
     fingerprint: str
     """Which weights acted; the name of a baseline; empty if unknown."""
@@ -120,19 +120,19 @@ class Evaluation:
 
     folder: Path
     """The folder."""
-    rows: list[TripRow]
-    """Every trip that could be read."""
-    facts: dict[str, TripFacts]
+    rows: list[EpisodeRow]
+    """Every episode that could be read."""
+    facts: dict[str, EpisodeFacts]
     """By policy."""
     finished: bool
-    """Whether outcomes.csv is there; otherwise the rows are those trips that were done."""
+    """Whether outcomes.csv is there; otherwise the rows are those episodes that were done."""
     rule: str
-    """When cars are put back, for trips that do not say so themselves: line, road or none."""
+    """When cars are put back, for episodes that do not say so themselves: line, road or none."""
     notes: list[str] = field(default_factory=list)
     """What is missing or damaged, in sentences."""
 
-    def setting(self, row: TripRow) -> Setting:
-        """The setting of a trip."""
+    def setting(self, row: EpisodeRow) -> Setting:
+        """The setting of an episode."""
         kwargs = self.facts[row.policy].env_kwargs
         if not is_drive(row):
             density = None if row.density is None else round(row.density, 5)
@@ -140,12 +140,12 @@ class Evaluation:
         rule = str(kwargs.get("interventions") or self.rule)
         return Setting("drive", row.preset, None, row.speed, kwargs.get("length"), rule)
 
-    def trip_path(self, row: TripRow) -> Path:
-        """Where the trip of a row is stored."""
-        return trip_path(self.folder / "trips", row.policy, row.seed)
+    def result_path(self, row: EpisodeRow) -> Path:
+        """Where the episode of a row is stored."""
+        return result_path(self.folder / "episodes", row.policy, row.seed)
 
 
-def is_drive(row: TripRow) -> bool:
+def is_drive(row: EpisodeRow) -> bool:
     """Whether a row is a drive: presets of roads and forests have different names, and only forests a density."""
     return row.preset in TASKS["drive"].presets or (row.preset not in TASKS["drone"].presets and row.density is None)
 
@@ -154,25 +154,25 @@ def read_evaluation(folder: Path) -> Evaluation:
     """The evaluation in a folder, as far as it can be read.
 
     Args:
-        folder: holds outcomes.csv, or the trips of an evaluation that was interrupted.
+        folder: holds outcomes.csv, or the episodes of an evaluation that was interrupted.
     """
     notes: list[str] = []
     finished = (folder / "outcomes.csv").is_file()
-    rows = _read_outcomes(folder / "outcomes.csv", notes) if finished else _read_trips(folder / "trips", notes)
+    rows = _read_outcomes(folder / "outcomes.csv", notes) if finished else _read_episodes(folder / "episodes", notes)
     if not finished and rows:
         notes.append(
-            f"{folder}: there is no outcomes.csv, so the evaluation was not finished. These are the {len(rows)} trips "
+            f"{folder}: there is no outcomes.csv, so the evaluation was not finished. These are the {len(rows)} episodes "
             "that were; run the same command again to complete it."
         )
     if not rows:
-        notes.append(f"{folder}: the evaluation holds no trip that can be read.")
+        notes.append(f"{folder}: the evaluation holds no episode that can be read.")
     facts = {policy: _facts(folder, rows, policy) for policy in dict.fromkeys(row.policy for row in rows)}
     if finished and rows and not (folder / "summary.json").is_file():
         notes.append(f"{folder}: there is no summary.json; all figures here are counted from outcomes.csv.")
     return Evaluation(folder, rows, facts, finished, _rule(folder, rows), notes)
 
 
-def _rule(folder: Path, rows: list[TripRow]) -> str:
+def _rule(folder: Path, rows: list[EpisodeRow]) -> str:
     """The rule by which cars are put back, as the config or the rows tell it."""
     stored = read_json(folder / "config.json")[0].get("interventions")
     if stored in INTERVENTIONS:
@@ -180,7 +180,7 @@ def _rule(folder: Path, rows: list[TripRow]) -> str:
     return "line" if any(row.interventions for row in rows) else "none"
 
 
-def _read_outcomes(path: Path, notes: list[str]) -> list[TripRow]:
+def _read_outcomes(path: Path, notes: list[str]) -> list[EpisodeRow]:
     """The rows of outcomes.csv that can be read; notes say which cannot, and why."""
     rows, broken = [], []
     try:
@@ -207,18 +207,18 @@ def _reason(error: Exception) -> str:
     return f"{error}"
 
 
-def _read_row(values: Mapping[str, Any]) -> TripRow:
-    """A row of text as a trip.
+def _read_row(values: Mapping[str, Any]) -> EpisodeRow:
+    """A row of text as an episode.
 
     Raises:
         KeyError: a column is missing.
         TypeError: the row is too short.
-        ValueError: a value is no number, or an outcome that no trip has.
+        ValueError: a value is no number, or an outcome that no episode has.
     """
     if not values["policy"] or values["outcome"] not in OUTCOMES:
         raise ValueError(f"its policy is {values['policy']!r} and its outcome {values['outcome']!r}")
     figures = ("progress_m", "time_s", "min_clearance_m", "mean_speed_mps")
-    return TripRow(
+    return EpisodeRow(
         policy=values["policy"], seed=_seed(values["seed"]), outcome=values["outcome"],
         **{name: _number(name, values[name]) for name in figures},
         distance_m=_number("distance_m", values.get("distance_m") or 0.0),
@@ -246,30 +246,30 @@ def _optional(name: str, text: Any) -> float | None:
     return None if text in (None, "") else _number(name, text)
 
 
-def _read_trips(folder: Path, notes: list[str]) -> list[TripRow]:
-    """The trips of an evaluation without outcomes.csv, as rows."""
+def _read_episodes(folder: Path, notes: list[str]) -> list[EpisodeRow]:
+    """The episodes of an evaluation without outcomes.csv, as rows."""
     rows = []
     for path in sorted(folder.glob("*.npz")):
         try:
-            trip = load_trip(path)
-            meta, _, _ = read_trip_file(path, ("policy", "env_kwargs", *TRIP_FIGURES))
-            rows.append(_read_row({key: "" if v is None else v for key, v in trip.row(meta["policy"]).items()}))
-        except (TripFileError, KeyError, TypeError, ValueError) as error:
+            episode = load_result(path)
+            meta, _, _ = read_result_file(path, ("policy", "env_kwargs", *RESULT_FIGURES))
+            rows.append(_read_row({key: "" if v is None else v for key, v in episode.row(meta["policy"]).items()}))
+        except (EpisodeFileError, KeyError, TypeError, ValueError) as error:
             notes.append(f"{path} is left out: {error}.")
     return rows
 
 
-def _facts(folder: Path, rows: list[TripRow], policy: str) -> TripFacts:
-    """What the first readable trip of a policy says; nothing is known where there is none."""
+def _facts(folder: Path, rows: list[EpisodeRow], policy: str) -> EpisodeFacts:
+    """What the first readable episode of a policy says; nothing is known where there is none."""
     for row in rows:
         if row.policy != policy:
             continue
         try:
-            meta, _, _ = read_trip_file(trip_path(folder / "trips", policy, row.seed), ("env_kwargs",))
-        except TripFileError:
+            meta, _, _ = read_result_file(result_path(folder / "episodes", policy, row.seed), ("env_kwargs",))
+        except EpisodeFileError:
             continue
         kwargs = meta["env_kwargs"] if isinstance(meta["env_kwargs"], dict) else {}
         texts = (str(meta.get(key) or "") for key in ("fingerprint", "policy_path", "package_version"))
         fingerprint, policy_path, version = texts
-        return TripFacts(fingerprint, policy_path, kwargs, version)
-    return TripFacts("", policy if policy in BASELINES else "", {}, "")
+        return EpisodeFacts(fingerprint, policy_path, kwargs, version)
+    return EpisodeFacts("", policy if policy in BASELINES else "", {}, "")

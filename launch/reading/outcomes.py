@@ -1,4 +1,4 @@
-"""What `forestpilot evaluate` found out, row by row, and which of its trips to look at."""
+"""What `forestpilot evaluate` found out, row by row, and which of its episodes to look at."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from forestpilot.sim.errors import ForestPilotError
 
 
 class ReplayError(ForestPilotError):
-    """A stored trip cannot be read or found, or what is asked for cannot be made of it."""
+    """A stored episode cannot be read or found, or what is asked for cannot be made of it."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +64,23 @@ def _read_row(row: dict[str, str]) -> Outcome:
     return Outcome(row["policy"], int(row["seed"]), row["outcome"], clearance_m, progress_m, interventions)
 
 
-def choose_trips(
+def choose_episodes(
     outcomes: Sequence[Outcome], worst: int = 0, best: int = 0, seeds: Sequence[int] = (), policies: Sequence[str] = ()
 ) -> list[Outcome]:
-    """The trips asked for, each once: the worst first, then the best, then the seeds; all if nothing is asked for.
+    """The episodes asked for, each once: the worst first, then the best, then the seeds; all if nothing is asked for.
 
     Raises:
-        ReplayError: a policy or seed is not among the outcomes, or there are no trips at all.
+        ReplayError: a policy or seed is not among the outcomes, or there are no episodes at all.
     """
     _require_policies(outcomes, policies)
     rows = [row for row in outcomes if not policies or row.policy in policies]
     if not rows:
-        raise ReplayError("outcomes.csv has no trips; evaluate again")
+        raise ReplayError("outcomes.csv has no episodes; evaluate again")
     missing = sorted(set(seeds) - {row.seed for row in rows})
     if missing:
-        raise ReplayError(f"no trip through world {missing[0]}; there are worlds {_ranges([row.seed for row in rows])}")
+        raise ReplayError(
+            f"no episode through world {missing[0]}; there are worlds {_ranges([row.seed for row in rows])}"
+        )
     if not (worst or best or seeds):
         return rows
     by_badness = sorted(rows, key=lambda row: (row.succeeded, -row.interventions, row.min_clearance_m, row.seed))
@@ -90,7 +92,7 @@ def choose_trips(
 def choose_worlds(
     outcomes: Sequence[Outcome], worst: int = 0, best: int = 0, seeds: Sequence[int] = (), policies: Sequence[str] = ()
 ) -> list[list[Outcome]]:
-    """The trips to show side by side, one list for each world, in the order of the policies.
+    """The episodes to show side by side, one list for each world, in the order of the policies.
 
     The first policy's worst and best choose among the worlds that all of them ran.
 
@@ -101,7 +103,7 @@ def choose_worlds(
     names = list(dict.fromkeys(policies or [row.policy for row in outcomes]))
     if len(names) < 2:
         raise ReplayError(
-            f"side by side needs at least two policies, and there are trips of {', '.join(names) or 'none'}; "
+            f"side by side needs at least two policies, and there are episodes of {', '.join(names) or 'none'}; "
             "evaluate several with --policy A --policy B"
         )
     ran = {name: {row.seed: row for row in outcomes if row.policy == name} for name in names}
@@ -112,30 +114,30 @@ def choose_worlds(
     if missing := sorted(set(seeds) - shared):
         raise ReplayError(f"world {missing[0]} was not run by all of {', '.join(names)}: {told}")
     first = [row for seed, row in ran[names[0]].items() if seed in shared]
-    chosen = choose_trips(first, worst, best, seeds)
+    chosen = choose_episodes(first, worst, best, seeds)
     return [[ran[name][row.seed] for name in names] for row in chosen]
 
 
-def choose_shaves(
+def choose_near_misses(
     outcomes: Sequence[Outcome], count: int, seeds: Sequence[int] = (), policies: Sequence[str] = ()
 ) -> tuple[list[Outcome], int]:
     """The successes with the smallest clearance, the closest first, and the number of all successes.
 
     Raises:
-        ReplayError: no trip succeeded.
+        ReplayError: no episode succeeded.
     """
-    rows = [row for row in choose_trips(outcomes, seeds=seeds, policies=policies) if row.succeeded]
+    rows = [row for row in choose_episodes(outcomes, seeds=seeds, policies=policies) if row.succeeded]
     if not rows:
-        raise ReplayError("no trip succeeded, so there is no close shave; --worst 3 --video FOLDER shows failures")
+        raise ReplayError("no episode succeeded, so there is no near miss; --worst 3 --video FOLDER shows failures")
     return sorted(rows, key=lambda row: (row.min_clearance_m, row.seed, row.policy))[:count], len(rows)
 
 
 def _require_policies(outcomes: Sequence[Outcome], policies: Sequence[str]) -> None:
-    """Raise ReplayError where there are no trips of a policy."""
+    """Raise ReplayError where there are no episodes of a policy."""
     known = sorted({row.policy for row in outcomes})
     for policy in policies:
         if policy not in known:
-            raise ReplayError(f"no trips of policy {policy!r}; there are trips of {', '.join(known) or 'none'}")
+            raise ReplayError(f"no episodes of policy {policy!r}; there are episodes of {', '.join(known) or 'none'}")
 
 
 def _ranges(seeds: Sequence[int]) -> str:

@@ -11,7 +11,7 @@ from forestpilot.launch.reading.tables import DaggerRun, StudyRun, TrainingRun, 
 
 MAX_DEPTH = 3
 """How deep below a RUN runs are looked for; a demo keeps its drive's evaluation two folders down."""
-NOT_RUNS = {"trips", "flights", "dataset", "rounds", "checkpoints", "tensorboard", "videos", "cells"}
+NOT_RUNS = {"episodes", "flights", "dataset", "rounds", "checkpoints", "tensorboard", "videos", "cells"}
 """Folders of runs that hold no runs."""
 
 
@@ -74,7 +74,7 @@ def _is_study(folder: Path) -> bool:
 
 
 def _is_evaluation(folder: Path) -> bool:
-    return (folder / "outcomes.csv").is_file() or any((folder / "trips").glob("*.npz"))
+    return (folder / "outcomes.csv").is_file() or any((folder / "episodes").glob("*.npz"))
 
 
 def _is_dagger(folder: Path) -> bool:

@@ -44,7 +44,7 @@ class DaggerRun:
     task: str
     """drone or drive."""
     validation: list[Mapping[str, Any]]
-    """Rows of the validation trips of the chosen round, as in outcomes.csv."""
+    """Rows of the validation episodes of the chosen round, as in outcomes.csv."""
     notes: list[str] = field(default_factory=list)
     """What is missing or damaged, in sentences."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from forestpilot.launch.reading.evaluations import Evaluation, Setting, TripRow
+from forestpilot.launch.reading.evaluations import EpisodeRow, Evaluation, Setting
 from forestpilot.launch.terminal.tables import format_density
 from forestpilot.policies.evaluation.evaluate import Score, score
 from forestpilot.sim.worlds.world import split_of
@@ -17,7 +17,7 @@ WorldKey = tuple[Setting, int]
 
 @dataclass
 class Arm:
-    """Trips of one policy, by world."""
+    """Episodes of one policy, by world."""
 
     name: str
     """What it is called in the report."""
@@ -25,18 +25,18 @@ class Arm:
     """drone or drive."""
     trained: bool
     """Whether a network acted, and not a baseline."""
-    trips: dict[WorldKey, tuple[Evaluation, TripRow]] = field(default_factory=dict)
-    """Its trip through each world, and the evaluation that has it."""
+    episodes: dict[WorldKey, tuple[Evaluation, EpisodeRow]] = field(default_factory=dict)
+    """Its episode through each world, and the evaluation that has it."""
 
     @property
-    def rows(self) -> list[TripRow]:
-        """All its trips."""
-        return [row for _, row in self.trips.values()]
+    def rows(self) -> list[EpisodeRow]:
+        """All its episodes."""
+        return [row for _, row in self.episodes.values()]
 
     @property
     def settings(self) -> list[Setting]:
         """The settings it was run in, in order."""
-        return list(dict.fromkeys(setting for setting, _ in self.trips))
+        return list(dict.fromkeys(setting for setting, _ in self.episodes))
 
     @property
     def counts_interventions(self) -> bool:
@@ -45,22 +45,22 @@ class Arm:
 
     @cached_property
     def score(self) -> Score:
-        """What all its trips came to."""
-        return self.score_of(self.trips)
+        """What all its episodes came to."""
+        return self.score_of(self.episodes)
 
     def score_of(self, worlds: Iterable[WorldKey]) -> Score:
-        """What its trips through some worlds came to."""
-        rows = [self.trips[world][1].for_scores for world in worlds]
+        """What its episodes through some worlds came to."""
+        rows = [self.episodes[world][1].for_scores for world in worlds]
         return score(rows, self.counts_interventions)
 
     def in_setting(self, setting: Setting) -> list[WorldKey]:
         """Its worlds of one setting."""
-        return [world for world in self.trips if world[0] == setting]
+        return [world for world in self.episodes if world[0] == setting]
 
     @property
     def splits(self) -> list[str]:
         """The splits that its worlds belong to."""
-        return sorted({split_of(seed) for _, seed in self.trips})
+        return sorted({split_of(seed) for _, seed in self.episodes})
 
 
 def gather_arms(evaluations: Sequence[Evaluation], notes: list[str]) -> list[Arm]:
@@ -78,10 +78,10 @@ def gather_arms(evaluations: Sequence[Evaluation], notes: list[str]) -> list[Arm
             key = (row.policy, setting.task, _weights(evaluation, row.policy))
             facts = evaluation.facts[row.policy]
             arm = arms.setdefault(key, Arm(row.policy, setting.task, facts.trained))
-            doubles += (setting, row.seed) in arm.trips
-            arm.trips.setdefault((setting, row.seed), (evaluation, row))
+            doubles += (setting, row.seed) in arm.episodes
+            arm.episodes.setdefault((setting, row.seed), (evaluation, row))
         if doubles:
-            what = "a trip" if doubles == 1 else f"{doubles} trips"
+            what = "an episode" if doubles == 1 else f"{doubles} episodes"
             notes.append(f"{evaluation.folder}: {what} through a world that the same arm had been in: left out.")
     _tell_apart(list(arms.values()))
     return list(arms.values())
@@ -102,7 +102,7 @@ def _tell_apart(arms: list[Arm]) -> None:
             continue
         names = []
         for number, other in enumerate(same, start=1):
-            evaluation = next(iter(other.trips.values()))[0]
+            evaluation = next(iter(other.episodes.values()))[0]
             folder = evaluation.folder
             place = folder.parent.name if folder.name == "evaluation" and folder.parent.name else folder.name
             name = f"{other.name} ({place or number})"

@@ -6,7 +6,7 @@ miss the moments at which it is not (the copycat problem: Wen et al. 2020, arXiv
     how much actions change from step to step, and how well the last one predicts the next (Wen et al. 2020 measure how
     predictable a policy's actions are from those before), each against the expert at the same states;
     the error where the expert changes its mind, against the error elsewhere (Wen et al. 2021, arXiv:2106.06452);
-    trips that run out of time and time spent standing (inertia: Codevilla et al. 2019, arXiv:1904.08980; Chuang et al.
+    episodes that run out of time and time spent standing (inertia: Codevilla et al. 2019, arXiv:1904.08980; Chuang et al.
     2022, arXiv:2207.09705, count timeouts).
 """
 
@@ -21,11 +21,11 @@ import gymnasium
 import numpy as np
 from forestpilot.data_collection.rollouts.replay import (
     ReplayedStep,
-    StoredTrip,
+    StoredEpisode,
     heading_rad,
-    load_stored_trip,
+    load_stored_episode,
     make_replay_env,
-    replay_trip,
+    replay_episode,
 )
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError
@@ -43,9 +43,9 @@ RESAMPLES = 2000
 
 @dataclass
 class Trace:
-    """A trip, replayed: what was done at each of its T + 1 states."""
+    """An episode, replayed: what was done at each of its T + 1 states."""
 
-    trip: StoredTrip
+    episode: StoredEpisode
     """What was stored of it."""
     spec: TaskSpec
     """Its task."""
@@ -63,7 +63,7 @@ class Trace:
     """(T,) turns or steering angles commanded, degrees, left positive."""
     expert_turn_deg: NDArray[np.float64]
     """(T,) what the expert would have commanded at the same states."""
-    helped_at: list[int]
+    intervened_at: list[int]
     """States at which a car had been put back."""
     steps: list[ReplayedStep] = field(default_factory=list)
     """All states with their observations; empty unless asked for."""
@@ -75,14 +75,14 @@ class Trace:
 
 
 def try_trace(path: Path, keep_steps: bool = False) -> tuple[Trace | None, str]:
-    """A stored trip, replayed beside the expert; or None, and why it cannot be.
+    """A stored episode, replayed beside the expert; or None, and why it cannot be.
 
     Args:
-        path: file of the trip.
+        path: file of the episode.
         keep_steps: keep observations, for pictures and films.
     """
     try:
-        return trace_trip(load_stored_trip(path), keep_steps), ""
+        return trace_episode(load_stored_episode(path), keep_steps), ""
     except ForestPilotError as error:
         return None, str(error).rstrip(".")
     except (gymnasium.error.Error, ValueError, TypeError, KeyError) as error:
@@ -90,35 +90,39 @@ def try_trace(path: Path, keep_steps: bool = False) -> tuple[Trace | None, str]:
         return None, f"the world of {path.name} cannot be made again: {type(error).__name__} {error}".rstrip(".")
 
 
-def trace_trip(trip: StoredTrip, keep_steps: bool = False) -> Trace:
-    """Replay a trip beside the expert.
+def trace_episode(episode: StoredEpisode, keep_steps: bool = False) -> Trace:
+    """Replay an episode beside the expert.
 
     Args:
-        trip: what was stored.
+        episode: what was stored.
         keep_steps: keep observations, for pictures and films.
 
     Raises:
         ReplayDivergedError: the simulation does not repeat it.
     """
-    env = make_replay_env(trip, expert=True)
+    env = make_replay_env(episode, expert=True)
     vehicle = env.unwrapped
     try:
         spec: TaskSpec = vehicle.task_spec  # type: ignore[attr-defined]
-        states = list(replay_trip(trip, env)) if keep_steps else [_light(step) for step in replay_trip(trip, env)]
+        states = (
+            list(replay_episode(episode, env))
+            if keep_steps
+            else [_light(step) for step in replay_episode(episode, env)]
+        )
         world: World = vehicle.world  # type: ignore[attr-defined]
     finally:
         env.close()
     forward, left = spec.index("forward_mps"), spec.index("left_mps")
     degrees = math.degrees(spec.max_turn_rad)
     return Trace(
-        trip, spec, world,
+        episode, spec, world,
         path_m=np.array([step.position_m for step in states]),
         yaw_rad=np.array([heading_rad(step.rotation) for step in states]),
         speed_mps=np.array([math.hypot(*step.observation["state"][[forward, left]]) for step in states]),
         clearance_m=np.array([step.info["clearance_m"] for step in states]),
-        turn_deg=degrees * trip.actions[:, 0].astype(float),
+        turn_deg=degrees * episode.actions[:, 0].astype(float),
         expert_turn_deg=degrees * np.array([float(step.info["expert_action"][1][0]) for step in states[:-1]]),
-        helped_at=[step.index for step in states if step.info.get("intervened")],
+        intervened_at=[step.index for step in states if step.info.get("intervened")],
         steps=states if keep_steps else [],
     )  # fmt: skip
 
@@ -131,10 +135,10 @@ def _light(step: ReplayedStep) -> ReplayedStep:
 
 @dataclass(frozen=True)
 class CopycatFigures:
-    """How much an arm repeats itself, over some replayed trips."""
+    """How much an arm repeats itself, over some replayed episodes."""
 
-    trips: int
-    """Number of trips."""
+    episodes: int
+    """Number of episodes."""
     steps: int
     """Number of actions in them."""
     change_deg: float
@@ -144,7 +148,7 @@ class CopycatFigures:
     ratio: float
     """The first over the second; NaN where the expert never changes."""
     ratio_low: float
-    """Lower end of its 95 % interval, by bootstrap over the trips."""
+    """Lower end of its 95 % interval, by bootstrap over the episodes."""
     ratio_high: float
     """Upper end."""
     autocorrelation: float
@@ -162,10 +166,10 @@ class CopycatFigures:
 
 
 def copycat_figures(traces: Sequence[Trace]) -> CopycatFigures | None:
-    """How much an arm repeats itself; None where no trip has two steps.
+    """How much an arm repeats itself; None where no episode has two steps.
 
     Args:
-        traces: replayed trips of one arm.
+        traces: replayed episodes of one arm.
     """
     traces = [trace for trace in traces if len(trace.turn_deg) > 1]
     if not traces:
@@ -177,7 +181,7 @@ def copycat_figures(traces: Sequence[Trace]) -> CopycatFigures | None:
     at_change = _largest(expert_step)
     low, high = _ratio_interval(change, expert_change)
     return CopycatFigures(
-        trips=len(traces), steps=len(error),
+        episodes=len(traces), steps=len(error),
         change_deg=float(own_step.mean()), expert_change_deg=float(expert_step.mean()),
         ratio=_ratio(own_step.sum(), expert_step.sum()), ratio_low=low, ratio_high=high,
         autocorrelation=_autocorrelation([trace.turn_deg for trace in traces]),

@@ -14,7 +14,7 @@ from forestpilot.launch.reading.runs import Runs, read_runs
 from forestpilot.launch.reports.arms import Arm, gather_arms
 from forestpilot.launch.reports.comparison import compare_arms
 from forestpilot.launch.reports.copycat import copycat_section
-from forestpilot.launch.reports.failures import Look, Scene, choose_trips, make_scenes
+from forestpilot.launch.reports.failures import Look, Scene, choose_episodes, make_scenes
 from forestpilot.launch.reports.learning import rounds_section, study_section, training_section
 from forestpilot.launch.reports.results import (
     TASK_NAMES,
@@ -37,11 +37,11 @@ class Wishes:
     """What the report should hold."""
 
     failures: int
-    """Number of worst trips to look at."""
+    """Number of worst episodes to look at."""
     look: Look
     """How closely."""
     replays: int
-    """Trips of each arm replayed beside the expert."""
+    """Episodes of each arm replayed beside the expert."""
     budget_bytes: int
     """How large the page may be."""
     command: str
@@ -69,8 +69,8 @@ def make_page(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> tu
         raise ReportError(f"there is nothing to report. {' '.join(runs.notes)}")
     notes = list(runs.notes)
     arms = gather_arms(runs.evaluations, notes)
-    scenes = make_scenes(choose_trips(arms, wishes.failures), wishes.look, progress) if wishes.failures else []
-    sections = [*_result_sections(arms, scenes), *_learning_sections(runs), *_trip_sections(arms, wishes, progress)]
+    scenes = make_scenes(choose_episodes(arms, wishes.failures), wishes.look, progress) if wishes.failures else []
+    sections = [*_result_sections(arms, scenes), *_learning_sections(runs), *_episode_sections(arms, wishes, progress)]
     if any(run.metrics.rows for run in runs.trainings):
         sections.append(training_section(runs.trainings))
     sections.append(provenance_section(runs, wishes.command))
@@ -79,9 +79,9 @@ def make_page(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> tu
 
 
 def _what(runs: Runs, arms: Sequence[Arm]) -> str:
-    trips = sum(len(arm.trips) for arm in arms)
+    episodes = sum(len(arm.episodes) for arm in arms)
     counted = (
-        (trips, "trip"), (len(arms), "arm"), (len(runs.daggers), "DAgger run"), (len(runs.trainings), "training"),
+        (episodes, "episode"), (len(arms), "arm"), (len(runs.daggers), "DAgger run"), (len(runs.trainings), "training"),
         (len(runs.studies), "study"),
     )  # fmt: skip
     return ", ".join(f"{count:,} {_plural(name, count)}" for count, name in counted if count) + "."
@@ -97,7 +97,7 @@ def _by_task(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
 
 
 def _result_sections(arms: Sequence[Arm], scenes: Sequence[Scene]) -> list[Section]:
-    """What trips came to: results first, then the worst trips, then what stands behind the results."""
+    """What episodes came to: results first, then the worst episodes, then what stands behind the results."""
     by_task = _by_task(arms)
     compared = {task: compare_arms(own) for task, own in by_task.items()}
     sections = [results_section(task, own, compared[task][0]) for task, own in by_task.items()]
@@ -106,8 +106,8 @@ def _result_sections(arms: Sequence[Arm], scenes: Sequence[Scene]) -> list[Secti
     return sections + [found for task, own in by_task.items() if (found := settings_section(task, own))]
 
 
-def _trip_sections(arms: Sequence[Arm], wishes: Wishes, progress: Progress) -> list[Section]:
-    """How trips went: distributions, and what was done step by step."""
+def _episode_sections(arms: Sequence[Arm], wishes: Wishes, progress: Progress) -> list[Section]:
+    """How episodes went: distributions, and what was done step by step."""
     sections = []
     for number, (task, own) in enumerate(_by_task(arms).items()):
         sections.append(distributions_section(task, own))
@@ -118,16 +118,18 @@ def _trip_sections(arms: Sequence[Arm], wishes: Wishes, progress: Progress) -> l
 
 def _scenes_section(scenes: Sequence[Scene]) -> Section:
     failed = sum(scene.choice.failed for scene in scenes)
-    section = Section("failures", "Failures first" if failed else "No failures; the closest shaves")
-    shaves = len(scenes) - failed
+    section = Section("failures", "Failures first" if failed else "No failures; the nearest misses")
+    near_misses = len(scenes) - failed
     what = []
     if failed:
         what.append(
-            f"The {failed} worst trip{'s' * (failed > 1)}: the most interventions first, then the smallest clearance; "
+            f"The {failed} worst episode{'s' * (failed > 1)}: the most interventions first, then the smallest clearance; "
             "arms with a network take turns, baselines are shown only where there is nothing else."
         )
-    if shaves:
-        what.append(f"{shaves} close shave{'s' * (shaves > 1)} of trips that succeeded, the smallest clearance first.")
+    if near_misses:
+        what.append(
+            f"{near_misses} near miss{'s' * (near_misses > 1)} of episodes that succeeded, the smallest clearance first."
+        )
     what.append(
         "Each is simulated again from its seed and its actions, every state compared with the stored one. The films "
         "show the last second before the event at half speed."

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from forestpilot.data_collection.rollouts.replay import StoredTrip
+from forestpilot.data_collection.rollouts.replay import StoredEpisode
+from forestpilot.launch.films.episode_video import EpisodeScene
 from forestpilot.launch.films.pace import speed_badge, ticks
-from forestpilot.launch.films.trip_video import TripScene
 from forestpilot.launch.films.video import VideoWriter
 from forestpilot.launch.pictures.colors import Image
 
@@ -21,14 +21,14 @@ HOLD_S = 1.0
 
 
 def write_clip(
-    path: Path, trip: StoredTrip, start_s: float, event_s: float, end_s: float, size: tuple[int, int]
+    path: Path, episode: StoredEpisode, start_s: float, event_s: float, end_s: float, size: tuple[int, int]
 ) -> Image:
-    """Write a film of part of a trip, slow just before the event.
+    """Write a film of part of an episode, slow just before the event.
 
     Args:
         path: the MP4 file to write.
-        trip: what was stored of the trip.
-        start_s: where in the trip the film begins, seconds.
+        episode: what was stored of the episode.
+        start_s: where in the episode the film begins, seconds.
         event_s: when it happens.
         end_s: where the film ends.
         size: width and height in pixels, even.
@@ -37,11 +37,11 @@ def write_clip(
         The picture at the event, (height, width, 3) uint8.
 
     Raises:
-        ReplayDivergedError: the simulation does not repeat the trip.
+        ReplayDivergedError: the simulation does not repeat the episode.
     """
     pieces = [(max(start_s, event_s - SLOW_S), 1.0), (event_s, SLOW), (end_s, 1.0)]
     at_event: Image | None = None
-    with TripScene(trip, "expert") as scene, VideoWriter(path, *size, FPS, QUALITY_CRF) as video:
+    with EpisodeScene(episode, "expert") as scene, VideoWriter(path, *size, FPS, QUALITY_CRF) as video:
         painter = scene.painter(size)
         scene.place_camera(painter.chase_size)
         for tick in ticks(start_s, pieces, FPS):

@@ -66,16 +66,16 @@ def compare_arms(arms: Sequence[Arm]) -> tuple[list[Pair], list[str]]:
     """
     counted, notes = [], []
     for first, second in combinations(arms, 2):
-        shared = [world for world in first.trips if world in second.trips]
+        shared = [world for world in first.episodes if world in second.episodes]
         if not shared:
             notes.append(f"{first.name} and {second.name} share no world and are not compared.")
             continue
-        if len(shared) < max(len(first.trips), len(second.trips)):
+        if len(shared) < max(len(first.episodes), len(second.episodes)):
             notes.append(
-                f"{first.name} ({len(first.trips)} worlds) and {second.name} ({len(second.trips)}) share only "
+                f"{first.name} ({len(first.episodes)} worlds) and {second.name} ({len(second.episodes)}) share only "
                 f"{len(shared)}; the comparison is over these."
             )
-        ends = [(first.trips[world][1].succeeded, second.trips[world][1].succeeded) for world in shared]
+        ends = [(first.episodes[world][1].succeeded, second.episodes[world][1].succeeded) for world in shared]
         counted.append((first, second, ends))
     p_values = [mcnemar_test(ends.count((True, False)), ends.count((False, True))) for _, _, ends in counted]
     pairs = [

@@ -19,12 +19,12 @@ FALLBACK_TOP_DEG = 1.0
 
 
 def copycat_section(task: str, arms: Sequence[Arm], replays: int, progress: Progress, explain: bool = True) -> Section:
-    """Replay some trips of each arm beside the expert, and compare how they change.
+    """Replay some episodes of each arm beside the expert, and compare how they change.
 
     Args:
         task: drone or drive.
         arms: of this task.
-        replays: trips of each arm.
+        replays: episodes of each arm.
         progress: who watches.
         explain: say what is measured; a page needs it once.
     """
@@ -38,13 +38,13 @@ def copycat_section(task: str, arms: Sequence[Arm], replays: int, progress: Prog
         traces, lost = _traces(arm, worlds, progress)
         if lost:
             section.blocks.append(
-                Text(f"{arm.name}: {len(lost)} of {len(worlds)} trips are left out. {lost[0]}.", "warning")
+                Text(f"{arm.name}: {len(lost)} of {len(worlds)} episodes are left out. {lost[0]}.", "warning")
             )
         found = copycat_figures(traces)
         if found is not None:
             measured.append((style, arm, found))
     if not measured:
-        section.blocks.append(Text("No trip could be replayed, so there is nothing to compare.", "warning"))
+        section.blocks.append(Text("No episode could be replayed, so there is nothing to compare.", "warning"))
         return section
     section.blocks += [Text(_reading(measured), "verdict"), _change_bars(measured), _error_bars(measured)]
     section.blocks += [_table(measured), *([Text(_DEFINITIONS)] if explain else [])]
@@ -55,7 +55,7 @@ _WHAT = (
     "Whoever learns from a history of pictures may learn to repeat the last action, which is nearly always nearly "
     "right, and miss the moments at which it is not (the copycat problem: Wen et al. 2020, arXiv:2010.14876). Signs of "
     "it: turns that change less from step to step than the expert's would at the same states, errors that gather where "
-    "the expert changes its mind, and trips that stand still until time is up. None of them proves it: an arm that is "
+    "the expert changes its mind, and episodes that stand still until time is up. None of them proves it: an arm that is "
     "simply bad, such as a blind one, shows some of them too."
 )
 _EXPERTS = {
@@ -70,8 +70,8 @@ _DEFINITIONS = (
     "before. Error at changes: mean |turn − expert's answer| at the tenth of the steps at which that answer changes "
     "most, beside the error at all others (Wen et al. 2021, arXiv:2106.06452). Repeats: share of these changes at "
     "which the turn is nearer to the arm's own last one than to the expert's answer. Standing: share of the time below "
-    "0.5 m/s after the first 2 s (inertia: Codevilla et al. 2019, arXiv:1904.08980). Out of time: of all trips, not "
-    "only those replayed. Intervals: bootstrap over trips."
+    "0.5 m/s after the first 2 s (inertia: Codevilla et al. 2019, arXiv:1904.08980). Out of time: of all episodes, not "
+    "only those replayed. Intervals: bootstrap over episodes."
 )
 
 
@@ -93,17 +93,17 @@ def _reading(measured: Sequence[tuple[int, Arm, CopycatFigures]]) -> str:
 
 def _worlds(arm: Arm, arms: Sequence[Arm], count: int) -> list[WorldKey]:
     """The first worlds, those that all arms share before others, so that arms are compared in the same ones."""
-    shared = [world for world in arm.trips if all(world in other.trips for other in arms)]
-    return sorted(shared or arm.trips, key=lambda world: (world[1], str(world[0])))[:count]
+    shared = [world for world in arm.episodes if all(world in other.episodes for other in arms)]
+    return sorted(shared or arm.episodes, key=lambda world: (world[1], str(world[0])))[:count]
 
 
 def _traces(arm: Arm, worlds: Sequence[WorldKey], progress: Progress) -> tuple[list[Trace], list[str]]:
-    """Replayed trips, and why the others could not be."""
+    """Replayed episodes, and why the others could not be."""
     traces, lost = [], []
     with progress.stage(f"replay {arm.name} beside the expert", total=len(worlds)) as stage:
         for world in worlds:
-            evaluation, row = arm.trips[world]
-            trace, why = try_trace(evaluation.trip_path(row))
+            evaluation, row = arm.episodes[world]
+            trace, why = try_trace(evaluation.result_path(row))
             traces += [trace] if trace is not None else []
             lost += [why] if why else []
             stage.advance()
@@ -143,15 +143,15 @@ def _ratio(f: CopycatFigures) -> str:
 
 def _table(measured: Sequence[tuple[int, Arm, CopycatFigures]]) -> Table:
     header = (
-        "arm", "trips", "steps", "change", "expert's", "ratio (95 %)", "lag-1 correlation", "expert's",
+        "arm", "episodes", "steps", "change", "expert's", "ratio (95 %)", "lag-1 correlation", "expert's",
         "error at changes", "elsewhere", "repeats", "standing", "out of time",
     )  # fmt: skip
     rows = []
     for style, arm, f in measured:
-        timeouts = f"{arm.score.timeouts}/{arm.score.trips}"
+        timeouts = f"{arm.score.timeouts}/{arm.score.episodes}"
         rows.append(
             (
-                Cell(arm.name, style=style), str(f.trips), f"{f.steps:,}", figure(f.change_deg, "°"),
+                Cell(arm.name, style=style), str(f.episodes), f"{f.steps:,}", figure(f.change_deg, "°"),
                 figure(f.expert_change_deg, "°"), _ratio(f).removeprefix("× "), figure(f.autocorrelation),
                 figure(f.expert_autocorrelation), figure(f.change_error_deg, "°", 1), figure(f.error_deg, "°", 1),
                 percent(f.repeats), percent(f.standing, 1), timeouts,

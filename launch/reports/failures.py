@@ -1,4 +1,4 @@
-"""The worst trips: what happened in the seconds before it went wrong, where, and what the policy looked at."""
+"""The worst episodes: what happened in the seconds before it went wrong, where, and what the policy looked at."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from forestpilot.launch.pages.figures import Line, seconds_figure
 from forestpilot.launch.pages.media import Picture, picture_of
 from forestpilot.launch.pictures.drawing import import_cv2
 from forestpilot.launch.pictures.world_map import WorldMap
-from forestpilot.launch.reading.evaluations import Evaluation, Setting, TripRow
+from forestpilot.launch.reading.evaluations import EpisodeRow, Evaluation, Setting
 from forestpilot.launch.reports.arms import Arm, describe_setting
 from forestpilot.launch.reports.behaviour import Trace, try_trace
 from forestpilot.launch.reports.clips import write_clip
@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 MAP_PX = (420, 620)
 """Largest width and height of a map, pixels."""
 AFTER_S = 1.0
-"""What is shown after an event that did not end the trip, seconds."""
+"""What is shown after an event that did not end the episode, seconds."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A trip that the report looks at."""
+    """An episode that the report looks at."""
 
     arm: Arm
     """Who made it."""
@@ -40,21 +40,21 @@ class Choice:
     """In which setting."""
     evaluation: Evaluation
     """Where it is stored."""
-    row: TripRow
+    row: EpisodeRow
     """What it came to."""
 
     @property
     def failed(self) -> bool:
-        """Whether it is a failure; otherwise it is a close shave."""
+        """Whether it is a failure; otherwise it is a near miss."""
         return not self.row.succeeded
 
 
 @dataclass
 class Scene:
-    """One of the trips looked at, as the page shows it."""
+    """One of the episodes looked at, as the page shows it."""
 
     choice: Choice
-    """Which trip."""
+    """Which episode."""
     setting: str
     """Its world, in words."""
     command: str
@@ -79,8 +79,8 @@ class Scene:
     """What cannot be shown, and why."""
 
 
-def choose_trips(arms: Sequence[Arm], count: int) -> list[Choice]:
-    """The worst trips of trained arms, taking turns between arms; then their closest shaves. Baselines only if there
+def choose_episodes(arms: Sequence[Arm], count: int) -> list[Choice]:
+    """The worst episodes of trained arms, taking turns between arms; then their nearest misses. Baselines only if there
     are no others: nobody needs to see six blind crashes.
 
     Args:
@@ -90,12 +90,12 @@ def choose_trips(arms: Sequence[Arm], count: int) -> list[Choice]:
     looked_at = [arm for arm in arms if arm.trained] or list(arms)
     by_arm = [sorted(_choices(arm), key=_badness) for arm in looked_at]
     failures = _in_turns([[choice for choice in choices if choice.failed] for choices in by_arm])
-    shaves = _in_turns([[choice for choice in choices if not choice.failed] for choices in by_arm])
-    return [*failures, *shaves][:count]
+    near_misses = _in_turns([[choice for choice in choices if not choice.failed] for choices in by_arm])
+    return [*failures, *near_misses][:count]
 
 
 def _choices(arm: Arm) -> list[Choice]:
-    return [Choice(arm, setting, evaluation, row) for (setting, _), (evaluation, row) in arm.trips.items()]
+    return [Choice(arm, setting, evaluation, row) for (setting, _), (evaluation, row) in arm.episodes.items()]
 
 
 def _badness(choice: Choice) -> tuple[bool, int, float, int]:
@@ -112,7 +112,7 @@ def _in_turns(lists: Sequence[list[Choice]]) -> list[Choice]:
 
 @dataclass(frozen=True)
 class Look:
-    """How closely trips are looked at."""
+    """How closely episodes are looked at."""
 
     seconds: float
     """Seconds before the event."""
@@ -123,9 +123,9 @@ class Look:
 
 
 def make_scenes(choices: Sequence[Choice], look: Look, progress: Progress) -> list[Scene]:
-    """Replay the trips chosen, and draw what there is to see; what cannot be shown becomes a note of its scene."""
+    """Replay the episodes chosen, and draw what there is to see; what cannot be shown becomes a note of its scene."""
     scenes = []
-    with progress.stage("replay the worst trips", total=len(choices)) as stage:
+    with progress.stage("replay the worst episodes", total=len(choices)) as stage:
         for choice in choices:
             scenes.append(_make_scene(choice, look))
             stage.advance(policy=choice.row.policy, world=choice.row.seed)
@@ -138,9 +138,9 @@ def _make_scene(choice: Choice, look: Look) -> Scene:
     name = shlex.quote(row.policy)
     setting = describe_setting(choice.setting)
     scene = Scene(choice, setting, f"forestpilot replay {folder} --policy {name} --seed {row.seed} --video videos/")
-    trace, why = try_trace(choice.evaluation.trip_path(row), keep_steps=True)
+    trace, why = try_trace(choice.evaluation.result_path(row), keep_steps=True)
     if trace is None:
-        scene.notes.append(f"No pictures of this trip: {why}.")
+        scene.notes.append(f"No pictures of this episode: {why}.")
         return scene
     at = _event(trace, row, scene)
     steps = round(look.seconds * trace.spec.control_hz)
@@ -156,13 +156,13 @@ def _make_scene(choice: Choice, look: Look) -> Scene:
     return scene
 
 
-def _event(trace: Trace, row: TripRow, scene: Scene) -> int:
+def _event(trace: Trace, row: EpisodeRow, scene: Scene) -> int:
     """The state that the scene is about, named in the scene."""
     last = len(trace.path_m) - 1
-    if trace.helped_at:
-        at, scene.event = trace.helped_at[0], "put back for the first time"
+    if trace.intervened_at:
+        at, scene.event = trace.intervened_at[0], "put back for the first time"
     elif row.succeeded:
-        at, scene.event = int(trace.clearance_m.argmin()), "closest shave"
+        at, scene.event = int(trace.clearance_m.argmin()), "closest near_miss"
     else:
         at, scene.event = last, {"timeout": "out of time"}.get(row.outcome, row.outcome.replace("_", " "))
     scene.event_s = at * trace.dt_s
@@ -202,8 +202,8 @@ def _map(trace: Trace, at: int, last: int) -> Picture:
 
 def _marks(trace: Trace, at: int) -> NDArray[np.float64]:
     """Where it went wrong: the places where a car was put back, as far as they were reached; the end of a failure."""
-    places = [trace.path_m[i - 1, :2] for i in trace.helped_at if i <= at]
-    if not places and trace.trip.outcome in ("collision", "out_of_bounds"):
+    places = [trace.path_m[i - 1, :2] for i in trace.intervened_at if i <= at]
+    if not places and trace.episode.outcome in ("collision", "out_of_bounds"):
         places = [trace.path_m[-1, :2]]
     return np.array(places).reshape(-1, 2)
 
@@ -213,5 +213,5 @@ def _film(trace: Trace, first: int, last: int, at: int, size: tuple[int, int]) -
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
         start_s, event_s, end_s = (index * trace.dt_s for index in (first, at, last))
-        at_event = write_clip(path, trace.trip, start_s, event_s, end_s, size)
+        at_event = write_clip(path, trace.episode, start_s, event_s, end_s, size)
         return path.read_bytes(), picture_of(at_event, "jpg")

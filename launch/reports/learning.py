@@ -19,7 +19,7 @@ MAX_SPEEDS = 6
 COLUMNS = {
     "round": "round",
     "beta": "β",
-    "trips": "trips",
+    "episodes": "episodes",
     "labels": "labels",
     "rollout_success": "roll-in success",
     "validation_success": "validation success",
@@ -28,7 +28,7 @@ COLUMNS = {
     "high": "",
     "validation_interventions": "interventions",
     "visited": "states visited",
-    "helped_steps": "steps driven for it",
+    "intervention_steps": "steps driven for it",
     "expert_steps": "steps driven by the expert",
     "takeovers": "takeovers",
     "mean_takeover_s": "mean takeover, s",
@@ -60,8 +60,8 @@ STUDY_FIGURES = {
     "success": ("success, %", "DAgger round", f"Share of the test forests that were crossed. {_ROAD}"),
     "labels": ("labels so far", "DAgger round", f"States that the expert was asked about. {_SEEDS}"),
     "visited": ("states visited, thousands", "DAgger round", f"States seen in training, labelled or not. {_SEEDS}"),
-    "helped_steps": ("steps flown by the expert", "DAgger round", f"Steps that the expert flew itself. {_SEEDS}"),
-    "context_switches": ("changes of pilot", "DAgger round", f"How often the pilot changed in mid-trip. {_SEEDS}"),
+    "intervention_steps": ("steps flown by the expert", "DAgger round", f"Steps that the expert flew itself. {_SEEDS}"),
+    "context_switches": ("changes of pilot", "DAgger round", f"How often the pilot changed in mid-episode. {_SEEDS}"),
     "demonstrated_falls_per_km": (
         "falls per km while demonstrating",
         "demonstrated drives",
@@ -72,7 +72,7 @@ STUDY_FIGURES = {
         "demonstrated drives",
         f"How far demonstrated steering moves from one step to the next, on average. {_SEEDS}",
     ),
-    "crashes": ("crashes while training", "DAgger round", f"Training trips that ended in a crash. {_SEEDS}"),
+    "crashes": ("crashes while training", "DAgger round", f"Training episodes that ended in a crash. {_SEEDS}"),
 }
 """Figures of studies: y axis, x axis, and what they are."""
 UNKNOWN = "As the study defines it, and so are its bars."

@@ -1,4 +1,4 @@
-"""Sections on what trips came to: by arm, world by world, by setting, and how figures are distributed."""
+"""Sections on what episodes came to: by arm, world by world, by setting, and how figures are distributed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CLEARANCE = {
     "drone": "Least distance from the body to a trunk during a flight; zero or below is a collision.",
     "drive": "Least distance from the body to a trunk or obstacle during a drive, cut off at 1.15 m.",
 }
-"""What the least clearance of a trip is."""
+"""What the least clearance of an episode is."""
 
 
 def results_section(task: str, arms: Sequence[Arm], pairs: Sequence[Pair]) -> Section:
@@ -67,7 +67,7 @@ def results_section(task: str, arms: Sequence[Arm], pairs: Sequence[Pair]) -> Se
 
 
 def _same_worlds(arms: Sequence[Arm]) -> bool:
-    return all(set(arm.trips) == set(arms[0].trips) for arm in arms)
+    return all(set(arm.episodes) == set(arms[0].episodes) for arm in arms)
 
 
 def _best(arms: Sequence[Arm], pairs: Sequence[Pair]) -> str:
@@ -99,8 +99,8 @@ def _sentence(arm: Arm) -> str:
         low_high = interval(score.autonomy_low, score.autonomy_high, 2)
         autonomy = f"; autonomy {percent(score.autonomy, 2)} ({low_high})"
     return (
-        f"{arm.name} {what} {score.successes} of {score.trips} {'/'.join(arm.splits)} {worlds} "
-        f"({percent(score.successes / score.trips)}, 95 % interval {interval(score.low, score.high)}){autonomy}."
+        f"{arm.name} {what} {score.successes} of {score.episodes} {'/'.join(arm.splits)} {worlds} "
+        f"({percent(score.successes / score.episodes)}, 95 % interval {interval(score.low, score.high)}){autonomy}."
     )
 
 
@@ -108,10 +108,10 @@ def _success_bars(arms: Sequence[Arm]) -> Bars:
     bars = []
     for style, arm in enumerate(arms):
         score = arm.score
-        share = score.successes / score.trips
-        text = f"{score.successes}/{score.trips}, {percent(share)} ({interval(score.low, score.high)})"
+        share = score.successes / score.episodes
+        text = f"{score.successes}/{score.episodes}, {percent(share)} ({interval(score.low, score.high)})"
         bars.append(Bar(arm.name, style, text, [Point(share, sign_of(style))], score.low, score.high))
-    definition = "Share of the trips that ended at the goal without help, with its 95 % Wilson interval."
+    definition = "Share of the episodes that ended at the goal without help, with its 95 % Wilson interval."
     return Bars("Success", bars, "0 %", "100 %", definition)
 
 
@@ -140,15 +140,15 @@ def _known(value: float | None) -> float:
 
 def _results_table(arms: Sequence[Arm], counted: bool) -> Table:
     places = list(dict.fromkeys(map(_where, arms)))
-    header = ["arm", "trips", "success", "95 %"]
+    header = ["arm", "episodes", "success", "95 %"]
     header += ["autonomy", "interventions", "per km (95 %)"] if counted else []
     header += ["collision", "out of bounds", "out of time", "clearance, median", "speed, mean"]
     header += ["worlds"] if len(places) > 1 else []
     rows: list[list[str | Cell]] = []
     for style, arm in enumerate(arms):
         s = arm.score
-        row: list[str | Cell] = [Cell(arm.name, style=style), str(s.trips)]
-        row += [percent(s.successes / s.trips), interval(s.low, s.high)]
+        row: list[str | Cell] = [Cell(arm.name, style=style), str(s.episodes)]
+        row += [percent(s.successes / s.episodes), interval(s.low, s.high)]
         if counted:
             row += [percent(s.autonomy, 2), "–", "–"] if s.autonomy is None else [
                 percent(s.autonomy, 2), str(s.interventions),
@@ -249,8 +249,8 @@ def _setting_cell(arm: Arm, setting: Setting) -> Cell:
     if not worlds:
         return Cell("–")
     score = arm.score_of(worlds)
-    share = score.successes / score.trips
-    note = f"{score.successes}/{score.trips}, {interval(score.low, score.high)}"
+    share = score.successes / score.episodes
+    note = f"{score.successes}/{score.episodes}, {interval(score.low, score.high)}"
     if score.autonomy is not None:
         note += f"\nautonomy {percent(score.autonomy, 2)}"
     return Cell(percent(share), share, note=note)
@@ -265,11 +265,11 @@ def _none_first(value: float | None) -> float:
 
 
 def distributions_section(task: str, arms: Sequence[Arm]) -> Section:
-    """How clearance, speed and time are distributed over the trips."""
+    """How clearance, speed and time are distributed over the episodes."""
     names = {
         "min_clearance_m": ("Least clearance", "least clearance, m", CLEARANCE[task]),
-        "mean_speed_mps": ("Mean speed", "mean speed, m/s", "Mean speed of a trip, the start from rest included."),
-        "time_s": ("Time", "time, s", "Duration of a trip until it ended, in whatever way; crashes end early."),
+        "mean_speed_mps": ("Mean speed", "mean speed, m/s", "Mean speed of an episode, the start from rest included."),
+        "time_s": ("Time", "time, s", "Duration of an episode until it ended, in whatever way; crashes end early."),
     }  # fmt: skip
     if any(arm.counts_interventions for arm in arms):
         names["interventions"] = (
@@ -281,13 +281,15 @@ def distributions_section(task: str, arms: Sequence[Arm]) -> Section:
         diagrams.append(Diagram(title, shares_figure(values, label, _distribution_alt(title, arms, values)), text))
     section = Section(f"distributions-{task}", f"Distributions: {TASK_NAMES[task]}")
     section.blocks.append(
-        Text("Each curve rises by one step for every trip, so a curve of few trips is seen to be one of few trips.")
+        Text(
+            "Each curve rises by one step for every episode, so a curve of few episodes is seen to be one of few episodes."
+        )
     )
-    legend = [(style, f"{arm.name} (n = {len(arm.trips)})") for style, arm in enumerate(arms)]
+    legend = [(style, f"{arm.name} (n = {len(arm.episodes)})") for style, arm in enumerate(arms)]
     section.blocks.append(Diagrams(diagrams, legend))
     return section
 
 
 def _distribution_alt(title: str, arms: Sequence[Arm], values: Sequence[tuple[int, Sequence[float]]]) -> str:
     medians = (f"{arm.name} {sorted(numbers)[len(numbers) // 2]:.3g}" for arm, (_, numbers) in zip(arms, values))
-    return f"{title} as cumulative shares of the trips; medians: {', '.join(medians)}"
+    return f"{title} as cumulative shares of the episodes; medians: {', '.join(medians)}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from forestpilot.launch.pages.media import Picture, picture_of
-from forestpilot.launch.reading.evaluations import TripFacts
+from forestpilot.launch.reading.evaluations import EpisodeFacts
 from forestpilot.launch.reports.behaviour import Trace
 from forestpilot.policies.evaluation.pilots import BASELINES
 
@@ -27,16 +27,16 @@ class SaliencyFrames:
     """Why there are none."""
 
 
-def look_closely(trace: Trace, first: int, at: int, facts: TripFacts) -> SaliencyFrames:
-    """What the policy that acted looked at before a state of its trip.
+def look_closely(trace: Trace, first: int, at: int, facts: EpisodeFacts) -> SaliencyFrames:
+    """What the policy that acted looked at before a state of its episode.
 
     Args:
-        trace: the trip, with its observations.
+        trace: the episode, with its observations.
         first: first state that may be shown.
         at: the state.
         facts: says which weights acted.
     """
-    path = trace.trip.policy_path
+    path = trace.episode.policy_path
     if path in BASELINES:
         return SaliencyFrames(why_not=f"The baseline {path} has no network to look into.")
     from forestpilot.policies.networks.checkpoint import CheckpointError, describe_policy, load_policy

@@ -84,7 +84,7 @@ class Gate:
         return f"http://{name}:{self.port}/{self._token}"
 
     def invitation(self) -> str:
-        """What to tell the person who started it."""
+        """What to tell the human who started it."""
         if not self._is_local:
             return (
                 f"Open this page in a browser to steer:\n  {self.address}\n"

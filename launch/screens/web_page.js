@@ -10,8 +10,8 @@
     live: ["Connected: you steer", "Waiting for the first picture…"],
     away: ["Connected, but another window has the keyboard", "Paused. Click here to steer."],
     lost: [
-      "Connection lost, trip is paused, reconnecting…",
-      "Connection lost. The trip is paused; nothing is lost. Reconnecting… If forestpilot has ended, start it again " +
+      "Connection lost, the episode is paused, reconnecting…",
+      "Connection lost. The episode is paused; nothing is lost. Reconnecting… If forestpilot has ended, start it again " +
         "and open the new address.",
     ],
     elsewhere: ["Steered from another window", "This session was opened in another window, which steers now."],

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SILENCE_S = 1.5
 """A page that has said nothing for so long is not there; it says something four times a second."""
 IN_FLIGHT = 2
-"""Pictures sent but not drawn yet. Two fill a line with a long round trip; more would only make them older."""
+"""Pictures sent but not drawn yet. Two fill a line with a long round episode; more would only make them older."""
 GRACE_S = 1.0
 """How long a page has to answer a farewell before its line is cut."""
 

@@ -16,7 +16,7 @@ import numpy as np
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.data_collection.rollouts.progress import Progress
-from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.studies.statistics import Interval, rate_interval, t_interval
 from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
 from forestpilot.policies.evaluation.evaluate import INTERVENTION_S, EvaluateConfig, evaluate
@@ -96,9 +96,9 @@ class RoadStudyConfig(StudyConfig):
         for length_m in (self.length, self.test_length):
             dataclasses.replace(ROADS[self.roads], length_m=length_m)
 
-    def mix(self, side_cameras: str = "fixed", interventions: str = "none") -> TripMix:
+    def mix(self, side_cameras: str = "fixed", interventions: str = "none") -> ScenarioMix:
         """The training roads."""
-        return TripMix(
+        return ScenarioMix(
             presets=(self.roads,), speeds=(self.speed, self.speed), length=self.length, side_cameras=side_cameras,
             interventions=interventions,
         )  # fmt: skip
@@ -232,7 +232,7 @@ def drive_test_roads(
     Args:
         config: the study.
         folder: the policy's checkpoint.
-        name: what its trips are filed under.
+        name: what its episodes are filed under.
         out: folder of the evaluation.
         interventions: when the car is put back: `line`, `road` or `none`.
         progress: who watches.

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.data_collection.rollouts.progress import Progress
-from forestpilot.data_collection.rollouts.replay import load_stored_trip, replay_trip
-from forestpilot.data_collection.rollouts.scenarios import TripMix, trip_path
+from forestpilot.data_collection.rollouts.replay import load_stored_episode, replay_episode
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, result_path
 from forestpilot.launch.studies.common import (
     Cell,
     CellStore,
@@ -69,7 +69,7 @@ class Config(RoundsConfig):
             raise ValueError(
                 f"horizons is {self.horizons} from {self.shortest} to {self.horizon} steps; give at least 2, ascending"
             )
-        reach_m = self.speed * self.horizon / TripMix.control_hz
+        reach_m = self.speed * self.horizon / ScenarioMix.control_hz
         if reach_m >= self.test_length:
             raise ValueError(
                 f"a car gets {reach_m:g} m far in a horizon of {self.horizon} steps, but test_length is "
@@ -126,13 +126,13 @@ def _run_cell(config: Config, folder: Path, arm: str, seed: int, progress: Progr
     rows = drive_test_roads(config, round_folder(run, config.rounds), arm, out, "none", progress, pool)
     with progress.stage("cost of each step", total=len(rows)) as stage:
         for row in rows:
-            costs = costs_of_trip(trip_path(out / "trips", arm, row["seed"]), config.horizon)
+            costs = costs_of_episode(result_path(out / "episodes", arm, row["seed"]), config.horizon)
             row["costs"] = [round(float(cost), 4) for cost in costs]
             stage.advance()
     return Cell(arm, config.rounds, seed, rows, results[-1].labels)
 
 
-def costs_of_trip(path: Path, horizon: int) -> NDArray[np.float64]:
+def costs_of_episode(path: Path, horizon: int) -> NDArray[np.float64]:
     """The cost of each of the first `horizon` steps of a stored drive, (horizon,) from 0 to 1.
 
     Args:
@@ -143,11 +143,11 @@ def costs_of_trip(path: Path, horizon: int) -> NDArray[np.float64]:
         ReplayDivergedError: the simulation does not repeat the drive.
         ValueError: the drive reached the road's end before the horizon.
     """
-    trip = load_stored_trip(path)
+    episode = load_stored_episode(path)
     # Nobody looks at the pictures, and the states do not depend on them.
     small = dict(zip(("width", "height"), MIN_SIZE_PX, strict=True))
-    trip = dataclasses.replace(trip, env_kwargs={**trip.env_kwargs, **small})
-    infos = [step.info for step in itertools.islice(replay_trip(trip), 1, horizon + 1)]
+    episode = dataclasses.replace(episode, env_kwargs={**episode.env_kwargs, **small})
+    infos = [step.info for step in itertools.islice(replay_episode(episode), 1, horizon + 1)]
     return step_costs(infos, horizon)
 
 

@@ -68,7 +68,7 @@ class RoundsConfig(RoadStudyConfig):
         steps = self.train.steps
         return DaggerConfig(
             out=str(folder), task=TASK, seed=seed, first_world=self.first_world(seed), rounds=self.rounds,
-            expert_episodes=self.drives, trips=self.drives, first_steps=steps, steps=steps, last_steps=steps,
+            expert_episodes=self.drives, episodes=self.drives, first_steps=steps, steps=steps, last_steps=steps,
             validation_episodes=1, validate_from=self.rounds, mix=self.mix(interventions="road"), train=self.train,
             workers=self.workers, **BETAS[arm],
         )  # fmt: skip

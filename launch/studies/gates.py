@@ -4,7 +4,7 @@ All arms begin with the same demonstrations, and then get the same number of lab
 
     plain         the learner flies, every state is labelled (DAgger: Ross et al. 2011)
     beta          the same, but the expert flies a share 0.5^i of the steps of round i
-    expert        the expert takes over when its costs say so, a stand-in for a person; only what it flew is labelled
+    expert        the expert takes over when its costs say so, a stand-in for a human; only what it flew is labelled
                   (HG-DAgger: Kelly et al. 2019)
     uncertainty   the learner flies, states at which an ensemble disagrees are labelled (active DAgger)
     budget        the expert takes over where the ensemble disagrees most; only what it flew is labelled
@@ -29,7 +29,7 @@ import numpy as np
 from forestpilot.data_collection.rollouts.gates import GateLimits
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.data_collection.rollouts.progress import Progress
-from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.studies.common import (
     LEAST_TO_LARGEST,
     Cell,
@@ -54,7 +54,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "budget": {"gate": "budget"},
 }
 """Arm to settings of DAgger."""
-FIGURES = ("visited", "helped_steps", "takeovers", "mean_takeover_s", "context_switches", "crashes")
+FIGURES = ("visited", "intervention_steps", "takeovers", "mean_takeover_s", "context_switches", "crashes")
 """What is kept of `RoundResult` for every cell."""
 
 
@@ -70,9 +70,9 @@ class Config(StudyConfig):
     """Flights of the expert in round 0."""
     labels: int = 800
     """Labels in each later round."""
-    trips: int = 120
+    episodes: int = 120
     """Flights over which the arm `budget` means to spend a round's labels; every arm flies on until they are spent."""
-    most_trips: int = 160
+    most_episodes: int = 160
     """Flights after which a round ends even if its labels are not spent."""
     density: float = 0.04
     """Trees per square metre."""
@@ -89,24 +89,29 @@ class Config(StudyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.rounds, self.demonstrations, self.labels, self.trips, self.most_trips) < 1 or self.test_worlds < 2:
-            raise ValueError("rounds, demonstrations, labels, trips and most_trips must be at least 1, test_worlds 2")
-        training_seeds(self, self.demonstrations + self.rounds * self.most_trips)
+        if (
+            min(self.rounds, self.demonstrations, self.labels, self.episodes, self.most_episodes) < 1
+            or self.test_worlds < 2
+        ):
+            raise ValueError(
+                "rounds, demonstrations, labels, episodes and most_episodes must be at least 1, test_worlds 2"
+            )
+        training_seeds(self, self.demonstrations + self.rounds * self.most_episodes)
 
     def dagger(self, folder: Path, arm: str, seed: int) -> DaggerConfig:
         """The run of one arm and seed: demonstrations, labels and gradient steps are the same in every arm."""
         steps = self.train.steps
         return DaggerConfig(
             out=str(folder), seed=seed, first_world=self.first_world(seed), rounds=self.rounds,
-            expert_episodes=self.demonstrations, trips=self.trips, label_budget=self.labels * self.rounds,
-            most_trips=self.most_trips, first_steps=self.first_steps, steps=steps, last_steps=steps,
+            expert_episodes=self.demonstrations, episodes=self.episodes, label_budget=self.labels * self.rounds,
+            most_episodes=self.most_episodes, first_steps=self.first_steps, steps=steps, last_steps=steps,
             validation_episodes=1, validate_from=self.rounds, limits=self.limits, train=self.train,
-            mix=TripMix(densities=(self.density,), speeds=(self.speed, self.speed)), workers=self.workers, **ARMS[arm],
+            mix=ScenarioMix(densities=(self.density,), speeds=(self.speed, self.speed)), workers=self.workers, **ARMS[arm],
         )  # fmt: skip
 
 
 QUICK = dataclasses.replace(
-    Config(), out="runs/study-gates-quick", seeds=2, rounds=1, demonstrations=2, labels=60, trips=2, most_trips=8,
+    Config(), out="runs/study-gates-quick", seeds=2, rounds=1, demonstrations=2, labels=60, episodes=2, most_episodes=8,
     test_worlds=4, first_steps=40, train=TrainConfig(steps=20, batch_windows=8, tensorboard=False),
 )  # fmt: skip
 
@@ -164,7 +169,7 @@ PANELS: tuple[tuple[str, str], ...] = (
     ("success", "success on test forests, %"),
     ("labels", "labels so far"),
     ("visited", "states visited, thousands"),
-    ("helped_steps", "steps flown by the expert"),
+    ("intervention_steps", "steps flown by the expert"),
     ("context_switches", "changes of pilot"),
     ("crashes", "crashes while training"),
 )
@@ -217,7 +222,7 @@ def _short_of_labels(config: Config, last: Sequence[Cell]) -> list[str]:
     ]
     if not short:
         return []
-    return [f"fewer labels than plain within {config.most_trips} flights a round: {', '.join(short)}"]
+    return [f"fewer labels than plain within {config.most_episodes} flights a round: {', '.join(short)}"]
 
 
 def _compare(last: Sequence[Cell], arm: str) -> str | None:

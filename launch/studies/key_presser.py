@@ -31,7 +31,7 @@ def unshaped() -> KeyShaper:
 
 
 class KeyPresser:
-    """Drives with keys: the person's eyes are the expert's, the hands know only down and up.
+    """Drives with keys: the human's eyes are the expert's, the hands know only down and up.
 
     Args:
         shaped: whether keys become a smooth axis on the way to the car.
@@ -59,7 +59,7 @@ class KeyPresser:
         self._seen[slot] = deque([np.zeros(2)] * (self._delay + 1), maxlen=self._delay + 1)
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
-        """What the held keys come to in each trip."""
+        """What the held keys come to in each episode."""
         actions = []
         for state, info, slot in zip(observations["state"], infos, slots.tolist()):
             self._seen[slot].append(info["expert_action"][EXPERT_CENTER])

@@ -4,8 +4,8 @@ Three demonstrators drive the same roads, and policies are cloned from what they
 
     expert       the expert, whose steering is as fine as it likes
     shaped       somebody at the keyboard (`KeyPresser`), whose keys become a smooth axis
-    raw          the same person, whose keys go straight through: the full deflection, or none
-    shaped-back  the drives of `shaped`, with every label moved back by the time that the person is late
+    raw          the same human, whose keys go straight through: the full deflection, or none
+    shaped-back  the drives of `shaped`, with every label moved back by the time that the human is late
     raw-back     the drives of `raw`, likewise
 
 Nobody labels anything afterwards: what was done is learned, as from people. Side cameras are labelled by PilotNet's
@@ -25,7 +25,7 @@ from forestpilot.data_collection.episodes.episode import load_episode
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
 from forestpilot.data_collection.rollouts.progress import Progress
-from forestpilot.data_collection.rollouts.scenarios import load_trip, task_of, task_spec_of
+from forestpilot.data_collection.rollouts.scenarios import load_result, task_of, task_spec_of
 from forestpilot.launch.studies.common import (
     BOOTSTRAP_NOTE,
     LEAST_TO_LARGEST,
@@ -64,7 +64,7 @@ class Config(RoadStudyConfig):
     demonstrations: int = 48
     """Drives that each policy is cloned from."""
     reaction: float = 0.2
-    """Reaction time of the person at the keyboard, in seconds."""
+    """Reaction time of the human at the keyboard, in seconds."""
     delay: float = 0.3
     """By how much labels are moved back in the arms that do so, in seconds: the reaction and more, as keys are slow."""
     train: TrainConfig = field(
@@ -134,11 +134,11 @@ def _demonstrate(
     spec = task_spec_of(TASK, mix)
     dataset = Dataset.create(data, spec, task_of(TASK).bare_env_id)
     first = config.first_world(seed)
-    trips = tuple(mix.trip(world, TASK) for world in range(first, first + config.demonstrations))
-    missing = tuple(trip for trip in trips if not dataset.has(0, trip.seed))
+    scenarios = tuple(mix.scenario(world, TASK) for world in range(first, first + config.demonstrations))
+    missing = tuple(scenario for scenario in scenarios if not dataset.has(0, scenario.seed))
     if missing:
         pool.run(
-            Job(TASK, missing, config.pilot(arm), dataset=str(data), trips_folder=str(data / "trips"), policy=arm),
+            Job(TASK, missing, config.pilot(arm), dataset=str(data), results_folder=str(data / "driven"), policy=arm),
             progress, f"demonstrate {arm}",
         )  # fmt: skip
         dataset.refresh()
@@ -149,10 +149,12 @@ def _demonstrate(
             dataset.replace(dataclasses.replace(episode, expert_actions=None, expert_costs=None))
         changes.append(np.abs(np.diff(episode.actions[:, 0])))
         labels += episode.num_steps
-    driven = [load_trip(path) for path in sorted((data / "trips").glob("*.npz"))]
+    driven = [load_result(path) for path in sorted((data / "driven").glob("*.npz"))]
     return {
         "labels": labels,
-        "falls_per_km": sum(trip.interventions for trip in driven) / sum(trip.distance_m for trip in driven) * 1000,
+        "falls_per_km": sum(result.interventions for result in driven)
+        / sum(result.distance_m for result in driven)
+        * 1000,
         "change_deg": float(np.degrees(np.concatenate(changes).mean() * spec.max_turn_rad)),
     }
 

@@ -1,4 +1,4 @@
-"""`forestpilot collect`: let the expert, or a person, fly or drive and record the trips."""
+"""`forestpilot collect`: let the expert, or a human, fly or drive and record the episodes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from forestpilot.data_collection.people.live import LiveSummary
 
 HEADS = {"drone": "mixture", "drive": "regression"}
-"""What learns each task from actions alone: a person gives no costs. Round a tree there are two ways, on a road one."""
+"""What learns each task from actions alone: a human gives no costs. Round a tree there are two ways, on a road one."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def run(config: Config) -> None:
 
 
 def _run_keyboard(config: Config) -> None:
-    """Let a person drive; Ctrl-C saves, says what there is and is then an interruption like any other."""
+    """Let a human drive; Ctrl-C saves, says what there is and is then an interruption like any other."""
     summaries: list[LiveSummary] = []
     with recorded(config, config.out):
         dataset = collect(config, roll_in=lambda job: summaries.append(roll_in_by_keyboard(config, job)))
@@ -55,25 +55,25 @@ def _run_keyboard(config: Config) -> None:
 
 
 def roll_in_by_keyboard(config: Config, job: Job) -> LiveSummary:
-    """Run a job's trips with a person at a window or a browser.
+    """Run a job's episodes with a human at a window or a browser.
 
     Raises:
         ForestPilotError: neither can be opened; says what to do.
     """
-    from forestpilot.data_collection.people.drivers import PersonDriver
+    from forestpilot.data_collection.people.drivers import HumanDriver
     from forestpilot.data_collection.people.live import LiveSession
     from forestpilot.launch.cockpit.cockpit import Cockpit
     from forestpilot.launch.screens import open_screen
 
     screen = open_screen(config.screen, config.web, f"ForestPilot: {job.task} by keyboard")
     try:
-        return LiveSession(screen, Cockpit(screen.size)).run(job, PersonDriver())
+        return LiveSession(screen, Cockpit(screen.size)).run(job, HumanDriver())
     finally:
         screen.close()
 
 
 def describe_session(summary: LiveSummary) -> list[str]:
-    """A person's session in a line or two."""
+    """A human's session in a line or two."""
     discarded = f", {summary.discarded} discarded" if summary.discarded else ""
     lines = [
         f"this session: {_plural(summary.episodes, 'episode')}{discarded}, {_plural(summary.steps, 'step')}, "

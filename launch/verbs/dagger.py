@@ -1,4 +1,4 @@
-"""`forestpilot dagger`: demonstrate, clone, then improve in closed loop; with `--gate human`, beside a person."""
+"""`forestpilot dagger`: demonstrate, clone, then improve in closed loop; with `--gate human`, beside a human."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _run_rounds(config: Config) -> list[RoundResult]:
 
 
 class Seat:
-    """Where the person sits who takes over: lets them run the trips of one round after the other.
+    """Where the human sits who takes over: lets them run the episodes of one round after the other.
 
     A page in the browser stays open while the policy learns; a window is closed meanwhile, because nobody would answer
     its events.
@@ -93,7 +93,7 @@ class Seat:
             self.close()
 
     def __call__(self, job: Job) -> None:
-        """Run a job's trips; returns early when the person has had enough."""
+        """Run a job's episodes; returns early when the human has had enough."""
         from forestpilot.data_collection.people.drivers import TakeoverDriver
         from forestpilot.data_collection.people.live import LiveSession
         from forestpilot.launch.cockpit.cockpit import Cockpit
@@ -135,7 +135,7 @@ def _notice(size: tuple[int, int], lines: Sequence[str]) -> Image:
 
 def rounds_table(results: list[RoundResult], config: DaggerConfig) -> list[tuple[str, ...]]:
     """Rows of text for a table of rounds, the header first; what cannot happen in this run has no column."""
-    header: tuple[str, ...] = ("round", "trips", "labels", "roll-in success")
+    header: tuple[str, ...] = ("round", "episodes", "labels", "roll-in success")
     if config.gate == "none":
         header = (*header, "beta")
     else:
@@ -156,11 +156,11 @@ def _row(result: RoundResult) -> dict[str, str]:
     return {
         "round": str(result.round),
         "beta": f"{result.beta:.2f}",
-        "trips": str(result.trips),
+        "episodes": str(result.episodes),
         "labels": str(result.labels),
         "roll-in success": f"{100 * result.rollout_success:.0f} %",
         "visited": str(result.visited),
-        "helped": str(result.helped_steps),
+        "helped": str(result.intervention_steps),
         "takeovers": str(result.takeovers),
         "mean takeover": f"{result.mean_takeover_s:.1f} s",
         "switches": str(result.context_switches),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.data_collection.rollouts.progress import Progress
-from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.config import recorded
 from forestpilot.launch.pictures.plots import plot_rounds
 from forestpilot.launch.reading.outcomes import Outcome, read_outcomes
@@ -30,12 +30,12 @@ DRIVE = DaggerConfig(
     task="drive",
     rounds=2,
     expert_episodes=12,
-    trips=8,
+    episodes=8,
     first_steps=300,
     steps=200,
     last_steps=300,
     validation_episodes=4,
-    mix=TripMix(speeds=(8.0, 8.0), length=200.0, side_cameras="random-speed", interventions="road"),
+    mix=ScenarioMix(speeds=(8.0, 8.0), length=200.0, side_cameras="random-speed", interventions="road"),
     train=TrainConfig(policy=DRIVE_POLICY, batch_windows=192),
 )
 """How the demo learns to drive: enough to see it done."""
@@ -88,7 +88,7 @@ class Part:
     plot: Path
     """Picture of the success by round."""
     videos: list[Path]
-    """Films of some test trips."""
+    """Films of some test episodes."""
 
 
 def run(config: DemoConfig) -> None:
@@ -129,7 +129,7 @@ def _learn(
 
 
 def _film(config: DemoConfig, out: Path, chosen: list[Outcome], progress: Progress) -> list[Path]:
-    """A video of each of these trips."""
+    """A video of each of these episodes."""
     paths: list[Path] = []
     for outcome in chosen:
         replay = ReplayConfig(
@@ -155,12 +155,12 @@ def _report(part: Part) -> None:
     """The table of results, and where everything lies."""
     out, last = part.folder, part.rounds[-1]
     print_table(results_table(part.scores), title=part.title)
-    print(f"{last.labels} labelled states in {last.trips} training trips\n")
+    print(f"{last.labels} labelled states in {last.episodes} training episodes\n")
     places = {
         "policy": str(out),
-        "trips with the expert's labels": f"{out}/dataset",
+        "episodes with the expert's labels": f"{out}/dataset",
         "success by DAgger round": str(part.plot),
-        "outcome of each test trip": f"{out}/evaluation/outcomes.csv",
+        "outcome of each test episode": f"{out}/evaluation/outcomes.csv",
         **{f"video of {path.stem}": str(path) for path in part.videos},
         "all of it on one page": f"forestpilot report {out}",
         "more videos": f"forestpilot replay {out}/evaluation --worst 3 --video {out}/videos",

@@ -24,7 +24,7 @@ def run(config: EvaluateConfig) -> None:
             f"{100 * pair['difference']:+.0f} points ({100 * pair['low']:+.0f} to {100 * pair['high']:+.0f})"
         )
     print(
-        f"{config.out}/outcomes.csv\nnext: forestpilot report {config.out}    (one page, worst trips first)\n"
+        f"{config.out}/outcomes.csv\nnext: forestpilot report {config.out}    (one page, worst episodes first)\n"
         f"      forestpilot replay {config.out} --worst 3 --video videos/"
     )
 

@@ -53,8 +53,8 @@ def run(config: GridConfig) -> None:
     rows = [(format_density(d), *(_text(scores[d, s]) for s in config.speeds)) for d in config.densities]
     name = next(iter(scores.values())).policy
     print_table([header, *rows], title=f"{name}: successes in {config.episodes} test worlds, 95 % interval, mean speed")
-    cells = {cell: (score.successes, score.trips) for cell, score in scores.items()}
-    print(plot_success_grid(cells, Path(config.out) / "success_grid.png", f"{name}: trips to the goal"))
+    cells = {cell: (score.successes, score.episodes) for cell, score in scores.items()}
+    print(plot_success_grid(cells, Path(config.out) / "success_grid.png", f"{name}: episodes to the goal"))
 
 
 def _cell(config: GridConfig, density: float, speed: float) -> EvaluateConfig:

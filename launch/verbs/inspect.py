@@ -26,8 +26,8 @@ class Config:
     out: Path | None = None
     """Where the page goes; by default inspect.html in the first dataset."""
     replays: int = 8
-    """Trips that are simulated again to ask the expert what it would have done, where a person drove and it was not
-    asked: they tell how late the person was."""
+    """Episodes that are simulated again to ask the expert what it would have done, where a human drove and it was not
+    asked: they tell how late the human was."""
 
     def __post_init__(self) -> None:
         if not self.datasets:
@@ -75,7 +75,7 @@ def print_inspection(inspection: Inspection) -> None:
         ["at the limit of the turn", f"{steering.at_limit:.1%} of the labels"],
     ]
     if inspection.hand is not None and inspection.hand.compared:
-        rows.append(["person against expert", str(inspection.hand.delay)])
+        rows.append(["human against expert", str(inspection.hand.delay)])
     rows.append(["bad episodes", str(len({finding.file for finding in inspection.findings}) or "none")])
     print_table(rows)
     for kind, group in by_kind(inspection.findings):

@@ -1,4 +1,4 @@
-"""`forestpilot relabel`: watch a policy's recorded trips in real time and steer along; what you do becomes labels."""
+"""`forestpilot relabel`: watch a policy's recorded episodes in real time and steer along; what you do becomes labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro.conf
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.people.relabelling import NOT_SHIFTED, AlongDriver, Relabelling, recorded_trips
+from forestpilot.data_collection.people.relabelling import NOT_SHIFTED, AlongDriver, Relabelling, recorded_episodes
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.launch.config import recorded
@@ -25,23 +25,23 @@ VERBS = {"drone": "FLIES", "drive": "DRIVES"}
 
 @dataclass(frozen=True)
 class Config:
-    """Watch recorded trips of a policy in real time and steer along. You are not obeyed: what you do becomes the label
-    of each step, moved back by your reaction time. Run again, it goes on with the trips that are left."""
+    """Watch recorded episodes of a policy in real time and steer along. You are not obeyed: what you do becomes the label
+    of each step, moved back by your reaction time. Run again, it goes on with the episodes that are left."""
 
     dataset: Annotated[Path, tyro.conf.Positional]
-    """Dataset with trips that a policy flew or drove, for example RUN/dataset of a DAgger run; with --shift-only, one
+    """Dataset with episodes that a policy flew or drove, for example RUN/dataset of a DAgger run; with --shift-only, one
     that `forestpilot relabel` made."""
     out: Path | None = None
     """Folder of the new dataset."""
     delay: str = "auto"
-    """How late you steer, in seconds, to move labels back by; `auto` estimates it from all trips relabelled so far,
+    """How late you steer, in seconds, to move labels back by; `auto` estimates it from all episodes relabelled so far,
     against the expert at the same states; `none` moves nothing."""
     shift_only: bool = False
     """Only move the labels of a relabelled dataset by another --delay; nobody has to steer."""
     rounds: tuple[int, ...] = ()
     """DAgger rounds to show; empty for all."""
-    trips: int | None = None
-    """Number of trips to show, the first ones; None for all."""
+    episodes: int | None = None
+    """Number of episodes to show, the first ones; None for all."""
     web: bool = False
     """Steer in a browser instead of a window, for a machine without a screen."""
     screen: ScreenConfig = ScreenConfig()
@@ -49,8 +49,8 @@ class Config:
 
     def __post_init__(self) -> None:
         _seconds(self.delay)
-        if self.trips is not None and self.trips < 1:
-            raise ValueError(f"trips is {self.trips}; allowed: 1 and up")
+        if self.episodes is not None and self.episodes < 1:
+            raise ValueError(f"episodes is {self.episodes}; allowed: 1 and up")
         if self.shift_only == (self.out is not None):
             asked = "--shift-only changes the dataset itself: leave --out away" if self.shift_only else "give --out"
             raise ValueError(f"{asked}; `forestpilot relabel --help` shows both uses")
@@ -73,16 +73,16 @@ def relabel(config: Config) -> LiveSummary | None:
     """Show what is left to show, then shift and report; None if nothing was left."""
     assert config.out is not None
     source = Dataset.open(dataset_folder(config.dataset))
-    trips = recorded_trips(source, config.rounds)[: config.trips]
+    episodes = recorded_episodes(source, config.rounds)[: config.episodes]
     relabelling = Relabelling.create(config.out, source)
-    left = [trip for trip in trips if not relabelling.has(trip)]
+    left = [episode for episode in episodes if not relabelling.has(episode)]
     summary = None
     try:
         if left:
-            job = Job(source.task_spec.task, trips, ExpertPilot, dataset=str(config.out))
+            job = Job(source.task_spec.task, episodes, ExpertPilot, dataset=str(config.out))
             summary = _steer_along(config, job, relabelling)
-    finally:  # a trip that does not repeat itself ends the session; what was steered before is shifted all the same
-        print(_held(relabelling, len(trips)))
+    finally:  # an episode that does not repeat itself ends the session; what was steered before is shifted all the same
+        print(_held(relabelling, len(episodes)))
         if len(relabelling.dataset):
             print(shift(relabelling, config.delay))
     if summary is not None:
@@ -96,7 +96,7 @@ def _steer_along(config: Config, job: Job, relabelling: Relabelling) -> LiveSumm
     """A session at a window or in a browser.
 
     Raises:
-        ForestPilotError: neither can be opened, or a trip does not repeat itself.
+        ForestPilotError: neither can be opened, or an episode does not repeat itself.
     """
     from forestpilot.data_collection.people.live import LiveSession
     from forestpilot.launch.cockpit.cockpit import Cockpit
@@ -144,4 +144,6 @@ def _seconds(delay: str) -> float:
 def _held(relabelling: Relabelling, total: int) -> str:
     dataset = relabelling.dataset
     labels = sum(header.num_labels for header in dataset.episodes)
-    return f"{dataset.folder}: {len(dataset)} of {total} trips relabelled, {dataset.total_steps} steps, {labels} labels"
+    return (
+        f"{dataset.folder}: {len(dataset)} of {total} episodes relabelled, {dataset.total_steps} steps, {labels} labels"
+    )

@@ -1,6 +1,6 @@
-"""`forestpilot replay`: simulate stored trips again, check every state, and draw them at any size.
+"""`forestpilot replay`: simulate stored episodes again, check every state, and draw them at any size.
 
-What is stored of a trip is its world's seed and its actions, not its pictures. The simulation is deterministic, so
+What is stored of an episode is its world's seed and its actions, not its pictures. The simulation is deterministic, so
 the same actions lead through the same states; the hash of each is compared with the stored one, and a replay that
 diverges is an error.
 """
@@ -16,47 +16,47 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro.conf
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress, Stage
-from forestpilot.data_collection.rollouts.replay import StoredTrip, load_stored_trip, replay_trip
-from forestpilot.data_collection.rollouts.scenarios import trip_path
+from forestpilot.data_collection.rollouts.replay import StoredEpisode, load_stored_episode, replay_episode
+from forestpilot.data_collection.rollouts.scenarios import result_path
 from forestpilot.launch.films.video import parse_size
 from forestpilot.launch.reading.outcomes import (
     Outcome,
     ReplayError,
-    choose_shaves,
-    choose_trips,
+    choose_episodes,
+    choose_near_misses,
     choose_worlds,
     read_outcomes,
 )
 from forestpilot.launch.terminal.progress import make_progress
 
 if TYPE_CHECKING:
-    from forestpilot.launch.films.trip_video import TripScene
+    from forestpilot.launch.films.episode_video import EpisodeScene
     from forestpilot.launch.pictures.colors import Image
 
 SIZE, WIDE_SIZE = "960x540", "1280x540"
-"""Ordinary size of a film, and of one that shows trips side by side."""
+"""Ordinary size of a film, and of one that shows episodes side by side."""
 REEL_SLOW = 4.0
 """How many times slower the reel runs near its moments if nothing else is asked for."""
 
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """Simulate stored trips again, check the state at every step, and make films and pictures of them."""
+    """Simulate stored episodes again, check the state at every step, and make films and pictures of them."""
 
     evaluation: Annotated[Path, tyro.conf.Positional]
-    """Folder that `forestpilot evaluate` wrote: outcomes.csv and trips/."""
+    """Folder that `forestpilot evaluate` wrote: outcomes.csv and episodes/."""
     worst: int = 0
-    """Number of worst trips: failures first, the most interventions first, then the smallest clearance."""
+    """Number of worst episodes: failures first, the most interventions first, then the smallest clearance."""
     best: int = 0
-    """Number of best trips: successes with the largest clearance."""
+    """Number of best episodes: successes with the largest clearance."""
     seed: tuple[int, ...] = ()
-    """World seeds to replay. Without --worst, --best and --seed every trip is checked."""
+    """World seeds to replay. Without --worst, --best and --seed every episode is checked."""
     policy: tuple[str, ...] = ()
-    """Only trips of the policies of these names; side by side they stand in this order."""
+    """Only episodes of the policies of these names; side by side they stand in this order."""
     video: Path | None = None
-    """Folder to write videos (MP4) into; without any product the trips are only checked."""
+    """Folder to write videos (MP4) into; without any product the episodes are only checked."""
     side_by_side: bool = False
-    """Show the trips of all policies (or those of --policy) through a world next to each other in one film, by one
+    """Show the episodes of all policies (or those of --policy) through a world next to each other in one film, by one
     clock. --worst and --best then choose worlds by the first policy."""
     gif: Path | None = None
     """Folder to write the same films into as animated GIFs, for a README."""
@@ -67,7 +67,7 @@ class ReplayConfig:
     gif_mb: float = 8.0
     """Largest size of a GIF in MB; width, then frame rate, are lowered until it fits."""
     contact_sheet: Path | None = None
-    """Folder to write contact sheets (PNG) into: moments of a trip in a grid, and the map."""
+    """Folder to write contact sheets (PNG) into: moments of an episode in a grid, and the map."""
     moments: int = 9
     """Moments on a contact sheet; the last two are the one before the end, and the end."""
     reel: Path | None = None
@@ -77,7 +77,7 @@ class ReplayConfig:
     slow: float = 1.0
     """How many times slower time runs in the films, for example 4; in the reel near its moments, 4 if this is 1."""
     last: float | None = None
-    """Show only so many seconds at the end of each trip; side by side, from so long before the first one ends."""
+    """Show only so many seconds at the end of each episode; side by side, from so long before the first one ends."""
     size: str = ""
     """Width and height of the films in pixels, 320x180 to 3840x2160; by default 960x540, side by side 1280x540."""
     fps: int = 30
@@ -112,13 +112,15 @@ class ReplayConfig:
         """Raise ValueError where an option would have no effect."""
         films, sheet, reel = self.video or self.gif, self.contact_sheet, self.reel
         if self.side_by_side and (not films or sheet):
-            raise ValueError("side_by_side makes films of several trips: give --video or --gif, and no --contact-sheet")
+            raise ValueError(
+                "side_by_side makes films of several episodes: give --video or --gif, and no --contact-sheet"
+            )
         if self.slow != 1.0 and not (films or reel):
             raise ValueError("slow has no effect without --video, --gif or --reel")
         if self.last is not None and not (films or sheet):
             raise ValueError("last has no effect without --video, --gif or --contact-sheet")
         if reel and not (films or sheet) and (self.worst or self.best):
-            raise ValueError("the reel chooses its own trips: say how many with --reel-clips, not --worst or --best")
+            raise ValueError("the reel chooses its own episodes: say how many with --reel-clips, not --worst or --best")
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -136,7 +138,7 @@ Config = ReplayConfig
 
 @dataclass(frozen=True)
 class Replayed:
-    """Trips that were repeated, and what was made of them."""
+    """Episodes that were repeated, and what was made of them."""
 
     outcomes: tuple[Outcome, ...]
     """Their rows of outcomes.csv; several where they are shown together."""
@@ -157,99 +159,103 @@ class Replayed:
 
 
 def run(config: ReplayConfig) -> None:
-    """Replay and print one line per trip, or film of several, on standard output."""
+    """Replay and print one line per episode, or film of several, on standard output."""
     for replayed in replay_evaluation(config, make_progress()):
         print(replayed)
 
 
 def replay_evaluation(config: ReplayConfig, progress: Progress | None = None) -> Iterator[Replayed]:
-    """Replay the chosen trips of an evaluation folder, one after the other, and make what is asked for.
+    """Replay the chosen episodes of an evaluation folder, one after the other, and make what is asked for.
 
     Yields:
-        For each trip, or for those that are shown together, its rows of outcomes.csv and the files.
+        For each episode, or for those that are shown together, its rows of outcomes.csv and the files.
 
     Raises:
-        ReplayError: the folder or a trip is missing or unreadable, nothing matches the choice, or the files cannot be
+        ReplayError: the folder or an episode is missing or unreadable, nothing matches the choice, or the files cannot be
             written where they should be.
         ReplayDivergedError: a state, or the end, differs from the stored one.
     """
     progress = progress or SilentProgress()
     outcomes = read_outcomes(config.evaluation)
-    # All is chosen before the first trip is replayed: what cannot be done must not wait behind an hour of films.
+    # All is chosen before the first episode is replayed: what cannot be done must not wait behind an hour of films.
     choice = config.worst, config.best, config.seed, config.policy
     worlds = choose_worlds(outcomes, *choice) if config.side_by_side else []
-    trips = [] if config.side_by_side or config.only_reel else choose_trips(outcomes, *choice)
-    shaves = choose_shaves(outcomes, config.reel_clips, config.seed, config.policy) if config.reel else ([], 0)
+    episodes = [] if config.side_by_side or config.only_reel else choose_episodes(outcomes, *choice)
+    near_misses = (
+        choose_near_misses(outcomes, config.reel_clips, config.seed, config.policy) if config.reel else ([], 0)
+    )
     for folder in (config.video, config.gif, config.contact_sheet, config.reel and config.reel.parent):
         if folder is not None:
             _require_writable(folder)
     for number, rows in enumerate(worlds, start=1):
         yield _side_by_side(config, rows, progress, f"world {number}/{len(worlds)}")
-    for number, row in enumerate(trips, start=1):
-        yield _one_trip(config, row, progress, f"replay {number}/{len(trips)}")
+    for number, row in enumerate(episodes, start=1):
+        yield _one_episode(config, row, progress, f"replay {number}/{len(episodes)}")
     if config.reel:
-        yield _reel(config, config.reel, *shaves, progress)
+        yield _reel(config, config.reel, *near_misses, progress)
 
 
-def _one_trip(config: ReplayConfig, row: Outcome, progress: Progress, name: str) -> Replayed:
-    """Replay a trip, once for each product; once without any."""
-    trip = _load(config, row)
+def _one_episode(config: ReplayConfig, row: Outcome, progress: Progress, name: str) -> Replayed:
+    """Replay an episode, once for each product; once without any."""
+    episode = _load(config, row)
     products = [folder for folder in (config.video, config.gif, config.contact_sheet) if folder is not None]
-    total = max(1, len(products)) * (len(trip.actions) + 1)
+    total = max(1, len(products)) * (len(episode.actions) + 1)
     stem, files, told = f"{row.policy}-{row.seed}-{row.end}", [], ""
     with progress.stage(f"{name}: {row.policy}, world {row.seed}", total=total) as stage:
         if not products:
-            for _ in replay_trip(trip):
+            for _ in replay_episode(episode):
                 stage.advance()
         if config.video is not None:
-            from forestpilot.launch.films.trip_video import write_trip_video
+            from forestpilot.launch.films.episode_video import write_episode_video
 
             files.append(config.video / f"{stem}.mp4")
-            write_trip_video(
-                files[-1], trip, config.frame_size, config.fps, config.costs, stage, config.slow, config.last
+            write_episode_video(
+                files[-1], episode, config.frame_size, config.fps, config.costs, stage, config.slow, config.last
             )
         if config.gif is not None:
-            from forestpilot.launch.films.trip_video import TripScene, trip_frames
+            from forestpilot.launch.films.episode_video import EpisodeScene, episode_frames
 
             files.append(config.gif / f"{stem}.gif")
-            with TripScene(trip, config.costs, stage=stage) as scene:
-                frames = trip_frames(scene, config.frame_size, config.gif_fps, config.slow, config.last)
+            with EpisodeScene(episode, config.costs, stage=stage) as scene:
+                frames = episode_frames(scene, config.frame_size, config.gif_fps, config.slow, config.last)
                 told = _gif(config, files[-1], frames)
         if config.contact_sheet is not None:
             from forestpilot.launch.films.contact_sheet import write_contact_sheet
 
             files.append(config.contact_sheet / f"{stem}.png")
-            write_contact_sheet(files[-1], trip, config.moments, config.last, stage)
+            write_contact_sheet(files[-1], episode, config.moments, config.last, stage)
     return Replayed((row,), tuple(files), told)
 
 
 def _side_by_side(config: ReplayConfig, rows: Sequence[Outcome], progress: Progress, name: str) -> Replayed:
-    """Show the trips of several policies through a world together."""
+    """Show the episodes of several policies through a world together."""
     from forestpilot.launch.films.side_by_side import side_by_side_frames, write_side_by_side
 
-    trips = [_load(config, row) for row in rows]
+    episodes = [_load(config, row) for row in rows]
     stem, files, told = f"side-by-side-{rows[0].seed}", [], ""
-    total = ((config.video is not None) + (config.gif is not None)) * sum(len(trip.actions) + 1 for trip in trips)
+    total = ((config.video is not None) + (config.gif is not None)) * sum(
+        len(episode.actions) + 1 for episode in episodes
+    )
     with progress.stage(f"{name}: {', '.join(row.policy for row in rows)}", total=total) as stage:
         if config.video is not None:
             files.append(config.video / f"{stem}.mp4")
             with ExitStack() as stack:
-                scenes = _scenes(stack, trips, stage)
+                scenes = _scenes(stack, episodes, stage)
                 write_side_by_side(files[-1], scenes, config.frame_size, config.fps, config.slow, config.last)
         if config.gif is not None:
             files.append(config.gif / f"{stem}.gif")
             with ExitStack() as stack:
-                scenes = _scenes(stack, trips, stage)
+                scenes = _scenes(stack, episodes, stage)
                 frames = side_by_side_frames(scenes, config.frame_size, config.gif_fps, config.slow, config.last)
                 told = _gif(config, files[-1], frames)
     return Replayed(tuple(rows), tuple(files), told)
 
 
-def _scenes(stack: ExitStack, trips: Sequence[StoredTrip], stage: Stage) -> list[TripScene]:
-    """Scenes of all trips, closed with the stack."""
-    from forestpilot.launch.films.trip_video import TripScene
+def _scenes(stack: ExitStack, episodes: Sequence[StoredEpisode], stage: Stage) -> list[EpisodeScene]:
+    """Scenes of all episodes, closed with the stack."""
+    from forestpilot.launch.films.episode_video import EpisodeScene
 
-    return [stack.enter_context(TripScene(trip, expert=False, stage=stage)) for trip in trips]
+    return [stack.enter_context(EpisodeScene(episode, expert=False, stage=stage)) for episode in episodes]
 
 
 def _gif(config: ReplayConfig, path: Path, frames: Iterator[Image]) -> str:
@@ -260,20 +266,20 @@ def _gif(config: ReplayConfig, path: Path, frames: Iterator[Image]) -> str:
 
 
 def _reel(config: ReplayConfig, path: Path, rows: Sequence[Outcome], successes: int, progress: Progress) -> Replayed:
-    """Make the highlight reel: each trip is replayed twice, to find its moment and to film it."""
+    """Make the highlight reel: each episode is replayed twice, to find its moment and to film it."""
     from forestpilot.launch.films.reel import closest_moment, write_reel
 
-    trips = [_load(config, row) for row in rows]
-    with progress.stage("reel", total=2 * sum(len(trip.actions) + 1 for trip in trips)) as stage:
-        shaves = [closest_moment(trip, stage) for trip in trips]
+    episodes = [_load(config, row) for row in rows]
+    with progress.stage("reel", total=2 * sum(len(episode.actions) + 1 for episode in episodes)) as stage:
+        near_misses = [closest_moment(episode, stage) for episode in episodes]
         slow = config.slow if config.slow > 1.0 else REEL_SLOW
         size = parse_size(config.size or SIZE)
-        write_reel(path, shaves, size, config.fps, slow, successes, stage)
-    return Replayed(tuple(rows), (path,), f"{len(rows)} clips, the closest {shaves[0].caption}")
+        write_reel(path, near_misses, size, config.fps, slow, successes, stage)
+    return Replayed(tuple(rows), (path,), f"{len(rows)} clips, the closest {near_misses[0].caption}")
 
 
-def _load(config: ReplayConfig, row: Outcome) -> StoredTrip:
-    return load_stored_trip(trip_path(config.evaluation / "trips", row.policy, row.seed))
+def _load(config: ReplayConfig, row: Outcome) -> StoredEpisode:
+    return load_stored_episode(result_path(config.evaluation / "episodes", row.policy, row.seed))
 
 
 def _require_writable(folder: Path) -> None:

@@ -17,7 +17,7 @@ REPORT_FILE = "report.html"
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """Put what runs came to on one page: results with intervals, the worst trips with video, comparisons, curves.
+    """Put what runs came to on one page: results with intervals, the worst episodes with video, comparisons, curves.
 
     A run is a folder that evaluate, dagger, train, study, grid or demo wrote; runs inside it are found. Several are
     compared on the worlds they share.
@@ -28,7 +28,7 @@ class ReportConfig:
     out: Path | None = None
     """File to write; by default report.html in the first folder."""
     failures: int = 6
-    """Number of worst trips to look at closely; 0 for none."""
+    """Number of worst episodes to look at closely; 0 for none."""
     seconds: float = 4.0
     """Seconds before a crash that are shown."""
     videos: bool = True
@@ -36,9 +36,9 @@ class ReportConfig:
     size: str = "640x360"
     """Width and height of the videos in pixels, 320x180 to 3840x2160."""
     max_mb: float = 40.0
-    """Largest size of the page in MB; videos of the least bad trips are left out to keep it."""
+    """Largest size of the page in MB; videos of the least bad episodes are left out to keep it."""
     replays: int = 10
-    """Trips of each policy that are replayed to compare its turns with the expert's; 0 for none."""
+    """Episodes of each policy that are replayed to compare its turns with the expert's; 0 for none."""
 
     def __post_init__(self) -> None:
         if not self.runs:

@@ -71,7 +71,7 @@ class TrainConfig:
     (none).
     """
     human_delay: float = 0.0
-    """How late the person drove who demonstrated or took over, in seconds: what was done so much later is learned from
+    """How late the human drove who demonstrated or took over, in seconds: what was done so much later is learned from
     each step. `forestpilot inspect` estimates it. Labels of the expert's, and relabelled ones, stay where they are.
     """
     flip: bool = True

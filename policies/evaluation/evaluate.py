@@ -15,7 +15,14 @@ import numpy as np
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
-from forestpilot.data_collection.rollouts.scenarios import FinishedTrip, Trip, TripMix, load_trip, task_of, trip_path
+from forestpilot.data_collection.rollouts.scenarios import (
+    EpisodeResult,
+    Scenario,
+    ScenarioMix,
+    load_result,
+    result_path,
+    task_of,
+)
 from forestpilot.policies.evaluation.intervals import paired_difference, rate_interval, wilson_interval
 from forestpilot.policies.evaluation.pilots import (
     BASELINES,
@@ -34,7 +41,7 @@ OUTCOME_FIELDS = (
     "distance_m", "interventions", "off_line_s", "density", "speed", "preset",
 )  # fmt: skip
 INTERVENTION_S = 6.0
-"""What an intervention costs in PilotNet's autonomy: the time a person needs to take over, recenter and hand back
+"""What an intervention costs in PilotNet's autonomy: the time a human needs to take over, recenter and hand back
 (Bojarski et al. 2016, arXiv:1604.07316, section 7.1), seconds."""
 
 
@@ -46,7 +53,7 @@ class EvaluateConfig:
     """Folder of a checkpoint (NAME=FOLDER names it), pretrained, blind, reactive or expert; several are compared on
     the same worlds."""
     out: str = "runs/evaluation"
-    """Folder for outcomes.csv, summary.json and the trips that `replay` repeats."""
+    """Folder for outcomes.csv, summary.json and the episodes that `replay` repeats."""
     task: str = "drone"
     """What to do: drone or drive."""
     split: str = "test"
@@ -64,7 +71,7 @@ class EvaluateConfig:
     for the first of these."""
     interventions: str = "line"
     """Drive: put the car back, and count it, when it is more than 1 m off its line or collides (line), when it is off
-    the road or collides (road), or never: the trip ends (none)."""
+    the road or collides (road), or never: the episode ends (none)."""
     length: float | None = None
     """Drive: length of the road in metres, by default 600."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -115,38 +122,38 @@ class EvaluateConfig:
 
     @property
     def counts_interventions(self) -> bool:
-        """Whether trips go on after a mistake, which is counted."""
+        """Whether episodes go on after a mistake, which is counted."""
         return self.task == "drive" and self.interventions != "none"
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a policy's trips came to."""
+    """What a policy's episodes came to."""
 
     policy: str
     """Name of the policy."""
-    trips: int
-    """Number of trips n."""
+    episodes: int
+    """Number of episodes n."""
     successes: int
-    """Trips that reached the goal, without any intervention."""
+    """Episodes that reached the goal, without any intervention."""
     low: float
     """Lower end of the 95 % Wilson interval of the success rate."""
     high: float
     """Upper end."""
     collisions: int
-    """Trips that ended at an obstacle or on the ground."""
+    """Episodes that ended at an obstacle or on the ground."""
     out_of_bounds: int
-    """Trips that left the flight area or the road."""
+    """Episodes that left the flight area or the road."""
     timeouts: int
-    """Trips that ran out of time."""
+    """Episodes that ran out of time."""
     mean_progress_m: float
     """Mean distance made good towards the goal in metres."""
     mean_speed_mps: float
     """Mean speed in m/s."""
     median_clearance_m: float
-    """Median over the trips of the least clearance in metres."""
+    """Median over the episodes of the least clearance in metres."""
     distance_km: float
-    """Length of the way that was covered in all trips, in kilometres."""
+    """Length of the way that was covered in all episodes, in kilometres."""
     interventions: int = 0
     """How often a car was put back on its line."""
     autonomy: float | None = None
@@ -164,7 +171,7 @@ class Score:
 
 
 def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: RolloutPool | None = None) -> list[Score]:
-    """Send every policy through the same worlds; writes outcomes.csv, summary.json and trips/.
+    """Send every policy through the same worlds; writes outcomes.csv, summary.json and episodes/.
 
     Returns:
         One score per policy, in the order given.
@@ -175,14 +182,14 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
     """
     progress = progress or SilentProgress()
     targets = [split_name(policy, config.task)[1] for policy in config.policy]
-    # All are looked at before the first one starts: a wrong name must not wait behind an hour of trips.
+    # All are looked at before the first one starts: a wrong name must not wait behind an hour of episodes.
     ways = [_env_kwargs(config, target, progress) for target in targets]
     rows: list[dict[str, Any]] = []
     own = pool or RolloutPool(min(config.workers, config.episodes))
     with own if pool is None else _Borrowed():
         for target, way, name in zip(targets, ways, policy_names(config.policy), strict=True):
             finished = _run_policy(config, target, name, way, own, progress)
-            rows += [trip.row(name) for trip in finished]
+            rows += [result.row(name) for result in finished]
     return write_results(Path(config.out), rows, config.counts_interventions)
 
 
@@ -205,34 +212,34 @@ def score(rows: Sequence[dict[str, Any]], counts_interventions: bool = False) ->
     """The score of one policy's rows of outcomes.csv.
 
     Args:
-        rows: one per trip.
-        counts_interventions: whether the trips were made with interventions, so that there is an autonomy.
+        rows: one per episode.
+        counts_interventions: whether the episodes were made with interventions, so that there is an autonomy.
     """
     outcomes = [row["outcome"] for row in rows]
     successes = sum(row["success"] for row in rows)
     low, high = wilson_interval(successes, len(rows))
     return Score(
-        policy=rows[0]["policy"], trips=len(rows), successes=successes, low=low, high=high,
+        policy=rows[0]["policy"], episodes=len(rows), successes=successes, low=low, high=high,
         collisions=outcomes.count("collision"), out_of_bounds=outcomes.count("out_of_bounds"),
         timeouts=outcomes.count("timeout"),
         mean_progress_m=float(np.mean([row["progress_m"] for row in rows])),
         mean_speed_mps=float(np.mean([row["mean_speed_mps"] for row in rows])),
         median_clearance_m=float(np.median([row["min_clearance_m"] for row in rows])),
         distance_km=sum(row["distance_m"] for row in rows) / 1000,
-        interventions=sum(_helped(row) for row in rows) if counts_interventions else 0,
+        interventions=sum(_count_interventions(row) for row in rows) if counts_interventions else 0,
         **(_autonomy(rows) if counts_interventions else {}),
     )  # fmt: skip
 
 
-def _helped(row: dict[str, Any]) -> int:
-    """Interventions of a trip; one that ran out of time would have needed another, or crawling would be autonomy."""
+def _count_interventions(row: dict[str, Any]) -> int:
+    """Interventions of an episode; one that ran out of time would have needed another, or crawling would be autonomy."""
     return int(row["interventions"]) + (row["outcome"] == "timeout")
 
 
 def _autonomy(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     """The figures of `Score` that are per time and per distance, with their intervals over the worlds."""
-    counts = [_helped(row) for row in rows]
-    # A trip that was over at once covers no distance, and a rate needs some.
+    counts = [_count_interventions(row) for row in rows]
+    # An episode that was over at once covers no distance, and a rate needs some.
     per_km, *km_ends = rate_interval(counts, [max(row["distance_m"], 1e-3) / 1000 for row in rows])
     per_s, *s_ends = rate_interval(counts, [row["time_s"] for row in rows])
     best, middle, worst = (max(0.0, 1.0 - INTERVENTION_S * rate) for rate in (s_ends[0], per_s, s_ends[1]))
@@ -269,24 +276,25 @@ def _run_policy(
     way: tuple[dict[str, Any], str],
     pool: RolloutPool,
     progress: Progress,
-) -> list[FinishedTrip]:
-    """All trips of one policy; those that an interrupted run has stored are not run again."""
+) -> list[EpisodeResult]:
+    """All episodes of one policy; those that an interrupted run has stored are not run again."""
     kwargs, fingerprint = way
-    trips = [Trip(seed, kwargs) for seed in seeds_of(config.split, config.episodes, config.seed_offset)]
-    folder = Path(config.out) / "trips"
-    done: dict[int, FinishedTrip] = {}
-    for trip in trips:
-        stored = load_trip(trip_path(folder, name, trip.seed)) if trip_path(folder, name, trip.seed).exists() else None
-        if stored is not None and stored.trip == trip and stored.fingerprint == fingerprint:
-            done[trip.seed] = stored
-    rest = tuple(trip for trip in trips if trip.seed not in done)
+    scenarios = [Scenario(seed, kwargs) for seed in seeds_of(config.split, config.episodes, config.seed_offset)]
+    folder = Path(config.out) / "episodes"
+    done: dict[int, EpisodeResult] = {}
+    for scenario in scenarios:
+        path = result_path(folder, name, scenario.seed)
+        stored = load_result(path) if path.exists() else None
+        if stored is not None and stored.scenario == scenario and stored.fingerprint == fingerprint:
+            done[scenario.seed] = stored
+    rest = tuple(scenario for scenario in scenarios if scenario.seed not in done)
     if rest:
         job = Job(
-            config.task, rest, pilot_factory(policy, name, config.task), trips_folder=str(folder),
+            config.task, rest, pilot_factory(policy, name, config.task), results_folder=str(folder),
             policy=policy if policy in BASELINES else str(Path(policy).resolve()), fingerprint=fingerprint,
         )  # fmt: skip
-        done |= {finished.trip.seed: finished for finished in pool.run(job, progress, f"evaluate {name}")}
-    return [done[trip.seed] for trip in trips]
+        done |= {finished.scenario.seed: finished for finished in pool.run(job, progress, f"evaluate {name}")}
+    return [done[scenario.seed] for scenario in scenarios]
 
 
 def _env_kwargs(config: EvaluateConfig, policy: str, progress: Progress) -> tuple[dict[str, Any], str]:
@@ -315,12 +323,12 @@ def _env_kwargs(config: EvaluateConfig, policy: str, progress: Progress) -> tupl
 
 def _kwargs(config: EvaluateConfig, renderer: str, control_hz: int, width: int, height: int) -> dict[str, Any]:
     """Arguments of the environment; the same in every world of an evaluation."""
-    mix = TripMix(
+    mix = ScenarioMix(
         presets=(config.worlds,), densities=(config.density,), speeds=(config.speed_mps, config.speed_mps),
         control_hz=control_hz, width=width, height=height, renderer=renderer, interventions=config.interventions,
-        length=TripMix.length if config.length is None else config.length,
+        length=ScenarioMix.length if config.length is None else config.length,
     )  # fmt: skip
-    return mix.trip(0, config.task).env_kwargs
+    return mix.scenario(0, config.task).env_kwargs
 
 
 def results_table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
@@ -340,7 +348,7 @@ def results_table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
     )
     body = [
         (
-            s.policy, f"{s.successes}/{s.trips}", f"{100 * s.low:.0f}-{100 * s.high:.0f} %", str(s.collisions),
+            s.policy, f"{s.successes}/{s.episodes}", f"{100 * s.low:.0f}-{100 * s.high:.0f} %", str(s.collisions),
             str(s.out_of_bounds), str(s.timeouts), f"{s.mean_progress_m:.1f} m", f"{s.mean_speed_mps:.1f} m/s",
             f"{s.median_clearance_m:.2f} m",
         )
@@ -366,7 +374,7 @@ def _autonomy_table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
             s.policy, _percent(s.autonomy), f"{_percent(s.autonomy_low, '')}-{_percent(s.autonomy_high)}",
             str(s.interventions),
             f"{s.interventions_per_km:.3f} ({s.interventions_per_km_low:.3f}-{s.interventions_per_km_high:.3f})",
-            f"{s.successes}/{s.trips}", str(s.timeouts), f"{s.distance_km:.1f} km", f"{s.mean_speed_mps:.1f} m/s",
+            f"{s.successes}/{s.episodes}", str(s.timeouts), f"{s.distance_km:.1f} km", f"{s.mean_speed_mps:.1f} m/s",
         )
         for s in scores
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Intervals for shares of successes and for rates of interventions: what a hundred trips can and cannot tell."""
+"""Intervals for shares of successes and for rates of interventions: what a hundred episodes can and cannot tell."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def _by_policy(actions: np.ndarray) -> Decision:
 
 
 class BlindPilot:
-    """Flies at the goal with its eyes closed: what a forest's density alone makes of a trip."""
+    """Flies at the goal with its eyes closed: what a forest's density alone makes of an episode."""
 
     name = "blind"
     needs_expert = False
@@ -55,7 +55,7 @@ class BlindPilot:
 
 
 class BlindDriver(BlindPilot):
-    """Drives straight on with its eyes closed, at the speed set point: what a road's bends alone make of a trip."""
+    """Drives straight on with its eyes closed, at the speed set point: what a road's bends alone make of an episode."""
 
     _forward, _set_point = (
         [name for name, _, _ in STATE_ELEMENTS].index(wanted) for wanted in ("forward_mps", "speed_set_point_mps")
@@ -83,7 +83,7 @@ class ReactivePilot:
         """Nothing to forget."""
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
-        """Choose a column of the depth image for each trip."""
+        """Choose a column of the depth image for each episode."""
         turns = [self._turn(info["depth"][1], goal) for info, goal in zip(infos, observations["goal"], strict=True)]
         return _by_policy(np.stack([np.array(turns) / math.radians(60), np.ones(len(turns))], axis=1))
 
@@ -105,11 +105,11 @@ class ReactivePilot:
 
 
 class PolicyPilot:
-    """A trained policy, its memory kept apart for each trip.
+    """A trained policy, its memory kept apart for each episode.
 
     Args:
         folder: folder of its checkpoint.
-        name: what its trips are filed under.
+        name: what its episodes are filed under.
     """
 
     needs_expert = False
@@ -124,17 +124,17 @@ class PolicyPilot:
 
     def begin(self, slots: int) -> None:
         """An empty memory for each slot."""
-        # Always the same batch, empty slots included: a product's last digits depend on its size, and a trip must not
+        # Always the same batch, empty slots included: a product's last digits depend on its size, and an episode must not
         # depend on how many others are in the air.
         self._batch = max(slots, SLOTS)
         self._carry = self.policy.begin(self._batch)
 
     def restart(self, slot: int, seed: int) -> None:
-        """Forget the slot's last trip."""
+        """Forget the slot's last episode."""
         self._carry.restart([slot])
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
-        """One step of the policy for the trips in `slots`."""
+        """One step of the policy for the episodes in `slots`."""
         batch = {key: np.zeros((self._batch, *values.shape[1:]), values.dtype) for key, values in observations.items()}
         for key, values in observations.items():
             batch[key][slots] = values
@@ -149,7 +149,7 @@ class PolicyFactory:
     folder: str
     """Folder of the checkpoint."""
     name: str
-    """What its trips are filed under."""
+    """What its episodes are filed under."""
     beta: float = 0.0
     """Probability that the expert acts."""
 
@@ -164,7 +164,7 @@ class EnsemblePilot:
 
     Args:
         folders: folders of their checkpoints.
-        name: what its trips are filed under.
+        name: what its episodes are filed under.
     """
 
     needs_expert = False
@@ -180,7 +180,7 @@ class EnsemblePilot:
             member.begin(slots)
 
     def restart(self, slot: int, seed: int) -> None:
-        """Forget the slot's last trip."""
+        """Forget the slot's last episode."""
         for member in self._members:
             member.restart(slot, seed)
 
@@ -198,7 +198,7 @@ class EnsembleFactory:
     folders: tuple[str, ...]
     """Folders of the checkpoints; the first acts."""
     name: str
-    """What its trips are filed under."""
+    """What its episodes are filed under."""
 
     def __call__(self) -> Pilot:
         """The pilot, all weights loaded."""

@@ -37,7 +37,7 @@ TINT = (255, 150, 40)
 def saliency(
     policy: VisuomotorPolicy, observations: dict[str, np.ndarray], at: Sequence[int] | None = None
 ) -> dict[str, np.ndarray]:
-    """Where a policy looks during consecutive steps of one trip.
+    """Where a policy looks during consecutive steps of one episode.
 
     A pixel's value is how far the turn moves when the patches that hold it are blurred, at this step alone: the memory
     is as the pictures before have left it. A policy that predicts costs is asked for the mean of its candidate turns,
@@ -46,7 +46,7 @@ def saliency(
     Args:
         policy: what to look into.
         observations: `left`, `center`, `right` (T, H, W, 3) uint8 (only those the policy sees are needed), `state`
-            (T, S) float32, `goal` (T, G) float32, from the trip's first step on.
+            (T, S) float32, `goal` (T, G) float32, from the episode's first step on.
         at: indices of the steps to look into, which is what takes long; the others only fill the memory. All by
             default.
 

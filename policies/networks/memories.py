@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 State = tuple[Tensor, ...]
-"""What a memory carries from step to step; batch first in every tensor, so that one trip of a batch can be
+"""What a memory carries from step to step; batch first in every tensor, so that one episode of a batch can be
 restarted.
 """
 
@@ -22,7 +22,7 @@ class Memory(nn.Module):
     """What memories have in common; this one remembers nothing and passes the features on."""
 
     def initial(self, batch: int) -> State:
-        """The state before the first step of `batch` trips."""
+        """The state before the first step of `batch` episodes."""
         return ()
 
     def forward(self, features: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -31,9 +31,9 @@ class Memory(nn.Module):
 
 
 class LSTMMemory(Memory):
-    """A recurrent state that lives as long as the trip.
+    """A recurrent state that lives as long as the episode.
 
-    It is trained from a zero state on windows and carried much further on a trip. That holds because the forget gate
+    It is trained from a zero state on windows and carried much further on an episode. That holds because the forget gate
     opens with sigmoid(1) = 0.73: what is older than a window has faded to 0.73 ** 8 = 8 % before training has its
     say.
     """
@@ -64,8 +64,8 @@ class LSTMMemory(Memory):
 class TransformerMemory(Memory):
     """Causal self-attention over the last `window` steps, with a learned bias for how long ago a step was.
 
-    On a trip the features of the last `window` steps are carried and attended anew at each step. The answer therefore
-    depends on those steps alone, whatever the phase of the trip, and equals that of a training window which ends
+    On an episode the features of the last `window` steps are carried and attended anew at each step. The answer therefore
+    depends on those steps alone, whatever the phase of the episode, and equals that of a training window which ends
     there. (A cache of keys and values would not: from the second layer on its entries remember steps that no training
     window could have seen.)
     """

@@ -99,7 +99,7 @@ class PolicyConfig:
 
 @dataclass
 class Carry:
-    """What a policy carries from one step of a batch of trips to the next."""
+    """What a policy carries from one step of a batch of episodes to the next."""
 
     memory: State
     """The memory's state, batch first."""
@@ -110,10 +110,10 @@ class Carry:
 
     @torch.inference_mode()
     def restart(self, slots: Any) -> None:
-        """Forget the trips in these slots.
+        """Forget the episodes in these slots.
 
         Args:
-            slots: indices, or a (B,) bool mask, of trips that begin anew.
+            slots: indices, or a (B,) bool mask, of episodes that begin anew.
         """
         index = self._index(slots)
         for tensor in self.memory:
@@ -199,7 +199,7 @@ class VisuomotorPolicy(nn.Module):
             views: (B, T, C, h, w, 3) uint8, made by `prepare`.
             state: (B, T, S) float32.
             goal: (B, T, G) float32.
-            memory: carried from the steps before; None at the start of a trip or window.
+            memory: carried from the steps before; None at the start of an episode or window.
 
         Returns:
             predictions (B, T, P) float32, and the memory after the last step.
@@ -211,12 +211,12 @@ class VisuomotorPolicy(nn.Module):
         return self.head(features), memory
 
     def begin(self, batch: int) -> Carry:
-        """The carry before the first step of `batch` trips."""
+        """The carry before the first step of `batch` episodes."""
         return Carry(self.memory.initial(batch), np.full(batch, np.nan, dtype=np.float32))
 
     @torch.inference_mode()
     def act(self, observations: dict[str, np.ndarray], carry: Carry | None = None) -> tuple[np.ndarray, Carry]:
-        """One step of a batch of trips.
+        """One step of a batch of episodes.
 
         Args:
             observations: the environment's, batched: `left`, `center`, `right` (B, H, W, 3) uint8 (only those the

@@ -1,4 +1,4 @@
-"""A window on the screen that shows images: `render_mode="human"`, and what a person steers by."""
+"""A window on the screen that shows images: `render_mode="human"`, and what a human steers by."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class WindowError(ForestPilotError):
 
 
 class Window:
-    """Shows RGB images until it is closed, by the program or by the person at the screen.
+    """Shows RGB images until it is closed, by the program or by the human at the screen.
 
     pygame is imported when the first window opens, so that headless work never loads it.
     """
@@ -40,7 +40,7 @@ class Window:
             height: height in pixels.
             title: what the window is called.
             fps: images per second at most; None does not wait.
-            resizable: let the person change its size; images keep their proportions.
+            resizable: let the human change its size; images keep their proportions.
             advice: what to do where there is no display, for the message.
 
         Raises:

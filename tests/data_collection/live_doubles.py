@@ -28,7 +28,7 @@ class FakeClock:
 
 
 class ScriptedScreen:
-    """A screen whose person does what a script says: pairs of a time and a word.
+    """A screen whose human does what a script says: pairs of a time and a word.
 
     `+ArrowUp` and `-ArrowUp` press and let go, `KeyP` is both at once, `leave` and `return` are absence, `close` shuts
     the window, `stick` and `rest` push a stick to the left and let it go.
@@ -96,13 +96,13 @@ class NotingPainter:
         self.seen: list[Seen] = []
         self.running = 0
 
-    def begin(self, trip) -> None:
-        self.begun.append(trip.trip.seed)
+    def begin(self, episode) -> None:
+        self.begun.append(episode.scenario.seed)
 
     def paint(self, scene: Scene) -> np.ndarray:
         self.seen.append(
             Seen(
-                self._clock.now(), scene.mode, scene.trip.trip.seed, scene.trip.num_steps, scene.keys,
+                self._clock.now(), scene.mode, scene.episode.scenario.seed, scene.episode.num_steps, scene.keys,
                 (float(scene.action[0]), float(scene.action[1])), scene.actor, scene.late, scene.number, scene.saved,
                 scene.message, scene.slow,
             )

@@ -1,4 +1,4 @@
-"""Recorded trips of a policy, and somebody who watches them and steers along, late."""
+"""Recorded episodes of a policy, and somebody who watches them and steers along, late."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from forestpilot.data_collection.episodes.episode import ACTOR_POLICY
 from forestpilot.data_collection.people.console import Command, Input, Key
 from forestpilot.data_collection.people.scene import Mode, Scene
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER
-from forestpilot.data_collection.rollouts.recorder import RunningTrip
-from forestpilot.data_collection.rollouts.scenarios import TripMix, task_of, task_spec_of
+from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_of, task_spec_of
 from numpy.typing import NDArray
 
-MIX = TripMix(densities=(0.0667,), speeds=(4.0, 4.0), width=32, height=24)
+MIX = ScenarioMix(densities=(0.0667,), speeds=(4.0, 4.0), width=32, height=24)
 HZ = MIX.control_hz
 DELAY_STEPS = 3
 
 
 def record(folder: Path, seeds: range, actor: int = ACTOR_POLICY, dagger_round: int = 1, steps: int = 150) -> Dataset:
-    """Trips of a policy that follows the expert, but wanders off."""
+    """Episodes of a policy that follows the expert, but wanders off."""
     dataset = Dataset.create(folder, task_spec_of("drone", MIX), task_of("drone").bare_env_id)
     for seed in seeds:
-        running = RunningTrip("drone", MIX.trip(seed), expert=True, record=True)
+        running = EpisodeRecorder("drone", MIX.scenario(seed), expert=True, record=True)
         rng, drift, over = np.random.default_rng(seed), 0.0, False
         while not over and running.num_steps < steps:
             drift = 0.9 * drift + rng.normal(0, 0.15)
@@ -35,7 +35,7 @@ def record(folder: Path, seeds: range, actor: int = ACTOR_POLICY, dagger_round: 
     return dataset
 
 
-class Person:
+class Human:
     """Screen, painter and clock at once: somebody who sees the expert's turn and holds keys to follow it, late.
 
     Args:
@@ -52,7 +52,7 @@ class Person:
         self._script = dict(script or {})
         self._time_s, self._pictures, self.press = 0.0, 0, False
         self.close_after: int | None = None
-        self.trips = 0
+        self.episodes = 0
 
     def now(self) -> float:
         return self._time_s
@@ -60,16 +60,16 @@ class Person:
     def sleep(self, seconds: float) -> None:
         self._time_s += seconds
 
-    def begin(self, trip: RunningTrip) -> None:
+    def begin(self, episode: EpisodeRecorder) -> None:
         self._seen.extend([0.0] * len(self._seen))
-        self.trips += 1
+        self.episodes += 1
 
     def paint(self, scene: Scene) -> NDArray[np.uint8]:
         self._scene = scene
         self.messages.add(scene.message)
         if scene.mode == Mode.RUNNING:
             self._pictures += 1
-            self._seen.append(float(scene.trip.info["expert_action"][EXPERT_CENTER][0]))
+            self._seen.append(float(scene.episode.info["expert_action"][EXPERT_CENTER][0]))
         return np.zeros((180, 320, 3), np.uint8)
 
     def show(self, picture: NDArray[np.uint8]) -> None:

@@ -46,12 +46,12 @@ def test_handovers_are_counted_as_they_happened(asked: list[tuple[bool, bool]], 
     actor = np.array([takeover.step(*step) for step in asked], np.uint8)
     runs = [who for who, _ in itertools.groupby(actor)]
     counted = count_handovers([actor])
-    assert counted.helped_steps == (actor == ACTOR_HUMAN).sum()
+    assert counted.intervention_steps == (actor == ACTOR_HUMAN).sum()
     assert counted.context_switches == len(runs) - 1
     assert counted.takeovers == runs.count(ACTOR_HUMAN)
 
 
-def test_a_trip_that_is_helped_from_its_first_step_is_a_takeover_without_a_switch():
+def test_an_episode_that_is_helped_from_its_first_step_is_a_takeover_without_a_switch():
     assert count_handovers([np.full(5, ACTOR_EXPERT), np.array([0, 1, 1, 0])]) == (7, 2, 2)
 
 

@@ -10,8 +10,8 @@ from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN
 from forestpilot.data_collection.people.console import Key
 from forestpilot.data_collection.people.keyboard import SHAPINGS, KeyShaper, Shaping, shaper_of
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER
-from forestpilot.data_collection.rollouts.recorder import RunningTrip
-from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -185,9 +185,9 @@ def fingers(wanted: np.ndarray, shaped: np.ndarray, step: float) -> Key:
 @pytest.mark.parametrize(("task", "delay_steps"), [("drone", 1), ("drone", 2), ("drive", 1), ("drive", 2)])
 def test_fingers_with_a_reaction_time_reach_the_goal(task, delay_steps):
     """What the expert would do, seen 0.1 or 0.2 s late and pressed on keys, still arrives."""
-    mix = TripMix(width=32, height=24, length=150.0)
+    mix = ScenarioMix(width=32, height=24, length=150.0)
     for seed in (1, 2):
-        running, over = RunningTrip(task, mix.trip(seed, task), expert=True, record=False), False
+        running, over = EpisodeRecorder(task, mix.scenario(seed, task), expert=True, record=False), False
         shaper = shaper_of(task)
         seen = [running.info["expert_action"][EXPERT_CENTER]] * delay_steps
         while not over:

@@ -13,19 +13,19 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY, load_episode
 from forestpilot.data_collection.episodes.files import DiskFullError
 from forestpilot.data_collection.people.console import Key
-from forestpilot.data_collection.people.drivers import PersonDriver, TakeoverDriver
+from forestpilot.data_collection.people.drivers import HumanDriver, TakeoverDriver
 from forestpilot.data_collection.people.keyboard import SHAPINGS
 from forestpilot.data_collection.people.live import HOLD_S, LiveSession, LiveSummary
 from forestpilot.data_collection.people.pacing import Pacer
 from forestpilot.data_collection.people.scene import Mode
 from forestpilot.data_collection.rollouts.pilots import Decision, ExpertPilot
 from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, collect
-from forestpilot.data_collection.rollouts.scenarios import TASKS, TripMix, task_spec_of
+from forestpilot.data_collection.rollouts.scenarios import TASKS, ScenarioMix, task_spec_of
 
 from tests.data_collection.live_doubles import FakeClock, NotingPainter, ScriptedScreen
 
-FOREST = TripMix(width=32, height=24, densities=(0.04,), speeds=(5.0, 5.0), domain_randomisation=False)
-CRASH = TripMix(width=32, height=24, densities=(0.12,), speeds=(12.0, 12.0), domain_randomisation=False)
+FOREST = ScenarioMix(width=32, height=24, densities=(0.04,), speeds=(5.0, 5.0), domain_randomisation=False)
+CRASH = ScenarioMix(width=32, height=24, densities=(0.12,), speeds=(12.0, 12.0), domain_randomisation=False)
 """Straight on at full speed ends within seconds."""
 Script = Iterable[tuple[float, str]]
 
@@ -37,19 +37,21 @@ class Scene:
         self,
         folder: Path,
         script: Script,
-        mix: TripMix = FOREST,
-        trips: int = 3,
+        mix: ScenarioMix = FOREST,
+        episodes: int = 3,
         task: str = "drone",
         work_s: Callable[[int], float] = lambda count: 0.0,
     ) -> None:
         Dataset.create(folder, task_spec_of(task, mix), TASKS[task].bare_env_id)
         self.folder, self.clock = folder, FakeClock()
         self.screen, self.painter = ScriptedScreen(self.clock, script), NotingPainter(self.clock, work_s)
-        self.job = Job(task, tuple(mix.trip(seed, task) for seed in range(trips)), ExpertPilot, dataset=str(folder))
+        self.job = Job(
+            task, tuple(mix.scenario(seed, task) for seed in range(episodes)), ExpertPilot, dataset=str(folder)
+        )
         self.session = LiveSession(self.screen, self.painter, self.clock)
 
     def run(self, driver=None) -> LiveSummary:
-        return self.session.run(self.job, driver or PersonDriver())
+        return self.session.run(self.job, driver or HumanDriver())
 
     @property
     def dataset(self) -> Dataset:
@@ -101,7 +103,7 @@ def test_what_was_pressed_before_the_session_is_not_meant_for_it(tmp_path):
     assert scene.run().steps == pytest.approx(15, abs=1)
 
 
-def test_a_key_held_through_the_end_of_a_trip_does_not_start_the_next(tmp_path):
+def test_a_key_held_through_the_end_of_an_episode_does_not_start_the_next(tmp_path):
     scene = Scene(tmp_path / "data", [(0.5, "+ArrowUp"), (20.0, "KeyQ")], mix=CRASH)
     summary = scene.run()
     assert summary.episodes == 1 and scene.painter.begun == [0, 1]
@@ -191,16 +193,16 @@ def test_restart_is_the_same_world_and_keeps_nothing_of_the_first_try(tmp_path):
     assert len(scene.dataset) == 1 and scene.dataset.episodes[0].num_steps == pytest.approx(15, abs=1)
 
 
-def test_quitting_saves_the_trip_as_far_as_it_went(tmp_path):
+def test_quitting_saves_the_episode_as_far_as_it_went(tmp_path):
     scene = Scene(tmp_path / "data", [(0.5, "+ArrowUp"), (2.0, "Escape")])
     summary = scene.run()
     assert summary.quit and not summary.interrupted and summary.episodes == 1
     header = scene.dataset.episodes[0]
     assert header.meta.outcome == "running" and header.num_steps == pytest.approx(15, abs=1)
-    assert summary.trips[0].outcome == "running" and summary.seconds == pytest.approx(2.0, abs=0.1)
+    assert summary.results[0].outcome == "running" and summary.seconds == pytest.approx(2.0, abs=0.1)
 
 
-def test_a_trip_of_less_than_a_second_is_not_worth_keeping(tmp_path):
+def test_an_episode_of_less_than_a_second_is_not_worth_keeping(tmp_path):
     scene = Scene(tmp_path / "data", [(0.5, "+ArrowUp"), (1.3, "KeyQ")])
     assert scene.run().episodes == 0 and len(scene.dataset) == 0
 
@@ -258,14 +260,14 @@ def test_the_outcome_stands_for_a_moment_or_until_a_key_and_then_the_next_world_
     scene = Scene(tmp_path / "data", [(0.5, "+ArrowUp"), (30.0, "KeyQ")], mix=CRASH)
     summary = scene.run()
     ended = scene.painter.of(Mode.ENDED)
-    assert summary.trips[0].outcome == "collision" and scene.episode().terminated[-1]
+    assert summary.results[0].outcome == "collision" and scene.episode().terminated[-1]
     assert ended[-1].time_s - ended[0].time_s == pytest.approx(HOLD_S, abs=0.3)
     assert (ended[0].number, ended[0].saved, ended[0].message) == (1, 1, "world 0 saved")
     over_s = ended[0].time_s
     quick = Scene(tmp_path / "quick", [(0.5, "+ArrowUp"), (over_s + 0.5, "KeyD"), (over_s + 5, "KeyQ")], mix=CRASH)
     quick.run()
     assert quick.painter.of(Mode.ENDED)[-1].time_s < over_s + 0.6
-    assert quick.painter.seen[-1].mode == Mode.WAITING  # the key that goes on does not start the next trip as well
+    assert quick.painter.seen[-1].mode == Mode.WAITING  # the key that goes on does not start the next episode as well
     assert (quick.painter.seen[-1].seed, quick.painter.seen[-1].number) == (1, 2)
 
 
@@ -281,7 +283,7 @@ def test_discarding_takes_the_last_episode_out_and_offers_its_world_again(tmp_pa
     assert again.painter.begun[0] == 0 and len(again.dataset) == 1
 
 
-def test_discarding_during_a_trip_leaves_that_trip_alone(tmp_path):
+def test_discarding_during_an_episode_leaves_that_episode_alone(tmp_path):
     script = [(0.5, "+ArrowUp"), (9.0, "-ArrowUp"), (10.0, "+ArrowDown"), (10.5, "Backspace"), (12.0, "KeyQ")]
     scene = Scene(tmp_path / "data", script, mix=CRASH)
     summary = scene.run()
@@ -289,7 +291,7 @@ def test_discarding_during_a_trip_leaves_that_trip_alone(tmp_path):
     assert [header.meta.seed for header in scene.dataset.episodes] == [1]
 
 
-def test_right_after_a_trip_it_can_be_discarded_and_tried_again_at_once(tmp_path):
+def test_right_after_an_episode_it_can_be_discarded_and_tried_again_at_once(tmp_path):
     first = Scene(tmp_path / "first", [(0.5, "+ArrowUp"), (9.0, "KeyQ")], mix=CRASH)
     first.run()
     over_s = first.painter.of(Mode.ENDED)[0].time_s
@@ -304,7 +306,7 @@ def test_there_may_be_nothing_to_discard(tmp_path):
     assert scene.painter.seen[-1].message.startswith("nothing to discard")
 
 
-def test_trips_that_are_recorded_are_left_out_and_counted(tmp_path):
+def test_episodes_that_are_recorded_are_left_out_and_counted(tmp_path):
     script = [(0.5, "+ArrowUp"), (2.5, "KeyQ")]
     Scene(tmp_path / "data", script).run()
     scene = Scene(tmp_path / "data", script)
@@ -315,20 +317,20 @@ def test_trips_that_are_recorded_are_left_out_and_counted(tmp_path):
 
 def test_all_recorded_shows_nothing(tmp_path):
     script = [(0.5, "+ArrowUp"), (2.5, "KeyQ")]
-    Scene(tmp_path / "data", script, trips=1).run()
-    scene = Scene(tmp_path / "data", script, trips=1)
+    Scene(tmp_path / "data", script, episodes=1).run()
+    scene = Scene(tmp_path / "data", script, episodes=1)
     summary = scene.run()
     assert not summary.quit and summary.episodes == 0 and scene.screen.pictures == 0
 
 
-def test_an_error_while_drawing_saves_the_trip_and_is_told(tmp_path):
+def test_an_error_while_drawing_saves_the_episode_and_is_told(tmp_path):
     scene = Scene(tmp_path / "data", [(0.5, "+ArrowUp")], work_s=lambda n: 0.0 if n < 15 else 1 / 0)
     with pytest.raises(ZeroDivisionError):
         scene.run()
     assert scene.dataset.episodes[0].num_steps == 16 and scene.dataset.episodes[0].meta.outcome == "running"
 
 
-def test_a_full_disk_is_told_and_costs_only_the_trip_in_hand(tmp_path, monkeypatch):
+def test_a_full_disk_is_told_and_costs_only_the_episode_in_hand(tmp_path, monkeypatch):
     scene = Scene(
         tmp_path / "data", [(0.5, "+ArrowUp"), (9.0, "-ArrowUp"), (9.5, "+ArrowUp"), (12.0, "KeyQ")], mix=CRASH
     )
@@ -356,10 +358,10 @@ def test_a_stick_steers_and_one_that_is_held_at_the_start_does_not(tmp_path):
 
 
 def test_a_car_is_driven_too(tmp_path):
-    mix = TripMix(width=32, height=24, length=150.0, domain_randomisation=False)
-    scene = Scene(tmp_path / "data", [(0.5, "+ArrowUp"), (3.0, "KeyQ")], mix=mix, task="drive", trips=1)
+    mix = ScenarioMix(width=32, height=24, length=150.0, domain_randomisation=False)
+    scene = Scene(tmp_path / "data", [(0.5, "+ArrowUp"), (3.0, "KeyQ")], mix=mix, task="drive", episodes=1)
     summary = scene.run()
-    assert summary.trips[0].mean_speed_mps > 2.0 and scene.episode().actions[-1, 1] == 1.0
+    assert summary.results[0].mean_speed_mps > 2.0 and scene.episode().actions[-1, 1] == 1.0
 
 
 class WavingPilot:
@@ -417,26 +419,26 @@ def test_control_passes_without_a_jerk(tmp_path):
     assert (np.abs(episode.actions[taken] - episode.actions[taken - 1]) <= most + 1e-6).all()
 
 
-def test_taking_over_out_of_a_pause_goes_on_with_the_person(tmp_path):
+def test_taking_over_out_of_a_pause_goes_on_with_the_human(tmp_path):
     scene = Scene(tmp_path / "data", [(0.5, "Space"), (2.0, "KeyP"), (5.0, "Space"), (6.5, "KeyQ")])
     scene.run(TakeoverDriver(WavingPilot()))
     actor = scene.episode().actor
     assert (actor[:14] == ACTOR_POLICY).all() and (actor[-14:] == ACTOR_HUMAN).all()
 
 
-def test_a_driver_may_end_the_trip(tmp_path):
-    class Short(PersonDriver):
-        def decide(self, trip, given, shaped):
-            return None if trip.num_steps == 12 else super().decide(trip, given, shaped)
+def test_a_driver_may_end_the_episode(tmp_path):
+    class Short(HumanDriver):
+        def decide(self, episode, given, shaped):
+            return None if episode.num_steps == 12 else super().decide(episode, given, shaped)
 
     scene = Scene(tmp_path / "data", [(0.5, "+ArrowUp"), (5.0, "KeyQ")])
     scene.run(Short())
     assert scene.dataset.episodes[0].num_steps == 12
 
 
-def test_a_trip_without_a_step_is_not_recorded(tmp_path):
-    class Nothing(PersonDriver):
-        def decide(self, trip, given, shaped):
+def test_an_episode_without_a_step_is_not_recorded(tmp_path):
+    class Nothing(HumanDriver):
+        def decide(self, episode, given, shaped):
             return None
 
     scene = Scene(tmp_path / "data", [(0.5, "ArrowUp"), (5.0, "KeyQ")])
@@ -444,11 +446,11 @@ def test_a_trip_without_a_step_is_not_recorded(tmp_path):
 
 
 def test_a_driver_that_fails_costs_nothing_that_was_driven(tmp_path):
-    class Failing(PersonDriver):
-        def decide(self, trip, given, shaped):
-            if trip.num_steps == 20:
+    class Failing(HumanDriver):
+        def decide(self, episode, given, shaped):
+            if episode.num_steps == 20:
                 raise RuntimeError("out of order")
-            return super().decide(trip, given, shaped)
+            return super().decide(episode, given, shaped)
 
     scene = Scene(tmp_path / "data", [(0.5, "+ArrowUp")])
     with pytest.raises(RuntimeError, match="out of order"):
@@ -462,12 +464,12 @@ def test_collecting_by_keyboard_needs_somebody_at_the_keys(tmp_path):
         collect(config)
     jobs: list[Job] = []
     assert len(collect(config, roll_in=jobs.append)) == 0
-    assert [trip.seed for trip in jobs[0].trips] == [0, 1] and jobs[0].dataset == str(tmp_path / "data")
+    assert [scenario.seed for scenario in jobs[0].scenarios] == [0, 1] and jobs[0].dataset == str(tmp_path / "data")
 
 
 def test_a_job_that_records_nothing_is_refused(tmp_path):
     scene = Scene(tmp_path / "data", [])
-    scene.job = Job("drone", scene.job.trips, ExpertPilot)
+    scene.job = Job("drone", scene.job.scenarios, ExpertPilot)
     with pytest.raises(ValueError, match="names no dataset"):
         scene.run()
 

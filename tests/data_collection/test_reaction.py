@@ -1,4 +1,4 @@
-"""A person's delay: found in noisy, shaped steering, never in noise; and labels moved back by it."""
+"""A human's delay: found in noisy, shaped steering, never in noise; and labels moved back by it."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def by_keys(wanted: np.ndarray) -> np.ndarray:
 def test_a_known_delay_is_found_within_half_a_step(delay_s: float, tau_s: float, noise: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     turns = wander(rng, 900, tau_s)
-    person = late(turns, delay_s) + rng.normal(0, noise, 900)
-    found = estimate_delay(np.clip(person, -1, 1), np.clip(turns[::FINE], -1, 1), HZ)
+    human = late(turns, delay_s) + rng.normal(0, noise, 900)
+    found = estimate_delay(np.clip(human, -1, 1), np.clip(turns[::FINE], -1, 1), HZ)
     assert found.trustworthy, found
     assert found.delay_s == pytest.approx(delay_s, abs=0.5 / HZ)
     assert found.low_s <= found.delay_s <= found.high_s
@@ -79,20 +79,20 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 
 def test_steps_at_which_nobody_was_there_do_not_count() -> None:
     turns = wander(np.random.default_rng(3), 900)
-    person = late(turns, 0.3)
-    person[200:500] = np.nan
-    found = estimate_delay(person, turns[::FINE], HZ)
+    human = late(turns, 0.3)
+    human[200:500] = np.nan
+    found = estimate_delay(human, turns[::FINE], HZ)
     assert found.trustworthy
     assert found.delay_s == pytest.approx(0.3, abs=0.05)
-    person[:] = np.nan
-    assert "0 s of steering are too little" in estimate_delay(person, turns[::FINE], HZ).reason
+    human[:] = np.nan
+    assert "0 s of steering are too little" in estimate_delay(human, turns[::FINE], HZ).reason
 
 
 def test_what_cannot_be_told_is_said() -> None:
     turns = wander(np.random.default_rng(1), 900)
     right = turns[::FINE]
     assert "too little" in estimate_delay(right[:100], right[:100], HZ).reason
-    assert "the person hardly steered" in estimate_delay(np.zeros(900), right, HZ).reason
+    assert "the human hardly steered" in estimate_delay(np.zeros(900), right, HZ).reason
     assert "the reference hardly steered" in estimate_delay(right, np.zeros(900), HZ).reason
     assert "before the reference" in estimate_delay(late(turns, -0.3), right, HZ).reason
     assert "above the largest" in estimate_delay(late(turns, 0.6), right, HZ, largest_s=0.5).reason

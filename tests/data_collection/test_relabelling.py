@@ -1,4 +1,4 @@
-"""Steering along with recorded trips: they are shown as recorded, and a person's delay is found and taken out."""
+"""Steering along with recorded episodes: they are shown as recorded, and a human's delay is found and taken out."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from forestpilot.data_collection.people.relabelling import (
     Relabelling,
     RelabellingError,
     expert_turns,
-    recorded_trips,
+    recorded_episodes,
 )
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER, ExpertPilot
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.data_collection.rollouts.replay import ReplayDivergedError
-from forestpilot.data_collection.rollouts.scenarios import Trip
+from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.data_collection.windows.windows import WindowReader
 
-from tests.data_collection.steering_along import DELAY_STEPS, HZ, Person, record
+from tests.data_collection.steering_along import DELAY_STEPS, HZ, Human, record
 
 
-def steer_along(source: Dataset, relabelling: Relabelling, person: Person) -> LiveSummary:
-    job = Job("drone", recorded_trips(source), ExpertPilot, dataset=str(relabelling.dataset.folder))
-    return LiveSession(person, person, person, store=relabelling).run(job, AlongDriver())
+def steer_along(source: Dataset, relabelling: Relabelling, human: Human) -> LiveSummary:
+    job = Job("drone", recorded_episodes(source), ExpertPilot, dataset=str(relabelling.dataset.folder))
+    return LiveSession(human, human, human, store=relabelling).run(job, AlongDriver())
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +43,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture(scope="module")
 def session(source: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Relabelling, LiveSummary]:
     relabelling = Relabelling.create(tmp_path_factory.mktemp("labels") / "data", source)
-    return relabelling, steer_along(source, relabelling, Person())
+    return relabelling, steer_along(source, relabelling, Human())
 
 
-def test_the_trips_are_shown_as_they_were_recorded(source: Dataset, session: tuple[Relabelling, LiveSummary]) -> None:
+def test_the_episodes_are_shown_as_they_were_recorded(
+    source: Dataset, session: tuple[Relabelling, LiveSummary]
+) -> None:
     relabelling, summary = session
     assert summary.episodes == len(source) == len(relabelling.dataset)
     for before, after in zip(source.episodes, relabelling.dataset.episodes):
@@ -67,7 +69,7 @@ def test_the_delay_is_found_and_shifted_labels_are_nearer_to_the_experts(
     relabelling, _ = session
     delay = relabelling.estimate()
     assert delay.trustworthy, delay
-    # Keys move the axis at a limited rate, so labels are a little later than the person.
+    # Keys move the axis at a limited rate, so labels are a little later than the human.
     assert DELAY_STEPS / HZ - 0.05 <= delay.delay_s <= DELAY_STEPS / HZ + 0.2
     unshifted = errors(relabelling.dataset)
     assert relabelling.shift(delay.delay_s, "found") == len(relabelling.dataset)
@@ -92,7 +94,7 @@ def errors(dataset: Dataset) -> float:
     return float(np.sqrt(np.mean(np.concatenate(differences) ** 2)))
 
 
-def test_training_learns_what_the_person_did(session: tuple[Relabelling, LiveSummary]) -> None:
+def test_training_learns_what_the_human_did(session: tuple[Relabelling, LiveSummary]) -> None:
     dataset = session[0].dataset
     reader = WindowReader([Dataset.open(dataset.folder)], length=4)
     assert not reader.has_costs
@@ -113,7 +115,7 @@ def test_the_expert_can_be_asked_again(source: Dataset) -> None:
 
 @pytest.fixture
 def pair(source: Dataset, tmp_path: Path) -> tuple[Dataset, Relabelling]:
-    """Two recorded trips, and an empty dataset to steer along into."""
+    """Two recorded episodes, and an empty dataset to steer along into."""
     two = Dataset.create(tmp_path / "two", source.task_spec, source.env_id)
     for header in source.episodes[:2]:
         two.add(load_episode(header.path))
@@ -122,14 +124,14 @@ def pair(source: Dataset, tmp_path: Path) -> tuple[Dataset, Relabelling]:
 
 def test_what_is_relabelled_is_not_shown_again(pair: tuple[Dataset, Relabelling]) -> None:
     two, relabelling = pair
-    first = steer_along(two, relabelling, Person(script={30: Command.QUIT}))
+    first = steer_along(two, relabelling, Human(script={30: Command.QUIT}))
     assert (first.episodes, first.quit) == (1, True)
     header = relabelling.dataset.episodes[0]
     assert header.num_steps == 30
     assert header.meta.outcome == "running"
     again = Relabelling.create(relabelling.dataset.folder, two)
-    assert [again.has(trip) for trip in recorded_trips(two)] == [True, False]
-    assert steer_along(two, again, Person()).episodes == 1
+    assert [again.has(episode) for episode in recorded_episodes(two)] == [True, False]
+    assert steer_along(two, again, Human()).episodes == 1
     assert len(again.dataset) == 2
 
 
@@ -137,7 +139,7 @@ def test_discard_and_restart_do_as_in_collect(pair: tuple[Dataset, Relabelling])
     two, relabelling = pair
     steps = two.episodes[0].num_steps
     script = {10: Command.RESTART, 10 + steps + 15: Command.DISCARD}
-    summary = steer_along(two, relabelling, Person(script=script))
+    summary = steer_along(two, relabelling, Human(script=script))
     assert (summary.episodes, summary.discarded) == (2, 1)
     discarded = sorted(path.name for path in (relabelling.dataset.folder / "discarded").iterdir())
     stem = two.episodes[0].path.stem
@@ -147,9 +149,9 @@ def test_discard_and_restart_do_as_in_collect(pair: tuple[Dataset, Relabelling])
 
 def test_a_closed_window_keeps_what_was_steered(pair: tuple[Dataset, Relabelling]) -> None:
     two, relabelling = pair
-    person = Person()
-    person.close_after = 25
-    assert steer_along(two, relabelling, person).quit
+    human = Human()
+    human.close_after = 25
+    assert steer_along(two, relabelling, human).quit
     assert relabelling.dataset.episodes[0].num_steps == 25
 
 
@@ -158,7 +160,7 @@ def altered(two: Dataset, change: Callable[[Any], Any]) -> None:
     two.replace(change(load_episode(two.episodes[0].path)))
 
 
-def test_a_trip_that_does_not_repeat_itself_is_told_and_kept_so_far(pair: tuple[Dataset, Relabelling]) -> None:
+def test_an_episode_that_does_not_repeat_itself_is_told_and_kept_so_far(pair: tuple[Dataset, Relabelling]) -> None:
     two, relabelling = pair
 
     def push(episode: Any) -> Any:
@@ -167,7 +169,7 @@ def test_a_trip_that_does_not_repeat_itself_is_told_and_kept_so_far(pair: tuple[
 
     altered(two, push)
     with pytest.raises(ReplayDivergedError, match=r"at step 40 of \d+ the state is off by 0\.01"):
-        steer_along(two, relabelling, Person())
+        steer_along(two, relabelling, Human())
     header = relabelling.dataset.episodes[0]
     assert (header.num_steps, header.meta.outcome) == (40, "running")
 
@@ -181,20 +183,20 @@ def test_pictures_of_another_world_are_noticed(pair: tuple[Dataset, Relabelling]
 
     altered(two, dim)
     with pytest.raises(ReplayDivergedError, match=r"at step 0 .* picture is off by"):
-        steer_along(two, relabelling, Person())
+        steer_along(two, relabelling, Human())
     assert len(relabelling.dataset) == 0
 
 
-def test_only_trips_of_a_policy_through_training_worlds_are_shown(source: Dataset, tmp_path: Path) -> None:
+def test_only_episodes_of_a_policy_through_training_worlds_are_shown(source: Dataset, tmp_path: Path) -> None:
     demonstrations = record(tmp_path / "expert", range(3), ACTOR_EXPERT, dagger_round=0, steps=20)
     with pytest.raises(RelabellingError, match="no policy drove in its 3 episodes"):
-        recorded_trips(demonstrations)
-    assert len(recorded_trips(source, rounds=(1, 2))) == len(source)
+        recorded_episodes(demonstrations)
+    assert len(recorded_episodes(source, rounds=(1, 2))) == len(source)
     with pytest.raises(RelabellingError, match="a policy drove in rounds 1"):
-        recorded_trips(source, rounds=(2,))
+        recorded_episodes(source, rounds=(2,))
     test_worlds = record(tmp_path / "test", range(2_000_000, 2_000_001), steps=20)
     with pytest.raises(RelabellingError, match="world 2000000 of the test split; only training worlds"):
-        recorded_trips(test_worlds)
+        recorded_episodes(test_worlds)
 
 
 def test_folders_that_do_not_fit_are_refused(pair: tuple[Dataset, Relabelling], tmp_path: Path) -> None:
@@ -205,7 +207,7 @@ def test_folders_that_do_not_fit_are_refused(pair: tuple[Dataset, Relabelling], 
         Relabelling.create(record(tmp_path / "other", range(1), steps=20).folder, two)
     with pytest.raises(RelabellingError, match=r"has no relabelling\.json"):
         Relabelling.open(two.folder)
-    steer_along(two, relabelling, Person(script={20: Command.QUIT}))
+    steer_along(two, relabelling, Human(script={20: Command.QUIT}))
     note = relabelling.dataset.folder / "relabelling.json"
     note.write_text("{}")
     with pytest.raises(RelabellingError, match="cannot be read"):
@@ -214,7 +216,7 @@ def test_folders_that_do_not_fit_are_refused(pair: tuple[Dataset, Relabelling], 
 
 def test_nothing_is_shifted_where_what_was_steered_is_missing(pair: tuple[Dataset, Relabelling]) -> None:
     two, relabelling = pair
-    steer_along(two, relabelling, Person())
+    steer_along(two, relabelling, Human())
     files = sorted((relabelling.dataset.folder / STEERED).iterdir())
     files[1].write_bytes(files[1].read_bytes()[:100])
     before = [load_episode(header.path).human_actions for header in relabelling.dataset.episodes]
@@ -225,6 +227,6 @@ def test_nothing_is_shifted_where_what_was_steered_is_missing(pair: tuple[Datase
     assert json.loads((relabelling.dataset.folder / "relabelling.json").read_text())["delay"]["delay_s"] == 0.0
 
 
-def test_a_trip_of_another_kind_counts_as_not_relabelled(pair: tuple[Dataset, Relabelling]) -> None:
+def test_an_episode_of_another_kind_counts_as_not_relabelled(pair: tuple[Dataset, Relabelling]) -> None:
     two, relabelling = pair
-    assert not relabelling.has(Trip(two.episodes[0].meta.seed, {}))
+    assert not relabelling.has(Scenario(two.episodes[0].meta.seed, {}))

@@ -1,4 +1,4 @@
-"""Rollouts: every trip once, recorded whole, the same on one process or two; killed collections resume."""
+"""Rollouts: every episode once, recorded whole, the same on one process or two; killed collections resume."""
 
 import dataclasses
 import os
@@ -13,14 +13,21 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_POLICY, load_episode
 from forestpilot.data_collection.rollouts.pilots import Decision, ExpertPilot, MixturePilot
 from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, RolloutPool, collect, roll_out
-from forestpilot.data_collection.rollouts.scenarios import Trip, TripMix, load_trip, make_env, task_spec_of, trip_path
+from forestpilot.data_collection.rollouts.scenarios import (
+    Scenario,
+    ScenarioMix,
+    load_result,
+    make_env,
+    result_path,
+    task_spec_of,
+)
 from forestpilot.sim.errors import ForestPilotError
 
-SMALL = TripMix(width=32, height=24, speeds=(8.0, 12.0), densities=(0.02, 0.04), presets=("default", "loquercio"))
+SMALL = ScenarioMix(width=32, height=24, speeds=(8.0, 12.0), densities=(0.02, 0.04), presets=("default", "loquercio"))
 
 
-def trips(count: int, first: int = 0) -> tuple[Trip, ...]:
-    return tuple(SMALL.trip(seed) for seed in range(first, first + count))
+def scenarios(count: int, first: int = 0) -> tuple[Scenario, ...]:
+    return tuple(SMALL.scenario(seed) for seed in range(first, first + count))
 
 
 class StraightPilot:
@@ -42,15 +49,15 @@ class StraightPilot:
         return Decision(np.tile(np.float32([0, 1]), (len(slots), 1)), np.full(len(slots), ACTOR_POLICY, np.uint8))
 
 
-def test_a_mix_draws_each_trip_from_its_seed():
-    assert SMALL.trip(5) == SMALL.trip(5)
-    drawn = [SMALL.trip(seed).env_kwargs for seed in range(40)]
+def test_a_mix_draws_each_episode_from_its_seed():
+    assert SMALL.scenario(5) == SMALL.scenario(5)
+    drawn = [SMALL.scenario(seed).env_kwargs for seed in range(40)]
     assert {k["density"] for k in drawn} == {0.02, 0.04} and {k["preset"] for k in drawn} == {"default", "loquercio"}
     assert all(8.0 <= k["speed"] <= 12.0 for k in drawn) and len({k["speed"] for k in drawn}) > 30
 
 
 def test_a_mix_without_presets_and_speeds_takes_the_tasks_ordinary_ones():
-    flight, drive = TripMix().trip(3).env_kwargs, TripMix().trip(3, "drive").env_kwargs
+    flight, drive = ScenarioMix().scenario(3).env_kwargs, ScenarioMix().scenario(3, "drive").env_kwargs
     assert (flight["preset"], flight["speed"], flight["density"]) == ("default", 5.0, 0.04)
     assert (drive["preset"], drive["speed"], drive["interventions"]) == ("winding", 10.0, "none")
     assert "density" not in drive and "interventions" not in flight
@@ -59,45 +66,45 @@ def test_a_mix_without_presets_and_speeds_takes_the_tasks_ordinary_ones():
 @pytest.mark.parametrize(
     ("task", "mix", "message"),
     [
-        ("drive", TripMix(presets=("loquercio",)), "the drive task has winding"),
-        ("drone", TripMix(presets=("winding",)), "the drone task has default"),
-        ("drone", TripMix(speeds=(5.0, 15.0)), "goes up to 12"),
-        ("boat", TripMix(), "allowed: drone, drive"),
+        ("drive", ScenarioMix(presets=("loquercio",)), "the drive task has winding"),
+        ("drone", ScenarioMix(presets=("winding",)), "the drone task has default"),
+        ("drone", ScenarioMix(speeds=(5.0, 15.0)), "goes up to 12"),
+        ("boat", ScenarioMix(), "allowed: drone, drive"),
     ],
 )
 def test_a_mix_that_a_task_cannot_run_is_refused(task, mix, message):
     with pytest.raises(ValueError, match=message):
-        mix.trip(1, task)
+        mix.scenario(1, task)
 
 
-def test_every_trip_is_flown_once_and_slots_restart():
+def test_every_episode_is_flown_once_and_slots_restart():
     pilots = []
 
     def factory():
         pilots.append(StraightPilot())
         return pilots[-1]
 
-    finished = list(roll_out(Job("drone", trips(15), factory)))
-    assert sorted(f.trip.seed for f in finished) == list(range(15))
+    finished = list(roll_out(Job("drone", scenarios(15), factory)))
+    assert sorted(f.scenario.seed for f in finished) == list(range(15))
     assert sorted(seed for _, seed in pilots[0].restarts) == list(range(15))
     assert {f.outcome for f in finished} <= {"success", "collision", "out_of_bounds", "timeout"}
 
 
-def test_trips_side_by_side_are_those_flown_alone():
-    together = {f.trip.seed: f for f in roll_out(Job("drone", trips(5), ExpertPilot))}
-    for trip in trips(5):
-        alone = next(iter(roll_out(Job("drone", (trip,), ExpertPilot))))
-        assert np.array_equal(alone.state_hashes, together[trip.seed].state_hashes)
-        assert np.array_equal(alone.actions, together[trip.seed].actions)
+def test_episodes_side_by_side_are_those_flown_alone():
+    together = {f.scenario.seed: f for f in roll_out(Job("drone", scenarios(5), ExpertPilot))}
+    for episode in scenarios(5):
+        alone = next(iter(roll_out(Job("drone", (episode,), ExpertPilot))))
+        assert np.array_equal(alone.state_hashes, together[episode.seed].state_hashes)
+        assert np.array_equal(alone.actions, together[episode.seed].actions)
 
 
 def test_two_processes_return_what_one_does_in_order(tmp_path):
-    job = Job("drone", trips(6), ExpertPilot)
+    job = Job("drone", scenarios(6), ExpertPilot)
     with RolloutPool(1) as pool:
         one = pool.run(job)
     with RolloutPool(2) as pool:
         two = pool.run(job)
-    assert [f.trip.seed for f in one] == [f.trip.seed for f in two] == list(range(6))
+    assert [f.scenario.seed for f in one] == [f.scenario.seed for f in two] == list(range(6))
     assert all(np.array_equal(a.state_hashes, b.state_hashes) for a, b in zip(one, two, strict=True))
 
 
@@ -130,11 +137,11 @@ def test_collecting_again_adds_only_what_is_missing(tmp_path):
     assert [h.path.stat().st_mtime_ns for h in second.episodes[:2]] == times
 
 
-def test_a_killed_collection_loses_only_trips_in_hand_and_resumes(tmp_path):
+def test_a_killed_collection_loses_only_episodes_in_hand_and_resumes(tmp_path):
     out = tmp_path / "data"
     script = (
         "from forestpilot.data_collection.rollouts.pool import *\n"
-        f"mix = TripMix(**{dataclasses.asdict(SMALL)!r})\n"
+        f"mix = ScenarioMix(**{dataclasses.asdict(SMALL)!r})\n"
         "if __name__ == '__main__':\n"
         f"    collect(CollectConfig(out={str(out)!r}, episodes=40, workers=2, mix=mix))\n"
     )
@@ -157,29 +164,33 @@ def test_a_killed_collection_loses_only_trips_in_hand_and_resumes(tmp_path):
     assert len(done) >= survived + 2 and not list(out.glob("episodes/.*tmp"))
 
 
-def test_stored_trips_come_back_whole(tmp_path):
-    job = Job("drone", trips(1), ExpertPilot, trips_folder=str(tmp_path), policy="expert", fingerprint="abc")
+def test_stored_episodes_come_back_whole(tmp_path):
+    job = Job("drone", scenarios(1), ExpertPilot, results_folder=str(tmp_path), policy="expert", fingerprint="abc")
     finished = next(iter(roll_out(job)))
-    stored = load_trip(trip_path(tmp_path, "expert", 0))
-    assert stored.trip == finished.trip and stored.fingerprint == "abc" and stored.outcome == finished.outcome
+    stored = load_result(result_path(tmp_path, "expert", 0))
+    assert stored.scenario == finished.scenario and stored.fingerprint == "abc" and stored.outcome == finished.outcome
     assert np.array_equal(stored.actions, finished.actions) and np.array_equal(
         stored.state_hashes, finished.state_hashes
     )
 
 
-def test_a_truncated_trip_says_what_to_do(tmp_path):
-    next(iter(roll_out(Job("drone", trips(1), ExpertPilot, trips_folder=str(tmp_path)))))
-    path = trip_path(tmp_path, "expert", 0)
+def test_a_truncated_episode_says_what_to_do(tmp_path):
+    next(iter(roll_out(Job("drone", scenarios(1), ExpertPilot, results_folder=str(tmp_path)))))
+    path = result_path(tmp_path, "expert", 0)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ForestPilotError, match="evaluate again"):
-        load_trip(path)
+        load_result(path)
 
 
 def test_beta_is_the_share_of_steps_in_which_the_expert_acts(tmp_path):
     spec = task_spec_of("drone", SMALL)
     Dataset.create(tmp_path / "data", spec, "ForestPilot/Drone-v0")
     job = Job(
-        "drone", trips(8), lambda: MixturePilot(StraightPilot(), 0.7), dataset=str(tmp_path / "data"), dagger_round=1
+        "drone",
+        scenarios(8),
+        lambda: MixturePilot(StraightPilot(), 0.7),
+        dataset=str(tmp_path / "data"),
+        dagger_round=1,
     )
     list(roll_out(job))
     episodes = [load_episode(h.path) for h in Dataset.open(tmp_path / "data").episodes]

@@ -12,7 +12,7 @@ import torch
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import EpisodeError, load_episode
 from forestpilot.data_collection.rollouts.pool import CollectConfig, collect
-from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.data_collection.windows.augmentation import flip_batch
 from forestpilot.data_collection.windows.side_labels import RETURN_S, constant_label, fixed_offsets, geometric_label
 from forestpilot.data_collection.windows.windows import Batch, WindowReader
@@ -200,7 +200,7 @@ def test_windows_carry_the_labels_of_their_pose(
 
 
 def test_demonstrated_drives_carry_the_poses_of_their_cameras(tmp_path: Path) -> None:
-    mix = TripMix(side_cameras="random", length=60.0, width=32, height=24)
+    mix = ScenarioMix(side_cameras="random", length=60.0, width=32, height=24)
     dataset = collect(CollectConfig(out=str(tmp_path / "drives"), task="drive", episodes=2, workers=1, mix=mix))
     spec = dataset.task_spec
     assert spec.turn_kind == "steering"

@@ -143,7 +143,7 @@ def test_steps_of_a_policy_without_an_expert_are_masked(tmp_path: Path) -> None:
         assert batch.mask[row].tolist() == [step >= 10 for step in range(first, first + 4)]
 
 
-def test_a_policy_trip_without_an_expert_is_refused(tmp_path: Path) -> None:
+def test_a_policy_episode_without_an_expert_is_refused(tmp_path: Path) -> None:
     episode = make_episode(9, expert=False, policy_id="student")
     episode.actor[:] = ACTOR_POLICY
     with pytest.raises(DatasetError, match=r"student.*nothing to learn"):
@@ -331,7 +331,7 @@ def test_describe_tells_episodes_steps_and_megabytes(dataset: Dataset) -> None:
     assert "MB on disk" in text
 
 
-def test_a_persons_labels_are_moved_back_and_nobody_elses(tmp_path: Path) -> None:
+def test_a_humans_labels_are_moved_back_and_nobody_elses(tmp_path: Path) -> None:
     def windows(episode: Episode, delay_s: float) -> Batch:
         reader = WindowReader([make_dataset(tmp_path / f"{delay_s}-{episode.actor[0]}", [episode])], 20,
                               human_delay_s=delay_s)  # fmt: skip
@@ -342,11 +342,11 @@ def test_a_persons_labels_are_moved_back_and_nobody_elses(tmp_path: Path) -> Non
         episode.actor[:] = actor
         return episode
 
-    person = driven_by(ACTOR_HUMAN)
-    batch = windows(person, 0.3)
-    assert np.array_equal(batch.actions[0, :17], person.actions[3:]), "at 10 Hz 0.3 s are three steps"
+    human = driven_by(ACTOR_HUMAN)
+    batch = windows(human, 0.3)
+    assert np.array_equal(batch.actions[0, :17], human.actions[3:]), "at 10 Hz 0.3 s are three steps"
     assert batch.mask[0].tolist() == [True] * 17 + [False] * 3
-    assert np.array_equal(windows(person, 0.0).actions[0], person.actions)
+    assert np.array_equal(windows(human, 0.0).actions[0], human.actions)
     expert = driven_by(ACTOR_EXPERT)
     assert np.array_equal(windows(expert, 0.3).actions[0], expert.actions)
 

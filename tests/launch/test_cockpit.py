@@ -1,4 +1,4 @@
-"""What a person steers by: sharp views of any size, who drives, what is held, and pictures drawn in time."""
+"""What a human steers by: sharp views of any size, who drives, what is held, and pictures drawn in time."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.data_collection.people.console import Key
 from forestpilot.data_collection.people.scene import Mode, Scene
-from forestpilot.data_collection.rollouts.recorder import RunningTrip
-from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.cockpit.cameras import CONFIDENCE, PATIENCE, SHARPNESS, Sharpness
-from forestpilot.launch.cockpit.cockpit import MAP_SHARES, PERSON, Cockpit
+from forestpilot.launch.cockpit.cockpit import HUMAN, MAP_SHARES, Cockpit
 from forestpilot.launch.cockpit.gauges import CockpitLayout, Rect
 from forestpilot.launch.pictures.colors import EDGE, POLICY
 
@@ -23,38 +23,40 @@ SIZE = (960, 540)
 FORWARD = np.float32([0.0, 1.0])
 
 
-def make_trip(task: str, **mix) -> RunningTrip:
-    trip = RunningTrip(task, TripMix(domain_randomisation=False, length=150.0, **mix).trip(3, task), False, True)
+def make_episode(task: str, **mix) -> EpisodeRecorder:
+    episode = EpisodeRecorder(
+        task, ScenarioMix(domain_randomisation=False, length=150.0, **mix).scenario(3, task), False, True
+    )
     for _ in range(5):
-        trip.step(FORWARD, ACTOR_HUMAN)
-    return trip
+        episode.step(FORWARD, ACTOR_HUMAN)
+    return episode
 
 
 @pytest.fixture(scope="module", params=["drone", "drive"])
-def trip(request: pytest.FixtureRequest) -> Iterator[RunningTrip]:
-    trip = make_trip(request.param)
-    yield trip
-    trip.close()
+def episode(request: pytest.FixtureRequest) -> Iterator[EpisodeRecorder]:
+    episode = make_episode(request.param)
+    yield episode
+    episode.close()
 
 
 @pytest.fixture(scope="module")
-def flight() -> Iterator[RunningTrip]:
-    trip = make_trip("drone")
-    yield trip
-    trip.close()
+def flight() -> Iterator[EpisodeRecorder]:
+    episode = make_episode("drone")
+    yield episode
+    episode.close()
 
 
-def scene(trip: RunningTrip, **changes) -> Scene:
+def scene(episode: EpisodeRecorder, **changes) -> Scene:
     usual = Scene(
-        trip=trip, mode=Mode.RUNNING, keys=Key.NONE, action=np.zeros(2, np.float32), actor=ACTOR_HUMAN,
+        episode=episode, mode=Mode.RUNNING, keys=Key.NONE, action=np.zeros(2, np.float32), actor=ACTOR_HUMAN,
         takes_turns=False, slow=False, late=0, number=3, total=100, saved=2, message="",
     )  # fmt: skip
     return dataclasses.replace(usual, **changes)
 
 
-def cockpit(trip: RunningTrip, size: tuple[int, int] = SIZE, **kwargs) -> Cockpit:
+def cockpit(episode: EpisodeRecorder, size: tuple[int, int] = SIZE, **kwargs) -> Cockpit:
     made = Cockpit(size, timer=FakeClock().now, **kwargs)
-    made.begin(trip)
+    made.begin(episode)
     return made
 
 
@@ -63,44 +65,42 @@ def count(picture: np.ndarray, color: tuple[int, int, int]) -> int:
 
 
 @pytest.mark.parametrize("size", [(320, 180), (641, 361), (600, 600), (1920, 400), (400, 900)])
-def test_a_picture_of_any_size_holds_everything(trip, size):
+def test_a_picture_of_any_size_holds_everything(episode, size):
     layout = CockpitLayout(*size)
     for mode in Mode:
-        picture = cockpit(trip, size).paint(scene(trip, mode=mode, message="world 2 saved"))
+        picture = cockpit(episode, size).paint(scene(episode, mode=mode, message="world 2 saved"))
         assert picture.shape == (size[1], size[0], 3) and picture.dtype == np.uint8
     for area in (layout.bar, *layout.views, layout.controls, layout.chase, layout.map, layout.figures, layout.help):
         assert area.left >= 0 and area.top >= 0 and area.right <= size[0] and area.bottom <= size[1]
         assert area.width > 8 and area.height > 4
 
 
-def test_the_views_are_drawn_anew_and_not_stretched(trip):
+def test_the_views_are_drawn_anew_and_not_stretched(episode):
     layout = CockpitLayout(*SIZE)
-    picture = cockpit(trip).paint(scene(trip))
+    picture = cockpit(episode).paint(scene(episode))
     for view in layout.views:
         colors = np.unique(view.inner(2).cut(picture).reshape(-1, 3), axis=0)
-        assert len(colors) > trip.observation["center"].shape[0] * trip.observation["center"].shape[1]
+        assert len(colors) > episode.observation["center"].shape[0] * episode.observation["center"].shape[1]
     assert layout.views[1].width > 1.3 * layout.views[0].width
 
 
-def test_each_mode_looks_different(trip):
-    painter = cockpit(trip)
-    pictures = [painter.paint(scene(trip, mode=mode)) for mode in Mode]
+def test_each_mode_looks_different(episode):
+    painter = cockpit(episode)
+    pictures = [painter.paint(scene(episode, mode=mode)) for mode in Mode]
     for i, one in enumerate(pictures):
         assert all((one != other).any() for other in pictures[:i])
 
 
-def test_the_bar_says_who_drives_by_colour_and_by_words(trip):
-    painter, bar = cockpit(trip), CockpitLayout(*SIZE).bar
-    person = bar.cut(painter.paint(scene(trip, takes_turns=True)))
-    policy = bar.cut(painter.paint(scene(trip, takes_turns=True, actor=ACTOR_POLICY)))
-    alone = bar.cut(painter.paint(scene(trip)))
-    paused = bar.cut(painter.paint(scene(trip, mode=Mode.PAUSED)))
+def test_the_bar_says_who_drives_by_colour_and_by_words(episode):
+    painter, bar = cockpit(episode), CockpitLayout(*SIZE).bar
+    human = bar.cut(painter.paint(scene(episode, takes_turns=True)))
+    policy = bar.cut(painter.paint(scene(episode, takes_turns=True, actor=ACTOR_POLICY)))
+    alone = bar.cut(painter.paint(scene(episode)))
+    paused = bar.cut(painter.paint(scene(episode, mode=Mode.PAUSED)))
     half = bar.width * bar.height // 2
-    assert count(person, PERSON) > half and count(policy, POLICY) > half and count(paused, EDGE) > half
+    assert count(human, HUMAN) > half and count(policy, POLICY) > half and count(paused, EDGE) > half
     # Without any colour the words still differ: take each bar's ground away.
-    letters = [
-        (shown != ground).any(axis=-1) for shown, ground in ((person, PERSON), (policy, POLICY), (alone, PERSON))
-    ]
+    letters = [(shown != ground).any(axis=-1) for shown, ground in ((human, HUMAN), (policy, POLICY), (alone, HUMAN))]
     assert (letters[0] != letters[1]).sum() > 100 and (letters[0] != letters[2]).sum() > 100
 
 
@@ -112,9 +112,9 @@ def test_a_title_may_stand_in_place_of_who_drives(flight):
 @pytest.mark.parametrize("keys", [Key.LEFT, Key.FORWARD | Key.RIGHT, Key.BACK | Key.LEFT | Key.RIGHT])
 def test_keys_that_are_held_light_up(flight, keys):
     painter, area = cockpit(flight), CockpitLayout(*SIZE).controls
-    dark = count(area.cut(painter.paint(scene(flight))), PERSON)
-    one = count(area.cut(painter.paint(scene(flight, keys=Key.LEFT))), PERSON)
-    held = count(area.cut(painter.paint(scene(flight, keys=keys))), PERSON)
+    dark = count(area.cut(painter.paint(scene(flight))), HUMAN)
+    one = count(area.cut(painter.paint(scene(flight, keys=Key.LEFT))), HUMAN)
+    held = count(area.cut(painter.paint(scene(flight, keys=keys))), HUMAN)
     assert dark == 0 and held == pytest.approx(keys.value.bit_count() * one, rel=0.15)
 
 
@@ -123,7 +123,7 @@ def test_the_gauges_fill_to_the_side_of_the_action(flight):
 
     def filled(turn: float, go: float) -> np.ndarray:
         shown = area.cut(painter.paint(scene(flight, action=np.float32([turn, go]))))
-        return np.argwhere((shown == PERSON).all(axis=-1)).mean(axis=0)
+        return np.argwhere((shown == HUMAN).all(axis=-1)).mean(axis=0)
 
     assert filled(0.8, 0.0)[1] < filled(-0.8, 0.0)[1]  # left is on the left
     assert filled(0.0, 0.8)[0] < filled(0.0, -0.8)[0]  # forward is on top
@@ -143,15 +143,15 @@ def test_late_frames_are_an_alert(flight):
 
 
 def test_the_way_flown_grows_on_the_map_by_one_place_a_step():
-    trip = make_trip("drone")
-    painter = cockpit(trip)
+    episode = make_episode("drone")
+    painter = cockpit(episode)
     lengths = []
     for _ in range(10):
-        painter.paint(scene(trip))
-        painter.paint(scene(trip, mode=Mode.PAUSED))
-        lengths.append(count(painter.paint(scene(trip))[SIZE[1] // 2 :], POLICY))
-        trip.step(FORWARD, ACTOR_HUMAN)
-    trip.close()
+        painter.paint(scene(episode))
+        painter.paint(scene(episode, mode=Mode.PAUSED))
+        lengths.append(count(painter.paint(scene(episode))[SIZE[1] // 2 :], POLICY))
+        episode.step(FORWARD, ACTOR_HUMAN)
+    episode.close()
     assert lengths == sorted(lengths) and lengths[-1] > lengths[0] and len(painter._path) == 10
 
 
@@ -170,12 +170,12 @@ def test_the_goals_mark_stands_over_its_direction(flight):
 
 @pytest.mark.parametrize("command", ["left", "right", "straight"])
 def test_a_junction_ahead_puts_up_a_sign(command):
-    trip = make_trip("drive")
-    painter = cockpit(trip)
-    without = painter.paint(scene(trip))
-    trip.info["command"] = command
-    with_sign = painter.paint(scene(trip))
-    trip.close()
+    episode = make_episode("drive")
+    painter = cockpit(episode)
+    without = painter.paint(scene(episode))
+    episode.info["command"] = command
+    with_sign = painter.paint(scene(episode))
+    episode.close()
     view = CockpitLayout(*SIZE).views[1]
     changed = np.argwhere((without != with_sign).any(axis=-1)).mean(axis=0)
     assert view.top < changed[0] < view.top + view.height / 3
@@ -183,12 +183,12 @@ def test_a_junction_ahead_puts_up_a_sign(command):
 
 
 def test_cameras_that_jump_for_the_sake_of_training_stand_still_here():
-    trip = make_trip("drive", side_cameras="random")
-    painter, left = cockpit(trip), CockpitLayout(*SIZE).views[0]
-    before = left.cut(painter.paint(scene(trip)))
-    trip.env._observe()  # draws other places for the side cameras
-    after = left.cut(painter.paint(scene(trip)))
-    trip.close()
+    episode = make_episode("drive", side_cameras="random")
+    painter, left = cockpit(episode), CockpitLayout(*SIZE).views[0]
+    before = left.cut(painter.paint(scene(episode)))
+    episode.env._observe()  # draws other places for the side cameras
+    after = left.cut(painter.paint(scene(episode)))
+    episode.close()
     assert (before == after).all()
 
 

@@ -14,7 +14,7 @@ import pytest
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, load_episode
 from forestpilot.data_collection.people.console import Key
-from forestpilot.launch.cockpit.cockpit import PERSON
+from forestpilot.launch.cockpit.cockpit import HUMAN
 from forestpilot.launch.cockpit.gauges import CockpitLayout
 from forestpilot.launch.pictures.colors import EDGE
 
@@ -46,16 +46,16 @@ class Session:
         wait_for(lambda: self.bar_is(color), PATIENCE_S, f"{what} never came")
 
     def start(self, key: str) -> None:
-        """Press a steering key, again and again until the trip runs, and hold it."""
+        """Press a steering key, again and again until the episode runs, and hold it."""
 
         def runs() -> bool:
             self.display.key_up(key)
             self.display.xdotool("sleep", "0.1")
             self.display.key_down(key)
             self.display.xdotool("sleep", "0.2")
-            return self.bar_is(PERSON)
+            return self.bar_is(HUMAN)
 
-        wait_for(runs, PATIENCE_S, "the trip never started")
+        wait_for(runs, PATIENCE_S, "the episode never started")
 
     def fly(self, seconds: float) -> None:
         self.display.xdotool("sleep", str(seconds))
@@ -105,7 +105,7 @@ def test_flying_with_two_keys_being_disturbed_and_closing_the_window_in_mid_epis
     display.key_down("Left")  # held before there is a window
     with session(display, tmp_path / "data") as flight:
         flight.fly(0.7)
-        assert flight.bar_is(EDGE)  # it has not started the trip
+        assert flight.bar_is(EDGE)  # it has not started the episode
         display.key_up("Left")
         flight.start("Up")
         flight.fly(1.0)

@@ -1,4 +1,4 @@
-"""`forestpilot dagger` with a person: where they sit, what is printed, and that stopping loses nothing."""
+"""`forestpilot dagger` with a human: where they sit, what is printed, and that stopping loses nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, load_episode
 from forestpilot.data_collection.people.console import Command, Input, Key
-from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.screens import ScreenConfig
 from forestpilot.launch.verbs import dagger
 from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
@@ -21,14 +21,14 @@ from forestpilot.policies.networks.visuomotor import PolicyConfig
 
 POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)
 TINY = dagger.Config(
-    gate="human", rounds=1, expert_episodes=2, trips=1, first_steps=10, last_steps=10, validation_episodes=2,
-    workers=1, mix=TripMix(densities=(0.005,)), screen=ScreenConfig(size="320x180"),
+    gate="human", rounds=1, expert_episodes=2, episodes=1, first_steps=10, last_steps=10, validation_episodes=2,
+    workers=1, mix=ScenarioMix(densities=(0.005,)), screen=ScreenConfig(size="320x180"),
     train=TrainConfig(policy=POLICY, batch_windows=4, tensorboard=False),
 )  # fmt: skip
 
 
 class ScriptedScreen:
-    """Starts the trip, takes over a few pictures later, steers, hands back, and leaves: as if somebody sat there."""
+    """Starts the episode, takes over a few pictures later, steers, hands back, and leaves: as if somebody sat there."""
 
     opened: list[ScriptedScreen] = []
 
@@ -60,11 +60,11 @@ def screens(monkeypatch: pytest.MonkeyPatch) -> list[ScriptedScreen]:
 
 
 @pytest.mark.parametrize("web", [False, True])
-def test_a_person_takes_over_at_a_screen_and_is_learned_from(web, screens, tmp_path: Path, capsys) -> None:
+def test_a_human_takes_over_at_a_screen_and_is_learned_from(web, screens, tmp_path: Path, capsys) -> None:
     dagger.run(dataclasses.replace(TINY, out=str(tmp_path / "run"), web=web))
     printed = capsys.readouterr().out
     assert re.search(r"round 1, taken over 1 time, 0\.[5-9] s each", printed)
-    assert "stopped in round 1" not in printed, "the trip was left early, but it was the last one"
+    assert "stopped in round 1" not in printed, "the episode was left early, but it was the last one"
     assert len(screens) == (1 if web else 2), "a window is tried before the training, and opened again after it"
     assert not any(screen.is_open for screen in screens)
     episode = next(h for h in Dataset.open(tmp_path / "run" / "dataset").episodes if h.meta.dagger_round == 1)
@@ -77,9 +77,9 @@ def test_a_person_takes_over_at_a_screen_and_is_learned_from(web, screens, tmp_p
 
 
 def test_who_leaves_early_can_go_on_with_the_same_command(screens, tmp_path: Path, capsys) -> None:
-    config = dataclasses.replace(TINY, out=str(tmp_path / "run"), trips=2)
+    config = dataclasses.replace(TINY, out=str(tmp_path / "run"), episodes=2)
     dagger.run(config)
-    assert "stopped in round 1 with 1 of 2 trips to go" in capsys.readouterr().out
+    assert "stopped in round 1 with 1 of 2 episodes to go" in capsys.readouterr().out
     dagger.run(config)
     assert "next: forestpilot evaluate" in capsys.readouterr().out
     assert (tmp_path / "run" / "policy.json").exists()
@@ -97,7 +97,7 @@ def test_a_screen_that_cannot_be_opened_is_said_before_anything_is_trained(monke
 
 def test_the_table_has_the_columns_that_the_run_can_fill() -> None:
     result = RoundResult(
-        1, 0.5, 20, 900, 0.5, 0.75, 40, 0.6, 0.86, visited=1500, helped_steps=60, takeovers=4, mean_takeover_s=1.5,
+        1, 0.5, 20, 900, 0.5, 0.75, 40, 0.6, 0.86, visited=1500, intervention_steps=60, takeovers=4, mean_takeover_s=1.5,
         context_switches=7, crashes=2,
     )  # fmt: skip
     plain = dagger.rounds_table([result], dagger.Config())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import av
 import pytest
-from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.verbs.demo import DemoConfig, run
 from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
 from forestpilot.policies.algorithms.dagger.loop import DaggerConfig
@@ -13,10 +13,10 @@ from forestpilot.policies.networks.visuomotor import PolicyConfig
 
 POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)
 TINY = DaggerConfig(
-    rounds=1, expert_episodes=2, trips=2, first_steps=10, last_steps=10, validation_episodes=2,
-    mix=TripMix(speeds=(12.0, 12.0)), train=TrainConfig(policy=POLICY, batch_windows=4, tensorboard=False),
+    rounds=1, expert_episodes=2, episodes=2, first_steps=10, last_steps=10, validation_episodes=2,
+    mix=ScenarioMix(speeds=(12.0, 12.0)), train=TrainConfig(policy=POLICY, batch_windows=4, tensorboard=False),
 )  # fmt: skip
-TINY_DRIVE = dataclasses.replace(TINY, task="drive", mix=TripMix(length=40.0))
+TINY_DRIVE = dataclasses.replace(TINY, task="drive", mix=ScenarioMix(length=40.0))
 
 
 @pytest.mark.slow
@@ -40,7 +40,7 @@ def test_the_demo_leaves_what_it_promises(tmp_path: Path, capsys) -> None:
             assert (stream.codec_context.name, stream.pix_fmt, stream.width) == ("h264", "yuv420p", 320)
             assert sum(1 for _ in container.decode(stream)) > 10
     weights = (out / "policy.safetensors").stat().st_mtime_ns
-    trips = {path: path.stat().st_mtime_ns for path in (out / "evaluation" / "trips").glob("*.npz")}
+    episodes = {path: path.stat().st_mtime_ns for path in (out / "evaluation" / "episodes").glob("*.npz")}
     run(config)
-    assert {path: path.stat().st_mtime_ns for path in trips} == trips
+    assert {path: path.stat().st_mtime_ns for path in episodes} == episodes
     assert (out / "rounds" / "round-01" / "policy.safetensors").stat().st_mtime_ns <= weights

@@ -1,4 +1,4 @@
-"""Films of several kinds: by one clock, slowly, as a GIF, on one page, and the closest shaves."""
+"""Films of several kinds: by one clock, slowly, as a GIF, on one page, and the nearest misses."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from forestpilot.data_collection.rollouts.replay import StoredTrip, load_stored_trip, replay_trip
-from forestpilot.data_collection.rollouts.scenarios import trip_path
+from forestpilot.data_collection.rollouts.replay import StoredEpisode, load_stored_episode, replay_episode
+from forestpilot.data_collection.rollouts.scenarios import result_path
 from forestpilot.launch import cli
 from forestpilot.launch.films.contact_sheet import GAP_PX, TILE_PX, contact_sheet, moment_times
+from forestpilot.launch.films.episode_video import HOLD_S, EpisodeScene, episode_frames
 from forestpilot.launch.films.gif import write_gif
 from forestpilot.launch.films.pace import speed_badge, ticks
 from forestpilot.launch.films.reel import AFTER_S, BEFORE_S, clip_ticks, closest_moment, describe_settings, title_card
 from forestpilot.launch.films.side_by_side import COLORS, SideBySidePainter, policy_colors, side_by_side_frames
-from forestpilot.launch.films.trip_video import HOLD_S, TripScene, trip_frames
 from forestpilot.launch.films.video import VideoError
 from forestpilot.launch.pictures.drawing import import_cv2
 from forestpilot.launch.reading.outcomes import ReplayError, read_outcomes
@@ -36,8 +36,8 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def trip(evaluation: Path, policy: str, seed: int = SEEDS[0]) -> StoredTrip:
-    return load_stored_trip(trip_path(evaluation / "trips", policy, seed))
+def episode(evaluation: Path, policy: str, seed: int = SEEDS[0]) -> StoredEpisode:
+    return load_stored_episode(result_path(evaluation / "episodes", policy, seed))
 
 
 def read_frames(path: Path) -> tuple[list[np.ndarray], Fraction]:
@@ -72,8 +72,8 @@ def test_slowness_is_told() -> None:
 
 
 def test_a_scene_shows_the_way_between_two_states(evaluation: Path) -> None:
-    states = [step.position_m for step in replay_trip(trip(evaluation, "expert"))]
-    with TripScene(trip(evaluation, "expert"), expert=False) as scene:
+    states = [step.position_m for step in replay_episode(episode(evaluation, "expert"))]
+    with EpisodeScene(episode(evaluation, "expert"), expert=False) as scene:
         assert scene.duration_s == pytest.approx((len(states) - 1) / 10)
         between = scene.at(1.03)
         np.testing.assert_allclose(between.path_m[-1], 0.7 * states[10] + 0.3 * states[11])
@@ -84,10 +84,10 @@ def test_a_scene_shows_the_way_between_two_states(evaluation: Path) -> None:
 
 
 def test_a_slow_film_of_the_end_is_longer_and_says_so(evaluation: Path) -> None:
-    with TripScene(trip(evaluation, "blind"), "none") as scene:
-        plain = list(trip_frames(scene, (320, 180), 10, last_s=1.0))
-    with TripScene(trip(evaluation, "blind"), "none") as scene:
-        slow = list(trip_frames(scene, (320, 180), 10, slow=4.0, last_s=1.0))
+    with EpisodeScene(episode(evaluation, "blind"), "none") as scene:
+        plain = list(episode_frames(scene, (320, 180), 10, last_s=1.0))
+    with EpisodeScene(episode(evaluation, "blind"), "none") as scene:
+        slow = list(episode_frames(scene, (320, 180), 10, slow=4.0, last_s=1.0))
     hold = round(HOLD_S * 10)
     assert (len(plain), len(slow)) == (11 + hold, 41 + hold)
     badge = np.s_[4:24, 4:90]
@@ -95,8 +95,8 @@ def test_a_slow_film_of_the_end_is_longer_and_says_so(evaluation: Path) -> None:
     np.testing.assert_array_equal(plain[0][100:, :200], slow[0][100:, :200])
 
 
-def test_a_trip_that_is_over_holds_its_last_picture_while_the_clock_goes_on(evaluation: Path) -> None:
-    with TripScene(trip(evaluation, "blind")) as blind, TripScene(trip(evaluation, "expert")) as expert:
+def test_an_episode_that_is_over_holds_its_last_picture_while_the_clock_goes_on(evaluation: Path) -> None:
+    with EpisodeScene(episode(evaluation, "blind")) as blind, EpisodeScene(episode(evaluation, "expert")) as expert:
         painter = SideBySidePainter((640, 270), [blind, expert])
         assert blind.duration_s < expert.duration_s - 0.5
         over = painter.paint(blind.duration_s)
@@ -109,7 +109,7 @@ def test_a_trip_that_is_over_holds_its_last_picture_while_the_clock_goes_on(eval
 
 
 def test_all_ways_are_on_the_map(evaluation: Path) -> None:
-    with TripScene(trip(evaluation, "blind")) as blind, TripScene(trip(evaluation, "expert")) as expert:
+    with EpisodeScene(episode(evaluation, "blind")) as blind, EpisodeScene(episode(evaluation, "expert")) as expert:
         painter = SideBySidePainter((960, 400), [blind, expert])
         picture = painter.paint(99.0)
     chart = picture[40:, 2 * painter._panel[0] + 20 :].astype(int)
@@ -122,18 +122,21 @@ def test_every_policy_has_a_colour_of_its_own() -> None:
     assert len(set(colors)) == 4 and colors[0] == COLORS[0] and colors[2] == COLORS[1]
 
 
-def test_the_end_of_each_trip_is_shown_from_before_the_first_one_ends(evaluation: Path) -> None:
-    with TripScene(trip(evaluation, "blind")) as blind, TripScene(trip(evaluation, "expert")) as expert:
+def test_the_end_of_each_episode_is_shown_from_before_the_first_one_ends(evaluation: Path) -> None:
+    with EpisodeScene(episode(evaluation, "blind")) as blind, EpisodeScene(episode(evaluation, "expert")) as expert:
         seconds = expert.duration_s - blind.duration_s + 1.0
         frames = list(side_by_side_frames([blind, expert], (320, 180), 10, last_s=1.0))
     assert len(frames) == round(10 * seconds) + 1 + round(10 * HOLD_S)
 
 
-def test_trips_of_different_worlds_are_not_shown_together(evaluation: Path) -> None:
-    with TripScene(trip(evaluation, "blind")) as one, TripScene(trip(evaluation, "blind", SEEDS[1])) as other:
+def test_episodes_of_different_worlds_are_not_shown_together(evaluation: Path) -> None:
+    with (
+        EpisodeScene(episode(evaluation, "blind")) as one,
+        EpisodeScene(episode(evaluation, "blind", SEEDS[1])) as other,
+    ):
         with pytest.raises(ReplayError, match="same world"):
             list(side_by_side_frames([one, other], (320, 180), 10))
-        with pytest.raises(ReplayError, match="2 to 6 trips"):
+        with pytest.raises(ReplayError, match="2 to 6 episodes"):
             list(side_by_side_frames([one], (320, 180), 10))
         with pytest.raises(ReplayError, match="got 7"):
             list(side_by_side_frames([one] * 7, (320, 180), 10))
@@ -166,7 +169,7 @@ def test_a_sheet_holds_the_moment_before_the_end_and_the_end() -> None:
 
 @pytest.mark.parametrize(("moments", "columns", "rows"), [(4, 2, 2), (9, 3, 3), (8, 4, 2)])
 def test_a_sheet_is_a_grid_with_the_map_beside_it(evaluation: Path, moments: int, columns: int, rows: int) -> None:
-    with TripScene(trip(evaluation, "blind"), expert=False) as scene:
+    with EpisodeScene(episode(evaluation, "blind"), expert=False) as scene:
         page = contact_sheet(scene, moments)
         last = scene.at(99.0).chase
     assert page.shape[1] > columns * TILE_PX[0] + 150
@@ -228,28 +231,28 @@ def test_a_limit_that_cannot_be_met_leaves_nothing(tmp_path: Path) -> None:
 
 def test_the_moment_of_least_clearance_is_that_of_the_evaluation(evaluation: Path) -> None:
     rows = {(row.policy, row.seed): row.min_clearance_m for row in read_outcomes(evaluation)}
-    shave = closest_moment(trip(evaluation, "expert"))
-    assert shave.clearance_m == pytest.approx(rows["expert", SEEDS[0]], abs=1e-4)
-    with TripScene(shave.trip, expert=False) as scene:
-        moment = scene.at(shave.time_s)
-        assert moment.clearance_m == shave.clearance_m
-        assert shave.caption == f"{100 * shave.clearance_m:.0f} cm at {moment.speed_mps:.1f} m/s"
+    near_miss = closest_moment(episode(evaluation, "expert"))
+    assert near_miss.clearance_m == pytest.approx(rows["expert", SEEDS[0]], abs=1e-4)
+    with EpisodeScene(near_miss.episode, expert=False) as scene:
+        moment = scene.at(near_miss.time_s)
+        assert moment.clearance_m == near_miss.clearance_m
+        assert near_miss.caption == f"{100 * near_miss.clearance_m:.0f} cm at {moment.speed_mps:.1f} m/s"
 
 
 def test_a_clip_lies_around_its_moment_and_is_slow_there(evaluation: Path) -> None:
-    shave = replace(closest_moment(trip(evaluation, "expert")), time_s=3.0)
-    found = clip_ticks(shave, 10.0, 10, 4.0)
+    near_miss = replace(closest_moment(episode(evaluation, "expert")), time_s=3.0)
+    found = clip_ticks(near_miss, 10.0, 10, 4.0)
     assert found[0].time_s == pytest.approx(3.0 - BEFORE_S) and found[-1].time_s == pytest.approx(3.0 + AFTER_S)
     assert {tick.slow for tick in found if abs(tick.time_s - 3.0) < 0.35} == {4.0}
     assert {tick.slow for tick in found if abs(tick.time_s - 3.0) > 0.5} == {1.0}
-    early, late = (clip_ticks(replace(shave, time_s=time_s), 10.0, 10, 4.0) for time_s in (0.1, 10.0))
+    early, late = (clip_ticks(replace(near_miss, time_s=time_s), 10.0, 10, 4.0) for time_s in (0.1, 10.0))
     assert early[0].time_s == 0.0 and late[-1].time_s == 10.0
 
 
 def test_the_title_tells_worlds_and_clips(evaluation: Path) -> None:
-    shave = closest_moment(trip(evaluation, "expert"))
-    assert describe_settings(shave.trip) == "forests (default), 1/10 trees/m2, 10 m/s set point"
-    few, many = title_card([shave], (640, 360), 2), title_card([shave] * 30, (640, 360), 40)
+    near_miss = closest_moment(episode(evaluation, "expert"))
+    assert describe_settings(near_miss.episode) == "forests (default), 1/10 trees/m2, 10 m/s set point"
+    few, many = title_card([near_miss], (640, 360), 2), title_card([near_miss] * 30, (640, 360), 40)
     assert few.shape == many.shape == (360, 640, 3)
     assert (many > 100).sum() > (few > 100).sum() > 500
     assert (many[-8:] > 100).sum() == 0, "all lines are on the card"
@@ -271,7 +274,7 @@ def test_without_a_success_there_is_no_reel(
     evaluation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["replay", str(evaluation), "--reel", str(tmp_path / "a.mp4"), "--policy", "blind"]) != 0
-    assert "no trip succeeded" in capsys.readouterr().err
+    assert "no episode succeeded" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -288,7 +291,7 @@ def test_a_diverging_replay_leaves_nothing_half_written(
     folder = tmp_path / "evaluation"
     shutil.copytree(evaluation, folder)
     for seed in SEEDS:
-        path = trip_path(folder / "trips", "expert", seed)
+        path = result_path(folder / "episodes", "expert", seed)
         with np.load(path) as stored:
             parts = dict(stored)
         parts["state_hashes"][-2] += np.uint64(1)

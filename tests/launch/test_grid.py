@@ -1,4 +1,4 @@
-"""The grid: every cell finished, tabled and drawn; the demo's choice of trips to film."""
+"""The grid: every cell finished, tabled and drawn; the demo's choice of episodes to film."""
 
 import csv
 from pathlib import Path
@@ -23,11 +23,11 @@ def outcome(policy: str, seed: int, end: str, clearance: float) -> Outcome:
 
 
 def test_the_demo_films_tight_successes_and_failures_of_dagger_first() -> None:
-    trips = [
+    episodes = [
         outcome("bc", 1, "collision", 0.0), outcome("bc", 2, "timeout", 0.2), outcome("bc", 3, "success", 0.1),
         outcome("dagger", 1, "success", 0.5), outcome("dagger", 2, "success", 0.1),
         outcome("dagger", 3, "collision", 0.0),
         outcome("blind", 1, "collision", 0.0),
     ]  # fmt: skip
-    chosen = choose_to_film(trips, 2)
+    chosen = choose_to_film(episodes, 2)
     assert [(o.policy, o.seed) for o in chosen] == [("dagger", 2), ("dagger", 1), ("dagger", 3), ("bc", 1)]

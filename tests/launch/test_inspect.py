@@ -20,12 +20,12 @@ from forestpilot.data_collection.episodes.episode import (
 )
 from forestpilot.data_collection.people.relabelling import RELABELLING_FILE
 from forestpilot.data_collection.rollouts.pool import CollectConfig, collect
-from forestpilot.data_collection.rollouts.recorder import RunningTrip
-from forestpilot.data_collection.rollouts.scenarios import TripMix, task_of, task_spec_of
+from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_of, task_spec_of
 from forestpilot.launch.cli import main
 from forestpilot.launch.inspection import measures
 from forestpilot.launch.inspection.checks import find_bad, longest_run
-from forestpilot.launch.inspection.person import excerpt_of, hand_of
+from forestpilot.launch.inspection.human import excerpt_of, hand_of
 from forestpilot.launch.inspection.survey import survey_dataset
 from forestpilot.launch.verbs.inspect import Config
 from forestpilot.sim.envs.task_spec import TaskSpec
@@ -102,7 +102,7 @@ def test_corrections_at_side_cameras_are_what_was_asked_against_the_rule(tmp_pat
     assert measures.has_sides_of_their_own(survey)
 
 
-def test_a_persons_action_is_the_label_and_side_cameras_follow_the_rule(tmp_path: Path) -> None:
+def test_a_humans_action_is_the_label_and_side_cameras_follow_the_rule(tmp_path: Path) -> None:
     episode = by_policy(sound_episode(0))
     episode.human_actions = np.full((60, 2), 0.5, np.float32)
     survey = survey_dataset(make_dataset(tmp_path / "data", episode))
@@ -183,7 +183,7 @@ def test_what_a_checksum_cannot_tell_is_found(
 @pytest.mark.parametrize(
     ("meta", "steps", "kind", "why"),
     [
-        ({"outcome": "collision"}, 60, "Crashed demonstration", "the expert's trip ended as collision after 6.0 s"),
+        ({"outcome": "collision"}, 60, "Crashed demonstration", "the expert's episode ended as collision after 6.0 s"),
         ({"outcome": "out_of_bounds"}, 60, "Demonstration that left the way", "as out of bounds"),
         ({"outcome": "timeout"}, 60, "Demonstration that ran out of time", "as timeout"),
         ({"outcome": "running"}, 60, "Stopped before the end", "ends after 6.0 s and 40 m"),
@@ -272,10 +272,14 @@ def test_the_longest_run_of_true() -> None:
 
 def drive_by_hand(folder: Path, seeds: range, delay_steps: int) -> Path:
     """Somebody who does what the expert did some steps ago, with keys beside it."""
-    mix = TripMix(densities=(0.0667,), speeds=(4.0, 4.0), width=32, height=24)
+    mix = ScenarioMix(densities=(0.0667,), speeds=(4.0, 4.0), width=32, height=24)
     dataset = Dataset.create(folder, task_spec_of("drone", mix), task_of("drone").bare_env_id)
     for seed in seeds:
-        running, seen, over = RunningTrip("drone", mix.trip(seed), expert=True, record=True), [np.zeros(2)], False
+        running, seen, over = (
+            EpisodeRecorder("drone", mix.scenario(seed), expert=True, record=True),
+            [np.zeros(2)],
+            False,
+        )
         while not over and running.num_steps < 120:
             seen.append(running.info["expert_action"][1])
             late = seen[max(0, len(seen) - 1 - delay_steps)].astype(np.float32)
@@ -286,7 +290,7 @@ def drive_by_hand(folder: Path, seeds: range, delay_steps: int) -> Path:
     return folder
 
 
-def test_a_persons_delay_is_told_by_asking_the_expert_again(tmp_path: Path) -> None:
+def test_a_humans_delay_is_told_by_asking_the_expert_again(tmp_path: Path) -> None:
     survey = survey_dataset(drive_by_hand(tmp_path / "hand", range(3), delay_steps=2))
     hand = hand_of(survey, replays=3)
     assert hand is not None
@@ -309,15 +313,15 @@ def test_an_experts_data_have_no_hand(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Drives with cameras drawn anew, a mixed dataset with bad files inside a run, and a person's."""
+    """Drives with cameras drawn anew, a mixed dataset with bad files inside a run, and a human's."""
     root = tmp_path_factory.mktemp("data")
-    mix = TripMix(length=60.0, side_cameras="random", width=32, height=24)
+    mix = ScenarioMix(length=60.0, side_cameras="random", width=32, height=24)
     collect(CollectConfig(out=str(root / "drives"), task="drive", episodes=2, workers=1, mix=mix))
     mixed = by_policy(sound_episode(5, dagger_round=1), [10, 11, 12, 40])
     mixed.labelled = mixed.actor == ACTOR_EXPERT
-    person = by_policy(sound_episode(6, 200, dagger_round=2, policy_id="<script>alert(1)</script>"))
-    person.human_actions, person.keys = person.actions.copy(), np.full(200, 5, np.uint8)
-    folder = make_dataset(root / "run & <b>" / "dataset", sound_episode(0, outcome="collision"), mixed, person)
+    human = by_policy(sound_episode(6, 200, dagger_round=2, policy_id="<script>alert(1)</script>"))
+    human.human_actions, human.keys = human.actions.copy(), np.full(200, 5, np.uint8)
+    folder = make_dataset(root / "run & <b>" / "dataset", sound_episode(0, outcome="collision"), mixed, human)
     (folder / RELABELLING_FILE).write_text(json.dumps({"delay": {"delay_s": 0.3, "note": "moved back by 0.30 s"}}))
     (folder / "episodes" / "r0003-s00000001.hdf5").write_text("half an episode")
     return [root / "drives", root / "run & <b>"]

@@ -17,7 +17,7 @@ from forestpilot.data_collection.people.reaction import shift_labels
 from forestpilot.launch.cli import main
 from forestpilot.launch.verbs.relabel import Config
 
-from tests.data_collection.steering_along import DELAY_STEPS, HZ, Person, record
+from tests.data_collection.steering_along import DELAY_STEPS, HZ, Human, record
 from tests.x_display import open_display, wait_for
 
 
@@ -28,14 +28,14 @@ def flown(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def sit_down(monkeypatch: pytest.MonkeyPatch) -> Callable[[Person], Person]:
+def sit_down(monkeypatch: pytest.MonkeyPatch) -> Callable[[Human], Human]:
     """Puts somebody in front of the screens that are opened from now on."""
 
-    def seat(person: Person) -> Person:
-        monkeypatch.setattr("forestpilot.launch.screens.open_screen", lambda *_: person)
-        monkeypatch.setattr("forestpilot.launch.cockpit.cockpit.Cockpit", lambda *_, **__: person)
-        monkeypatch.setattr("forestpilot.data_collection.people.live.RealClock", lambda: person)
-        return person
+    def seat(human: Human) -> Human:
+        monkeypatch.setattr("forestpilot.launch.screens.open_screen", lambda *_: human)
+        monkeypatch.setattr("forestpilot.launch.cockpit.cockpit.Cockpit", lambda *_, **__: human)
+        monkeypatch.setattr("forestpilot.data_collection.people.live.RealClock", lambda: human)
+        return human
 
     return seat
 
@@ -44,14 +44,14 @@ def noted_delay(folder: Path) -> float:
     return float(json.loads((folder / "relabelling.json").read_text())["delay"]["delay_s"])
 
 
-def test_a_session_ends_with_labels_moved_back_by_the_persons_delay(
-    flown: Path, tmp_path: Path, sit_down: Callable[[Person], Person], capsys: pytest.CaptureFixture[str]
+def test_a_session_ends_with_labels_moved_back_by_the_humans_delay(
+    flown: Path, tmp_path: Path, sit_down: Callable[[Human], Human], capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "labels"
-    sit_down(Person())
-    assert main(["relabel", str(flown.parent), "--out", str(out), "--trips", "3"]) == 0
+    sit_down(Human())
+    assert main(["relabel", str(flown.parent), "--out", str(out), "--episodes", "3"]) == 0
     printed = capsys.readouterr().out
-    assert "3 of 3 trips relabelled" in printed
+    assert "3 of 3 episodes relabelled" in printed
     assert "95 % interval" in printed
     delay_s = noted_delay(out)
     assert DELAY_STEPS / HZ - 0.05 <= delay_s <= DELAY_STEPS / HZ + 0.2
@@ -61,21 +61,21 @@ def test_a_session_ends_with_labels_moved_back_by_the_persons_delay(
         episode = load_episode(header.path)
         assert (episode.human_actions == labels).all()
         assert (header.labelled == known).all()
-    person = sit_down(Person())
+    human = sit_down(Human())
     assert main(["relabel", str(flown), "--out", str(out)]) == 0
-    assert "4 of 4 trips relabelled" in capsys.readouterr().out
-    assert person.trips == 1
+    assert "4 of 4 episodes relabelled" in capsys.readouterr().out
+    assert human.episodes == 1
     assert main(["relabel", str(flown), "--out", str(out), "--delay", "none"]) == 0
-    assert person.trips == 1
+    assert human.episodes == 1
     assert noted_delay(out) == 0.0
 
 
-def test_labels_can_be_moved_again_without_the_person(
-    flown: Path, tmp_path: Path, sit_down: Callable[[Person], Person], capsys: pytest.CaptureFixture[str]
+def test_labels_can_be_moved_again_without_the_human(
+    flown: Path, tmp_path: Path, sit_down: Callable[[Human], Human], capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "labels"
-    sit_down(Person())
-    assert main(["relabel", str(flown), "--out", str(out), "--trips", "1", "--delay", "0.1"]) == 0
+    sit_down(Human())
+    assert main(["relabel", str(flown), "--out", str(out), "--episodes", "1", "--delay", "0.1"]) == 0
     before = [header.num_labels for header in Dataset.open(out).episodes]
     assert main(["relabel", str(out), "--shift-only", "--delay", "0.5"]) == 0
     assert "moved back by 0.50 s" in capsys.readouterr().out
@@ -86,8 +86,8 @@ def test_labels_can_be_moved_again_without_the_person(
     assert noted_delay(out) == 0.0
 
 
-def test_a_trip_that_does_not_repeat_itself_ends_the_session_with_what_there_is(
-    flown: Path, tmp_path: Path, sit_down: Callable[[Person], Person], capsys: pytest.CaptureFixture[str]
+def test_an_episode_that_does_not_repeat_itself_ends_the_session_with_what_there_is(
+    flown: Path, tmp_path: Path, sit_down: Callable[[Human], Human], capsys: pytest.CaptureFixture[str]
 ) -> None:
     altered = Dataset.create(tmp_path / "altered", Dataset.open(flown).task_spec, Dataset.open(flown).env_id)
     for number, header in enumerate(Dataset.open(flown).episodes[:2]):
@@ -95,7 +95,7 @@ def test_a_trip_that_does_not_repeat_itself_ends_the_session_with_what_there_is(
         if number == 1:
             episode.observations["state"][30:] += 0.01
         altered.add(episode)
-    sit_down(Person())
+    sit_down(Human())
     assert main(["relabel", str(altered.folder), "--out", str(tmp_path / "out"), "--delay", "0.2"]) == 1
     printed = capsys.readouterr()
     assert "does not repeat itself: at step 30" in printed.err
@@ -115,8 +115,8 @@ def test_what_cannot_be_done_is_refused_before_a_screen_opens(
         Config(flown)
     with pytest.raises(ValueError, match="leave --out away"):
         Config(flown, out=tmp_path, shift_only=True)
-    with pytest.raises(ValueError, match="trips is 0"):
-        Config(flown, out=tmp_path, trips=0)
+    with pytest.raises(ValueError, match="episodes is 0"):
+        Config(flown, out=tmp_path, episodes=0)
     assert main(["relabel", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 2
     assert main(["relabel", str(flown), "--out", str(flown)]) == 2
     assert main(["relabel", str(flown), "--out", str(tmp_path / "out"), "--rounds", "7"]) == 2
@@ -162,7 +162,7 @@ def test_real_keys_in_a_real_window_become_labels(flown: Path, tmp_path: Path) -
         finally:
             process.kill()
             process.wait()
-    assert "1 of 4 trips relabelled" in said
+    assert "1 of 4 episodes relabelled" in said
     (header,) = Dataset.open(out).episodes
     episode, recorded = load_episode(header.path), load_episode(flown / "episodes" / header.path.name)
     assert episode.keys is not None

@@ -1,4 +1,4 @@
-"""Replay: stored trips are repeated state by state, films come out, and what diverges fails loudly."""
+"""Replay: stored episodes are repeated state by state, films come out, and what diverges fails loudly."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import pytest
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
 from forestpilot.data_collection.rollouts.replay import (
     ReplayDivergedError,
-    StoredTrip,
-    load_stored_trip,
+    StoredEpisode,
+    load_stored_episode,
     make_replay_env,
-    replay_trip,
+    replay_episode,
 )
-from forestpilot.data_collection.rollouts.scenarios import TripFileError, TripMix, trip_path
+from forestpilot.data_collection.rollouts.scenarios import EpisodeFileError, ScenarioMix, result_path
 from forestpilot.launch import cli
-from forestpilot.launch.films.trip_video import blend_rotations, describe_end, free_distance_m, write_trip_video
+from forestpilot.launch.films.episode_video import blend_rotations, describe_end, free_distance_m, write_episode_video
 from forestpilot.launch.reading.outcomes import (
     Outcome,
     ReplayError,
-    choose_shaves,
-    choose_trips,
+    choose_episodes,
+    choose_near_misses,
     choose_worlds,
     read_outcomes,
 )
@@ -38,10 +38,10 @@ from forestpilot.sim.cameras import rotation_matrix
 SEEDS = (2_000_000, 2_000_001)
 
 
-def roll_out(seed: int, steps: int = 100) -> tuple[StoredTrip, float]:
-    """Fly straight ahead until the trip ends; returns it and its least clearance."""
+def roll_out(seed: int, steps: int = 100) -> tuple[StoredEpisode, float]:
+    """Fly straight ahead until the episode ends; returns it and its least clearance."""
     kwargs = {"density": 1 / 15, "speed": 8.0, "time_limit_s": steps / 10}
-    blank = StoredTrip(
+    blank = StoredEpisode(
         np.zeros((0, 2), np.float32), np.zeros(1, np.uint64), "ForestPilot/Drone-v0", kwargs, seed, "blind", "", ""
     )
     env = make_replay_env(blank)
@@ -63,12 +63,12 @@ def roll_out(seed: int, steps: int = 100) -> tuple[StoredTrip, float]:
     return finished, min(clearances)
 
 
-def store(folder: Path, trip: StoredTrip) -> Path:
-    path = trip_path(folder / "trips", trip.policy, trip.seed)
+def store(folder: Path, episode: StoredEpisode) -> Path:
+    path = result_path(folder / "episodes", episode.policy, episode.seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     names = ("env_id", "env_kwargs", "seed", "policy", "policy_path", "outcome")
-    meta = json.dumps({name: getattr(trip, name) for name in names})
-    np.savez(path, actions=trip.actions, state_hashes=trip.state_hashes, meta=np.array(meta))
+    meta = json.dumps({name: getattr(episode, name) for name in names})
+    np.savez(path, actions=episode.actions, state_hashes=episode.state_hashes, meta=np.array(meta))
     return path
 
 
@@ -79,50 +79,50 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer = csv.writer(file)
         writer.writerow(["policy", "seed", "outcome", "success", "progress_m", "time_s", "min_clearance_m"])
         for seed in SEEDS:
-            trip, clearance = roll_out(seed, steps=12)
-            store(folder, trip)
-            writer.writerow(["blind", seed, trip.outcome, 0, 3.0, 1.2, clearance])
+            episode, clearance = roll_out(seed, steps=12)
+            store(folder, episode)
+            writer.writerow(["blind", seed, episode.outcome, 0, 3.0, 1.2, clearance])
     return folder
 
 
-def test_a_stored_trip_is_repeated_state_by_state(evaluation: Path) -> None:
-    trip = load_stored_trip(trip_path(evaluation / "trips", "blind", SEEDS[0]))
-    steps = list(replay_trip(trip))
-    assert [step.index for step in steps] == list(range(len(trip.actions) + 1))
+def test_a_stored_episode_is_repeated_state_by_state(evaluation: Path) -> None:
+    episode = load_stored_episode(result_path(evaluation / "episodes", "blind", SEEDS[0]))
+    steps = list(replay_episode(episode))
+    assert [step.index for step in steps] == list(range(len(episode.actions) + 1))
     assert steps[-1].action is None
-    assert steps[-1].info["outcome"] == trip.outcome
+    assert steps[-1].info["outcome"] == episode.outcome
     assert steps[-1].position_m[0] > 1.0
 
 
 def test_another_action_diverges_at_its_step(evaluation: Path) -> None:
-    trip = load_stored_trip(trip_path(evaluation / "trips", "blind", SEEDS[0]))
-    actions = trip.actions.copy()
+    episode = load_stored_episode(result_path(evaluation / "episodes", "blind", SEEDS[0]))
+    actions = episode.actions.copy()
     actions[4, 0] = -0.9
     with pytest.raises(ReplayDivergedError, match="diverged at step 5 of"):
-        list(replay_trip(replace(trip, actions=actions)))
+        list(replay_episode(replace(episode, actions=actions)))
 
 
 def test_another_world_or_end_diverges(evaluation: Path) -> None:
-    trip = load_stored_trip(trip_path(evaluation / "trips", "blind", SEEDS[0]))
+    episode = load_stored_episode(result_path(evaluation / "episodes", "blind", SEEDS[0]))
     with pytest.raises(ReplayDivergedError, match="not as success"):
-        list(replay_trip(replace(trip, outcome="success")))
+        list(replay_episode(replace(episode, outcome="success")))
     longer = replace(
-        trip,
-        actions=np.concatenate([trip.actions, trip.actions[-1:]]),
-        state_hashes=np.concatenate([trip.state_hashes, trip.state_hashes[-1:]]),
+        episode,
+        actions=np.concatenate([episode.actions, episode.actions[-1:]]),
+        state_hashes=np.concatenate([episode.state_hashes, episode.state_hashes[-1:]]),
     )
-    with pytest.raises(ReplayDivergedError, match=trip.outcome):
-        list(replay_trip(longer))
+    with pytest.raises(ReplayDivergedError, match=episode.outcome):
+        list(replay_episode(longer))
 
 
 def test_a_diverging_replay_exits_with_1_and_leaves_no_video(
     evaluation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "changed"
-    trip = load_stored_trip(trip_path(evaluation / "trips", "blind", SEEDS[0]))
-    hashes = trip.state_hashes.copy()
+    episode = load_stored_episode(result_path(evaluation / "episodes", "blind", SEEDS[0]))
+    hashes = episode.state_hashes.copy()
     hashes[3] += np.uint64(1)
-    store(folder, replace(trip, state_hashes=hashes))
+    store(folder, replace(episode, state_hashes=hashes))
     rows = (evaluation / "outcomes.csv").read_text().splitlines()[:2]
     (folder / "outcomes.csv").write_text("\n".join(rows) + "\n")
     assert cli.main(["replay", str(folder), "--video", str(tmp_path / "videos"), "--size", "320x180"]) == 1
@@ -130,16 +130,16 @@ def test_a_diverging_replay_exits_with_1_and_leaves_no_video(
     assert list((tmp_path / "videos").iterdir()) == []
 
 
-def test_the_video_runs_at_the_pace_of_the_trip(evaluation: Path, tmp_path: Path) -> None:
-    trip = load_stored_trip(trip_path(evaluation / "trips", "blind", SEEDS[1]))
+def test_the_video_runs_at_the_pace_of_the_episode(evaluation: Path, tmp_path: Path) -> None:
+    episode = load_stored_episode(result_path(evaluation / "episodes", "blind", SEEDS[1]))
     path = tmp_path / "a.mp4"
-    write_trip_video(path, trip, (320, 180), fps=25)
+    write_episode_video(path, episode, (320, 180), fps=25)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         rate = float(stream.average_rate)
     assert rate == 25
-    assert len(frames) == math.ceil(2.5 * len(trip.actions)) + 1 + round(1.5 * 25)
+    assert len(frames) == math.ceil(2.5 * len(episode.actions)) + 1 + round(1.5 * 25)
     assert np.abs(frames[4].astype(int) - frames[0]).mean() > 1.0
 
 
@@ -147,15 +147,15 @@ def test_the_costs_that_the_policy_predicts_can_be_drawn(evaluation: Path, tmp_p
     from forestpilot.policies.networks.checkpoint import save_policy
     from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 
-    trip = load_stored_trip(trip_path(evaluation / "trips", "blind", SEEDS[1]))
-    env = make_replay_env(trip)
+    episode = load_stored_episode(result_path(evaluation / "episodes", "blind", SEEDS[1]))
+    env = make_replay_env(episode)
     spec = env.unwrapped.task_spec  # type: ignore[attr-defined]
     env.close()
     save_policy(tmp_path / "policy", VisuomotorPolicy.seeded(PolicyConfig(head="turn-costs"), spec, 0), {})
     films = {}
     for costs, path in (("policy", str(tmp_path / "policy")), ("policy", "blind"), ("none", "blind")):
         video = tmp_path / f"{len(films)}.mp4"
-        write_trip_video(video, replace(trip, policy_path=path), (320, 180), fps=10, costs=costs)
+        write_episode_video(video, replace(episode, policy_path=path), (320, 180), fps=10, costs=costs)
         with av.open(str(video)) as container:
             films[costs, path] = next(container.decode(video=0)).to_ndarray(format="gray").astype(int)
     first, second, third = films.values()
@@ -163,17 +163,17 @@ def test_the_costs_that_the_policy_predicts_can_be_drawn(evaluation: Path, tmp_p
     assert np.abs(second - third).max() > 40
     assert np.abs(first - second).max() > 20
     with pytest.raises(ReplayError, match="--costs expert"):
-        write_trip_video(tmp_path / "x.mp4", replace(trip, policy_path="gone"), (320, 180), 10, "policy")
+        write_episode_video(tmp_path / "x.mp4", replace(episode, policy_path="gone"), (320, 180), 10, "policy")
 
 
-def test_the_verb_prints_one_line_per_trip(evaluation: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb_prints_one_line_per_episode(evaluation: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["replay", str(evaluation)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert all("reproduced step by step" in line for line in lines)
 
 
-def test_seeds_choose_trips(evaluation: Path) -> None:
+def test_seeds_choose_episodes(evaluation: Path) -> None:
     chosen = list(replay_evaluation(ReplayConfig(evaluation, seed=(SEEDS[1],))))
     assert [(replayed.files, [row.seed for row in replayed.outcomes]) for replayed in chosen] == [((), [SEEDS[1]])]
 
@@ -187,14 +187,14 @@ OUTCOMES = [
 
 
 def test_the_worst_are_failures_then_narrow_escapes() -> None:
-    assert choose_trips(OUTCOMES, worst=3) == [OUTCOMES[1], OUTCOMES[3], OUTCOMES[2]]
-    assert choose_trips(OUTCOMES, best=1) == [OUTCOMES[0]]
-    assert choose_trips(OUTCOMES, policies=("a",), worst=1, best=9) == [OUTCOMES[1], OUTCOMES[0], OUTCOMES[2]]
-    assert choose_trips(OUTCOMES, seeds=(1,)) == [OUTCOMES[0], OUTCOMES[3]]
-    assert choose_trips(OUTCOMES) == OUTCOMES
+    assert choose_episodes(OUTCOMES, worst=3) == [OUTCOMES[1], OUTCOMES[3], OUTCOMES[2]]
+    assert choose_episodes(OUTCOMES, best=1) == [OUTCOMES[0]]
+    assert choose_episodes(OUTCOMES, policies=("a",), worst=1, best=9) == [OUTCOMES[1], OUTCOMES[0], OUTCOMES[2]]
+    assert choose_episodes(OUTCOMES, seeds=(1,)) == [OUTCOMES[0], OUTCOMES[3]]
+    assert choose_episodes(OUTCOMES) == OUTCOMES
 
 
-def test_trips_shown_together_are_told_in_a_line() -> None:
+def test_episodes_shown_together_are_told_in_a_line() -> None:
     rows = (OUTCOMES[0], OUTCOMES[3], Outcome("c", 1, "timeout", 0.2, 9))
     assert str(Replayed(rows, (Path("a.gif"),), "2.0 MB")) == (
         "a, b, c  world 1  success, timeout, timeout  reproduced step by step  a.gif  2.0 MB"
@@ -211,7 +211,7 @@ def test_worlds_that_all_policies_ran_are_shown_side_by_side() -> None:
 
 
 def test_policies_that_share_no_world_are_named() -> None:
-    with pytest.raises(ReplayError, match="at least two policies, and there are trips of a;"):
+    with pytest.raises(ReplayError, match="at least two policies, and there are episodes of a;"):
         choose_worlds(OUTCOMES, policies=("a",))
     with pytest.raises(ReplayError, match=r"world 3 was not run by all of a, b: .*b ran worlds 1 to 1"):
         choose_worlds(OUTCOMES, seeds=(3,))
@@ -219,21 +219,21 @@ def test_policies_that_share_no_world_are_named() -> None:
         choose_worlds(OUTCOMES[1:])
 
 
-def test_close_shaves_are_successes_with_the_smallest_clearance_first() -> None:
+def test_near_misses_are_successes_with_the_smallest_clearance_first() -> None:
     helped = Outcome("a", 9, "success", 0.01, 40, 2)
-    assert choose_shaves([*OUTCOMES, helped], 5) == ([OUTCOMES[2], OUTCOMES[0]], 2)
-    assert choose_shaves(OUTCOMES, 1) == ([OUTCOMES[2]], 2)
-    with pytest.raises(ReplayError, match="no trip succeeded"):
-        choose_shaves(OUTCOMES, 5, policies=("b",))
+    assert choose_near_misses([*OUTCOMES, helped], 5) == ([OUTCOMES[2], OUTCOMES[0]], 2)
+    assert choose_near_misses(OUTCOMES, 1) == ([OUTCOMES[2]], 2)
+    with pytest.raises(ReplayError, match="no episode succeeded"):
+        choose_near_misses(OUTCOMES, 5, policies=("b",))
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ReplayError, match="trips of a, b"):
-        choose_trips(OUTCOMES, policies=("a", "c"))
+    with pytest.raises(ReplayError, match="episodes of a, b"):
+        choose_episodes(OUTCOMES, policies=("a", "c"))
     with pytest.raises(ReplayError, match="worlds 1 to 3"):
-        choose_trips(OUTCOMES, seeds=(7,))
-    with pytest.raises(ReplayError, match="no trips; evaluate again"):
-        choose_trips([])
+        choose_episodes(OUTCOMES, seeds=(7,))
+    with pytest.raises(ReplayError, match="no episodes; evaluate again"):
+        choose_episodes([])
     with pytest.raises(ReplayError, match="forestpilot evaluate"):
         read_outcomes(tmp_path)
     (tmp_path / "outcomes.csv").write_text("policy,seed\na,1\n")
@@ -241,18 +241,18 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         read_outcomes(tmp_path)
 
 
-def test_damaged_trips_are_named(evaluation: Path, tmp_path: Path) -> None:
-    whole = trip_path(evaluation / "trips", "blind", SEEDS[0]).read_bytes()
+def test_damaged_episodes_are_named(evaluation: Path, tmp_path: Path) -> None:
+    whole = result_path(evaluation / "episodes", "blind", SEEDS[0]).read_bytes()
     path = tmp_path / "f.npz"
-    for data in (whole[: len(whole) // 2], b"", b"not a trip"):
+    for data in (whole[: len(whole) // 2], b"", b"not an episode"):
         path.write_bytes(data)
-        with pytest.raises(TripFileError, match=r"f\.npz cannot be read"):
-            load_stored_trip(path)
-    with pytest.raises(TripFileError, match="there is no trip"):
-        load_stored_trip(tmp_path / "gone.npz")
+        with pytest.raises(EpisodeFileError, match=r"f\.npz cannot be read"):
+            load_stored_episode(path)
+    with pytest.raises(EpisodeFileError, match="there is no episode"):
+        load_stored_episode(tmp_path / "gone.npz")
     np.savez(path, actions=np.zeros((3, 2)), state_hashes=np.zeros(3), meta="{}")
-    with pytest.raises(TripFileError):
-        load_stored_trip(path)
+    with pytest.raises(EpisodeFileError):
+        load_stored_episode(path)
 
 
 def test_wrong_options_are_refused(tmp_path: Path) -> None:
@@ -294,18 +294,24 @@ def test_blended_rotations_are_rotations_on_the_way() -> None:
 
 
 def test_a_drive_with_interventions_is_repeated_and_filmed(tmp_path: Path) -> None:
-    mix = TripMix(length=60.0, interventions="line")
-    job = Job("drive", (mix.trip(SEEDS[0], "drive"),), BlindPilot, trips_folder=str(tmp_path / "trips"), policy="blind")
+    mix = ScenarioMix(length=60.0, interventions="line")
+    job = Job(
+        "drive",
+        (mix.scenario(SEEDS[0], "drive"),),
+        BlindPilot,
+        results_folder=str(tmp_path / "episodes"),
+        policy="blind",
+    )
     with RolloutPool(1) as pool:
         (finished,) = pool.run(job)
     assert finished.interventions > 0, "nobody steers"
-    trip = load_stored_trip(trip_path(tmp_path / "trips", "blind", SEEDS[0]))
-    shorter = replace(trip, env_kwargs={**trip.env_kwargs, "width": 32, "height": 24})
-    assert sum(step.info["intervened"] for step in replay_trip(shorter)) == finished.interventions
-    write_trip_video(tmp_path / "drive.mp4", trip, (320, 180), fps=10)
+    episode = load_stored_episode(result_path(tmp_path / "episodes", "blind", SEEDS[0]))
+    shorter = replace(episode, env_kwargs={**episode.env_kwargs, "width": 32, "height": 24})
+    assert sum(step.info["intervened"] for step in replay_episode(shorter)) == finished.interventions
+    write_episode_video(tmp_path / "drive.mp4", episode, (320, 180), fps=10)
     with av.open(str(tmp_path / "drive.mp4")) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    assert len(frames) == len(trip.actions) + 1 + 15
+    assert len(frames) == len(episode.actions) + 1 + 15
     assert np.abs(frames[20].astype(int) - frames[0]).mean() > 1.0
 
 
@@ -315,4 +321,4 @@ def test_to_arrive_with_help_is_no_success() -> None:
     assert describe_end({"outcome": "success", "interventions": 2}) == "end, with help"
     helped = [Outcome("a", 1, "success", 0.5, 40, 1), Outcome("a", 2, "success", 0.1, 40, 3)]
     assert helped[0].end == "helped" and OUTCOMES[0].end == "success" and OUTCOMES[1].end == "collision"
-    assert choose_trips([*OUTCOMES, *helped], policies=("a",), worst=3) == [helped[1], helped[0], OUTCOMES[1]]
+    assert choose_episodes([*OUTCOMES, *helped], policies=("a",), worst=3) == [helped[1], helped[0], OUTCOMES[1]]

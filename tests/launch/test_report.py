@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from forestpilot.data_collection.rollouts.progress import SilentProgress
-from forestpilot.data_collection.rollouts.scenarios import trip_path
+from forestpilot.data_collection.rollouts.scenarios import result_path
 from forestpilot.launch import cli
 from forestpilot.launch.pages.page import fit_videos
 from forestpilot.launch.reports.build import Wishes, make_page
@@ -57,7 +57,7 @@ def page(evaluation: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = folder / "dagger & co"
     shutil.copytree(evaluation, run / "evaluation")
     (run / "evaluation" / "outcomes.csv").write_text(_renamed((evaluation / "outcomes.csv").read_text()))
-    for path in (run / "evaluation" / "trips").glob("blind-*.npz"):
+    for path in (run / "evaluation" / "episodes").glob("blind-*.npz"):
         path.rename(path.with_name(path.name.replace("blind", NASTY)))
     (run / "rounds.csv").write_text(
         "round,labels,validation_success,validation_episodes,low,high,takeovers\n0,100,0.5,40,0.35,0.65,0\n"
@@ -173,7 +173,7 @@ def test_the_page_says_what_came_out_and_how_it_was_made(page: Path) -> None:
     assert "what the turn depends on" in html, "the policy was looked into"
 
 
-def test_videos_of_the_least_bad_trips_go_when_there_is_no_room(evaluation: Path) -> None:
+def test_videos_of_the_least_bad_episodes_go_when_there_is_no_room(evaluation: Path) -> None:
     look = Look(seconds=0.5, videos=True, size=(320, 180))
     page, scenes = make_page([evaluation], Wishes(2, look, 0, 0, "forestpilot report"), SilentProgress())
     whole = fit_videos(page, scenes, 10**9)
@@ -181,8 +181,8 @@ def test_videos_of_the_least_bad_trips_go_when_there_is_no_room(evaluation: Path
     size = len(whole.encode())
     html = fit_videos(page, scenes, size - 1)
     assert html.count("<video") == 1 and len(html.encode()) < size
-    assert "1 of 2 videos, those of the least bad trips, were left out" in html
-    assert html.index("<video") < html.index("The video was left out"), "the worst trip keeps its own"
+    assert "1 of 2 videos, those of the least bad episodes, were left out" in html
+    assert html.index("<video") < html.index("The video was left out"), "the worst episode keeps its own"
     tiny = fit_videos(page, scenes, 10_000)
     assert tiny.count("<video") == 0 and "even without videos" in tiny
     assert tiny.count('class="map"') == 2
@@ -197,13 +197,13 @@ def test_a_report_can_do_without_videos(evaluation: Path, tmp_path: Path, capsys
     assert [found.name for found in path.parent.iterdir()] == ["mine.html"], "written whole, nothing left beside it"
 
 
-def test_damaged_trips_and_broken_rows_leave_a_note(copy: Path) -> None:
-    first = trip_path(copy / "trips", "mine", 2_000_000)
+def test_damaged_episodes_and_broken_rows_leave_a_note(copy: Path) -> None:
+    first = result_path(copy / "episodes", "mine", 2_000_000)
     first.write_bytes(first.read_bytes()[:300])
-    with np.load(trip_path(copy / "trips", "mine", 2_000_001)) as stored:
+    with np.load(result_path(copy / "episodes", "mine", 2_000_001)) as stored:
         parts = dict(stored)
     parts["state_hashes"][2] += np.uint64(1)
-    np.savez(trip_path(copy / "trips", "mine", 2_000_001), **parts)
+    np.savez(result_path(copy / "episodes", "mine", 2_000_001), **parts)
     with (copy / "outcomes.csv").open("a") as file:
         file.write("mine,20000")
     (copy / "summary.json").unlink()
@@ -212,10 +212,10 @@ def test_damaged_trips_and_broken_rows_leave_a_note(copy: Path) -> None:
     assert "line 8 is left out" in html and "no summary.json" in html
     assert "mine-02000000.npz cannot be read" in html
     assert "diverged at step 2" in html
-    assert html.count("<video") == 1, "the third trip is whole"
+    assert html.count("<video") == 1, "the third episode is whole"
 
 
-def test_without_its_checkpoint_a_trip_is_still_shown(copy: Path, evaluation: Path) -> None:
+def test_without_its_checkpoint_an_episode_is_still_shown(copy: Path, evaluation: Path) -> None:
     hidden = evaluation.parent / "hidden"
     (evaluation.parent / "policy").rename(hidden)
     try:
@@ -255,7 +255,7 @@ def test_where_there_is_nothing_to_report_the_verb_says_so(tmp_path: Path, capsy
     assert "nothing of that name" in capsys.readouterr().err
     (tmp_path / "outcomes.csv").write_text("policy,seed\n")
     assert report(tmp_path) == 1
-    assert "no trip that can be read" in capsys.readouterr().err
+    assert "no episode that can be read" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()
 
 

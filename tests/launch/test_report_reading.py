@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
-from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.pages.blocks import figure, interval, p_value, percent
 from forestpilot.launch.pages.figures import Line, lines_figure, shares_figure, smoothed
 from forestpilot.launch.reading.evaluations import Setting, read_evaluation
@@ -21,7 +21,7 @@ from forestpilot.launch.reading.tables import number, read_dagger, read_study, r
 from forestpilot.launch.reports.arms import describe_setting, gather_arms
 from forestpilot.launch.reports.behaviour import copycat_figures
 from forestpilot.launch.reports.comparison import compare_arms
-from forestpilot.launch.reports.failures import choose_trips
+from forestpilot.launch.reports.failures import choose_episodes
 from forestpilot.launch.reports.learning import rounds_section, study_section, training_section
 from forestpilot.policies.evaluation.evaluate import OUTCOME_FIELDS
 from forestpilot.policies.evaluation.pilots import BlindPilot
@@ -72,7 +72,7 @@ def test_an_evaluation_without_a_summary_or_with_no_rows_says_so(tmp_path: Path)
     (folder / "summary.json").unlink()
     assert "no summary.json" in read_evaluation(folder).notes[0]
     (folder / "outcomes.csv").write_text("policy,seed\n")
-    assert "no trip that can be read" in read_evaluation(folder).notes[0]
+    assert "no episode that can be read" in read_evaluation(folder).notes[0]
     (folder / "outcomes.csv").write_bytes(bytes(range(256)) * 8)
     assert read_evaluation(folder).rows == []
 
@@ -86,18 +86,20 @@ def test_an_older_table_without_newer_columns_can_be_read(tmp_path: Path) -> Non
     assert (row.distance_m, row.interventions, row.end) == (0.0, 0, "success")
 
 
-def test_an_evaluation_that_was_killed_is_read_from_its_trips(tmp_path: Path) -> None:
-    mix = TripMix(speeds=(12.0, 12.0), densities=(0.1,), width=32, height=24)
-    trips = tuple(mix.trip(seed) for seed in (FIRST, FIRST + 1))
+def test_an_evaluation_that_was_killed_is_read_from_its_episodes(tmp_path: Path) -> None:
+    mix = ScenarioMix(speeds=(12.0, 12.0), densities=(0.1,), width=32, height=24)
+    episodes = tuple(mix.scenario(seed) for seed in (FIRST, FIRST + 1))
     with RolloutPool(1) as pool:
-        finished = pool.run(Job("drone", trips, BlindPilot, trips_folder=str(tmp_path / "trips"), policy="blind"))
+        finished = pool.run(
+            Job("drone", episodes, BlindPilot, results_folder=str(tmp_path / "episodes"), policy="blind")
+        )
     evaluation = read_evaluation(tmp_path)
     assert not evaluation.finished
-    assert [row.outcome for row in evaluation.rows] == [trip.outcome for trip in finished]
+    assert [row.outcome for row in evaluation.rows] == [episode.outcome for episode in finished]
     assert evaluation.setting(evaluation.rows[0]) == Setting("drone", "default", 0.1, 12.0)
     assert not evaluation.facts["blind"].trained
     assert "was not finished" in evaluation.notes[0]
-    path = evaluation.trip_path(evaluation.rows[0])
+    path = evaluation.result_path(evaluation.rows[0])
     path.write_bytes(path.read_bytes()[:200])
     evaluation = read_evaluation(tmp_path)
     assert len(evaluation.rows) == 1
@@ -126,7 +128,7 @@ def test_policies_of_one_name_are_told_apart_by_their_run(tmp_path: Path) -> Non
     second = read_evaluation(write(tmp_path / "two" / "evaluation", outcome("dagger", 0), outcome("blind", 1)))
     arms = gather_arms([first, second], [])
     assert [arm.name for arm in arms] == ["dagger (one)", "blind", "dagger (two)"]
-    assert len(arms[1].trips) == 2, "the baseline is the same wherever it flies"
+    assert len(arms[1].episodes) == 2, "the baseline is the same wherever it flies"
 
 
 def test_a_world_that_an_arm_was_run_in_twice_counts_once(tmp_path: Path) -> None:
@@ -134,8 +136,8 @@ def test_a_world_that_an_arm_was_run_in_twice_counts_once(tmp_path: Path) -> Non
     second = read_evaluation(write(tmp_path / "b", outcome("blind", 1), outcome("blind", 2)))
     notes: list[str] = []
     (arm,) = gather_arms([first, second], notes)
-    assert arm.score.trips == 3
-    assert "a trip through a world" in notes[0] and str(tmp_path / "b") in notes[0]
+    assert arm.score.episodes == 3
+    assert "an episode through a world" in notes[0] and str(tmp_path / "b") in notes[0]
 
 
 def test_settings_are_told_in_words() -> None:
@@ -168,15 +170,15 @@ def test_many_pairs_are_corrected(tmp_path: Path) -> None:
     assert not pairs[0].shown and "No difference" in pairs[0].verdict
 
 
-def test_the_worst_trips_are_those_of_policies_that_learned(tmp_path: Path) -> None:
+def test_the_worst_episodes_are_those_of_policies_that_learned(tmp_path: Path) -> None:
     rows = [outcome("blind", seed, success=False) for seed in range(9)]
     rows += [outcome("bc", seed, success=seed > 3, min_clearance_m=-0.01 * seed) for seed in range(9)]
     rows += [outcome("dagger", seed, success=seed != 5, min_clearance_m=0.1 * seed) for seed in range(9)]
     arms = gather_arms([read_evaluation(write(tmp_path, *rows))], [])
-    chosen = [(choice.row.policy, choice.row.seed - FIRST, choice.failed) for choice in choose_trips(arms, 7)]
+    chosen = [(choice.row.policy, choice.row.seed - FIRST, choice.failed) for choice in choose_episodes(arms, 7)]
     assert chosen[:5] == [("bc", 3, True), ("dagger", 5, True), ("bc", 2, True), ("bc", 1, True), ("bc", 0, True)]
-    assert chosen[5:] == [("bc", 8, False), ("dagger", 0, False)], "then the closest shaves"
-    blind = [choice.row.policy for choice in choose_trips(arms[:1], 2)]
+    assert chosen[5:] == [("bc", 8, False), ("dagger", 0, False)], "then the nearest misses"
+    blind = [choice.row.policy for choice in choose_episodes(arms[:1], 2)]
     assert blind == ["blind", "blind"], "where there is nothing else"
 
 

@@ -1,4 +1,4 @@
-"""The window a person steers by: keys by their place, focus, closing, resizing and gamepads, with the dummy driver and
+"""The window a human steers by: keys by their place, focus, closing, resizing and gamepads, with the dummy driver and
 on a real X display."""
 
 from __future__ import annotations

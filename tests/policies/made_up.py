@@ -52,12 +52,12 @@ def make_policy(seed: int = 0, spec: TaskSpec | None = None, **config: Any) -> V
     return VisuomotorPolicy.seeded(PolicyConfig(**(SMALL | config)), spec or make_spec(), seed)
 
 
-def make_observations(rng: np.random.Generator, trips: int, spec: TaskSpec) -> dict[str, np.ndarray]:
-    size = (trips, spec.image_height, spec.image_width, 3)
-    bearing = rng.uniform(-1, 1, trips)
+def make_observations(rng: np.random.Generator, episodes: int, spec: TaskSpec) -> dict[str, np.ndarray]:
+    size = (episodes, spec.image_height, spec.image_width, 3)
+    bearing = rng.uniform(-1, 1, episodes)
     return {
         **{name: rng.integers(0, 256, size, dtype=np.uint8) for name in ("left", "center", "right")},
-        "state": rng.normal(0, 0.2, (trips, spec.state_size)).astype(np.float32),
+        "state": rng.normal(0, 0.2, (episodes, spec.state_size)).astype(np.float32),
         "goal": np.stack([np.cos(bearing), np.sin(bearing)], axis=1).astype(np.float32),
     }
 

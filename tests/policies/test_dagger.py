@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_POLICY, load_episode
-from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
 from forestpilot.policies.algorithms.dagger.loop import (
     PRESETS,
@@ -31,12 +31,12 @@ from forestpilot.sim.errors import ForestPilotError
 
 TINY_POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)
 TINY_TRAIN = TrainConfig(policy=TINY_POLICY, batch_windows=8, log_every=5, checkpoint_every=5, tensorboard=False)
-TINY_MIX = TripMix(width=32, height=24, speeds=(10.0, 12.0))
+TINY_MIX = ScenarioMix(width=32, height=24, speeds=(10.0, 12.0))
 
 
 def tiny(out: Path, **changes) -> DaggerConfig:
     values = {
-        "rounds": 2, "expert_episodes": 3, "trips": 3, "first_steps": 20, "steps": 15, "last_steps": 15,
+        "rounds": 2, "expert_episodes": 3, "episodes": 3, "first_steps": 20, "steps": 15, "last_steps": 15,
         "validation_episodes": 3, "workers": 1, "mix": TINY_MIX, "train": TINY_TRAIN,
     }  # fmt: skip
     return DaggerConfig(out=str(out), **{**values, **changes})
@@ -58,9 +58,9 @@ def assert_same_weights(first: Path, second: Path) -> None:
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_each_round_adds_its_trips_and_its_labels(finished):
+def test_each_round_adds_its_episodes_and_its_labels(finished):
     config, results = finished
-    assert [r.round for r in results] == [0, 1, 2] and [r.trips for r in results] == [3, 6, 9]
+    assert [r.round for r in results] == [0, 1, 2] and [r.episodes for r in results] == [3, 6, 9]
     assert results[0].labels < results[1].labels < results[2].labels
     assert results[0].rollout_success == 1.0, "round 0 is flown by the expert"
     rows = list(csv.DictReader((Path(config.out) / "rounds.csv").open()))
@@ -170,7 +170,7 @@ def test_retraining_starts_each_round_afresh(tmp_path):
 
 def test_drives_are_chosen_by_their_interventions(tmp_path):
     """The car is put back when it leaves the road in training, and by PilotNet's measure in validation."""
-    mix = TripMix(width=32, height=24, length=60.0, interventions="road", side_cameras="random-speed")
+    mix = ScenarioMix(width=32, height=24, length=60.0, interventions="road", side_cameras="random-speed")
     policy = dataclasses.replace(TINY_POLICY, memory="none", head="regression", window=1)
     train = dataclasses.replace(TINY_TRAIN, policy=policy, batch_windows=32)
     results = run_dagger(tiny(tmp_path / "run", task="drive", rounds=1, mix=mix, train=train))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from forestpilot.data_collection.rollouts.progress import SilentProgress
-from forestpilot.data_collection.rollouts.scenarios import TripMix, task_spec_of
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
 from forestpilot.policies.evaluation.evaluate import (
     EvaluateConfig,
     compare,
@@ -107,22 +107,22 @@ def test_outcomes_are_written_one_row_per_policy_and_world(tmp_path):
     summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
     assert [s["policy"] for s in summary["scores"]] == ["expert", "blind", "reactive"]
     assert {p["second"] for p in summary["paired"]} == {"blind", "reactive"}
-    assert len(list((tmp_path / "evaluation" / "trips").glob("*.npz"))) == 12
+    assert len(list((tmp_path / "evaluation" / "episodes").glob("*.npz"))) == 12
 
 
 def test_evaluating_again_repeats_nothing_and_changes_nothing(tmp_path):
     first = evaluate(config(tmp_path, policy=("expert",)))
     folder = tmp_path / "evaluation"
     table = (folder / "outcomes.csv").read_bytes()
-    removed = folder / "trips" / "expert-02000001.npz"
+    removed = folder / "episodes" / "expert-02000001.npz"
     removed.unlink()
-    kept = {p: p.stat().st_mtime_ns for p in folder.glob("trips/*.npz")}
+    kept = {p: p.stat().st_mtime_ns for p in folder.glob("episodes/*.npz")}
     assert evaluate(config(tmp_path, policy=("expert",))) == first
     assert (folder / "outcomes.csv").read_bytes() == table and removed.exists()
     assert {p: p.stat().st_mtime_ns for p in kept} == kept
 
 
-def test_trips_at_another_speed_are_not_taken_for_these(tmp_path):
+def test_episodes_at_another_speed_are_not_taken_for_these(tmp_path):
     evaluate(config(tmp_path, policy=("expert",), episodes=2))
     slower = evaluate(config(tmp_path, policy=("expert",), episodes=2, speed=6.0))
     assert slower[0].mean_speed_mps < 7.0
@@ -275,7 +275,7 @@ class NoteTaker:
 
 
 def test_a_policy_on_another_renderer_warns(tmp_path):
-    mix = TripMix(width=32, height=24)
+    mix = ScenarioMix(width=32, height=24)
     policy = VisuomotorPolicy.seeded(PolicyConfig(view_height=16, view_width=32), task_spec_of("drone", mix), 0)
     save_policy(tmp_path / "policy", policy)
     notes = NoteTaker()

@@ -12,12 +12,12 @@ from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, load_episo
 from forestpilot.data_collection.people.console import Key
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, roll_out
 from forestpilot.data_collection.rollouts.progress import SilentProgress
-from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.studies import keyboard
 from forestpilot.launch.studies.common import Cell
 from forestpilot.launch.studies.key_presser import KeyPresserFactory, held_keys
 
-MIX = TripMix(presets=("winding",), speeds=(8.0, 8.0), length=100.0, width=32, height=24)
+MIX = ScenarioMix(presets=("winding",), speeds=(8.0, 8.0), length=100.0, width=32, height=24)
 
 
 def test_keys_are_held_towards_what_is_wanted_and_let_go_near_it() -> None:
@@ -30,17 +30,21 @@ def test_keys_are_held_towards_what_is_wanted_and_let_go_near_it() -> None:
 
 @pytest.mark.parametrize("shaped", [True, False])
 def test_the_presser_stays_on_the_road_and_shaped_keys_do_so_more_smoothly(shaped: bool) -> None:
-    trips = tuple(MIX.trip(seed, "drive") for seed in (0, 1))
-    done = list(roll_out(Job("drive", trips, KeyPresserFactory(shaped, 0.2, 10))))
-    assert all(trip.outcome == "success" for trip in done)
-    change = np.concatenate([np.abs(np.diff(trip.actions[:, 0])) for trip in done])
+    episodes = tuple(MIX.scenario(seed, "drive") for seed in (0, 1))
+    done = list(roll_out(Job("drive", episodes, KeyPresserFactory(shaped, 0.2, 10))))
+    assert all(episode.outcome == "success" for episode in done)
+    change = np.concatenate([np.abs(np.diff(episode.actions[:, 0])) for episode in done])
     assert change.max() < 0.5 if shaped else (change > 0.3).mean() > 0.15
 
 
 def test_a_reaction_time_holds_the_hands_back() -> None:
-    trip = MIX.trip(0, "drive")
+    episode = MIX.scenario(0, "drive")
     starts = [
-        int(np.flatnonzero(next(roll_out(Job("drive", (trip,), KeyPresserFactory(False, late, 10)))).actions[:, 1])[0])
+        int(
+            np.flatnonzero(next(roll_out(Job("drive", (episode,), KeyPresserFactory(False, late, 10)))).actions[:, 1])[
+                0
+            ]
+        )
         for late in (0.0, 0.3)
     ]
     assert starts[1] - starts[0] == 3, "the first press of the pedal comes three steps later"

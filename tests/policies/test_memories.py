@@ -1,4 +1,4 @@
-"""Memories: step by step equals the window, at any phase; nothing leaks from the future or from another trip."""
+"""Memories: step by step equals the window, at any phase; nothing leaks from the future or from another episode."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def test_stepping_gives_the_numbers_of_the_window(name: str, layers: int) -> Non
 @torch.inference_mode()
 def test_transformer_in_flight_sees_the_window_that_ends_now_at_any_phase(layers: int) -> None:
     memory = make_trained("transformer", layers)
-    trip = torch.randn(2, 4 * WINDOW, FEATURES)
-    finished = step_through(memory, trip)
+    episode = torch.randn(2, 4 * WINDOW, FEATURES)
+    finished = step_through(memory, episode)
     for now in range(4 * WINDOW):
         begin = max(0, now - WINDOW + 1)
-        window = memory(trip[:, begin : now + 1])[0]
+        window = memory(episode[:, begin : now + 1])[0]
         assert torch.allclose(finished[:, now], window[:, -1], atol=1e-5)
 
 
 @torch.inference_mode()
 def test_transformer_over_a_long_stretch_equals_stepping() -> None:
     memory = make_trained("transformer", 2)
-    trip = torch.randn(2, 3 * WINDOW, FEATURES)
-    assert torch.allclose(memory(trip)[0], step_through(memory, trip), atol=1e-5)
+    episode = torch.randn(2, 3 * WINDOW, FEATURES)
+    assert torch.allclose(memory(episode)[0], step_through(memory, episode), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["lstm", "transformer"])
@@ -100,7 +100,7 @@ def test_a_new_memory_adds_nothing_but_learns(name: str) -> None:
 
 
 @torch.inference_mode()
-def test_an_lstm_carried_for_a_long_trip_stays_bounded() -> None:
+def test_an_lstm_carried_for_a_long_episode_stays_bounded() -> None:
     torch.manual_seed(0)
     memory = make_memory("lstm", FEATURES, WINDOW, 1, 4)
     _, (hidden, cell) = memory(torch.ones(1, 2000, FEATURES))

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 from forestpilot.data_collection.rollouts.pool import SLOTS, Job, roll_out
-from forestpilot.data_collection.rollouts.scenarios import TripMix, make_env, task_spec_of
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, make_env, task_spec_of
 from forestpilot.policies.evaluation.pilots import BlindPilot, PolicyFactory, ReactivePilot, pilot_factory, split_name
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 
-MIX = TripMix(speeds=(6.0, 10.0))
+MIX = ScenarioMix(speeds=(6.0, 10.0))
 
 
 @pytest.fixture(scope="module", params=["lstm", "transformer", "none"])
@@ -20,13 +20,13 @@ def checkpoint(request, tmp_path_factory):
     return str(folder)
 
 
-def test_a_trip_does_not_depend_on_those_beside_it(checkpoint):
-    trips = tuple(MIX.trip(seed) for seed in range(SLOTS + 3))
-    together = {f.trip.seed: f for f in roll_out(Job("drone", trips, PolicyFactory(checkpoint, "p")))}
-    for trip in trips[:: SLOTS // 2]:
-        alone = next(iter(roll_out(Job("drone", (trip,), PolicyFactory(checkpoint, "p")))))
-        assert np.array_equal(alone.actions, together[trip.seed].actions)
-        assert np.array_equal(alone.state_hashes, together[trip.seed].state_hashes)
+def test_an_episode_does_not_depend_on_those_beside_it(checkpoint):
+    episodes = tuple(MIX.scenario(seed) for seed in range(SLOTS + 3))
+    together = {f.scenario.seed: f for f in roll_out(Job("drone", episodes, PolicyFactory(checkpoint, "p")))}
+    for episode in episodes[:: SLOTS // 2]:
+        alone = next(iter(roll_out(Job("drone", (episode,), PolicyFactory(checkpoint, "p")))))
+        assert np.array_equal(alone.actions, together[episode.seed].actions)
+        assert np.array_equal(alone.state_hashes, together[episode.seed].state_hashes)
 
 
 def test_blind_flies_at_the_goal_whatever_stands_in_between():
@@ -45,9 +45,9 @@ def test_reactive_turns_away_from_what_is_near():
 
 
 def test_reactive_does_better_than_blind():
-    trips = tuple(TripMix(speeds=(3.0, 3.0)).trip(seed) for seed in range(2_000_000, 2_000_016))
+    episodes = tuple(ScenarioMix(speeds=(3.0, 3.0)).episode(seed) for seed in range(2_000_000, 2_000_016))
     successes = {
-        name: sum(f.outcome == "success" for f in roll_out(Job("drone", trips, pilot_factory(name, name))))
+        name: sum(f.outcome == "success" for f in roll_out(Job("drone", episodes, pilot_factory(name, name))))
         for name in ("blind", "reactive")
     }
     assert successes["reactive"] > successes["blind"]
@@ -72,12 +72,12 @@ def test_names_of_policies():
     assert split_name("pretrained", "drive")[1].endswith("pretrained/drive")
 
 
-def test_policy_memory_is_forgotten_between_trips(checkpoint):
-    trips = tuple(MIX.trip(seed) for seed in (4, 5))
-    job = Job("drone", trips, PolicyFactory(checkpoint, "p"))
+def test_policy_memory_is_forgotten_between_episodes(checkpoint):
+    episodes = tuple(MIX.scenario(seed) for seed in (4, 5))
+    job = Job("drone", episodes, PolicyFactory(checkpoint, "p"))
     pilot = job.pilot()
     pilot.begin(1)
-    env = make_env("drone", **trips[0].env_kwargs)
+    env = make_env("drone", **episodes[0].env_kwargs)
     observation, info = env.reset(seed=4)
     batch = {key: values[None] for key, values in observation.items()}
     first = pilot.act(batch, [info], np.array([0])).actions

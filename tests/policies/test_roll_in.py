@@ -10,7 +10,7 @@ import pytest
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, Episode, load_episode
 from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, collect
-from forestpilot.data_collection.rollouts.recorder import RunningTrip
+from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.windows.windows import WindowReader
 from forestpilot.policies.algorithms.behavioural_cloning import draw, make_reader, train
 from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, run_dagger
@@ -25,7 +25,7 @@ BUDGET = 30
 
 
 def gated(out: Path, gate: str, **changes) -> DaggerConfig:
-    return tiny(out, gate=gate, label_budget=2 * BUDGET, most_trips=16, ensemble=2, **changes)
+    return tiny(out, gate=gate, label_budget=2 * BUDGET, most_episodes=16, ensemble=2, **changes)
 
 
 def episodes_of(config: DaggerConfig, round_number: int) -> list[Episode]:
@@ -67,10 +67,10 @@ def test_figures_tell_who_drove(run):
     actors = [e.actor for number in (1, 2) for e in episodes_of(config, number)]
     assert results[0].visited == results[0].takeovers == 0, "demonstrations are not counted"
     assert results[-1].visited == sum(map(len, actors))
-    assert results[-1].helped_steps == sum(int((a == ACTOR_EXPERT).sum()) for a in actors)
-    assert (results[-1].helped_steps > 0) == (config.gate in ("expert", "budget"))
-    if results[-1].helped_steps:
-        assert 0 < results[-1].takeovers <= results[-1].helped_steps
+    assert results[-1].intervention_steps == sum(int((a == ACTOR_EXPERT).sum()) for a in actors)
+    assert (results[-1].intervention_steps > 0) == (config.gate in ("expert", "budget"))
+    if results[-1].intervention_steps:
+        assert 0 < results[-1].takeovers <= results[-1].intervention_steps
 
 
 def test_run_again_it_changes_nothing(run):
@@ -123,7 +123,7 @@ def test_windows_are_drawn_around_labels(tmp_path):
 
 
 def by_hand(folder: Path) -> Dataset:
-    """Three trips without anybody's answers, as a person's are."""
+    """Three episodes without anybody's answers, as a human's are."""
     dataset = collect(CollectConfig(out=str(folder), episodes=3, workers=1, mix=TINY_MIX, seed=500))
     for header in dataset.episodes:
         episode = load_episode(header.path)
@@ -132,44 +132,44 @@ def by_hand(folder: Path) -> Dataset:
     return dataset
 
 
-class Person:
-    """Takes over in the fifth step of every trip, for four steps."""
+class Human:
+    """Takes over in the fifth step of every episode, for four steps."""
 
-    def __init__(self, trips: int | None = None) -> None:
-        self.left, self.pilots = trips, []
+    def __init__(self, episodes: int | None = None) -> None:
+        self.left, self.pilots = episodes, []
 
     def __call__(self, job: Job) -> None:
         pilot = job.pilot()
         self.pilots.append(pilot.name)
-        for trip in job.trips[: self.left]:
-            running = RunningTrip(job.task, trip, expert=False, record=True)
+        for episode in job.scenarios[: self.left]:
+            running = EpisodeRecorder(job.task, episode, expert=False, record=True)
             over = False
             while not over:
                 human = 5 <= running.num_steps < 9
                 over = running.step(np.array([0.1, 0.5]), ACTOR_HUMAN if human else ACTOR_POLICY, keys=0)
-            Dataset.open(job.dataset, check=False).add(running.episode("person", job.dagger_round))
+            Dataset.open(job.dataset, check=False).add(running.episode("human", job.dagger_round))
             running.close()
 
 
-def test_a_person_at_the_gate_is_learned_from_where_they_drove(tmp_path):
-    person, config = Person(), tiny(tmp_path / "run", gate="human")
-    assert config.train.policy.head == "mixture", "a person gives actions, no costs"
-    results = run_dagger(config, roll_in=person)
-    assert person.pilots == ["round-00", "round-01"]
+def test_a_human_at_the_gate_is_learned_from_where_they_drove(tmp_path):
+    human, config = Human(), tiny(tmp_path / "run", gate="human")
+    assert config.train.policy.head == "mixture", "a human gives actions, no costs"
+    results = run_dagger(config, roll_in=human)
+    assert human.pilots == ["round-00", "round-01"]
     long_enough = [e for number in (1, 2) for e in episodes_of(config, number) if e.num_steps >= 9]
     assert results[-1].labels - results[0].labels >= 4 * len(long_enough) > 0
     assert results[-1].mean_takeover_s == pytest.approx(0.4, abs=0.1)
     assert all((e.labelled_steps == (e.actor == ACTOR_HUMAN)).all() for e in long_enough)
 
 
-def test_a_person_who_stops_can_go_on_later(tmp_path):
+def test_a_human_who_stops_can_go_on_later(tmp_path):
     config = tiny(tmp_path / "run", gate="human")
-    with pytest.raises(RollInStoppedError, match="round 1 with 2 of 3 trips to go"):
-        run_dagger(config, roll_in=Person(trips=1))
-    assert len(run_dagger(config, roll_in=Person())) == 3
+    with pytest.raises(RollInStoppedError, match="round 1 with 2 of 3 episodes to go"):
+        run_dagger(config, roll_in=Human(episodes=1))
+    assert len(run_dagger(config, roll_in=Human())) == 3
 
 
-def test_a_persons_demonstrations_can_stand_in_for_the_experts(tmp_path):
+def test_a_humans_demonstrations_can_stand_in_for_the_experts(tmp_path):
     mine = by_hand(tmp_path / "mine")
     config = tiny(tmp_path / "run", demonstrations=(str(mine.folder),), expert_episodes=0, rounds=1)
     with pytest.raises(ValueError, match=r"--train\.policy\.head mixture"):
@@ -178,7 +178,7 @@ def test_a_persons_demonstrations_can_stand_in_for_the_experts(tmp_path):
     mixture = dataclasses.replace(TINY_TRAIN, policy=dataclasses.replace(TINY_TRAIN.policy, head="mixture"))
     config = dataclasses.replace(config, train=mixture)
     results = run_dagger(config)
-    assert results[0].trips == 3 and results[1].trips == 6
+    assert results[0].episodes == 3 and results[1].episodes == 6
     assert results[0].labels == mine.total_steps and results[0].visited == 0
     assert results[1].visited == sum(len(e.actor) for e in episodes_of(config, 1))
 
@@ -206,7 +206,7 @@ def test_a_smaller_budget_makes_the_gate_choosier(tmp_path):
         episode = load_episode(header.path)
         spread = rng.uniform(0, 1, episode.num_steps).astype(np.float32)
         dataset.replace(dataclasses.replace(episode, disagreement=spread))
-    config = gated(tmp_path / "run", "budget", trips=20)
+    config = gated(tmp_path / "run", "budget", episodes=20)
     rich = dataclasses.replace(config, label_budget=10 * config.label_budget)
     poor_gate, rich_gate = (_gate(c, 1, dataset, []) for c in (config, rich))
     assert 0.3 < rich_gate.threshold_rad < poor_gate.threshold_rad < 1.0
@@ -242,7 +242,7 @@ def test_settings_that_do_not_go_together_are_refused(tmp_path):
     for change, message in (
         ({"gate": "budget"}, "label-budget"),
         ({"gate": "expert", "beta": "linear"}, "not both"),
-        ({"gate": "human", "label_budget": 100}, "does not apply to a person"),
+        ({"gate": "human", "label_budget": 100}, "does not apply to a human"),
         ({"gate": "uncertainty", "ensemble": 1}, "at least 2"),
         ({"gate": "robot"}, "gate is 'robot'"),
         ({"expert_episodes": 0}, "--demonstrations"),

@@ -39,7 +39,7 @@ def look(task: str, policy: VisuomotorPolicy, steps: int = 36) -> dict[str, np.n
 
 
 @pytest.fixture(scope="module", params=["drone", "drive"])
-def trip(request: pytest.FixtureRequest) -> tuple[VisuomotorPolicy, dict[str, np.ndarray], np.ndarray]:
+def episode(request: pytest.FixtureRequest) -> tuple[VisuomotorPolicy, dict[str, np.ndarray], np.ndarray]:
     """A pretrained policy, what it saw, and where it looked."""
     policy = load_policy(PRETRAINED_FOLDERS[request.param])
     seen = look(request.param, policy)
@@ -55,10 +55,10 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 @pytest.mark.parametrize(("part", "most"), [("encoder", 0.7), ("head", 0.8), ("everything", 0.6)])
 def test_other_weights_give_another_map(
-    trip: tuple[VisuomotorPolicy, dict[str, np.ndarray], np.ndarray], part: str, most: float
+    episode: tuple[VisuomotorPolicy, dict[str, np.ndarray], np.ndarray], part: str, most: float
 ) -> None:
     """The model parameter randomisation test of Adebayo et al. 2018 (arXiv:1810.03292, section 4)."""
-    policy, seen, heat = trip
+    policy, seen, heat = episode
     other = copy.deepcopy(policy)
     new = VisuomotorPolicy.seeded(policy.config, policy.spec, 1)
     module, source = (other, new) if part == "everything" else (getattr(other, part), getattr(new, part))
@@ -85,9 +85,9 @@ def turns_when_covered(
 
 
 def test_covering_what_is_marked_moves_the_turn_more_than_covering_as_much_elsewhere(
-    trip: tuple[VisuomotorPolicy, dict[str, np.ndarray], np.ndarray],
+    episode: tuple[VisuomotorPolicy, dict[str, np.ndarray], np.ndarray],
 ) -> None:
-    policy, seen, heat = trip
+    policy, seen, heat = episode
     marked = np.stack([h >= np.quantile(h, 0.93) for h in heat])
     rng = np.random.default_rng(0)
     # The same shape elsewhere covers as many pixels; moved only sideways, it stays as near to the horizon.

@@ -43,7 +43,7 @@ class Fakes:
         monkeypatch.setattr(three_cameras, "clone", lambda config, progress: self.trained.append(config))
         for module in (dagger_road, compounding_error):
             monkeypatch.setattr(module, "run_dagger", self.run_dagger)
-        monkeypatch.setattr(compounding_error, "costs_of_trip", self.costs)
+        monkeypatch.setattr(compounding_error, "costs_of_episode", self.costs)
 
     def collect(self, config: Any, progress: Any, pool: Any) -> Any:
         self.collected.append(config)
@@ -244,11 +244,11 @@ def test_senseless_sizes_are_refused(name: str) -> None:
 
 
 def test_senseless_sizes_of_the_study_of_gates_are_refused() -> None:
-    for change in ({"seeds": 0}, {"test_worlds": 1}, {"labels": 0}, {"most_trips": 0}):
+    for change in ({"seeds": 0}, {"test_worlds": 1}, {"labels": 0}, {"most_episodes": 0}):
         with pytest.raises(ValueError, match="at least"):
             gates.Config(**change)
     with pytest.raises(ValueError, match="at most 10000 are set aside"):
-        gates.Config(most_trips=5000)
+        gates.Config(most_episodes=5000)
 
 
 def test_the_study_of_gates_gives_every_arm_the_same_labels_and_demonstrations() -> None:

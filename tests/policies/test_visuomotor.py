@@ -1,4 +1,4 @@
-"""The policy on a trip and on windows: the same numbers, each trip by itself, mirrored where the world is."""
+"""The policy on an episode and on windows: the same numbers, each episode by itself, mirrored where the world is."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def shaken(policy: VisuomotorPolicy) -> VisuomotorPolicy:
     return policy.eval()
 
 
-def roll_out(policy: VisuomotorPolicy, trip: list[dict[str, np.ndarray]]) -> np.ndarray:
+def roll_out(policy: VisuomotorPolicy, episode: list[dict[str, np.ndarray]]) -> np.ndarray:
     actions, carry = [], None
-    for observations in trip:
+    for observations in episode:
         action, carry = policy.act(observations, carry)
         actions.append(action)
     return np.stack(actions, axis=1)
@@ -38,13 +38,13 @@ def roll_out(policy: VisuomotorPolicy, trip: list[dict[str, np.ndarray]]) -> np.
 def test_acting_step_by_step_gives_the_predictions_of_the_window(memory: str, cameras: str) -> None:
     policy = shaken(make_policy(memory=memory, cameras=cameras, hysteresis_per_rad=0.0))
     rng = np.random.default_rng(0)
-    trip = [make_observations(rng, 3, policy.spec) for _ in range(policy.config.window)]
-    views = torch.from_numpy(np.stack([policy.views_of(o) for o in trip], axis=1))
-    state, goal = (torch.from_numpy(np.stack([o[key] for o in trip], axis=1)) for key in ("state", "goal"))
+    episode = [make_observations(rng, 3, policy.spec) for _ in range(policy.config.window)]
+    views = torch.from_numpy(np.stack([policy.views_of(o) for o in episode], axis=1))
+    state, goal = (torch.from_numpy(np.stack([o[key] for o in episode], axis=1)) for key in ("state", "goal"))
     with torch.inference_mode():
         prediction, _ = policy(views, state, goal)
         expected = policy.head.decode(prediction).numpy()
-    assert np.allclose(roll_out(policy, trip), expected, atol=1e-4)
+    assert np.allclose(roll_out(policy, episode), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -61,7 +61,7 @@ def test_every_head_flies(head: str) -> None:
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
-def test_restarting_a_slot_forgets_that_trip_and_no_other(memory: str) -> None:
+def test_restarting_a_slot_forgets_that_episode_and_no_other(memory: str) -> None:
     policy = shaken(make_policy(memory=memory))
     rng = np.random.default_rng(0)
     before, now = (make_observations(rng, 3, policy.spec) for _ in range(2))
@@ -82,12 +82,12 @@ def test_restart_takes_a_mask_too() -> None:
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
-def test_trips_of_a_batch_do_not_disturb_one_another(memory: str) -> None:
+def test_episodes_of_a_batch_do_not_disturb_one_another(memory: str) -> None:
     policy = shaken(make_policy(memory=memory))
     rng = np.random.default_rng(0)
-    trip = [make_observations(rng, 4, policy.spec) for _ in range(7)]
-    together = roll_out(policy, trip)
-    alone = roll_out(policy, [{key: values[2:3] for key, values in o.items()} for o in trip])
+    episode = [make_observations(rng, 4, policy.spec) for _ in range(7)]
+    together = roll_out(policy, episode)
+    alone = roll_out(policy, [{key: values[2:3] for key, values in o.items()} for o in episode])
     assert np.allclose(together[2:3], alone, atol=1e-4)
 
 

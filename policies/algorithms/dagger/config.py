@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from forestpilot.data_collection.rollouts.gates import GateLimits
-from forestpilot.data_collection.rollouts.scenarios import TripMix
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.sim.worlds.world import seeds_of
@@ -30,18 +30,18 @@ class DaggerConfig:
     seed: int = 0
     """Seed of the first weights and of sampling."""
     first_world: int = 0
-    """First training world; each trip takes the next one."""
+    """First training world; each episode takes the next one."""
     rounds: int = 6
     """DAgger rounds after the first, which is behavioural cloning of the expert."""
     expert_episodes: int = 60
-    """Trips of the expert in round 0."""
-    trips: int = 60
-    """Trips of each later round."""
+    """Episodes of the expert in round 0."""
+    episodes: int = 60
+    """Episodes of each later round."""
     demonstrations: tuple[str, ...] = ()
-    """Datasets to clone in round 0 besides (or, with --expert-episodes 0, instead of) the expert's trips, for example a
-    person's."""
+    """Datasets to clone in round 0 besides (or, with --expert-episodes 0, instead of) the expert's episodes, for example a
+    human's."""
     gate: Gates = "none"
-    """Who gets help and what is labelled: `none` (the expert labels every state), `human` (a person takes over by
+    """Who gets help and what is labelled: `none` (the expert labels every state), `human` (a human takes over by
     keyboard), `expert` (the expert does, where its costs say so; both: only what the helper did is labelled),
     `uncertainty` (the expert labels where an ensemble disagrees), `budget` (the expert takes over where it disagrees
     most)."""
@@ -50,10 +50,10 @@ class DaggerConfig:
     ensemble: int = 3
     """Policies trained side by side for the gates `uncertainty` and `budget`; the first of them acts."""
     label_budget: int = 0
-    """Keep at most so many labels in all rounds after the first, spread evenly over them: a round flies on, eight trips
-    at a time, until its share is there, and drops what is too much. 0: each round flies its trips and keeps all."""
-    most_trips: int = 0
-    """With a label budget: trips after which a round ends even if its share is not spent; 0 for 5 x trips."""
+    """Keep at most so many labels in all rounds after the first, spread evenly over them: a round flies on, eight episodes
+    at a time, until its share is there, and drops what is too much. 0: each round flies its episodes and keeps all."""
+    most_episodes: int = 0
+    """With a label budget: episodes after which a round ends even if its share is not spent; 0 for 5 x episodes."""
     beta: Literal["indicator", "exponential", "linear"] = "indicator"
     """Probability that the expert acts: 1 in round 0 and 0 after (indicator), decay**round, or falling linearly."""
     beta_decay: float = 0.5
@@ -72,7 +72,7 @@ class DaggerConfig:
     """Validation worlds run to choose the checkpoint."""
     validate_from: int = 0
     """First round whose policy is run on the validation worlds; round 0 and the last one always are."""
-    mix: TripMix = TripMix()
+    mix: ScenarioMix = ScenarioMix()
     """Worlds and speeds of training and validation."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """How each round is trained; its data, out, seed and steps are set by the run."""
@@ -81,8 +81,8 @@ class DaggerConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "demonstrations", tuple(self.demonstrations))
-        if self.rounds < 0 or min(self.trips, self.first_steps, self.steps, self.last_steps) < 1:
-            raise ValueError("rounds must be 0 or more; trips and steps at least 1")
+        if self.rounds < 0 or min(self.episodes, self.first_steps, self.steps, self.last_steps) < 1:
+            raise ValueError("rounds must be 0 or more; episodes and steps at least 1")
         if self.expert_episodes < (0 if self.demonstrations else 1):
             raise ValueError("expert_episodes must be at least 1, or 0 where --demonstrations names datasets to clone")
         if self.validation_episodes < 1:
@@ -98,17 +98,17 @@ class DaggerConfig:
             raise ValueError(f"gate is {self.gate!r}; allowed: {', '.join(GATES)}")
         if self.gate != "none" and self.beta != "indicator":
             raise ValueError(f"gate is {self.gate} and beta is {self.beta}: one of them says who acts, not both")
-        if self.label_budget < 0 or self.most_trips < 0 or self.ensemble < 2:
-            raise ValueError("label_budget and most_trips must be 0 or more, ensemble at least 2")
+        if self.label_budget < 0 or self.most_episodes < 0 or self.ensemble < 2:
+            raise ValueError("label_budget and most_episodes must be 0 or more, ensemble at least 2")
         if (self.label_budget or self.gate == "budget") and self.label_budget < max(1, self.rounds):
             raise ValueError(
                 f"label_budget is {self.label_budget}; say how many labels may be kept in all, at least one for each "
                 f"of {self.rounds} rounds, for example --label-budget {1000 * max(1, self.rounds)}"
             )
         if self.gate == "human" and self.label_budget:
-            raise ValueError("label_budget does not apply to a person; they hand back when they have had enough")
+            raise ValueError("label_budget does not apply to a human; they hand back when they have had enough")
         if self.gate == "human" and self.train.policy.head == "turn-costs":
-            # A person says what to do, not what everything else would cost.
+            # A human says what to do, not what everything else would cost.
             policy = dataclasses.replace(self.train.policy, head="mixture")
             object.__setattr__(self, "train", dataclasses.replace(self.train, policy=policy))
 
@@ -120,7 +120,7 @@ class DaggerConfig:
     @property
     def worlds_per_round(self) -> int:
         """Training worlds set aside for each later round."""
-        return (self.most_trips or 5 * self.trips) if self.label_budget else self.trips
+        return (self.most_episodes or 5 * self.episodes) if self.label_budget else self.episodes
 
     @property
     def labels_per_round(self) -> int:
@@ -153,10 +153,10 @@ class DaggerConfig:
         return self.seed + MEMBER_SEEDS * member
 
 
-FULL_MIX = TripMix(
+FULL_MIX = ScenarioMix(
     presets=("default", "loquercio", "loquercio"), densities=(1 / 36, 1 / 25, 1 / 15, 1 / 12), speeds=(3.0, 12.0)
 )
-DRIVE_MIX = TripMix(
+DRIVE_MIX = ScenarioMix(
     presets=("winding", "winding", "junctions", "junctions", "obstacles"), speeds=(8.0, 12.0), length=300.0,
     side_cameras="random-speed", interventions="road",
 )  # fmt: skip
@@ -180,7 +180,7 @@ PRESETS: dict[str, DaggerConfig] = {
         task="drive",
         rounds=12,
         expert_episodes=320,
-        trips=50,
+        episodes=50,
         first_steps=6000,
         steps=1000,
         last_steps=8000,
@@ -189,17 +189,17 @@ PRESETS: dict[str, DaggerConfig] = {
         mix=DRIVE_MIX,
         train=TrainConfig(policy=DRIVE_POLICY, batch_windows=192, cache_gb=8.0),
     ),
-    "person": DaggerConfig(gate="human", rounds=3, trips=10, expert_episodes=20, validation_episodes=20),
-    "person-drive": DaggerConfig(
+    "human": DaggerConfig(gate="human", rounds=3, episodes=10, expert_episodes=20, validation_episodes=20),
+    "human-drive": DaggerConfig(
         task="drive",
         gate="human",
         rounds=3,
-        trips=4,
+        episodes=4,
         expert_episodes=12,
         validation_episodes=8,
-        mix=TripMix(speeds=(8.0, 8.0), length=200.0),
+        mix=ScenarioMix(speeds=(8.0, 8.0), length=200.0),
         train=TrainConfig(policy=DRIVE_POLICY, batch_windows=64),
     ),
 }
 """Named starting points: `demo` takes minutes, `full` most of an hour on two cores; `drive` learns the road. In
-`person` and `person-drive` somebody at the keyboard takes over, for a quarter of an hour or so."""
+`human` and `human-drive` somebody at the keyboard takes over, for a quarter of an hour or so."""

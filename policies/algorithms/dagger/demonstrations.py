@@ -31,7 +31,7 @@ def open_demonstrations(config: DaggerConfig, policy: VisuomotorPolicy) -> list[
             )
         if policy.head.needs_costs and not all(header.has_expert_costs for header in labelled):
             raise ValueError(
-                f"{dataset.folder} has labels without the expert's costs, as a person's are, and the turn-costs "
+                f"{dataset.folder} has labels without the expert's costs, as a human's are, and the turn-costs "
                 "head learns from costs; choose another head: --train.policy.head mixture (drone) or regression (drive)"
             )
     return datasets

@@ -4,8 +4,8 @@ Read from top to bottom: all rounds, one round, its policy on the validation wor
 told in `forestpilot.policies.algorithms.dagger.roll_in`. Everything a round makes is on disk before the next step begins, so a killed run goes on in
 the middle of a round:
 
-    RUN/dataset/               every trip of every round, with labels, and who drove each step
-    RUN/rounds/round-03/       the policy after that round, its validation trips and their score
+    RUN/dataset/               every episode of every round, with labels, and who drove each step
+    RUN/rounds/round-03/       the policy after that round, its validation episodes and their score
     RUN/rounds/round-03/member-1/   further policies, where an ensemble says which states to ask about
     RUN/checkpoints/           the unfinished training, to resume from (of further policies: RUN/members/)
     RUN/rounds.csv             one row per round
@@ -60,20 +60,20 @@ def run_dagger(
     Args:
         config: what to do.
         progress: who watches.
-        pool: who runs trips; by default one is made.
-        roll_in: runs trips with a person, for the gate `human`.
+        pool: who runs episodes; by default one is made.
+        roll_in: runs episodes with a human, for the gate `human`.
 
     Returns:
         One result per round.
 
     Raises:
         ForestPilotError: the run folder belongs to another config.
-        RollInStoppedError: the person stopped in the middle of a round.
+        RollInStoppedError: the human stopped in the middle of a round.
         ValueError: the gate is `human` and there is nobody; or there is nothing that the policy's head could learn.
     """
     if (config.gate == "human") != (roll_in is not None):
         raise ValueError(
-            "a person takes over with the gate `human` only, and it needs one: forestpilot dagger --gate human"
+            "a human takes over with the gate `human` only, and it needs one: forestpilot dagger --gate human"
         )
     progress = progress or SilentProgress()
     run = Path(config.out)
@@ -160,15 +160,15 @@ def _score_round(
     pool: RolloutPool,
     progress: Progress,
 ) -> RoundResult:
-    """The round's row: the trips so far, and its policy on the validation worlds."""
+    """The round's row: the episodes so far, and its policy on the validation worlds."""
     validation = _validate(config, round_number, round_folder(Path(config.out), round_number), pool, progress)
-    successes, trips, interventions = validation or (0, 0, 0)
-    interval: Sequence[float | None] = wilson_interval(successes, trips) if trips else (None, None)
+    successes, episodes, interventions = validation or (0, 0, 0)
+    interval: Sequence[float | None] = wilson_interval(successes, episodes) if episodes else (None, None)
     return RoundResult(
         round=round_number,
         beta=config.beta_of(round_number),
-        validation_success=successes / trips if trips else None,
-        validation_episodes=trips,
+        validation_success=successes / episodes if episodes else None,
+        validation_episodes=episodes,
         low=interval[0],
         high=interval[1],
         validation_interventions=interventions,
@@ -179,21 +179,21 @@ def _score_round(
 def _validate(
     config: DaggerConfig, round_number: int, folder: Path, pool: RolloutPool, progress: Progress
 ) -> tuple[int, int, int] | None:
-    """(successes, trips, interventions) of the round's policy on the validation worlds; None for rounds that are not
+    """(successes, episodes, interventions) of the round's policy on the validation worlds; None for rounds that are not
     validated."""
     if round_number not in (0, config.rounds) and round_number < config.validate_from:
         return None
     path = folder / "validation.json"
     if path.exists():
         stored = json.loads(path.read_text())
-        return stored["successes"], stored["trips"], stored["interventions"]
+        return stored["successes"], stored["episodes"], stored["interventions"]
     mix = config.mix if config.task == "drone" else dataclasses.replace(config.mix, interventions="line")
-    trips = tuple(mix.trip(seed, config.task) for seed in seeds_of("validation", config.validation_episodes))
-    job = Job(config.task, trips, PolicyFactory(str(folder), folder.name))
+    episodes = tuple(mix.scenario(seed, config.task) for seed in seeds_of("validation", config.validation_episodes))
+    job = Job(config.task, episodes, PolicyFactory(str(folder), folder.name))
     finished = pool.run(job, progress, f"validate round {round_number}")
     successes = sum(f.succeeded for f in finished)
     rows = [f.row(folder.name) for f in finished]
     interventions = sum(f.interventions for f in finished)
-    summary = {"successes": successes, "trips": len(finished), "interventions": interventions, "rows": rows}
+    summary = {"successes": successes, "episodes": len(finished), "interventions": interventions, "rows": rows}
     write_new_file(path, [json.dumps(summary).encode()])
     return successes, len(finished), interventions

@@ -1,4 +1,4 @@
-"""The trips of one round: who drives them, which states are labelled, and when there are enough labels."""
+"""The episodes of one round: who drives them, which states are labelled, and when there are enough labels."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from forestpilot.policies.algorithms.dagger.rounds import member_folder
 from forestpilot.policies.evaluation.pilots import EnsembleFactory, GatedFactory, PolicyFactory
 from forestpilot.sim.errors import ForestPilotError
 
-TRIPS_AT_ONCE = 8
-"""With a label budget, trips between two looks at how many labels there are; the same for any number of workers, so
+EPISODES_AT_ONCE = 8
+"""With a label budget, episodes between two looks at how many labels there are; the same for any number of workers, so
 that the result is."""
 
 RollIn = Callable[[Job], None]
-"""Runs a job's trips with a person, and records them; returns early when the person has had enough."""
+"""Runs a job's episodes with a human, and records them; returns early when the human has had enough."""
 
 
 class RollInStoppedError(ForestPilotError):
-    """The person at the keyboard stopped in the middle of a round; everything recorded is kept."""
+    """The human at the keyboard stopped in the middle of a round; everything recorded is kept."""
 
     exit_code = 0
 
@@ -40,24 +40,26 @@ def roll_out_round(
     progress: Progress,
     roll_in: RollIn | None = None,
 ) -> None:
-    """Record those of the round's trips that are not on disk yet.
+    """Record those of the round's episodes that are not on disk yet.
 
     Raises:
-        RollInStoppedError: the person stopped before the round was full.
+        RollInStoppedError: the human stopped before the round was full.
     """
     name = f"roll out round {round_number}"
     bounded = bool(config.labels_per_round and round_number)
     seeds = config.seeds(round_number)
-    for chunk in _chunks(seeds, TRIPS_AT_ONCE if bounded else max(1, len(seeds))):
-        # Only earlier trips count, so that a round that was interrupted ends where it would have ended.
+    for chunk in _chunks(seeds, EPISODES_AT_ONCE if bounded else max(1, len(seeds))):
+        # Only earlier episodes count, so that a round that was interrupted ends where it would have ended.
         earlier = [h for h in _of_round(dataset, round_number) if h.meta.seed < chunk[0]] if bounded else []
         if bounded and _labels(earlier) >= config.labels_per_round:
             break
-        trips = tuple(config.mix.trip(seed, config.task) for seed in chunk if not dataset.has(round_number, seed))
-        if not trips:
+        scenarios = tuple(
+            config.mix.scenario(seed, config.task) for seed in chunk if not dataset.has(round_number, seed)
+        )
+        if not scenarios:
             continue
         pilot = _pilot(config, round_number, dataset, earlier)
-        job = Job(config.task, trips, pilot, dataset=str(dataset.folder), dagger_round=round_number)
+        job = Job(config.task, scenarios, pilot, dataset=str(dataset.folder), dagger_round=round_number)
         if roll_in is not None and round_number:
             roll_in(job)
         else:
@@ -65,7 +67,7 @@ def roll_out_round(
         dataset.refresh()
     missing = [seed for seed in seeds if not dataset.has(round_number, seed)]
     if roll_in is not None and missing:
-        raise RollInStoppedError(f"stopped in round {round_number} with {len(missing)} of {len(seeds)} trips to go")
+        raise RollInStoppedError(f"stopped in round {round_number} with {len(missing)} of {len(seeds)} episodes to go")
     if bounded:
         trim_labels(dataset, round_number, config.labels_per_round)
 
@@ -91,7 +93,7 @@ def trim_labels(dataset: Dataset, round_number: int, labels: int) -> None:
 
 
 def _pilot(config: DaggerConfig, round_number: int, dataset: Dataset, earlier: Sequence[EpisodeHeader]) -> PilotFactory:
-    """Who drives in the next trips of a round, after those of it that count already."""
+    """Who drives in the next episodes of a round, after those of it that count already."""
     if not round_number:
         return ExpertPilot
     run = Path(config.out)
@@ -113,8 +115,8 @@ def _gate(config: DaggerConfig, round_number: int, dataset: Dataset, earlier: Se
     # What was seen of this round so far, or else in the last one, says how rare is rare enough.
     seen = earlier or _of_round(dataset, round_number - 1)
     steps = float(np.mean([h.num_steps for h in seen])) if seen else 1.0
-    trips_left = max(config.trips - len(earlier), TRIPS_AT_ONCE)
-    share = (config.labels_per_round - _labels(earlier)) / (trips_left * steps)
+    episodes_left = max(config.episodes - len(earlier), EPISODES_AT_ONCE)
+    share = (config.labels_per_round - _labels(earlier)) / (episodes_left * steps)
     values = [load_episode(h.path, keys=()).disagreement for h in seen]
     known = [value for value in values if value is not None]
     disagreement = np.concatenate(known) if known else np.zeros(0)

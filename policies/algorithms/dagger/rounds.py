@@ -22,13 +22,13 @@ class RoundResult:
     round: int
     """Number of the round; 0 is behavioural cloning."""
     beta: float
-    """Probability that the expert acted in its trips."""
-    trips: int
-    """Trips recorded so far, all rounds together."""
+    """Probability that the expert acted in its episodes."""
+    episodes: int
+    """Episodes recorded so far, all rounds together."""
     labels: int
     """Labelled states so far."""
     rollout_success: float
-    """Share of the round's training trips that reached the goal."""
+    """Share of the round's training episodes that reached the goal."""
     validation_success: float | None
     """Share of the validation worlds in which the policy after this round reached the goal; None if it was not
     run."""
@@ -42,27 +42,27 @@ class RoundResult:
     """How often a car was put back on the validation roads, by PilotNet's measure."""
     visited: int = 0
     """States visited in the rounds after the first so far, labelled or not."""
-    helped_steps: int = 0
-    """Of these, steps that the expert or a person drove."""
+    intervention_steps: int = 0
+    """Of these, steps that the expert or a human drove."""
     takeovers: int = 0
     """How often one of them took over from the policy, so far."""
     mean_takeover_s: float = 0.0
     """Mean length of these takeovers in seconds."""
     context_switches: int = 0
-    """Changes of the driver in the middle of a trip, so far."""
+    """Changes of the driver in the middle of an episode, so far."""
     crashes: int = 0
-    """Trips of the rounds after the first that ended in a collision or out of bounds, so far."""
+    """Episodes of the rounds after the first that ended in a collision or out of bounds, so far."""
 
 
 ROUND_FIELDS = tuple(field.name for field in dataclasses.fields(RoundResult))
 
 
 def count_round(headers: Sequence[EpisodeHeader], given: Sequence[EpisodeHeader], round_number: int) -> dict[str, Any]:
-    """What the trips up to a round came to, as fields of `RoundResult`.
+    """What the episodes up to a round came to, as fields of `RoundResult`.
 
     Args:
         headers: of the run's own episodes up to this round.
-        given: of the demonstrations that it was given; they count as trips and labels, from round 0 on.
+        given: of the demonstrations that it was given; they count as episodes and labels, from round 0 on.
         round_number: the round.
     """
     own = [h for h in headers if h.meta.dagger_round == round_number] or list(given)
@@ -70,13 +70,13 @@ def count_round(headers: Sequence[EpisodeHeader], given: Sequence[EpisodeHeader]
     handovers = count_handovers(h.actor for h in later)
     control_hz = later[0].meta.control_hz if later else 1
     return {
-        "trips": len(headers) + len(given),
+        "episodes": len(headers) + len(given),
         "labels": sum(h.num_labels for h in (*headers, *given)),
         "rollout_success": sum(h.meta.outcome == "success" for h in own) / max(len(own), 1),
         "visited": sum(h.num_steps for h in later),
-        "helped_steps": handovers.helped_steps,
+        "intervention_steps": handovers.intervention_steps,
         "takeovers": handovers.takeovers,
-        "mean_takeover_s": handovers.helped_steps / max(handovers.takeovers, 1) / control_hz,
+        "mean_takeover_s": handovers.intervention_steps / max(handovers.takeovers, 1) / control_hz,
         "context_switches": handovers.context_switches,
         "crashes": sum(h.meta.outcome in ("collision", "out_of_bounds") for h in later),
     }

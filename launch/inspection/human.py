@@ -1,4 +1,4 @@
-"""A person's hand: how much of the time keys are held, how far labels jump, and how late they are."""
+"""A human's hand: how much of the time keys are held, how far labels jump, and how late they are."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ EXCERPT_S = 20.0
 
 @dataclass(frozen=True)
 class Hand:
-    """How a person steered."""
+    """How a human steered."""
 
     episodes: int
-    """Episodes in which a person steered."""
+    """Episodes in which a human steered."""
     steps: int
-    """Steps at which the person steered."""
+    """Steps at which the human steered."""
     held: float | None
     """Share of these steps at which a steering key was held; None where no keys are recorded."""
     jumps: float
@@ -43,28 +43,30 @@ class Hand:
     """What `forestpilot relabel` noted about the delay it shifted out; empty where nothing."""
 
 
-def persons_steps(record: Record) -> NDArray[np.bool_]:
-    """(T,) at which steps the label is a person's."""
-    return record.labelled & (record.has_person | (record.actor == ACTOR_HUMAN))
+def human_driven_steps(record: Record) -> NDArray[np.bool_]:
+    """(T,) at which steps the label is a human's."""
+    return record.labelled & (record.has_human | (record.actor == ACTOR_HUMAN))
 
 
 def hand_of(survey: Survey, replays: int, progress: Progress | None = None) -> Hand | None:
-    """How the person steered whose data this is; None where there is none.
+    """How the human steered whose data this is; None where there is none.
 
     Args:
         survey: the dataset.
-        replays: trips that may be simulated again to ask the expert, where its answers are not recorded.
+        replays: episodes that may be simulated again to ask the expert, where its answers are not recorded.
         progress: who watches.
     """
-    records = [record for record in survey.records if persons_steps(record).any()]
+    records = [record for record in survey.records if human_driven_steps(record).any()]
     if not records:
         return None
-    turns = np.concatenate([record.label[persons_steps(record), 0] for record in records])
-    changes = np.concatenate([np.abs(np.diff(record.label[:, 0]))[persons_steps(record)[1:]] for record in records])
+    turns = np.concatenate([record.label[human_driven_steps(record), 0] for record in records])
+    changes = np.concatenate(
+        [np.abs(np.diff(record.label[:, 0]))[human_driven_steps(record)[1:]] for record in records]
+    )
     keyed = [record for record in records if record.keys is not None]
-    held = np.concatenate([record.keys[persons_steps(record)] > 0 for record in keyed]) if keyed else None  # type: ignore[index]
+    held = np.concatenate([record.keys[human_driven_steps(record)] > 0 for record in keyed]) if keyed else None  # type: ignore[index]
     known, replayed = _with_expert(records, replays, progress)
-    own = [np.where(persons_steps(record), record.label[:, 0], np.nan) for record in known]
+    own = [np.where(human_driven_steps(record), record.label[:, 0], np.nan) for record in known]
     return Hand(
         episodes=len(records),
         steps=len(turns),
@@ -98,8 +100,8 @@ def _with_expert(
 
 
 def _asked_everywhere(record: Record) -> bool:
-    """Whether the expert answered wherever the person's label is; unasked answers are zero."""
-    return record.expert is not None and bool(record.expert[persons_steps(record)].any(axis=1).all())
+    """Whether the expert answered wherever the human's label is; unasked answers are zero."""
+    return record.expert is not None and bool(record.expert[human_driven_steps(record)].any(axis=1).all())
 
 
 def _noted_shift(folder: Path) -> str:
@@ -111,13 +113,13 @@ def _noted_shift(folder: Path) -> str:
 
 
 def excerpt_of(survey: Survey) -> tuple[Record, slice] | None:
-    """The stretch of `EXCERPT_S` in which the person's turn changes most; None without keys."""
+    """The stretch of `EXCERPT_S` in which the human's turn changes most; None without keys."""
     best: tuple[float, Record, slice] | None = None
     for record in survey.records:
-        if record.keys is None or not persons_steps(record).any():
+        if record.keys is None or not human_driven_steps(record).any():
             continue
         length = min(record.num_steps, round(EXCERPT_S * record.meta.control_hz))
-        changes = np.concatenate([[0.0], np.abs(np.diff(record.label[:, 0])) * persons_steps(record)[1:]])
+        changes = np.concatenate([[0.0], np.abs(np.diff(record.label[:, 0])) * human_driven_steps(record)[1:]])
         windows = np.convolve(changes, np.ones(length), "valid")
         start = int(windows.argmax())
         if best is None or windows[start] > best[0]:

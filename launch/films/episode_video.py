@@ -1,4 +1,4 @@
-"""The video of a replayed trip, frame by frame as the simulation goes."""
+"""The video of a replayed episode, frame by frame as the simulation goes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 from forestpilot.data_collection.rollouts.progress import Stage
 from forestpilot.data_collection.rollouts.replay import (
     ReplayedStep,
-    StoredTrip,
+    StoredEpisode,
     heading_rad,
     make_replay_env,
-    replay_trip,
+    replay_episode,
 )
 from forestpilot.launch.films.pace import speed_badge, ticks
 from forestpilot.launch.films.video import VideoWriter
 from forestpilot.launch.pictures.colors import Image
-from forestpilot.launch.pictures.drawing import Moment, TripPainter
+from forestpilot.launch.pictures.drawing import EpisodePainter, Moment
 from forestpilot.launch.reading.outcomes import ReplayError
 from forestpilot.launch.terminal.tables import format_density
 from forestpilot.policies.evaluation.pilots import BASELINES
@@ -39,9 +39,9 @@ HOLD_S = 1.5
 """How long the last picture stands, in seconds."""
 
 
-def write_trip_video(
+def write_episode_video(
     path: Path,
-    trip: StoredTrip,
+    episode: StoredEpisode,
     size: tuple[int, int],
     fps: int,
     costs: str = "expert",
@@ -49,27 +49,27 @@ def write_trip_video(
     slow: float = 1.0,
     last_s: float | None = None,
 ) -> None:
-    """Replay a trip and write its video; nothing is left behind when the replay diverges.
+    """Replay an episode and write its video; nothing is left behind when the replay diverges.
 
     Args:
         path: the MP4 file to write.
-        trip: what was stored of the trip.
+        episode: what was stored of the episode.
         size: width and height in pixels, even.
         fps: frames per second.
         costs: whose costs to draw: `expert`, `policy` or `none`.
         stage: is advanced by one for each state.
         slow: how many times slower than in truth time runs, 1 or more.
-        last_s: show only the last seconds of the trip; None for all of it.
+        last_s: show only the last seconds of the episode; None for all of it.
     """
-    with TripScene(trip, costs, stage=stage) as scene, VideoWriter(path, *size, fps=fps) as video:
-        for frame in trip_frames(scene, size, fps, slow, last_s):
+    with EpisodeScene(episode, costs, stage=stage) as scene, VideoWriter(path, *size, fps=fps) as video:
+        for frame in episode_frames(scene, size, fps, slow, last_s):
             video.write(frame)
 
 
-def trip_frames(
-    scene: TripScene, size: tuple[int, int], fps: float, slow: float = 1.0, last_s: float | None = None
+def episode_frames(
+    scene: EpisodeScene, size: tuple[int, int], fps: float, slow: float = 1.0, last_s: float | None = None
 ) -> Iterator[Image]:
-    """The pictures of a trip's film, one after the other; the last one stands for `HOLD_S` seconds."""
+    """The pictures of an episode's film, one after the other; the last one stands for `HOLD_S` seconds."""
     painter = scene.painter(size)
     scene.place_camera(painter.chase_size)
     start_s = 0.0 if last_s is None else max(0.0, scene.duration_s - last_s)
@@ -82,19 +82,21 @@ def trip_frames(
         yield frame
 
 
-class TripScene:
-    """A trip as it is replayed, to be looked at from instant to instant; time only goes forward.
+class EpisodeScene:
+    """An episode as it is replayed, to be looked at from instant to instant; time only goes forward.
 
-    with TripScene(trip) as scene:
+    with EpisodeScene(episode) as scene:
         scene.place_camera((640, 360))
         moment = scene.at(2.5)
     """
 
-    def __init__(self, trip: StoredTrip, costs: str = "none", expert: bool = True, stage: Stage | None = None) -> None:
+    def __init__(
+        self, episode: StoredEpisode, costs: str = "none", expert: bool = True, stage: Stage | None = None
+    ) -> None:
         """Put the vehicle at the start.
 
         Args:
-            trip: what was stored of it.
+            episode: what was stored of it.
             costs: whose costs a moment holds: `expert`, `policy` or `none`.
             expert: whether a moment holds the expert's turn.
             stage: is advanced by one for each state.
@@ -103,29 +105,29 @@ class TripScene:
             ReplayError: the policy's costs are wanted, and its checkpoint is gone.
             ReplayDivergedError: here and wherever time goes on: a state differs from the stored one.
         """
-        self.trip = trip
+        self.episode = episode
         # A baseline has no costs of its own to show.
-        self.costs = "expert" if costs == "policy" and trip.policy_path in BASELINES else costs
-        self._adviser: Any = _load_adviser(trip) if self.costs == "policy" else None
+        self.costs = "expert" if costs == "policy" and episode.policy_path in BASELINES else costs
+        self._adviser: Any = _load_adviser(episode) if self.costs == "policy" else None
         self._carry: Any = None
         self._stage = stage
         self._path: list[NDArray[np.float64]] = []
         self._marks: list[NDArray[np.float64]] = []
         self._camera: ChaseCamera | None = None
         self._drawn_s: float | None = None
-        self._env = make_replay_env(trip, expert=expert or self.costs == "expert")
+        self._env = make_replay_env(episode, expert=expert or self.costs == "expert")
         try:
             vehicle: Any = self._env.unwrapped
             self._vehicle, self.spec = vehicle, cast(TaskSpec, vehicle.task_spec)
             self.kind = "car" if self.spec.turn_kind == "steering" else "quadrotor"
-            self._steps = replay_trip(trip, self._env)
+            self._steps = replay_episode(episode, self._env)
             self._next: ReplayedStep | None = next(self._steps)
             self._advance()
         except BaseException:
             self._env.close()
             raise
 
-    def __enter__(self) -> TripScene:
+    def __enter__(self) -> EpisodeScene:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -139,8 +141,8 @@ class TripScene:
 
     @property
     def duration_s(self) -> float:
-        """How long the trip takes in seconds."""
-        return len(self.trip.actions) / self.spec.control_hz
+        """How long the episode takes in seconds."""
+        return len(self.episode.actions) / self.spec.control_hz
 
     @property
     def step(self) -> ReplayedStep:
@@ -151,15 +153,15 @@ class TripScene:
         """Stand behind the vehicle with a camera whose pictures have this width and height in pixels."""
         self._camera, self._drawn_s = ChaseCamera(self.world, size, 1.0, self.kind, fov_deg=fov_deg), None
 
-    def painter(self, size: tuple[int, int]) -> TripPainter:
+    def painter(self, size: tuple[int, int]) -> EpisodePainter:
         """What draws this scene's moments whole: chase view, policy views, map, turns."""
-        return TripPainter(
+        return EpisodePainter(
             size,
             self.world,
-            f"{self.trip.policy}, world {self.world.seed}",
+            f"{self.episode.policy}, world {self.world.seed}",
             self.spec.candidate_turns_rad,
             self.spec.horizontal_fov_deg,
-            subtitle=describe_world(self.world, self.trip.env_kwargs),
+            subtitle=describe_world(self.world, self.episode.env_kwargs),
             costs_of=self.costs,
             notes=3 if self.kind == "car" else 0,
         )
@@ -189,7 +191,7 @@ class TripScene:
         )
 
     def finish(self) -> None:
-        """Replay what is left, so that all of the trip is checked."""
+        """Replay what is left, so that all of the episode is checked."""
         while self._next is not None:
             self._advance()
 
@@ -372,16 +374,16 @@ def _area_m2(world: World) -> float:
     return (x_max - x_min) * (y_max - y_min)
 
 
-def _load_adviser(trip: StoredTrip) -> Any:
+def _load_adviser(episode: StoredEpisode) -> Any:
     """The policy that acted, for its costs.
 
     Raises:
         ReplayError: it was a baseline, or the checkpoint is gone.
     """
-    if not Path(trip.policy_path).is_dir():
+    if not Path(episode.policy_path).is_dir():
         raise ReplayError(
-            f"the policy of this trip, {trip.policy_path!r}, is no folder with a checkpoint; use --costs expert"
+            f"the policy of this episode, {episode.policy_path!r}, is no folder with a checkpoint; use --costs expert"
         )
     from forestpilot.policies.networks.checkpoint import load_policy
 
-    return load_policy(Path(trip.policy_path))
+    return load_policy(Path(episode.policy_path))
