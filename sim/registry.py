@@ -198,3 +198,8 @@ def _load(entry_point: EntryPoint) -> None:
         )
     finally:
         _registering = OWN_DISTRIBUTION
+
+
+def part_of(registry: str) -> dict[str, str]:
+    """Metadata of a config field that holds a part: where its registry is, `package.module:NAME`."""
+    return {"registry": registry}
