@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import njit
+
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2
 from forestpilot.sim.worlds.world import World
-from numba import njit
 
 PHYSICS_HZ = 240
 COLLIDER_HEIGHT_M = 7.0

@@ -23,6 +23,7 @@ from typing import Any
 import h5py
 import hdf5plugin
 import numpy as np
+
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.sim.errors import ForestPilotError
 

@@ -10,8 +10,9 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
-from forestpilot.data_collection.people.console import Input, Key, Screen
 from numpy.typing import NDArray
+
+from forestpilot.data_collection.people.console import Input, Key, Screen
 
 
 @dataclass(frozen=True)

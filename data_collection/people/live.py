@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.data_collection.people.console import Command, Input, Key, Screen
@@ -28,7 +30,6 @@ from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.scenarios import EpisodeResult, Scenario
 from forestpilot.data_collection.rollouts.takeover import count_handovers
-from numpy.typing import NDArray
 
 LOOK_S = 1 / 30
 """Time between two looks at the keyboard while nothing moves, in seconds."""

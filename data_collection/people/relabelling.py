@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.episodes.dataset import DATASET_FILE, Dataset
 from forestpilot.data_collection.episodes.episode import (
     ACTOR_POLICY,
@@ -40,7 +42,6 @@ from forestpilot.data_collection.rollouts.replay import ReplayDivergedError
 from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.worlds.world import split_of
-from numpy.typing import NDArray
 
 RELABELLING_FILE = "relabelling.json"
 STEERED = "steered"

@@ -7,9 +7,10 @@ from enum import Enum
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.people.console import Key
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
-from numpy.typing import NDArray
 
 
 class Mode(Enum):

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER, Decision, ExpertPilot, Observations, Pilot
 from forestpilot.data_collection.rollouts.takeover import Takeover

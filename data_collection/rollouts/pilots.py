@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_POLICY
 
 Observations = dict[str, np.ndarray]

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.rollouts.pilots import Decision, ExpertPilot, Pilot, PilotFactory
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.episode import Episode, EpisodeMeta
 from forestpilot.data_collection.rollouts.scenarios import TASKS, EpisodeResult, Scenario, make_env

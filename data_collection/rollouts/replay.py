@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import forestpilot.sim  # noqa: F401  (registers the environments)
 import gymnasium
 import numpy as np
+from numpy.typing import NDArray
+
+import forestpilot.sim  # noqa: F401  (registers the environments)
 from forestpilot.data_collection.rollouts.scenarios import read_result_file
 from forestpilot.sim.errors import ForestPilotError
-from numpy.typing import NDArray
 
 
 class ReplayDivergedError(ForestPilotError):

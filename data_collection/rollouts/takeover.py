@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+
 from forestpilot.data_collection.episodes.episode import ACTOR_POLICY
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+
 from forestpilot.data_collection.windows.windows import Batch
 from forestpilot.sim.envs.task_spec import TaskSpec
 

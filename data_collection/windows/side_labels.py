@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+
 from forestpilot.sim.envs.task_spec import TaskSpec
 
 SideLabels = Literal["asked", "geometric", "constant", "none"]

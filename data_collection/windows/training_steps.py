@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import h5py
 import numpy as np
+
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, CAMERAS, EpisodeHeader, read_labelled
 from forestpilot.data_collection.people.reaction import shift_labels
 from forestpilot.data_collection.windows.side_labels import SideLabels, constant_label, fixed_offsets, geometric_label

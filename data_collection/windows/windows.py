@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
+
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_one_task
 from forestpilot.data_collection.episodes.episode import (
     CAMERAS,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import forestpilot.sim  # noqa: F401  (registers the environments)
 import gymnasium
 import numpy as np
+
+import forestpilot.sim  # noqa: F401  (registers the environments)
 
 
 def bench_expert(seconds: float = 10.0) -> dict[str, Any]:

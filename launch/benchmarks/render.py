@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from forestpilot.sim.cameras import Camera, Rig, rotation_matrix
 from forestpilot.sim.rendering import Frames, make_renderer
 from forestpilot.sim.rendering.pybullet.streamed import StreamedTinyRenderer

@@ -35,6 +35,7 @@ def bench_train(
         the arguments.
     """
     import torch
+
     from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 
     threads_before = torch.get_num_threads()

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN
 from forestpilot.data_collection.people.scene import Mode, Scene
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
@@ -31,7 +33,6 @@ from forestpilot.launch.pictures.colors import BAD, DIM, EDGE, GOOD, INK, PANEL,
 from forestpilot.launch.pictures.drawing import VIEW_NAMES, import_cv2
 from forestpilot.launch.pictures.pen import Pen, darken, fitted
 from forestpilot.launch.pictures.world_map import WorldMap
-from numpy.typing import NDArray
 
 HUMAN: Color = (255, 164, 72)
 ALERT: Color = (255, 222, 100)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+
 from forestpilot.data_collection.people.console import Key
 from forestpilot.launch.pictures.colors import DIM, EDGE, GOOD, INK, PANEL, Color, Image
 from forestpilot.launch.pictures.pen import Pen

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.rollouts.progress import Stage
 from forestpilot.data_collection.rollouts.replay import StoredEpisode

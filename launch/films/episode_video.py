@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.rollouts.progress import Stage
 from forestpilot.data_collection.rollouts.replay import (
     ReplayedStep,
@@ -30,7 +32,6 @@ from forestpilot.sim.rendering import make_renderer
 from forestpilot.sim.rendering.protocol import CHASE_M, VehiclePose
 from forestpilot.sim.worlds.roads.road import RoadWorld
 from forestpilot.sim.worlds.world import World
-from numpy.typing import NDArray
 
 CHASE_FOV_DEG = 75.0
 NEAREST_M = {"quadrotor": 0.8, "car": 4.5}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+
 from forestpilot.launch.films.video import VideoError
 from forestpilot.launch.pictures.colors import Image
 from forestpilot.launch.pictures.drawing import import_cv2

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+
 from forestpilot.launch.films.episode_video import HOLD_S, EpisodeScene, describe_world
 from forestpilot.launch.films.pace import speed_badge, ticks
 from forestpilot.launch.films.video import VideoWriter

@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from forestpilot.sim.errors import ForestPilotError
 from numpy.typing import NDArray
+
+from forestpilot.sim.errors import ForestPilotError
 
 MIN_SIZE, MAX_SIZE = (320, 180), (3840, 2160)
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY, CAMERAS
 from forestpilot.launch.inspection.survey import Finding, Record, Survey
 from forestpilot.sim.worlds.world import split_of
-from numpy.typing import NDArray
 
 SHORT_S = 1.5
 """An episode shorter than this shows next to nothing."""

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.episodes.episode import CAMERAS
 from forestpilot.data_collection.people.console import Key
 from forestpilot.launch.inspection.measures import degrees, has_sides_of_their_own, set_point_mps
@@ -25,8 +28,6 @@ from forestpilot.launch.pages.figures import (
     label_axes,
 )
 from forestpilot.launch.pictures.plots import add_axes, new_figure
-from markupsafe import Markup
-from numpy.typing import NDArray
 
 BINS = 41
 SHADES = 8

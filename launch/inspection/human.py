@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN
 from forestpilot.data_collection.people.reaction import Delay, estimate_delay
 from forestpilot.data_collection.people.relabelling import RELABELLING_FILE, expert_turns
@@ -15,7 +17,6 @@ from forestpilot.data_collection.rollouts.progress import Progress, SilentProgre
 from forestpilot.launch.inspection.checks import AT_LIMIT
 from forestpilot.launch.inspection.survey import Record, Survey
 from forestpilot.sim.errors import ForestPilotError
-from numpy.typing import NDArray
 
 EXCERPT_S = 20.0
 """Length of the excerpt that is drawn, seconds."""

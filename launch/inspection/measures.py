@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, CAMERAS
 from forestpilot.data_collection.rollouts.takeover import Handovers, count_handovers
 from forestpilot.launch.inspection.checks import AT_LIMIT
 from forestpilot.launch.inspection.survey import SIDES, Record, Survey
 from forestpilot.launch.terminal.tables import format_density
 from forestpilot.sim.worlds.world import split_of
-from numpy.typing import NDArray
 
 DRIVERS = {ACTOR_EXPERT: "expert", ACTOR_POLICY: "policy", ACTOR_HUMAN: "human"}
 STRAIGHT_DEG = 2.0

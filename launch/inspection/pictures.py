@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.episodes.episode import CAMERAS
 from forestpilot.launch.inspection.measures import degrees
 from forestpilot.launch.inspection.survey import CENTER, Record, Survey, read_pictures
 from forestpilot.launch.pages.media import picture_of
-from markupsafe import Markup
-from numpy.typing import NDArray
 
 KINDS = (
     ("Hardest left", 1.0), ("Left", 0.9), ("Straight ahead", 0.5), ("Right", 0.1), ("Hardest right", 0.0),

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
+
 from forestpilot.launch.inspection import figures, measures
 from forestpilot.launch.inspection.checks import by_kind
 from forestpilot.launch.inspection.human import Hand, excerpt_of
@@ -14,7 +16,6 @@ from forestpilot.launch.inspection.measures import Corrections, Round, Steering
 from forestpilot.launch.inspection.pictures import caption, sample_pictures, strip
 from forestpilot.launch.inspection.survey import Finding, Survey
 from forestpilot.launch.pages.blocks import Diagram, Diagrams, Table, Text, percent
-from markupsafe import Markup
 
 SHOWN_FILES = 6
 """Files of one kind of finding that are named one by one."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.episodes.dataset import EPISODE_SUFFIX, Dataset, DatasetError, require_same_task
 from forestpilot.data_collection.episodes.episode import (
     CAMERAS,
@@ -25,7 +27,6 @@ from forestpilot.data_collection.rollouts.progress import Progress, SilentProgre
 from forestpilot.data_collection.windows.side_labels import fixed_offsets, geometric_label
 from forestpilot.launch.reading.datasets import IN_A_RUN
 from forestpilot.sim.envs.task_spec import TaskSpec
-from numpy.typing import NDArray
 
 CENTER = CAMERAS.index("center")
 SIDES = [CAMERAS.index("left"), CAMERAS.index("right")]

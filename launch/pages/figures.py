@@ -11,9 +11,10 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-from forestpilot.launch.pictures.plots import add_axes, new_figure
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
+
+from forestpilot.launch.pictures.plots import add_axes, new_figure
 
 INK, GRID, MUTED = "#1a1c1e", "#d9dde1", "#5b6670"
 """Colours of text, grid and lesser lines; the page has its own for the dark."""

@@ -6,8 +6,9 @@ import base64
 from dataclasses import dataclass
 
 import numpy as np
-from forestpilot.launch.pictures.drawing import import_cv2
 from numpy.typing import NDArray
+
+from forestpilot.launch.pictures.drawing import import_cv2
 
 TYPES = {"png": "image/png", "jpg": "image/jpeg", "mp4": "video/mp4"}
 JPEG_QUALITY = 82

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from markupsafe import Markup
+
 from forestpilot.launch.pages.blocks import Section, difference_words, figure, p_value
 from forestpilot.launch.pages.figures import sign_of, swatch
 from forestpilot.launch.pages.media import data_uri
 from forestpilot.launch.reports.failures import Scene
-from markupsafe import Markup
 
 
 @dataclass

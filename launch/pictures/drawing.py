@@ -11,12 +11,13 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
 from forestpilot.launch.pictures.pen import Pen, darken, fitted
 from forestpilot.launch.pictures.world_map import WorldMap, polar
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.worlds.world import World
-from numpy.typing import NDArray
 
 VIEW_NAMES = ("left", "center", "right")
 FAN_RAD = math.radians(60)

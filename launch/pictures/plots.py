@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
 from forestpilot.launch.terminal.tables import format_density
 
 POINTS, BAND, GRID, MUTED = "#1f6fb2", "#9cc7ea", "#d9dde1", "#5b6670"

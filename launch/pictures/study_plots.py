@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from forestpilot.launch.pictures.plots import MUTED, add_axes, new_figure, save_figure
 from forestpilot.launch.studies.common import Panel, StudyResult
 from forestpilot.launch.studies.shifted_views import ShiftedViews

@@ -8,11 +8,12 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.launch.pictures.colors import BAD, DIM, EDGE, GOOD, INK, PANEL, POLICY, Color, Image
 from forestpilot.launch.pictures.pen import Pen
 from forestpilot.sim.worlds.roads.road import RoadWorld
 from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, World
-from numpy.typing import NDArray
 
 FOLLOW_ABOVE_M = 150.0
 """A world that would have more metres than this across the map is shown in part, around the vehicle."""

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import gymnasium
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.rollouts.replay import (
     ReplayedStep,
     StoredEpisode,
@@ -30,7 +32,6 @@ from forestpilot.data_collection.rollouts.replay import (
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.worlds.world import World
-from numpy.typing import NDArray
 
 CHANGES = 0.1
 """Share of the steps that count as changes: those at which the expert's answer differs most from its last one."""

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.rollouts.progress import Progress
 from forestpilot.launch.pages.figures import Line, seconds_figure
 from forestpilot.launch.pages.media import Picture, picture_of
@@ -21,8 +24,6 @@ from forestpilot.launch.reports.behaviour import Trace, try_trace
 from forestpilot.launch.reports.clips import write_clip
 from forestpilot.launch.reports.saliency_frames import SaliencyFrames, look_closely
 from forestpilot.sim.errors import ForestPilotError
-from markupsafe import Markup
-from numpy.typing import NDArray
 
 MAP_PX = (420, 620)
 """Largest width and height of a map, pixels."""

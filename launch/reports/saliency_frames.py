@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from forestpilot.launch.pages.media import Picture, picture_of
 from forestpilot.launch.reading.evaluations import EpisodeFacts
 from forestpilot.launch.reports.behaviour import Trace

@@ -14,11 +14,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.people.console import HeldKeys, Input
 from forestpilot.launch.screens.web_gate import Gate, listen
 from forestpilot.launch.screens.web_page import compose_page
 from forestpilot.launch.screens.web_viewer import GRACE_S, NotUnderstood, Viewer, cut, read_message
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from websockets.sync.server import ServerConnection
@@ -58,8 +59,9 @@ class WebScreen:
             WebScreenError: the port is busy, or the address is not this machine's.
             DrawingError: OpenCV cannot be used on this machine.
         """
-        from forestpilot.launch.pictures.drawing import import_cv2
         from websockets.sync.server import serve
+
+        from forestpilot.launch.pictures.drawing import import_cv2
 
         self._cv2, self._quality = import_cv2(), quality
         self._size = (width, height)

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from forestpilot.data_collection.people.console import COMMANDS, STEERING
 from numpy.typing import NDArray
+
+from forestpilot.data_collection.people.console import COMMANDS, STEERING
 
 if TYPE_CHECKING:
     from websockets.sync.server import ServerConnection

@@ -8,9 +8,10 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.people.console import COMMANDS, STEERING, HeldKeys, Input
 from forestpilot.sim.rendering.window import Window, import_pygame
-from numpy.typing import NDArray
 
 WITHOUT_SCREEN = (
     "add --web to steer in a browser instead (through an ssh tunnel if this machine is far away), or start a virtual "

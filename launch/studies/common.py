@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.data_collection.rollouts.progress import Progress
@@ -25,7 +27,6 @@ from forestpilot.policies.training.run_folder import NOT_THE_RESULTS, claim_run_
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.worlds.roads.road import PRESETS as ROADS
 from forestpilot.sim.worlds.world import seeds_of
-from numpy.typing import NDArray
 
 TASK = "drive"
 WORLDS_PER_SEED = 10_000

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.data_collection.rollouts.progress import Progress
 from forestpilot.data_collection.rollouts.replay import load_stored_episode, replay_episode
@@ -38,7 +40,6 @@ from forestpilot.launch.studies.dagger_road import RoundsConfig
 from forestpilot.launch.studies.statistics import log_slope, mean_interval, statistic_interval
 from forestpilot.policies.algorithms.dagger.loop import round_folder, run_dagger
 from forestpilot.sim.cameras import MIN_SIZE_PX
-from numpy.typing import NDArray
 
 ARMS = {"cloning": "expert", "DAgger": "indicator"}
 """Arm to the arm of `dagger_road` that makes its policy."""

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.rollouts.scenarios import make_env
 from forestpilot.launch.studies.common import TASK
 from forestpilot.sim.cameras import CAMERA_NAMES, Camera, Rig, rotation_matrix
 from forestpilot.sim.rendering import Renderer, make_renderer
 from forestpilot.sim.worlds.roads.road import RoadWorld
 from forestpilot.sim.worlds.world import seeds_of
-from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 CENTER = CAMERA_NAMES.index("center")

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from forestpilot.policies.evaluation.intervals import poisson_interval
 from numpy.typing import NDArray
+
+from forestpilot.policies.evaluation.intervals import poisson_interval
 
 RESAMPLES = 2000
 T_975 = (

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro.conf
+
 from forestpilot.launch.terminal.tables import print_table
 
 

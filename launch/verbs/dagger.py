@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.launch.config import recorded
 from forestpilot.launch.pictures.colors import INK, PANEL, Image

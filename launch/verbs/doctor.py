@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
 from forestpilot.launch.terminal.tables import format_columns
 
 Status = Literal["ok", "note", "MISSING"]
@@ -156,6 +157,7 @@ def _opencv() -> Finding:
 def _video() -> Finding:
     """Encode a few frames and read them back."""
     import av
+
     from forestpilot.launch.films.video import VideoWriter
 
     with tempfile.TemporaryDirectory() as folder:

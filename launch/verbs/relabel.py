@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro.conf
+
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.people.relabelling import NOT_SHIFTED, AlongDriver, Relabelling, recorded_episodes
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro.conf
+
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress, Stage
 from forestpilot.data_collection.rollouts.replay import StoredEpisode, load_stored_episode, replay_episode
 from forestpilot.data_collection.rollouts.scenarios import result_path

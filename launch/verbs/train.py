@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import torch
+
 from forestpilot.launch.config import recorded
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig, clone

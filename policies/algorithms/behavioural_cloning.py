@@ -20,6 +20,8 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from forestpilot.data_collection.episodes.dataset import Dataset, require_one_task
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.data_collection.windows.augmentation import flip_batch, photometric
@@ -29,7 +31,6 @@ from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.visuomotor import CAMERAS, PolicyConfig, VisuomotorPolicy
 from forestpilot.policies.training.metrics import MetricsLog
 from forestpilot.policies.training.state import TrainingState
-from torch import Tensor
 
 STATE_FILE = "checkpoints/training.safetensors"
 """Where in the run folder an unfinished training stands."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from forestpilot.data_collection.episodes.episode import ACTOR_POLICY
 from forestpilot.data_collection.rollouts.gates import Gate, GatedPilot
 from forestpilot.data_collection.rollouts.pilots import (
@@ -116,6 +117,7 @@ class PolicyPilot:
 
     def __init__(self, folder: str, name: str) -> None:
         import torch
+
         from forestpilot.policies.networks.checkpoint import load_policy
 
         torch.set_num_threads(1)

@@ -18,13 +18,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional as F
+
 from forestpilot.policies.networks.heads import TurnCostsHead
 from forestpilot.policies.networks.memories import State
 from forestpilot.policies.networks.views import ViewPreparer
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.sim.envs.task_spec import side_view
-from torch import Tensor
-from torch.nn import functional as F
 
 PATCH_PX, STRIDE_PX = 6, 3
 """Side of the blurred squares, and how far apart they are, in view pixels."""

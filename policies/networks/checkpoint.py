@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
 
 FORMAT = "forestpilot-policy-1"
 WEIGHTS_FILE, DESCRIPTION_FILE = "policy.safetensors", "policy.json"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from forestpilot.policies.networks.views import OUTSIDE_GREY
 from torch import Tensor, nn
+
+from forestpilot.policies.networks.views import OUTSIDE_GREY
 
 
 class ViewEncoder(nn.Module):

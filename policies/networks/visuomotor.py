@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from forestpilot.policies.networks.encoders import ViewEncoder
 from forestpilot.policies.networks.heads import (
     HEADS,
@@ -20,7 +22,6 @@ from forestpilot.policies.networks.heads import (
 from forestpilot.policies.networks.memories import MEMORIES, Memory, State, make_memory
 from forestpilot.policies.networks.views import ViewPreparer
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
-from torch import Tensor, nn
 
 CAMERAS = {"center": ("center",), "all": ("left", "center", "right")}
 """What PolicyConfig.cameras may say, and the cameras it means, in order."""

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
+
 from forestpilot.policies.networks.checkpoint import CheckpointError, load_state, load_tensors, save_state
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.sim.errors import ForestPilotError
-from torch import Tensor
 
 if TYPE_CHECKING:
     from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig

@@ -9,6 +9,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+
 from forestpilot.sim.cameras import CAMERA_NAMES, Camera, Rig, chase_pose
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.physics import PHYSICS_HZ, PhysicsClient

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.cameras import CENTER, Camera, Rig, chase_pose
 from forestpilot.sim.envs.base import COLLISION_PENALTY, VehicleEnv, steps_within

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.cameras import Camera, Rig
 from forestpilot.sim.envs.base import VehicleEnv, steps_within

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import njit
+
 from forestpilot.sim.experts.planner import COLLISION_COST, NUM_CANDIDATES, RolloutPlanner
 from forestpilot.sim.vehicles.car import STEERING_LOCK_RAD, WHEELBASE_M, Car, motion_step
 from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2
 from forestpilot.sim.worlds.clearance import sample_clearance
 from forestpilot.sim.worlds.roads.road import POINT_SPACING_M, RoadWorld, Route
 from forestpilot.sim.worlds.roads.route_table import RouteTable, locate, wrap_index
-from numba import njit
 
 CANDIDATE_STEERINGS_RAD = np.linspace(-STEERING_LOCK_RAD, STEERING_LOCK_RAD, NUM_CANDIDATES)
 """(K,) steering angles in radians, ascending."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import njit
+
 from forestpilot.sim.cameras import CENTER
 from forestpilot.sim.experts.planner import COLLISION_COST, NUM_CANDIDATES, RolloutPlanner
 from forestpilot.sim.vehicles.quadrotor import (
@@ -23,7 +25,6 @@ from forestpilot.sim.vehicles.quadrotor import (
 from forestpilot.sim.vehicles.rigid_body import wrap_angle
 from forestpilot.sim.worlds.clearance import ClearanceMap, sample_clearance
 from forestpilot.sim.worlds.world import World
-from numba import njit
 
 CANDIDATE_TURNS_RAD = np.linspace(-MAX_TURN_RAD, MAX_TURN_RAD, NUM_CANDIDATES)
 """(K,) heading changes in radians, ascending, relative to the heading."""

@@ -7,9 +7,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
+
 from forestpilot.sim.cameras import rotation_matrix
 from forestpilot.sim.rendering.raycast.intersect import Floats, Ids
-from numpy.typing import ArrayLike
 
 F = np.float32
 

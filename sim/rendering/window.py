@@ -6,9 +6,10 @@ import os
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.sim.bullet_import import silent_descriptors
 from forestpilot.sim.errors import ForestPilotError
-from numpy.typing import NDArray
 
 _BLIND_DRIVERS = ("offscreen", "dummy")
 WITHOUT_SCREEN = "without a screen use render_mode='rgb_array', or start a virtual display: xvfb-run -a COMMAND"

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2, RigidBody, clip, rotation_of, wrap_angle
 from numba import njit
+
+from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2, RigidBody, clip, rotation_of, wrap_angle
 
 BODY_RADIUS_M = 0.25
 """Radius of the collision shape: rotor tips included, in metres."""

@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from forestpilot.sim.worlds.world import CAR_BODY, CAR_CABIN, LOG, NO_BOXES
 from numpy.typing import NDArray
+
+from forestpilot.sim.worlds.world import CAR_BODY, CAR_CABIN, LOG, NO_BOXES
 
 FloatArray = NDArray[np.float32]
 

@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+
 from forestpilot.sim.worlds.roads.centre_line import POINT_SPACING_M
 from forestpilot.sim.worlds.roads.layout import Layout
 from forestpilot.sim.worlds.roads.road_config import RoadConfig

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
 from forestpilot.sim.worlds.clearance import ClearanceMap
 
 if TYPE_CHECKING:

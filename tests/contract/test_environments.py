@@ -6,13 +6,14 @@ import subprocess
 import sys
 import warnings
 
-import forestpilot.sim  # noqa: F401
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env
+
+import forestpilot.sim  # noqa: F401
 from forestpilot.sim.cameras import CAMERA_NAMES
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
-from gymnasium.utils.env_checker import check_env
 
 ENV_IDS = sorted(name for name in gymnasium.registry if name.startswith("ForestPilot/"))
 

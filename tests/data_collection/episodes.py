@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, Episode, EpisodeMeta
 from forestpilot.sim.envs.task_spec import TaskSpec
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
+
 from forestpilot.data_collection.people.console import HeldKeys, Input, Key
 from forestpilot.data_collection.people.scene import Mode, Scene
 

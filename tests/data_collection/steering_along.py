@@ -6,6 +6,8 @@ from collections import deque
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_POLICY
 from forestpilot.data_collection.people.console import Command, Input, Key
@@ -13,7 +15,6 @@ from forestpilot.data_collection.people.scene import Mode, Scene
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_of, task_spec_of
-from numpy.typing import NDArray
 
 MIX = ScenarioMix(densities=(0.0667,), speeds=(4.0, 4.0), width=32, height=24)
 HZ = MIX.control_hz

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from forestpilot.data_collection.windows.augmentation import PhotometricConfig, flip_batch, photometric
-from forestpilot.data_collection.windows.windows import Batch
-from forestpilot.sim.envs.task_spec import side_view
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forestpilot.data_collection.windows.augmentation import PhotometricConfig, flip_batch, photometric
+from forestpilot.data_collection.windows.windows import Batch
+from forestpilot.sim.envs.task_spec import side_view
 from tests.data_collection.episodes import make_spec
 
 SPEC = make_spec()

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.episodes.dataset import (
     Dataset,
     DatasetError,
@@ -24,7 +25,6 @@ from forestpilot.data_collection.episodes.dataset import (
 )
 from forestpilot.data_collection.episodes.episode import EpisodeError, SchemaVersionError, load_episode
 from forestpilot.data_collection.episodes.files import DiskFullError
-
 from tests.data_collection.episodes import ENV_ID, make_episode, make_spec
 
 ROOT = Path(__file__).parents[2]

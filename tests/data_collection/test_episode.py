@@ -13,6 +13,7 @@ import h5py
 import hdf5plugin  # noqa: F401 - registers the decompressor
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.episodes import files
 from forestpilot.data_collection.episodes.episode import (
     CHUNK_STEPS,
@@ -27,7 +28,6 @@ from forestpilot.data_collection.episodes.episode import (
     save_episode,
 )
 from forestpilot.data_collection.episodes.files import DiskFullError, remove_stale_temporaries, write_new_file
-
 from tests.data_collection.episodes import make_episode
 
 

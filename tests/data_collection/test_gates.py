@@ -6,6 +6,9 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.data_collection.rollouts.gates import (
     ExpertGate,
@@ -19,8 +22,6 @@ from forestpilot.data_collection.rollouts.gates import (
 )
 from forestpilot.data_collection.rollouts.pilots import Decision
 from forestpilot.data_collection.rollouts.takeover import Takeover, count_handovers
-from hypothesis import given
-from hypothesis import strategies as st
 
 LIMITS = GateLimits()
 

@@ -6,14 +6,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN
 from forestpilot.data_collection.people.console import Key
 from forestpilot.data_collection.people.keyboard import SHAPINGS, KeyShaper, Shaping, shaper_of
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
-from hypothesis import given
-from hypothesis import strategies as st
 
 ALL_KEYS = [Key(value) for value in range(16)]
 STICKS = st.none() | st.tuples(st.floats(-1, 1), st.floats(-1, 1))

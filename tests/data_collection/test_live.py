@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY, load_episode
 from forestpilot.data_collection.episodes.files import DiskFullError
@@ -21,7 +22,6 @@ from forestpilot.data_collection.people.scene import Mode
 from forestpilot.data_collection.rollouts.pilots import Decision, ExpertPilot
 from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, collect
 from forestpilot.data_collection.rollouts.scenarios import TASKS, ScenarioMix, task_spec_of
-
 from tests.data_collection.live_doubles import FakeClock, NotingPainter, ScriptedScreen
 
 FOREST = ScenarioMix(width=32, height=24, densities=(0.04,), speeds=(5.0, 5.0), domain_randomisation=False)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from forestpilot.data_collection.people.reaction import Delay, estimate_delay, shift_labels
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from forestpilot.data_collection.people.reaction import Delay, estimate_delay, shift_labels
 
 HZ, FINE = 10, 10
 """Steps per second, and finer steps per step in which a delay need not be a whole number."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_POLICY, load_episode
 from forestpilot.data_collection.people.console import Command, Key
@@ -26,7 +27,6 @@ from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.data_collection.rollouts.replay import ReplayDivergedError
 from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.data_collection.windows.windows import WindowReader
-
 from tests.data_collection.steering_along import DELAY_STEPS, HZ, Human, record
 
 

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_POLICY, load_episode
 from forestpilot.data_collection.rollouts.pilots import Decision, ExpertPilot, MixturePilot

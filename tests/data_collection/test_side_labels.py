@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import EpisodeError, load_episode
 from forestpilot.data_collection.rollouts.pool import CollectConfig, collect
@@ -17,9 +20,6 @@ from forestpilot.data_collection.windows.augmentation import flip_batch
 from forestpilot.data_collection.windows.side_labels import RETURN_S, constant_label, fixed_offsets, geometric_label
 from forestpilot.data_collection.windows.windows import Batch, WindowReader
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.data_collection.episodes import make_drive_spec, make_episode, make_spec, random_offsets
 
 DRONE, CAR = make_spec(), make_drive_spec()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, SpecMismatchError
 from forestpilot.data_collection.episodes.episode import (
     ACTOR_EXPERT,
@@ -25,7 +26,6 @@ from forestpilot.data_collection.windows.windows import (
     WindowReader,
 )
 from forestpilot.sim.envs.task_spec import side_view
-
 from tests.data_collection.episodes import ENV_ID, make_episode, make_spec
 
 STEPS = 20

@@ -8,6 +8,7 @@ import types
 from dataclasses import dataclass
 
 import pytest
+
 from forestpilot.launch import cli
 from forestpilot.sim.errors import ForestPilotError
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.data_collection.people.console import Key
 from forestpilot.data_collection.people.scene import Mode, Scene
@@ -16,7 +17,6 @@ from forestpilot.launch.cockpit.cameras import CONFIDENCE, PATIENCE, SHARPNESS, 
 from forestpilot.launch.cockpit.cockpit import HUMAN, MAP_SHARES, Cockpit
 from forestpilot.launch.cockpit.gauges import CockpitLayout, Rect
 from forestpilot.launch.pictures.colors import EDGE, POLICY
-
 from tests.data_collection.live_doubles import FakeClock
 
 SIZE = (960, 540)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, load_episode
 from forestpilot.data_collection.people.console import Key
 from forestpilot.launch.cockpit.cockpit import HUMAN
 from forestpilot.launch.cockpit.gauges import CockpitLayout
 from forestpilot.launch.pictures.colors import EDGE
-
 from tests.x_display import SIZE, XDisplay, open_display, wait_for
 
 PATIENCE_S = 60.0

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, Episode, load_episode
 from forestpilot.data_collection.people.console import Key
-
 from tests.browser import Browser, open_browser
 
 PATIENCE_S = 60.0

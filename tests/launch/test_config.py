@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+
 from forestpilot.launch.config import ConfigError, from_dict, load_config, parse_config, recorded, save_config, to_dict
 
 

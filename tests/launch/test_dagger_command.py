@@ -6,9 +6,10 @@ import dataclasses
 import re
 from pathlib import Path
 
-import forestpilot.launch.screens
 import numpy as np
 import pytest
+
+import forestpilot.launch.screens
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, load_episode
 from forestpilot.data_collection.people.console import Command, Input, Key

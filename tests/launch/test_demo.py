@@ -5,6 +5,7 @@ from pathlib import Path
 
 import av
 import pytest
+
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.verbs.demo import DemoConfig, run
 from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig

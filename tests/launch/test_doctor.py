@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from forestpilot.launch.verbs import doctor
 from forestpilot.launch.verbs.doctor import DoctorConfig, examine, format_findings, judge_frame
 

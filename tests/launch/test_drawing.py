@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from forestpilot.launch.pictures.colors import BAD, EXPERT, GOOD, INK, POLICY
 from forestpilot.launch.pictures.drawing import DrawingError, EpisodePainter, Moment, import_cv2
 from forestpilot.launch.pictures.world_map import BOXES, WorldMap

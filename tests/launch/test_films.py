@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.rollouts.replay import StoredEpisode, load_stored_episode, replay_episode
 from forestpilot.data_collection.rollouts.scenarios import result_path
 from forestpilot.launch import cli

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError
 from forestpilot.data_collection.episodes.episode import (
     ACTOR_EXPERT,
@@ -29,7 +30,6 @@ from forestpilot.launch.inspection.human import excerpt_of, hand_of
 from forestpilot.launch.inspection.survey import survey_dataset
 from forestpilot.launch.verbs.inspect import Config
 from forestpilot.sim.envs.task_spec import TaskSpec
-
 from tests.browser import open_browser
 from tests.data_collection.episodes import ENV_ID, make_drive_spec, make_episode, make_spec, random_offsets
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+
 from forestpilot.data_collection.rollouts.progress import SilentProgress
 from forestpilot.launch.terminal.progress import BarProgress, PlainProgress, format_fields, make_progress
 

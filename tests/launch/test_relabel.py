@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import load_episode
 from forestpilot.data_collection.people.reaction import shift_labels
 from forestpilot.launch.cli import main
 from forestpilot.launch.verbs.relabel import Config
-
 from tests.data_collection.steering_along import DELAY_STEPS, HZ, Human, record
 from tests.x_display import open_display, wait_for
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.rollouts.progress import SilentProgress
 from forestpilot.data_collection.rollouts.scenarios import result_path
 from forestpilot.launch import cli
@@ -20,7 +21,6 @@ from forestpilot.launch.verbs.report import ReportConfig
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
-
 from tests.browser import Browser, open_browser
 from tests.policies.made_up import make_spec
 

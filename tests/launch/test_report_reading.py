@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.pages.blocks import figure, interval, p_value, percent

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from forestpilot.launch import cli
 from forestpilot.launch.benchmarks.env import Stopwatch
 from forestpilot.launch.pictures.plots import plot_rounds, plot_success_grid

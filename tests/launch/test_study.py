@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from forestpilot.launch import cli
 from forestpilot.launch.config import ConfigError
 from forestpilot.launch.pictures.plots import add_axes, new_figure

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
 from forestpilot.launch.films.video import VideoError, VideoWriter, parse_size
 
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 import pygame
 import pytest
+
 from forestpilot.data_collection.people.console import Command, Key
 from forestpilot.launch.screens import ScreenConfig, open_screen
 from forestpilot.launch.screens.window import SETTLE_S, WindowScreen
 from forestpilot.sim.rendering.window import WindowError
-
 from tests.x_display import open_display, wait_for
 
 

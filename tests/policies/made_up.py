@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from forestpilot.data_collection.windows.windows import Batch
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.envs.task_spec import TaskSpec

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.windows.side_labels import SIDE_LABELS
 from forestpilot.data_collection.windows.windows import Batch
@@ -21,7 +22,6 @@ from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.memories import MEMORIES
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.policies.training.state import DivergedError
-
 from tests.data_collection.episodes import make_drive_spec, make_episode, random_offsets
 from tests.policies.made_up import SMALL, MadeUpReader, make_policy, make_spec
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from forestpilot.policies.networks.checkpoint import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
@@ -21,8 +23,6 @@ from forestpilot.policies.networks.checkpoint import (
 )
 from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.memories import MEMORIES
-from safetensors.torch import load_file, save_file
-
 from tests.policies.made_up import make_observations, make_policy
 
 

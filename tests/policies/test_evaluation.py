@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from forestpilot.data_collection.rollouts.progress import SilentProgress
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
 from forestpilot.policies.evaluation.evaluate import (
@@ -26,8 +29,6 @@ from forestpilot.policies.evaluation.pilots import PRETRAINED_FOLDERS, policy_na
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.errors import ForestPilotError
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def config(tmp_path: Path, **changes) -> EvaluateConfig:

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from forestpilot.policies.networks.heads import (
     HEADS,
     CategoricalHead,
@@ -15,7 +16,6 @@ from forestpilot.policies.networks.heads import (
     RegressionHead,
     TurnCostsHead,
 )
-
 from tests.policies.made_up import make_policy
 
 TURNS = torch.linspace(-1, 1, 21)

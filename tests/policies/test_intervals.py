@@ -6,9 +6,10 @@ import math
 from fractions import Fraction
 
 import pytest
-from forestpilot.policies.evaluation.intervals import holm_adjusted, mcnemar_test
 from hypothesis import given
 from hypothesis import strategies as st
+
+from forestpilot.policies.evaluation.intervals import holm_adjusted, mcnemar_test
 
 counts = st.integers(0, 60)
 probabilities = st.floats(0, 1)

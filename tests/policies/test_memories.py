@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from forestpilot.policies.networks.memories import MEMORIES, State, TransformerMemory, make_memory
 
 FEATURES, WINDOW = 16, 6

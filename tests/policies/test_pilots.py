@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.rollouts.pool import SLOTS, Job, roll_out
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, make_env, task_spec_of
 from forestpilot.policies.evaluation.pilots import BlindPilot, PolicyFactory, ReactivePilot, pilot_factory, split_name

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, Episode, load_episode
 from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, collect
@@ -17,7 +18,6 @@ from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, run_dagger
 from forestpilot.policies.algorithms.dagger.roll_in import RollInStoppedError, _gate, trim_labels
 from forestpilot.policies.networks.checkpoint import load_policy
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
-
 from tests.policies.test_dagger import TINY_MIX, TINY_TRAIN, assert_same_weights, tiny
 
 BUDGET = 30

@@ -7,13 +7,13 @@ import copy
 import numpy as np
 import pytest
 import torch
+
 from forestpilot.data_collection.rollouts.scenarios import make_env
 from forestpilot.policies.evaluation.pilots import PRETRAINED_FOLDERS
 from forestpilot.policies.evaluation.saliency import onto_image, overlay, saliency
 from forestpilot.policies.networks.checkpoint import load_policy
 from forestpilot.policies.networks.views import ViewPreparer
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
-
 from tests.policies.made_up import make_observations, make_policy, make_spec
 
 SEED = 2_000_000

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from forestpilot.data_collection.rollouts.progress import SilentProgress
 from forestpilot.launch.studies import common, compounding_error, dagger_road, gates, three_cameras
 from forestpilot.launch.studies.common import (

@@ -8,14 +8,14 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from forestpilot.policies.networks.views import OUTSIDE_GREY, ViewPreparer
 from forestpilot.sim.cameras import Camera, Rig, rotation_matrix
 from forestpilot.sim.envs.task_spec import side_view
 from forestpilot.sim.rendering import make_renderer
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.policies.made_up import make_spec
 
 FOCAL_PX = 32 / math.tan(math.radians(40))

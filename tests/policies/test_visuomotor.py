@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.memories import MEMORIES
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.envs.task_spec import side_view
-
 from tests.data_collection.episodes import make_drive_spec
 from tests.policies.made_up import make_observations, make_policy, make_spec
 

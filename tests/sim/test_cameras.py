@@ -2,9 +2,10 @@ import math
 
 import numpy as np
 import pytest
-from forestpilot.sim.cameras import Camera, Rig, chase_pose, look_at, project, rotation_matrix
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from forestpilot.sim.cameras import Camera, Rig, chase_pose, look_at, project, rotation_matrix
 
 ANGLES = st.floats(-math.pi, math.pi)
 COORDINATES = st.floats(-50, 50)

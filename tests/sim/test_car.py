@@ -5,6 +5,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.physics import PHYSICS_HZ, PhysicsClient
 from forestpilot.sim.vehicles.car import (
@@ -17,9 +20,6 @@ from forestpilot.sim.vehicles.car import (
     wheel_forces,
 )
 from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2, rotation_of
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.sim.worlds import forest_of
 
 PARAMETERS = CarParameters()

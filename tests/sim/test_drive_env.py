@@ -2,14 +2,14 @@
 
 import math
 
-import forestpilot.sim  # noqa: F401
 import gymnasium
 import numpy as np
 import pytest
+
+import forestpilot.sim  # noqa: F401
 from forestpilot.sim.envs.drive import COMMAND_GOALS, LANE_M, DriveEnv
 from forestpilot.sim.worlds.roads.road import COMMAND_NAMES
 from forestpilot.sim.worlds.world import LOG
-
 from tests.sim.worlds import road_of, straight_route
 
 

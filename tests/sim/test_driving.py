@@ -4,6 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from forestpilot.sim.experts.driving import (
     CANDIDATE_STEERINGS_RAD,
     DISC_AHEAD_M,
@@ -19,9 +22,6 @@ from forestpilot.sim.worlds.clearance import sample_clearance
 from forestpilot.sim.worlds.roads.road import PRESETS, make_road
 from forestpilot.sim.worlds.roads.route_table import RouteTable
 from forestpilot.sim.worlds.world import LOG
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.sim.worlds import circle_route, road_of, straight_route
 
 CONFIG = DrivingConfig()

@@ -4,13 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.worlds import forest
 from forestpilot.sim.worlds.clearance import CELL_M, REACH_M, build_clearance_map, has_free_path, sample_clearance
 from forestpilot.sim.worlds.forest import PRESETS, ForestConfig, make_forest
 from forestpilot.sim.worlds.world import seeds_of, split_of
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 LOQUERCIO = PRESETS["loquercio"]
 

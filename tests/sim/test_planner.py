@@ -5,14 +5,15 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from forestpilot.data_collection.rollouts.scenarios import make_env
 from forestpilot.sim.experts.flight import CANDIDATE_TURNS_RAD, FlightPlanner, PlannerConfig
 from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.vehicles.quadrotor import BODY_RADIUS_M, MAX_TURN_RAD, MODEL_STEP_S, TILT_LAG_S, motion_step
 from forestpilot.sim.worlds.clearance import build_clearance_map
 from forestpilot.sim.worlds.forest import PRESETS, make_forest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 BOUNDS = (-5.0, 55.0, -15.0, 15.0)
 GOAL = np.array([40.0, 0.0])

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.cameras import Camera
 from forestpilot.sim.physics import PHYSICS_HZ, ColliderPool, PhysicsClient, path_clearance
@@ -16,7 +17,6 @@ from forestpilot.sim.vehicles.quadrotor import (
     rotation_of,
     wrap_angle,
 )
-
 from tests.sim.worlds import forest_of
 
 NO_TREES = np.zeros((0, 7), np.float32)

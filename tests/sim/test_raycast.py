@@ -5,6 +5,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from forestpilot.sim.cameras import Camera, Rig, chase_pose, rotation_matrix
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.rendering import RENDERER_NAMES, make_renderer
@@ -23,8 +26,6 @@ from forestpilot.sim.rendering.raycast.intersect import (
 )
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 F = np.float32
 CAMERA = Camera(64, 48)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.cameras import Camera, Rig, chase_pose, rotation_matrix
 from forestpilot.sim.errors import ForestPilotError

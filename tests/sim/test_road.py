@@ -6,6 +6,9 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.worlds.clearance import build_clearance_map, sample_clearance
 from forestpilot.sim.worlds.roads import layout
@@ -23,8 +26,6 @@ from forestpilot.sim.worlds.roads.road import (
     make_road,
 )  # fmt: skip
 from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SEEDS = st.integers(0, 3_000_000)
 PRESET_NAMES = st.sampled_from(sorted(PRESETS))

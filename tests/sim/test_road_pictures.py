@@ -5,6 +5,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from forestpilot.sim.cameras import Camera, Rig, look_at, rotation_matrix
 from forestpilot.sim.rendering import make_renderer
 from forestpilot.sim.rendering.protocol import FAR_M, GROUND_ID
@@ -13,8 +16,6 @@ from forestpilot.sim.rendering.raycast.scene import SURFACES, make_scene
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest
 from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, NO_BOXES, Ribbon
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 F = np.float32
 BOXES = np.array(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from forestpilot.sim.rendering.window import Window, WindowError
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+
 from forestpilot.sim.worlds.appearance import default_appearance
 from forestpilot.sim.worlds.clearance import build_clearance_map
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest

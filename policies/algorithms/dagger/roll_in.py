@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import EpisodeHeader, load_episode
 from forestpilot.data_collection.rollouts.gates import ExpertGate, Gate, NoveltyGate, UncertaintyGate, novelty_threshold

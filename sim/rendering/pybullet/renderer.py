@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from forestpilot.sim.bullet_import import pybullet, silent_descriptors
 from forestpilot.sim.cameras import Camera
 from forestpilot.sim.errors import ForestPilotError
@@ -36,7 +38,6 @@ from forestpilot.sim.rendering.raycast.scene import box_table, wheel_table
 from forestpilot.sim.rendering.vehicle_parts import BALL, BLOCK, DRUM, TYRE, body_of, part_turns
 from forestpilot.sim.worlds.appearance import ROAD_SURFACES
 from forestpilot.sim.worlds.world import CAR_CABIN, LOG, Ribbon, World
-from numpy.typing import ArrayLike, NDArray
 
 GROUND_HALF_SIZE_M = 400.0
 STRIP_HEIGHT_M, STRIP_OVERLAP_M, POINTS_PER_STRIP = 0.03, 0.15, 6

@@ -9,12 +9,13 @@ measuring time, not for learning from.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.cameras import Camera
 from forestpilot.sim.rendering.protocol import AnyVehicle, Frames, checked_poses
 from forestpilot.sim.rendering.pybullet.renderer import OUT_OF_SIGHT, UNTURNED, BulletRenderer, crown_pose
 from forestpilot.sim.worlds.world import World
-from numpy.typing import ArrayLike, NDArray
 
 REACH_M = 25.0
 """Trees farther away than this are left out."""

@@ -8,8 +8,9 @@ footprint is what keeps far textures from flickering.
 import functools
 
 import numpy as np
-from forestpilot.sim.worlds.appearance import BARK_PATTERNS, GROUND_PATTERNS, LEAF_PATTERNS
 from numpy.typing import NDArray
+
+from forestpilot.sim.worlds.appearance import BARK_PATTERNS, GROUND_PATTERNS, LEAF_PATTERNS
 
 TILE_BITS = 8
 TILE_SIZE = 1 << TILE_BITS

@@ -10,9 +10,10 @@ import math
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from forestpilot.sim.rendering.protocol import FAR_M, GROUND_ID, NEAR_M, SKY_ID
 from numba import njit
 from numpy.typing import NDArray
+
+from forestpilot.sim.rendering.protocol import FAR_M, GROUND_ID, NEAR_M, SKY_ID
 
 # No "nnan" and "ninf": rays parallel to a plane divide by zero, and the comparisons after that must hold.
 # The kernels allocate nothing, so Numba's reference counting is off: counting each array that is passed on, pixel by

@@ -3,9 +3,10 @@
 import math
 
 import numpy as np
+from numba import njit
+
 from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Floats, Scalar
 from forestpilot.sim.worlds.world import World
-from numba import njit
 
 F = np.float32
 

@@ -3,12 +3,13 @@
 import math
 
 import numpy as np
+from numba import njit
+
 from forestpilot.sim.rendering.pybullet.textures import TILE_SIZE
 from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Floats, Scalar, Triple
 from forestpilot.sim.rendering.raycast.sampling import around, floor_of, sample
 from forestpilot.sim.rendering.raycast.scene import WHEEL_PLACE, WHEEL_RADIUS_M, Scene
 from forestpilot.sim.worlds.world import CAR_BODY, CAR_CABIN, LOG
-from numba import njit
 
 F = np.float32
 BARK_TEXELS_PER_M = F(110)

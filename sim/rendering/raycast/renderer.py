@@ -10,6 +10,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike
+
 from forestpilot.sim.cameras import Camera
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.rendering.protocol import AnyVehicle, Frames, VehiclePose, checked_poses
@@ -36,8 +39,6 @@ from forestpilot.sim.rendering.raycast.shade import shade_pixels, smooth_edges
 from forestpilot.sim.rendering.raycast.vehicle import draw_vehicle
 from forestpilot.sim.rendering.vehicle_parts import Parts, place_parts
 from forestpilot.sim.worlds.world import LOG, World
-from numba import njit
-from numpy.typing import ArrayLike
 
 F = np.float32
 SMOOTH_FROM_PX = 128

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, NOWHERE, ZERO, Floats, Ids, Scalar
-from forestpilot.sim.worlds.world import Ribbon
 from numba import njit
 from numpy.typing import NDArray
+
+from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, NOWHERE, ZERO, Floats, Ids, Scalar
+from forestpilot.sim.worlds.world import Ribbon
 
 F = np.float32
 

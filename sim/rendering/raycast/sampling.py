@@ -1,9 +1,10 @@
 """Reading the texture bank inside a kernel: mip levels, texels between texels, angles without an arc tangent."""
 
 import numpy as np
+from numba import njit
+
 from forestpilot.sim.rendering.pybullet.textures import TILE_BITS, TILE_SIZE
 from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Scalar
-from numba import njit
 
 F = np.float32
 TILE_MASK = TILE_SIZE - 1

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+
 from forestpilot.sim.rendering.pybullet.textures import FIRST_BARK, FIRST_LEAF, skyline, texture_bank
 from forestpilot.sim.rendering.raycast.intersect import Bytes, Floats, Ids
 from forestpilot.sim.rendering.raycast.light_map import make_light_map

@@ -7,6 +7,8 @@ forest), so that neither the far plane nor the edge of the world shows.
 import math
 
 import numpy as np
+from numba import njit
+
 from forestpilot.sim.rendering.protocol import SKY_ID
 from forestpilot.sim.rendering.pybullet.textures import PATCHES, SKYLINE_SIZE, TILE_SIZE
 from forestpilot.sim.rendering.raycast.ground import shade_ground
@@ -25,7 +27,6 @@ from forestpilot.sim.rendering.raycast.intersect import (
 from forestpilot.sim.rendering.raycast.obstacles import shade_box
 from forestpilot.sim.rendering.raycast.sampling import around, floor_of, sample
 from forestpilot.sim.rendering.raycast.scene import Scene
-from numba import njit
 
 F = np.float32
 BARK_TEXELS_PER_M = F(110)

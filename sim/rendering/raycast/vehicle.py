@@ -3,6 +3,8 @@
 import math
 
 import numpy as np
+from numba import njit
+
 from forestpilot.sim.rendering.protocol import GROUND_ID, VEHICLE_ID
 from forestpilot.sim.rendering.raycast.intersect import (
     HALF,
@@ -22,7 +24,6 @@ from forestpilot.sim.rendering.raycast.intersect import (
 )
 from forestpilot.sim.rendering.raycast.scene import Scene
 from forestpilot.sim.rendering.vehicle_parts import BALL, BLOCK, Parts
-from numba import njit
 
 F = np.float32
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
+
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.worlds.roads.centre_line import (
     POINT_SPACING_M,
@@ -18,7 +20,6 @@ from forestpilot.sim.worlds.roads.centre_line import (
     straight,
 )
 from forestpilot.sim.worlds.roads.road_config import RoadConfig
-from numba import njit
 
 FOLLOW, LEFT, STRAIGHT, RIGHT = 0, 1, 2, 3
 """Route commands: follow the road; at the junction ahead turn left, go straight on, turn right."""

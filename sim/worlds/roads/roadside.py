@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import njit
+
 from forestpilot.sim.worlds.roads.centre_line import POINT_SPACING_M
 from forestpilot.sim.worlds.roads.road_config import RoadConfig
 from forestpilot.sim.worlds.world import Ribbon
-from numba import njit
 
 BAND_M, BACKGROUND_M = 14.0, 25.0
 """How far the dense forest reaches from the road's edge, and the thin one behind it."""

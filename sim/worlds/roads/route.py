@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
+
 from forestpilot.sim.worlds.roads.centre_line import POINT_SPACING_M
 from forestpilot.sim.worlds.roads.layout import Layout
-from numba import njit
 
 SIGHT_CAP_M = 60.0
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from forestpilot.sim.worlds.roads.road import POINT_SPACING_M, Route
 from numba import njit
+
+from forestpilot.sim.worlds.roads.road import POINT_SPACING_M, Route
 
 
 class RouteTable:
