@@ -14,8 +14,8 @@ _HOMES = {
     "Carry": "forestpilot.policies.networks.visuomotor",
     "load_policy": "forestpilot.policies.networks.checkpoint",
     "save_policy": "forestpilot.policies.networks.checkpoint",
-    "TrainConfig": "forestpilot.policies.algorithms.behavioural_cloning",
-    "train": "forestpilot.policies.algorithms.behavioural_cloning",
+    "TrainConfig": "forestpilot.policies.training.train_config",
+    "train": "forestpilot.policies.training.loop",
 }
 
 __all__ = sorted(_HOMES)

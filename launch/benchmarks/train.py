@@ -65,7 +65,8 @@ def bench_train(
 
 def _steps_per_s(policy: Any, dataset: Any, batch_windows: int, seconds: float) -> float:
     """Gradient steps per second of the training loop, after a short run to warm up."""
-    from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig, make_reader, train
+    from forestpilot.policies.training.loop import make_reader, train
+    from forestpilot.policies.training.train_config import TrainConfig
 
     config = TrainConfig(policy=policy.config, steps=30, batch_windows=batch_windows, tensorboard=False)
     reader = make_reader(policy, [dataset], config)

@@ -34,8 +34,8 @@ from forestpilot.launch.studies.common import (
     study_training,
     training_seeds,
 )
-from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
 from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult, round_folder, run_dagger
+from forestpilot.policies.training.train_config import TrainConfig
 
 BETAS: dict[str, dict[str, Any]] = {
     "expert": {"beta": "exponential", "beta_decay": 1.0},

@@ -43,9 +43,9 @@ from forestpilot.launch.studies.common import (
     training_seeds,
 )
 from forestpilot.launch.studies.statistics import Interval, mean_interval, t_interval
-from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
 from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult, round_folder, run_dagger
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
+from forestpilot.policies.training.train_config import TrainConfig
 
 ARMS: dict[str, dict[str, Any]] = {
     "plain": {},

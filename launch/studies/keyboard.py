@@ -45,7 +45,8 @@ from forestpilot.launch.studies.common import (
 )
 from forestpilot.launch.studies.key_presser import KeyPresserFactory
 from forestpilot.launch.studies.statistics import Interval
-from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig, clone
+from forestpilot.policies.algorithms.behavioural_cloning import clone
+from forestpilot.policies.training.train_config import TrainConfig
 
 ARMS = ("expert", "shaped", "raw", "shaped-back", "raw-back")
 BACK = "-back"

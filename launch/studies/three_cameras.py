@@ -40,7 +40,8 @@ from forestpilot.launch.studies.common import (
     training_seeds,
 )
 from forestpilot.launch.studies.shifted_views import ShiftedViews, shifted_views
-from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig, clone
+from forestpilot.policies.algorithms.behavioural_cloning import clone
+from forestpilot.policies.training.train_config import TrainConfig
 
 SIDE_LABELS: dict[str, SideLabels] = {
     "center": "none",

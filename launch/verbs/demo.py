@@ -17,11 +17,11 @@ from forestpilot.launch.reading.outcomes import Outcome, read_outcomes
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import format_density, print_table
 from forestpilot.launch.verbs.replay import ReplayConfig, replay_evaluation
-from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
 from forestpilot.policies.algorithms.dagger.config import DRIVE_POLICY
 from forestpilot.policies.algorithms.dagger.loop import PRESETS as DAGGER_PRESETS
 from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult, best_round, round_folder, run_dagger
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, Score, evaluate, results_table
+from forestpilot.policies.training.train_config import TrainConfig
 
 __all__ = ["Config", "run"]
 

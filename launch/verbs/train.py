@@ -8,7 +8,8 @@ import torch
 
 from forestpilot.launch.config import recorded
 from forestpilot.launch.terminal.progress import make_progress
-from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig, clone
+from forestpilot.policies.algorithms.behavioural_cloning import clone
+from forestpilot.policies.training.train_config import TrainConfig
 
 Config = TrainConfig
 

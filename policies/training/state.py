@@ -5,17 +5,15 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from forestpilot.policies.networks.checkpoint import CheckpointError, load_state, load_tensors, save_state
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import ForestPilotError
-
-if TYPE_CHECKING:
-    from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
 
 
 class DivergedError(ForestPilotError):

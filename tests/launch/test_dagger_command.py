@@ -16,9 +16,9 @@ from forestpilot.data_collection.people.console import Command, Input, Key
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.screens import ScreenConfig
 from forestpilot.launch.verbs import dagger
-from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
 from forestpilot.policies.algorithms.dagger.rounds import RoundResult
 from forestpilot.policies.networks.visuomotor import PolicyConfig
+from forestpilot.policies.training.train_config import TrainConfig
 
 POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)
 TINY = dagger.Config(

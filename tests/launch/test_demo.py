@@ -8,9 +8,9 @@ import pytest
 
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.verbs.demo import DemoConfig, run
-from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
 from forestpilot.policies.algorithms.dagger.loop import DaggerConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig
+from forestpilot.policies.training.train_config import TrainConfig
 
 POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)
 TINY = DaggerConfig(

@@ -16,12 +16,14 @@ import torch
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.windows.side_labels import SIDE_LABELS
 from forestpilot.data_collection.windows.windows import Batch
-from forestpilot.policies.algorithms.behavioural_cloning import STATE_FILE, TrainConfig, clone, draw, make_reader, train
+from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.networks.checkpoint import CheckpointError, load_policy
 from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.memories import MEMORIES
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
+from forestpilot.policies.training.loop import STATE_FILE, draw, make_reader, train
 from forestpilot.policies.training.state import DivergedError
+from forestpilot.policies.training.train_config import TrainConfig
 from tests.data_collection.episodes import make_drive_spec, make_episode, random_offsets
 from tests.policies.made_up import SMALL, MadeUpReader, make_policy, make_spec
 

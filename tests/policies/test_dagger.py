@@ -17,7 +17,6 @@ import pytest
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_POLICY, load_episode
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
-from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
 from forestpilot.policies.algorithms.dagger.loop import (
     PRESETS,
     DaggerConfig,
@@ -28,6 +27,7 @@ from forestpilot.policies.algorithms.dagger.loop import (
 )
 from forestpilot.policies.networks.checkpoint import load_policy
 from forestpilot.policies.networks.visuomotor import PolicyConfig
+from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import ForestPilotError
 
 TINY_POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)

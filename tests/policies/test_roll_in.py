@@ -13,11 +13,11 @@ from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUM
 from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, collect
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.windows.windows import WindowReader
-from forestpilot.policies.algorithms.behavioural_cloning import draw, make_reader, train
 from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, run_dagger
 from forestpilot.policies.algorithms.dagger.roll_in import RollInStoppedError, _gate, trim_labels
 from forestpilot.policies.networks.checkpoint import load_policy
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+from forestpilot.policies.training.loop import draw, make_reader, train
 from tests.policies.test_dagger import TINY_MIX, TINY_TRAIN, assert_same_weights, tiny
 
 BUDGET = 30

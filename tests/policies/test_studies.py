@@ -23,9 +23,9 @@ from forestpilot.launch.studies.common import (
     write_results,
 )
 from forestpilot.launch.studies.statistics import log_slope, mean_interval, rate_interval, t_interval
-from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
 from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult
 from forestpilot.policies.training.run_folder import claim_run_folder
+from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import ForestPilotError
 
 

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 from forestpilot.data_collection.rollouts.gates import GateLimits
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
-from forestpilot.policies.algorithms.behavioural_cloning import TrainConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig
+from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.worlds.world import seeds_of
 
 Gates = Literal["none", "human", "expert", "uncertainty", "budget"]

@@ -28,7 +28,6 @@ from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.scenarios import task_of, task_spec_of
 from forestpilot.data_collection.windows.windows import WindowReader
-from forestpilot.policies.algorithms.behavioural_cloning import make_reader, require_costs, train
 from forestpilot.policies.algorithms.dagger.config import PRESETS, DaggerConfig
 from forestpilot.policies.algorithms.dagger.demonstrations import keep_demonstrations, open_demonstrations
 from forestpilot.policies.algorithms.dagger.roll_in import RollIn, roll_out_round
@@ -44,6 +43,7 @@ from forestpilot.policies.evaluation.intervals import wilson_interval
 from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.networks.checkpoint import load_policy, save_policy
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+from forestpilot.policies.training.loop import make_reader, require_costs, train
 from forestpilot.policies.training.run_folder import NOT_THE_RESULTS, claim_run_folder
 from forestpilot.sim.worlds.world import seeds_of
 

@@ -1,0 +1,208 @@
+"""The training loop: it fits a policy to labels; every algorithm that learns from labels calls it.
+
+Read from top to bottom: the loop, where a batch comes from, what is measured.
+
+Exact resume: windows, flips and jitter of a step follow from (seed, round, step) alone, never from what was drawn
+before. So weights, the optimizer's moments and the step number are all there is to keep, and a run that was killed
+ends at the same numbers, bit for bit, as one that was not (same machine, same number of threads).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
+from forestpilot.data_collection.windows.augmentation import flip_batch, photometric
+from forestpilot.data_collection.windows.windows import Batch, WindowReader
+from forestpilot.policies.networks.visuomotor import CAMERAS, VisuomotorPolicy
+from forestpilot.policies.training.metrics import MetricsLog
+from forestpilot.policies.training.state import TrainingState
+from forestpilot.policies.training.train_config import TrainConfig
+
+STATE_FILE = "checkpoints/training.safetensors"
+"""Where in the run folder an unfinished training stands."""
+
+
+class Reader(Protocol):
+    """Where windows come from: a `forestpilot.data_collection.windows.windows.WindowReader`, or anything that samples
+    like one.
+    """
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether some steps have no label."""
+        ...
+
+    def sample(self, batch: int, rng: np.random.Generator, *, burn_in: int = 0) -> Batch:
+        """Draw `batch` windows of which the first `burn_in` steps are not learned from."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a round of training came to."""
+
+    steps: int
+    """Gradient steps done in this call."""
+    frames_per_s: float
+    """Frames (window steps, padding included) learned from per second in this call, data and augmentation included."""
+    figures: dict[str, float]
+    """The last row of metrics."""
+
+
+def train(
+    policy: VisuomotorPolicy,
+    reader: Reader,
+    config: TrainConfig,
+    run_folder: str | Path,
+    round_number: int = 0,
+    progress: Progress | None = None,
+    step_weights: Callable[[Batch], np.ndarray] | None = None,
+) -> TrainResult:
+    """Train a policy in place, from the weights it has.
+
+    Called again with the same arguments after a crash, it goes on from the last saved state of this round; called for
+    a round that is finished, it loads the result. A new round starts a new learning-rate cycle.
+
+    Args:
+        policy: changed in place; in evaluation mode afterwards.
+        reader: draws windows of `config.policy.window` steps made with `policy.prepare`. What it draws for a
+            generator must not have changed since the state was saved.
+        config: how.
+        run_folder: where states and metrics go.
+        round_number: DAgger round; its draws differ from those of other rounds.
+        progress: who watches.
+        step_weights: gives each step of a batch a weight (B, T) in its loss; None for equal weights.
+
+    Returns:
+        Speed and last figures.
+
+    Raises:
+        CheckpointError: the run folder holds a damaged state, or one of another config.
+        DivergedError: the loss is no longer a number.
+    """
+    run_folder = Path(run_folder)
+    training = TrainingState(policy.train(), config, round_number, run_folder / STATE_FILE)
+    first_step, started = training.step, time.perf_counter()
+    with (
+        closing(MetricsLog(run_folder, (round_number, first_step), config.tensorboard)) as log,
+        (progress or SilentProgress()).stage(f"train round {round_number}", config.steps) as stage,
+    ):
+        stage.advance(first_step)
+        while training.step < config.steps:
+            batch = draw(policy, reader, config, round_number, training.step, step_weights)
+            prediction, _ = policy(batch.views, batch.state, batch.goal)
+            losses = policy.head.loss(prediction, batch.actions, batch.costs)
+            training.update((losses * batch.weights).sum() / batch.weights.sum().clamp_min(1.0))
+            if training.step % config.log_every == 0 or training.step == config.steps:
+                training.figures = measure(policy, prediction.detach(), batch) | training.summary()
+                training.figures["frames_per_s"] = _rate(training.step - first_step, config, started)
+                log.write(round_number, training.step, training.total_steps_before + training.step, training.figures)
+                stage.advance(0, **{name: training.figures[name] for name in ("loss", "turn_error_deg")})
+            if training.step % config.checkpoint_every == 0 and training.step < config.steps:
+                training.save()
+            stage.advance(1)
+        if training.step > first_step:
+            training.finish()
+    policy.eval()
+    return TrainResult(training.step - first_step, _rate(training.step - first_step, config, started), training.figures)
+
+
+@dataclass
+class TrainingBatch:
+    """A batch as tensors, augmented; shapes as in `forestpilot.data_collection.windows.windows.Batch`."""
+
+    views: Tensor
+    state: Tensor
+    goal: Tensor
+    actions: Tensor
+    costs: Tensor | None
+    weights: Tensor
+    """(B, T) float32, zero where there is nothing to learn."""
+
+
+def draw(
+    policy: VisuomotorPolicy,
+    reader: Reader,
+    config: TrainConfig,
+    round_number: int,
+    step: int,
+    step_weights: Callable[[Batch], np.ndarray] | None = None,
+) -> TrainingBatch:
+    """The batch of one step: windows, mirrored and jittered, all of it drawn from (seed, round, step)."""
+    rng = np.random.default_rng((config.seed, round_number, step))
+    batch = reader.sample(config.batch_windows, rng, burn_in=config.burn_in)
+    weights = batch.mask.astype(np.float32)
+    if step_weights is not None:
+        weights *= step_weights(batch)
+    weights[:, : config.burn_in] = 0
+    if reader.has_gaps:
+        # A label among labels is drawn in many windows, a lone one in its own only; so that both weigh the same in the
+        # end, windows do.
+        weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
+    tensors = Batch(*(None if values is None else torch.from_numpy(values) for values in batch))
+    if config.flip:
+        tensors = flip_batch(tensors, policy.spec, torch.from_numpy(rng.random(config.batch_windows) < 0.5))
+    views = tensors.views
+    if config.jitter:
+        views = photometric(views, torch.Generator().manual_seed(int(rng.integers(2**63))))
+    return TrainingBatch(views, tensors.state, tensors.goal, tensors.actions, tensors.costs, torch.from_numpy(weights))
+
+
+@torch.no_grad()
+def measure(policy: VisuomotorPolicy, prediction: Tensor, batch: TrainingBatch) -> dict[str, float]:
+    """Figures of a batch in words.
+
+    Returns:
+        turn_error_deg: mean difference between the policy's and the expert's turn, degrees.
+        go_error: mean difference in go, action units.
+        Further figures of the head: for turn-costs `argmin_agreement` (share of steps at which the cheapest candidate
+        is the planner's or its neighbour) and `regret` (planner's cost of the policy's choice above its best, clipped);
+        for the mixture `components_in_use` (one means that it has collapsed).
+    """
+    mask = batch.weights > 0
+    error = (policy.head.decode(prediction) - batch.actions).abs()[mask]
+    return {
+        "turn_error_deg": float(error[:, 0].mean()) * math.degrees(policy.spec.max_turn_rad),
+        "go_error": float(error[:, 1].mean()),
+        **policy.head.diagnostics(prediction, batch.actions, batch.costs, mask),
+    }
+
+
+def _rate(steps: int, config: TrainConfig, started: float) -> float:
+    """Frames per second since the start."""
+    return steps * config.batch_windows * config.policy.window / max(time.perf_counter() - started, 1e-9)
+
+
+def make_reader(policy: VisuomotorPolicy, datasets: Sequence[Dataset], config: TrainConfig) -> WindowReader:
+    """The reader that gives this policy the windows it trains on."""
+    cameras = CAMERAS[policy.config.cameras]
+    return WindowReader(
+        datasets,
+        policy.config.window,
+        cameras,
+        config.side_labels if cameras == ("center",) else "none",
+        int(config.cache_gb * 1e9),
+        policy.prepare,
+        human_delay_s=config.human_delay,
+    )
+
+
+def require_costs(policy: VisuomotorPolicy, reader: WindowReader) -> None:
+    """Raise ValueError where the policy's head learns from costs, and there are none."""
+    if policy.head.needs_costs and not reader.has_costs:
+        raise ValueError(
+            "the turn-costs head learns from the expert's costs, which some of these episodes lack; collect with the "
+            "expert's labels, or choose another head, for example --policy.head mixture"
+        )

@@ -1,0 +1,93 @@
+"""How a policy is trained: what every algorithm that fits a policy to labels is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
+from forestpilot.policies.networks.visuomotor import PolicyConfig
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a policy is trained."""
+
+    data: tuple[str, ...] = ()
+    """Dataset folders."""
+    out: str = "runs/train"
+    """Run folder: config, checkpoints, metrics. The same command again goes on where it was interrupted."""
+    policy: PolicyConfig = dataclasses.field(default_factory=PolicyConfig)
+    """The policy's shape."""
+    seed: int = 0
+    """Seed of the first weights, of sampling and of augmentation."""
+    steps: int = 3000
+    """Gradient steps (of this round)."""
+    batch_windows: int = 24
+    """Windows per gradient step; times policy.window this is the frames per step."""
+    learning_rate: float = 7e-4
+    """Peak of the one-cycle learning rate."""
+    warmup_fraction: float = 0.15
+    """Share of the steps in which the learning rate rises."""
+    weight_decay: float = 1e-4
+    """AdamW's decoupled weight decay, on matrices and kernels, not on biases."""
+    grad_clip: float = 1.0
+    """Bound of the gradient's norm; 0 for none."""
+    ema_decay: float = 0.0
+    """Polyak averaging: share of the old average kept at each step, for example 0.999; the average is what acts. 0
+    for none.
+    """
+    burn_in: int = 0
+    """First steps of each window that only warm the memory up and are not learned from."""
+    side_labels: SideLabels = "asked"
+    """What is learned from the side cameras' pictures (center-camera policies only): the expert's answer at their pose
+    (asked), the center's label corrected for the pose (geometric) or by one number per camera (constant), or nothing
+    (none).
+    """
+    human_delay: float = 0.0
+    """How late the human drove who demonstrated or took over, in seconds: what was done so much later is learned from
+    each step. `forestpilot inspect` estimates it. Labels of the expert's, and relabelled ones, stay where they are.
+    """
+    flip: bool = True
+    """Mirror half of the windows."""
+    jitter: bool = True
+    """Light photometric jitter of each window."""
+    keep_optimizer: bool = False
+    """DAgger: go on with the optimizer's moments of the round before instead of fresh ones."""
+    cache_gb: float = 1.0
+    """Bound of the window cache in memory, GB."""
+    checkpoint_every: int = 500
+    """Gradient steps between saved states."""
+    log_every: int = 50
+    """Gradient steps between rows of metrics.csv."""
+    tensorboard: bool = True
+    """Also write TensorBoard events."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", tuple(self.data))
+        for field in ("steps", "batch_windows", "checkpoint_every", "log_every"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} must be at least 1, got {getattr(self, field)}")
+        if self.learning_rate <= 0 or not 0 <= self.ema_decay < 1 or not 0 <= self.warmup_fraction < 1:
+            raise ValueError("learning_rate must be positive, ema_decay and warmup_fraction in [0, 1)")
+        if not 0 <= self.burn_in < self.policy.window:
+            raise ValueError(f"burn_in must be less than policy.window = {self.policy.window}, got {self.burn_in}")
+        if not 0.0 <= self.human_delay <= 2.0:
+            raise ValueError(f"human_delay is {self.human_delay} s; allowed: 0 to 2")
+        require_side_labels(self.side_labels)
+        by_rule = self.side_labels in ("geometric", "constant") and self.policy.cameras == "center"
+        if by_rule and self.policy.head == "turn-costs":
+            raise ValueError(
+                f"side_labels is {self.side_labels}, which gives side cameras a label but no costs, and the turn-costs "
+                "head learns from costs; choose another policy.head, for example regression, or side_labels asked"
+            )
+
+    def learning_rate_at(self, step: int) -> float:
+        """One-cycle schedule (Smith & Topin 2018): a cosine up from 4 % of the peak, a cosine down to 0.1 % of it."""
+        position = (step + 0.5) / self.steps
+        if position < self.warmup_fraction:
+            share = position / self.warmup_fraction
+            return self.learning_rate * (0.04 + 0.96 * (1 - math.cos(math.pi * share)) / 2)
+        share = (position - self.warmup_fraction) / (1 - self.warmup_fraction)
+        return self.learning_rate * (0.001 + 0.999 * (1 + math.cos(math.pi * share)) / 2)
