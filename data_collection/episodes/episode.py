@@ -26,6 +26,7 @@ import numpy as np
 
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.outcomes import OUTCOMES
 
 SCHEMA_VERSION = 1
 """Version of the episode file."""
@@ -46,7 +47,6 @@ OPTIONAL_ARRAYS = (
     "disagreement",
 )
 """Arrays that an episode may lack."""
-OUTCOMES = ("running", "success", "collision", "out_of_bounds", "timeout")
 CHUNK_STEPS = 8
 """Steps per compressed chunk of an image: the usual window, so that a window touches at most two chunks."""
 SMALL_CHUNK_STEPS = 512

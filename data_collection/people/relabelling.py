@@ -41,7 +41,7 @@ from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.replay import ReplayDivergedError
 from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.sim.errors import ForestPilotError
-from forestpilot.sim.worlds.world import split_of
+from forestpilot.sim.seeds import split_of
 
 RELABELLING_FILE = "relabelling.json"
 STEERED = "steered"

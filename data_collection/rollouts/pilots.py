@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_POLICY
+from forestpilot.sim.seeds import SeedStream, rng_for
 
 Observations = dict[str, np.ndarray]
 EXPERT_CENTER = 1
@@ -91,7 +92,7 @@ class MixturePilot:
 
     def restart(self, slot: int, seed: int) -> None:
         """The coin of an episode depends on its world only, not on the slot it runs in."""
-        self._coins[slot] = np.random.default_rng([seed, 0xBE7A])
+        self._coins[slot] = rng_for(seed, SeedStream.MIXTURE)
         self._learner.restart(slot, seed)
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:

@@ -30,7 +30,7 @@ from forestpilot.data_collection.rollouts.scenarios import (
     task_spec_of,
 )
 from forestpilot.sim.errors import ForestPilotError
-from forestpilot.sim.worlds.world import split_of
+from forestpilot.sim.seeds import split_of
 
 SLOTS = 8
 """Episodes side by side in one process: enough for a policy to profit from batching; each costs 36 MB."""

@@ -18,6 +18,7 @@ from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.sim.envs.base import VehicleEnv
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.seeds import SeedStream, rng_for
 
 
 class EpisodeFileError(ForestPilotError):
@@ -180,7 +181,7 @@ class ScenarioMix:
     def scenario(self, seed: int, task: str = "drone") -> Scenario:
         """The episode through the world of this seed."""
         mix = self.complete(task)
-        rng = np.random.default_rng([seed, 0xF117])
+        rng = rng_for(seed, SeedStream.SCENARIO)
         preset, density = mix.presets[rng.integers(len(mix.presets))], mix.densities[rng.integers(len(mix.densities))]
         kwargs: dict[str, Any] = {"preset": preset, "speed": round(float(rng.uniform(mix.speeds[0], mix.speeds[1])), 3)}
         if task == "drone":

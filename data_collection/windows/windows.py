@@ -22,7 +22,7 @@ from forestpilot.data_collection.episodes.episode import (
 )
 from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
 from forestpilot.data_collection.windows.training_steps import CENTER, Prepare, StepLoader, TrainingSteps
-from forestpilot.sim.worlds.world import split_of
+from forestpilot.sim.seeds import split_of
 
 CACHE_OVERHEAD_BYTES = 64 * 2**20
 """What a reader may need beyond its cache bound: one episode being loaded, open files, thousands of headers."""

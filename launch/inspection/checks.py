@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY, CAMERAS
 from forestpilot.launch.inspection.survey import Finding, Record, Survey
-from forestpilot.sim.worlds.world import split_of
+from forestpilot.sim.seeds import split_of
 
 SHORT_S = 1.5
 """An episode shorter than this shows next to nothing."""

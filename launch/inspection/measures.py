@@ -15,7 +15,7 @@ from forestpilot.data_collection.rollouts.takeover import Handovers, count_hando
 from forestpilot.launch.inspection.checks import AT_LIMIT
 from forestpilot.launch.inspection.survey import SIDES, Record, Survey
 from forestpilot.launch.terminal.tables import format_density
-from forestpilot.sim.worlds.world import split_of
+from forestpilot.sim.seeds import split_of
 
 DRIVERS = {ACTOR_EXPERT: "expert", ACTOR_POLICY: "policy", ACTOR_HUMAN: "human"}
 STRAIGHT_DEG = 2.0

@@ -9,7 +9,7 @@ from functools import cached_property
 from forestpilot.launch.reading.evaluations import EpisodeRow, Evaluation, Setting
 from forestpilot.launch.terminal.tables import format_density
 from forestpilot.policies.evaluation.evaluate import Score, score
-from forestpilot.sim.worlds.world import split_of
+from forestpilot.sim.seeds import split_of
 
 WorldKey = tuple[Setting, int]
 """A world that arms can be compared on: its setting, and its seed."""

@@ -25,8 +25,8 @@ from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.run_folder import NOT_THE_RESULTS, claim_run_folder
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.worlds.roads.road import PRESETS as ROADS
-from forestpilot.sim.worlds.world import seeds_of
 
 TASK = "drive"
 WORLDS_PER_SEED = 10_000

@@ -18,8 +18,8 @@ from forestpilot.data_collection.rollouts.scenarios import make_env
 from forestpilot.launch.studies.common import TASK
 from forestpilot.sim.cameras import CAMERA_NAMES, Camera, Rig, rotation_matrix
 from forestpilot.sim.rendering import Renderer, make_renderer
+from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.worlds.roads.road import RoadWorld
-from forestpilot.sim.worlds.world import seeds_of
 
 Image = NDArray[np.uint8]
 CENTER = CAMERA_NAMES.index("center")

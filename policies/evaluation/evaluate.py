@@ -35,7 +35,7 @@ from forestpilot.policies.evaluation.pilots import (
 )
 from forestpilot.sim.envs.drive import INTERVENTIONS
 from forestpilot.sim.errors import ForestPilotError
-from forestpilot.sim.worlds.world import seeds_of
+from forestpilot.sim.seeds import seeds_of
 
 OUTCOME_FIELDS = (
     "policy", "seed", "outcome", "success", "progress_m", "time_s", "min_clearance_m", "mean_speed_mps",

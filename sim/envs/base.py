@@ -14,6 +14,7 @@ from forestpilot.sim.cameras import CAMERA_NAMES, Camera, Rig, chase_pose
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.physics import PHYSICS_HZ, PhysicsClient
 from forestpilot.sim.rendering import Frames, Renderer, make_renderer
+from forestpilot.sim.seeds import TRAIN_SEEDS
 from forestpilot.sim.worlds.world import World
 
 COLLISION_PENALTY = 10.0
@@ -116,7 +117,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict]:
         """Start a new episode in the world of `seed`; without one, in a training world drawn at random."""
         super().reset(seed=seed)
-        world_seed = int(self.np_random.integers(1_000_000)) if seed is None else int(seed)
+        world_seed = int(self.np_random.integers(TRAIN_SEEDS)) if seed is None else int(seed)
         self.world = self.make_world(world_seed)
         self._place_vehicle(self.world)
         self._renderer.set_world(self.world)

@@ -15,6 +15,7 @@ from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.experts.driving import CANDIDATE_STEERINGS_RAD, DrivingConfig, DrivingExpert, speed_profile
 from forestpilot.sim.physics import PHYSICS_HZ
 from forestpilot.sim.rendering.protocol import CHASE_M, VehiclePose
+from forestpilot.sim.seeds import SeedStream, rng_for
 from forestpilot.sim.vehicles.car import STEERING_LOCK_RAD, WHEELBASE_M, WIDTH_M, Car
 from forestpilot.sim.worlds.clearance import sample_clearance
 from forestpilot.sim.worlds.roads.road import COMMAND_NAMES, FOLLOW, PRESETS, RoadConfig, RoadWorld, make_road
@@ -211,7 +212,7 @@ class DriveEnv(VehicleEnv):
             limit_s = 2 * float(np.sum(self._table.spacing_m / speeds)) + 20.0
             self._max_steps = steps_within(limit_s, self.task_spec.control_hz)
         self._expert = DrivingExpert(world, self._table, self.car) if self._wants_expert else None
-        self._camera_rng = np.random.default_rng([world.seed, 0xCA3])
+        self._camera_rng = rng_for(world.seed, SeedStream.CAMERAS)
         self._index, self._interventions, self._intervened, self._slow_steps = 0, 0, False, 0
         self._locate()
 

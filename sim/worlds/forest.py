@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.seeds import rng_for
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.clearance import build_clearance_map, has_free_path
 from forestpilot.sim.worlds.world import NO_BOXES, Ribbon, World
@@ -77,7 +78,7 @@ def make_forest(config: ForestConfig, seed: int) -> World:
         ForestPilotError: no passable forest in `MAX_REDRAWS` draws; the density is too high.
     """
     for redraw in range(MAX_REDRAWS):
-        rng = np.random.default_rng([seed, redraw])
+        rng = rng_for(seed, redraw)
         world = _draw(config, seed, redraw, rng)
         if has_free_path(world.clearance, world.start_m, world.goal_m, config.goal_radius_m, config.passage_radius_m):
             return world

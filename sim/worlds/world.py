@@ -1,4 +1,4 @@
-"""What every world is, forest or road: frozen arrays made from one seed, and the splits that seeds fall into."""
+"""What every world is, forest or road: frozen arrays made from one seed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from forestpilot.sim.worlds.clearance import ClearanceMap
 
 if TYPE_CHECKING:
     from forestpilot.sim.worlds.appearance import Appearance
-
-SPLIT_STARTS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
 
 LOG, CAR_BODY, CAR_CABIN, BARRIER = 0, 1, 2, 3
 """Kinds of boxes: a fallen log, a parked car's body and the cabin on top of it, a barrier that narrows the road."""
@@ -67,25 +65,3 @@ class World:
 
 NO_BOXES = np.zeros((0, 8), np.float32)
 NO_BOXES.setflags(write=False)
-
-
-def split_of(seed: int) -> str:
-    """The split (train, validation or test) that a world seed belongs to."""
-    if seed < 0:
-        raise ValueError(f"world seed is {seed}; allowed: 0 and up")
-    return max((start, name) for name, start in SPLIT_STARTS.items() if start <= seed)[1]
-
-
-def seeds_of(split: str, count: int, offset: int = 0) -> list[int]:
-    """`count` world seeds of a split, from its `offset`-th on.
-
-    Raises:
-        ValueError: unknown split, or more seeds than the split has.
-    """
-    if split not in SPLIT_STARTS:
-        raise ValueError(f"split is {split!r}; allowed: {', '.join(SPLIT_STARTS)}")
-    first = SPLIT_STARTS[split] + offset
-    seeds = list(range(first, first + count))
-    if seeds and (split_of(seeds[0]) != split or split_of(seeds[-1]) != split):
-        raise ValueError(f"{count} seeds from offset {offset} leave the {split} split")
-    return seeds

@@ -11,7 +11,6 @@ from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.worlds import forest
 from forestpilot.sim.worlds.clearance import CELL_M, REACH_M, build_clearance_map, has_free_path, sample_clearance
 from forestpilot.sim.worlds.forest import PRESETS, ForestConfig, make_forest
-from forestpilot.sim.worlds.world import seeds_of, split_of
 
 LOQUERCIO = PRESETS["loquercio"]
 
@@ -111,17 +110,6 @@ def test_trail_is_free_of_trees_and_leads_to_the_goal():
     assert np.abs(world.trees[:, 1] - trail_y).min() > config.trail_half_width_m
     assert abs(np.interp(0.0, trail_x, along_y)) < 1e-3
     assert abs(np.interp(40.0, trail_x, along_y)) < 1e-3
-
-
-def test_splits_are_apart():
-    assert [split_of(s) for s in (0, 999_999, 1_000_000, 2_000_000, 9_999_999)] == [
-        "train", "train", "validation", "test", "test",
-    ]  # fmt: skip
-    assert seeds_of("test", 2, 5) == [2_000_005, 2_000_006]
-    with pytest.raises(ValueError, match="leave the train split"):
-        seeds_of("train", 2, 999_999)
-    with pytest.raises(ValueError, match="allowed"):
-        seeds_of("exam", 1)
 
 
 @pytest.mark.parametrize("change", [{"density_per_m2": -1.0}, {"trunk_diameter_m": (0.7, 0.2)}, {"flight_m": 80.0}])

@@ -11,7 +11,7 @@ from forestpilot.data_collection.rollouts.gates import GateLimits
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.train_config import TrainConfig
-from forestpilot.sim.worlds.world import seeds_of
+from forestpilot.sim.seeds import seeds_of
 
 Gates = Literal["none", "human", "expert", "uncertainty", "budget"]
 GATES: tuple[str, ...] = get_args(Gates)

@@ -45,7 +45,7 @@ from forestpilot.policies.networks.checkpoint import load_policy, save_policy
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.loop import make_reader, require_costs, train
 from forestpilot.policies.training.run_folder import NOT_THE_RESULTS, claim_run_folder
-from forestpilot.sim.worlds.world import seeds_of
+from forestpilot.sim.seeds import seeds_of
 
 __all__ = ["PRESETS", "DaggerConfig", "RoundResult", "best_round", "round_folder", "run_dagger"]
 

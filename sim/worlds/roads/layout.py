@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.seeds import SeedStream, rng_for
 from forestpilot.sim.worlds.roads.centre_line import (
     POINT_SPACING_M,
     CentreLine,
@@ -144,13 +145,13 @@ def draw_layout(config: RoadConfig, seed: int) -> Layout:
         ForestPilotError: no road in `MAX_REDRAWS` draws.
     """
     # How the road is to be comes from a stream of its own: what is hard to lay must not become rare.
-    rng = np.random.default_rng([seed, 0])
+    rng = rng_for(seed, SeedStream.ROAD_KIND)
     closed = rng.random() < config.closed_share and config.length_m * config.max_curvature_per_m > 10.0
     turns = rng.integers(LEFT, RIGHT + 1, _MOST_JUNCTIONS)
     if config.route != "seed":
         turns[:] = COMMAND_NAMES.index(config.route)
     for redraw in range(MAX_REDRAWS):
-        stream = np.random.default_rng([seed, 1 + redraw])
+        stream = rng_for(seed, SeedStream.ROAD_LINES + redraw)
         layout = _closed(config, stream, redraw) if closed else _open(config, turns, stream, redraw)
         if layout is not None:
             return layout

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forestpilot.sim.seeds import SeedStream, rng_for
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.clearance import build_clearance_map
 from forestpilot.sim.worlds.obstacles import place_obstacles
@@ -51,8 +52,7 @@ def make_road(config: RoadConfig, seed: int) -> RoadWorld:
         ForestPilotError: no such road keeps clear of itself.
     """
     layout = draw_layout(config, seed)
-    # The road itself has used the streams up to `MAX_REDRAWS`.
-    rng = np.random.default_rng([seed, 1_000])
+    rng = rng_for(seed, SeedStream.ROAD_DETAILS)
     width, shoulder = rng.uniform(*config.width_m), rng.uniform(*config.shoulder_m)
     surface = config.surfaces[rng.integers(len(config.surfaces))]
     markings = surface == "asphalt" and bool(rng.random() < MARKED_SHARE)

@@ -1,0 +1,68 @@
+"""Seeds: the splits that the seeds of worlds fall into, and the streams of random numbers that follow from a seed."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+SPLIT_STARTS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
+"""First world seed of each split; the last one has no end."""
+TRAIN_SEEDS = SPLIT_STARTS["validation"]
+"""Number of training worlds: their seeds are below this."""
+
+
+class SeedStream(IntEnum):
+    """Streams of random numbers that follow from a world's seed, each drawn from independently of the others.
+
+    The numbers are part of what is stored: a replay draws from the same streams again. A forest is drawn from the
+    stream of its redraw, 0 and up; the lines of a road from `ROAD_LINES` and up.
+    """
+
+    ROAD_KIND = 0
+    """Whether a road is a circuit, and how its junctions are taken."""
+    ROAD_LINES = 1
+    """The lines of a road; a redraw takes the next stream, of which fewer than `ROAD_DETAILS` are used."""
+    ROAD_DETAILS = 1_000
+    """Width, surface, obstacles, trees and appearance of a road whose lines are laid."""
+    CAMERAS = 0xCA3
+    """Where random side cameras stand from picture to picture."""
+    MIXTURE = 0xBE7A
+    """The coin that a mixture of expert and learner tosses at every step."""
+    SCENARIO = 0xF117
+    """Preset, density and speed of a scenario."""
+
+
+def rng_for(seed: int, stream: int) -> np.random.Generator:
+    """The generator of one of the streams that follow from a world's seed."""
+    return np.random.default_rng([seed, int(stream)])
+
+
+def split_of(seed: int) -> str:
+    """The split (train, validation or test) that a world seed belongs to.
+
+    Raises:
+        ValueError: the seed is negative.
+    """
+    if seed < 0:
+        raise ValueError(f"world seed is {seed}; allowed: 0 and up")
+    split = "train"
+    for name, start in SPLIT_STARTS.items():
+        if seed >= start:
+            split = name
+    return split
+
+
+def seeds_of(split: str, count: int, offset: int = 0) -> list[int]:
+    """`count` world seeds of a split, from its `offset`-th on.
+
+    Raises:
+        ValueError: unknown split, or more seeds than the split has.
+    """
+    if split not in SPLIT_STARTS:
+        raise ValueError(f"split is {split!r}; allowed: {', '.join(SPLIT_STARTS)}")
+    first = SPLIT_STARTS[split] + offset
+    seeds = list(range(first, first + count))
+    if seeds and (split_of(seeds[0]) != split or split_of(seeds[-1]) != split):
+        raise ValueError(f"{count} seeds from offset {offset} leave the {split} split")
+    return seeds
