@@ -10,4 +10,4 @@ import sys
 
 # The command must answer `--help` at once, and Gymnasium takes 0.2 s to import; verbs import what they use.
 if os.path.basename(sys.argv[0] if sys.argv else "") != "forestpilot":
-    import forestpilot.sim  # noqa: F401
+    import forestpilot.sim.envs.registration  # noqa: F401

@@ -16,7 +16,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-import forestpilot.sim  # noqa: F401  (registers the environments)
+import forestpilot.sim.envs.registration  # noqa: F401  (registers the environments)
 from forestpilot.data_collection.rollouts.scenarios import read_result_file
 from forestpilot.sim.errors import ForestPilotError
 

@@ -13,6 +13,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+import forestpilot.sim.envs.registration  # noqa: F401  (registers the environments)
 from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.sim.envs.base import VehicleEnv

@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-import forestpilot.sim  # noqa: F401  (registers the environments)
+import forestpilot.sim.envs.registration  # noqa: F401  (registers the environments)
 
 DENSITY_300_PER_M2 = 300 / 1800
 """Trees per square metre that put 300 trees on the 30 x 60 m of a forest."""

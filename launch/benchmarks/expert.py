@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-import forestpilot.sim  # noqa: F401  (registers the environments)
+import forestpilot.sim.envs.registration  # noqa: F401  (registers the environments)
 
 
 def bench_expert(seconds: float = 10.0) -> dict[str, Any]:

@@ -197,7 +197,7 @@ def _test_frame(config: DoctorConfig, subject: str, env_name: str) -> Finding:
     """Draw the three views of an environment and check that there is something on them."""
     import gymnasium
 
-    importlib.import_module("forestpilot.sim")
+    importlib.import_module("forestpilot.sim.envs.registration")
     env = gymnasium.make(f"forestpilot:ForestPilot/{env_name}", renderer=config.renderer, disable_env_checker=True)
     vehicle: Any = env.unwrapped
     try:

@@ -212,7 +212,7 @@ def test_side_view_there_and_back(env_id):
 
 def test_a_thousand_resets_do_not_leak(env_id):
     script = (
-        "import resource, gymnasium, sim, sys\n"
+        "import resource, gymnasium, forestpilot, sys\n"
         f"env = gymnasium.make('{env_id}')\n"
         "def mb(): return int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize() / 1e6\n"
         "for s in range(100): env.reset(seed=s)\n"

@@ -1,0 +1,12 @@
+"""Ids of the environments: importing this module makes them known to Gymnasium."""
+
+from gymnasium.envs.registration import register, registry
+
+ENTRY_POINTS = {
+    "ForestPilot/Drone-v0": "forestpilot.sim.envs.drone:DroneEnv",
+    "ForestPilot/Drive-v0": "forestpilot.sim.envs.drive:DriveEnv",
+}
+
+for env_id, entry_point in ENTRY_POINTS.items():
+    if env_id not in registry:
+        register(id=env_id, entry_point=entry_point)
