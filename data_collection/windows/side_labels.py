@@ -20,10 +20,6 @@ from forestpilot.sim.envs.task_spec import TaskSpec
 SideLabels = Literal["asked", "geometric", "constant", "none"]
 SIDE_LABELS: tuple[SideLabels, ...] = ("asked", "geometric", "constant", "none")
 """What `side_labels` may say wherever it is asked for."""
-RETURN_S = 2.0
-"""Time in which a shifted or turned car is to be back on its line, as in PilotNet."""
-MIN_RETURN_M = 4.0
-"""Least distance in which it is to be back, metres: a car that stands has no distance of two seconds."""
 
 
 def fixed_offsets(spec: TaskSpec) -> np.ndarray:
@@ -35,10 +31,8 @@ def fixed_offsets(spec: TaskSpec) -> np.ndarray:
 def geometric_label(spec: TaskSpec, actions: np.ndarray, offsets: np.ndarray, speed_mps: np.ndarray) -> np.ndarray:
     """Actions as they read from a camera that stands beside the center one and is turned against it.
 
-    For a vehicle whose turn is a change of heading: the same course, so the turn is less by the camera's yaw. For one
-    that steers: back to the place and direction of the line that the center label drives, `RETURN_S` seconds ahead.
-    Of the ways back the cubic is taken: with the deviation e and its slope known at the camera and zero after D
-    metres, e'' = -6 e / D^2 - 4 e' / D is the curvature to add to the line's, tan(steering) / wheelbase.
+    For a vehicle whose turn is a change of heading: the same course. For one that steers: back to the line that the
+    center label drives. `forestpilot.sim.vehicles.turns` has both.
 
     Args:
         spec: tells what a turn is.
@@ -51,12 +45,7 @@ def geometric_label(spec: TaskSpec, actions: np.ndarray, offsets: np.ndarray, sp
     """
     turn_rad = actions[..., 0].astype(np.float64) * spec.max_turn_rad
     shift_m, yaw_rad = np.moveaxis(np.asarray(offsets, np.float64), -1, 0)
-    if spec.turn_kind == "heading":
-        turn_rad = turn_rad - yaw_rad
-    else:
-        distance_m = np.maximum(np.asarray(speed_mps, np.float64) * RETURN_S, MIN_RETURN_M)
-        back_per_m = -6 * shift_m / distance_m**2 - 4 * yaw_rad / distance_m
-        turn_rad = np.arctan(np.tan(turn_rad) + spec.wheelbase_m * back_per_m)
+    turn_rad = spec.turn.side_turn_rad(spec, turn_rad, shift_m, yaw_rad, speed_mps)
     labels = np.array(actions, dtype=np.float32, copy=True)
     labels[..., 0] = np.clip(turn_rad / spec.max_turn_rad, -1.0, 1.0)
     return labels

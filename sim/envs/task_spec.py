@@ -5,9 +5,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+
+from forestpilot.sim.vehicles.turns import TURNS, Turn, rotate_pair
+
+HEADING = "heading"
+"""The turn of specs from before there were cars."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,8 @@ class TaskSpec:
     """+1 or -1 for each element: its sign in the world mirrored left to right."""
     goal_mirror: tuple[float, ...]
     """+1 or -1 for each element of the goal, likewise."""
-    turn_kind: Literal["heading", "steering"] = "heading"
-    """Whether a turn is a change of heading (drone) or a steering angle (car)."""
+    turn_kind: str = HEADING
+    """Name in `TURNS`: a change of heading, or an angle of the wheels."""
     wheelbase_m: float = 0.0
     """Distance of the axles in metres; 0 without wheels."""
     side_offset_m: float = 0.06
@@ -52,10 +57,14 @@ class TaskSpec:
             value = getattr(self, field.name)
             if isinstance(value, list):
                 object.__setattr__(self, field.name, tuple(value))
-        if self.turn_kind not in ("heading", "steering"):
-            raise ValueError(f"turn_kind is {self.turn_kind!r}; allowed: heading, steering")
+        TURNS.get(self.turn_kind)
         if not len(self.state_names) == len(self.state_scale) == len(self.state_mirror):
             raise ValueError("state_names, state_scale and state_mirror must have one entry per element of the state")
+
+    @property
+    def turn(self) -> Turn:
+        """What a turn is."""
+        return TURNS.get(self.turn_kind)
 
     @property
     def state_size(self) -> int:
@@ -120,10 +129,7 @@ def side_view(
     heading_change = np.broadcast_to(np.asarray(yaw_rad, np.float64), state.shape[:-1])
     if "roll_rad" in spec.state_names:
         heading_change = _tilt(spec, state, turned, heading_change)
-    if spec.turn_kind == "heading":
-        cosine, sine = np.cos(heading_change), np.sin(heading_change)
-        _rotate_pair(turned, spec.index("forward_mps"), spec.index("left_mps"), cosine, sine)
-        _rotate_pair(turned_goal, 0, 1, cosine, sine)
+    spec.turn.from_side(spec, turned, turned_goal, heading_change)
     return turned, turned_goal
 
 
@@ -139,11 +145,5 @@ def _tilt(spec: TaskSpec, state: np.ndarray, turned: np.ndarray, yaw_rad: np.nda
     down_y = np.sin(pitch) * sin_yaw + np.cos(pitch) * np.sin(roll) * cos_yaw
     turned[..., i_pitch] = np.arcsin(np.clip(-down_x, -1.0, 1.0))
     turned[..., i_roll] = np.arctan2(down_y, np.cos(pitch) * np.cos(roll))
-    _rotate_pair(turned, spec.index("roll_rate_radps"), spec.index("pitch_rate_radps"), cos_yaw, sin_yaw)
+    rotate_pair(turned, spec.index("roll_rate_radps"), spec.index("pitch_rate_radps"), cos_yaw, sin_yaw)
     return np.arctan2(forward_y, forward_x)
-
-
-def _rotate_pair(values: np.ndarray, i: int, j: int, cosine: np.ndarray | float, sine: np.ndarray | float) -> None:
-    """Express the vector in elements (i, j) in axes turned by the angle, in place."""
-    x, y = values[..., i].astype(np.float64), values[..., j].astype(np.float64)
-    values[..., i], values[..., j] = cosine * x + sine * y, cosine * y - sine * x

@@ -17,9 +17,10 @@ from forestpilot.data_collection.episodes.episode import EpisodeError, load_epis
 from forestpilot.data_collection.rollouts.pool import CollectConfig, collect
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.data_collection.windows.augmentation import flip_batch
-from forestpilot.data_collection.windows.side_labels import RETURN_S, constant_label, fixed_offsets, geometric_label
+from forestpilot.data_collection.windows.side_labels import constant_label, fixed_offsets, geometric_label
 from forestpilot.data_collection.windows.windows import Batch, WindowReader
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
+from forestpilot.sim.vehicles.turns import RETURN_S
 from tests.data_collection.episodes import make_drive_spec, make_episode, make_spec, random_offsets
 
 DRONE, CAR = make_spec(), make_drive_spec()

@@ -1,0 +1,111 @@
+"""The task `drive`: drive a car along a winding forest road to its end."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forestpilot.sim.tasks.keys import KeyShaping
+from forestpilot.sim.tasks.task import Task, TaskOptions, TaskWords
+
+SIDE_CAMERAS = ("fixed", "random", "random-speed")
+RULES = {
+    "none": "nobody intervenes",
+    "line": "put back when 1 m off the line",
+    "road": "put back when off the road",
+}
+"""When a car is put back, in words."""
+INTERVENTIONS = tuple(RULES)
+
+
+@dataclass(frozen=True)
+class DriveOptions(TaskOptions):
+    """Roads to drive, and what happens to a car that leaves its line."""
+
+    length: float = 600.0
+    """Length of the road in metres."""
+    side_cameras: str = "fixed"
+    """Side cameras `fixed` at 0.5 m and 8 degrees, or drawn anew for every picture (`random`), and the speed that the
+    expert is asked about with them (`random-speed`)."""
+    interventions: str = "none"
+    """Put the car back when it is more than 1 m off its `line`, off the `road`, or never (`none`: the episode ends)."""
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("side_cameras", SIDE_CAMERAS), ("interventions", INTERVENTIONS)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
+
+    def draw(self, rng: np.random.Generator) -> dict[str, Any]:
+        """`length` in metres, `side_cameras` and `interventions`; the same for every episode."""
+        return dataclasses.asdict(self)
+
+    @property
+    def counts_interventions(self) -> bool:
+        """Whether a car that was put back goes on."""
+        return self.interventions != "none"
+
+    def for_validation(self) -> DriveOptions:
+        """The same roads by PilotNet's rule: put back when more than 1 m off the line."""
+        return dataclasses.replace(self, interventions="line")
+
+
+class DriveTask(Task):
+    """The car's task, which tells a road by its preset, length and rule."""
+
+    def describe(self, env_kwargs: Mapping[str, Any]) -> str:
+        """For example `winding road of 600 m, 10 m/s, put back when 1 m off the line`."""
+        road = f"{env_kwargs.get('preset') or self.presets[0]} road"
+        if env_kwargs.get("length"):
+            road += f" of {env_kwargs['length']:g} m"
+        parts = [road]
+        if env_kwargs.get("speed") is not None:
+            parts.append(f"{env_kwargs['speed']:.3g} m/s")
+        if "interventions" in env_kwargs:
+            parts.append(RULES.get(env_kwargs["interventions"], str(env_kwargs["interventions"])))
+        return ", ".join(parts)
+
+
+DRIVE = DriveTask(
+    name="drive",
+    summary="drive a car along a winding forest road",
+    env_id="forestpilot:ForestPilot/Drive-v0",
+    presets=("winding", "easy", "junctions", "obstacles"),
+    speed_mps=10.0,
+    max_speed_mps=20.0,
+    Options=DriveOptions,
+    evaluation_options=DriveOptions(interventions="line"),
+    baselines={
+        "blind": "forestpilot.policies.evaluation.pilots:BlindDriver",
+        "expert": "forestpilot.data_collection.rollouts.pilots:ExpertPilot",
+    },
+    pretrained=Path(__file__).parents[2] / "policies" / "pretrained" / "drive",
+    # A car's turn is its steering angle.
+    keys=KeyShaping(turn_per_s=1.6, turn_back_per_s=2.4, go_per_s=2.5, go_back_per_s=4.0, full_turn_mps=5.0),
+    # On a road there is one way.
+    head_for_actions="regression",
+    put_back=True,
+    map_share=0.30,  # the surroundings of a car are not narrow
+    words=TaskWords(
+        vehicle="car",
+        episode="drive",
+        episodes="drives",
+        world="road",
+        worlds="roads",
+        verb="drive",
+        third="drives",
+        past="drove",
+        participle="driven",
+        success="drove without intervention on",
+        turn="steering",
+        go=("brake", "roll", "gas"),
+        go_meaning="Throttle and brake.",
+        clearance="Least distance from the body to a trunk or obstacle during a drive, cut off at 1.15 m.",
+        expert="The expert of the car steers smoothly, so an arm whose wheels tremble changes more than it.",
+        side_rule="back to the line in 2 s",
+    ),
+)

@@ -1,0 +1,89 @@
+"""The task `drone`: fly a quadrotor through a dense forest to a goal 40 m away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forestpilot.sim.tasks.keys import KeyShaping
+from forestpilot.sim.tasks.task import Task, TaskOptions, TaskWords, format_density
+
+BASELINES = "forestpilot.policies.evaluation.pilots"
+
+
+@dataclass(frozen=True)
+class DroneOptions(TaskOptions):
+    """Forests to fly through."""
+
+    density: tuple[float, ...] = (0.04,)
+    """Trees per square metre; each episode draws one. Published: 0.0204, 0.0278, 0.04."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "density", tuple(self.density))
+        if not self.density:
+            raise ValueError("density needs at least one entry")
+
+    def draw(self, rng: np.random.Generator) -> dict[str, Any]:
+        """`density`, in trees per square metre."""
+        return {"density": self.density[rng.integers(len(self.density))]}
+
+
+class DroneTask(Task):
+    """The drone's task, which tells a forest by its density."""
+
+    def describe(self, env_kwargs: Mapping[str, Any]) -> str:
+        """For example `default forest, 1/25 trees/m2, 5 m/s`."""
+        parts = [f"{env_kwargs.get('preset') or self.presets[0]} forest"]
+        if env_kwargs.get("density") is not None:
+            parts.append(f"{format_density(env_kwargs['density'])} trees/m2")
+        if env_kwargs.get("speed") is not None:
+            parts.append(f"{env_kwargs['speed']:.3g} m/s")
+        return ", ".join(parts)
+
+
+DRONE = DroneTask(
+    name="drone",
+    summary="fly a quadrotor through a dense forest",
+    env_id="forestpilot:ForestPilot/Drone-v0",
+    presets=("default", "loquercio"),
+    speed_mps=5.0,
+    max_speed_mps=12.0,
+    Options=DroneOptions,
+    evaluation_options=DroneOptions(),
+    baselines={
+        "blind": f"{BASELINES}:BlindPilot",
+        "reactive": f"{BASELINES}:ReactivePilot",
+        "expert": "forestpilot.data_collection.rollouts.pilots:ExpertPilot",
+    },
+    pretrained=Path(__file__).parents[2] / "policies" / "pretrained" / "drone",
+    # A drone's turn is a change of heading, so that it may be quick.
+    keys=KeyShaping(turn_per_s=2.5, turn_back_per_s=4.0, go_per_s=2.5, go_back_per_s=1.5),
+    # Round a tree there are two ways.
+    head_for_actions="mixture",
+    map_share=0.14,  # a forest is narrow
+    words=TaskWords(
+        vehicle="drone",
+        episode="flight",
+        episodes="flights",
+        world="forest",
+        worlds="forests",
+        verb="fly",
+        third="flies",
+        past="flew",
+        participle="flown",
+        success="reached the goal in",
+        turn="turn",
+        go=("stop", "half", "full"),
+        go_meaning="Speed from 0 to the set point.",
+        clearance="Least distance from the body to a trunk during a flight; zero or below is a collision.",
+        expert=(
+            "The expert of the drone chooses between 21 turns and jumps from one to the next, so its turns change "
+            "more than a smooth pilot's."
+        ),
+        side_rule="the same course",
+    ),
+)

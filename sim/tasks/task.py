@@ -1,0 +1,136 @@
+"""A task: a vehicle, a course and an expert put together, and all that commands, windows and reports say of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forestpilot.sim.tasks.keys import KeyShaping
+
+
+@dataclass(frozen=True)
+class TaskOptions(ABC):
+    """A task's own scenario fields; each task has a frozen subclass with a docstring under each field.
+
+    A field that holds several values is drawn from anew for every episode.
+    """
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> dict[str, Any]:
+        """Arguments of the environment, plain JSON values, as this scenario draws them."""
+
+    @property
+    def counts_interventions(self) -> bool:
+        """Whether episodes go on after a mistake, which is counted."""
+        return False
+
+    def for_validation(self) -> TaskOptions:
+        """These options, judged as the task is judged in evaluations."""
+        return self
+
+
+@dataclass(frozen=True)
+class NoOptions(TaskOptions):
+    """The options of a task that has none."""
+
+    def draw(self, rng: np.random.Generator) -> dict[str, Any]:
+        """No arguments; nothing is drawn."""
+        return {}
+
+
+@dataclass(frozen=True)
+class TaskWords:
+    """The task in words, for whoever reads a table, a report or a window."""
+
+    vehicle: str = "vehicle"
+    """What moves."""
+    episode: str = "episode"
+    """One run through a world."""
+    episodes: str = "episodes"
+    """Several of them."""
+    world: str = "world"
+    """Where it happens."""
+    worlds: str = "worlds"
+    """Several of them."""
+    verb: str = "drive"
+    """What one does."""
+    third: str = "drives"
+    """What a policy does."""
+    past: str = "drove"
+    """What it did."""
+    participle: str = "driven"
+    """What was done."""
+    success: str = "reached the goal in"
+    """Before a number of worlds: what a success is."""
+    turn: str = "turn"
+    """What the first element of an action is."""
+    go: tuple[str, str, str] = ("stop", "half", "full")
+    """What the second element means at its lower end, middle and upper end."""
+    go_meaning: str = "Speed from 0 to the set point."
+    """The second element in a sentence."""
+    clearance: str = "Least distance from the body to an obstacle; zero or below is a collision."
+    """What the least clearance of an episode is, in a sentence."""
+    expert: str = ""
+    """What to know of the expert when its actions are compared with others', in a sentence."""
+    side_rule: str = "the same course"
+    """What the geometric rule answers at a side camera's pose."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What can be learned, registered in `forestpilot.sim.tasks.TASKS`."""
+
+    name: str
+    """Name in commands and files."""
+    summary: str
+    """What it is, in a line."""
+    env_id: str
+    """Id for `gymnasium.make`, module included: `forestpilot:ForestPilot/Drone-v0`."""
+    presets: tuple[str, ...]
+    """Presets of its worlds, the ordinary one first."""
+    speed_mps: float
+    """Ordinary speed set point in m/s."""
+    max_speed_mps: float
+    """Largest speed set point in m/s."""
+    Options: type[TaskOptions] = NoOptions
+    """Its own scenario fields."""
+    evaluation_options: TaskOptions = field(default_factory=NoOptions)
+    """The options that evaluations start from."""
+    baselines: Mapping[str, str] = field(default_factory=dict)
+    """Pilots that `--policy` takes by name, each `package.module:factory`."""
+    pretrained: Path | None = None
+    """Folder of the weights that come with it, `--policy pretrained`."""
+    keys: KeyShaping = KeyShaping()
+    """How held keys become actions."""
+    head_for_actions: str = "mixture"
+    """Head that learns it from actions alone: a human gives no costs."""
+    put_back: bool = False
+    """Whether a vehicle can be put back on its way, which counts as an intervention."""
+    map_share: float = 0.2
+    """Share of a window's width that the map takes."""
+    words: TaskWords = TaskWords()
+    """The task in words."""
+
+    @property
+    def bare_env_id(self) -> str:
+        """Id without the module, as episodes are filed under."""
+        return self.env_id.rpartition(":")[2]
+
+    def describe(self, env_kwargs: Mapping[str, Any]) -> str:
+        """A scenario's worlds in a few words, from the arguments of its environment."""
+        parts = [f"{env_kwargs.get('preset') or self.words.world}"]
+        if env_kwargs.get("speed") is not None:
+            parts.append(f"{env_kwargs['speed']:.3g} m/s")
+        return ", ".join(parts)
+
+
+def format_density(trees_per_m2: float) -> str:
+    """`1/25` for 0.04 trees per square metre, as the literature writes it; `0` for none."""
+    if trees_per_m2 <= 0:
+        return "0"
+    return f"1/{1 / trees_per_m2:.0f}"
