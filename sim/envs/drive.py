@@ -255,14 +255,14 @@ class DriveEnv(VehicleEnv):
         self._index += round(RESTART_AHEAD_M / self._table.spacing_m)
         if not self._table.route.closed:
             self._index = min(self._index, len(self._table.rows) - 1)
-        row = self._table.row(self._index)
-        speed = min(float(np.hypot(self.car.state[7], self.car.state[8])), row[7])
-        self.car.put(row[:2], math.atan2(row[3], row[2]), speed)
+        place = self._table.point(self._index)
+        speed = min(float(np.hypot(self.car.state[7], self.car.state[8])), place.speed_mps)
+        self.car.put(np.array([place.x_m, place.y_m]), place.heading_rad, speed)
         self._locate()
 
     def _off_road(self) -> bool:
-        row = self._table.row(self._index)
-        return bool(self._offset_m > row[5] or self._offset_m < -row[6])
+        place = self._table.point(self._index)
+        return bool(self._offset_m > place.left_m or self._offset_m < -place.right_m)
 
     def _clearance(self, path: np.ndarray) -> float:
         grid = self.world.clearance  # type: ignore[union-attr]
@@ -283,12 +283,12 @@ class DriveEnv(VehicleEnv):
         return int(route.command[self._index % len(route.command)]) if self._index >= 0 else FOLLOW
 
     def _judge(self, collided: bool) -> str:
-        row = self._table.row(self._index)
+        place = self._table.point(self._index)
         if collided:
             return "collision"
         if self._distance_to_goal() <= 0.0:
             return "success"
-        if self._mode == "none" and not -row[6] - LOST_M <= self._offset_m <= row[5] + LOST_M:
+        if self._mode == "none" and not -place.right_m - LOST_M <= self._offset_m <= place.left_m + LOST_M:
             return "out_of_bounds"
         return "timeout" if self._steps >= self._max_steps else "running"
 

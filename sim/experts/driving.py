@@ -107,8 +107,8 @@ def _pursue(rows, closed, x, y, yaw, speed, index, beside, m):  # type: ignore[n
     count = rows.shape[0]
     row = rows[wrap_index(ahead, count, closed)]
     beyond = 0.0 if closed else max(0, ahead - count + 1) * POINT_SPACING_M
-    dx = row[0] + beyond * row[2] - beside * row[3] - x
-    dy = row[1] + beyond * row[3] + beside * row[2] - y
+    dx = row.x_m + beyond * row.cos_heading - beside * row.sin_heading - x
+    dy = row.y_m + beyond * row.sin_heading + beside * row.cos_heading - y
     aside = dy * math.cos(yaw) - dx * math.sin(yaw)
     curvature = 2.0 * aside / max(dx * dx + dy * dy, 1.0)
     steering = math.atan(WHEELBASE_M * curvature) + m[0] * speed * speed * curvature
@@ -119,12 +119,12 @@ def _pursue(rows, closed, x, y, yaw, speed, index, beside, m):  # type: ignore[n
 def _place_cost(row, x, y, cosine, sine, aim, p, distance, ground, total_s, left_s):  # type: ignore[no-untyped-def]
     """Cost per second of being at a place on the way to the line shifted by `aim`, and the cost of a collision there
     (0 without one)."""
-    offset = (y - row[1]) * row[2] - (x - row[0]) * row[3]
-    turned = sine * row[2] - cosine * row[3]
+    offset = (y - row.y_m) * row.cos_heading - (x - row.x_m) * row.sin_heading
+    turned = sine * row.cos_heading - cosine * row.sin_heading
     # A little of the square root's foot keeps far-off starts from drowning everything in squares.
     square = offset * offset
     rate = p[4] * square / (1.0 + 0.15 * square) + p[5] * turned * turned
-    beyond = max(offset - row[5], -offset - row[6]) + 0.8
+    beyond = max(offset - row.left_m, -offset - row.right_m) + 0.8
     if beyond > 0.0:
         rate += p[7] * beyond
     least = 1e9
@@ -153,7 +153,7 @@ def _roll(s, fixed, aim, start, stop, index, p, m, rows, closed, distance, groun
         if fixed > 9.0:
             wanted = _pursue(rows, closed, x, y, yaw, speed, index, aim, m)
         row = rows[wrap_index(index, rows.shape[0], closed)]
-        pull = max(-5.0, min(3.0, (max(row[7], LEAST_SPEED_MPS) - speed) / 0.7))
+        pull = max(-5.0, min(3.0, (max(row.speed_mps, LEAST_SPEED_MPS) - speed) / 0.7))
         x, y, yaw, speed, rate, steering = motion_step(x, y, yaw, speed, rate, steering, wanted, pull, m, MODEL_STEP_S)
         index, _, _ = locate(rows, closed, x, y, index)
         row = rows[wrap_index(index, rows.shape[0], closed)]
@@ -281,6 +281,6 @@ class DrivingExpert:
 
     def _go(self, index: int, speed_mps: float) -> float:
         """Throttle or brake for the speed that is right a moment later."""
-        wanted = self._table.row(index + round(speed_mps * SPEED_PREVIEW_S / POINT_SPACING_M))[7]
+        wanted = self._table.point(index + round(speed_mps * SPEED_PREVIEW_S / POINT_SPACING_M)).speed_mps
         hold = 0.1 if wanted > 0.5 else 0.0
         return max(-1.0, min(1.0, hold + SPEED_GAIN * (wanted - speed_mps)))

@@ -123,21 +123,21 @@ def test_brakes_in_time_for_a_bend():
 
 def slow_cost(world, table, motion, turn, vector):
     """The kernel's slow twin for one candidate: NumPy, one rollout after the other."""
-    c, rows, route = CONFIG, table.rows, table.route
+    c, route = CONFIG, table.route
 
     def roll(state, steps, first, wanted, aim):
         cost = 0.0
         for step in range(first, first + steps):
             steering = wanted(state)
-            row = rows[table.nearest(state[0], state[1])]
-            pull = np.clip((max(row[7], 3.0) - state[3]) / 0.7, -5, 3)
+            row = table.point(table.nearest(state[0], state[1]))
+            pull = np.clip((max(row.speed_mps, 3.0) - state[3]) / 0.7, -5, 3)
             state = motion_step(*state, steering, pull, vector, 0.1)
             x, y, yaw = state[:3]
-            row = rows[table.nearest(x, y)]
-            offset = (y - row[1]) * row[2] - (x - row[0]) * row[3]
-            turned = math.sin(yaw) * row[2] - math.cos(yaw) * row[3]
+            row = table.point(table.nearest(x, y))
+            offset = (y - row.y_m) * row.cos_heading - (x - row.x_m) * row.sin_heading
+            turned = math.sin(yaw) * row.cos_heading - math.cos(yaw) * row.sin_heading
             rate = c.offset_weight * offset**2 / (1 + 0.15 * offset**2) + c.heading_weight * turned**2
-            rate += c.edge_weight * max(0.0, max(offset - row[5], -offset - row[6]) + 0.8)
+            rate += c.edge_weight * max(0.0, max(offset - row.left_m, -offset - row.right_m) + 0.8)
             grid, discs = world.clearance, (DISC_AHEAD_M, -DISC_AHEAD_M)
             clearance = min(
                 sample_clearance(
@@ -156,8 +156,8 @@ def slow_cost(world, table, motion, turn, vector):
     def pursue(state, aim):
         x, y, yaw, speed = state[:4]
         reach = max(4.0, 0.9 * speed)
-        row = rows[table.nearest(x, y) + int(reach / 0.5 + 0.5)]
-        dx, dy = row[0] - aim * row[3] - x, row[1] + aim * row[2] - y
+        row = table.point(table.nearest(x, y) + int(reach / 0.5 + 0.5))
+        dx, dy = row.x_m - aim * row.sin_heading - x, row.y_m + aim * row.cos_heading - y
         bend = 2 * (dy * math.cos(yaw) - dx * math.sin(yaw)) / max(dx * dx + dy * dy, 1.0)
         return np.clip(math.atan(WHEELBASE_M * bend) + vector[0] * speed**2 * bend, -0.52, 0.52)
 
@@ -190,8 +190,8 @@ def test_a_place_is_found_again_along_any_road():
         world = make_road(PRESETS[preset], 4)
         table = RouteTable(world.route, np.full(len(world.route.x_m), 10.0))
         for at in range(5, len(world.route.x_m) - 5, 37):
-            row = table.row(at)
-            x, y = row[0] - 0.8 * row[3], row[1] + 0.8 * row[2]
+            row = table.point(at)
+            x, y = row.x_m - 0.8 * row.sin_heading, row.y_m + 0.8 * row.cos_heading
             index, along, offset = table.locate(x, y, at - 3)
             assert abs(index - at) <= 1 and abs(along) <= 0.26
             assert offset == pytest.approx(0.8, abs=0.02)
@@ -201,7 +201,7 @@ def test_a_circuit_goes_round_and_round():
     table = RouteTable(circle_route(20.0), np.full(251, 8.0))
     count, index = len(table.rows), 0
     for step in range(2 * count):
-        row = table.row(step + 1)
-        index, _, offset = table.locate(row[0], row[1], index)
+        row = table.point(step + 1)
+        index, _, offset = table.locate(row.x_m, row.y_m, index)
         assert abs(offset) < 0.01
     assert index == 2 * count

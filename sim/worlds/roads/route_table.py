@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from forestpilot.sim.worlds.roads.road import POINT_SPACING_M, Route
+
+
+class RoutePoint(NamedTuple):
+    """A point of a line; kernels read the same fields from a row of `RouteTable.rows`."""
+
+    x_m: float
+    y_m: float
+    cos_heading: float
+    sin_heading: float
+    curvature_per_m: float
+    """Left positive."""
+    left_m: float
+    """Distance to the road's left edge."""
+    right_m: float
+    """Distance to the road's right edge."""
+    speed_mps: float
+    """Speed to drive here."""
+
+    @property
+    def heading_rad(self) -> float:
+        """Direction of the line."""
+        return math.atan2(self.sin_heading, self.cos_heading)
+
+
+ROW = np.dtype([(name, np.float64) for name in RoutePoint._fields])
+"""A row as NumPy and Numba know it: `rows[i].x_m` in a kernel, `rows["x_m"]` outside."""
 
 
 class RouteTable:
@@ -18,17 +45,25 @@ class RouteTable:
         speeds_mps: (n,) speed at each point.
     """
 
-    def __init__(self, route: Route, speeds_mps: np.ndarray) -> None:
-        self.route = route
-        self.rows = np.column_stack(
-            [
-                route.x_m, route.y_m, np.cos(route.heading_rad), np.sin(route.heading_rad), route.curvature_per_m,
-                route.left_m, route.right_m, speeds_mps,
-            ]
-        )  # fmt: skip
-
     spacing_m = POINT_SPACING_M
     """Distance between two points in metres."""
+
+    def __init__(self, route: Route, speeds_mps: np.ndarray) -> None:
+        self.route = route
+        self.rows = np.empty(len(route.x_m), ROW)
+        """(n,) records of the dtype `ROW`."""
+        columns = {
+            "x_m": route.x_m,
+            "y_m": route.y_m,
+            "cos_heading": np.cos(route.heading_rad),
+            "sin_heading": np.sin(route.heading_rad),
+            "curvature_per_m": route.curvature_per_m,
+            "left_m": route.left_m,
+            "right_m": route.right_m,
+            "speed_mps": speeds_mps,
+        }
+        for name, values in columns.items():
+            self.rows[name] = values
 
     def locate(self, x: float, y: float, index: int) -> tuple[int, float, float]:
         """Where (x, y) is, searched along the line from a point near it.
@@ -49,12 +84,11 @@ class RouteTable:
 
     def heading_error_rad(self, index: int, yaw_rad: float) -> float:
         """Angle from the line's heading to another, left positive, in radians."""
-        row = self.row(index)
-        return math.remainder(yaw_rad - math.atan2(row[3], row[2]), 2 * math.pi)
+        return math.remainder(yaw_rad - self.point(index).heading_rad, 2 * math.pi)
 
-    def row(self, index: int) -> np.ndarray:
-        """(8,) x, y, cosine and sine of the heading, curvature, left, right, speed at a point."""
-        return self.rows[wrap_index(index, len(self.rows), self.route.closed)]
+    def point(self, index: int) -> RoutePoint:
+        """The point of an index: around a circuit, or held at the ends."""
+        return RoutePoint(*self.rows[wrap_index(index, len(self.rows), self.route.closed)].item())
 
 
 @njit(cache=True, inline="always")
@@ -69,7 +103,7 @@ def locate(rows, closed, x, y, index):  # type: ignore[no-untyped-def]
     count = rows.shape[0]
     for _ in range(count):
         row = rows[wrap_index(index, count, closed)]
-        along = (x - row[0]) * row[2] + (y - row[1]) * row[3]
+        along = (x - row.x_m) * row.cos_heading + (y - row.y_m) * row.sin_heading
         if along > 0.5 * POINT_SPACING_M and (closed or index < count - 1):
             index += 1
         elif along < -0.5 * POINT_SPACING_M and (closed or index > 0):
@@ -77,5 +111,7 @@ def locate(rows, closed, x, y, index):  # type: ignore[no-untyped-def]
         else:
             break
     row = rows[wrap_index(index, count, closed)]
-    dx, dy = x - row[0], y - row[1]
-    return index, dx * row[2] + dy * row[3], dy * row[2] - dx * row[3]
+    dx = x - row.x_m
+    dy = y - row.y_m
+    along = dx * row.cos_heading + dy * row.sin_heading
+    return index, along, dy * row.cos_heading - dx * row.sin_heading
