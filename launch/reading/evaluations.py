@@ -19,6 +19,7 @@ from forestpilot.data_collection.rollouts.scenarios import (
 )
 from forestpilot.launch.reading.json_files import read_json
 from forestpilot.policies.evaluation.pilots import BASELINES
+from forestpilot.policies.evaluation.scores import OutcomeRow
 from forestpilot.sim.envs.drive import INTERVENTIONS
 
 OUTCOMES = {
@@ -90,9 +91,9 @@ class EpisodeRow:
         return OUTCOMES["helped" if self.outcome == "success" and self.interventions else self.outcome]
 
     @property
-    def for_scores(self) -> dict[str, Any]:
-        """This row as `forestpilot.policies.evaluation.evaluate.score` takes it."""
-        return {**vars(self), "success": int(self.succeeded)}
+    def for_scores(self) -> OutcomeRow:
+        """This row as `forestpilot.policies.evaluation.scores.score` takes it."""
+        return OutcomeRow.from_values(vars(self))
 
 
 @dataclass(frozen=True)

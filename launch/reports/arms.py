@@ -8,7 +8,7 @@ from functools import cached_property
 
 from forestpilot.launch.reading.evaluations import EpisodeRow, Evaluation, Setting
 from forestpilot.launch.terminal.tables import format_density
-from forestpilot.policies.evaluation.evaluate import Score, score
+from forestpilot.policies.evaluation.scores import Score, score
 from forestpilot.sim.seeds import split_of
 
 WorldKey = tuple[Setting, int]

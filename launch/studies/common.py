@@ -20,7 +20,8 @@ from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.data_collection.rollouts.progress import Progress
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.studies.statistics import Interval, rate_interval, t_interval
-from forestpilot.policies.evaluation.evaluate import INTERVENTION_S, EvaluateConfig, evaluate
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
+from forestpilot.policies.evaluation.scores import INTERVENTION_S
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.run_folder import NOT_THE_RESULTS, claim_run_folder
 from forestpilot.policies.training.train_config import TrainConfig

@@ -9,14 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.policies.evaluation.intervals import poisson_interval
+from forestpilot.policies.evaluation.intervals import poisson_interval, t_quantile
 
 RESAMPLES = 2000
-T_975 = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
-"""97.5 % quantile of Student's t for 1 to 30 degrees of freedom."""
 
 
 class Interval(NamedTuple):
@@ -93,7 +88,7 @@ def t_interval(values: Sequence[float]) -> Interval:
     if count < 2:
         raise ValueError(f"{count} value has no spread; a t interval needs at least two training seeds")
     mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
-    half = T_975[min(count - 1, len(T_975)) - 1] * deviation / math.sqrt(count)
+    half = t_quantile(count - 1) * deviation / math.sqrt(count)
     return Interval(mean, mean - half, mean + half)
 
 

@@ -20,7 +20,8 @@ from forestpilot.launch.verbs.replay import ReplayConfig, replay_evaluation
 from forestpilot.policies.algorithms.dagger.config import DRIVE_POLICY
 from forestpilot.policies.algorithms.dagger.loop import PRESETS as DAGGER_PRESETS
 from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult, best_round, round_folder, run_dagger
-from forestpilot.policies.evaluation.evaluate import EvaluateConfig, Score, evaluate, results_table
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
+from forestpilot.policies.evaluation.scores import Score, results_table
 from forestpilot.policies.training.train_config import TrainConfig
 
 __all__ = ["Config", "run"]

@@ -8,7 +8,8 @@ from pathlib import Path
 from forestpilot.launch.config import recorded
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import format_density, print_table
-from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate, results_table
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
+from forestpilot.policies.evaluation.scores import results_table
 
 Config = EvaluateConfig
 

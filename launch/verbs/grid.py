@@ -11,7 +11,8 @@ from forestpilot.launch.config import recorded
 from forestpilot.launch.pictures.plots import plot_success_grid
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import format_density, print_table
-from forestpilot.policies.evaluation.evaluate import EvaluateConfig, Score, evaluate
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
+from forestpilot.policies.evaluation.scores import Score
 
 
 @dataclass(frozen=True)

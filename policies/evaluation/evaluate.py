@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.scenarios import (
@@ -24,7 +17,6 @@ from forestpilot.data_collection.rollouts.scenarios import (
     result_path,
     task_of,
 )
-from forestpilot.policies.evaluation.intervals import paired_difference, rate_interval, wilson_interval
 from forestpilot.policies.evaluation.pilots import (
     BASELINES,
     PRETRAINED,
@@ -33,17 +25,13 @@ from forestpilot.policies.evaluation.pilots import (
     require_pilot,
     split_name,
 )
+from forestpilot.policies.evaluation.scores import OutcomeRow, Score, write_results
 from forestpilot.sim.envs.drive import INTERVENTIONS
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.seeds import seeds_of
 
-OUTCOME_FIELDS = (
-    "policy", "seed", "outcome", "success", "progress_m", "time_s", "min_clearance_m", "mean_speed_mps",
-    "distance_m", "interventions", "off_line_s", "density", "speed", "preset",
-)  # fmt: skip
-INTERVENTION_S = 6.0
-"""What an intervention costs in PilotNet's autonomy: the time a human needs to take over, recenter and hand back
-(Bojarski et al. 2016, arXiv:1604.07316, section 7.1), seconds."""
+COMMON_ARGUMENTS = ("preset", "speed", "control_hz", "width", "height", "renderer", "domain_randomisation")
+"""Arguments of every environment; the others are the task's options."""
 
 
 @dataclass(frozen=True)
@@ -127,50 +115,6 @@ class EvaluateConfig:
         return self.task == "drive" and self.interventions != "none"
 
 
-@dataclass(frozen=True)
-class Score:
-    """What a policy's episodes came to."""
-
-    policy: str
-    """Name of the policy."""
-    episodes: int
-    """Number of episodes n."""
-    successes: int
-    """Episodes that reached the goal, without any intervention."""
-    low: float
-    """Lower end of the 95 % Wilson interval of the success rate."""
-    high: float
-    """Upper end."""
-    collisions: int
-    """Episodes that ended at an obstacle or on the ground."""
-    out_of_bounds: int
-    """Episodes that left the flight area or the road."""
-    timeouts: int
-    """Episodes that ran out of time."""
-    mean_progress_m: float
-    """Mean distance made good towards the goal in metres."""
-    mean_speed_mps: float
-    """Mean speed in m/s."""
-    median_clearance_m: float
-    """Median over the episodes of the least clearance in metres."""
-    distance_km: float
-    """Length of the way that was covered in all episodes, in kilometres."""
-    interventions: int = 0
-    """How often a car was put back on its line."""
-    autonomy: float | None = None
-    """PilotNet's figure: 1 - 6 s x interventions / time, 0 at least; None where interventions are not counted."""
-    autonomy_low: float | None = None
-    """Lower end of its 95 % interval: see `forestpilot.policies.evaluation.intervals.rate_interval`."""
-    autonomy_high: float | None = None
-    """Upper end."""
-    interventions_per_km: float | None = None
-    """Interventions per kilometre; None where they are not counted."""
-    interventions_per_km_low: float | None = None
-    """Lower end of its 95 % interval."""
-    interventions_per_km_high: float | None = None
-    """Upper end."""
-
-
 def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: RolloutPool | None = None) -> list[Score]:
     """Send every policy through the same worlds; writes outcomes.csv, summary.json and episodes/.
 
@@ -185,81 +129,21 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
     targets = [split_name(policy, config.task)[1] for policy in config.policy]
     # All are looked at before the first one starts: a wrong name must not wait behind an hour of episodes.
     ways = [_env_kwargs(config, target, progress) for target in targets]
-    rows: list[dict[str, Any]] = []
+    rows: list[OutcomeRow] = []
     own = pool or RolloutPool(min(config.workers, config.episodes))
     with own if pool is None else _Borrowed():
         for target, way, name in zip(targets, ways, policy_names(config.policy), strict=True):
             finished = _run_policy(config, target, name, way, own, progress)
-            rows += [result.row(name) for result in finished]
+            rows += [_row(config.task, name, result) for result in finished]
     return write_results(Path(config.out), rows, config.counts_interventions)
 
 
-def write_results(folder: Path, rows: Sequence[dict[str, Any]], counts_interventions: bool = False) -> list[Score]:
-    """Write outcomes.csv and summary.json; returns the scores."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, OUTCOME_FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_new_file(folder / "outcomes.csv", [text.getvalue().encode()])
-    names = list(dict.fromkeys(row["policy"] for row in rows))
-    scores = [score([row for row in rows if row["policy"] == name], counts_interventions) for name in names]
-    summary = {"scores": [vars(s) for s in scores], "paired": [compare(rows, names[0], name) for name in names[1:]]}
-    write_new_file(folder / "summary.json", [json.dumps(summary, indent=2).encode()])
-    return scores
-
-
-def score(rows: Sequence[dict[str, Any]], counts_interventions: bool = False) -> Score:
-    """The score of one policy's rows of outcomes.csv.
-
-    Args:
-        rows: one per episode.
-        counts_interventions: whether the episodes were made with interventions, so that there is an autonomy.
-    """
-    outcomes = [row["outcome"] for row in rows]
-    successes = sum(row["success"] for row in rows)
-    low, high = wilson_interval(successes, len(rows))
-    return Score(
-        policy=rows[0]["policy"], episodes=len(rows), successes=successes, low=low, high=high,
-        collisions=outcomes.count("collision"), out_of_bounds=outcomes.count("out_of_bounds"),
-        timeouts=outcomes.count("timeout"),
-        mean_progress_m=float(np.mean([row["progress_m"] for row in rows])),
-        mean_speed_mps=float(np.mean([row["mean_speed_mps"] for row in rows])),
-        median_clearance_m=float(np.median([row["min_clearance_m"] for row in rows])),
-        distance_km=sum(row["distance_m"] for row in rows) / 1000,
-        interventions=sum(_count_interventions(row) for row in rows) if counts_interventions else 0,
-        **(_autonomy(rows) if counts_interventions else {}),
-    )  # fmt: skip
-
-
-def _count_interventions(row: dict[str, Any]) -> int:
-    """Interventions of an episode; one that ran out of time would have needed another, or crawling would be autonomy."""
-    return int(row["interventions"]) + (row["outcome"] == "timeout")
-
-
-def _autonomy(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """The figures of `Score` that are per time and per distance, with their intervals over the worlds."""
-    counts = [_count_interventions(row) for row in rows]
-    # An episode that was over at once covers no distance, and a rate needs some.
-    per_km, *km_ends = rate_interval(counts, [max(row["distance_m"], 1e-3) / 1000 for row in rows])
-    per_s, *s_ends = rate_interval(counts, [row["time_s"] for row in rows])
-    best, middle, worst = (max(0.0, 1.0 - INTERVENTION_S * rate) for rate in (s_ends[0], per_s, s_ends[1]))
-    return {
-        "autonomy": middle, "autonomy_low": worst, "autonomy_high": best,
-        "interventions_per_km": per_km, "interventions_per_km_low": km_ends[0], "interventions_per_km_high": km_ends[1],
-    }  # fmt: skip
-
-
-def compare(rows: Sequence[dict[str, Any]], first: str, second: str) -> dict[str, Any]:
-    """Two policies over the worlds that both ran: difference in success rate with its 95 % interval."""
-    success = {name: {r["seed"]: r["success"] for r in rows if r["policy"] == name} for name in (first, second)}
-    seeds = sorted(set(success[first]) & set(success[second]))
-    if not seeds:
-        raise ValueError(f"{first} and {second} share no world in common")
-    only_first = sum(success[first][s] > success[second][s] for s in seeds)
-    only_second = sum(success[first][s] < success[second][s] for s in seeds)
-    difference, low, high = paired_difference(only_first, only_second, len(seeds))
-    return {"first": first, "second": second, "worlds": len(seeds), "difference": difference, "low": low, "high": high}
+def _row(task: str, policy: str, result: EpisodeResult) -> OutcomeRow:
+    """An episode as it stands in outcomes.csv."""
+    kwargs = result.scenario.env_kwargs
+    options = {name: value for name, value in kwargs.items() if name not in COMMON_ARGUMENTS}
+    told = {"task": task, "rule": kwargs.get("interventions"), "renderer": kwargs.get("renderer")}
+    return OutcomeRow.from_values(options | result.row(policy) | told)
 
 
 class _Borrowed:
@@ -330,58 +214,3 @@ def _kwargs(config: EvaluateConfig, renderer: str, control_hz: int, width: int, 
         length=ScenarioMix.length if config.length is None else config.length,
     )  # fmt: skip
     return mix.scenario(0, config.task).env_kwargs
-
-
-def results_table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
-    """Rows of text for a table of scores, the header first; with interventions where they were counted."""
-    if any(s.autonomy is not None for s in scores):
-        return _autonomy_table(scores)
-    header = (
-        "policy",
-        "success",
-        "95 % interval",
-        "collision",
-        "out of bounds",
-        "timeout",
-        "progress",
-        "speed",
-        "clearance",
-    )
-    body = [
-        (
-            s.policy, f"{s.successes}/{s.episodes}", f"{100 * s.low:.0f}-{100 * s.high:.0f} %", str(s.collisions),
-            str(s.out_of_bounds), str(s.timeouts), f"{s.mean_progress_m:.1f} m", f"{s.mean_speed_mps:.1f} m/s",
-            f"{s.median_clearance_m:.2f} m",
-        )
-        for s in scores
-    ]  # fmt: skip
-    return [header, *body]
-
-
-def _autonomy_table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
-    header = (
-        "policy",
-        "autonomy",
-        "95 % interval",
-        "interventions",
-        "per km (95 %)",
-        "roads without any",
-        "timeout",
-        "distance",
-        "speed",
-    )
-    body = [
-        (
-            s.policy, _percent(s.autonomy), f"{_percent(s.autonomy_low, '')}-{_percent(s.autonomy_high)}",
-            str(s.interventions),
-            f"{s.interventions_per_km:.3f} ({s.interventions_per_km_low:.3f}-{s.interventions_per_km_high:.3f})",
-            f"{s.successes}/{s.episodes}", str(s.timeouts), f"{s.distance_km:.1f} km", f"{s.mean_speed_mps:.1f} m/s",
-        )
-        for s in scores
-    ]  # fmt: skip
-    return [header, *body]
-
-
-def _percent(share: float | None, unit: str = " %") -> str:
-    """Two decimals, which 99.9 % autonomy needs; a dash where there is none."""
-    return "-" if share is None else f"{100 * share:.2f}{unit}"

@@ -1,35 +1,43 @@
-"""Intervals for shares of successes and for rates of interventions: what a hundred episodes can and cannot tell."""
+"""Intervals for shares of successes and for rates of interventions: what a hundred episodes can and cannot tell.
+
+The distributions are SciPy's. It is imported where it is needed: it takes a second, which no command should wait for
+that only reads what another one has counted.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-Z_95 = 1.959964
+LEVEL = 0.95
+"""Confidence of every interval."""
+TAIL = 0.5 * (1.0 - LEVEL)
+"""Probability left out at either end."""
 
 
-def wilson_interval(successes: int, trials: int, z: float = Z_95) -> tuple[float, float]:
-    """Wilson score interval of a share (Wilson 1927); 95 % by default.
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """95 % Wilson score interval of a share (Wilson 1927).
 
     Raises:
         ValueError: no trials, or more successes than trials.
     """
+    from scipy import stats
+
     if trials < 1 or not 0 <= successes <= trials:
         raise ValueError(
             f"{successes} successes of {trials} trials; there must be at least one trial and no more successes"
         )
-    share, z2 = successes / trials, z * z
-    center = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = z / (1 + z2 / trials) * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials))
-    low = 0.0 if successes == 0 else max(0.0, center - half)
-    high = 1.0 if successes == trials else min(1.0, center + half)
+    interval = stats.binomtest(int(successes), int(trials)).proportion_ci(LEVEL, method="wilson")
+    # Rounding must not leave the share itself out where nothing, or everything, succeeded.
+    low = 0.0 if successes == 0 else float(interval.low)
+    high = 1.0 if successes == trials else float(interval.high)
     return low, high
 
 
-def paired_difference(only_first: int, only_second: int, trials: int, z: float = Z_95) -> tuple[float, float, float]:
-    """Difference of two shares over the same worlds, with its interval (Bonett & Price 2012, adjusted Wald).
+def paired_difference(only_first: int, only_second: int, trials: int) -> tuple[float, float, float]:
+    """Difference of two shares over the same worlds, with its 95 % interval (Bonett & Price 2012, adjusted Wald).
 
     Args:
         only_first: worlds in which only the first arm succeeded.
@@ -38,12 +46,20 @@ def paired_difference(only_first: int, only_second: int, trials: int, z: float =
 
     Returns:
         (second - first, low, high) as shares.
+
+    Raises:
+        ValueError: no worlds, or more that differ than there are.
     """
+    from scipy import stats
+
     if trials < 1 or only_first + only_second > trials:
         raise ValueError(f"{only_first} + {only_second} discordant worlds of {trials}")
-    p1, p2 = (only_first + 1) / (trials + 2), (only_second + 1) / (trials + 2)
-    half = z * math.sqrt((p1 + p2 - (p2 - p1) ** 2) / (trials + 2))
-    return (only_second - only_first) / trials, max(-1.0, p2 - p1 - half), min(1.0, p2 - p1 + half)
+    first = (only_first + 1) / (trials + 2)
+    second = (only_second + 1) / (trials + 2)
+    deviation = math.sqrt((first + second - (second - first) ** 2) / (trials + 2))
+    half = float(stats.norm.isf(TAIL)) * deviation
+    middle = second - first
+    return (only_second - only_first) / trials, max(-1.0, middle - half), min(1.0, middle + half)
 
 
 def mcnemar_test(only_first: int, only_second: int) -> float:
@@ -62,11 +78,14 @@ def mcnemar_test(only_first: int, only_second: int) -> float:
     Raises:
         ValueError: a negative count.
     """
+    from scipy import stats
+
     if only_first < 0 or only_second < 0:
         raise ValueError(f"{only_first} and {only_second} discordant worlds; counts cannot be negative")
-    discordant = only_first + only_second
-    tail = sum(math.comb(discordant, k) for k in range(min(only_first, only_second) + 1))
-    return min(1.0, 2 * tail / 2**discordant)
+    discordant = int(only_first + only_second)
+    if discordant == 0:
+        return 1.0
+    return float(stats.binomtest(int(only_first), discordant, 0.5).pvalue)
 
 
 def holm_adjusted(p_values: Sequence[float]) -> list[float]:
@@ -79,15 +98,17 @@ def holm_adjusted(p_values: Sequence[float]) -> list[float]:
     """
     if wrong := [p for p in p_values if not 0.0 <= p <= 1.0]:
         raise ValueError(f"p is {wrong[0]}; allowed: 0 to 1")
-    adjusted, largest = list(p_values), 0.0
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p_values[i]))
-        adjusted[i] = largest
+    adjusted = list(p_values)
+    order = sorted(range(len(adjusted)), key=adjusted.__getitem__)
+    largest = 0.0
+    for rank, index in enumerate(order):
+        questions = len(order) - rank
+        largest = max(largest, min(1.0, questions * p_values[index]))
+        adjusted[index] = largest
     return adjusted
 
 
-def poisson_interval(count: int, tail: float = 0.025) -> tuple[float, float]:
+def poisson_interval(count: int, tail: float = TAIL) -> tuple[float, float]:
     """Exact interval of the mean of a Poisson count (Garwood 1936); 95 % by default.
 
     Of no events it says 0 to 3.7: the rule of three, with both tails.
@@ -95,15 +116,30 @@ def poisson_interval(count: int, tail: float = 0.025) -> tuple[float, float]:
     Args:
         count: events that were counted.
         tail: probability left out at either end.
+
+    Raises:
+        ValueError: a negative count, or a tail that is none.
     """
+    from scipy import stats
+
     if count < 0 or not 0.0 < tail < 0.5:
         raise ValueError(f"count is {count} and tail {tail}; allowed: count >= 0, tail between 0 and 0.5")
-    highest = count + 10.0 * math.sqrt(count + 1.0) + 10.0
+    low = 0.5 * float(stats.chi2.ppf(tail, 2 * count)) if count else 0.0
+    high = 0.5 * float(stats.chi2.isf(tail, 2 * count + 2))
+    return low, high
 
-    def where(at_most: int, probability: float) -> float:
-        return _bisect(lambda mean: _poisson_cdf(at_most, mean) - probability, 0.0, highest)
 
-    return (where(count - 1, 1.0 - tail) if count else 0.0), where(count, tail)
+def t_quantile(freedom: int, tail: float = TAIL) -> float:
+    """Student's t that is exceeded with probability `tail`; 12.7 for one degree of freedom, 1.96 for very many.
+
+    Raises:
+        ValueError: less than one degree of freedom.
+    """
+    from scipy import stats
+
+    if freedom < 1:
+        raise ValueError(f"{freedom} degrees of freedom; allowed: 1 and up")
+    return float(stats.t.isf(tail, freedom))
 
 
 def rate_interval(
@@ -122,27 +158,18 @@ def rate_interval(
 
     Returns:
         (rate, low, high).
+
+    Raises:
+        ValueError: no counts, or not one positive exposure for each.
     """
     if len(counts) != len(exposures) or not len(counts) or min(exposures) <= 0:
         raise ValueError(f"{len(counts)} counts and exposures {list(exposures)[:5]}; one positive exposure per count")
-    events, exposed = np.asarray(counts, np.float64), np.asarray(exposures, np.float64)
+    events = np.asarray(counts, np.float64)
+    exposed = np.asarray(exposures, np.float64)
     drawn = np.random.default_rng(seed).integers(len(events), size=(resamples, len(events)))
-    low, high = np.quantile(events[drawn].sum(1) / exposed[drawn].sum(1), (0.025, 0.975))
-    total, exposure = int(events.sum()), float(exposed.sum())
+    rates = events[drawn].sum(1) / exposed[drawn].sum(1)
+    low, high = np.quantile(rates, (TAIL, 1.0 - TAIL))
+    total = int(events.sum())
+    exposure = float(exposed.sum())
     least, most = poisson_interval(total)
     return total / exposure, min(float(low), least / exposure), max(float(high), most / exposure)
-
-
-def _poisson_cdf(count: int, mean: float) -> float:
-    """Probability of at most `count` events."""
-    if mean <= 0.0:
-        return 1.0
-    return math.fsum(math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(count + 1))
-
-
-def _bisect(falling: Callable[[float], float], low: float, high: float) -> float:
-    """Where a falling function crosses zero between two points."""
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
-    return 0.5 * (low + high)

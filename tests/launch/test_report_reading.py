@@ -24,8 +24,8 @@ from forestpilot.launch.reports.behaviour import copycat_figures
 from forestpilot.launch.reports.comparison import compare_arms
 from forestpilot.launch.reports.failures import choose_episodes
 from forestpilot.launch.reports.learning import rounds_section, study_section, training_section
-from forestpilot.policies.evaluation.evaluate import OUTCOME_FIELDS
 from forestpilot.policies.evaluation.pilots import BlindPilot
+from forestpilot.policies.evaluation.scores import OUTCOME_FIELDS
 
 FIRST = 2_000_000
 
@@ -45,7 +45,7 @@ def write(folder: Path, *rows: dict[str, Any]) -> Path:
     """An evaluation with these rows."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "outcomes.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, OUTCOME_FIELDS, lineterminator="\n")
+        writer = csv.DictWriter(file, (*OUTCOME_FIELDS, "density"), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     (folder / "summary.json").write_text("{}")

@@ -2,7 +2,11 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +15,7 @@ from hypothesis import strategies as st
 
 from forestpilot.data_collection.rollouts.progress import SilentProgress
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
-from forestpilot.policies.evaluation.evaluate import (
-    EvaluateConfig,
-    compare,
-    evaluate,
-    results_table,
-    score,
-    write_results,
-)
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.intervals import (
     paired_difference,
     poisson_interval,
@@ -26,6 +23,16 @@ from forestpilot.policies.evaluation.intervals import (
     wilson_interval,
 )
 from forestpilot.policies.evaluation.pilots import PRETRAINED_FOLDERS, policy_names
+from forestpilot.policies.evaluation.scores import (
+    OutcomeRow,
+    compare,
+    read_outcomes,
+    read_summary,
+    results_table,
+    score,
+    write_outcomes,
+    write_results,
+)
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.errors import ForestPilotError
@@ -143,17 +150,22 @@ def test_names_are_short_and_distinct():
     assert policy_names(("blind", "runs/a", "other/a", "best=runs/a")) == ["blind", "a", "a-2", "best"]
 
 
-def row(policy: str, seed: int, success: int) -> dict:
-    outcome = "success" if success else "collision"
-    return {"policy": policy, "seed": seed, "success": success, "outcome": outcome, "progress_m": 35.0,
-            "mean_speed_mps": 4.0, "min_clearance_m": 0.3, "time_s": 9.0, "distance_m": 36.0, "interventions": 0,
-            "off_line_s": 0.0}  # fmt: skip
+def row(policy: str, seed: int, success: int, **changes: Any) -> OutcomeRow:
+    values: dict[str, Any] = {
+        "outcome": "success" if success else "collision",
+        "progress_m": 35.0,
+        "mean_speed_mps": 4.0,
+        "min_clearance_m": 0.3,
+        "time_s": 9.0,
+        "distance_m": 36.0,
+    }
+    return OutcomeRow(policy, seed, **{**values, **changes})
 
 
-def drive(policy: str, seed: int, interventions: int) -> dict:
+def drive(policy: str, seed: int, interventions: int, **changes: Any) -> OutcomeRow:
     """A road of 600 m, driven to its end in a minute."""
     figures = {"time_s": 60.0, "distance_m": 600.0, "mean_speed_mps": 10.0, "interventions": interventions}
-    return {**row(policy, seed, 1), **figures, "success": int(interventions == 0)}
+    return row(policy, seed, 1, **figures, **changes)
 
 
 def test_arms_are_compared_world_by_world():
@@ -165,7 +177,7 @@ def test_arms_are_compared_world_by_world():
 
 
 def test_table_tells_timeouts_apart_from_crashes():
-    rows = [row("a", 1, 1), {**row("a", 2, 0), "outcome": "timeout"}, row("a", 3, 0)]
+    rows = [row("a", 1, 1), row("a", 2, 0, outcome="timeout"), row("a", 3, 0)]
     header, line = results_table([score(rows)])
     table = dict(zip(header, line, strict=True))
     assert (table["success"], table["collision"], table["timeout"]) == ("1/3", "1", "1")
@@ -189,7 +201,7 @@ def test_no_intervention_is_not_proof_of_full_autonomy():
 
 def test_who_runs_out_of_time_would_have_needed_help():
     """Or a car that crawls along its line would be perfectly autonomous."""
-    late = {**drive("a", 0, 0), "outcome": "timeout", "success": 0}
+    late = drive("a", 0, 0, outcome="timeout")
     result = score([late], counts_interventions=True)
     assert result.interventions == 1 and result.autonomy == pytest.approx(0.9)
 
@@ -216,6 +228,55 @@ def test_the_table_of_drives_shows_autonomy_and_interventions(tmp_path):
     assert summary["paired"][0]["difference"] == pytest.approx(0.5)
     stored = list(csv.DictReader((tmp_path / "outcomes.csv").open()))
     assert [r["interventions"] for r in stored] == ["0", "1", "0", "1", "0", "0", "0", "0"]
+
+
+def test_rows_come_back_as_they_were_written_with_the_options_of_their_tasks(tmp_path):
+    flight = row("a", 1, 1, task="drone", renderer="raycast", speed=5.0, preset="default", options={"density": 0.04})
+    on_road = drive("b", 2, 1, task="drive", rule="line", options={"length": 600.0, "side_cameras": "fixed"})
+    write_outcomes(tmp_path / "outcomes.csv", [flight, on_road])
+    assert read_outcomes(tmp_path / "outcomes.csv") == [flight, on_road]
+
+
+def test_rows_of_version_0_1_are_read(tmp_path):
+    path = tmp_path / "outcomes.csv"
+    path.write_text(
+        "policy,seed,outcome,success,progress_m,time_s,min_clearance_m,mean_speed_mps,density,speed,preset\n"
+        "a,2000000,success,1,40.1,8.2,0.31,4.9,0.04,5.0,loquercio\n"
+    )
+    (only,) = read_outcomes(path)
+    assert only.succeeded and only.preset == "loquercio" and only.options == {"density": 0.04}
+    assert (only.task, only.rule, only.distance_m, only.interventions) == ("", "", 0.0, 0)
+
+
+def test_a_row_that_cannot_be_read_is_told_and_left_out(tmp_path):
+    path = tmp_path / "outcomes.csv"
+    write_outcomes(path, [row("a", 1, 1), row("a", 2, 1)])
+    path.write_text(path.read_text().replace("a,2,success", "a,2,sucess"))
+    told: list[tuple[int, Exception]] = []
+    assert [r.seed for r in read_outcomes(path, lambda line, error: told.append((line, error)))] == [1]
+    assert told[0][0] == 3 and "sucess" in str(told[0][1])
+    with pytest.raises(ValueError, match="sucess"):
+        read_outcomes(path)
+
+
+def test_summaries_say_their_format(tmp_path):
+    write_results(tmp_path, [row("a", 1, 1)], about={"task": "drone"})
+    assert (read_summary(tmp_path)["format"], read_summary(tmp_path)["task"]) == (2, "drone")
+    (tmp_path / "summary.json").write_text('{"scores": [], "paired": []}')
+    assert read_summary(tmp_path)["format"] == 1, "as version 0.1 wrote it"
+    (tmp_path / "summary.json").write_text('{"format": 9, "scores": [], "paired": []}')
+    with pytest.raises(ValueError, match="update ForestPilot"):
+        read_summary(tmp_path)
+
+
+def test_scores_are_read_without_the_simulator_and_without_torch():
+    script = (
+        "import sys, forestpilot.policies.evaluation.scores\n"
+        "print([name for name in ('pybullet', 'torch', 'scipy', 'numba') if name in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert told.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(
@@ -257,7 +318,8 @@ def test_drives_are_evaluated_with_their_interventions(tmp_path):
     again = evaluate(config(tmp_path, **arguments))
     assert again == [expert, blind], "stored drives are taken as they are"
     rows = list(csv.DictReader((tmp_path / "evaluation" / "outcomes.csv").open()))
-    assert {row["density"] for row in rows} == {""} and {row["preset"] for row in rows} == {"winding"}
+    told = {(row["task"], row["preset"], row["rule"], row["length"], row["renderer"]) for row in rows}
+    assert told == {("drive", "winding", "line", "100.0", "raycast")} and "density" not in rows[0]
     ended = evaluate(config(tmp_path, **{**arguments, "interventions": "none", "policy": ("blind",)}))[0]
     assert ended.autonomy is None and ended.interventions == 0 and ended.collisions + ended.out_of_bounds == 2
 

@@ -1,0 +1,400 @@
+"""Scores: the rows of outcomes.csv, and what a policy's rows come to.
+
+It reads and writes text, and knows neither the simulator nor a network, so that a report does not wait for them.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.policies.evaluation.intervals import paired_difference, rate_interval, wilson_interval
+from forestpilot.sim.outcomes import ENDS, Outcome, succeeded
+
+SUMMARY_FORMAT = 2
+"""Format of summary.json: 1 held scores and pairs, 2 says what they are of."""
+INTERVENTION_S = 6.0
+"""What an intervention costs in PilotNet's autonomy: the time a human needs to take over, recenter and hand back
+(Bojarski et al. 2016, arXiv:1604.07316, section 7.1), seconds."""
+LEAST_DISTANCE_M = 1e-3
+"""An episode that was over at once covers no distance, and a rate needs some."""
+
+
+@dataclass(frozen=True)
+class OutcomeRow:
+    """How an episode went: one row of outcomes.csv."""
+
+    policy: str
+    """Name of the policy."""
+    seed: int
+    """Seed of the world."""
+    outcome: str
+    """success, collision, out_of_bounds or timeout."""
+    progress_m: float
+    """Metres made good towards the goal."""
+    time_s: float
+    """Duration in seconds."""
+    min_clearance_m: float
+    """Least distance to a tree or obstacle in metres."""
+    mean_speed_mps: float
+    """Mean speed in m/s."""
+    distance_m: float = 0.0
+    """Length of the way in metres; 0 where an older version did not note it."""
+    interventions: int = 0
+    """How often the vehicle was put back on its way."""
+    off_line_s: float = 0.0
+    """Time spent off the line, in seconds."""
+    speed: float | None = None
+    """Speed set point in m/s."""
+    preset: str = ""
+    """Preset of the worlds; empty where nobody noted it."""
+    task: str = ""
+    """Name of the task; empty in files of version 0.1."""
+    rule: str = ""
+    """When the vehicle is put back; empty in files of version 0.1, and where it never can be."""
+    renderer: str = ""
+    """Renderer of the pictures; empty in files of version 0.1."""
+    options: Mapping[str, float | str] = field(default_factory=dict, hash=False)
+    """The task's own scenario fields, such as `density` or `length`."""
+
+    @property
+    def succeeded(self) -> bool:
+        """True where the goal was reached without help; to arrive with somebody's help is no success."""
+        return succeeded(self.outcome, self.interventions)
+
+    @property
+    def counted_interventions(self) -> int:
+        """Interventions, and one more where time ran out: it would have needed another, or crawling were autonomy."""
+        return self.interventions + (self.outcome == Outcome.TIMEOUT)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> OutcomeRow:
+        """The row that a file holds, or that an episode makes; columns that it does not know are the task's options.
+
+        Args:
+            values: by column, text or numbers.
+
+        Raises:
+            KeyError: a column is missing.
+            TypeError: the row is too short.
+            ValueError: a value is no finite number, or an outcome that no episode has.
+        """
+        if not values["policy"] or values["outcome"] not in ENDS:
+            raise ValueError(f"its policy is {values['policy']!r} and its outcome {values['outcome']!r}")
+        known: dict[str, Any] = {name: _number(name, values[name]) for name in FIGURES}
+        known |= {name: _number(name, values.get(name) or 0.0) for name in LATER_FIGURES}
+        known |= {name: str(values.get(name) or "") for name in TEXTS}
+        speed = values.get("speed")
+        return cls(
+            policy=values["policy"],
+            seed=_seed(values["seed"]),
+            outcome=values["outcome"],
+            interventions=int(values.get("interventions") or 0),
+            speed=None if speed in (None, "") else _number("speed", speed),
+            options=_options(values),
+            **known,
+        )
+
+    def to_values(self) -> dict[str, Any]:
+        """This row by column, as `from_values` takes it."""
+        values = {name: getattr(self, name) for name in OUTCOME_FIELDS if name != "success"}
+        return values | {"success": int(self.succeeded)} | dict(self.options)
+
+
+FIGURES = ("progress_m", "time_s", "min_clearance_m", "mean_speed_mps")
+"""Figures that every row has."""
+LATER_FIGURES = ("distance_m", "off_line_s")
+"""Figures that the first files did not have."""
+TEXTS = ("preset", "task", "rule", "renderer")
+OUTCOME_FIELDS = (
+    "policy",
+    "seed",
+    "outcome",
+    "success",
+    *FIGURES,
+    "distance_m",
+    "interventions",
+    "off_line_s",
+    "speed",
+    *TEXTS,
+)
+"""Columns of every outcomes.csv; a task's options follow them."""
+
+
+def _options(values: Mapping[str, Any]) -> dict[str, float | str]:
+    """The values of columns that not every task has."""
+    options: dict[str, float | str] = {}
+    for name, value in values.items():
+        if name is None or name in OUTCOME_FIELDS or value in (None, ""):
+            continue
+        try:
+            options[name] = _number(name, value)
+        except (TypeError, ValueError):
+            options[name] = str(value)
+    return options
+
+
+def _seed(text: str) -> int:
+    seed = int(text)
+    if seed < 0:
+        raise ValueError(f"its seed is {seed}")
+    return seed
+
+
+def _number(name: str, text: Any) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"its {name} is {text}")
+    return value
+
+
+def write_outcomes(path: Path, rows: Sequence[OutcomeRow]) -> None:
+    """Write outcomes.csv, one line for each episode."""
+    values = [row.to_values() for row in rows]
+    columns = list(OUTCOME_FIELDS)
+    for row in rows:
+        columns += [name for name in row.options if name not in columns]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(values)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_new_file(path, [text.getvalue().encode()])
+
+
+def read_outcomes(path: Path, broken: Callable[[int, Exception], None] | None = None) -> list[OutcomeRow]:
+    """The rows of an outcomes.csv, of this version or of version 0.1.
+
+    Args:
+        path: the file.
+        broken: is told the line and what is wrong with it, and the line is left out; by default it is raised.
+
+    Raises:
+        OSError: the file cannot be read.
+        csv.Error: it is no table.
+        KeyError, TypeError, ValueError: a row cannot be read, and nobody is there to be told.
+    """
+    rows = []
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        reader = csv.DictReader(file)
+        for values in reader:
+            try:
+                rows.append(OutcomeRow.from_values(values))
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
+                if broken is None:
+                    raise
+                broken(reader.line_num, error)
+    return rows
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a policy's episodes came to."""
+
+    policy: str
+    """Name of the policy."""
+    episodes: int
+    """Number of episodes n."""
+    successes: int
+    """Episodes that reached the goal, without any intervention."""
+    low: float
+    """Lower end of the 95 % Wilson interval of the success rate."""
+    high: float
+    """Upper end."""
+    collisions: int
+    """Episodes that ended at an obstacle or on the ground."""
+    out_of_bounds: int
+    """Episodes that left the flight area or the road."""
+    timeouts: int
+    """Episodes that ran out of time."""
+    mean_progress_m: float
+    """Mean distance made good towards the goal in metres."""
+    mean_speed_mps: float
+    """Mean speed in m/s."""
+    median_clearance_m: float
+    """Median over the episodes of the least clearance in metres."""
+    distance_km: float
+    """Length of the way that was covered in all episodes, in kilometres."""
+    interventions: int = 0
+    """How often a car was put back on its line."""
+    autonomy: float | None = None
+    """PilotNet's figure: 1 - 6 s x interventions / time, 0 at least; None where interventions are not counted."""
+    autonomy_low: float | None = None
+    """Lower end of its 95 % interval: see `forestpilot.policies.evaluation.intervals.rate_interval`."""
+    autonomy_high: float | None = None
+    """Upper end."""
+    interventions_per_km: float | None = None
+    """Interventions per kilometre; None where they are not counted."""
+    interventions_per_km_low: float | None = None
+    """Lower end of its 95 % interval."""
+    interventions_per_km_high: float | None = None
+    """Upper end."""
+
+
+def score(rows: Sequence[OutcomeRow], counts_interventions: bool = False) -> Score:
+    """The score of one policy's episodes.
+
+    Args:
+        rows: one per episode.
+        counts_interventions: True where a mistake does not end an episode but is counted, so that there is an autonomy.
+    """
+    outcomes = [row.outcome for row in rows]
+    successes = sum(row.succeeded for row in rows)
+    low, high = wilson_interval(successes, len(rows))
+    plain = Score(
+        policy=rows[0].policy,
+        episodes=len(rows),
+        successes=successes,
+        low=low,
+        high=high,
+        collisions=outcomes.count(Outcome.COLLISION),
+        out_of_bounds=outcomes.count(Outcome.OUT_OF_BOUNDS),
+        timeouts=outcomes.count(Outcome.TIMEOUT),
+        mean_progress_m=float(np.mean([row.progress_m for row in rows])),
+        mean_speed_mps=float(np.mean([row.mean_speed_mps for row in rows])),
+        median_clearance_m=float(np.median([row.min_clearance_m for row in rows])),
+        distance_km=sum(row.distance_m for row in rows) / 1000,
+    )
+    return _with_autonomy(plain, rows) if counts_interventions else plain
+
+
+def _with_autonomy(plain: Score, rows: Sequence[OutcomeRow]) -> Score:
+    """A score with the figures that are per time and per distance, and their intervals over the worlds."""
+    counts = [row.counted_interventions for row in rows]
+    lengths_km = [max(row.distance_m, LEAST_DISTANCE_M) / 1000 for row in rows]
+    per_km, km_low, km_high = rate_interval(counts, lengths_km)
+    per_s, s_low, s_high = rate_interval(counts, [row.time_s for row in rows])
+    return dataclasses.replace(
+        plain,
+        interventions=sum(counts),
+        autonomy=autonomy_of(per_s),
+        autonomy_low=autonomy_of(s_high),
+        autonomy_high=autonomy_of(s_low),
+        interventions_per_km=per_km,
+        interventions_per_km_low=km_low,
+        interventions_per_km_high=km_high,
+    )
+
+
+def autonomy_of(interventions_per_s: float) -> float:
+    """PilotNet's autonomy: the share of the time in which nobody had to help, 0 at least."""
+    return max(0.0, 1.0 - INTERVENTION_S * interventions_per_s)
+
+
+def compare(rows: Sequence[OutcomeRow], first: str, second: str) -> dict[str, Any]:
+    """Two policies over the worlds that both ran: difference in success rate with its 95 % interval.
+
+    Raises:
+        ValueError: no world that both ran.
+    """
+    success: dict[str, dict[int, bool]] = {first: {}, second: {}}
+    for row in rows:
+        if row.policy in success:
+            success[row.policy][row.seed] = row.succeeded
+    seeds = sorted(set(success[first]) & set(success[second]))
+    if not seeds:
+        raise ValueError(f"{first} and {second} share no world in common")
+    only_first = sum(success[first][seed] > success[second][seed] for seed in seeds)
+    only_second = sum(success[first][seed] < success[second][seed] for seed in seeds)
+    difference, low, high = paired_difference(only_first, only_second, len(seeds))
+    return {"first": first, "second": second, "worlds": len(seeds), "difference": difference, "low": low, "high": high}
+
+
+def write_results(
+    folder: Path,
+    rows: Sequence[OutcomeRow],
+    counts_interventions: bool = False,
+    about: Mapping[str, Any] | None = None,
+) -> list[Score]:
+    """Write outcomes.csv and summary.json; returns the scores.
+
+    Args:
+        folder: made if it is not there.
+        rows: of all policies; the first one is what the others are compared with.
+        counts_interventions: see `score`.
+        about: what the evaluation was of, for summary.json: task, rule, renderer, options, policies.
+    """
+    write_outcomes(folder / "outcomes.csv", rows)
+    by_policy: dict[str, list[OutcomeRow]] = {}
+    for row in rows:
+        by_policy.setdefault(row.policy, []).append(row)
+    scores = [score(own, counts_interventions) for own in by_policy.values()]
+    first, *others = by_policy
+    summary = {
+        "format": SUMMARY_FORMAT,
+        **(about or {}),
+        "scores": [vars(s) for s in scores],
+        "paired": [compare(rows, first, other) for other in others],
+    }
+    write_new_file(folder / "summary.json", [json.dumps(summary, indent=2).encode()])
+    return scores
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """What summary.json holds: `format`, `scores`, `paired`, and from format 2 on what they are of.
+
+    Raises:
+        OSError: the file is missing.
+        ValueError: it is damaged, or of a newer version.
+    """
+    path = folder / "summary.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(values, dict) or not {"scores", "paired"} <= set(values):
+        raise ValueError(f"{path} is no summary of an evaluation; evaluate again")
+    if values.setdefault("format", 1) > SUMMARY_FORMAT:
+        raise ValueError(
+            f"{path} has format {values['format']}, and this version reads up to {SUMMARY_FORMAT}; update ForestPilot"
+        )
+    return values
+
+
+def results_table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
+    """Rows of text for a table of scores, the header first; with interventions where they were counted."""
+    counted = any(s.autonomy is not None for s in scores)
+    columns = [_autonomy_columns(s) if counted else _success_columns(s) for s in scores]
+    return [tuple(columns[0]), *(tuple(values.values()) for values in columns)]
+
+
+def _success_columns(s: Score) -> dict[str, str]:
+    return {
+        "policy": s.policy,
+        "success": f"{s.successes}/{s.episodes}",
+        "95 % interval": f"{100 * s.low:.0f}-{100 * s.high:.0f} %",
+        "collision": str(s.collisions),
+        "out of bounds": str(s.out_of_bounds),
+        "timeout": str(s.timeouts),
+        "progress": f"{s.mean_progress_m:.1f} m",
+        "speed": f"{s.mean_speed_mps:.1f} m/s",
+        "clearance": f"{s.median_clearance_m:.2f} m",
+    }
+
+
+def _autonomy_columns(s: Score) -> dict[str, str]:
+    return {
+        "policy": s.policy,
+        "autonomy": _percent(s.autonomy),
+        "95 % interval": f"{_percent(s.autonomy_low, '')}-{_percent(s.autonomy_high)}",
+        "interventions": str(s.interventions),
+        "per km (95 %)": (
+            f"{s.interventions_per_km:.3f} ({s.interventions_per_km_low:.3f}-{s.interventions_per_km_high:.3f})"
+        ),
+        "roads without any": f"{s.successes}/{s.episodes}",
+        "timeout": str(s.timeouts),
+        "distance": f"{s.distance_km:.1f} km",
+        "speed": f"{s.mean_speed_mps:.1f} m/s",
+    }
+
+
+def _percent(share: float | None, unit: str = " %") -> str:
+    """Two decimals, which 99.9 % autonomy needs; a dash where there is none."""
+    return "-" if share is None else f"{100 * share:.2f}{unit}"
