@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from forestpilot.policies.training.run import config_values
 from forestpilot.sim.errors import ForestPilotError
 
 CONFIG_FILE = "config.json"
@@ -54,7 +55,7 @@ def parse_config(
     import tyro
 
     config_file, flags = take_flag("--config", args)
-    values = read_yaml(Path(config_file)) if config_file is not None else {}
+    values = config_values(read_yaml(Path(config_file))) if config_file is not None else {}
     description = inspect.cleandoc(config_class.__doc__ or "")
     base = None
     if presets:
@@ -146,7 +147,7 @@ def load_config(config_class: type[ConfigT], path: Path | str) -> ConfigT:
     """
     path = Path(path)
     path = path / CONFIG_FILE if path.is_dir() else path
-    return from_dict(config_class, read_yaml(path), str(path))
+    return from_dict(config_class, config_values(read_yaml(path)), str(path))
 
 
 def closest(name: str, known: Sequence[str]) -> str:

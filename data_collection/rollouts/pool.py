@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -163,6 +164,16 @@ class RolloutPool:
                 future.cancel()
 
 
+@contextmanager
+def borrowed(pool: RolloutPool | None, workers: int) -> Iterator[RolloutPool]:
+    """The pool that is lent, left open afterwards; or, where none is, one of `workers` processes, closed afterwards."""
+    if pool is not None:
+        yield pool
+        return
+    with RolloutPool(workers) as own:
+        yield own
+
+
 def _split(job: Job, workers: int) -> list[Job]:
     """Parts of about one batch of slots each, at least one per worker."""
     count = max(workers, math.ceil(len(job.scenarios) / SLOTS))
@@ -249,10 +260,8 @@ def collect(
     job = Job(config.task, missing, ExpertPilot, dataset=config.out)
     if missing and roll_in is not None:
         roll_in(dataclasses.replace(job, scenarios=scenarios))
-    elif missing and pool is not None:
-        pool.run(job, progress, "collect")
     elif missing:
-        with RolloutPool(min(config.workers, len(missing))) as own:
+        with borrowed(pool, min(config.workers, len(missing))) as own:
             own.run(job, progress, "collect")
     dataset.refresh()
     return dataset

@@ -17,7 +17,7 @@ from forestpilot.data_collection.rollouts.scenarios import (
     read_result_file,
     result_path,
 )
-from forestpilot.launch.reading.json_files import read_json
+from forestpilot.launch.reading.json_files import read_config
 from forestpilot.policies.evaluation.pilots import BASELINES
 from forestpilot.policies.evaluation.scores import OutcomeRow
 from forestpilot.sim.envs.drive import INTERVENTIONS
@@ -175,7 +175,7 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 def _rule(folder: Path, rows: list[EpisodeRow]) -> str:
     """The rule by which cars are put back, as the config or the rows tell it."""
-    stored = read_json(folder / "config.json")[0].get("interventions")
+    stored = read_config(folder, "evaluate")[0].config.get("interventions")
     if stored in INTERVENTIONS:
         return str(stored)
     return "line" if any(row.interventions for row in rows) else "none"

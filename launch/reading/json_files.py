@@ -6,6 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+from forestpilot.policies.training.run import CONFIG_FILE, RunError, StoredRun, read_run
+
+
+def read_config(folder: Path, verb: str = "") -> tuple[StoredRun, str]:
+    """(what a run folder says of its run, what is wrong with it): empty where it says nothing, or is damaged."""
+    nothing = StoredRun(verb, "", {}, folder / CONFIG_FILE)
+    try:
+        return read_run(folder, verb) or nothing, ""
+    except RunError as error:
+        return nothing, f"{error}."
+
 
 def read_json(path: Path) -> tuple[dict[str, Any], str]:
     """(the mapping in a file, what is wrong with it): empty where the file is missing, damaged or no mapping."""

@@ -78,9 +78,9 @@ def _what(folder: Path, runs: Runs) -> str:
 
 
 def _again(folder: Path) -> str:
-    """The command that a config.json belongs to, known by keys that only its verb has."""
-    keys = set(read_json(folder / CONFIGS[0])[0])
-    verb = next((verb for verb, own in VERB_KEYS.items() if own <= keys), None)
+    """The command that a config.json belongs to; those of version 0.1 are known by keys that only their verb has."""
+    values = read_json(folder / CONFIGS[0])[0]
+    verb = values.get("verb") or next((verb for verb, own in VERB_KEYS.items() if own <= set(values)), None)
     return f"forestpilot {verb} --config {shlex.quote(str(folder / CONFIGS[0]))}" if verb else "–"
 
 

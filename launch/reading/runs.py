@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from forestpilot.launch.reading.evaluations import Evaluation, read_evaluation
+from forestpilot.launch.reading.json_files import read_config
 from forestpilot.launch.reading.tables import DaggerRun, StudyRun, TrainingRun, read_dagger, read_study, read_training
 
 MAX_DEPTH = 3
@@ -70,7 +71,7 @@ def _folders(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _is_study(folder: Path) -> bool:
-    return (folder / "results.csv").is_file() or (folder / "study.json").is_file()
+    return (folder / "results.csv").is_file() or _verb(folder) == "study"
 
 
 def _is_evaluation(folder: Path) -> bool:
@@ -78,7 +79,12 @@ def _is_evaluation(folder: Path) -> bool:
 
 
 def _is_dagger(folder: Path) -> bool:
-    return (folder / "rounds.csv").is_file() or (folder / "dagger.json").is_file()
+    return (folder / "rounds.csv").is_file() or _verb(folder) == "dagger"
+
+
+def _verb(folder: Path) -> str:
+    """The first word of what made a folder; a damaged config says nothing."""
+    return read_config(folder)[0].verb.partition(" ")[0]
 
 
 def _is_run(folder: Path) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from forestpilot.launch.reading.json_files import read_json
+from forestpilot.launch.reading.json_files import read_config, read_json
 from forestpilot.policies.algorithms.dagger.rounds import round_folder
 
 
@@ -52,7 +52,9 @@ class DaggerRun:
 def read_dagger(folder: Path) -> DaggerRun:
     """The rounds of a DAgger run, as far as they can be read."""
     rounds, notes = read_table(folder / "rounds.csv", ("round", "labels"))
-    config, wrong = read_json(folder / "dagger.json")
+    run, wrong = read_config(folder)
+    # A demo keeps its drone's rounds in its own folder, and their config in its own.
+    config = run.config.get("dagger", {}) if run.verb == "demo" else run.config
     policy, wrong_policy = read_json(folder / "policy.json")
     notes += [text for text in (wrong, wrong_policy) if text]
     planned = config.get("rounds")

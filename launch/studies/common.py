@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.data_collection.rollouts.progress import Progress
@@ -23,7 +24,7 @@ from forestpilot.launch.studies.statistics import Interval, rate_interval, t_int
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import INTERVENTION_S
 from forestpilot.policies.networks.visuomotor import PolicyConfig
-from forestpilot.policies.training.run_folder import NOT_THE_RESULTS, claim_run_folder
+from forestpilot.policies.training.run import Run
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.seeds import seeds_of
@@ -48,13 +49,13 @@ def study_training(steps: int) -> TrainConfig:
 class StudyConfig:
     """What all studies have in common."""
 
-    out: str = ""
+    out: str = not_the_result("")
     """Run folder; the same command goes on where it was interrupted."""
     seeds: int = 3
     """Number of training seeds; each has demonstrations and first weights of its own."""
     train: TrainConfig = field(default_factory=lambda: study_training(1500))
     """How each policy is trained; data, out and seed are set by the study."""
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    workers: int = not_the_result(default_factory=lambda: os.cpu_count() or 1)
     """Number of processes, and of threads in training; by default one per core."""
 
     def __post_init__(self) -> None:
@@ -71,8 +72,7 @@ class StudyConfig:
         Raises:
             ForestPilotError: the folder belongs to another config; the settings that differ are named.
         """
-        claim_run_folder(Path(self.out), "study.json", self, NOT_THE_RESULTS)
-        return Path(self.out)
+        return Run.claim(self.out, "study", self).folder
 
 
 @dataclass(frozen=True)

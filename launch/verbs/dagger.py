@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forestpilot.data_collection.rollouts.pool import Job
-from forestpilot.launch.config import recorded
 from forestpilot.launch.pictures.colors import INK, PANEL, Image
 from forestpilot.launch.pictures.drawing import import_cv2
 from forestpilot.launch.pictures.pen import Pen
@@ -51,12 +50,11 @@ PRESETS = {name: Config(**vars(preset)) for name, preset in DAGGER_PRESETS.items
 
 def run(config: Config) -> None:
     """Run all rounds, print one row for each and draw them."""
-    with recorded(config, config.out):
-        try:
-            results = _run_rounds(config)
-        except RollInStoppedError as stop:
-            print(f"{stop}. What is finished is kept; the same command goes on.")
-            return
+    try:
+        results = _run_rounds(config)
+    except RollInStoppedError as stop:
+        print(f"{stop}. What is finished is kept; the same command goes on.")
+        return
     print_table(rounds_table(results, config), title=f"DAgger in {config.out}")
     plot = plot_rounds(results, Path(config.out) / "success_by_round.png", best_round(results).round)
     print(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 
-import torch
-
-from forestpilot.launch.config import recorded
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.policies.algorithms.behavioural_cloning import clone
+from forestpilot.policies.networks.threads import torch_threads
 from forestpilot.policies.training.train_config import TrainConfig
 
 Config = TrainConfig
@@ -16,8 +14,7 @@ Config = TrainConfig
 
 def run(config: TrainConfig) -> None:
     """Train, then print where the policy lies."""
-    torch.set_num_threads(os.cpu_count() or 1)
-    with recorded(config, config.out):
+    with torch_threads(os.cpu_count() or 1):
         policy = clone(config, make_progress())
     print(f"{config.out}: a policy of {policy.num_parameters} parameters, trained for {config.steps} steps")
     print(f"next: forestpilot evaluate --task {policy.spec.task} --policy {config.out} --out {config.out}/evaluation")

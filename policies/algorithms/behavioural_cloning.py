@@ -7,6 +7,7 @@ from forestpilot.data_collection.rollouts.progress import Progress, SilentProgre
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.loop import make_reader, require_costs, train
+from forestpilot.policies.training.run import Run
 from forestpilot.policies.training.train_config import TrainConfig
 
 
@@ -15,7 +16,8 @@ def clone(config: TrainConfig, progress: Progress | None = None) -> VisuomotorPo
 
     Raises:
         ValueError: no dataset is given, or it has nothing that the policy's head could learn from.
-        CheckpointError: the run folder holds a damaged state, or one of another config.
+        RunError: the run folder belongs to another config.
+        CheckpointError: the run folder holds a damaged state.
         DatasetError: a dataset cannot be used.
     """
     if not config.data:
@@ -25,10 +27,12 @@ def clone(config: TrainConfig, progress: Progress | None = None) -> VisuomotorPo
     policy = VisuomotorPolicy.seeded(config.policy, require_one_task(datasets), config.seed)
     reader = make_reader(policy, datasets, config)
     require_costs(policy, reader)
+    run = Run.claim(config.out, "train", config)
     progress.note(reader.describe())
     result = train(policy, reader, config, config.out, progress=progress)
     save_policy(
         config.out, policy, {"trained_by": "behavioural cloning", "steps": config.steps, "figures": result.figures}
     )
+    run.record()
     reader.close()
     return policy

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
+from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.scenarios import (
     EpisodeResult,
@@ -130,8 +130,7 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
     # All are looked at before the first one starts: a wrong name must not wait behind an hour of episodes.
     ways = [_env_kwargs(config, target, progress) for target in targets]
     rows: list[OutcomeRow] = []
-    own = pool or RolloutPool(min(config.workers, config.episodes))
-    with own if pool is None else _Borrowed():
+    with borrowed(pool, min(config.workers, config.episodes)) as own:
         for target, way, name in zip(targets, ways, policy_names(config.policy), strict=True):
             finished = _run_policy(config, target, name, way, own, progress)
             rows += [_row(config.task, name, result) for result in finished]
@@ -144,14 +143,6 @@ def _row(task: str, policy: str, result: EpisodeResult) -> OutcomeRow:
     options = {name: value for name, value in kwargs.items() if name not in COMMON_ARGUMENTS}
     told = {"task": task, "rule": kwargs.get("interventions"), "renderer": kwargs.get("renderer")}
     return OutcomeRow.from_values(options | result.row(policy) | told)
-
-
-class _Borrowed:
-    """Stands in for a pool that somebody else opened and will close."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *error: object) -> None: ...
 
 
 def _run_policy(

@@ -116,11 +116,8 @@ class PolicyPilot:
     needs_expert = False
 
     def __init__(self, folder: str, name: str) -> None:
-        import torch
-
         from forestpilot.policies.networks.checkpoint import load_policy
 
-        torch.set_num_threads(1)
         self.policy = load_policy(folder)
         self.name = name
 
@@ -137,10 +134,14 @@ class PolicyPilot:
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
         """One step of the policy for the episodes in `slots`."""
+        from forestpilot.policies.networks.threads import torch_threads
+
         batch = {key: np.zeros((self._batch, *values.shape[1:]), values.dtype) for key, values in observations.items()}
         for key, values in observations.items():
             batch[key][slots] = values
-        actions, self._carry = self.policy.act(batch, self._carry)
+        # With one thread: a batch this small is faster so, and its last digits do not depend on the machine.
+        with torch_threads(1):
+            actions, self._carry = self.policy.act(batch, self._carry)
         return _by_policy(actions[slots])
 
 

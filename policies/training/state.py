@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from forestpilot.data_collection.episodes.config_fields import result_values
+from forestpilot.data_collection.episodes.migration import migrate_config
 from forestpilot.policies.networks.checkpoint import CheckpointError, load_state, load_tensors, save_state
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.train_config import TrainConfig
@@ -103,12 +104,8 @@ class TrainingState:
         save_state(self.path, tensors, facts)
 
     def _identity(self) -> dict[str, Any]:
-        """The part of the config that changes the numbers, as JSON gives it back."""
-        aside = ("out", "cache_gb", "checkpoint_every", "log_every", "tensorboard")
-        values = {key: value for key, value in dataclasses.asdict(self.config).items() if key not in aside}
-        values["data"] = list(values["data"])
-        values["policy"] |= {key: list(value) for key, value in values["policy"].items() if isinstance(value, tuple)}
-        return values
+        """The part of the config that changes the numbers."""
+        return result_values(self.config)
 
     def _resume(self) -> None:
         tensors, facts = load_state(self.path)
@@ -121,7 +118,7 @@ class TrainingState:
             if self.config.keep_optimizer:
                 self._load_optimizer(tensors)
             return
-        kept, own = facts["config"], self._identity()
+        kept, own = migrate_config(facts["config"]), self._identity()
         if different := [f"{key} (was {kept.get(key)}, now {own[key]})" for key in own if kept.get(key) != own[key]]:
             raise CheckpointError(
                 f"{self.path} is of a run with another config: {'; '.join(different)}. Repeat that config to go on, "

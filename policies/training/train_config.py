@@ -6,6 +6,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+from forestpilot.data_collection.episodes.config_fields import not_the_result, of_this_machine
 from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 
@@ -14,9 +15,9 @@ from forestpilot.policies.networks.visuomotor import PolicyConfig
 class TrainConfig:
     """How a policy is trained."""
 
-    data: tuple[str, ...] = ()
+    data: tuple[str, ...] = of_this_machine(())
     """Dataset folders."""
-    out: str = "runs/train"
+    out: str = not_the_result("runs/train")
     """Run folder: config, checkpoints, metrics. The same command again goes on where it was interrupted."""
     policy: PolicyConfig = dataclasses.field(default_factory=PolicyConfig)
     """The policy's shape."""
@@ -55,13 +56,13 @@ class TrainConfig:
     """Light photometric jitter of each window."""
     keep_optimizer: bool = False
     """DAgger: go on with the optimizer's moments of the round before instead of fresh ones."""
-    cache_gb: float = 1.0
+    cache_gb: float = not_the_result(1.0)
     """Bound of the window cache in memory, GB."""
-    checkpoint_every: int = 500
+    checkpoint_every: int = not_the_result(500)
     """Gradient steps between saved states."""
-    log_every: int = 50
+    log_every: int = not_the_result(50)
     """Gradient steps between rows of metrics.csv."""
-    tensorboard: bool = True
+    tensorboard: bool = not_the_result(True)
     """Also write TensorBoard events."""
 
     def __post_init__(self) -> None:

@@ -103,11 +103,12 @@ def test_another_config_in_the_same_folder_is_refused(finished):
 
 def test_a_run_of_an_older_version_goes_on_with_the_defaults_of_settings_it_did_not_have(finished):
     config, results = finished
-    path = Path(config.out) / "dagger.json"
+    path = Path(config.out) / "config.json"
     whole = json.loads(path.read_text())
-    older = {key: value for key, value in whole.items() if key not in ("gate", "limits", "ensemble")}
-    path.write_text(json.dumps(older))
+    older = {key: value for key, value in whole["config"].items() if key not in ("gate", "limits", "ensemble")}
+    path.write_text(json.dumps(whole | {"config": older}))
     assert run_dagger(config) == results
+    path.write_text(json.dumps(whole | {"config": older}))
     with pytest.raises(ForestPilotError, match="gate: none there, expert asked"):
         run_dagger(dataclasses.replace(config, gate="expert"))
     path.write_text(json.dumps(whole))

@@ -24,7 +24,6 @@ from forestpilot.launch.studies.common import (
 )
 from forestpilot.launch.studies.statistics import log_slope, mean_interval, rate_interval, t_interval
 from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult
-from forestpilot.policies.training.run_folder import claim_run_folder
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import ForestPilotError
 
@@ -305,18 +304,6 @@ def test_what_would_fail_after_hours_of_training_is_refused_at_once() -> None:
 def test_a_quick_try_leaves_the_studys_own_folder_alone() -> None:
     for study in (three_cameras, dagger_road, compounding_error):
         assert study.QUICK.out == f"{study.Config().out}-quick"
-
-
-def test_a_run_folder_keeps_its_config(tmp_path: Path) -> None:
-    config = TrainConfig(steps=5)
-    claim_run_folder(tmp_path / "run", "run.json", config, ("policy.window",))
-    other = dataclasses.replace(config, policy=dataclasses.replace(config.policy, window=3))
-    claim_run_folder(tmp_path / "run", "run.json", other, ("policy.window",))
-    with pytest.raises(ForestPilotError, match=r"policy.window: 8 there, 3 asked"):
-        claim_run_folder(tmp_path / "run", "run.json", other, ())
-    (tmp_path / "run" / "run.json").write_text('{"steps": ')
-    with pytest.raises(ForestPilotError, match=r"run\.json cannot be read"):
-        claim_run_folder(tmp_path / "run", "run.json", config, ())
 
 
 def test_more_roads_than_are_set_aside_are_refused() -> None:

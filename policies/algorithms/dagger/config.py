@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from forestpilot.data_collection.episodes.config_fields import not_the_result, of_this_machine
 from forestpilot.data_collection.rollouts.gates import GateLimits
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.policies.networks.visuomotor import PolicyConfig
@@ -23,7 +24,7 @@ MEMBER_SEEDS = 1000
 class DaggerConfig:
     """Demonstrate, clone, then improve in closed loop; the same command goes on where it stopped."""
 
-    out: str = "runs/dagger"
+    out: str = not_the_result("runs/dagger")
     """Run folder."""
     task: str = "drone"
     """Task to learn: drone or drive."""
@@ -37,7 +38,7 @@ class DaggerConfig:
     """Episodes of the expert in round 0."""
     episodes: int = 60
     """Episodes of each later round."""
-    demonstrations: tuple[str, ...] = ()
+    demonstrations: tuple[str, ...] = of_this_machine(())
     """Datasets to clone in round 0 besides (or, with --expert-episodes 0, instead of) the expert's episodes, for example a
     human's."""
     gate: Gates = "none"
@@ -76,7 +77,7 @@ class DaggerConfig:
     """Worlds and speeds of training and validation."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """How each round is trained; its data, out, seed and steps are set by the run."""
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    workers: int = not_the_result(default_factory=lambda: os.cpu_count() or 1)
     """Number of rollout processes, and of threads in training; by default one per core."""
 
     def __post_init__(self) -> None:

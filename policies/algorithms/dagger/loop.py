@@ -19,12 +19,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
+from forestpilot.data_collection.episodes.config_fields import travelling_values
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import EpisodeHeader
 from forestpilot.data_collection.episodes.files import write_new_file
-from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
+from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.scenarios import task_of, task_spec_of
 from forestpilot.data_collection.windows.windows import WindowReader
@@ -42,9 +41,10 @@ from forestpilot.policies.algorithms.dagger.rounds import (
 from forestpilot.policies.evaluation.intervals import wilson_interval
 from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.networks.checkpoint import load_policy, save_policy
+from forestpilot.policies.networks.threads import torch_threads
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.loop import make_reader, require_costs, train
-from forestpilot.policies.training.run_folder import NOT_THE_RESULTS, claim_run_folder
+from forestpilot.policies.training.run import Run
 from forestpilot.sim.seeds import seeds_of
 
 __all__ = ["PRESETS", "DaggerConfig", "RoundResult", "best_round", "round_folder", "run_dagger"]
@@ -55,6 +55,7 @@ def run_dagger(
     progress: Progress | None = None,
     pool: RolloutPool | None = None,
     roll_in: RollIn | None = None,
+    run: Run | None = None,
 ) -> list[RoundResult]:
     """Run all rounds, or those that an interrupted run has left; the best policy lies in `config.out` afterwards.
 
@@ -63,6 +64,7 @@ def run_dagger(
         progress: who watches.
         pool: who runs episodes; by default one is made.
         roll_in: runs episodes with a human, for the gate `human`.
+        run: the run that this is a part of, claimed already; by default `config.out` is claimed for this one.
 
     Returns:
         One result per round.
@@ -77,27 +79,24 @@ def run_dagger(
             "a human takes over with the gate `human` only, and it needs one: forestpilot dagger --gate human"
         )
     progress = progress or SilentProgress()
-    run = Path(config.out)
     # What cannot run is refused before it claims the folder, so that the mended command may have it.
     spec = task_spec_of(config.task, config.mix)
     policy = VisuomotorPolicy.seeded(config.train.policy, spec, config.seed)
     demonstrations = open_demonstrations(config, policy)
-    claim_run_folder(run, "dagger.json", config, NOT_THE_RESULTS)
-    keep_demonstrations(run, demonstrations)
-    dataset = Dataset.create(run / "dataset", spec, task_of(config.task).bare_env_id)
+    if run is None:
+        run = Run.claim(config.out, "dagger", config)
+    folder = run.folder
+    keep_demonstrations(folder, demonstrations)
+    dataset = Dataset.create(folder / "dataset", spec, task_of(config.task).bare_env_id)
     results: list[RoundResult] = []
-    if pool is not None:
-        _run_rounds(config, policy, dataset, demonstrations, pool, progress, roll_in, results)
-    else:
-        with RolloutPool(config.workers) as own:
-            _run_rounds(config, policy, dataset, demonstrations, own, progress, roll_in, results)
+    with borrowed(pool, config.workers) as own:
+        _run_rounds(config, policy, dataset, demonstrations, own, progress, roll_in, results)
     best = best_round(results)
-    chosen = load_policy(round_folder(run, best.round))
-    # Folders of this machine say nothing about the policy, and would travel with it.
-    aside = ("out", "workers", "demonstrations")
-    ran = {key: value for key, value in dataclasses.asdict(config).items() if key not in aside}
-    save_policy(run, chosen, {"trained_by": "DAgger", "chosen": dataclasses.asdict(best), "config": ran})
-    progress.note(f"round {best.round} did best on the validation worlds; its policy is {run}")
+    chosen = load_policy(round_folder(folder, best.round))
+    extra = {"trained_by": "DAgger", "chosen": dataclasses.asdict(best), "config": travelling_values(config)}
+    save_policy(folder, chosen, extra)
+    run.record()
+    progress.note(f"round {best.round} did best on the validation worlds; its policy is {folder}")
     return results
 
 
@@ -147,9 +146,9 @@ def _train_member(
     else:
         start = load_policy(member_folder(run, round_number - 1, member))
     policy.load_state_dict(start.state_dict())
-    torch.set_num_threads(config.workers)
     unfinished = run / "members" / str(member) if member else run
-    result = train(policy, reader, config.round_training(round_number, member), unfinished, round_number, progress)
+    with torch_threads(config.workers):
+        result = train(policy, reader, config.round_training(round_number, member), unfinished, round_number, progress)
     save_policy(member_folder(run, round_number, member), policy, {"round": round_number, "figures": result.figures})
 
 
