@@ -10,7 +10,6 @@ from forestpilot.launch.pictures.colors import Image
 from forestpilot.sim.cameras import CENTER, MAX_SIZE_PX, MIN_SIZE_PX, Camera
 from forestpilot.sim.envs.base import VehicleEnv
 from forestpilot.sim.rendering import make_renderer
-from forestpilot.sim.rendering.protocol import VehiclePose
 
 SHARPNESS = (1.0, 0.75, 0.5, 0.35)
 """Shares of full size that the views are drawn at and stretched from, for machines that would not keep up."""
@@ -75,17 +74,14 @@ class CockpitCameras:
         self._sides = make_renderer("raycast", Camera(*_size(layout.views[0], share), spec.horizontal_fov_deg), 2)
         self._center.set_world(env.world)
         self._sides.set_world(env.world)
-        kind = "car" if spec.turn_kind == "steering" else "quadrotor"
-        self._chase = ChaseCamera(env.world, _size(layout.chase, share), spec.control_hz, kind)
+        self._chase = ChaseCamera(env.world, _size(layout.chase, share), spec.control_hz, env.drawn_vehicle().look)
 
     def draw(self) -> Views:
         """The views now; cameras that jump about for the sake of training stand in their usual places here."""
         eyes, axes = self._env.rig.poses(*self._env.pose())
         left, right = self._sides.render(eyes[::2], axes[::2]).rgb
         center = self._center.render(eyes[CENTER : CENTER + 1], axes[CENTER : CENTER + 1]).rgb[0]
-        vehicle = self._env.drawn_vehicle()
-        pose = vehicle if isinstance(vehicle, VehiclePose) else VehiclePose(*vehicle)
-        return Views(left, center, right, self._chase.draw(pose))
+        return Views(left, center, right, self._chase.draw(self._env.drawn_vehicle()))
 
 
 def _size(area: Rect, share: float) -> tuple[int, int]:

@@ -28,14 +28,13 @@ from forestpilot.launch.terminal.tables import format_density
 from forestpilot.policies.evaluation.pilots import BASELINES
 from forestpilot.sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX, Camera, chase_pose
 from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.looks import VehicleLook
 from forestpilot.sim.rendering import make_renderer
-from forestpilot.sim.rendering.protocol import CHASE_M, VehiclePose
+from forestpilot.sim.rendering.protocol import VehiclePose
 from forestpilot.sim.worlds.roads.road import RoadWorld
 from forestpilot.sim.worlds.world import World
 
 CHASE_FOV_DEG = 75.0
-NEAREST_M = {"quadrotor": 0.8, "car": 4.5}
-"""How near the chase camera comes to each kind of vehicle in front of a trunk, in metres."""
 HOLD_S = 1.5
 """How long the last picture stands, in seconds."""
 
@@ -123,6 +122,7 @@ class EpisodeScene:
             self.kind = "car" if self.spec.turn_kind == "steering" else "quadrotor"
             self._steps = replay_episode(episode, self._env)
             self._next: ReplayedStep | None = next(self._steps)
+            self._look: VehicleLook = vehicle.drawn_vehicle().look
             self._advance()
         except BaseException:
             self._env.close()
@@ -152,7 +152,7 @@ class EpisodeScene:
 
     def place_camera(self, size: tuple[int, int], fov_deg: float = CHASE_FOV_DEG) -> None:
         """Stand behind the vehicle with a camera whose pictures have this width and height in pixels."""
-        self._camera, self._drawn_s = ChaseCamera(self.world, size, 1.0, self.kind, fov_deg=fov_deg), None
+        self._camera, self._drawn_s = ChaseCamera(self.world, size, 1.0, self._look, fov_deg=fov_deg), None
 
     def painter(self, size: tuple[int, int]) -> EpisodePainter:
         """What draws this scene's moments whole: chase view, policy views, map, turns."""
@@ -267,11 +267,11 @@ class EpisodeScene:
         share: float,
     ) -> VehiclePose:
         """The vehicle as the chase view shows it."""
-        if self.kind != "car":
-            return VehiclePose(position, rotation)
+        if "steering_rad" not in self.spec.state_names:
+            return VehiclePose(position, rotation, self._look)
         index = self.spec.index("steering_rad")
         steering = (1 - share) * a.observation["state"][index] + share * b.observation["state"][index]
-        return VehiclePose(position, rotation, "car", float(steering))
+        return VehiclePose(position, rotation, self._look, float(steering))
 
 
 def describe_world(world: World, env_kwargs: dict[str, Any]) -> str:
@@ -297,7 +297,7 @@ class ChaseCamera:
         world: World,
         size: tuple[int, int],
         fps: float,
-        kind: str = "quadrotor",
+        look: VehicleLook,
         settle_s: float = 0.35,
         fov_deg: float = CHASE_FOV_DEG,
     ) -> None:
@@ -307,7 +307,7 @@ class ChaseCamera:
             world: what to draw.
             size: width and height in pixels.
             fps: pictures per second.
-            kind: `quadrotor` or `car`.
+            look: the vehicle's; it says where to stand.
             settle_s: time constant of the camera's turns in seconds.
             fov_deg: horizontal field of view in degrees.
         """
@@ -320,7 +320,9 @@ class ChaseCamera:
         self._trees = world.trees
         self._period_s, self._settle_s = 1 / fps, settle_s
         self._yaw: float | None = None
-        (self._full_m, self._height_m), self._nearest_m = CHASE_M[kind], NEAREST_M[kind]
+        self._full_m = look.chase_distance_m
+        self._height_m = look.chase_height_m
+        self._nearest_m = look.chase_nearest_m
         self._distance_m = self._full_m
 
     def draw(self, vehicle: VehiclePose, elapsed_s: float | None = None) -> Image:

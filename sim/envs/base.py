@@ -13,7 +13,7 @@ import numpy as np
 from forestpilot.sim.cameras import CAMERA_NAMES, Camera, Rig, chase_pose
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.physics import PHYSICS_HZ, PhysicsClient
-from forestpilot.sim.rendering import Frames, Renderer, make_renderer
+from forestpilot.sim.rendering import Frames, Renderer, VehiclePose, make_renderer
 from forestpilot.sim.seeds import TRAIN_SEEDS
 from forestpilot.sim.worlds.world import World
 
@@ -174,8 +174,10 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
             self._chase_renderer.set_world(self.world)
             self._chase_world = self.world
         position, rotation = self.pose()
-        eye, axes = self._chase_pose(position, float(np.arctan2(rotation[1, 0], rotation[0, 0])))
-        return self._chase_renderer.render(eye[None], axes[None], self.drawn_vehicle()).rgb[0]
+        vehicle = self.drawn_vehicle()
+        yaw_rad = float(np.arctan2(rotation[1, 0], rotation[0, 0]))
+        eye, axes = chase_pose(position, yaw_rad, vehicle.look.chase_distance_m, vehicle.look.chase_height_m)
+        return self._chase_renderer.render(eye[None], axes[None], vehicle).rgb[0]
 
     def state_hash(self) -> int:
         """64-bit hash of the vehicle's full state: equal along a replay, or the replay has diverged."""
@@ -231,12 +233,9 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         the change of speed in m/s that the expert is asked about."""
         return self.rig.offsets
 
-    def drawn_vehicle(self) -> Any:
-        """What the renderer draws as the vehicle: (position, rotation), or a `VehiclePose` that says more."""
-        return self.pose()
-
-    def _chase_pose(self, position: np.ndarray, yaw_rad: float) -> tuple[np.ndarray, np.ndarray]:
-        return chase_pose(position, yaw_rad)
+    @abstractmethod
+    def drawn_vehicle(self) -> VehiclePose:
+        """Where the vehicle is, and what a renderer draws there."""
 
     def _info(self, outcome: str, clearance_m: float) -> dict[str, Any]:
         return {

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from forestpilot.sim.bullet_import import pybullet
-from forestpilot.sim.cameras import CENTER, Camera, Rig, chase_pose
+from forestpilot.sim.cameras import CENTER, Camera, Rig
 from forestpilot.sim.envs.base import COLLISION_PENALTY, VehicleEnv, steps_within
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.experts.driving import CANDIDATE_STEERINGS_RAD, DrivingConfig, DrivingExpert, speed_profile
 from forestpilot.sim.physics import PHYSICS_HZ
-from forestpilot.sim.rendering.protocol import CHASE_M, VehiclePose
+from forestpilot.sim.rendering.protocol import VehiclePose
 from forestpilot.sim.seeds import SeedStream, rng_for
 from forestpilot.sim.vehicles.car import STEERING_LOCK_RAD, WHEELBASE_M, WIDTH_M, Car
 from forestpilot.sim.worlds.clearance import sample_clearance
@@ -325,10 +325,7 @@ class DriveEnv(VehicleEnv):
         return self.car.base_position(), self.car.rotation
 
     def drawn_vehicle(self) -> VehiclePose:
-        return VehiclePose(*self.pose(), "car", self.car.steering_rad)
-
-    def _chase_pose(self, position: np.ndarray, yaw_rad: float) -> tuple[np.ndarray, np.ndarray]:
-        return chase_pose(position, yaw_rad, *CHASE_M["car"])
+        return VehiclePose(*self.pose(), self.car.look, self.car.steering_rad)
 
     def _state_bytes(self) -> bytes:
         return self.car.state.tobytes() + np.array([self.car.steering_rad, self._interventions]).tobytes()

@@ -14,6 +14,7 @@ from forestpilot.sim.envs.base import VehicleEnv, steps_within
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.experts.flight import CANDIDATE_TURNS_RAD, FlightExpert
 from forestpilot.sim.physics import PHYSICS_HZ, path_clearance
+from forestpilot.sim.rendering.protocol import VehiclePose
 from forestpilot.sim.vehicles.quadrotor import BODY_RADIUS_M, MAX_TURN_RAD, Quadrotor
 from forestpilot.sim.worlds.forest import PRESETS, ForestConfig, make_forest
 from forestpilot.sim.worlds.world import World
@@ -212,6 +213,9 @@ class DroneEnv(VehicleEnv):
 
     def pose(self) -> tuple[np.ndarray, np.ndarray]:
         return self.quadrotor.state[:3].copy(), self.quadrotor.rotation
+
+    def drawn_vehicle(self) -> VehiclePose:
+        return VehiclePose(*self.pose(), self.quadrotor.look)
 
     def _state_bytes(self) -> bytes:
         return self.quadrotor.state.tobytes() + self.quadrotor.motor_thrusts_n.tobytes()

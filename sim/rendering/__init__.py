@@ -1,9 +1,9 @@
 """Renderers: (world, camera poses) to RGB, depth and segmentation of all cameras in one call."""
 
 from forestpilot.sim.cameras import Camera
-from forestpilot.sim.rendering.protocol import Frames, Renderer
+from forestpilot.sim.rendering.protocol import Frames, Renderer, VehiclePose
 
-__all__ = ["RENDERER_NAMES", "Frames", "Renderer", "make_renderer"]
+__all__ = ["RENDERER_NAMES", "Frames", "Renderer", "VehiclePose", "make_renderer"]
 
 RENDERER_NAMES = ("raycast", "tiny", "egl")
 """The fast ray-caster (default), PyBullet's TinyRenderer (the reference), PyBullet with EGL (needs a driver)."""

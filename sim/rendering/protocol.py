@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from forestpilot.sim.looks import VehicleLook
 
 if TYPE_CHECKING:
     from forestpilot.sim.worlds.world import World
@@ -18,25 +20,18 @@ SKY_ID, GROUND_ID, VEHICLE_ID = -1, -2, -3
 """Segmentation ids of what is no tree and no box; tree i is 2 * i (trunk) and 2 * i + 1 (crown), box i comes after
 them as 2 * trees + i."""
 
-CHASE_M = {"quadrotor": (3.5, 1.2), "car": (7.5, 2.6)}
-"""How far behind and above each kind of vehicle its chase camera stands, in metres; see `forestpilot.sim.cameras.chase_pose`."""
-
 
 class VehiclePose(NamedTuple):
     """Where a vehicle is, and what is to be drawn there."""
 
     position: ArrayLike
-    """(3,) in metres: a quadrotor's middle, or the ground below the middle of a car's wheelbase."""
+    """(3,) of the body's origin in metres; where that lies on a vehicle, its look says."""
     rotation: ArrayLike
     """(3, 3) body to world."""
-    kind: str = "quadrotor"
-    """`quadrotor` or `car`."""
+    look: VehicleLook
+    """What is drawn."""
     steering_rad: float = 0.0
-    """Angle of a car's front wheels, left positive."""
-
-
-AnyVehicle: TypeAlias = VehiclePose | tuple[ArrayLike, ArrayLike]
-"""A renderer takes a bare position and rotation for a quadrotor's pose."""
+    """Angle of steered parts, left positive."""
 
 
 class Frames(NamedTuple):
@@ -59,7 +54,7 @@ class Renderer(Protocol):
     def set_world(self, world: World) -> None:
         """Draw this world from now on."""
 
-    def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: AnyVehicle | None = None) -> Frames:
+    def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: VehiclePose | None = None) -> Frames:
         """Draw eyes (C, 3) and axes (C, 3, 3) (rows right, up, forward); a vehicle only if its pose is given."""
 
     def close(self) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from forestpilot.sim.looks import VehicleLook
+from forestpilot.sim.vehicles.car_look import car_look
 from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2, RigidBody, clip, rotation_of
 
 WHEELBASE_M = 2.5
@@ -147,6 +149,11 @@ class Car(RigidBody):
         self.steering_rad += max(-step, min(step, wanted - self.steering_rad))
         wheel_forces(self.state, self.steering_rad, go, self._vector, self._wrench)
         self._push()
+
+    @property
+    def look(self) -> VehicleLook:
+        """How it is drawn, wheels where the forces act."""
+        return car_look(WHEELBASE_M, self.parameters.half_track_m)
 
     @property
     def _ahead_m(self) -> float:

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from forestpilot.sim.looks import VehicleLook
+from forestpilot.sim.vehicles.quadrotor_look import quadrotor_look
 from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2, RigidBody, clip, rotation_of, wrap_angle
 
 BODY_RADIUS_M = 0.25
@@ -108,6 +110,11 @@ class Quadrotor(RigidBody):
             self.state, self.motor_thrusts_n, self._vector, heading_rad, speed_mps, altitude_m, self._dt, self._wrench
         )
         self._push()
+
+    @property
+    def look(self) -> VehicleLook:
+        """How it is drawn, motors where the controller has them."""
+        return quadrotor_look(self.parameters.arm_m)
 
     def motion_state(self) -> np.ndarray:
         """(8,) x, y, velocity, acceleration, and the acceleration that the body's rotation is heading for: what

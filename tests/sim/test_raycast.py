@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from forestpilot.sim.cameras import Camera, Rig, chase_pose, rotation_matrix
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.rendering import RENDERER_NAMES, make_renderer
-from forestpilot.sim.rendering.protocol import CHASE_M, FAR_M, GROUND_ID, NEAR_M, SKY_ID, VEHICLE_ID, VehiclePose
+from forestpilot.sim.rendering.protocol import FAR_M, GROUND_ID, NEAR_M, SKY_ID, VEHICLE_ID
 from forestpilot.sim.rendering.pybullet.textures import skyline, texture_bank
 from forestpilot.sim.rendering.raycast.intersect import (
     Box,
@@ -26,6 +26,7 @@ from forestpilot.sim.rendering.raycast.intersect import (
 )
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest
+from tests.sim.vehicles import drawn_car, drawn_quadrotor
 
 F = np.float32
 CAMERA = Camera(64, 48)
@@ -282,7 +283,7 @@ def test_vehicle_is_drawn_only_when_given_and_over_what_is_behind_it(world):
     position = world.start_m
     eye, axes = chase_pose(position, 0.0)
     without = renderer.render(eye[None], axes[None])
-    with_it = renderer.render(eye[None], axes[None], (position, rotation_matrix(0.2, 0.1, 0)))
+    with_it = renderer.render(eye[None], axes[None], drawn_quadrotor(position, rotation_matrix(0.2, 0.1, 0)))
     body = with_it.segmentation == VEHICLE_ID
     assert 60 < body.sum() < 2000
     assert not (without.segmentation == VEHICLE_ID).any()
@@ -293,9 +294,9 @@ def test_vehicle_is_drawn_only_when_given_and_over_what_is_behind_it(world):
 def test_car_stands_on_the_ground_and_steers(world):
     renderer = make_renderer("raycast", Camera(320, 180), 1)
     renderer.set_world(world)
-    eye, axes = chase_pose((0, 0, 0), 0.0, *CHASE_M["car"])
+    eye, axes = chase_pose((0, 0, 0), 0.0, 7.5, 2.6)
     straight, left = (
-        renderer.render(eye[None], axes[None], VehiclePose((0, 0, 0), np.eye(3), "car", angle)) for angle in (0.0, 0.5)
+        renderer.render(eye[None], axes[None], drawn_car((0, 0, 0), np.eye(3), angle)) for angle in (0.0, 0.5)
     )
     body = straight.segmentation == VEHICLE_ID
     assert 1500 < body.sum() < 12000
@@ -306,14 +307,6 @@ def test_car_stands_on_the_ground_and_steers(world):
     )
     assert -0.03 < heights[body[0]].min() < 0.1
     assert 1.3 < heights[body[0]].max() < 1.45
-
-
-def test_unknown_kind_of_vehicle_is_refused(world):
-    renderer = make_renderer("raycast", CAMERA, 1)
-    renderer.set_world(world)
-    eyes, axes = Rig(CAMERA).poses((0, 0, 2), np.eye(3))
-    with pytest.raises(ValueError, match="allowed: quadrotor, car"):
-        renderer.render(eyes[:1], axes[:1], VehiclePose((3, 0, 0), np.eye(3), "boat"))
 
 
 def test_ground_goes_on_beyond_the_forest(world):

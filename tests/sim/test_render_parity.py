@@ -11,13 +11,14 @@ from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.cameras import Camera, Rig, chase_pose, rotation_matrix
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.rendering import make_renderer
-from forestpilot.sim.rendering.protocol import CHASE_M, FAR_M, GROUND_ID, SKY_ID, VEHICLE_ID, VehiclePose
+from forestpilot.sim.rendering.protocol import FAR_M, GROUND_ID, SKY_ID, VEHICLE_ID
 from forestpilot.sim.rendering.pybullet import renderer as bullet
 from forestpilot.sim.rendering.pybullet.streamed import StreamedTinyRenderer
 from forestpilot.sim.rendering.raycast.scene import box_table, wheel_table
 from forestpilot.sim.worlds.appearance import draw_appearance
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest
 from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, Ribbon
+from tests.sim.vehicles import drawn_car, drawn_quadrotor
 
 CAMERA = Camera(64, 48)
 SEEDS = (3, 1_000_004, 2_000_005)
@@ -207,12 +208,12 @@ def test_tiny_renderer_paints_the_road():
 
 def test_tiny_renderer_draws_the_same_car():
     world, camera = make_forest(ForestConfig(density_per_m2=0.0), 0), Camera(160, 120)
-    eye, axes = chase_pose((0, 0, 0), 0.0, *CHASE_M["car"])
+    eye, axes = chase_pose((0, 0, 0), 0.0, 7.5, 2.6)
     bodies = []
     for name in ("raycast", "tiny"):
         renderer = make_renderer(name, camera, 1)
         renderer.set_world(world)
-        pose = VehiclePose((0, 0, 0), rotation_matrix(0.05, -0.05, 0.6), "car", 0.4)
+        pose = drawn_car((0, 0, 0), rotation_matrix(0.05, -0.05, 0.6), 0.4)
         bodies.append(renderer.render(eye[None], axes[None], pose).segmentation == VEHICLE_ID)
         assert not (renderer.render(eye[None], axes[None]).segmentation == VEHICLE_ID).any()
         renderer.close()
@@ -237,7 +238,7 @@ def test_tiny_draws_the_vehicle_only_when_given():
     renderer = make_renderer("tiny", Camera(160, 120), 1)
     renderer.set_world(world)
     eyes, axes = Rig(CAMERA).poses(world.start_m, np.eye(3))
-    pose = (world.start_m + np.array([1.5, 0, 0]), rotation_matrix(0.1, 0.2, 0.3))
+    pose = drawn_quadrotor(world.start_m + np.array([1.5, 0, 0]), rotation_matrix(0.1, 0.2, 0.3))
     counts = [
         int((renderer.render(eyes[1:2], axes[1:2], vehicle).segmentation == VEHICLE_ID).sum())
         for vehicle in (None, pose, None)

@@ -22,20 +22,20 @@ from numpy.typing import ArrayLike, NDArray
 from forestpilot.sim.bullet_import import pybullet, silent_descriptors
 from forestpilot.sim.cameras import Camera
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.looks import BALL, BLOCK, DRUM, VehicleLook
 from forestpilot.sim.rendering.protocol import (
     FAR_M,
     GROUND_ID,
     NEAR_M,
     SKY_ID,
     VEHICLE_ID,
-    AnyVehicle,
     Frames,
     VehiclePose,
     checked_poses,
 )
 from forestpilot.sim.rendering.pybullet.meshes import scaled_mesh_file, unit_mesh_file
 from forestpilot.sim.rendering.raycast.scene import box_table, wheel_table
-from forestpilot.sim.rendering.vehicle_parts import BALL, BLOCK, DRUM, TYRE, body_of, part_turns
+from forestpilot.sim.rendering.vehicle_parts import part_turns
 from forestpilot.sim.worlds.appearance import ROAD_SURFACES
 from forestpilot.sim.worlds.world import CAR_CABIN, LOG, Ribbon, World
 
@@ -43,6 +43,7 @@ GROUND_HALF_SIZE_M = 400.0
 STRIP_HEIGHT_M, STRIP_OVERLAP_M, POINTS_PER_STRIP = 0.03, 0.15, 6
 """Roads are strips of about three metres, this high above the ground and this far under one another's ends."""
 GLASS_COLOR = (34, 44, 54)
+TYRE_COLOR = (30, 30, 33)
 OUT_OF_SIGHT = (0.0, 0.0, -500.0)
 UNTURNED = (0.0, 0.0, 0.0, 1.0)
 _PROBE_TIMEOUT_S = 60
@@ -133,7 +134,7 @@ class BulletRenderer:
             self._flag = pybullet.ER_BULLET_HARDWARE_OPENGL
         self._projection = _projection(camera, corner=name == "tiny")
         self._ids = np.zeros(0, np.int32)
-        self._vehicle_bodies: dict[str, list[int]] = {}
+        self._vehicle_bodies: dict[VehicleLook, list[int]] = {}
         self._sky = np.full(3, 255, np.uint8)
         self._light = [0.0, 0.0, 1.0]
 
@@ -182,7 +183,7 @@ class BulletRenderer:
         for x, y, cosine, sine, half_width, radius, _, _, index in wheel_table(box_table(world.boxes)).tolist():
             yaw = math.atan2(sine, cosine) - 0.5 * math.pi
             ident = 2 * len(world.trees) + int(index)
-            self._add("drum", (radius, half_width, radius), (x, y, radius), TYRE, ident, yaw_rad=yaw)
+            self._add("drum", (radius, half_width, radius), (x, y, radius), TYRE_COLOR, ident, yaw_rad=yaw)
 
     def _add_trees(self, world: World) -> None:
         """One body per trunk and one per crown."""
@@ -234,7 +235,7 @@ class BulletRenderer:
             return {"fileName": unit_mesh_file(shape), "meshScale": scale}
         return {"fileName": scaled_mesh_file(shape, scale)}
 
-    def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: AnyVehicle | None = None) -> Frames:
+    def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: VehiclePose | None = None) -> Frames:
         """Draw all cameras; see `forestpilot.sim.rendering.protocol.Renderer.render`.
 
         Raises:
@@ -277,24 +278,24 @@ class BulletRenderer:
         frames.rgb[index] = np.asarray(rgba, np.uint8).reshape(height, width, 4)[..., :3]
         frames.rgb[index][sky] = self._sky
 
-    def _place_vehicle(self, vehicle: AnyVehicle | None) -> None:
+    def _place_vehicle(self, vehicle: VehiclePose | None) -> None:
         """Move the vehicle's parts to its pose, or out of sight; they are made when first needed."""
         client = self._open_client()
-        pose = None if vehicle is None else VehiclePose(*vehicle)
-        for kind, bodies in self._vehicle_bodies.items():
-            if pose is None or kind != pose.kind:
+        for look, bodies in self._vehicle_bodies.items():
+            if vehicle is None or look != vehicle.look:
                 for body in bodies:
                     pybullet.resetBasePositionAndOrientation(body, OUT_OF_SIGHT, UNTURNED, physicsClientId=client)
-        if pose is None:
+        if vehicle is None:
             return
-        parts = body_of(pose.kind).parts
-        if pose.kind not in self._vehicle_bodies:
-            self._vehicle_bodies[pose.kind] = [
+        parts = vehicle.look.parts
+        if vehicle.look not in self._vehicle_bodies:
+            self._vehicle_bodies[vehicle.look] = [
                 self._add(PART_MESHES[part.shape], part.half, OUT_OF_SIGHT, part.color, VEHICLE_ID) for part in parts
             ]
-        position, rotation = np.asarray(pose.position, float), np.asarray(pose.rotation, float)
-        turns = part_turns(pose.kind, pose.steering_rad)
-        for body, part, turn in zip(self._vehicle_bodies[pose.kind], parts, turns, strict=True):
+        position = np.asarray(vehicle.position, float)
+        rotation = np.asarray(vehicle.rotation, float)
+        turns = part_turns(vehicle.look, vehicle.steering_rad)
+        for body, part, turn in zip(self._vehicle_bodies[vehicle.look], parts, turns, strict=True):
             place = position + rotation @ np.array(part.center)
             turned = quaternion_of(rotation @ turn)
             pybullet.resetBasePositionAndOrientation(body, place, turned, physicsClientId=client)

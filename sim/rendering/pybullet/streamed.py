@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.cameras import Camera
-from forestpilot.sim.rendering.protocol import AnyVehicle, Frames, checked_poses
+from forestpilot.sim.rendering.protocol import Frames, VehiclePose, checked_poses
 from forestpilot.sim.rendering.pybullet.renderer import OUT_OF_SIGHT, UNTURNED, BulletRenderer, crown_pose
 from forestpilot.sim.worlds.world import World
 
@@ -37,7 +37,7 @@ class StreamedTinyRenderer(BulletRenderer):
         self._slots, self._free = {}, {False: [], True: []}
         self._mean_tree = world.trees.mean(axis=0) if len(world.trees) else np.zeros(7, np.float32)
 
-    def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: AnyVehicle | None = None) -> Frames:
+    def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: VehiclePose | None = None) -> Frames:
         """Move the pool to the trees in sight, then draw as the base class does."""
         eyes, axes = checked_poses(eyes, axes, self.num_cameras)
         wanted = set(self._in_sight(eyes, axes).tolist())

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from forestpilot.sim.cameras import Camera
 from forestpilot.sim.errors import ForestPilotError
-from forestpilot.sim.rendering.protocol import AnyVehicle, Frames, VehiclePose, checked_poses
+from forestpilot.sim.rendering.protocol import Frames, VehiclePose, checked_poses
 from forestpilot.sim.rendering.raycast.intersect import (
     FAR,
     HALF,
@@ -210,7 +210,7 @@ class RaycastRenderer:
         """Draw this world from now on."""
         self._scene = make_scene(world, smooth=self._smooth)
 
-    def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: AnyVehicle | None = None) -> Frames:
+    def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: VehiclePose | None = None) -> Frames:
         """Draw all cameras; see `forestpilot.sim.rendering.protocol.Renderer.render`.
 
         Raises:
@@ -229,7 +229,7 @@ class RaycastRenderer:
             fine_depth, fine_ids = np.empty((2 * height, 2 * width), F), np.empty((2 * height, 2 * width), np.int32)
             draw_edges(self._scene, self._lens, self._fine_lens, eyes, axes, rgb, depth, ids, fine_depth, fine_ids)
         if vehicle is not None:
-            draw_vehicles(self._scene, self._lens, eyes, axes, place_parts(*VehiclePose(*vehicle)), rgb, depth, ids)
+            draw_vehicles(self._scene, self._lens, eyes, axes, place_parts(vehicle), rgb, depth, ids)
         return Frames(rgb, depth, ids)
 
     def close(self) -> None:

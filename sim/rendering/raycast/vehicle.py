@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
+from forestpilot.sim.looks import BALL, BLOCK, Shadow
 from forestpilot.sim.rendering.protocol import GROUND_ID, VEHICLE_ID
 from forestpilot.sim.rendering.raycast.intersect import (
     HALF,
@@ -23,7 +24,7 @@ from forestpilot.sim.rendering.raycast.intersect import (
     screen_box,
 )
 from forestpilot.sim.rendering.raycast.scene import Scene
-from forestpilot.sim.rendering.vehicle_parts import BALL, BLOCK, Parts
+from forestpilot.sim.rendering.vehicle_parts import Parts
 
 F = np.float32
 
@@ -143,6 +144,7 @@ def _draw_part(scene: Scene, view: View, center: Triple, parts: Parts, index: in
     """Blend one part, its centre relative to the eye, over the image where it is nearer than what was there; four rays
     per pixel."""
     matrix, shape, color = parts.to_unit[index], parts.shapes[index], parts.colors[index]
+    opacity = parts.opacities[index]
     box = _corner_box(view, center, parts.from_unit[index])
     middle = _apply(matrix, center[0], center[1], center[2])
     quarter = F(0.25) / view.focal_px
@@ -166,7 +168,7 @@ def _draw_part(scene: Scene, view: View, center: Triple, parts: Parts, index: in
             for channel in range(3):
                 under = F(rgb[row, u, channel])
                 over = min(color[channel] * light / cover, F(255))
-                rgb[row, u, channel] = np.uint8(under + color[3] * cover * (over - under))
+                rgb[row, u, channel] = np.uint8(under + opacity * cover * (over - under))
             if cover >= HALF:
                 view.depth[row, u] = nearest
                 view.ids[row, u] = VEHICLE_ID
@@ -174,11 +176,11 @@ def _draw_part(scene: Scene, view: View, center: Triple, parts: Parts, index: in
 
 @njit(**KERNEL)
 def _darken_ground(
-    view: View, eye: Floats, x: Scalar, y: Scalar, ahead: Floats, shadow: Floats, strength: Scalar, rgb: Bytes
+    view: View, eye: Floats, x: Scalar, y: Scalar, ahead: Floats, shadow: Shadow, strength: Scalar, rgb: Bytes
 ) -> None:
-    """Darken the ground under a rectangle with a fading rim around (x, y) metres; see `vehicle_parts.Shadow`."""
+    """Darken the ground under a rectangle with a fading rim around (x, y) metres; see `sim.looks.Shadow`."""
     x, y = x - eye[0], y - eye[1]
-    half_length, half_width, rim = shadow[0], shadow[1], shadow[2]
+    half_length, half_width, rim = shadow.half_length_m, shadow.half_width_m, shadow.rim_m
     reach = math.sqrt(half_length * half_length + half_width * half_width) + rim
     box = screen_box(view, x, y, -eye[2], -eye[2], reach, reach)
     for row in range(box.first_row, box.last_row + 1):
@@ -200,11 +202,11 @@ def _darken_ground(
 def draw_vehicle(scene: Scene, view: View, eye: Floats, parts: Parts, rgb: Bytes) -> None:
     """Draw the vehicle and its shadow over one finished image; parts as from `vehicle_parts.place_parts`."""
     shadow, origin, centers = parts.shadow, parts.origin, parts.centers
-    away = (origin[2] + shadow[3]) / scene.sun[2]
+    away = (origin[2] + shadow.height_m) / scene.sun[2]
     x, y = origin[0] - away * scene.sun[0], origin[1] - away * scene.sun[1]
-    _darken_ground(view, eye, x, y, parts.ahead, shadow, shadow[4] * scene.sun_strength, rgb)
-    if shadow[5] > ZERO:
-        _darken_ground(view, eye, origin[0], origin[1], parts.ahead, shadow, shadow[5], rgb)
+    _darken_ground(view, eye, x, y, parts.ahead, shadow, shadow.sun_share * scene.sun_strength, rgb)
+    if shadow.sky_share > ZERO:
+        _darken_ground(view, eye, origin[0], origin[1], parts.ahead, shadow, shadow.sky_share, rgb)
     for index in range(centers.shape[0]):
         x, y, z = centers[index, 0] - eye[0], centers[index, 1] - eye[1], centers[index, 2] - eye[2]
         _draw_part(scene, view, (x, y, z), parts, index, rgb)
