@@ -97,5 +97,4 @@ class TakeoverDriver:
 
     def _advice(self, episode: EpisodeRecorder) -> NDArray[np.float32]:
         observations = {key: episode.observation[key][None] for key in OBSERVATION_KEYS}
-        info = {**episode.info, "depth": episode.env.frames.depth}  # type: ignore[union-attr]
-        return np.clip(self._pilot.act(observations, [info], np.array([0])).actions[0], -1.0, 1.0)
+        return np.clip(self._pilot.act(observations, [episode.pilot_info], np.array([0])).actions[0], -1.0, 1.0)

@@ -43,7 +43,11 @@ class Pilot(Protocol):
         """A new episode in the world of `seed` starts in this slot: forget the last one."""
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
-        """Decide for the episodes in `slots` (n,), given their stacked observations (n, ...) and infos."""
+        """Decide for the episodes in `slots` (n,), given their stacked observations (n, ...) and infos.
+
+        Beside what the environment says, each info has `depth` (3, H, W), what the cameras see in metres, and
+        `task_spec`: field of view, largest turn, names of the state's elements.
+        """
 
 
 PilotFactory = Callable[[], Pilot]

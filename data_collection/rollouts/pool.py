@@ -85,8 +85,7 @@ def roll_out(job: Job) -> Iterator[EpisodeResult]:
 
 def _decide(pilot: Pilot, episodes: list[EpisodeRecorder], slots: list[int]) -> Decision:
     observations = {k: np.stack([f.observation[k] for f in episodes]) for k in OBSERVATION_KEYS}
-    infos = [{**f.info, "depth": f.env.frames.depth} for f in episodes]  # type: ignore[union-attr]
-    return pilot.act(observations, infos, np.array(slots))
+    return pilot.act(observations, [episode.pilot_info for episode in episodes], np.array(slots))
 
 
 def _finish(job: Job, running: EpisodeRecorder, pilot: Pilot, dataset: Dataset | None) -> EpisodeResult:

@@ -36,6 +36,12 @@ class EpisodeRecorder:
         self._offsets = [self.info["camera_offsets"]]
 
     @property
+    def pilot_info(self) -> dict[str, Any]:
+        """Told to a pilot beside the observation: `info`, what the cameras see in metres (`depth`), and the `task_spec`."""
+        assert self.env.frames is not None
+        return {**self.info, "depth": self.env.frames.depth, "task_spec": self.env.task_spec}
+
+    @property
     def num_steps(self) -> int:
         """Steps taken."""
         return len(self._steps)

@@ -25,7 +25,7 @@ from forestpilot.launch.pictures.colors import Image
 from forestpilot.launch.pictures.drawing import EpisodePainter, Moment
 from forestpilot.launch.reading.outcomes import ReplayError
 from forestpilot.launch.terminal.tables import format_density
-from forestpilot.policies.evaluation.pilots import BASELINES
+from forestpilot.policies.evaluation.entrants import network_acted
 from forestpilot.sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX, Camera, chase_pose
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.looks import VehicleLook
@@ -107,7 +107,7 @@ class EpisodeScene:
         """
         self.episode = episode
         # A baseline has no costs of its own to show.
-        self.costs = "expert" if costs == "policy" and episode.policy_path in BASELINES else costs
+        self.costs = "expert" if costs == "policy" and not network_acted(episode.policy_path) else costs
         self._adviser: Any = _load_adviser(episode) if self.costs == "policy" else None
         self._carry: Any = None
         self._stage = stage

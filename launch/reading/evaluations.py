@@ -18,7 +18,7 @@ from forestpilot.data_collection.rollouts.scenarios import (
     result_path,
 )
 from forestpilot.launch.reading.json_files import read_config
-from forestpilot.policies.evaluation.pilots import BASELINES
+from forestpilot.policies.evaluation.entrants import baseline_names, network_acted
 from forestpilot.policies.evaluation.scores import OutcomeRow
 from forestpilot.sim.envs.drive import INTERVENTIONS
 
@@ -112,7 +112,7 @@ class EpisodeFacts:
     @property
     def trained(self) -> bool:
         """Whether a network acted, as far as one knows."""
-        return self.policy_path not in BASELINES
+        return network_acted(self.policy_path)
 
 
 @dataclass
@@ -273,4 +273,4 @@ def _facts(folder: Path, rows: list[EpisodeRow], policy: str) -> EpisodeFacts:
         texts = (str(meta.get(key) or "") for key in ("fingerprint", "policy_path", "package_version"))
         fingerprint, policy_path, version = texts
         return EpisodeFacts(fingerprint, policy_path, kwargs, version)
-    return EpisodeFacts("", policy if policy in BASELINES else "", {}, "")
+    return EpisodeFacts("", policy if policy in baseline_names() else "", {}, "")

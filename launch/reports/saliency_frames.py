@@ -10,7 +10,7 @@ import numpy as np
 from forestpilot.launch.pages.media import Picture, picture_of
 from forestpilot.launch.reading.evaluations import EpisodeFacts
 from forestpilot.launch.reports.behaviour import Trace
-from forestpilot.policies.evaluation.pilots import BASELINES
+from forestpilot.policies.evaluation.entrants import network_acted
 
 BEFORE_S = (2.0, 1.0, 0.5, 0.1)
 """How long before the event the frames were taken, seconds."""
@@ -38,7 +38,7 @@ def look_closely(trace: Trace, first: int, at: int, facts: EpisodeFacts) -> Sali
         facts: says which weights acted.
     """
     path = trace.episode.policy_path
-    if path in BASELINES:
+    if not network_acted(path):
         return SaliencyFrames(why_not=f"The baseline {path} has no network to look into.")
     from forestpilot.policies.networks.checkpoint import CheckpointError, describe_policy, load_policy
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.scenarios import (
@@ -15,20 +17,12 @@ from forestpilot.data_collection.rollouts.scenarios import (
     ScenarioMix,
     load_result,
     result_path,
-    task_of,
 )
-from forestpilot.policies.evaluation.pilots import (
-    BASELINES,
-    PRETRAINED,
-    pilot_factory,
-    policy_names,
-    require_pilot,
-    split_name,
-)
+from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, policy_names, require_pilot
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, write_results
 from forestpilot.sim.envs.drive import INTERVENTIONS
-from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.seeds import seeds_of
+from forestpilot.sim.tasks import TASKS
 
 COMMON_ARGUMENTS = ("preset", "speed", "control_hz", "width", "height", "renderer", "domain_randomisation")
 """Arguments of every environment; the others are the task's options."""
@@ -39,12 +33,12 @@ class EvaluateConfig:
     """Fly or drive policies through test worlds; killed or interrupted, the same command goes on where it stopped."""
 
     policy: tuple[str, ...] = ("pretrained",)
-    """Folder of a checkpoint (NAME=FOLDER names it), pretrained, blind, reactive or expert; several are compared on
-    the same worlds."""
+    """Folder of a checkpoint, pretrained, one of the task's baselines (blind, expert, ...), or package.module:factory
+    for a pilot of your own; NAME= before it names it. Several are compared on the same worlds."""
     out: str = "runs/evaluation"
     """Folder for outcomes.csv, summary.json and the episodes that `replay` repeats."""
     task: str = "drone"
-    """What to do: drone or drive."""
+    """What to do, for example drone or drive."""
     split: str = "test"
     """Worlds to report on: validation or test."""
     episodes: int = 100
@@ -87,7 +81,7 @@ class EvaluateConfig:
 
     def _require_task(self) -> None:
         """Raise ValueError where an argument is out of the task's range."""
-        task = task_of(self.task)
+        task = TASKS.get(self.task)
         if self.preset and self.preset not in task.presets:
             raise ValueError(f"preset is {self.preset!r}; allowed: {', '.join(task.presets)}")
         if not 1.0 <= self.speed_mps <= task.max_speed_mps:
@@ -97,17 +91,17 @@ class EvaluateConfig:
         if self.length is not None and self.task != "drive":
             raise ValueError(f"length is {self.length}; only roads have one (--task drive)")
         for policy in self.policy:
-            require_pilot(split_name(policy, self.task)[1], self.task)
+            require_pilot(policy, TASKS.get(self.task))
 
     @property
     def speed_mps(self) -> float:
         """The speed set point: the one given, or the task's ordinary one."""
-        return task_of(self.task).speed_mps if self.speed is None else float(self.speed)
+        return TASKS.get(self.task).speed_mps if self.speed is None else float(self.speed)
 
     @property
     def worlds(self) -> str:
         """The preset: the one given, or the task's ordinary one."""
-        return self.preset or task_of(self.task).presets[0]
+        return self.preset or TASKS.get(self.task).presets[0]
 
     @property
     def counts_interventions(self) -> bool:
@@ -123,18 +117,20 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
 
     Raises:
         CheckpointError: a checkpoint cannot be loaded.
-        ForestPilotError: a policy is neither a baseline nor a folder, or is of another task.
+        ForestPilotError: a policy is neither a baseline nor a folder nor a factory, or is of another task.
     """
     progress = progress or SilentProgress()
-    targets = [split_name(policy, config.task)[1] for policy in config.policy]
+    task = TASKS.get(config.task)
+    names = policy_names(config.policy)
     # All are looked at before the first one starts: a wrong name must not wait behind an hour of episodes.
-    ways = [_env_kwargs(config, target, progress) for target in targets]
+    entrants = [make_entrant(policy, task, name) for policy, name in zip(config.policy, names)]
+    arguments = {entrant.name: _env_kwargs(config, entrant, progress) for entrant in entrants}
     rows: list[OutcomeRow] = []
     with borrowed(pool, min(config.workers, config.episodes)) as own:
-        for target, way, name in zip(targets, ways, policy_names(config.policy), strict=True):
-            finished = _run_policy(config, target, name, way, own, progress)
-            rows += [_row(config.task, name, result) for result in finished]
-    return write_results(Path(config.out), rows, config.counts_interventions)
+        for entrant in entrants:
+            results = _run_entrant(config, entrant, arguments[entrant.name], own, progress)
+            rows += [_row(config.task, entrant.name, result) for result in results]
+    return write_results(Path(config.out), rows, config.counts_interventions, _about(config, entrants, arguments))
 
 
 def _row(task: str, policy: str, result: EpisodeResult) -> OutcomeRow:
@@ -145,56 +141,72 @@ def _row(task: str, policy: str, result: EpisodeResult) -> OutcomeRow:
     return OutcomeRow.from_values(options | result.row(policy) | told)
 
 
-def _run_policy(
-    config: EvaluateConfig,
-    policy: str,
-    name: str,
-    way: tuple[dict[str, Any], str],
-    pool: RolloutPool,
-    progress: Progress,
+def _run_entrant(
+    config: EvaluateConfig, entrant: Entrant, env_kwargs: dict[str, Any], pool: RolloutPool, progress: Progress
 ) -> list[EpisodeResult]:
     """All episodes of one policy; those that an interrupted run has stored are not run again."""
-    kwargs, fingerprint = way
-    scenarios = [Scenario(seed, kwargs) for seed in seeds_of(config.split, config.episodes, config.seed_offset)]
+    seeds = seeds_of(config.split, config.episodes, config.seed_offset)
+    scenarios = [Scenario(seed, env_kwargs) for seed in seeds]
     folder = Path(config.out) / "episodes"
     done: dict[int, EpisodeResult] = {}
     for scenario in scenarios:
-        path = result_path(folder, name, scenario.seed)
+        path = result_path(folder, entrant.name, scenario.seed)
         stored = load_result(path) if path.exists() else None
-        if stored is not None and stored.scenario == scenario and stored.fingerprint == fingerprint:
+        if stored is not None and stored.scenario == scenario and stored.fingerprint == entrant.fingerprint:
             done[scenario.seed] = stored
     rest = tuple(scenario for scenario in scenarios if scenario.seed not in done)
     if rest:
         job = Job(
-            config.task, rest, pilot_factory(policy, name, config.task), results_folder=str(folder),
-            policy=policy if policy in BASELINES else str(Path(policy).resolve()), fingerprint=fingerprint,
-        )  # fmt: skip
-        done |= {finished.scenario.seed: finished for finished in pool.run(job, progress, f"evaluate {name}")}
+            config.task,
+            rest,
+            entrant.factory,
+            results_folder=str(folder),
+            policy=entrant.target,
+            fingerprint=entrant.fingerprint,
+        )
+        for result in pool.run(job, progress, f"evaluate {entrant.name}"):
+            done[result.scenario.seed] = result
     return [done[scenario.seed] for scenario in scenarios]
 
 
-def _env_kwargs(config: EvaluateConfig, policy: str, progress: Progress) -> tuple[dict[str, Any], str]:
-    """Arguments of the environment for a policy, and the fingerprint of its weights."""
-    if policy in BASELINES:
-        return _kwargs(config, config.renderer or "raycast", config.control_hz, config.width, config.height), policy
-    if not Path(policy).is_dir():
-        raise ForestPilotError(
-            f"policy {policy!r} is neither a folder nor one of {PRETRAINED}, {', '.join(BASELINES)}; name a run folder"
+def _env_kwargs(config: EvaluateConfig, entrant: Entrant, progress: Progress) -> dict[str, Any]:
+    """Arguments of the environment for a policy, the same in every world: a checkpoint brings its camera."""
+    spec = entrant.spec
+    if spec is None:
+        return _kwargs(config, config.renderer or "raycast", config.control_hz, config.width, config.height)
+    renderer = config.renderer or spec.renderer
+    if renderer != spec.renderer:
+        progress.note(
+            f"warning: {entrant.target} learned from {spec.renderer!r} pictures and runs on {renderer!r} ones"
         )
-    from forestpilot.policies.networks.checkpoint import describe_policy
+    return _kwargs(config, renderer, spec.control_hz, spec.image_width, spec.image_height)
 
-    description = describe_policy(policy)
-    spec = description["task_spec"]
-    if spec["task"] != config.task:
-        raise ForestPilotError(
-            f"{policy} was trained for the task {spec['task']!r}, not for {config.task!r}; "
-            f"forestpilot evaluate --task {spec['task']} runs it"
-        )
-    renderer = config.renderer or spec["renderer"]
-    if renderer != spec["renderer"]:
-        progress.note(f"warning: {policy} learned from {spec['renderer']!r} pictures and runs on {renderer!r} ones")
-    size = spec["image_width"], spec["image_height"]
-    return _kwargs(config, renderer, spec["control_hz"], *size), description["policy_id"]
+
+def _about(
+    config: EvaluateConfig, entrants: Sequence[Entrant], arguments: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What an evaluation was of, for summary.json."""
+    first = arguments[entrants[0].name]
+    policies = [
+        {
+            "name": entrant.name,
+            "policy": entrant.target,
+            "fingerprint": entrant.fingerprint,
+            "renderer": arguments[entrant.name]["renderer"],
+        }
+        for entrant in entrants
+    ]
+    return {
+        "version": package_version(),
+        "task": config.task,
+        "split": config.split,
+        "preset": config.worlds,
+        "speed_mps": config.speed_mps,
+        "rule": first.get("interventions", ""),
+        "counts_interventions": config.counts_interventions,
+        "options": {name: value for name, value in first.items() if name not in COMMON_ARGUMENTS},
+        "policies": policies,
+    }
 
 
 def _kwargs(config: EvaluateConfig, renderer: str, control_hz: int, width: int, height: int) -> dict[str, Any]:

@@ -80,7 +80,7 @@ DRIVE = DriveTask(
     Options=DriveOptions,
     evaluation_options=DriveOptions(interventions="line"),
     baselines={
-        "blind": "forestpilot.policies.evaluation.pilots:BlindDriver",
+        "blind": "forestpilot.policies.evaluation.baselines:BlindDriver",
         "expert": "forestpilot.data_collection.rollouts.pilots:ExpertPilot",
     },
     pretrained=Path(__file__).parents[2] / "policies" / "pretrained" / "drive",

@@ -12,7 +12,7 @@ import numpy as np
 from forestpilot.sim.tasks.keys import KeyShaping
 from forestpilot.sim.tasks.task import Task, TaskOptions, TaskWords, format_density
 
-BASELINES = "forestpilot.policies.evaluation.pilots"
+BASELINES = "forestpilot.policies.evaluation.baselines"
 
 
 @dataclass(frozen=True)

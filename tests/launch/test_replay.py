@@ -33,7 +33,7 @@ from forestpilot.launch.reading.outcomes import (
     read_outcomes,
 )
 from forestpilot.launch.verbs.replay import ReplayConfig, Replayed, replay_evaluation
-from forestpilot.policies.evaluation.pilots import BlindPilot
+from forestpilot.policies.evaluation.baselines import BlindPilot
 from forestpilot.sim.cameras import rotation_matrix
 
 SEEDS = (2_000_000, 2_000_001)

@@ -24,7 +24,7 @@ from forestpilot.launch.reports.behaviour import copycat_figures
 from forestpilot.launch.reports.comparison import compare_arms
 from forestpilot.launch.reports.failures import choose_episodes
 from forestpilot.launch.reports.learning import rounds_section, study_section, training_section
-from forestpilot.policies.evaluation.pilots import BlindPilot
+from forestpilot.policies.evaluation.baselines import BlindPilot
 from forestpilot.policies.evaluation.scores import OUTCOME_FIELDS
 
 FIRST = 2_000_000

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from forestpilot.data_collection.rollouts.progress import SilentProgress
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
+from forestpilot.policies.evaluation.baselines import BlindPilot, decided
+from forestpilot.policies.evaluation.entrants import policy_names
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.intervals import (
     paired_difference,
@@ -22,7 +24,6 @@ from forestpilot.policies.evaluation.intervals import (
     rate_interval,
     wilson_interval,
 )
-from forestpilot.policies.evaluation.pilots import PRETRAINED_FOLDERS, policy_names
 from forestpilot.policies.evaluation.scores import (
     OutcomeRow,
     compare,
@@ -36,6 +37,7 @@ from forestpilot.policies.evaluation.scores import (
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.tasks import TASKS
 
 
 def config(tmp_path: Path, **changes) -> EvaluateConfig:
@@ -116,6 +118,48 @@ def test_outcomes_are_written_one_row_per_policy_and_world(tmp_path):
     assert [s["policy"] for s in summary["scores"]] == ["expert", "blind", "reactive"]
     assert {p["second"] for p in summary["paired"]} == {"blind", "reactive"}
     assert len(list((tmp_path / "evaluation" / "episodes").glob("*.npz"))) == 12
+
+
+def test_a_summary_says_what_it_is_of(tmp_path):
+    evaluate(config(tmp_path, task="drive", policy=("me=blind",), length=60.0, speed=None, episodes=1))
+    summary = read_summary(tmp_path / "evaluation")
+    assert (summary["format"], summary["task"], summary["rule"], summary["preset"]) == (2, "drive", "line", "winding")
+    assert summary["options"]["length"] == 60.0 and summary["counts_interventions"]
+    assert summary["policies"] == [{"name": "me", "policy": "blind", "fingerprint": "blind", "renderer": "raycast"}]
+
+
+def test_a_baseline_with_a_name_of_its_own_is_stored_under_it(tmp_path):
+    first = evaluate(config(tmp_path, policy=("blind", "other=blind", "blind"), episodes=1))
+    assert [s.policy for s in first] == ["blind", "other", "blind-2"]
+    stored = {path.name for path in (tmp_path / "evaluation" / "episodes").glob("*.npz")}
+    assert stored == {f"{name}-02000000.npz" for name in ("blind", "other", "blind-2")}
+
+
+class Straight(BlindPilot):
+    """A pilot of somebody's own: full speed ahead."""
+
+    def act(self, observations, infos, slots):
+        assert infos[0]["task_spec"].task == "drone"
+        return decided(np.tile([0.0, 1.0], (len(slots), 1)))
+
+
+def test_any_pilot_flies_by_the_name_of_its_module(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "my_pilots", sys.modules[__name__])
+    scores = evaluate(config(tmp_path, policy=("my_pilots:Straight", "mine=my_pilots:Straight"), episodes=1))
+    assert [s.policy for s in scores] == ["Straight", "mine"] and scores[0].mean_speed_mps > 1.0
+    policies = read_summary(tmp_path / "evaluation")["policies"]
+    assert {p["policy"] for p in policies} == {"my_pilots:Straight"}
+    assert policies[0]["fingerprint"].startswith("my_pilots:Straight@")
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [("nowhere.at_all:Pilot", "cannot be imported"), ("math:Pilot", "has no 'Pilot'"), ("math:pi", "makes a pilot")],
+)
+def test_a_pilot_that_is_not_there_is_told_before_anything_moves(tmp_path, policy, message):
+    with pytest.raises(ForestPilotError, match=message):
+        evaluate(config(tmp_path, policy=("expert", policy)))
+    assert not (tmp_path / "evaluation").exists()
 
 
 def test_evaluating_again_repeats_nothing_and_changes_nothing(tmp_path):
@@ -282,7 +326,7 @@ def test_scores_are_read_without_the_simulator_and_without_torch():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"task": "swim"}, "allowed: drone, drive"),
+        ({"task": "swim"}, "there is no task 'swim'"),
         ({"preset": "winding"}, "allowed: default, loquercio"),
         ({"task": "drive", "preset": "loquercio"}, "allowed: winding, easy"),
         ({"task": "drive", "speed": 25.0}, "1 to 20"),
@@ -306,7 +350,9 @@ def test_what_is_not_given_is_the_tasks_own():
 
 def test_a_policy_of_the_other_task_is_refused_before_anything_moves(tmp_path):
     with pytest.raises(ForestPilotError, match="'drone', not for 'drive'"):
-        evaluate(config(tmp_path, task="drive", speed=None, policy=("expert", f"flyer={PRETRAINED_FOLDERS['drone']}")))
+        evaluate(
+            config(tmp_path, task="drive", speed=None, policy=("expert", f"flyer={TASKS.get('drone').pretrained}"))
+        )
     assert not (tmp_path / "evaluation").exists()
 
 
@@ -349,7 +395,7 @@ def test_a_policy_on_another_renderer_warns(tmp_path):
 def test_the_weights_that_come_with_it_fly(tmp_path):
     scores = evaluate(config(tmp_path, policy=("pretrained",), episodes=6, speed=5.0))
     assert scores[0].policy == "pretrained" and scores[0].successes >= 5
-    assert sum(path.stat().st_size for path in PRETRAINED_FOLDERS["drone"].iterdir()) < 2_000_000
+    assert sum(path.stat().st_size for path in TASKS.get("drone").pretrained.iterdir()) < 2_000_000
 
 
 def test_the_weights_that_come_with_it_drive(tmp_path):
@@ -357,4 +403,4 @@ def test_the_weights_that_come_with_it_drive(tmp_path):
     for preset in ("winding", "junctions"):
         scores = evaluate(config(tmp_path / preset, **arguments, preset=preset, episodes=3))
         assert scores[0].successes == 3 and scores[0].autonomy == 1.0
-    assert sum(path.stat().st_size for path in PRETRAINED_FOLDERS["drive"].iterdir()) < 2_000_000
+    assert sum(path.stat().st_size for path in TASKS.get("drive").pretrained.iterdir()) < 2_000_000

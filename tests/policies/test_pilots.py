@@ -1,17 +1,30 @@
 """Pilots: a policy flies the same whoever flies beside it; baselines do what their names say."""
 
+import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 from forestpilot.data_collection.rollouts.pool import SLOTS, Job, roll_out
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, make_env, task_spec_of
-from forestpilot.policies.evaluation.pilots import BlindPilot, PolicyFactory, ReactivePilot, pilot_factory, split_name
+from forestpilot.policies.evaluation.baselines import BlindPilot, ReactivePilot
+from forestpilot.policies.evaluation.entrants import (
+    baseline_names,
+    is_reference,
+    make_entrant,
+    network_acted,
+    parse_policy,
+)
+from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
+from forestpilot.sim.tasks import TASKS
+from tests.policies.made_up import make_spec
 
 MIX = ScenarioMix(speeds=(6.0, 10.0))
+DRONE, DRIVE = TASKS.get("drone"), TASKS.get("drive")
 
 
 @pytest.fixture(scope="module", params=["lstm", "transformer", "none"])
@@ -32,7 +45,7 @@ def test_an_episode_does_not_depend_on_those_beside_it(checkpoint):
 
 def test_blind_flies_at_the_goal_whatever_stands_in_between():
     goal = np.array([[math.cos(0.3), math.sin(0.3)]], np.float32)
-    actions = BlindPilot().act({"goal": goal}, [{}], np.array([0])).actions
+    actions = BlindPilot().act({"goal": goal}, [{"task_spec": make_spec()}], np.array([0])).actions
     assert np.allclose(actions, [[0.3 / math.radians(60), 1.0]], atol=1e-6)
 
 
@@ -40,37 +53,69 @@ def test_reactive_turns_away_from_what_is_near():
     depth = np.full((3, 48, 64), 30.0, np.float32)
     depth[1, :, 30:40] = 2.0
     goal = np.array([[1.0, 0.0]], np.float32)
-    turn = ReactivePilot().act({"goal": goal}, [{"depth": depth}], np.array([0])).actions[0, 0]
-    mirrored = ReactivePilot().act({"goal": goal}, [{"depth": depth[:, :, ::-1]}], np.array([0])).actions[0, 0]
-    assert turn > 0.1 and mirrored < -0.1
+
+    def turn(seen: np.ndarray, **spec: Any) -> float:
+        info = {"depth": seen, "task_spec": make_spec(**spec)}
+        return float(ReactivePilot().act({"goal": goal}, [info], np.array([0])).actions[0, 0])
+
+    assert turn(depth) > 0.1 and turn(depth[:, :, ::-1]) < -0.1
+    wider = turn(depth, horizontal_fov_deg=110.0)
+    assert wider > 1.05 * turn(depth), "the same columns are further to the side for a camera that sees more"
+    assert turn(depth, max_turn_rad=math.radians(30)) == pytest.approx(2 * turn(depth), rel=1e-5)
 
 
 def test_reactive_does_better_than_blind():
-    episodes = tuple(ScenarioMix(speeds=(3.0, 3.0)).episode(seed) for seed in range(2_000_000, 2_000_016))
+    episodes = tuple(ScenarioMix(speeds=(3.0, 3.0)).scenario(seed) for seed in range(2_000_000, 2_000_016))
     successes = {
-        name: sum(f.outcome == "success" for f in roll_out(Job("drone", episodes, pilot_factory(name, name))))
+        name: sum(f.outcome == "success" for f in roll_out(Job("drone", episodes, make_entrant(name, DRONE).factory)))
         for name in ("blind", "reactive")
     }
     assert successes["reactive"] > successes["blind"]
 
 
 def test_blind_drives_straight_on_at_its_speed():
-    state = np.zeros((3, 9), np.float32)
-    state[:, 8], state[:, 0] = 10.0, (0.0, 10.0, 12.0)
-    decision = pilot_factory("blind", "blind", "drive")().act({"state": state}, [{}] * 3, np.arange(3))
+    spec = make_spec()
+    state = np.zeros((3, spec.state_size), np.float32)
+    state[:, spec.index("speed_set_point_mps")] = 10.0
+    state[:, spec.index("forward_mps")] = (0.0, 10.0, 12.0)
+    pilot = make_entrant("blind", DRIVE).factory()
+    decision = pilot.act({"state": state}, [{"task_spec": spec}] * 3, np.arange(3))
     assert decision.actions.tolist() == [[0.0, 1.0], [0.0, 0.0], [0.0, -1.0]]
 
 
 def test_reactive_only_flies():
     with pytest.raises(ValueError, match="'reactive' cannot drive"):
-        pilot_factory("reactive", "reactive", "drive")
+        make_entrant("reactive", DRIVE)
 
 
 def test_names_of_policies():
-    assert split_name("bc=runs/a") == ("bc", "runs/a") and split_name("runs/a") == ("", "runs/a")
-    name, folder = split_name("pretrained")
-    assert name == "pretrained" and folder.endswith("pretrained/drone")
-    assert split_name("pretrained", "drive")[1].endswith("pretrained/drive")
+    assert parse_policy("bc=runs/a") == ("bc", "runs/a") and parse_policy("runs/a") == ("", "runs/a")
+    assert parse_policy("bc=runs/lr=0.1") == ("bc", "runs/lr=0.1")
+    assert parse_policy("runs/lr=0.1/a=b") == ("", "runs/lr=0.1/a=b"), "a name has no path separator"
+    assert parse_policy("mine=package.module:Pilot").short_name == "mine"
+    assert parse_policy("package.module:Pilot").short_name == "Pilot"
+    assert parse_policy("pretrained").short_name == "pretrained"
+
+
+def test_a_folder_with_an_equals_sign_in_it_is_loaded(tmp_path):
+    folder = tmp_path / "lr=0.1" / "run"
+    save_policy(folder, VisuomotorPolicy.seeded(PolicyConfig(memory="none"), task_spec_of("drone", MIX), 3))
+    entrant = make_entrant(str(folder), DRONE)
+    assert (entrant.name, entrant.target) == ("run", str(folder)) and make_entrant(f"a={folder}", DRONE).name == "a"
+
+
+def test_the_weights_that_come_with_a_task_are_its_own():
+    assert make_entrant("pretrained", DRONE).target.endswith("pretrained/drone")
+    entrant = make_entrant("best=pretrained", DRIVE)
+    assert (entrant.name, entrant.spec.task) == ("best", "drive") and entrant.target.endswith("pretrained/drive")
+    with pytest.raises(ValueError, match="no weights come with"):
+        make_entrant("pretrained", dataclasses.replace(DRIVE, pretrained=None))
+
+
+def test_stored_episodes_tell_whether_a_network_acted():
+    assert {"blind", "reactive", "expert"} <= set(baseline_names())
+    assert [network_acted(path) for path in ("blind", "a.b:Pilot", "/runs/a", "")] == [False, False, True, True]
+    assert not is_reference("C:/runs") and not is_reference("runs/a") and is_reference("pilots:Mine")
 
 
 def test_policy_memory_is_forgotten_between_episodes(checkpoint):

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from forestpilot.data_collection.rollouts.scenarios import make_env
-from forestpilot.policies.evaluation.pilots import PRETRAINED_FOLDERS
 from forestpilot.policies.evaluation.saliency import onto_image, overlay, saliency
 from forestpilot.policies.networks.checkpoint import load_policy
 from forestpilot.policies.networks.views import ViewPreparer
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+from forestpilot.sim.tasks import TASKS
 from tests.policies.made_up import make_observations, make_policy, make_spec
 
 SEED = 2_000_000
@@ -41,7 +41,7 @@ def look(task: str, policy: VisuomotorPolicy, steps: int = 36) -> dict[str, np.n
 @pytest.fixture(scope="module", params=["drone", "drive"])
 def episode(request: pytest.FixtureRequest) -> tuple[VisuomotorPolicy, dict[str, np.ndarray], np.ndarray]:
     """A pretrained policy, what it saw, and where it looked."""
-    policy = load_policy(PRETRAINED_FOLDERS[request.param])
+    policy = load_policy(TASKS.get(request.param).pretrained)
     seen = look(request.param, policy)
     return policy, seen, saliency(policy, seen)["center"]
 
@@ -175,7 +175,7 @@ def test_the_overlay_lights_what_is_looked_at() -> None:
 
 
 def test_some_steps_can_be_looked_into_with_the_memory_of_all() -> None:
-    policy = load_policy(PRETRAINED_FOLDERS["drone"])
+    policy = load_policy(TASKS.get("drone").pretrained)
     rng = np.random.default_rng(0)
     spec = policy.spec
     observations = {

@@ -1,0 +1,189 @@
+"""Entrants: what a `--policy` stands for, and how the pilot behind it is made.
+
+A `--policy` is a baseline of the task by name, `pretrained`, the folder of a checkpoint, or `package.module:factory`,
+which names something that makes a pilot (see `forestpilot.data_collection.rollouts.pilots.Pilot`) without arguments,
+such as its class. `NAME=` before it says what its episodes are filed under. A name has no path separator, so that an `=` in
+a path stays where it is: `runs/lr=0.1` is a folder, and of `best=runs/lr=0.1` the name is `best`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.registry import import_attribute
+from forestpilot.sim.tasks import TASKS, Task
+
+if TYPE_CHECKING:
+    from forestpilot.data_collection.rollouts.pilots import Pilot, PilotFactory
+    from forestpilot.sim.envs.task_spec import TaskSpec
+
+PRETRAINED = "pretrained"
+"""Name for the weights that come with a task."""
+
+
+class PolicyArgument(NamedTuple):
+    """A `--policy`, taken apart."""
+
+    name: str
+    """What its episodes are filed under; empty where nobody said."""
+    target: str
+    """What acts: a baseline, `pretrained`, a folder, or `package.module:factory`."""
+
+    @property
+    def short_name(self) -> str:
+        """The name given, or the target's own: a baseline's, the checkpoint's folder, or the factory's."""
+        if self.name:
+            return self.name
+        if is_reference(self.target):
+            return self.target.rpartition(":")[2]
+        return Path(self.target).resolve().name
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A pilot that takes part in an evaluation."""
+
+    name: str
+    """What its episodes are filed under."""
+    target: str
+    """Name of the baseline, folder of the checkpoint, or `package.module:factory`; stored with each episode."""
+    factory: PilotFactory
+    """Makes the pilot inside a worker process."""
+    fingerprint: str
+    """Which weights, or which code, act."""
+    spec: TaskSpec | None = None
+    """The task as a checkpoint has learned it; None for others, which take it as it comes."""
+
+
+@dataclass(frozen=True)
+class NamedFactory:
+    """Makes the pilot that `package.module:factory` names, filed under another name; picklable."""
+
+    reference: str
+    """Where the factory is found."""
+    name: str
+    """What its episodes are filed under."""
+
+    def __call__(self) -> Pilot:
+        """The pilot."""
+        pilot: Pilot = import_attribute(self.reference, "pilot")()
+        pilot.name = self.name
+        return pilot
+
+
+def parse_policy(policy: str) -> PolicyArgument:
+    """A `--policy` taken apart; see the module."""
+    name, separator, target = policy.partition("=")
+    if not separator or "/" in name or "\\" in name:
+        return PolicyArgument("", policy)
+    return PolicyArgument(name, target)
+
+
+def is_reference(target: str) -> bool:
+    """True for `package.module:factory`."""
+    module, separator, attribute = target.partition(":")
+    return bool(separator) and attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def network_acted(policy_path: str) -> bool:
+    """True where a stored episode names a checkpoint as what acted, or nothing."""
+    return policy_path not in baseline_names() and not is_reference(policy_path)
+
+
+def baseline_names() -> tuple[str, ...]:
+    """Names of the baselines of all tasks, each once."""
+    names: dict[str, None] = {}
+    for task in TASKS:
+        names |= dict.fromkeys(TASKS.get(task).baselines)
+    return tuple(names)
+
+
+def policy_names(policies: tuple[str, ...]) -> list[str]:
+    """Short, distinct names for some policies: the one given, a baseline's own, or a checkpoint's folder; numbered
+    where two agree.
+    """
+    names: list[str] = []
+    for policy in policies:
+        name = parse_policy(policy).short_name
+        count = sum(n == name or n.startswith(f"{name}-") for n in names)
+        names.append(f"{name}-{count + 1}" if count else name)
+    return names
+
+
+def require_pilot(policy: str, task: Task) -> None:
+    """Raise ValueError where a `--policy` is one that another task has, and this one lacks."""
+    target = parse_policy(policy).target
+    if target == PRETRAINED and task.pretrained is None:
+        raise ValueError(f"no weights come with the task {task.name}; train some, or choose a baseline")
+    if target in baseline_names() and target not in task.baselines:
+        known = ", ".join(task.baselines) or "none"
+        raise ValueError(
+            f"the baseline {target!r} cannot {task.words.verb}; for this task there are {known}, and checkpoints"
+        )
+
+
+def make_entrant(policy: str, task: Task, name: str = "") -> Entrant:
+    """The pilot behind a `--policy`.
+
+    Args:
+        policy: see the module.
+        task: what it is to do.
+        name: what its episodes are filed under; by default its short name.
+
+    Raises:
+        ForestPilotError: there is no such pilot or checkpoint, or it is of another task.
+        ValueError: the baseline is another task's.
+    """
+    require_pilot(policy, task)
+    argument = parse_policy(policy)
+    name = name or argument.short_name
+    target = argument.target
+    if target in task.baselines:
+        return Entrant(name, target, NamedFactory(task.baselines[target], name), target)
+    if is_reference(target):
+        return Entrant(name, target, NamedFactory(target, name), _code_fingerprint(target))
+    folder = task.pretrained if target == PRETRAINED else Path(target)
+    if folder is None or not folder.is_dir():
+        raise ForestPilotError(
+            f"policy {target!r} is neither a folder nor one of {PRETRAINED}, {', '.join(task.baselines)}; name a run "
+            "folder, or package.module:factory"
+        )
+    return _checkpoint(folder, task, name)
+
+
+def _checkpoint(folder: Path, task: Task, name: str) -> Entrant:
+    from forestpilot.policies.evaluation.pilots import PolicyFactory
+    from forestpilot.policies.networks.checkpoint import describe_policy
+    from forestpilot.sim.envs.task_spec import TaskSpec
+
+    description = describe_policy(folder)
+    spec = TaskSpec.from_dict(description["task_spec"])
+    if spec.task != task.name:
+        raise ForestPilotError(
+            f"{folder} was trained for the task {spec.task!r}, not for {task.name!r}; "
+            f"forestpilot evaluate --task {spec.task} runs it"
+        )
+    factory = PolicyFactory(str(folder), name)
+    return Entrant(name, str(folder.resolve()), factory, description["policy_id"], spec)
+
+
+def _code_fingerprint(reference: str) -> str:
+    """The reference, and a checksum of the file that it lies in: a pilot that was edited runs again.
+
+    Raises:
+        UnknownNameError: nothing can be imported from there.
+        ForestPilotError: what is there makes nothing.
+    """
+    factory: Any = import_attribute(reference, "pilot")
+    if not callable(factory):
+        raise ForestPilotError(f"{reference} is {factory!r}; name something that makes a pilot, such as its class")
+    try:
+        source = Path(inspect.getfile(inspect.unwrap(factory))).read_bytes()
+    except (OSError, TypeError):
+        return reference
+    return f"{reference}@{zlib.crc32(source):08x}"
