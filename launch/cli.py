@@ -122,7 +122,7 @@ def _interrupted(name: str, args: list[str]) -> int:
 
 
 def _unknown_verb(name: str) -> int:
-    from forestpilot.launch.config import closest
+    from forestpilot.sim.registry import closest
 
     print(f"{PROG}: unknown verb {name!r}; {closest(name, list(VERBS))} `{PROG} --help` lists them.", file=sys.stderr)
     return EXIT_USAGE

@@ -203,3 +203,8 @@ def _load(entry_point: EntryPoint) -> None:
 def part_of(registry: str) -> dict[str, str]:
     """Metadata of a config field that holds a part: where its registry is, `package.module:NAME`."""
     return {"registry": registry}
+
+
+def name_of(registry: str) -> dict[str, str]:
+    """Metadata of a config field that holds the name of a part: where its registry is, `package.module:NAME`."""
+    return {"names": registry}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, collect
-from forestpilot.launch.config import recorded
 from forestpilot.launch.screens import ScreenConfig
 from forestpilot.launch.terminal.progress import make_progress
+from forestpilot.policies.training.run import Run
 
 if TYPE_CHECKING:
     from forestpilot.data_collection.episodes.dataset import Dataset
@@ -33,7 +34,7 @@ def run(config: Config) -> None:
     if config.pilot == "keyboard":
         _run_keyboard(config)
         return
-    with recorded(config, config.out):
+    with Run(Path(config.out), "collect", config).recording():
         dataset = collect(config, make_progress())
     print(_held(config, dataset))
 
@@ -41,7 +42,7 @@ def run(config: Config) -> None:
 def _run_keyboard(config: Config) -> None:
     """Let a human drive; Ctrl-C saves, says what there is and is then an interruption like any other."""
     summaries: list[LiveSummary] = []
-    with recorded(config, config.out):
+    with Run(Path(config.out), "collect", config).recording():
         dataset = collect(config, roll_in=lambda job: summaries.append(roll_in_by_keyboard(config, job)))
         print(_held(config, dataset))
         for line in [line for summary in summaries for line in describe_session(summary)]:

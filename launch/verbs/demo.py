@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.data_collection.rollouts.progress import Progress
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
-from forestpilot.launch.config import recorded
 from forestpilot.launch.pictures.plots import plot_rounds
 from forestpilot.launch.reading.outcomes import Outcome, read_outcomes
 from forestpilot.launch.terminal.progress import make_progress
@@ -22,6 +22,7 @@ from forestpilot.policies.algorithms.dagger.loop import PRESETS as DAGGER_PRESET
 from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult, best_round, round_folder, run_dagger
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import Score, results_table
+from forestpilot.policies.training.run import Run
 from forestpilot.policies.training.train_config import TrainConfig
 
 __all__ = ["Config", "run"]
@@ -47,17 +48,17 @@ class DemoConfig:
     """See imitation learning work, break and be mended, in the air and on the road; the same command goes on where it
     was interrupted."""
 
-    out: str = "runs/demo"
+    out: str = not_the_result("runs/demo")
     """Run folder for everything the demo makes."""
-    episodes: int = 100
+    episodes: int = not_the_result(100)
     """Test forests that behavioural cloning and DAgger are evaluated in."""
-    roads: int = 8
+    roads: int = not_the_result(8)
     """Test roads that they are evaluated on; 0 leaves driving out."""
-    videos: int = 2
+    videos: int = not_the_result(2)
     """Videos of successful flights, and as many of failures; and one of a drive if this is not 0."""
-    size: str = "960x540"
+    size: str = not_the_result("960x540")
     """Width and height of the videos in pixels."""
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    workers: int = not_the_result(default_factory=lambda: os.cpu_count() or 1)
     """Number of processes; by default one per core."""
     dagger: DaggerConfig = DAGGER_PRESETS["demo"]
     """How the drone's policy is trained; its out and workers are those of the demo."""
@@ -97,10 +98,12 @@ def run(config: DemoConfig) -> None:
     started = time.perf_counter()
     progress = make_progress()
     out = Path(config.out)
-    with recorded(config, out), RolloutPool(config.workers) as pool:
-        parts = [_learn(config, config.dagger, out, ("blind",), config.episodes, progress, pool)]
+    claimed = Run.claim(out, "demo", config)
+    with RolloutPool(config.workers) as pool:
+        parts = [_learn(config, config.dagger, out, ("blind",), config.episodes, progress, pool, claimed)]
         if config.roads:
             parts.append(_learn(config, config.drive, out / "drive", (), config.roads, progress, pool))
+    claimed.record()
     for part in parts:
         _report(part)
     print(f"{time.perf_counter() - started:.0f} s in all")
@@ -108,11 +111,11 @@ def run(config: DemoConfig) -> None:
 
 def _learn(
     config: DemoConfig, dagger: DaggerConfig, out: Path, baselines: tuple[str, ...], episodes: int,
-    progress: Progress, pool: RolloutPool,
+    progress: Progress, pool: RolloutPool, claimed: Run | None = None,
 ) -> Part:  # fmt: skip
     """Learn one task, run the cloned and the mended policy through the same test worlds, and film some of it."""
     dagger = dataclasses.replace(dagger, out=str(out), workers=config.workers)
-    rounds = run_dagger(dagger, progress, pool)
+    rounds = run_dagger(dagger, progress, pool, run=claimed)
     mix = dagger.mix.complete(dagger.task)
     evaluation = EvaluateConfig(
         policy=(*baselines, f"bc={round_folder(out, 0)}", f"dagger={out}"), out=str(out / "evaluation"),

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from forestpilot.launch.config import recorded
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import format_density, print_table
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import results_table
+from forestpilot.policies.training.run import Run
 
 Config = EvaluateConfig
 
 
 def run(config: EvaluateConfig) -> None:
     """Evaluate, then print the table and the differences between the policies, world by world."""
-    with recorded(config, config.out):
+    with Run(Path(config.out), "evaluate", config).recording():
         scores = evaluate(config, make_progress())
     print_table(results_table(scores), title=worlds_of(config))
     for pair in json.loads((Path(config.out) / "summary.json").read_text(encoding="utf-8"))["paired"]:

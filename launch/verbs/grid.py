@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from forestpilot.data_collection.rollouts.pool import RolloutPool
-from forestpilot.launch.config import recorded
 from forestpilot.launch.pictures.plots import plot_success_grid
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import format_density, print_table
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import Score
+from forestpilot.policies.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def run(config: GridConfig) -> None:
     """Evaluate every cell, print the table with intervals, and draw it."""
     progress = make_progress()
     scores: dict[tuple[float, float], Score] = {}
-    with recorded(config, config.out), RolloutPool(config.workers) as pool:
+    with Run(Path(config.out), "grid", config).recording(), RolloutPool(config.workers) as pool:
         for density in config.densities:
             for speed in config.speeds:
                 scores[density, speed] = evaluate(_cell(config, density, speed), progress, pool)[0]

@@ -13,9 +13,9 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.people.relabelling import NOT_SHIFTED, AlongDriver, Relabelling, recorded_episodes
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.data_collection.rollouts.pool import Job
-from forestpilot.launch.config import recorded
 from forestpilot.launch.reading.datasets import dataset_folder
 from forestpilot.launch.screens import ScreenConfig
+from forestpilot.policies.training.run import Run
 
 if TYPE_CHECKING:
     from forestpilot.data_collection.people.live import LiveSummary
@@ -64,7 +64,7 @@ def run(config: Config) -> None:
         print(shift(relabelling, config.delay))
         return
     assert config.out is not None
-    with recorded(config, config.out):
+    with Run(Path(config.out), "relabel", config).recording():
         summary = relabel(config)
     if summary is not None and summary.interrupted:
         raise KeyboardInterrupt

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from forestpilot.sim.registry import Registry
-from forestpilot.sim.tasks.task import NoOptions, Task, TaskOptions, TaskWords
+from forestpilot.sim.tasks.task import NoOptions, Task, TaskOptions, TaskWords, task_options
 
-__all__ = ["DEFAULT_TASK", "TASKS", "NoOptions", "Task", "TaskOptions", "TaskWords"]
+__all__ = ["DEFAULT_TASK", "TASKS", "NoOptions", "Task", "TaskOptions", "TaskWords", "task_options"]
 
 DEFAULT_TASK = "drone"
 """The task of commands that are not told another."""

@@ -129,6 +129,16 @@ class Task:
         return ", ".join(parts)
 
 
+def task_options(start: str = "Options") -> dict[str, str]:
+    """Metadata of a config field that holds a task's options, which task the config's `task` says.
+
+    Args:
+        start: attribute of the task that they start from: `Options`, as scenarios are drawn for training, or
+            `evaluation_options`.
+    """
+    return {"task_options": start}
+
+
 def format_density(trees_per_m2: float) -> str:
     """`1/25` for 0.04 trees per square metre, as the literature writes it; `0` for none."""
     if trees_per_m2 <= 0:

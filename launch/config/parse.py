@@ -1,0 +1,232 @@
+"""From command line arguments and a YAML or JSON file to a config."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from forestpilot.data_collection.episodes.plain import (
+    ConfigError,
+    ConfigT,
+    DataclassInstance,
+    default_of,
+    fields_from_plain,
+)
+from forestpilot.launch.config.choices import for_the_parser, of_its_own_class
+from forestpilot.launch.config.parts import (
+    as_flag,
+    as_path,
+    choose_parts,
+    choose_tasks,
+    is_config,
+    part_slots,
+    require_belonging,
+    task_slots,
+)
+from forestpilot.launch.config.renamed import RENAMED_PRESETS, new_name
+from forestpilot.policies.training.run import config_values
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.registry import closest
+
+
+def parse_config(
+    config_class: type[ConfigT], args: Sequence[str], prog: str, presets: Mapping[str, ConfigT] | None = None
+) -> ConfigT:
+    """The config that command line arguments ask for.
+
+    Args:
+        config_class: frozen dataclass whose fields become flags; nested dataclasses become `--outer.inner`, and fields
+            that hold a part take its name: `--outer.part NAME --outer.part.option`.
+        args: arguments after the verb; may hold `--config FILE` and, with presets, `--preset NAME`.
+        prog: name of the command in help texts, for example `forestpilot train`.
+        presets: named configs to start from instead of the dataclass's own defaults; the first is the default.
+
+    Raises:
+        ConfigError: the config file is missing, has an unknown key or a value of the wrong type; unknown preset; the
+            config refuses its values.
+        ForestPilotError: an option belongs to a part or a task that was not chosen, or has another name now.
+        SystemExit: a flag is wrong (code 2) or help was asked for (code 0); the text is already printed.
+    """
+    import tyro
+
+    config_file, flags = take_flag("--config", args)
+    description = inspect.cleandoc(config_class.__doc__ or "")
+    base = None
+    if presets:
+        preset, flags = take_flag("--preset", flags)
+        base = _preset(presets, preset if preset is not None else next(iter(presets)))
+        names = ", ".join(presets)
+        description += f"\n\n--preset NAME starts from other defaults: {names}. `--preset NAME --help` shows them."
+    description += "\n\n--config FILE reads any of these from a YAML or JSON file first; flags override it."
+    values: Mapping[str, Any] = {}
+    if config_file is not None:
+        values = config_values(read_yaml(Path(config_file)))
+    start = _start(config_class, values, str(config_file), base, flags)
+    _require_known(flags, start)
+    default = for_the_parser(start)
+    try:
+        parsed = tyro.cli(
+            type(default),
+            args=_gather_repeats(config_class, flags),
+            prog=prog,
+            description=description,
+            default=default,
+        )
+        config: ConfigT = of_its_own_class(parsed)
+    except ForestPilotError:
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return config
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML or JSON file.
+
+    Raises:
+        ConfigError: the file is missing, not YAML, or its top level is no mapping.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the config file {path}: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold a mapping of config keys to values, not a {type(values).__name__}")
+    return values
+
+
+def take_flag(flag: str, args: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Take `flag VALUE` or `flag=VALUE` out of the arguments: (value or None, the other arguments).
+
+    Raises:
+        ConfigError: the flag stands last, without a value.
+    """
+    rest: list[str] = []
+    value: str | None = None
+    remaining = iter(args)
+    for arg in remaining:
+        if arg == flag:
+            value = next(remaining, None)
+            if value is None:
+                raise ConfigError(f"{flag} needs a value")
+        elif arg.startswith(f"{flag}="):
+            value = arg.partition("=")[2]
+        else:
+            rest.append(arg)
+    return value, rest
+
+
+def option_paths(config: Any, prefix: str = "") -> Iterator[str]:
+    """Dotted names of all options of a config, those of its parts included."""
+    for field in dataclasses.fields(config):
+        path = f"{prefix}{field.name}"
+        value = getattr(config, field.name)
+        yield path
+        if isinstance(value, bool):
+            yield f"{prefix}no_{field.name}"
+        if is_config(value):
+            yield from option_paths(value, f"{path}.")
+
+
+def _preset(presets: Mapping[str, ConfigT], name: str) -> ConfigT:
+    if name in presets:
+        return presets[name]
+    if RENAMED_PRESETS.get(name) in presets:
+        raise ConfigError(f"the preset {name!r} is now {RENAMED_PRESETS[name]!r}")
+    raise ConfigError(f"unknown preset {name!r}; {closest(name, list(presets))}")
+
+
+def _start(
+    config_class: type[ConfigT], values: Mapping[str, Any], source: str, base: ConfigT | None, flags: Sequence[str]
+) -> Any:
+    """The config that the flags are applied to: the base or the defaults, then the file, then parts that flags name.
+
+    Fields that only a flag can fill are marked as missing. So it is made without the constructor, because
+    `__post_init__` would refuse a config that is not complete yet.
+    """
+    import tyro
+
+    start = object.__new__(config_class)
+    for field in dataclasses.fields(config_class):
+        value = default_of(field, base)
+        object.__setattr__(start, field.name, tyro.MISSING if value is dataclasses.MISSING else value)
+    paths = dict(_flat(values))
+    start = choose_tasks(start, paths, flags)
+    known = set(option_paths(start))
+    for path in paths:
+        if path not in known and (renamed := new_name(path, known)):
+            raise ConfigError(f"{source}: `{path}` is now `{renamed}`")
+        if path not in known:
+            require_belonging(path, task_slots(start), source)
+    try:
+        given = fields_from_plain(config_class, values, source, start)
+    except ForestPilotError:
+        raise
+    except ValueError as error:  # a config inside this one refuses its values
+        raise ConfigError(f"{source}: {error}") from error
+    for name, value in given.items():
+        object.__setattr__(start, name, value)
+    # Parts of the file may be of another kind than those that the flags name: the flags have the last word.
+    return choose_parts(start, flags)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of a mapping with mappings in it."""
+    for key, value in values.items():
+        path = prefix + str(key).replace("-", "_")
+        yield path, value
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{path}.")
+
+
+def _require_known(flags: Sequence[str], start: Any) -> None:
+    """Answer options of earlier versions by their new names, and those of parts that were not chosen by their parts.
+
+    What is left, the parser refuses with the closest known one.
+    """
+    known = {*option_paths(start), "help"}
+    for arg in flags:
+        path = as_path(arg)
+        if not arg.startswith("--") or path in known:
+            continue
+        if renamed := new_name(path, known):
+            raise ConfigError(f"`{as_flag(path)}` is now `{as_flag(renamed)}`")
+        require_belonging(path, [*part_slots(start), *task_slots(start)])
+
+
+def _gather_repeats(config_class: type[DataclassInstance], args: Sequence[str]) -> list[str]:
+    """Join repeated sequence flags: of `--policy a --policy b` the last would win, so it becomes `--policy a b`."""
+    sequences = {as_flag(name) for name, hint in get_type_hints(config_class).items() if _is_sequence(hint)}
+    gathered: dict[str, list[str]] = {}
+    rest: list[str] = []
+    current: list[str] = rest
+    for arg in args:
+        flag, equals, value = arg.partition("=")
+        if flag.startswith("--") and flag.replace("_", "-") in sequences:
+            current = gathered.setdefault(flag.replace("_", "-"), [])
+            if equals:
+                current.append(value)
+        elif flag.startswith("--") or arg in ("-h",):
+            current = rest
+            rest.append(arg)
+        else:
+            current.append(arg)
+    for flag, values in gathered.items():
+        rest += [flag, *values]
+    return rest
+
+
+def _is_sequence(hint: Any) -> bool:
+    if get_origin(hint) in (Union, types.UnionType):
+        return any(_is_sequence(part) for part in get_args(hint))
+    return get_origin(hint) in (tuple, list)

@@ -1,0 +1,42 @@
+"""Options of earlier versions, answered by their new names, on the command line and in config files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+RENAMED = {
+    "trips": "episodes",
+    "flights": "episodes",
+    "most_trips": "most_episodes",
+    "shaves": "near_misses",
+    "density": "options.density",
+    "densities": "options.density",
+    "length": "options.length",
+    "side_cameras": "options.side_cameras",
+    "interventions": "options.interventions",
+    "policy.mixture_components": "policy.head.components",
+}
+"""The end of an option's dotted name in version 0.1, and what it is now."""
+RENAMED_PRESETS = {"person": "human", "person-drive": "human-drive"}
+"""Presets of version 0.1, and what they are called now."""
+
+
+def new_name(path: str, known: Collection[str]) -> str | None:
+    """What an option is called now; None where it is none of an earlier version.
+
+    Args:
+        path: dotted name of the option, which is not known.
+        known: dotted names of all options that there are.
+    """
+    for old, new in RENAMED.items():
+        outer, matched = _before(path, old)
+        if matched and (renamed := outer + new) in known:
+            return renamed
+    return None
+
+
+def _before(path: str, ending: str) -> tuple[str, bool]:
+    """What stands before the ending of a dotted name, and whether it has that ending."""
+    if path == ending:
+        return "", True
+    return path.removesuffix(ending), path.endswith(f".{ending}")
