@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from forestpilot.sim.errors import InvalidArgumentError
+
 FloatArray = NDArray[np.float32]
 
 CAMERA_NAMES = ("left", "center", "right")
@@ -40,9 +42,13 @@ class Camera:
             ("width", "height"), (self.width, self.height), MIN_SIZE_PX, MAX_SIZE_PX, strict=True
         ):
             if isinstance(value, bool) or int(value) != value or not low <= value <= high:
-                raise ValueError(f"camera {name} is {value!r}; give a whole number of pixels from {low} to {high}")
+                raise InvalidArgumentError(
+                    f"camera {name} is {value!r}; give a whole number of pixels from {low} to {high}"
+                )
         if not 10.0 <= self.horizontal_fov_deg <= 150.0:
-            raise ValueError(f"horizontal_fov_deg is {self.horizontal_fov_deg!r}; give degrees from 10 to 150")
+            raise InvalidArgumentError(
+                f"horizontal_fov_deg is {self.horizontal_fov_deg!r}; give degrees from 10 to 150"
+            )
 
     @property
     def focal_px(self) -> float:
@@ -128,7 +134,7 @@ def look_at(eye: ArrayLike, target: ArrayLike) -> tuple[FloatArray, FloatArray]:
     start = np.asarray(eye, np.float64)
     forward = np.asarray(target, np.float64) - start
     if not np.hypot(forward[0], forward[1]) > 1e-9:
-        raise ValueError(f"look_at got eye {eye!r} and target {target!r}; move one of them sideways")
+        raise InvalidArgumentError(f"look_at got eye {eye!r} and target {target!r}; move one of them sideways")
     forward = forward / np.linalg.norm(forward)
     right = np.array([forward[1], -forward[0], 0.0]) / np.hypot(forward[0], forward[1])
     axes = np.stack([right, np.cross(right, forward), forward])

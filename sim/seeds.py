@@ -6,6 +6,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from forestpilot.sim.errors import InvalidArgumentError
+
 SPLIT_STARTS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
 """First world seed of each split; the last one has no end."""
 TRAIN_SEEDS = SPLIT_STARTS["validation"]
@@ -45,7 +47,7 @@ def split_of(seed: int) -> str:
         ValueError: the seed is negative.
     """
     if seed < 0:
-        raise ValueError(f"world seed is {seed}; allowed: 0 and up")
+        raise InvalidArgumentError(f"world seed is {seed}; allowed: 0 and up")
     split = "train"
     for name, start in SPLIT_STARTS.items():
         if seed >= start:
@@ -60,9 +62,9 @@ def seeds_of(split: str, count: int, offset: int = 0) -> list[int]:
         ValueError: unknown split, or more seeds than the split has.
     """
     if split not in SPLIT_STARTS:
-        raise ValueError(f"split is {split!r}; allowed: {', '.join(SPLIT_STARTS)}")
+        raise InvalidArgumentError(f"split is {split!r}; allowed: {', '.join(SPLIT_STARTS)}")
     first = SPLIT_STARTS[split] + offset
     seeds = list(range(first, first + count))
     if seeds and (split_of(seeds[0]) != split or split_of(seeds[-1]) != split):
-        raise ValueError(f"{count} seeds from offset {offset} leave the {split} split")
+        raise InvalidArgumentError(f"{count} seeds from offset {offset} leave the {split} split")
     return seeds

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.data_collection.people.console import Input, Key, Screen
+from forestpilot.sim.errors import InvalidArgumentError
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,13 @@ class Shaping:
         for field in ("turn_per_s", "turn_back_per_s", "go_per_s", "go_back_per_s", "full_turn_mps"):
             value = getattr(self, field)
             if value is not None and not value > 0:
-                raise ValueError(f"{field} is {value}; give a number above 0")
+                raise InvalidArgumentError(f"{field} is {value}; give a number above 0")
         if not self.across >= 1:
-            raise ValueError(f"across is {self.across}; give 1 or more")
+            raise InvalidArgumentError(f"across is {self.across}; give 1 or more")
         if not (0 <= self.dead_zone < 1 and 0 <= self.expo <= 1):
-            raise ValueError(f"dead_zone is {self.dead_zone} and expo {self.expo}; allowed: 0 to 1, dead_zone below 1")
+            raise InvalidArgumentError(
+                f"dead_zone is {self.dead_zone} and expo {self.expo}; allowed: 0 to 1, dead_zone below 1"
+            )
 
 
 SHAPINGS = {
@@ -117,7 +120,7 @@ def shaper_of(task: str, **changes: float) -> KeyShaper:
         ValueError: there is no shaping for the task.
     """
     if task not in SHAPINGS:
-        raise ValueError(f"task is {task!r}; keys are shaped for {', '.join(SHAPINGS)}")
+        raise InvalidArgumentError(f"task is {task!r}; keys are shaped for {', '.join(SHAPINGS)}")
     return KeyShaper(dataclasses.replace(SHAPINGS[task], **changes))
 
 

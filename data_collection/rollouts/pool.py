@@ -30,7 +30,7 @@ from forestpilot.data_collection.rollouts.scenarios import (
     task_of,
     task_spec_of,
 )
-from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.seeds import split_of
 
 SLOTS = 8
@@ -111,7 +111,7 @@ class RolloutPool:
 
     def __init__(self, workers: int) -> None:
         if workers < 1:
-            raise ValueError(f"workers is {workers}; allowed: 1 and up")
+            raise InvalidArgumentError(f"workers is {workers}; allowed: 1 and up")
         self.workers = workers
         self._executor: ProcessPoolExecutor | None = None
 
@@ -221,11 +221,11 @@ class CollectConfig:
 
     def __post_init__(self) -> None:
         if self.pilot not in ("expert", "keyboard"):
-            raise ValueError(f"pilot is {self.pilot!r}; allowed: expert, keyboard")
+            raise InvalidArgumentError(f"pilot is {self.pilot!r}; allowed: expert, keyboard")
         if self.episodes < 1:
-            raise ValueError(f"episodes is {self.episodes}; allowed: 1 and up")
+            raise InvalidArgumentError(f"episodes is {self.episodes}; allowed: 1 and up")
         if split_of(self.seed) != "train" or split_of(self.seed + self.episodes - 1) != "train":
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"seeds {self.seed} to {self.seed + self.episodes - 1} are not all training worlds (0 to 999,999); "
                 "demonstrations in validation or test worlds would spoil the results"
             )
@@ -250,7 +250,9 @@ def collect(
         The dataset, everything in it.
     """
     if (config.pilot == "keyboard") != (roll_in is not None):
-        raise ValueError(f"pilot is {config.pilot!r}; somebody at a keyboard is needed for `keyboard`, and only there")
+        raise InvalidArgumentError(
+            f"pilot is {config.pilot!r}; somebody at a keyboard is needed for `keyboard`, and only there"
+        )
     spec = task_spec_of(config.task, config.mix)
     dataset = Dataset.create(config.out, spec, task_of(config.task).bare_env_id)
     seeds = range(config.seed, config.seed + config.episodes)

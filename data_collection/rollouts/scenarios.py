@@ -18,7 +18,7 @@ from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.sim.envs.base import VehicleEnv
 from forestpilot.sim.envs.task_spec import TaskSpec
-from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.seeds import SeedStream, rng_for
 
 
@@ -58,7 +58,7 @@ def task_of(name: str) -> Task:
         ValueError: there is none.
     """
     if name not in TASKS:
-        raise ValueError(f"task is {name!r}; allowed: {', '.join(TASKS)}")
+        raise InvalidArgumentError(f"task is {name!r}; allowed: {', '.join(TASKS)}")
     return TASKS[name]
 
 
@@ -159,9 +159,9 @@ class ScenarioMix:
 
     def __post_init__(self) -> None:
         if not self.densities:
-            raise ValueError("densities needs at least one entry")
+            raise InvalidArgumentError("densities needs at least one entry")
         if self.speeds and not (len(self.speeds) == 2 and 1.0 <= self.speeds[0] <= self.speeds[1] <= 20.0):
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"speeds are {self.speeds} m/s; allowed: 1 <= least <= largest <= 12 (drone) or 20 (drive)"
             )
 
@@ -173,10 +173,12 @@ class ScenarioMix:
         """
         known = task_of(task)
         if unknown := [name for name in self.presets if name not in known.presets]:
-            raise ValueError(f"presets has {', '.join(unknown)}; the {task} task has {', '.join(known.presets)}")
+            raise InvalidArgumentError(
+                f"presets has {', '.join(unknown)}; the {task} task has {', '.join(known.presets)}"
+            )
         speeds = self.speeds or (known.speed_mps, known.speed_mps)
         if speeds[1] > known.max_speed_mps:
-            raise ValueError(f"speeds are {speeds} m/s; the {task} task goes up to {known.max_speed_mps:g}")
+            raise InvalidArgumentError(f"speeds are {speeds} m/s; the {task} task goes up to {known.max_speed_mps:g}")
         return dataclasses.replace(self, presets=self.presets or known.presets[:1], speeds=speeds)
 
     def scenario(self, seed: int, task: str = "drone") -> Scenario:

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.errors import InvalidArgumentError
 
 SideLabels = Literal["asked", "geometric", "constant", "none"]
 SIDE_LABELS: tuple[SideLabels, ...] = ("asked", "geometric", "constant", "none")
@@ -73,4 +74,4 @@ def constant_label(spec: TaskSpec, actions: np.ndarray, offsets: np.ndarray) -> 
 def require_side_labels(side_labels: str) -> None:
     """Raise ValueError unless it is one of `SIDE_LABELS`."""
     if side_labels not in SIDE_LABELS:
-        raise ValueError(f"side_labels is {side_labels!r}; allowed: {', '.join(SIDE_LABELS)}")
+        raise InvalidArgumentError(f"side_labels is {side_labels!r}; allowed: {', '.join(SIDE_LABELS)}")

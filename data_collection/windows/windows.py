@@ -22,6 +22,7 @@ from forestpilot.data_collection.episodes.episode import (
 )
 from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
 from forestpilot.data_collection.windows.training_steps import CENTER, Prepare, StepLoader, TrainingSteps
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.seeds import split_of
 
 CACHE_OVERHEAD_BYTES = 64 * 2**20
@@ -310,14 +311,16 @@ def _require_arguments(
     length: int, cameras: tuple[str, ...], side_labels: str, cache_bytes: int, side_probabilities: Sequence[float]
 ) -> None:
     if length < 1 or cache_bytes < 0:
-        raise ValueError(f"length is {length} and cache_bytes {cache_bytes}; allowed: length >= 1, cache_bytes >= 0")
+        raise InvalidArgumentError(
+            f"length is {length} and cache_bytes {cache_bytes}; allowed: length >= 1, cache_bytes >= 0"
+        )
     if cameras not in (("center",), CAMERAS):
-        raise ValueError(f"cameras is {cameras}; allowed: ('center',) or {CAMERAS}")
+        raise InvalidArgumentError(f"cameras is {cameras}; allowed: ('center',) or {CAMERAS}")
     require_side_labels(side_labels)
     if side_labels != "none" and cameras != ("center",):
-        raise ValueError(
+        raise InvalidArgumentError(
             f"side_labels = {side_labels} needs cameras=('center',): where all three are input, none can stand in for "
             "the center"
         )
     if min(side_probabilities) < 0 or abs(sum(side_probabilities) - 1.0) > 1e-6:
-        raise ValueError(f"side_probabilities is {side_probabilities}; they must be 0 or more and sum to 1")
+        raise InvalidArgumentError(f"side_probabilities is {side_probabilities}; they must be 0 or more and sum to 1")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.registry import import_attribute
 from forestpilot.sim.tasks import TASKS, Task
 
@@ -119,10 +119,10 @@ def require_pilot(policy: str, task: Task) -> None:
     """Raise ValueError where a `--policy` is one that another task has, and this one lacks."""
     target = parse_policy(policy).target
     if target == PRETRAINED and task.pretrained is None:
-        raise ValueError(f"no weights come with the task {task.name}; train some, or choose a baseline")
+        raise InvalidArgumentError(f"no weights come with the task {task.name}; train some, or choose a baseline")
     if target in baseline_names() and target not in task.baselines:
         known = ", ".join(task.baselines) or "none"
-        raise ValueError(
+        raise InvalidArgumentError(
             f"the baseline {target!r} cannot {task.words.verb}; for this task there are {known}, and checkpoints"
         )
 

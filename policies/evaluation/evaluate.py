@@ -21,6 +21,7 @@ from forestpilot.data_collection.rollouts.scenarios import (
 from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, policy_names, require_pilot
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, write_results
 from forestpilot.sim.envs.drive import INTERVENTIONS
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import TASKS
 
@@ -71,11 +72,11 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", tuple(self.policy))
         if self.split not in ("validation", "test"):
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"split is {self.split!r}; allowed: validation, test. Results on training worlds mean nothing"
             )
         if self.episodes < 1 or self.seed_offset < 0 or not self.policy:
-            raise ValueError("give at least one policy and one episode, and no negative seed_offset")
+            raise InvalidArgumentError("give at least one policy and one episode, and no negative seed_offset")
         self._require_task()
         seeds_of(self.split, self.episodes, self.seed_offset)
 
@@ -83,13 +84,13 @@ class EvaluateConfig:
         """Raise ValueError where an argument is out of the task's range."""
         task = TASKS.get(self.task)
         if self.preset and self.preset not in task.presets:
-            raise ValueError(f"preset is {self.preset!r}; allowed: {', '.join(task.presets)}")
+            raise InvalidArgumentError(f"preset is {self.preset!r}; allowed: {', '.join(task.presets)}")
         if not 1.0 <= self.speed_mps <= task.max_speed_mps:
-            raise ValueError(f"speed is {self.speed} m/s; allowed: 1 to {task.max_speed_mps:g}")
+            raise InvalidArgumentError(f"speed is {self.speed} m/s; allowed: 1 to {task.max_speed_mps:g}")
         if self.interventions not in INTERVENTIONS:
-            raise ValueError(f"interventions is {self.interventions!r}; allowed: {', '.join(INTERVENTIONS)}")
+            raise InvalidArgumentError(f"interventions is {self.interventions!r}; allowed: {', '.join(INTERVENTIONS)}")
         if self.length is not None and self.task != "drive":
-            raise ValueError(f"length is {self.length}; only roads have one (--task drive)")
+            raise InvalidArgumentError(f"length is {self.length}; only roads have one (--task drive)")
         for policy in self.policy:
             require_pilot(policy, TASKS.get(self.task))
 

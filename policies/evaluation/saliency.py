@@ -26,6 +26,7 @@ from forestpilot.policies.networks.memories import State
 from forestpilot.policies.networks.views import ViewPreparer
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.sim.envs.task_spec import side_view
+from forestpilot.sim.errors import InvalidArgumentError
 
 PATCH_PX, STRIDE_PX = 6, 3
 """Side of the blurred squares, and how far apart they are, in view pixels."""
@@ -89,7 +90,7 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
         ValueError: the two differ in size.
     """
     if image.shape[:2] != heat.shape or image.shape[2:] != (3,):
-        raise ValueError(f"image is {image.shape} and heat {heat.shape}; they must be (H, W, 3) and (H, W)")
+        raise InvalidArgumentError(f"image is {image.shape} and heat {heat.shape}; they must be (H, W, 3) and (H, W)")
     share = np.clip(np.nan_to_num(np.asarray(heat, np.float32)), 0.0, 1.0)[..., None]
     picture = image.astype(np.float32)
     pale = 0.6 * (0.4 * picture + 0.6 * picture.mean(axis=-1, keepdims=True))
@@ -144,10 +145,10 @@ def _require_steps(policy: VisuomotorPolicy, observations: dict[str, np.ndarray]
     """
     needed = (*policy.camera_names, "state", "goal")
     if missing := [name for name in needed if name not in observations]:
-        raise ValueError(f"observations lack {', '.join(missing)}; this policy sees {', '.join(needed)}")
+        raise InvalidArgumentError(f"observations lack {', '.join(missing)}; this policy sees {', '.join(needed)}")
     lengths = {name: len(observations[name]) for name in needed}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"observations must be of the same steps, but their lengths are {lengths}")
+        raise InvalidArgumentError(f"observations must be of the same steps, but their lengths are {lengths}")
     return lengths["state"]
 
 

@@ -12,6 +12,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from forestpilot.sim.errors import InvalidArgumentError
+
 State = tuple[Tensor, ...]
 """What a memory carries from step to step; batch first in every tensor, so that one episode of a batch can be
 restarted.
@@ -169,6 +171,6 @@ def make_memory(name: str, features: int, window: int, layers: int, heads: int) 
         return LSTMMemory(features)
     if name == "transformer":
         if features % heads:
-            raise ValueError(f"features must be a multiple of memory_heads, got {features} and {heads}")
+            raise InvalidArgumentError(f"features must be a multiple of memory_heads, got {features} and {heads}")
         return TransformerMemory(features, window, layers, heads)
-    raise ValueError(f"memory must be one of {', '.join(MEMORIES)}, got {name!r}")
+    raise InvalidArgumentError(f"memory must be one of {', '.join(MEMORIES)}, got {name!r}")

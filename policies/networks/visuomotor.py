@@ -22,6 +22,7 @@ from forestpilot.policies.networks.heads import (
 from forestpilot.policies.networks.memories import MEMORIES, Memory, State, make_memory
 from forestpilot.policies.networks.views import ViewPreparer
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
+from forestpilot.sim.errors import InvalidArgumentError
 
 CAMERAS = {"center": ("center",), "all": ("left", "center", "right")}
 """What PolicyConfig.cameras may say, and the cameras it means, in order."""
@@ -78,7 +79,9 @@ class PolicyConfig:
         choices = {"cameras": tuple(CAMERAS), "memory": MEMORIES, "head": HEADS, "cost_curve": ("linear", "sqrt")}
         for field, allowed in choices.items():
             if getattr(self, field) not in allowed:
-                raise ValueError(f"policy.{field} must be one of {', '.join(allowed)}, got {getattr(self, field)!r}")
+                raise InvalidArgumentError(
+                    f"policy.{field} must be one of {', '.join(allowed)}, got {getattr(self, field)!r}"
+                )
         for field in (
             "view_height",
             "view_width",
@@ -89,11 +92,11 @@ class PolicyConfig:
             "mixture_components",
         ):
             if getattr(self, field) < 1:
-                raise ValueError(f"policy.{field} must be at least 1, got {getattr(self, field)}")
+                raise InvalidArgumentError(f"policy.{field} must be at least 1, got {getattr(self, field)}")
         if self.turn_bins < 3:
-            raise ValueError(f"policy.turn_bins must be at least 3, got {self.turn_bins}")
+            raise InvalidArgumentError(f"policy.turn_bins must be at least 3, got {self.turn_bins}")
         if self.cost_clip <= 0 or self.cost_scale <= 0 or self.hysteresis_per_rad < 0:
-            raise ValueError(
+            raise InvalidArgumentError(
                 "policy.cost_clip and policy.cost_scale must be positive, policy.hysteresis_per_rad not negative"
             )
 
@@ -148,7 +151,7 @@ class VisuomotorPolicy(nn.Module):
         self.camera_names = CAMERAS[config.cameras]
         names = config.state_inputs or spec.state_names
         if unknown := [name for name in names if name not in spec.state_names]:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"policy.state_inputs has {', '.join(unknown)}; this task has {', '.join(spec.state_names)}"
             )
         self.prepare = ViewPreparer(
@@ -273,7 +276,7 @@ def _make_head(config: PolicyConfig, spec: TaskSpec) -> Head:
     if config.head == "categorical":
         return CategoricalHead(config.features, config.turn_bins)
     if spec.turn_kind == "steering" and not config.predict_go:
-        raise ValueError("policy.predict_go is False, which is full throttle in a car; set it to True")
+        raise InvalidArgumentError("policy.predict_go is False, which is full throttle in a car; set it to True")
     turns = torch.tensor(spec.candidate_turns_rad, dtype=torch.float32) / spec.max_turn_rad
     return TurnCostsHead(
         config.features,

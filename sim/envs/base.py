@@ -12,6 +12,7 @@ import numpy as np
 
 from forestpilot.sim.cameras import CAMERA_NAMES, Camera, Rig, chase_pose
 from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.physics import PHYSICS_HZ, PhysicsClient
 from forestpilot.sim.rendering import Frames, Renderer, VehiclePose, make_renderer
 from forestpilot.sim.seeds import TRAIN_SEEDS
@@ -28,7 +29,7 @@ def steps_within(time_limit_s: float, control_hz: int) -> int:
         ValueError: the limit is no time to drive or fly in.
     """
     if not 0.0 < time_limit_s < math.inf:
-        raise ValueError(f"time_limit_s is {time_limit_s}; give a number of seconds above 0")
+        raise InvalidArgumentError(f"time_limit_s is {time_limit_s}; give a number of seconds above 0")
     return max(1, round(time_limit_s * control_hz))
 
 
@@ -52,9 +53,11 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self, task_spec: TaskSpec, rig: Rig, expert: bool, render_mode: str | None, render_size: tuple[int, int]
     ) -> None:
         if task_spec.control_hz < 1 or PHYSICS_HZ % task_spec.control_hz:
-            raise ValueError(f"control_hz is {task_spec.control_hz}; it must divide {PHYSICS_HZ}, for example 10 or 20")
+            raise InvalidArgumentError(
+                f"control_hz is {task_spec.control_hz}; it must divide {PHYSICS_HZ}, for example 10 or 20"
+            )
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode is {render_mode!r}; allowed: None, 'rgb_array', 'human'")
+            raise InvalidArgumentError(f"render_mode is {render_mode!r}; allowed: None, 'rgb_array', 'human'")
         self.task_spec, self.rig, self.render_mode = task_spec, rig, render_mode
         self.metadata = {**self.metadata, "render_fps": task_spec.control_hz}
         # The renderer comes first: where there is none, no physics client is left behind.
@@ -207,9 +210,11 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
     def _checked(self, action: np.ndarray) -> np.ndarray:
         values = np.asarray(action, dtype=np.float64)
         if values.shape != (2,):
-            raise ValueError(f"action has shape {values.shape}; expected (2,): turn and go, each from -1 to 1")
+            raise InvalidArgumentError(
+                f"action has shape {values.shape}; expected (2,): turn and go, each from -1 to 1"
+            )
         if not np.isfinite(values).all():
-            raise ValueError(f"action is {values.tolist()}; turn and go must be finite")
+            raise InvalidArgumentError(f"action is {values.tolist()}; turn and go must be finite")
         return np.clip(values, -1.0, 1.0)
 
     def _observe(self) -> tuple[Observation, dict]:

@@ -12,6 +12,7 @@ from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.cameras import CENTER, Camera, Rig
 from forestpilot.sim.envs.base import COLLISION_PENALTY, VehicleEnv, steps_within
 from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.experts.driving import CANDIDATE_STEERINGS_RAD, DrivingConfig, DrivingExpert, speed_profile
 from forestpilot.sim.physics import PHYSICS_HZ
 from forestpilot.sim.rendering.protocol import VehiclePose
@@ -180,9 +181,9 @@ class DriveEnv(VehicleEnv):
             ("interventions", interventions, INTERVENTIONS),
         ):
             if value not in allowed:
-                raise ValueError(f"{name} is {value!r}; allowed: {', '.join(allowed)}")
+                raise InvalidArgumentError(f"{name} is {value!r}; allowed: {', '.join(allowed)}")
         if not 1.0 <= speed <= 20.0:
-            raise ValueError(f"speed is {speed} m/s; allowed: 1 to 20")
+            raise InvalidArgumentError(f"speed is {speed} m/s; allowed: 1 to 20")
         usual = PRESETS[preset]
         self.road: RoadConfig = dataclasses.replace(
             usual, route=route, domain_randomisation=domain_randomisation,

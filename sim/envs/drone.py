@@ -12,6 +12,7 @@ from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.cameras import Camera, Rig
 from forestpilot.sim.envs.base import VehicleEnv, steps_within
 from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.experts.flight import CANDIDATE_TURNS_RAD, FlightExpert
 from forestpilot.sim.physics import PHYSICS_HZ, path_clearance
 from forestpilot.sim.rendering.protocol import VehiclePose
@@ -134,9 +135,9 @@ class DroneEnv(VehicleEnv):
             ValueError: an argument is out of range; the message names what is allowed.
         """
         if preset not in PRESETS:
-            raise ValueError(f"preset is {preset!r}; allowed: {', '.join(PRESETS)}")
+            raise InvalidArgumentError(f"preset is {preset!r}; allowed: {', '.join(PRESETS)}")
         if not 1.0 <= speed <= 12.0:
-            raise ValueError(f"speed is {speed} m/s; allowed: 1 to 12")
+            raise InvalidArgumentError(f"speed is {speed} m/s; allowed: 1 to 12")
         self.forest: ForestConfig = dataclasses.replace(
             PRESETS[preset], density_per_m2=density, trail=trail, domain_randomisation=domain_randomisation
         )

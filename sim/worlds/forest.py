@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.seeds import rng_for
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.clearance import build_clearance_map, has_free_path
@@ -55,14 +55,18 @@ class ForestConfig:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.density_per_m2 <= 0.25:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"density is {self.density_per_m2} trees/m2; allowed: 0 to 0.25 (published: 1/49, 1/36, 1/25)"
             )
         low, high = self.trunk_diameter_m
         if not 0.1 <= low <= high <= 1.5:
-            raise ValueError(f"trunk diameters are {low} to {high} m; allowed: 0.1 <= smallest <= largest <= 1.5")
+            raise InvalidArgumentError(
+                f"trunk diameters are {low} to {high} m; allowed: 0.1 <= smallest <= largest <= 1.5"
+            )
         if self.flight_m + self.margin_behind_m > self.length_m:
-            raise ValueError("the goal lies outside the forest: flight_m + margin_behind_m must not exceed length_m")
+            raise InvalidArgumentError(
+                "the goal lies outside the forest: flight_m + margin_behind_m must not exceed length_m"
+            )
 
 
 PRESETS = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from forestpilot.sim.errors import InvalidArgumentError
+
 SURFACE_GRIP = {"asphalt": 0.95, "gravel": 0.65, "dirt": 0.75}
 """Friction coefficient of tyres on each surface."""
 ROUTES = ("seed", "left", "straight", "right")
@@ -45,51 +47,59 @@ class RoadConfig:
         _check_kind(self)
         unknown = [name for name in self.surfaces if name not in SURFACE_GRIP]
         if unknown or not self.surfaces:
-            raise ValueError(f"surfaces are {self.surfaces}; allowed: one or more of {', '.join(SURFACE_GRIP)}")
+            raise InvalidArgumentError(
+                f"surfaces are {self.surfaces}; allowed: one or more of {', '.join(SURFACE_GRIP)}"
+            )
 
 
 def _check_sizes(config: RoadConfig) -> None:
     """Raise ValueError for a road that cannot be built."""
     shortest = 150.0 if config.junction_gap_m or config.obstacle_gap_m else 40.0
     if not shortest <= config.length_m <= 3000.0:
-        raise ValueError(f"length is {config.length_m} m; allowed for this kind of road: {shortest:g} to 3000 m")
+        raise InvalidArgumentError(
+            f"length is {config.length_m} m; allowed for this kind of road: {shortest:g} to 3000 m"
+        )
     low, high = config.width_m
     if not 3.0 <= low <= high <= 6.0:
-        raise ValueError(f"widths are {low} to {high} m; allowed: 3 <= narrowest <= widest <= 6")
+        raise InvalidArgumentError(f"widths are {low} to {high} m; allowed: 3 <= narrowest <= widest <= 6")
     near, far = config.shoulder_m
     if not 0.3 <= near <= far <= 3.0:
-        raise ValueError(f"shoulders are {near} to {far} m; allowed: 0.3 <= least <= greatest <= 3")
+        raise InvalidArgumentError(f"shoulders are {near} to {far} m; allowed: 0.3 <= least <= greatest <= 3")
     if not 1 / 500 <= config.max_curvature_per_m <= MAX_CURVATURE_PER_M:
-        raise ValueError(
+        raise InvalidArgumentError(
             f"the tightest bend is {config.max_curvature_per_m:.4g} per m; allowed: 0.002 to {MAX_CURVATURE_PER_M} "
             "(1/8 per m: tighter bends leave the car too little room to correct)"
         )
     room = high / 2 + far + 3.0  # some trees fit into the inside of the bend
     if 1 / config.max_curvature_per_m < room:
-        raise ValueError(
+        raise InvalidArgumentError(
             f"a road {high} m wide with a shoulder of {far} m needs bends of at least {room:g} m radius, but "
             f"max_curvature_per_m allows {1 / config.max_curvature_per_m:.3g} m; lower the curvature or the width"
         )
     if not 0.0 <= config.density_per_m2 <= 0.3:
-        raise ValueError(f"density is {config.density_per_m2} trees/m2; allowed: 0 to 0.3")
+        raise InvalidArgumentError(f"density is {config.density_per_m2} trees/m2; allowed: 0 to 0.3")
 
 
 def _check_kind(config: RoadConfig) -> None:
     """Raise ValueError for kinds of roads that do not exist."""
     if not 0.0 <= config.closed_share <= 1.0:
-        raise ValueError(f"closed_share is {config.closed_share}; allowed: 0 to 1")
+        raise InvalidArgumentError(f"closed_share is {config.closed_share}; allowed: 0 to 1")
     if config.route not in ROUTES:
-        raise ValueError(f"route is {config.route!r}; allowed: {', '.join(ROUTES)}")
+        raise InvalidArgumentError(f"route is {config.route!r}; allowed: {', '.join(ROUTES)}")
     if config.route != "seed" and config.junction_gap_m is None:
-        raise ValueError(f"route is {config.route!r} on a road without junctions; allowed there: seed")
+        raise InvalidArgumentError(f"route is {config.route!r} on a road without junctions; allowed there: seed")
     if sum(map(bool, (config.closed_share, config.junction_gap_m, config.obstacle_gap_m))) > 1:
-        raise ValueError("circuits, junctions and obstacles exclude one another; ask for one of them")
+        raise InvalidArgumentError("circuits, junctions and obstacles exclude one another; ask for one of them")
     if config.junction_gap_m and not 80.0 <= config.junction_gap_m[0] <= config.junction_gap_m[1] <= 400.0:
-        raise ValueError(f"junctions are {config.junction_gap_m} m apart; allowed: 80 <= least <= greatest <= 400")
+        raise InvalidArgumentError(
+            f"junctions are {config.junction_gap_m} m apart; allowed: 80 <= least <= greatest <= 400"
+        )
     if config.obstacle_gap_m is not None and not 40.0 <= config.obstacle_gap_m <= 1000.0:
-        raise ValueError(f"obstacles are {config.obstacle_gap_m} m apart; allowed: 40 to 1000")
+        raise InvalidArgumentError(f"obstacles are {config.obstacle_gap_m} m apart; allowed: 40 to 1000")
     if config.obstacle_gap_m and config.width_m[0] < 5.0:
-        raise ValueError(f"obstacles need a road at least 5 m wide, but width_m starts at {config.width_m[0]}")
+        raise InvalidArgumentError(
+            f"obstacles need a road at least 5 m wide, but width_m starts at {config.width_m[0]}"
+        )
 
 
 PRESETS = {
