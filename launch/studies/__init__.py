@@ -1,14 +1,44 @@
 """Studies: comparisons that take many trainings, each told by one command; they go on where they were interrupted.
 
-A module each: its config with the sizes, `QUICK` (a config that takes a minute), and `run_study`. What they share is in
-`common` (cells, intervals' input) and `statistics`. Nothing here draws or prints; `forestpilot.launch.verbs.study` does.
+A study only compares: it is a subclass of `Study` (study.py) with its arms, its measure and its sizes, and a line
+below. What is shared stands in `cells` (what is on disk of each policy), `statistics` (intervals), `roads` and `rounds`
+(studies of driving, and of DAgger's rounds) and `plots`. Nothing here prints; `forestpilot.launch.verbs.study` does.
 """
 
-STUDIES = {
-    "three-cameras": "three_cameras",
-    "dagger-road": "dagger_road",
-    "compounding-error": "compounding_error",
-    "gates": "gates",
-    "keyboard": "keyboard",
-}
-"""Name of each study and of its module in this package."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from forestpilot.sim.registry import Registry
+
+if TYPE_CHECKING:
+    from forestpilot.launch.studies.study import Study
+
+STUDIES: Registry[type[Study[Any, Any]]] = Registry("study", "forestpilot.launch.studies:STUDIES")
+"""All studies by name."""
+
+STUDIES.register(
+    "three-cameras",
+    "forestpilot.launch.studies.three_cameras:ThreeCameras",
+    "side cameras: none, labelled with a constant, by geometry, or by asking the expert, also about other speeds",
+)
+STUDIES.register(
+    "dagger-road",
+    "forestpilot.launch.studies.dagger_road:DaggerRoad",
+    "falls off the road per km by number of labels: cloning with more data against DAgger",
+)
+STUDIES.register(
+    "compounding-error",
+    "forestpilot.launch.studies.compounding_error:CompoundingError",
+    "cost over the first T steps, T growing: cloning against DAgger with as many labels",
+)
+STUDIES.register(
+    "gates",
+    "forestpilot.launch.studies.gates:Gates",
+    "success by number of labels: every state labelled, or those at which somebody takes over, or is unsure",
+)
+STUDIES.register(
+    "keyboard",
+    "forestpilot.launch.studies.keyboard:Keyboard",
+    "cloning from the expert's drives and from keys: shaped or raw, and with labels moved back or not",
+)

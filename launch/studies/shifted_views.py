@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.data_collection.rollouts.scenarios import make_env
-from forestpilot.launch.studies.common import TASK
+from forestpilot.launch.studies.roads import TASK
 from forestpilot.sim.cameras import CAMERA_NAMES, Camera, Rig, rotation_matrix
 from forestpilot.sim.rendering import Renderer, make_renderer
 from forestpilot.sim.seeds import seeds_of
@@ -23,6 +23,8 @@ from forestpilot.sim.worlds.roads.road import RoadWorld
 
 Image = NDArray[np.uint8]
 CENTER = CAMERA_NAMES.index("center")
+UP = 2
+"""The axis that points up."""
 SHIFTS_M = (0.25, 0.5, 0.75, 1.0, 1.2)
 """Shifts to the left that are measured, in metres; the same to the right."""
 SHOWN_SHIFT_M = 1.0
@@ -74,9 +76,15 @@ def shifted_views(preset: str, length: float, roads: int = 4) -> ShiftedViews:
     above, below = np.mean([place.errors for place in places], axis=0).T
     shown = places[len(places) // 2]
     return ShiftedViews(
-        shown.center, shown.rendered, shown.warped, SHOWN_SHIFT_M, SHIFTS_M, tuple(above.tolist()),
-        tuple(below.tolist()), len(places),
-    )  # fmt: skip
+        center=shown.center,
+        rendered=shown.rendered,
+        warped=shown.warped,
+        shown_shift_m=SHOWN_SHIFT_M,
+        shifts_m=SHIFTS_M,
+        above=tuple(above.tolist()),
+        below=tuple(below.tolist()),
+        places=len(places),
+    )
 
 
 class _Place(NamedTuple):
@@ -92,12 +100,14 @@ def _look(rig: Rig, renderer: Renderer, world: RoadWorld, index: int) -> _Place:
     route = world.route
     position = np.array([route.x_m[index], route.y_m[index], 0.0])
     eyes, axes = rig.poses(position, rotation_matrix(0.0, 0.0, float(route.heading_rad[index])))
-    eye, right = eyes[CENTER], axes[CENTER][0]
+    eye = eyes[CENTER]
+    right = axes[CENTER][0]
 
     def view(shift_m: float) -> Image:
         return renderer.render((eye - np.float32(shift_m) * right)[None], axes[CENTER][None]).rgb[0]
 
-    center, height_m = view(0.0), float(eye[2])
+    center = view(0.0)
+    height_m = float(eye[UP])
     errors = np.zeros((len(SHIFTS_M), 2))
     for i, size in enumerate(SHIFTS_M):
         for shift in (size, -size):

@@ -12,33 +12,48 @@ import pytest
 from forestpilot.launch import cli
 from forestpilot.launch.config import ConfigError
 from forestpilot.launch.pictures.plots import add_axes, new_figure
-from forestpilot.launch.pictures.study_plots import _draw_panel, plot_shifted_views, plot_study
+from forestpilot.launch.reading.study_results import Interval, Panel, Point, StudyResult
 from forestpilot.launch.studies import STUDIES, compounding_error, dagger_road, three_cameras
-from forestpilot.launch.studies.common import Panel, Point, StudyResult, study_training
+from forestpilot.launch.studies.compounding_error import CompoundingError
+from forestpilot.launch.studies.dagger_road import DaggerRoad
+from forestpilot.launch.studies.plots import _draw_panel, plot_shifted_views, plot_study
+from forestpilot.launch.studies.roads import study_training
 from forestpilot.launch.studies.shifted_views import shifted_views, warp_shifted
-from forestpilot.launch.studies.statistics import Interval
+from forestpilot.launch.studies.three_cameras import ThreeCameras
 from forestpilot.launch.verbs import study
 from forestpilot.sim.cameras import Camera
+from forestpilot.sim.registry import UnknownNameError
 
 
-def test_an_unknown_study_is_told_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    for args in (["study"], ["study", "three-cameas"]):
-        assert cli.main(args) == 2
-        said = capsys.readouterr().err
-        assert all(name in said for name in STUDIES)
+def test_who_names_no_study_is_told_the_known_ones_and_who_misspells_one_the_closest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["study"]) == 2
+    said = capsys.readouterr().err
+    assert all(name in said for name in STUDIES)
+    assert cli.main(["study", "three-cameas"]) == 2
+    assert "did you mean 'three-cameras'?" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="compounding-error"):
+        study.parse([], "forestpilot study")
+    with pytest.raises(UnknownNameError, match="compounding-error"):
         study.parse(["no"], "forestpilot study")
 
 
 def test_each_study_has_sizes_of_its_own_and_a_quick_way() -> None:
-    full = study.parse(["three-cameras", "--seeds", "5"], "forestpilot study")
+    full = study.parse(["three-cameras", "--seeds", "5"], "forestpilot study").config
     assert isinstance(full, three_cameras.Config) and full.seeds == 5 and full.demonstrations == (4, 16, 64)
-    quick = study.parse(["dagger-road", "--quick", "--out", "here"], "forestpilot study")
-    assert quick == dataclasses.replace(dagger_road.QUICK, out="here")
-    assert (
-        study.parse(["compounding-error", "--horizon", "300"], "forestpilot study").out
-        == "runs/study-compounding-error"
-    )
+    quick = study.parse(["dagger-road", "--quick", "--out", "here"], "forestpilot study").config
+    assert quick == dataclasses.replace(DaggerRoad.quick, out="here")
+    shorter = study.parse(["compounding-error", "--horizon", "300"], "forestpilot study").config
+    assert shorter.out == "runs/study-compounding-error"
+
+
+def test_help_lists_all_studies_and_how_long_they_take(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["study", "--help"])
+    shown = capsys.readouterr().out
+    assert all(f"{name} " in shown for name in STUDIES)
+    assert shown.count(" minutes\n") == len(STUDIES)
 
 
 @pytest.mark.parametrize("name", sorted(STUDIES))
@@ -47,6 +62,7 @@ def test_help_shows_a_studys_sizes(name: str, capsys: pytest.CaptureFixture[str]
         cli.main(["study", name, "--help"])
     shown = capsys.readouterr().out
     assert "--test-" in shown and f"runs/study-{name}" in shown
+    assert f"About {STUDIES.get(name).minutes:g} minutes on two cores" in shown
 
 
 def test_figures_of_one_and_of_two_panels_are_drawn(tmp_path: Path) -> None:
@@ -95,10 +111,12 @@ def test_the_smallest_studies_run_from_end_to_end(tmp_path: Path, capsys: pytest
         out=str(tmp_path / "error"), test_length=100.0, shortest=5, horizon=20, horizons=3, **rounds, **tiny
     )
     falls = dagger_road.Config(out=str(tmp_path / "falls"), test_length=40.0, **rounds, **tiny)
-    for config, arms, pictures in ((cameras, 5, 2), (error, 2, 1), (falls, 4, 1)):
-        study.run(config)
+    studies = ((ThreeCameras(cameras), 5, 2), (CompoundingError(error), 2, 1), (DaggerRoad(falls), 4, 1))
+    for chosen, arms, pictures in studies:
+        study.run(chosen)
         shown = capsys.readouterr().out
         assert "95 % intervals" in shown and "results.csv" in shown
-        rows = list(csv.DictReader((Path(config.out) / "results.csv").open()))
+        folder = Path(chosen.config.out)
+        rows = list(csv.DictReader((folder / "results.csv").open()))
         assert len({row["arm"] for row in rows}) == arms
-        assert len(list(Path(config.out).glob("*.png"))) == pictures
+        assert len(list(folder.glob("*.png"))) == pictures

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import itertools
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,20 +13,33 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forestpilot.data_collection.rollouts.progress import SilentProgress
-from forestpilot.launch.studies import common, compounding_error, dagger_road, gates, three_cameras
-from forestpilot.launch.studies.common import (
-    Cell,
-    CellStore,
-    autonomy,
-    compare_arms,
-    interventions_per_km,
-    write_results,
+from forestpilot.launch.reading.study_results import (
+    ArmNote,
+    Interval,
+    Panel,
+    Point,
+    StudyResult,
+    read_study_results,
+    write_study_results,
 )
+from forestpilot.launch.studies import compounding_error, dagger_road, gates, keyboard, rounds, study, three_cameras
+from forestpilot.launch.studies.cells import Cell, CellStore, make_points, seed_range
+from forestpilot.launch.studies.compounding_error import CompoundingError
+from forestpilot.launch.studies.dagger_road import DaggerRoad
+from forestpilot.launch.studies.gates import Gates
+from forestpilot.launch.studies.keyboard import Keyboard
+from forestpilot.launch.studies.roads import autonomy, compare_arms, interventions_per_km, study_training
 from forestpilot.launch.studies.statistics import log_slope, mean_interval, rate_interval, t_interval
+from forestpilot.launch.studies.study import StudyConfig
+from forestpilot.launch.studies.three_cameras import ThreeCameras
 from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import ForestPilotError
+
+NEVER = 10**9
+WORSE = {"center": 6, "constant": 4, "geometric": 2, "asked": 1, "expert": 6}
+"""Interventions on every other test road, by arm; 2 for the others."""
 
 
 class Fakes:
@@ -35,14 +49,12 @@ class Fakes:
         self.collected: list[Any] = []
         self.trained: list[TrainConfig] = []
         self.dagger: list[DaggerConfig] = []
-        self.driven: list[tuple[str, str]] = []
-        self.fail_after = 10**9
-        for module in (three_cameras, dagger_road, compounding_error):
-            monkeypatch.setattr(module, "drive_test_roads", self.drive)
+        self.driven: list[EvaluateConfig] = []
+        self.fail_after = NEVER
+        monkeypatch.setattr(study, "evaluate", self.evaluate)
         monkeypatch.setattr(three_cameras, "collect", self.collect)
         monkeypatch.setattr(three_cameras, "clone", lambda config, progress: self.trained.append(config))
-        for module in (dagger_road, compounding_error):
-            monkeypatch.setattr(module, "run_dagger", self.run_dagger)
+        monkeypatch.setattr(rounds, "run_dagger", self.run_dagger)
         monkeypatch.setattr(compounding_error, "costs_of_episode", self.costs)
 
     def collect(self, config: Any, progress: Any, pool: Any) -> Any:
@@ -56,15 +68,31 @@ class Fakes:
             for r in range(config.rounds + 1)
         ]
 
-    def drive(self, config, folder, name, out, interventions, progress, pool) -> list[dict[str, Any]]:
+    def evaluate(self, config: EvaluateConfig, progress: Any, pool: Any) -> None:
         if len(self.driven) >= self.fail_after:
             raise KeyboardInterrupt
-        self.driven.append((name, interventions))
-        worse = {"center": 6, "constant": 4, "geometric": 2, "asked": 1, "expert": 6}.get(name, 2)
-        return [
-            {"seed": seed, "outcome": "success", "distance_m": 500.0, "time_s": 60.0, "interventions": worse + seed % 2}
-            for seed in range(config.test_roads)
+        self.driven.append(config)
+        arm = config.policy[0].partition("=")[0]
+        rows = [
+            {
+                "seed": seed,
+                "outcome": "success",
+                "success": 1,
+                "distance_m": 500.0,
+                "time_s": 60.0,
+                "interventions": WORSE.get(arm, 2) + seed % 2,
+            }
+            for seed in range(config.episodes)
         ]
+        Path(config.out).mkdir(parents=True, exist_ok=True)
+        with (Path(config.out) / "outcomes.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def rules(self) -> set[str]:
+        """By which rule cars were put back."""
+        return {config.interventions for config in self.driven}
 
     def costs(self, path: Path, horizon: int) -> np.ndarray:
         power = 1.0 if path.name.startswith("cloning") else 0.0
@@ -76,16 +104,13 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
     return Fakes(monkeypatch)
 
 
-def quick(study: Any, folder: Path, **changes: Any) -> Any:
-    return dataclasses.replace(study.QUICK, out=str(folder), **changes)
-
-
-def run(study: Any, config: Any) -> Any:
-    return study.run_study(config, SilentProgress(), None)
+def quick(kind: Any, folder: Path, **changes: Any) -> Any:
+    """A study of its quick sizes, in a folder of its own."""
+    return kind(dataclasses.replace(kind.quick, out=str(folder), workers=1, **changes))
 
 
 def test_arms_of_a_seed_share_demonstrations_and_steps_and_differ_in_their_labels(fakes: Fakes, tmp_path: Path) -> None:
-    run(three_cameras, quick(three_cameras, tmp_path))
+    quick(ThreeCameras, tmp_path).run()
     assert len(fakes.trained) == 2 * 2 * 5
     assert {c.side_labels for c in fakes.trained} == {"none", "constant", "geometric", "asked"}
     assert len({c.steps for c in fakes.trained}) == 1
@@ -98,53 +123,87 @@ def test_arms_of_a_seed_share_demonstrations_and_steps_and_differ_in_their_label
     }
     assert by_arm["constant"] == {"fixed"} and by_arm["any-speed"] == {"random-speed"}
     assert by_arm["asked"] == by_arm["geometric"] == by_arm["center"] == {"random"}
-    assert {how for _, how in fakes.driven} == {"line"}
+    assert fakes.rules() == {"line"}
 
 
 def test_a_killed_study_goes_on_with_the_cells_it_lacks(fakes: Fakes, tmp_path: Path) -> None:
-    config = quick(three_cameras, tmp_path)
+    cameras = quick(ThreeCameras, tmp_path)
     fakes.fail_after = 5
     with pytest.raises(KeyboardInterrupt):
-        run(three_cameras, config)
-    fakes.fail_after = 10**9
-    result = run(three_cameras, config)
+        cameras.run()
+    assert not (tmp_path / "results.json").exists()
+    fakes.fail_after = NEVER
+    result = cameras.run()
     assert len(fakes.driven) == 20, "no cell is driven twice"
-    assert run(three_cameras, config) == result
+    assert cameras.run() == result
     assert len(fakes.driven) == 20
     with pytest.raises(ForestPilotError, match=r"length: 100.0 there, 160.0 asked"):
-        run(three_cameras, dataclasses.replace(config, length=160.0))
-    assert run(three_cameras, dataclasses.replace(config, workers=7)) == result, "where it runs is no part of it"
+        quick(ThreeCameras, tmp_path, length=160.0).run()
+    elsewhere = ThreeCameras(dataclasses.replace(cameras.config, workers=7))
+    assert elsewhere.run() == result, "where it runs is no part of it"
+
+
+def test_the_loop_is_run_once_for_all_rounds_of_an_arm_and_not_at_all_if_its_cells_are_there(
+    fakes: Fakes, tmp_path: Path
+) -> None:
+    quick(DaggerRoad, tmp_path, rounds=2).run()
+    assert len(fakes.dagger) == 2 * 4, "one run for each arm and seed"
+    assert quick(DaggerRoad, tmp_path, rounds=2).run().study == "dagger-road"
+    assert len(fakes.dagger) == 2 * 4
+    (tmp_path / "cells" / "0.5^i-1-seed-1.json").unlink()
+    quick(DaggerRoad, tmp_path, rounds=2).run()
+    assert len(fakes.dagger) == 2 * 4 + 1 and len(fakes.driven) == 2 * 4 * 3 + 1
 
 
 def test_three_cameras_reports_autonomy_and_paired_differences(fakes: Fakes, tmp_path: Path) -> None:
-    result = run(three_cameras, quick(three_cameras, tmp_path))
+    result = quick(ThreeCameras, tmp_path).run()
     by_name = {panel.name: {(p.arm, p.x): p.value for p in panel.points} for panel in result.panels}
     assert by_name["autonomy"]["asked", 3].mean == pytest.approx(100 * (1 - 6 * 1.5 / 60))
     assert by_name["interventions_per_km"]["asked", 3].mean == pytest.approx(3.0)
     assert any(note.startswith("asked against center: -10.00 interventions per km") for note in result.notes)
-    rows = list(csv.DictReader(write_results(tmp_path, result).open()))
+    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
     assert len(rows) == 2 * 2 * 5 and rows[0]["seeds"] == "2" and rows[0]["worlds"] == "4"
+    assert [row["x"] for row in rows[:4]] == ["1", "3", "1", "3"], "arm by arm, ascending"
 
 
 def test_dagger_arms_differ_only_in_who_drives(fakes: Fakes, tmp_path: Path) -> None:
-    config = quick(dagger_road, tmp_path, rounds=2)
-    result = run(dagger_road, config)
+    result = quick(DaggerRoad, tmp_path, rounds=2).run()
     shown = {Path(c.out).name.rsplit("-seed", 1)[0]: [c.beta_of(r) for r in range(3)] for c in fakes.dagger}
     assert shown == {"expert": [1, 1, 1], "indicator": [1, 0, 0], "0.5^i": [1, 0.5, 0.25], "0.9^i": [1, 0.9, 0.81]}
     others = ("out", "beta", "beta_decay", "seed", "first_world")
     plain = [{k: v for k, v in dataclasses.asdict(c).items() if k not in others} for c in fakes.dagger]
     assert all(p == plain[0] for p in plain) and plain[0]["mix"]["interventions"] == "road"
-    assert {how for _, how in fakes.driven} == {"road"}
+    assert fakes.rules() == {"road"}
     assert [p.x for p in result.panels[0].points if p.arm == "indicator"] == [1000, 2000, 3000]
 
 
 def test_the_exponent_of_the_cost_is_found(fakes: Fakes, tmp_path: Path) -> None:
-    result = run(compounding_error, quick(compounding_error, tmp_path))
+    result = quick(CompoundingError, tmp_path).run()
     notes = {note.split(":")[0]: note for note in result.notes}
     assert "T^1.9" in notes["cloning"] or "T^2.0" in notes["cloning"], notes["cloning"]
     assert "T^1.00 (1.00 to 1.00)" in notes["DAgger"]
     assert result.panels[0].guides == (2.0, 1.0)
-    assert {how for _, how in fakes.driven} == {"none"}
+    assert fakes.rules() == {"none"}
+
+
+def test_results_carry_all_that_a_report_needs(fakes: Fakes, tmp_path: Path) -> None:
+    result = quick(CompoundingError, tmp_path).run()
+    stored = read_study_results(tmp_path)
+    assert stored == result
+    assert stored.study == "compounding-error" and stored.question and stored.x_label == "steps T" and stored.log_x
+    assert [arm.name for arm in stored.arms] == ["cloning", "DAgger"] and all(arm.meaning for arm in stored.arms)
+    assert all(panel.label and panel.meaning and panel.bars for panel in stored.panels)
+    (tmp_path / "results.json").write_text('{"title": 3}')
+    with pytest.raises(ForestPilotError, match="run the study again"):
+        read_study_results(tmp_path)
+
+
+def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
+    points = [Point("a", 0.5, 3, 8, Interval(1 / 3, 0.1, 0.7))]
+    panel = Panel("rate", "rate, 1/km", points, "How often.", log_y=True, bars="least to largest", guides=(1.0, 2.0))
+    result = StudyResult("t", "x, m", False, (panel,), ("n",), "s", "Why?", (ArmNote("a", "the only one"),))
+    assert write_study_results(tmp_path, result) == tmp_path / "results.csv"
+    assert read_study_results(tmp_path) == result
 
 
 def info(offset: float, off_road: bool = False, outcome: str = "running") -> dict[str, Any]:
@@ -170,6 +229,22 @@ def test_damaged_cells_are_named(tmp_path: Path) -> None:
     store.path("asked", 8, 1).write_text('{"arm": "asked"')
     with pytest.raises(ForestPilotError, match="delete it"):
         store.load("asked", 8, 1)
+
+
+def test_cells_of_version_0_1_are_read(tmp_path: Path) -> None:
+    store = CellStore(tmp_path)
+    old = (
+        '{"arm": "plain", "x": 1, "seed": 0, "rows": [], "labels": 7, "figures": {"helped_steps": 3.0, "visited": 9.0}}'
+    )
+    (tmp_path / "cells" / "plain-1-seed-0.json").write_text(old)
+    assert store.load("plain", 1, 0) == Cell("plain", 1, 0, [], 7, {"intervention_steps": 3.0, "visited": 9.0})
+
+
+def test_points_are_placed_arm_by_arm_and_count_their_seeds_and_worlds() -> None:
+    cells = [Cell(arm, x, seed, [{}] * 4, labels=seed) for seed in (0, 1) for arm in "ab" for x in (1, 2)]
+    points = make_points(cells, lambda group: seed_range(group, lambda cell: float(cell.labels)))
+    assert [(p.arm, p.x) for p in points] == [("a", 1.0), ("a", 2.0), ("b", 1.0), ("b", 2.0)]
+    assert {(p.seeds, p.worlds, p.value) for p in points} == {(2, 4, Interval(0.5, 0.0, 1.0))}
 
 
 def test_a_bootstrap_interval_covers_the_true_rate_about_as_often_as_it_says() -> None:
@@ -223,24 +298,27 @@ def test_slopes_and_means_of_one_seed() -> None:
     assert low < mean == 4.5 < high
 
 
-@pytest.mark.parametrize("name", ["three-cameras", "dagger-road", "compounding-error"])
-def test_senseless_sizes_are_refused(name: str) -> None:
-    study = {"three-cameras": three_cameras, "dagger-road": dagger_road, "compounding-error": compounding_error}[name]
+OWN_SIZES: list[tuple[Any, dict[str, Any]]] = [
+    (three_cameras.Config, {"demonstrations": (8, 2)}),
+    (dagger_road.Config, {"rounds": 0}),
+    (compounding_error.Config, {"horizon": 50}),
+    (keyboard.Config, {"demonstrations": 0}),
+]
+"""Configs of studies on roads, and a size of their own that makes no sense."""
+
+
+@pytest.mark.parametrize(("config_class", "own"), OWN_SIZES)
+def test_senseless_sizes_are_refused(config_class: Any, own: dict[str, Any]) -> None:
     for change in ({"seeds": 0}, {"test_roads": 1}):
         with pytest.raises(ValueError, match="at least"):
-            study.Config(**change)
+            config_class(**change)
     with pytest.raises(ValueError, match="the drive task has winding"):
-        study.Config(roads="windy")
+        config_class(roads="windy")
     for change in ({"length": 20.0}, {"test_length": 9000.0}, {"roads": "junctions", "length": 100.0}):
         with pytest.raises(ValueError, match=r"length is .* allowed for this kind of road"):
-            study.Config(**change)
-    own: dict[str, dict[str, Any]] = {
-        "three-cameras": {"demonstrations": (8, 2)},
-        "dagger-road": {"rounds": 0},
-        "compounding-error": {"horizon": 50},
-    }
+            config_class(**change)
     with pytest.raises(ValueError, match=r"ascending|at least"):
-        study.Config(**own[name])
+        config_class(**own)
 
 
 def test_senseless_sizes_of_the_study_of_gates_are_refused() -> None:
@@ -251,36 +329,39 @@ def test_senseless_sizes_of_the_study_of_gates_are_refused() -> None:
         gates.Config(most_episodes=5000)
 
 
+SAME_FOR_ALL_GATES = (
+    "label_budget",
+    "expert_episodes",
+    "first_world",
+    "first_steps",
+    "steps",
+    "last_steps",
+    "mix",
+    "train",
+    "seed",
+)
+
+
 def test_the_study_of_gates_gives_every_arm_the_same_labels_and_demonstrations() -> None:
-    config = gates.Config()
-    runs = {arm: config.dagger(Path("run"), arm, 1) for arm in gates.ARMS}
-    same = (
-        "label_budget",
-        "expert_episodes",
-        "first_world",
-        "first_steps",
-        "steps",
-        "last_steps",
-        "mix",
-        "train",
-        "seed",
-    )
+    whole = Gates(gates.Config())
+    runs = {arm.name: whole.dagger(Path("run"), arm, 1) for arm in whole.arms()}
     for run in runs.values():
-        assert all(getattr(run, name) == getattr(runs["plain"], name) for name in same)
+        assert all(getattr(run, name) == getattr(runs["plain"], name) for name in SAME_FOR_ALL_GATES)
     assert {run.gate for run in runs.values()} == {"none", "expert", "uncertainty", "budget"}
     assert runs["beta"].beta_of(2) == 0.25 and runs["plain"].beta_of(1) == 0.0
 
 
+def gates_cell(arm: str, number: int, seed: int) -> Cell:
+    """A policy that crosses one forest more in each round, and with `beta` another one."""
+    rows = [{"seed": world, "success": int(world < number + (arm == "beta"))} for world in range(4)]
+    figures = {**dict.fromkeys(gates.FIGURES, 0.0), "visited": 2000.0, "crashes": float(seed)}
+    return Cell(arm, number, seed, rows, 100, figures)
+
+
 def test_the_study_of_gates_puts_success_and_what_it_cost_side_by_side() -> None:
-    config = dataclasses.replace(gates.QUICK, test_worlds=4)
-    figures = dict.fromkeys(gates.FIGURES, 0.0)
-
-    def cell(arm: str, number: int, seed: int) -> Cell:
-        rows = [{"seed": world, "success": int(world < number + (arm == "beta"))} for world in range(4)]
-        return Cell(arm, number, seed, rows, 100, {**figures, "visited": 2000.0, "crashes": float(seed)})
-
-    cells = [cell(*which) for which in itertools.product(gates.ARMS, (0, 1), (0, 1))]
-    result = gates.summarise(config, cells)
+    whole = Gates(dataclasses.replace(Gates.quick, test_worlds=4))
+    cells = [gates_cell(place.arm.name, int(place.x), place.seed) for place in whole.plan()]
+    result = whole.summarise(cells)
     by_name = {panel.name: panel.points for panel in result.panels}
     assert [p.value.mean for p in by_name["success"]][:4] == [0.0, 25.0, 25.0, 50.0]
     assert by_name["visited"][0].value == (2.0, 2.0, 2.0) and by_name["crashes"][0].value == (0.5, 0.0, 1.0)
@@ -288,24 +369,46 @@ def test_the_study_of_gates_puts_success_and_what_it_cost_side_by_side() -> None
     assert not any("fewer labels" in note for note in result.notes)
     assert {panel.bars for panel in result.panels} == {"95 % interval", "least to largest seed"}
     fewer = [dataclasses.replace(c, labels=60) if c.arm == "budget" and c.seed else c for c in cells]
-    assert any("budget (seed 1: 40 fewer)" in note for note in gates.summarise(config, fewer).notes)
+    assert any("budget (seed 1: 40 fewer)" in note for note in whole.summarise(fewer).notes)
+
+
+def test_the_study_of_keys_compares_demonstrators_and_their_pupils() -> None:
+    whole = Keyboard(Keyboard.quick)
+    road = {"seed": 1, "outcome": "success", "distance_m": 1000.0, "time_s": 125.0, "interventions": 2.0}
+    cells = []
+    for place in whole.plan():
+        figures = {"falls_per_km": float(place.seed), "change_deg": 4.0}
+        cells.append(Cell(place.arm.name, place.x, place.seed, [road, road], 300, figures))
+    result = whole.summarise(cells)
+    by_name = {panel.name: panel.points for panel in result.panels}
+    assert [p.arm for p in by_name["demonstrated_change_deg"]] == [arm.name for arm in keyboard.ARMS]
+    assert by_name["demonstrated_falls_per_km"][0].value == (0.5, 0.0, 1.0)
+    assert by_name["interventions_per_km"][0].value.mean == 2.0
 
 
 def test_what_would_fail_after_hours_of_training_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match=r"gets 400 m far .* larger test_length"):
         compounding_error.Config(test_length=300.0)
-    training = common.study_training(5)
+    training = study_training(5)
     for policy, message in (({"head": "turn-costs"}, "no costs"), ({"cameras": "all"}, "center only")):
         train = dataclasses.replace(training, policy=dataclasses.replace(training.policy, **policy))
         with pytest.raises(ValueError, match=message):
             three_cameras.Config(train=train)
 
 
-def test_a_quick_try_leaves_the_studys_own_folder_alone() -> None:
-    for study in (three_cameras, dagger_road, compounding_error):
-        assert study.QUICK.out == f"{study.Config().out}-quick"
+def test_a_run_of_version_0_1_goes_on(fakes: Fakes, tmp_path: Path) -> None:
+    cameras = quick(ThreeCameras, tmp_path)
+    result = cameras.run()
+    stored = json.loads((tmp_path / "config.json").read_text())
+    assert stored["verb"] == "study three-cameras"
+    (tmp_path / "config.json").unlink()
+    (tmp_path / "results.json").unlink()
+    (tmp_path / "study.json").write_text(json.dumps(stored["config"]))
+    assert quick(ThreeCameras, tmp_path).run() == result and len(fakes.driven) == 20
+    with pytest.raises(ForestPilotError, match=r"study three-cameras.*give another --out"):
+        quick(DaggerRoad, tmp_path).run()
 
 
 def test_more_roads_than_are_set_aside_are_refused() -> None:
     with pytest.raises(ValueError, match="set aside"):
-        common.training_seeds(common.StudyConfig(), 10_001)
+        StudyConfig().require_training_worlds(10_001)

@@ -15,8 +15,9 @@ from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, roll_out
 from forestpilot.data_collection.rollouts.progress import SilentProgress
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.studies import keyboard
-from forestpilot.launch.studies.common import Cell
 from forestpilot.launch.studies.key_presser import KeyPresserFactory, held_keys
+from forestpilot.launch.studies.keyboard import Keyboard
+from forestpilot.launch.studies.study import Bench
 
 MIX = ScenarioMix(presets=("winding",), speeds=(8.0, 8.0), length=100.0, width=32, height=24)
 
@@ -40,39 +41,27 @@ def test_the_presser_stays_on_the_road_and_shaped_keys_do_so_more_smoothly(shape
 
 def test_a_reaction_time_holds_the_hands_back() -> None:
     episode = MIX.scenario(0, "drive")
-    starts = [
-        int(
-            np.flatnonzero(next(roll_out(Job("drive", (episode,), KeyPresserFactory(False, late, 10)))).actions[:, 1])[
-                0
-            ]
-        )
-        for late in (0.0, 0.3)
-    ]
-    assert starts[1] - starts[0] == 3, "the first press of the pedal comes three steps later"
+    first_press = []
+    for late in (0.0, 0.3):
+        done = next(roll_out(Job("drive", (episode,), KeyPresserFactory(False, late, 10))))
+        first_press.append(np.flatnonzero(done.actions[:, 1]).min())
+    assert first_press[1] - first_press[0] == 3, "the first press of the pedal comes three steps later"
 
 
 def test_what_was_done_is_learned_and_not_what_the_expert_would_have_done(tmp_path: Path) -> None:
-    config = dataclasses.replace(keyboard.QUICK, out=str(tmp_path), demonstrations=1)
+    study = Keyboard(dataclasses.replace(Keyboard.quick, out=str(tmp_path), demonstrations=1))
+    data = tmp_path / "data"
     with RolloutPool(1) as pool:
-        figures = keyboard._demonstrate(config, tmp_path / "data", "shaped", 0, SilentProgress(), pool)
-        again = keyboard._demonstrate(config, tmp_path / "data", "shaped", 0, SilentProgress(), pool)
-    assert figures == again and figures["labels"] > 50 and figures["change_deg"] > 0
-    episode = load_episode(Dataset.open(tmp_path / "data").episodes[0].path)
+        bench = Bench(tmp_path, pool, SilentProgress())
+        study.demonstrate(data, "shaped", 0, bench)
+        labels, figures = study.describe_demonstrations(data)
+        study.demonstrate(data, "shaped", 0, bench)
+    assert study.describe_demonstrations(data) == (labels, figures)
+    assert labels > 50 and figures["change_deg"] > 0
+    episode = load_episode(Dataset.open(data).episodes[0].path)
     assert episode.expert_actions is None and (episode.actor == ACTOR_HUMAN).all() and episode.labelled_steps.all()
-
-
-def test_the_study_compares_demonstrators_and_their_pupils() -> None:
-    road = {"seed": 1, "outcome": "success", "distance_m": 1000.0, "time_s": 125.0, "interventions": 2.0}
-    cells = [
-        Cell(arm, 2, seed, [road, road], 300, {"falls_per_km": float(seed), "change_deg": 4.0})
-        for arm in keyboard.ARMS
-        for seed in (0, 1)
-    ]
-    result = keyboard.summarise(keyboard.QUICK, cells)
-    by_name = {panel.name: panel.points for panel in result.panels}
-    assert [p.arm for p in by_name["demonstrated_change_deg"]] == list(keyboard.ARMS)
-    assert by_name["demonstrated_falls_per_km"][0].value == (0.5, 0.0, 1.0)
-    assert by_name["interventions_per_km"][0].value.mean == 2.0
+    (data / "driven").rename(data / "trips")
+    assert study.describe_demonstrations(data) == (labels, figures), "as version 0.1 laid them out"
 
 
 def test_senseless_settings_are_refused() -> None:

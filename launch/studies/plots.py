@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from forestpilot.launch.pictures.plots import MUTED, add_axes, new_figure, save_figure
-from forestpilot.launch.studies.common import Panel, StudyResult
+from forestpilot.launch.reading.study_results import INTERVAL_BARS, Panel, Point, StudyResult
 from forestpilot.launch.studies.shifted_views import ShiftedViews
 
-ARMS = ("#5b6670", "#d1772f", "#1f6fb2", "#2f9e57", "#9256c4", "#c23b4f")
+GREY, ORANGE = "#5b6670", "#d1772f"
+ARMS = (GREY, ORANGE, "#1f6fb2", "#2f9e57", "#9256c4", "#c23b4f")
 """Colours of the things compared, in order."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 """Their markers, for those who cannot tell the colours apart."""
@@ -41,7 +42,7 @@ def plot_study(result: StudyResult, path: Path | str) -> Path:
 
 
 def _one_x(panel: Panel) -> bool:
-    """Whether all figures of a diagram belong to the same x, so that the arms stand beside one another instead."""
+    """True where all figures of a diagram belong to the same x, so that the arms stand beside one another instead."""
     return len({point.x for point in panel.points}) == 1
 
 
@@ -55,10 +56,7 @@ def _draw_panel(axes: Any, result: StudyResult, panel: Panel) -> None:
             x = np.array([number])
         elif result.log_x:  # side by side, or the intervals hide one another
             x = x * 1.03 ** (number - (len(arms) - 1) / 2)
-        mean, low, high = np.array([point.value for point in points]).T
-        error = np.abs([mean - low, high - mean])
-        style = {"fmt": f"{MARKERS[number % len(MARKERS)]}-", "color": ARMS[number % len(ARMS)]}
-        axes.errorbar(x, mean, yerr=error, capsize=3, markersize=4, label=arm, **style)
+        _draw_arm(axes, x, points, number)
     if beside:
         axes.set_xticks(range(len(arms)), arms, rotation=20)
         axes.set_xlim(-0.6, len(arms) - 0.4)
@@ -70,14 +68,30 @@ def _draw_panel(axes: Any, result: StudyResult, panel: Panel) -> None:
         axes.set_yscale("log")
     for slope in panel.guides:
         _draw_guide(axes, panel, slope)
+    bars = "" if panel.bars == INTERVAL_BARS else f"\n({panel.bars})"
     axes.set_xlabel("" if beside else result.x_label)
-    axes.set_ylabel(panel.label if panel.bars.startswith("95") else f"{panel.label}\n({panel.bars})")
+    axes.set_ylabel(panel.label + bars)
+
+
+def _draw_arm(axes: Any, x: np.ndarray, points: Sequence[Point], number: int) -> None:
+    """A line through the points of one arm, with their intervals."""
+    mean, low, high = np.array([point.value for point in points]).T
+    axes.errorbar(
+        x,
+        mean,
+        yerr=np.abs([mean - low, high - mean]),
+        capsize=3,
+        markersize=4,
+        label=points[0].arm,
+        fmt=f"{MARKERS[number % len(MARKERS)]}-",
+        color=ARMS[number % len(ARMS)],
+    )
 
 
 def _draw_guide(axes: Any, panel: Panel, slope: float) -> None:
     """A thin line of a power law through the first point of the first arm."""
-    first, last = panel.points[0], max(point.x for point in panel.points)
-    x = np.array([first.x, last])
+    first = panel.points[0]
+    x = np.array([first.x, max(point.x for point in panel.points)])
     style = "--" if slope > 1 else ":"
     axes.plot(x, first.value.mean * (x / first.x) ** slope, style, color=MUTED, linewidth=1, label=f"slope {slope:g}")
 
@@ -92,20 +106,16 @@ def _plain_ticks(axes: Any, values: Sequence[float]) -> None:
 def plot_shifted_views(views: ShiftedViews, path: Path | str) -> Path:
     """Draw a shifted view as rendered and as warped, where they differ, and by how much on average."""
     figure = new_figure(11.0, 6.2)
-    all_axes = [add_axes(figure, 2, 2, number) for number in (1, 2, 3, 4)]
-    difference = np.abs(views.rendered.astype(int) - views.warped).astype(np.uint8)
-    names = ("center camera", f"rendered {views.shown_shift_m:g} m to the left", "center camera, warped")
-    for axes, image, name in zip(all_axes, (views.center, views.rendered, views.warped), names, strict=False):
-        axes.imshow(image)
-        axes.set_title(name, loc="left", fontsize=10)
-        axes.axis("off")
-    inset = all_axes[2].inset_axes((0.68, 0.62, 0.32, 0.38))
-    inset.imshow(difference)
+    center, rendered, warped, chart = (add_axes(figure, 2, 2, number) for number in (1, 2, 3, 4))
+    _show(center, views.center, "center camera")
+    _show(rendered, views.rendered, f"rendered {views.shown_shift_m:g} m to the left")
+    _show(warped, views.warped, "center camera, warped")
+    inset = warped.inset_axes((0.68, 0.62, 0.32, 0.38))
+    inset.imshow(np.abs(views.rendered.astype(int) - views.warped).astype(np.uint8))
     inset.set_xticks([])
     inset.set_yticks([])
     inset.set_title("difference to rendered", fontsize=7, pad=2, backgroundcolor="white")
-    chart = all_axes[3]
-    for values, color, label in ((views.above, ARMS[1], "above"), (views.below, ARMS[0], "below")):
+    for values, color, label in ((views.above, ORANGE, "above"), (views.below, GREY, "below")):
         chart.plot(views.shifts_m, values, "o-", color=color, label=f"{label} the horizon")
     chart.set_ylim(bottom=0)
     chart.set_xlabel("shift, m")
@@ -113,3 +123,9 @@ def plot_shifted_views(views: ShiftedViews, path: Path | str) -> Path:
     chart.set_title(f"warped against rendered: {views.places} places on test roads", loc="left", fontsize=10)
     chart.legend(frameon=False)
     return save_figure(figure, path)
+
+
+def _show(axes: Any, image: np.ndarray, title: str) -> None:
+    axes.imshow(image)
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.axis("off")

@@ -1,0 +1,112 @@
+"""Cells of a study: what is on disk of each policy, there whole or not at all, so that a killed study goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.launch.reading.study_results import Interval, Point
+from forestpilot.sim.errors import ForestPilotError
+
+LEAST_TO_LARGEST = "least to largest seed"
+"""What the ends of a figure are that was counted in training: too few seeds for an interval."""
+FIGURES_OF_0_1 = {"helped_steps": "intervention_steps"}
+"""Figures whose name was another one in cells of version 0.1."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One policy of a study, run through the test worlds: what is on disk of it."""
+
+    arm: str
+    """Which of the things compared."""
+    x: float
+    """Where on the x axis, for example the number of demonstrations."""
+    seed: int
+    """Training seed."""
+    rows: list[dict[str, Any]]
+    """One row for each test world, in the same order in every cell."""
+    labels: int = 0
+    """Labelled states that the policy was trained on; 0 where nobody counted."""
+    figures: dict[str, float] = field(default_factory=dict)
+    """What else was counted while it was trained."""
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """One figure of every world; (worlds,) or, for a series, (worlds, n)."""
+        return np.array([row[name] for row in self.rows], np.float64)
+
+
+class CellStore:
+    """Cells of a study as JSON files that are there whole or not at all.
+
+    Args:
+        folder: the study's run folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "cells"
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, arm: str, x: float, seed: int) -> Path:
+        """Place of a cell."""
+        return self.folder / f"{arm}-{x:g}-seed-{seed}.json"
+
+    def load(self, arm: str, x: float, seed: int) -> Cell | None:
+        """A finished cell, or None.
+
+        Raises:
+            ForestPilotError: the file is damaged.
+        """
+        path = self.path(arm, x, seed)
+        if not path.exists():
+            return None
+        try:
+            cell = Cell(**json.loads(path.read_text(encoding="utf-8")))
+            figures = {FIGURES_OF_0_1.get(name, name): value for name, value in cell.figures.items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ForestPilotError(f"{path} cannot be read ({error}); delete it and run the study again") from error
+        return Cell(cell.arm, cell.x, cell.seed, cell.rows, cell.labels, figures)
+
+    def save(self, cell: Cell) -> None:
+        """Store a finished cell."""
+        write_new_file(self.path(cell.arm, cell.x, cell.seed), [json.dumps(vars(cell)).encode()])
+
+
+def stack(cells: Sequence[Cell], name: str) -> NDArray[np.float64]:
+    """A figure of cells that differ in their training seed only: (seeds, worlds) or (seeds, worlds, n)."""
+    return np.stack([cell.column(name) for cell in cells])
+
+
+def group_by_arm_and_x(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Cells that differ in their training seed only, side by side; groups in the order in which they appear."""
+    groups: dict[tuple[str, float], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.arm, cell.x), []).append(cell)
+    return list(groups.values())
+
+
+def make_points(cells: Sequence[Cell], measure: Callable[[Sequence[Cell]], Interval]) -> list[Point]:
+    """A point for each arm and x.
+
+    Args:
+        cells: of the whole study.
+        measure: takes the cells of all seeds of one arm and x to a figure.
+    """
+    points = []
+    for group in group_by_arm_and_x(cells):
+        first = group[0]
+        points.append(Point(first.arm, float(first.x), len(group), len(first.rows), measure(group)))
+    return points
+
+
+def seed_range(cells: Sequence[Cell], figure: Callable[[Cell], float]) -> Interval:
+    """Mean of a figure over the training seeds, from the least to the largest."""
+    values = [figure(cell) for cell in cells]
+    return Interval(float(np.mean(values)), min(values), max(values))
