@@ -5,51 +5,18 @@ Nothing heavy is imported before the verb is known, so that `forestpilot --help`
 
 from __future__ import annotations
 
-import importlib
 import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from forestpilot.launch.verbs import VERBS, Verb
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.extras import missing_extra
+from forestpilot.sim.registry import closest
 
 PROG = "forestpilot"
 EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
-
-
-@dataclass(frozen=True)
-class Verb:
-    """One thing the command can do.
-
-    Its module has a function `run(config)` and either a dataclass `Config`, maybe with `PRESETS`, or a function
-    `parse(args, prog)` that returns the config.
-    """
-
-    summary: str
-    """One line for the list of verbs."""
-    resumes: bool = False
-    """Whether the same command, run again, goes on where it was interrupted."""
-
-    @staticmethod
-    def module(name: str) -> str:
-        """Name of the module behind the verb."""
-        return f"forestpilot.launch.verbs.{name}"
-
-
-VERBS: dict[str, Verb] = {
-    "demo": Verb("everything in five minutes: demonstrations, cloning, DAgger, evaluation, videos", resumes=True),
-    "collect": Verb("fly or drive, the expert or you by keyboard, and record episodes into a dataset", resumes=True),
-    "inspect": Verb("look at datasets: what they cover, what they teach, which episodes are bad"),
-    "train": Verb("train a policy on datasets by behavioural cloning", resumes=True),
-    "dagger": Verb("improve a policy in closed loop: the expert labels what it visits, or you take over", resumes=True),
-    "relabel": Verb("watch a policy's recorded episodes and steer along: what you do becomes labels", resumes=True),
-    "evaluate": Verb("run policies through test worlds: outcomes.csv and a table with intervals", resumes=True),
-    "grid": Verb("fly over speeds and densities: the published table, and a picture of it", resumes=True),
-    "study": Verb("compare ways of learning: gates, keyboard, three-cameras and others", resumes=True),
-    "replay": Verb("simulate stored episodes again, check them step by step: videos, side by side, GIFs, reels"),
-    "report": Verb("put what runs came to on one page: results, the worst episodes with video, comparisons, curves"),
-    "bench": Verb("measure speed: render, env, expert, data or train"),
-    "doctor": Verb("say what is installed, what works here and what is missing"),
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; those of the process by default.
 
     Returns:
-        Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+        Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted. An error that is nobody's mistake but the
+        program's is raised, so that Python shows its traceback and exits with 1.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help", "help"):
@@ -73,58 +41,64 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run_verb(name: str, args: list[str]) -> int:
-    """Import the verb's module, parse its config, run it; errors that the user can mend become one line."""
+    """Import the verb, parse its config, run it; errors that the user can mend become one line."""
+    verb: Verb | None = None
     try:
-        module = importlib.import_module(Verb.module(name))
-        from forestpilot.launch.config import parse_config
-
-        if hasattr(module, "parse"):
-            config = module.parse(args, f"{PROG} {name}")
-        else:
-            config = parse_config(module.Config, args, f"{PROG} {name}", getattr(module, "PRESETS", None))
-        result = module.run(config)
+        verb = VERBS.get(name)
+        result = verb.run(_parse(verb, args, f"{PROG} {name}"))
         sys.stdout.flush()
         return int(result or 0)
     except KeyboardInterrupt:
-        return _interrupted(name, args)
+        return _interrupted(name, args, verb is not None and verb.resumes)
     except BrokenPipeError:
         # The reader (head, less) has closed the pipe; the interpreter must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILURE
     except Exception as error:
-        if os.environ.get("FORESTPILOT_DEBUG") or not _is_users(error):
+        told = _for_the_user(error)
+        if os.environ.get("FORESTPILOT_DEBUG") or told is None:
             raise
-        return _report(name, error)
+        print(f"{PROG} {name}: {' '.join(told.split())}", file=sys.stderr)
+        return int(getattr(error, "exit_code", EXIT_USAGE))
 
 
-def _is_users(error: Exception) -> bool:
-    """Whether the error is one that the user can mend, whose message says how, rather than a bug."""
-    from forestpilot.sim.errors import ForestPilotError
+def _parse(verb: Verb, args: list[str], prog: str) -> object:
+    """The config that the arguments ask for."""
+    from forestpilot.launch.config import parse_config
 
-    return isinstance(error, (ForestPilotError, ValueError, FileNotFoundError, PermissionError, ModuleNotFoundError))
-
-
-def _report(name: str, error: Exception) -> int:
-    """One line on standard error; the exit code is the error's own `exit_code` or that of wrong usage."""
-    from forestpilot.sim.errors import ForestPilotError
-
-    message = " ".join(str(error).split()) or type(error).__name__
-    hint = "" if isinstance(error, ForestPilotError) else " (FORESTPILOT_DEBUG=1 shows where)"
-    print(f"{PROG} {name}: {message}{hint}", file=sys.stderr)
-    return int(getattr(error, "exit_code", EXIT_USAGE))
+    if verb.parse is not None:
+        return verb.parse(args, prog)
+    assert verb.Config is not None
+    return parse_config(verb.Config, args, prog, verb.presets)
 
 
-def _interrupted(name: str, args: list[str]) -> int:
-    """One line that says how to go on."""
-    again = f" What is finished is kept; go on with: {shlex.join([PROG, name, *args])}" if VERBS[name].resumes else ""
+def _for_the_user(error: BaseException | None) -> str | None:
+    """What to tell the user who can mend an error; None where it is a bug, which only a traceback tells of."""
+    if isinstance(error, ForestPilotError):
+        # A verb, or a part, that could not be imported: what is missing says more than where it was asked for.
+        return _missing(error.__cause__) or str(error) or type(error).__name__
+    if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)):
+        return f"{error.filename}: {error.strerror}" if error.filename else None
+    return _missing(error)
+
+
+def _missing(error: BaseException | None) -> str | None:
+    """What to install, where a library is missing that an extra brings; None for any other error."""
+    told = missing_extra(error) if isinstance(error, ModuleNotFoundError) else None
+    return str(told) if told is not None else None
+
+
+def _interrupted(name: str, args: list[str], resumes: bool) -> int:
+    """Say in one line how to go on."""
+    again = ""
+    if resumes:
+        again = f" What is finished is kept; go on with: {shlex.join([PROG, name, *args])}"
     print(f"\n{PROG} {name}: interrupted.{again}", file=sys.stderr)
     return EXIT_INTERRUPTED
 
 
 def _unknown_verb(name: str) -> int:
-    from forestpilot.sim.registry import closest
-
-    print(f"{PROG}: unknown verb {name!r}; {closest(name, list(VERBS))} `{PROG} --help` lists them.", file=sys.stderr)
+    print(f"{PROG}: unknown verb {name!r}; {closest(name, VERBS.names())} `{PROG} --help` lists them.", file=sys.stderr)
     return EXIT_USAGE
 
 
@@ -137,7 +111,7 @@ def _print_version() -> int:
 
 def _help() -> str:
     width = max(map(len, VERBS))
-    verbs = "\n".join(f"  {name:<{width}}  {verb.summary}" for name, verb in VERBS.items())
+    verbs = "\n".join(f"  {line.name:<{width}}  {line.summary}" for line in VERBS.lines())
     return (
         f"usage: {PROG} VERB [options]\n\n"
         "ForestPilot teaches robots to fly and drive through a dense forest from camera images alone.\n\n"

@@ -1,1 +1,49 @@
-"""One module per verb of the command."""
+"""The verbs of the command, one module each, and the registry of them: another package can add its own.
+
+    VERBS.register("survey", "forestpilot_rover.survey:VERB", "count the trees of an orchard")
+
+Importing this package imports nothing heavy, so that `forestpilot --help` answers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from forestpilot.sim.registry import Registry
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One thing the command can do."""
+
+    Config: type[Any] | None
+    """Frozen dataclass that is read from flags and files; None where `parse` makes the config."""
+    run: Callable[[Any], int | None]
+    """Does it; returns the exit code, None for 0."""
+    presets: Mapping[str, Any] | None = None
+    """Named configs to start from, the ordinary one first."""
+    resumes: bool = False
+    """Whether the same command, run again, goes on where it was interrupted."""
+    parse: Callable[[list[str], str], Any] | None = None
+    """Makes the config of the arguments and the name of the command, where one dataclass is not enough."""
+
+
+VERBS: Registry[Verb] = Registry("verb", "forestpilot.launch.verbs:VERBS")
+for _name, _summary in {
+    "demo": "everything in five minutes: demonstrations, cloning, DAgger, evaluation, videos",
+    "collect": "fly or drive, the expert or you by keyboard, and record episodes into a dataset",
+    "inspect": "look at datasets: what they cover, what they teach, which episodes are bad",
+    "train": "train a policy on datasets by behavioural cloning",
+    "dagger": "improve a policy in closed loop: the expert labels what it visits, or you take over",
+    "relabel": "watch a policy's recorded episodes and steer along: what you do becomes labels",
+    "evaluate": "run policies through test worlds: outcomes.csv and a table with intervals",
+    "grid": "fly over speeds and densities: the published table, and a picture of it",
+    "study": "compare ways of learning: gates, keyboard, three-cameras and others",
+    "replay": "simulate stored episodes again, check them step by step: videos, side by side, GIFs, reels",
+    "report": "put what runs came to on one page: results, the worst episodes with video, comparisons, curves",
+    "bench": "measure speed: render, env, expert, data or train",
+    "doctor": "say what is installed and registered, what works here and what is missing",
+}.items():
+    VERBS.register(_name, f"forestpilot.launch.verbs.{_name}:VERB", _summary)

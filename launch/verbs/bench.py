@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import tyro.conf
 
 from forestpilot.launch.terminal.tables import print_table
+from forestpilot.launch.verbs import Verb
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,6 @@ class BenchConfig:
     def __post_init__(self) -> None:
         if self.seconds is not None and self.seconds <= 0:
             raise ValueError(f"seconds is {self.seconds}, but must be positive")
-
-
-Config = BenchConfig
 
 
 def run(config: BenchConfig) -> None:
@@ -71,3 +69,6 @@ def flatten(figures: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str
         else:
             rows.append((f"{prefix}{name}", f"{value:.4g}" if isinstance(value, float) else str(value)))
     return rows
+
+
+VERB = Verb(BenchConfig, run)

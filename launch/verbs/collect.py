@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, collect
 from forestpilot.launch.screens import ScreenConfig
 from forestpilot.launch.terminal.progress import make_progress
+from forestpilot.launch.verbs import Verb
 from forestpilot.policies.training.run import Run
 
 if TYPE_CHECKING:
@@ -96,3 +97,6 @@ def _plural(count: int, what: str) -> str:
 def _held(config: Config, dataset: Dataset) -> str:
     successes = sum(header.meta.outcome == "success" for header in dataset.episodes)
     return f"{config.out}: {len(dataset)} episodes, {dataset.total_steps} steps, {successes} reached the goal"
+
+
+VERB = Verb(Config, run, resumes=True)

@@ -18,6 +18,7 @@ from forestpilot.launch.pictures.plots import plot_rounds
 from forestpilot.launch.screens import ScreenConfig
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import print_table
+from forestpilot.launch.verbs import Verb
 from forestpilot.launch.verbs.collect import describe_session
 from forestpilot.policies.algorithms.dagger.config import PRESETS as DAGGER_PRESETS
 from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult, best_round, run_dagger
@@ -25,8 +26,6 @@ from forestpilot.policies.algorithms.dagger.roll_in import RollInStoppedError
 
 if TYPE_CHECKING:
     from forestpilot.data_collection.people.console import Screen
-
-__all__ = ["PRESETS", "Config", "run"]
 
 
 @dataclass(frozen=True)
@@ -168,3 +167,6 @@ def _row(result: RoundResult) -> dict[str, str]:
         "95 % interval": interval,
         "interventions": interventions,
     }
+
+
+VERB = Verb(Config, run, presets=PRESETS, resumes=True)

@@ -16,6 +16,7 @@ from forestpilot.launch.pictures.plots import plot_rounds
 from forestpilot.launch.reading.outcomes import Outcome, read_outcomes
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import format_density, print_table
+from forestpilot.launch.verbs import Verb
 from forestpilot.launch.verbs.replay import ReplayConfig, replay_evaluation
 from forestpilot.policies.algorithms.dagger.config import DRIVE_POLICY
 from forestpilot.policies.algorithms.dagger.loop import PRESETS as DAGGER_PRESETS
@@ -24,9 +25,6 @@ from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import Score, results_table
 from forestpilot.policies.training.run import Run
 from forestpilot.policies.training.train_config import TrainConfig
-
-__all__ = ["Config", "run"]
-
 
 DRIVE = DaggerConfig(
     task="drive",
@@ -68,9 +66,6 @@ class DemoConfig:
     def __post_init__(self) -> None:
         if self.videos < 0 or self.episodes < 1 or self.roads < 0:
             raise ValueError("videos and roads must be 0 or more and episodes at least 1")
-
-
-Config = DemoConfig
 
 
 @dataclass(frozen=True)
@@ -173,3 +168,6 @@ def _report(part: Part) -> None:
     for what, where in places.items():
         print(f"{what:<{width}}  {where}")
     print()
+
+
+VERB = Verb(DemoConfig, run, resumes=True)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from forestpilot.launch.terminal.tables import format_columns
+from forestpilot.launch.verbs import Verb
 
 Status = Literal["ok", "note", "MISSING"]
 PACKAGES = (
@@ -36,9 +37,6 @@ class DoctorConfig:
     only checked."""
     renderer: Literal["raycast", "tiny", "egl"] = "raycast"
     """Renderer that draws the test frames."""
-
-
-Config = DoctorConfig
 
 
 @dataclass(frozen=True)
@@ -239,3 +237,6 @@ def _window() -> Finding:
     except WindowError as error:
         return Finding("note", "window", f"{error}")
     return Finding("ok", "window", "opens")
+
+
+VERB = Verb(DoctorConfig, run)

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import format_density, print_table
+from forestpilot.launch.verbs import Verb
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import results_table
 from forestpilot.policies.training.run import Run
-
-Config = EvaluateConfig
 
 
 def run(config: EvaluateConfig) -> None:
@@ -38,3 +37,6 @@ def worlds_of(config: EvaluateConfig) -> str:
         return f"{config.episodes} {forest}{config.split} worlds, {speed}, {format_density(config.density)} trees/m2"
     rule = {"line": "put back when 1 m off the line", "road": "put back when off the road", "none": "no interventions"}
     return f"{config.episodes} {config.worlds} {config.split} roads, {speed}, {rule[config.interventions]}"
+
+
+VERB = Verb(EvaluateConfig, run, resumes=True)

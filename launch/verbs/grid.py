@@ -10,6 +10,7 @@ from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.launch.pictures.plots import plot_success_grid
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import format_density, print_table
+from forestpilot.launch.verbs import Verb
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import Score
 from forestpilot.policies.training.run import Run
@@ -39,9 +40,6 @@ class GridConfig:
             raise ValueError("speeds and densities need at least one entry each")
 
 
-Config = GridConfig
-
-
 def run(config: GridConfig) -> None:
     """Evaluate every cell, print the table with intervals, and draw it."""
     progress = make_progress()
@@ -68,3 +66,6 @@ def _cell(config: GridConfig, density: float, speed: float) -> EvaluateConfig:
 
 def _text(score: Score) -> str:
     return f"{score.successes} ({100 * score.low:.0f}-{100 * score.high:.0f}) {score.mean_speed_mps:.1f}"
+
+
+VERB = Verb(GridConfig, run, resumes=True)

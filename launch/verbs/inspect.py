@@ -13,6 +13,7 @@ from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.launch.reading.datasets import dataset_folder
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import print_table
+from forestpilot.launch.verbs import Verb
 
 if TYPE_CHECKING:
     from forestpilot.launch.inspection.page import Inspection
@@ -81,3 +82,6 @@ def print_inspection(inspection: Inspection) -> None:
     print_table(rows)
     for kind, group in by_kind(inspection.findings):
         print(f"{kind} ({len(group)}): {group[0].file}: {group[0].why}{', ...' if len(group) > 1 else ''}")
+
+
+VERB = Verb(Config, run)

@@ -1,4 +1,4 @@
-"""`forestpilot relabel`: watch a policy's recorded episodes in real time and steer along; what you do becomes labels."""
+"""`forestpilot relabel`: watch recorded episodes of a policy in real time and steer along; that becomes labels."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.launch.reading.datasets import dataset_folder
 from forestpilot.launch.screens import ScreenConfig
+from forestpilot.launch.verbs import Verb
 from forestpilot.policies.training.run import Run
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ VERBS = {"drone": "FLIES", "drive": "DRIVES"}
 
 @dataclass(frozen=True)
 class Config:
-    """Watch recorded episodes of a policy in real time and steer along. You are not obeyed: what you do becomes the label
-    of each step, moved back by your reaction time. Run again, it goes on with the episodes that are left."""
+    """Watch recorded episodes of a policy in real time and steer along. You are not obeyed: what you do becomes the
+    label of each step, moved back by your reaction time. Run again, it goes on with the episodes that are left."""
 
     dataset: Annotated[Path, tyro.conf.Positional]
-    """Dataset with episodes that a policy flew or drove, for example RUN/dataset of a DAgger run; with --shift-only, one
-    that `forestpilot relabel` made."""
+    """Dataset with episodes that a policy flew or drove, for example RUN/dataset of a DAgger run; with --shift-only,
+    one that `forestpilot relabel` made."""
     out: Path | None = None
     """Folder of the new dataset."""
     delay: str = "auto"
@@ -148,3 +149,6 @@ def _held(relabelling: Relabelling, total: int) -> str:
     return (
         f"{dataset.folder}: {len(dataset)} of {total} episodes relabelled, {dataset.total_steps} steps, {labels} labels"
     )
+
+
+VERB = Verb(Config, run, resumes=True)

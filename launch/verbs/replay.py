@@ -29,6 +29,7 @@ from forestpilot.launch.reading.outcomes import (
     read_outcomes,
 )
 from forestpilot.launch.terminal.progress import make_progress
+from forestpilot.launch.verbs import Verb
 
 if TYPE_CHECKING:
     from forestpilot.launch.films.episode_video import EpisodeScene
@@ -134,9 +135,6 @@ class ReplayConfig:
         return self.reel is not None and not (self.video or self.gif or self.contact_sheet)
 
 
-Config = ReplayConfig
-
-
 @dataclass(frozen=True)
 class Replayed:
     """Episodes that were repeated, and what was made of them."""
@@ -172,8 +170,8 @@ def replay_evaluation(config: ReplayConfig, progress: Progress | None = None) ->
         For each episode, or for those that are shown together, its rows of outcomes.csv and the files.
 
     Raises:
-        ReplayError: the folder or an episode is missing or unreadable, nothing matches the choice, or the files cannot be
-            written where they should be.
+        ReplayError: the folder or an episode is missing or unreadable, nothing matches the choice, or the files cannot
+            be written where they should be.
         ReplayDivergedError: a state, or the end, differs from the stored one.
     """
     progress = progress or SilentProgress()
@@ -295,3 +293,6 @@ def _require_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise ReplayError(f"cannot write into {folder} ({error.strerror or error}); name another folder") from error
+
+
+VERB = Verb(ReplayConfig, run)

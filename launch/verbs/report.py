@@ -12,6 +12,7 @@ import tyro.conf
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.launch.films.video import parse_size
 from forestpilot.launch.terminal.progress import make_progress
+from forestpilot.launch.verbs import Verb
 
 REPORT_FILE = "report.html"
 
@@ -69,9 +70,6 @@ class ReportConfig:
         return shlex.join(words + ([] if self.videos else ["--no-videos"]))
 
 
-Config = ReportConfig
-
-
 def run(config: ReportConfig) -> None:
     """Write the report and say where it lies.
 
@@ -87,3 +85,6 @@ def run(config: ReportConfig) -> None:
     config.page.parent.mkdir(parents=True, exist_ok=True)
     write_new_file(config.page, [html.encode()])
     print(f"{config.page}  {config.page.stat().st_size / 1e6:.1f} MB, opens in any browser, offline too")
+
+
+VERB = Verb(ReportConfig, run)

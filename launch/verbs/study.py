@@ -13,6 +13,7 @@ from forestpilot.launch.studies import STUDIES
 from forestpilot.launch.studies.study import Study
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import print_table
+from forestpilot.launch.verbs import Verb
 
 WIDTH = 120
 
@@ -86,3 +87,6 @@ def _help(prog: str) -> str:
 
 def _minutes(name: str) -> str:
     return f"{STUDIES.get(name).minutes:g} minutes"
+
+
+VERB = Verb(None, run, resumes=True, parse=parse)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 
 from forestpilot.launch.terminal.progress import make_progress
+from forestpilot.launch.verbs import Verb
 from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.networks.threads import torch_threads
 from forestpilot.policies.training.train_config import TrainConfig
-
-Config = TrainConfig
 
 
 def run(config: TrainConfig) -> None:
@@ -18,3 +17,6 @@ def run(config: TrainConfig) -> None:
         policy = clone(config, make_progress())
     print(f"{config.out}: a policy of {policy.num_parameters} parameters, trained for {config.steps} steps")
     print(f"next: forestpilot evaluate --task {policy.spec.task} --policy {config.out} --out {config.out}/evaluation")
+
+
+VERB = Verb(TrainConfig, run, resumes=True)
