@@ -18,6 +18,8 @@ FloatArray = NDArray[np.float32]
 CAMERA_NAMES = ("left", "center", "right")
 """Order of the rig's cameras wherever images are stacked."""
 CENTER = CAMERA_NAMES.index("center")
+FORWARD = 2
+"""Row of a camera's axes that it looks along."""
 
 MIN_SIZE_PX = (32, 24)
 MAX_SIZE_PX = (1280, 720)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from forestpilot.sim.bullet_import import pybullet
-from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2
+from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2, PHYSICS_HZ
 from forestpilot.sim.worlds.world import World
 
-PHYSICS_HZ = 240
 COLLIDER_HEIGHT_M = 7.0
 """Every trunk's collider is this tall: no vehicle gets above a trunk, so the real height does not matter. Crowns and
 the low branches of young spruces give way."""
@@ -132,15 +130,3 @@ class ColliderPool:
     def _move(self, body: int, place: tuple[float, float, float], yaw_rad: float) -> None:
         turned = (0.0, 0.0, math.sin(yaw_rad / 2), math.cos(yaw_rad / 2))
         pybullet.resetBasePositionAndOrientation(body, place, turned, physicsClientId=self._id)
-
-
-@njit(cache=True)
-def path_clearance(path: np.ndarray, trees: np.ndarray) -> float:
-    """Least distance in metres from the points (n, >= 2) of a path to the surface of any trunk of (m, 7) trees."""
-    least = 1e9
-    for k in range(trees.shape[0]):
-        x, y, radius = trees[k, 0], trees[k, 1], trees[k, 2]
-        for i in range(path.shape[0]):
-            dx, dy = path[i, 0] - x, path[i, 1] - y
-            least = min(least, math.sqrt(dx * dx + dy * dy) - radius)
-    return least

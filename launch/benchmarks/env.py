@@ -111,9 +111,9 @@ class Stopwatch:
 
     def attach(self, vehicle: Any) -> None:
         """Wrap the parts of this environment."""
-        vehicle._drive = self._timed(vehicle._drive, "physics")
+        vehicle._move = self._timed(vehicle._move, "physics")
         vehicle._renderer.render = self._timed(vehicle._renderer.render, "render")
-        vehicle._label = self._timed(vehicle._label, "expert")
+        vehicle.expert_labels = self._timed(vehicle.expert_labels, "expert")
 
     def shares(self) -> dict[str, float]:
         """Share of each part in the whole, the rest included."""

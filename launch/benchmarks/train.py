@@ -97,11 +97,10 @@ def make_up_dataset(folder: Path, episodes: int = 12, steps: int = 80) -> Any:
     """Episodes of noise: the loop's speed does not depend on what the pictures show."""
     from forestpilot.data_collection.episodes.dataset import Dataset
     from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, Episode, EpisodeMeta
-    from forestpilot.sim.cameras import Camera, Rig
-    from forestpilot.sim.envs.drone import drone_task_spec
+    from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
 
     env_id, rng = "ForestPilot/Drone-v0", np.random.default_rng(0)
-    spec = drone_task_spec(Camera(), Rig(Camera()), control_hz=10, renderer="raycast")
+    spec = task_spec_of("drone", ScenarioMix())
     dataset = Dataset.create(folder, spec, env_id)
     for seed in range(episodes):
         size = (steps + 1, spec.image_height, spec.image_width, 3)

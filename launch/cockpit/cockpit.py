@@ -201,10 +201,9 @@ class Cockpit:
         info = scene.episode.info
         if "lateral_offset_m" not in info:
             position, _ = scene.episode.env.pose()
-            assert scene.episode.env.world is not None
             return f"{float(np.hypot(*(scene.episode.env.world.goal_m[:2] - position[:2]))):.0f} m to the goal"
         side = "left" if info["lateral_offset_m"] > 0 else "right"
-        left_m = scene.episode.env.world.route.length_m - info["progress_m"]  # type: ignore[union-attr]
+        left_m = scene.episode.env.world.route.length_m - info["progress_m"]  # type: ignore[attr-defined]
         return f"{left_m:.0f} m to go, {abs(info['lateral_offset_m']):.1f} m {side} of the line"
 
     def _driver(self, scene: Scene) -> tuple[str, Color]:

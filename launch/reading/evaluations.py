@@ -20,7 +20,7 @@ from forestpilot.data_collection.rollouts.scenarios import (
 from forestpilot.launch.reading.json_files import read_config
 from forestpilot.policies.evaluation.entrants import baseline_names, network_acted
 from forestpilot.policies.evaluation.scores import OutcomeRow
-from forestpilot.sim.envs.drive import INTERVENTIONS
+from forestpilot.sim.tasks.drive import INTERVENTIONS
 
 OUTCOMES = {
     "success": "success",

@@ -13,8 +13,7 @@ from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN
 from forestpilot.data_collection.people.console import Key
 from forestpilot.data_collection.people.keyboard import KeyShaper, shaper_of
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER, Decision, Observations, Pilot
-from forestpilot.sim.envs.drive import STATE_ELEMENTS
-from forestpilot.sim.vehicles.car import STEERING_LOCK_RAD
+from forestpilot.sim.vehicles.car import STEERING_LOCK_RAD, Car
 
 NEAR = 0.1
 """A key is held while the wheels are further than this from where they should be, as a share of the lock."""
@@ -43,7 +42,7 @@ class KeyPresser:
     needs_expert = True
     name = "keys"
     _steering, _forward = (
-        [name for name, _, _ in STATE_ELEMENTS].index(wanted) for wanted in ("steering_rad", "forward_mps")
+        Car.state_index(wanted) for wanted in ("steering_rad", "forward_mps")
     )
 
     def __init__(self, shaped: bool, delay_steps: int, control_hz: int) -> None:

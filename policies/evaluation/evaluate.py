@@ -20,10 +20,10 @@ from forestpilot.data_collection.rollouts.scenarios import (
 )
 from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, policy_names, require_pilot
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, write_results
-from forestpilot.sim.envs.drive import INTERVENTIONS
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import TASKS
+from forestpilot.sim.tasks.drive import INTERVENTIONS
 
 COMMON_ARGUMENTS = ("preset", "speed", "control_hz", "width", "height", "renderer", "domain_randomisation")
 """Arguments of every environment; the others are the task's options."""

@@ -1,25 +1,97 @@
-"""One control step, told once: action -> vehicle at 240 Hz -> cameras -> observation, with the outcome beside it."""
+"""The environment: a vehicle on a course, seen by a rig of cameras, advised by an expert.
+
+One control step, told once: action -> vehicle at 240 Hz -> cameras -> observation, with the outcome beside it.
+"""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
-from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 
 from forestpilot.sim.cameras import CAMERA_NAMES, Camera, Rig, chase_pose
+from forestpilot.sim.courses.course import Course
+from forestpilot.sim.envs.side_cameras import FIXED, SideCameras
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.physics import PHYSICS_HZ, PhysicsClient
+from forestpilot.sim.experts.expert import CameraViews, Expert, Labels
+from forestpilot.sim.outcomes import CRASHES, TERMINAL, Outcome
+from forestpilot.sim.physics import ColliderPool, PhysicsClient
 from forestpilot.sim.rendering import Frames, Renderer, VehiclePose, make_renderer
 from forestpilot.sim.seeds import TRAIN_SEEDS
+from forestpilot.sim.vehicles.rigid_body import PHYSICS_HZ
+from forestpilot.sim.vehicles.vehicle import Vehicle
 from forestpilot.sim.worlds.world import World
 
 COLLISION_PENALTY = 10.0
+"""What a crash and an intervention cost, in metres of progress."""
+RENDER_MODES = ("rgb_array", "depth_array", "human")
+IMAGES = ("rgb", "depth", "segmentation")
+"""Kinds of images that may be observed."""
 Observation = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Seeing:
+    """What is drawn, how large, how often, and for whom; all plain values."""
+
+    width: int = 64
+    """Width of each camera image in pixels, 32 to 1280."""
+    height: int = 48
+    """Height of each camera image in pixels, 24 to 720."""
+    renderer: str = "raycast"
+    """Name of the renderer."""
+    control_hz: int = 10
+    """Actions per second; divides 240."""
+    expert: bool = False
+    """Put the expert's labels into `info`."""
+    rig: Mapping[str, float] | Rig | None = None
+    """Where the cameras stand: fields of `Rig` and `horizontal_fov_deg` by name, the others as the vehicle has them."""
+    observe: tuple[str, ...] = ("rgb",)
+    """Kinds of images that are observed: `rgb`, `depth`, `segmentation`."""
+    render_mode: str | None = None
+    """None, `rgb_array`, `depth_array` or `human`."""
+    render_size: tuple[int, int] = (640, 360)
+    """Width and height of the chase view in pixels."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "observe", tuple(self.observe))
+        object.__setattr__(self, "render_size", tuple(self.render_size))
+        if self.control_hz < 1 or PHYSICS_HZ % self.control_hz:
+            raise InvalidArgumentError(
+                f"control_hz is {self.control_hz}; it must divide {PHYSICS_HZ}, for example 10 or 20"
+            )
+        if self.render_mode not in (None, *RENDER_MODES):
+            allowed = ", ".join(repr(mode) for mode in RENDER_MODES)
+            raise InvalidArgumentError(f"render_mode is {self.render_mode!r}; allowed: None, {allowed}")
+        unknown = [kind for kind in self.observe if kind not in IMAGES]
+        if unknown or not self.observe:
+            raise InvalidArgumentError(f"observe is {self.observe}; allowed are one or more of {', '.join(IMAGES)}")
+
+    def rig_of(self, vehicle: type[Vehicle]) -> Rig:
+        """The rig, on this kind of vehicle.
+
+        Raises:
+            ValueError: `rig` names a field that a rig does not have.
+        """
+        if isinstance(self.rig, Rig):
+            return self.rig
+        given = dict(self.rig or {})
+        fov_deg = given.pop("horizontal_fov_deg", Camera.horizontal_fov_deg)
+        usual = vehicle.rig(Camera(self.width, self.height, fov_deg))
+        values = {name: getattr(usual, name) for name in ("side_yaw_rad", "side_offset_m", "forward_m", "up_m")}
+        if unknown := [name for name in given if name not in values]:
+            raise InvalidArgumentError(
+                f"rig has {', '.join(unknown)}; allowed: horizontal_fov_deg, {', '.join(values)}"
+            )
+        return Rig(usual.camera, **{**values, **given})
 
 
 def steps_within(time_limit_s: float, control_hz: int) -> int:
@@ -34,157 +106,201 @@ def steps_within(time_limit_s: float, control_hz: int) -> int:
 
 
 class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
-    """What driving and flying share; subclasses supply the vehicle, its state and its expert.
+    """A vehicle on a course.
+
+    It can be pickled and copied: the copy is made anew with the same arguments, and an episode under way is simulated
+    again up to where it was.
 
     Args:
-        task_spec: shapes, scales and rates of the task.
-        rig: the three cameras.
-        expert: label every state with the expert's actions and costs, in `info`.
-        render_mode: None, `rgb_array` or `human`.
-        render_size: width and height of the chase view in pixels.
+        task: name of the task, as data and policies are filed under.
+        vehicle: class of the vehicle.
+        course: the course.
+        expert: class of the expert, where there is one.
+        seeing: cameras, rates and labels.
+        side_cameras: where the side cameras stand from picture to picture: `fixed`, `random` or `random-speed`.
+        time_limit_s: seconds until timeout; the course's by default.
 
     Raises:
-        ValueError: the control rate does not divide 240 Hz, or the render mode is unknown.
+        ValueError: an argument is out of range; the message names what is allowed.
     """
 
-    metadata = {"render_modes": ["rgb_array", "human"], "render_fps": 10}
+    metadata = {"render_modes": list(RENDER_MODES), "render_fps": 10}
+    _made_with: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> VehicleEnv:
+        """Note the arguments, with which a copy is made."""
+        env = super().__new__(cls)
+        env._made_with = (args, kwargs)
+        return env
 
     def __init__(
-        self, task_spec: TaskSpec, rig: Rig, expert: bool, render_mode: str | None, render_size: tuple[int, int]
+        self,
+        task: str,
+        vehicle: type[Vehicle],
+        course: Course,
+        expert: type[Expert] | None = None,
+        seeing: Seeing = Seeing(),
+        side_cameras: str = FIXED,
+        time_limit_s: float | None = None,
     ) -> None:
-        if task_spec.control_hz < 1 or PHYSICS_HZ % task_spec.control_hz:
-            raise InvalidArgumentError(
-                f"control_hz is {task_spec.control_hz}; it must divide {PHYSICS_HZ}, for example 10 or 20"
-            )
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise InvalidArgumentError(f"render_mode is {render_mode!r}; allowed: None, 'rgb_array', 'human'")
-        self.task_spec, self.rig, self.render_mode = task_spec, rig, render_mode
-        self.metadata = {**self.metadata, "render_fps": task_spec.control_hz}
+        self.rig = seeing.rig_of(vehicle)
+        self.render_mode = seeing.render_mode
+        self.seeing = seeing
+        self.task_spec = make_task_spec(task, vehicle, course, self.rig, seeing)
+        self.metadata = {**self.metadata, "render_fps": seeing.control_hz}
+        self._time_limit_s = time_limit_s
+        longest_s = course.longest_s() if time_limit_s is None else float(time_limit_s)
+        self._longest_steps = steps_within(longest_s, seeing.control_hz)
+        self._usual_course = course
+        self._side_cameras = SideCameras(self.rig, side_cameras)
         # The renderer comes first: where there is none, no physics client is left behind.
-        self._renderer = make_renderer(task_spec.renderer, rig.camera, 3)
+        self._renderer = make_renderer(seeing.renderer, self.rig.camera, len(CAMERA_NAMES))
         self.physics = PhysicsClient()
-        self._wants_expert = expert
-        self._render_size = render_size
+        self.vehicle = vehicle(self.physics.id)
+        self.course = course
+        self._expert_class = expert
+        self._expert: Expert | None = None
+        self._substeps = PHYSICS_HZ // seeing.control_hz
+        self._path = np.zeros((self._substeps, 3))
+        self._world: World | None = None
+        self._frames: Frames | None = None
         self._chase_renderer: Renderer | None = None
         self._chase_world: World | None = None
         self._window: Any = None
-        self.world: World | None = None
-        self.frames: Frames | None = None
         self._set_spaces()
 
-    # What a vehicle supplies.
+    @property
+    def world(self) -> World:
+        """The world of this episode.
 
-    @abstractmethod
-    def make_world(self, seed: int) -> World:
-        """The world of a seed."""
+        Raises:
+            gymnasium.error.ResetNeeded: none has begun.
+        """
+        if self._world is None:
+            raise gymnasium.error.ResetNeeded("no episode has begun; call reset() first")
+        return self._world
 
-    @abstractmethod
-    def _place_vehicle(self, world: World) -> None:
-        """Put the vehicle at the start of a freshly reset simulation."""
+    @property
+    def frames(self) -> Frames:
+        """What the cameras saw last: RGB, depth and segmentation.
 
-    @abstractmethod
-    def _drive(self, action: np.ndarray) -> tuple[bool, float]:
-        """Hold the action for one control step; returns (whether a collision ends the episode, clearance in metres)."""
+        Raises:
+            gymnasium.error.ResetNeeded: no episode has begun.
+        """
+        if self._frames is None:
+            raise gymnasium.error.ResetNeeded("no episode has begun; call reset() first")
+        return self._frames
 
-    @abstractmethod
-    def _vehicle_state(self) -> tuple[np.ndarray, np.ndarray]:
-        """State and goal as observed, float32."""
+    @property
+    def colliders(self) -> ColliderPool:
+        """What stands in the simulation now.
 
-    @abstractmethod
-    def _clearance(self, path: np.ndarray) -> float:
-        """Least distance in metres from the vehicle's body to an obstacle along the positions (n, 3)."""
+        Raises:
+            gymnasium.error.ResetNeeded: no episode has begun.
+        """
+        if self.physics.pool is None:
+            raise gymnasium.error.ResetNeeded("no episode has begun; call reset() first")
+        return self.physics.pool
 
-    @abstractmethod
-    def _judge(self, collided: bool) -> str:
-        """The outcome so far: running, success, collision, out_of_bounds or timeout."""
+    @property
+    def spec(self) -> EnvSpec | None:
+        """What Gymnasium made it from; `max_episode_steps` is the most that any episode takes."""
+        return self._spec
 
-    @abstractmethod
-    def _distance_to_goal(self) -> float:
-        """Distance that is left, in metres."""
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        self._spec = copy.deepcopy(spec)
+        if self._spec is not None:
+            self._spec.max_episode_steps = self._longest_steps
 
-    @abstractmethod
-    def _label(self, eyes: np.ndarray, axes: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The expert's actions (C, 2) and costs (C, K) for each camera; offsets as from `_camera_offsets`."""
-
-    @abstractmethod
-    def pose(self) -> tuple[np.ndarray, np.ndarray]:
-        """Position (3,) in metres and rotation (3, 3) from body to world."""
-
-    @abstractmethod
-    def _state_bytes(self) -> bytes:
-        """The vehicle's motion and what else was done to it; what follows from the states before, such as its place on
-        the route, is left out."""
-
-    # What every environment does.
+    _spec: EnvSpec | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict]:
-        """Start a new episode in the world of `seed`; without one, in a training world drawn at random."""
+        """Start a new episode.
+
+        Args:
+            seed: the world; without one, a training world is drawn at random.
+            options: what is different in this episode only: `speed` in m/s, and what the course allows besides.
+
+        Raises:
+            ValueError: an option is unknown or out of range.
+        """
         super().reset(seed=seed)
         world_seed = int(self.np_random.integers(TRAIN_SEEDS)) if seed is None else int(seed)
-        self.world = self.make_world(world_seed)
-        self._place_vehicle(self.world)
-        self._renderer.set_world(self.world)
-        self._steps = 0
-        self._start_distance = self._last_distance = self._distance_to_goal()
-        observation, extras = self._observe()
-        return observation, {**self._info("running", self._clearance(self.pose()[0][None])), **extras}
+        self._begin(world_seed, options or {})
+        return self._observation(), {**self._info(Outcome.RUNNING), **self._extras()}
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict]:
         """Hold `action` for one control step.
 
         Raises:
             ValueError: the action has the wrong shape or is not finite.
+            gymnasium.error.ResetNeeded: no episode has begun.
         """
-        if self.world is None:
-            raise gymnasium.error.ResetNeeded("call reset() before step()")
-        action = self._checked(action)
-        collided, clearance = self._drive(action)
-        self._steps += 1
-        outcome = self._judge(collided)
-        distance = self._distance_to_goal()
-        reward = self._last_distance - distance - COLLISION_PENALTY * (outcome in ("collision", "out_of_bounds"))
-        self._last_distance = distance
-        observation, extras = self._observe()
-        info = {**self._info(outcome, clearance), **extras}
-        terminated = outcome in ("success", "collision", "out_of_bounds")
+        outcome = self._advance(self._checked(action))
+        self._draw()
+        info = {**self._info(outcome), **self._extras()}
         if self.render_mode == "human":
             self.render()
-        return observation, float(reward), terminated, outcome == "timeout", info
+        return self._observation(), self._reward(), outcome in TERMINAL, outcome == Outcome.TIMEOUT, info
+
+    def expert_labels(self) -> Labels:
+        """What the expert would do if the vehicle stood where each camera does now.
+
+        Returns:
+            Actions (3, 2) and costs (3, K) of the candidate turns, float32; the row of the center camera is the
+            vehicle's own.
+
+        Raises:
+            gymnasium.error.ResetNeeded: no episode has begun.
+            ValueError: this environment has no expert.
+        """
+        if self._expert_class is None:
+            raise InvalidArgumentError(f"nobody is an expert of {self.task_spec.task}; make the environment with one")
+        if self._expert is None:
+            self._expert = self._expert_class(self.vehicle, self.course, self.rig)
+        return self._expert.label(self.views)
 
     def render(self) -> np.ndarray | None:
-        """The chase view: (height, width, 3) uint8 for `rgb_array`; `human` shows it in a window."""
-        if self.render_mode is None or self.world is None:
+        """The chase view: (height, width, 3) uint8 for `rgb_array`, (height, width) float32 metres for `depth_array`;
+        `human` shows it in a window."""
+        if self.render_mode is None or self._world is None:
             return None
-        image = self.chase_view()
+        frames = self._chase_frames()
         if self.render_mode == "rgb_array":
-            return image
+            return frames.rgb[0]
+        if self.render_mode == "depth_array":
+            return frames.depth[0]
         if self._window is None:
             from forestpilot.sim.rendering.window import Window
 
+            width, height = self.seeing.render_size
             fps = self.task_spec.control_hz
-            self._window = Window(*self._render_size, title=f"ForestPilot {self.task_spec.task}", fps=fps)
-        self._window.show(image)
+            self._window = Window(width, height, title=f"ForestPilot {self.task_spec.task}", fps=fps)
+        self._window.show(frames.rgb[0])
         return None
 
     def chase_view(self) -> np.ndarray:
         """(height, width, 3) uint8 view from behind the vehicle, which is drawn in it."""
-        if self._chase_renderer is None:
-            width, height = self._render_size
-            self._chase_renderer = make_renderer(self.task_spec.renderer, Camera(width, height, 70.0), 1)
-        if self.world is None:
-            raise gymnasium.error.ResetNeeded("call reset() before chase_view()")
-        if self._chase_world is not self.world:
-            self._chase_renderer.set_world(self.world)
-            self._chase_world = self.world
+        return self._chase_frames().rgb[0]
+
+    def make_world(self, seed: int) -> World:
+        """The world of a seed, without going there."""
+        return self._usual_course.make_world(seed)
+
+    def pose(self) -> tuple[np.ndarray, np.ndarray]:
+        """Position (3,) in metres and rotation (3, 3) from body to world."""
+        return self.vehicle.base_position(), self.vehicle.rotation
+
+    def drawn_vehicle(self) -> VehiclePose:
+        """Where the vehicle is, and what a renderer draws there."""
         position, rotation = self.pose()
-        vehicle = self.drawn_vehicle()
-        yaw_rad = float(np.arctan2(rotation[1, 0], rotation[0, 0]))
-        eye, axes = chase_pose(position, yaw_rad, vehicle.look.chase_distance_m, vehicle.look.chase_height_m)
-        return self._chase_renderer.render(eye[None], axes[None], vehicle).rgb[0]
+        return VehiclePose(position, rotation, self.vehicle.look, self.vehicle.steering_rad)
 
     def state_hash(self) -> int:
         """64-bit hash of the vehicle's full state: equal along a replay, or the replay has diverged."""
-        return int.from_bytes(hashlib.blake2b(self._state_bytes(), digest_size=8).digest(), "little")
+        state = self.vehicle.state_bytes() + self.course.state_bytes()
+        return int.from_bytes(hashlib.blake2b(state, digest_size=8).digest(), "little")
 
     def close(self) -> None:
         """Free the simulation, the renderers and the window."""
@@ -192,20 +308,179 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         for part in (self._renderer, self._chase_renderer, self._window):
             if part is not None:
                 part.close()
-        self._chase_renderer = self._window = None
+        self._chase_renderer = None
+        self._window = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        episode = None
+        if self._world is not None:
+            episode = (self._world.seed, self._options, tuple(self._actions))
+        return _remake, (type(self), *self._made_with, self._np_random, self._np_random_seed, self._spec, episode)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> VehicleEnv:
+        remake, parts = self.__reduce__()
+        return remake(*copy.deepcopy(parts, memo))
+
+    # What an episode is made of.
+
+    def _begin(self, world_seed: int, options: dict[str, Any]) -> None:
+        """Stand at the start of a world, everything drawn."""
+        if unknown := [name for name in options if name not in self._usual_course.reset_options]:
+            allowed = ", ".join(self._usual_course.reset_options)
+            raise InvalidArgumentError(f"options has {', '.join(map(str, unknown))}; reset takes {allowed}")
+        self.course = self._usual_course.with_options(options) if options else self._usual_course
+        world = self.course.make_world(world_seed)
+        self._world = world
+        self._options = dict(options)
+        self._actions: list[np.ndarray] = []
+        self.physics.reset(world, self.vehicle.reach_m(self.course.speed_mps, self.task_spec.control_hz))
+        self.vehicle.begin(world)
+        self.course.begin(world, self.vehicle)
+        self._side_cameras.begin(world.seed, self.course.speed_mps)
+        self._expert = None
+        self._max_steps = self._longest_steps
+        if self._time_limit_s is None:
+            self._max_steps = steps_within(self.course.time_limit_s(), self.task_spec.control_hz)
+        self._intervened = False
+        self._crashed = False
+        self._progress_m = 0.0
+        self._left_m = self.course.distance_left_m(self.vehicle)
+        self._start_left_m = self._left_m
+        self._clearance_m = self.vehicle.clearance_m(world, self.vehicle.base_position()[None])
+        self._place_cameras()
+        self._renderer.set_world(world)
+        self._draw()
+
+    def _advance(self, action: np.ndarray) -> str:
+        """Hold a checked action for one control step, everything but the drawing; returns the outcome so far."""
+        world = self.world
+        self._actions.append(action)
+        collided, moved = self._move(action)
+        self.course.follow(self.vehicle)
+        self._clearance_m = self.vehicle.clearance_m(world, self._path[:moved])
+        self._intervened = self.course.intervene(self.vehicle, collided, self.task_spec.control_hz)
+        outcome = self._judge(collided and not self._intervened)
+        self._crashed = outcome in CRASHES
+        left_m = self.course.distance_left_m(self.vehicle)
+        self._progress_m = self._left_m - left_m
+        self._left_m = left_m
+        self._place_cameras()
+        return outcome
+
+    def _move(self, action: np.ndarray) -> tuple[bool, int]:
+        """Simulate one control step, or until a collision; returns whether there was one, and the number of sub-steps.
+
+        Where the vehicle was after each of them stands in `_path`.
+        """
+        vehicle = self.vehicle
+        pool = self.colliders
+        command = vehicle.command(action, self.course.speed_mps)
+        x, y = vehicle.state[:2]
+        pool.follow(x, y)
+        for substep in range(self._substeps):
+            vehicle.apply(command)
+            self.physics.step()
+            self._path[substep] = vehicle.read()[:3]
+            # Contacts cost more than the step itself: ask only where there is something to touch.
+            near_something = pool.num_standing or vehicle.may_touch_ground
+            if near_something and self.physics.touches(vehicle.body):
+                return True, substep + 1
+        return False, self._substeps
+
+    def _judge(self, collided: bool) -> str:
+        """The outcome so far."""
+        if collided:
+            return Outcome.COLLISION
+        if self.course.is_reached(self.vehicle):
+            return Outcome.SUCCESS
+        if self.course.is_left(self.vehicle):
+            return Outcome.OUT_OF_BOUNDS
+        if len(self._actions) >= self._max_steps:
+            return Outcome.TIMEOUT
+        return Outcome.RUNNING
+
+    def reward_terms(self) -> dict[str, float]:
+        """What the last step's reward is the sum of: metres of progress, and the penalties of a crash (a collision, or
+        leaving the course) and of an intervention."""
+        return {
+            "reward_progress": float(self._progress_m),
+            "reward_crash": -COLLISION_PENALTY * self._crashed,
+            "reward_intervention": -COLLISION_PENALTY * self._intervened,
+        }
+
+    def _reward(self) -> float:
+        return float(sum(self.reward_terms().values()))
+
+    def _place_cameras(self) -> None:
+        """Where the cameras stand now."""
+        position, rotation = self.pose()
+        offsets = self._side_cameras.offsets(self.vehicle)
+        eyes, axes = self.rig.poses(position, rotation, offsets)
+        self.views = CameraViews(eyes, axes, offsets)
+        """Where the cameras stand at this step."""
+
+    def _draw(self) -> None:
+        """Draw what the cameras see."""
+        self._frames = self._renderer.render(self.views.eyes, self.views.axes)
+
+    def _observation(self) -> Observation:
+        observation: Observation = {}
+        frames = self.frames
+        for kind in self.seeing.observe:
+            images = getattr(frames, kind)
+            for name, image in zip(CAMERA_NAMES, images):
+                observation[image_key(name, kind)] = image.copy()
+        limit = self.observation_space["state"].high  # type: ignore[index]
+        observation["state"] = np.clip(self.vehicle.observed_state(self.course.speed_mps), -limit, limit)
+        observation["goal"] = np.clip(self.course.goal(self.vehicle), -1.0, 1.0)
+        return observation
+
+    def _info(self, outcome: str) -> dict[str, Any]:
+        return {
+            "is_success": outcome == Outcome.SUCCESS,
+            "outcome": outcome,
+            "progress_m": float(self._start_left_m - self._left_m),
+            "clearance_m": float(self._clearance_m),
+            "world_seed": self.world.seed,
+            "speed_mps": self.vehicle.speed_mps,
+            **self.course.info(self.vehicle),
+            **self.reward_terms(),
+        }
+
+    def _extras(self) -> dict[str, Any]:
+        """Where the cameras stand, and the expert's labels when asked for."""
+        extras: dict[str, Any] = {"camera_offsets": self.views.offsets}
+        if self.seeing.expert:
+            labels = self.expert_labels()
+            extras["expert_action"] = labels.actions
+            extras["expert_costs"] = labels.costs
+        return extras
+
+    def _chase_frames(self) -> Frames:
+        if self._chase_renderer is None:
+            width, height = self.seeing.render_size
+            self._chase_renderer = make_renderer(self.task_spec.renderer, Camera(width, height, 70.0), 1)
+        if self._chase_world is not self.world:
+            self._chase_renderer.set_world(self.world)
+            self._chase_world = self.world
+        vehicle = self.drawn_vehicle()
+        rotation = np.asarray(vehicle.rotation)
+        yaw_rad = float(np.arctan2(rotation[1, 0], rotation[0, 0]))
+        look = vehicle.look
+        eye, axes = chase_pose(vehicle.position, yaw_rad, look.chase_distance_m, look.chase_height_m)
+        return self._chase_renderer.render(eye[None], axes[None], vehicle)
 
     def _set_spaces(self) -> None:
         spec = self.task_spec
-        image = gymnasium.spaces.Box(0, 255, (spec.image_height, spec.image_width, 3), np.uint8)
         limit = 10 * np.asarray(spec.state_scale, np.float32)
+        spaces: dict[str, gymnasium.Space] = {}
+        for kind in self.seeing.observe:
+            for name in CAMERA_NAMES:
+                spaces[image_key(name, kind)] = _image_space(kind, spec.image_height, spec.image_width)
+        spaces["state"] = gymnasium.spaces.Box(-limit, limit, dtype=np.float32)
+        spaces["goal"] = gymnasium.spaces.Box(-1.0, 1.0, (spec.goal_size,), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
-        self.observation_space = gymnasium.spaces.Dict(  # type: ignore[assignment]
-            {
-                **dict.fromkeys(CAMERA_NAMES, image),
-                "state": gymnasium.spaces.Box(-limit, limit, dtype=np.float32),
-                "goal": gymnasium.spaces.Box(-1.0, 1.0, (spec.goal_size,), np.float32),
-            }
-        )
+        self.observation_space = gymnasium.spaces.Dict(spaces)  # type: ignore[assignment]
 
     def _checked(self, action: np.ndarray) -> np.ndarray:
         values = np.asarray(action, dtype=np.float64)
@@ -217,36 +492,67 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
             raise InvalidArgumentError(f"action is {values.tolist()}; turn and go must be finite")
         return np.clip(values, -1.0, 1.0)
 
-    def _observe(self) -> tuple[Observation, dict]:
-        """Draw the three views and read the state; the expert's labels beside them when asked for."""
-        position, rotation = self.pose()
-        offsets = self._camera_offsets()
-        eyes, axes = self.rig.poses(position, rotation, offsets)
-        self.frames = self._renderer.render(eyes, axes)
-        state, goal = self._vehicle_state()
-        limit = self.observation_space["state"].high  # type: ignore[index]
-        observation = {name: self.frames.rgb[i].copy() for i, name in enumerate(CAMERA_NAMES)}
-        observation["state"] = np.clip(state, -limit, limit)
-        observation["goal"] = np.clip(goal, -1.0, 1.0)
-        extras = {"camera_offsets": offsets}
-        if self._wants_expert:
-            extras["expert_action"], extras["expert_costs"] = self._label(eyes, axes, offsets)
-        return observation, extras
+    def _replay(self, world_seed: int, options: dict[str, Any], actions: tuple[np.ndarray, ...]) -> None:
+        """Simulate an episode up to where it was."""
+        self._begin(world_seed, options)
+        for action in actions:
+            self._advance(action)
+        self._draw()
 
-    def _camera_offsets(self) -> np.ndarray:
-        """(3, 2) float32: shift and yaw of the cameras at this step, as `Rig.offsets`; or (3, 3), whose third column is
-        the change of speed in m/s that the expert is asked about."""
-        return self.rig.offsets
 
-    @abstractmethod
-    def drawn_vehicle(self) -> VehiclePose:
-        """Where the vehicle is, and what a renderer draws there."""
+def image_key(camera: str, kind: str) -> str:
+    """Key of a camera's image in an observation: `left`, `left_depth`, `left_segmentation`."""
+    if kind == "rgb":
+        return camera
+    return f"{camera}_{kind}"
 
-    def _info(self, outcome: str, clearance_m: float) -> dict[str, Any]:
-        return {
-            "is_success": outcome == "success",
-            "outcome": outcome,
-            "progress_m": float(self._start_distance - self._last_distance),
-            "clearance_m": float(clearance_m),
-            "world_seed": self.world.seed,  # type: ignore[union-attr]
-        }
+
+def _image_space(kind: str, height: int, width: int) -> gymnasium.spaces.Box:
+    if kind == "rgb":
+        return gymnasium.spaces.Box(0, 255, (height, width, 3), np.uint8)
+    if kind == "depth":
+        return gymnasium.spaces.Box(0.0, 1000.0, (height, width), np.float32)
+    limits = np.iinfo(np.int32)
+    return gymnasium.spaces.Box(limits.min, limits.max, (height, width), np.int32)
+
+
+def make_task_spec(task: str, vehicle: type[Vehicle], course: Course, rig: Rig, seeing: Seeing) -> TaskSpec:
+    """What data and policies must know of this environment."""
+    elements = vehicle.state_elements
+    return TaskSpec(
+        task=task,
+        image_height=rig.camera.height,
+        image_width=rig.camera.width,
+        horizontal_fov_deg=rig.camera.horizontal_fov_deg,
+        side_yaw_rad=rig.side_yaw_rad,
+        control_hz=seeing.control_hz,
+        renderer=seeing.renderer,
+        max_turn_rad=vehicle.max_turn_rad,
+        candidate_turns_rad=tuple(vehicle.candidate_turns_rad().tolist()),
+        state_names=tuple(element.name for element in elements),
+        state_scale=tuple(element.scale for element in elements),
+        state_mirror=tuple(element.mirror for element in elements),
+        goal_mirror=course.goal_mirror,
+        turn_kind=vehicle.turn_kind,
+        wheelbase_m=vehicle.wheelbase_m,
+        side_offset_m=rig.side_offset_m,
+    )
+
+
+def _remake(
+    env_class: type[VehicleEnv],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    np_random: np.random.Generator | None,
+    np_random_seed: int | None,
+    spec: EnvSpec | None,
+    episode: tuple[int, dict[str, Any], tuple[np.ndarray, ...]] | None,
+) -> VehicleEnv:
+    """A copy of an environment, from what `VehicleEnv.__reduce__` noted of it."""
+    env = env_class(*args, **kwargs)
+    env._np_random = np_random
+    env._np_random_seed = np_random_seed
+    env._spec = spec
+    if episode is not None:
+        env._replay(*episode)
+    return env

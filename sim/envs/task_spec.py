@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.vehicles.turns import TURNS, Turn, rotate_pair
 
 HEADING = "heading"
@@ -59,7 +60,9 @@ class TaskSpec:
                 object.__setattr__(self, field.name, tuple(value))
         TURNS.get(self.turn_kind)
         if not len(self.state_names) == len(self.state_scale) == len(self.state_mirror):
-            raise ValueError("state_names, state_scale and state_mirror must have one entry per element of the state")
+            raise InvalidArgumentError(
+                "state_names, state_scale and state_mirror must have one entry per element of the state"
+            )
 
     @property
     def turn(self) -> Turn:
@@ -99,7 +102,7 @@ class TaskSpec:
         fields = dataclasses.fields(cls)
         known, needed = {f.name for f in fields}, {f.name for f in fields if f.default is dataclasses.MISSING}
         if different := (set(values) - known) | (needed - set(values)):
-            raise ValueError(f"a task spec has the keys {sorted(known)}; these differ: {sorted(different)}")
+            raise InvalidArgumentError(f"a task spec has the keys {sorted(known)}; these differ: {sorted(different)}")
         return cls(**values)
 
     def differences(self, other: TaskSpec) -> list[str]:

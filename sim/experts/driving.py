@@ -5,21 +5,34 @@ leaving the road, for closeness to obstacles and for collision; speed follows th
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from forestpilot.sim.experts.planner import COLLISION_COST, NUM_CANDIDATES, RolloutPlanner
-from forestpilot.sim.vehicles.car import STEERING_LOCK_RAD, WHEELBASE_M, Car, motion_step
-from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2
+from forestpilot.sim.cameras import CENTER, FORWARD, Rig
+from forestpilot.sim.courses.course import Course
+from forestpilot.sim.courses.road import RoadCourse
+from forestpilot.sim.experts.expert import FASTER, CameraViews, Expert, Labels, UnsuitableExpertError
+from forestpilot.sim.experts.planner import COLLISION_COST, Ground, RolloutPlanner
+from forestpilot.sim.vehicles.car import (
+    STEERING_LOCK_RAD,
+    WHEELBASE_M,
+    Car,
+    DriveModel,
+    DriveMotion,
+    motion_step,
+)
+from forestpilot.sim.vehicles.vehicle import Vehicle
 from forestpilot.sim.worlds.clearance import sample_clearance
-from forestpilot.sim.worlds.roads.road import POINT_SPACING_M, RoadWorld, Route
+from forestpilot.sim.worlds.roads.road import POINT_SPACING_M
 from forestpilot.sim.worlds.roads.route_table import RouteTable, locate, wrap_index
+from forestpilot.sim.worlds.world import World
 
-CANDIDATE_STEERINGS_RAD = np.linspace(-STEERING_LOCK_RAD, STEERING_LOCK_RAD, NUM_CANDIDATES)
+CANDIDATE_STEERINGS_RAD = Car.candidate_turns_rad()
 """(K,) steering angles in radians, ascending."""
 REFINEMENTS_RAD = (0.026, 0.013, 0.0065, 0.0033)
 MODEL_STEP_S = 0.1
@@ -57,148 +70,138 @@ class DrivingConfig:
     """Cost per second at zero clearance."""
     clearance_decay_m: float = 0.25
     """Clearance over which that cost falls by e, in metres."""
-    lateral_share: float = 0.32
-    """Share of the grip that bends may use."""
-    braking_share: float = 0.3
-    """Share of the grip used to slow down before bends, and to stop within the sight."""
-    reaction_s: float = 0.3
-    """Time between seeing and braking, in seconds."""
 
-    def vector(self) -> np.ndarray:
-        """What the kernels need, as one float64 array."""
-        return np.array(
-            [
-                self.hold_s, self.horizon_s, self.beside_m, self.beside_weight, self.offset_weight,
-                self.heading_weight, self.steering_weight, self.edge_weight, self.clearance_weight,
-                self.clearance_decay_m,
-            ]
-        )  # fmt: skip
+    def constants(self) -> DrivingCosts:
+        """What the kernels need."""
+        return DrivingCosts(**dataclasses.asdict(self))
 
 
-def speed_profile(route: Route, grip: float, set_point_mps: float, config: DrivingConfig) -> np.ndarray:
-    """(n,) speed in m/s at each point of a route: what its bend and the sight allow, braking in time.
+class DrivingCosts(NamedTuple):
+    """`DrivingConfig` as the kernels take it."""
 
-    The bend: v**2 * curvature stays below a share of the grip. The sight: reaction and braking distance fit into it.
-    """
-    bend = np.sqrt(config.lateral_share * grip * GRAVITY_MPS2 / np.maximum(np.abs(route.curvature_per_m), 1e-6))
-    braking = config.braking_share * grip * GRAVITY_MPS2
-    reach = braking * config.reaction_s
-    sight = np.sqrt(reach**2 + 2 * braking * route.sight_m) - reach
-    allowed = np.minimum(np.minimum(bend, sight), set_point_mps)
-    return _brake_in_time(allowed, braking, route.closed)
+    hold_s: float
+    horizon_s: float
+    beside_m: float
+    beside_weight: float
+    offset_weight: float
+    heading_weight: float
+    steering_weight: float
+    edge_weight: float
+    clearance_weight: float
+    clearance_decay_m: float
 
 
-@njit(cache=True)
-def _brake_in_time(allowed: np.ndarray, braking: float, closed: bool) -> np.ndarray:
-    """Lower the speeds so that no point needs more than this deceleration to be reached; twice around a circuit."""
-    speed = allowed.copy()
-    count = len(speed)
-    for k in range(2 * count - 2 if closed else count - 2, -1, -1):
-        i, following = k % count, (k + 1) % count
-        speed[i] = min(speed[i], math.sqrt(speed[following] ** 2 + 2 * braking * POINT_SPACING_M))
-    return speed
+class Road(NamedTuple):
+    """The line and the obstacles as the kernels take them."""
+
+    rows: np.ndarray
+    """(n,) records of the dtype `route_table.ROW`."""
+    closed: bool
+    """Whether it is a circuit."""
+    ground: Ground
+    """The clearance map."""
 
 
 @njit(cache=True, inline="always", fastmath=True)
-def _pursue(rows, closed, x, y, yaw, speed, index, beside, m):  # type: ignore[no-untyped-def]
+def _pursue(road, x, y, yaw, speed, index, beside, model):  # type: ignore[no-untyped-def]
     """Steering angle of pure pursuit towards the line shifted `beside` to the left, understeer made up for."""
     reach = max(4.0, 0.9 * speed)
     ahead = index + int(reach / POINT_SPACING_M + 0.5)
-    count = rows.shape[0]
-    row = rows[wrap_index(ahead, count, closed)]
-    beyond = 0.0 if closed else max(0, ahead - count + 1) * POINT_SPACING_M
+    count = road.rows.shape[0]
+    row = road.rows[wrap_index(ahead, count, road.closed)]
+    beyond = 0.0 if road.closed else max(0, ahead - count + 1) * POINT_SPACING_M
     dx = row.x_m + beyond * row.cos_heading - beside * row.sin_heading - x
     dy = row.y_m + beyond * row.sin_heading + beside * row.cos_heading - y
     aside = dy * math.cos(yaw) - dx * math.sin(yaw)
     curvature = 2.0 * aside / max(dx * dx + dy * dy, 1.0)
-    steering = math.atan(WHEELBASE_M * curvature) + m[0] * speed * speed * curvature
+    steering = math.atan(WHEELBASE_M * curvature) + model.understeer * speed * speed * curvature
     return max(-STEERING_LOCK_RAD, min(STEERING_LOCK_RAD, steering))
 
 
 @njit(cache=True, inline="always", fastmath=True)
-def _place_cost(row, x, y, cosine, sine, aim, p, distance, ground, total_s, left_s):  # type: ignore[no-untyped-def]
-    """Cost per second of being at a place on the way to the line shifted by `aim`, and the cost of a collision there
-    (0 without one)."""
+def _place_cost(row, motion, p, ground, left_s):  # type: ignore[no-untyped-def]
+    """Cost per second of being at a place, and the cost of a collision there (0 without one)."""
+    x, y, yaw, _, _, _ = motion
+    cosine = math.cos(yaw)
+    sine = math.sin(yaw)
     offset = (y - row.y_m) * row.cos_heading - (x - row.x_m) * row.sin_heading
     turned = sine * row.cos_heading - cosine * row.sin_heading
     # A little of the square root's foot keeps far-off starts from drowning everything in squares.
     square = offset * offset
-    rate = p[4] * square / (1.0 + 0.15 * square) + p[5] * turned * turned
+    rate = p.offset_weight * square / (1.0 + 0.15 * square) + p.heading_weight * turned * turned
     beyond = max(offset - row.left_m, -offset - row.right_m) + 0.8
     if beyond > 0.0:
-        rate += p[7] * beyond
+        rate += p.edge_weight * beyond
     least = 1e9
-    inverse = 1.0 / ground[2]
+    inverse = 1.0 / ground.cell
     for end in range(2):
         ahead = DISC_AHEAD_M if end == 0 else -DISC_AHEAD_M
-        u = (x + ahead * cosine - ground[0]) * inverse
-        v = (y + ahead * sine - ground[1]) * inverse
-        least = min(least, sample_clearance(distance, u, v))
+        u = (x + ahead * cosine - ground.x_min) * inverse
+        v = (y + ahead * sine - ground.y_min) * inverse
+        least = min(least, sample_clearance(ground.distance, u, v))
     clearance = least - DISC_RADIUS_M
     if clearance < 0.0:
-        return rate, COLLISION_COST * (1.0 + 1.5 * left_s / total_s)
+        return rate, COLLISION_COST * (1.0 + 1.5 * left_s / p.horizon_s)
     if clearance < 1.0:
-        rate += p[8] * math.exp(-clearance / p[9])
+        rate += p.clearance_weight * math.exp(-clearance / p.clearance_decay_m)
     return rate, 0.0
 
 
 @njit(cache=True, fastmath=True)
-def _roll(s, fixed, aim, start, stop, index, p, m, rows, closed, distance, ground):  # type: ignore[no-untyped-def]
-    """Roll the state `s` (6,) on from step `start` to `stop`: at a fixed steering angle, or in pursuit of the line when
-    that is no angle (above 9 rad). Returns (cost, index on the line, whether it collided)."""
-    x, y, yaw, speed, rate, steering = s[0], s[1], s[2], s[3], s[4], s[5]
-    cost, total_s = 0.0, p[1]
+def _roll(motion, plan, index, p, model, road):  # type: ignore[no-untyped-def]
+    """Roll the car on as `plan` says: at a fixed steering angle, or in pursuit of the line when that is no angle (above
+    9 rad).
+
+    Returns:
+        The cost, the motion at the end, the index on the line there, and whether it collided.
+    """
+    fixed, aim, start, stop = plan
+    count = road.rows.shape[0]
+    cost = 0.0
     for step in range(start, stop):
         wanted = fixed
         if fixed > 9.0:
-            wanted = _pursue(rows, closed, x, y, yaw, speed, index, aim, m)
-        row = rows[wrap_index(index, rows.shape[0], closed)]
-        pull = max(-5.0, min(3.0, (max(row.speed_mps, LEAST_SPEED_MPS) - speed) / 0.7))
-        x, y, yaw, speed, rate, steering = motion_step(x, y, yaw, speed, rate, steering, wanted, pull, m, MODEL_STEP_S)
-        index, _, _ = locate(rows, closed, x, y, index)
-        row = rows[wrap_index(index, rows.shape[0], closed)]
-        per_s, crash = _place_cost(
-            row, x, y, math.cos(yaw), math.sin(yaw), aim, p, distance, ground, total_s, total_s - step * MODEL_STEP_S
-        )
+            wanted = _pursue(road, motion.x, motion.y, motion.yaw, motion.speed, index, aim, model)
+        row = road.rows[wrap_index(index, count, road.closed)]
+        pull = max(-5.0, min(3.0, (max(row.speed_mps, LEAST_SPEED_MPS) - motion.speed) / 0.7))
+        motion = motion_step(motion, wanted, pull, model, MODEL_STEP_S)
+        index, _, _ = locate(road.rows, road.closed, motion.x, motion.y, index)
+        row = road.rows[wrap_index(index, count, road.closed)]
+        per_s, crash = _place_cost(row, motion, p, road.ground, p.horizon_s - step * MODEL_STEP_S)
         cost += MODEL_STEP_S * per_s
         if crash > 0.0:
-            return cost + crash, index, True
-    s[0], s[1], s[2], s[3], s[4], s[5] = x, y, yaw, speed, rate, steering
-    return cost, index, False
+            return cost + crash, motion, index, True
+    return cost, motion, index, False
 
 
 @njit(cache=True, fastmath=True, nogil=True)
-def steering_costs(motion, index, turns, p, m, rows, closed, distance, ground, out):  # type: ignore[no-untyped-def]
+def steering_costs(motion, index, turns, p, model, road, out):  # type: ignore[no-untyped-def]
     """Cost of each candidate steering angle.
 
     Args:
-        motion: (6,) as in `Car.motion_state`.
+        motion: `DriveMotion`.
         index: point of the line that the car is at.
         turns: (K,) steering angles in radians.
-        p: `DrivingConfig.vector()`.
-        m: `Car.motion_vector()`.
-        rows, closed: `RouteTable.rows`, and whether it is a circuit.
-        distance, ground: the clearance map's grid, and (x_min, y_min, cell).
+        p: `DrivingCosts`.
+        model: `DriveModel`.
+        road: `Road`.
         out: (K,) output.
     """
-    steps = int(p[1] / MODEL_STEP_S + 0.5)
-    hold = int(p[0] / MODEL_STEP_S + 0.5)
-    trunk, branch = np.empty(6), np.empty(6)
+    steps = int(p.horizon_s / MODEL_STEP_S + 0.5)
+    hold = int(p.hold_s / MODEL_STEP_S + 0.5)
+    speed = max(motion.speed, LEAST_SPEED_MPS)
+    start = DriveMotion(motion.x, motion.y, motion.yaw, speed, motion.yaw_rate, motion.steering)
     for k in range(turns.shape[0]):
-        trunk[:] = motion
-        trunk[3] = max(trunk[3], LEAST_SPEED_MPS)
-        change = turns[k] - motion[5]
-        held, middle, crashed = _roll(trunk, turns[k], 0.0, 0, hold, index, p, m, rows, closed, distance, ground)
-        held += p[6] * change * change
+        change = turns[k] - motion.steering
+        held, trunk, middle, crashed = _roll(start, (turns[k], 0.0, 0, hold), index, p, model, road)
+        held += p.steering_weight * change * change
         best = held if crashed else 1e9
         if not crashed:
             for side in range(-1, 2):
-                base = held + p[3] * abs(side)
+                base = held + p.beside_weight * abs(side)
                 if base < best:
-                    branch[:] = trunk
-                    rest, _, _ = _roll(
-                        branch, 10.0, side * p[2], hold, steps, middle, p, m, rows, closed, distance, ground
-                    )
+                    plan = (10.0, side * p.beside_m, hold, steps)
+                    rest, _, _, _ = _roll(trunk, plan, middle, p, model, road)
                     best = min(best, base + rest)
         out[k] = best
 
@@ -209,52 +212,61 @@ class DrivingPlanner(RolloutPlanner):
     Args:
         world: the road.
         table: its route, with speeds.
-        motion_vector: `Car.motion_vector()`.
+        model: `Car.motion_model()`.
         config: costs and horizon.
     """
 
     def __init__(
-        self, world: RoadWorld, table: RouteTable, motion_vector: np.ndarray, config: DrivingConfig = DrivingConfig()
+        self, world: World, table: RouteTable, model: DriveModel, config: DrivingConfig = DrivingConfig()
     ) -> None:
         super().__init__(CANDIDATE_STEERINGS_RAD, REFINEMENTS_RAD)
-        self._rows, self._closed = table.rows, table.route.closed
-        self._distance = world.clearance.distance_m
-        self._ground = np.array([world.clearance.x_min, world.clearance.y_min, world.clearance.cell_m])
-        self._config, self._motion = config.vector(), motion_vector
+        self._road = Road(table.rows, table.route.closed, Ground.of(world.clearance))
+        self._costs = config.constants()
+        self._model = model
 
     def costs(self, turns_rad: np.ndarray, *state: Any) -> np.ndarray:
         """(n,) float64 costs of steering angles (n,).
 
         Args:
             turns_rad: steering angles in radians.
-            *state: (6,) as in `Car.motion_state`, and the index of the line's point there.
+            *state: `DriveMotion`, and the index of the line's point there.
         """
         motion, index = state
         out = np.empty(len(turns_rad))
-        steering_costs(
-            motion, index, turns_rad, self._config, self._motion, self._rows, self._closed, self._distance,
-            self._ground, out,
-        )  # fmt: skip
+        steering_costs(motion, index, turns_rad, self._costs, self._model, self._road, out)
         return out
 
 
-class DrivingExpert:
+class DrivingExpert(Expert):
     """Answers, for each camera's pose, what a privileged driver would do there; sees geometry and no pixels.
 
     Args:
-        world: the road.
-        table: its route, with the speeds to drive.
-        car: the car, created.
-        config: costs and horizon.
+        vehicle: a car, begun.
+        course: the road to drive, begun.
+        rig: where the cameras stand.
     """
 
-    def __init__(self, world: RoadWorld, table: RouteTable, car: Car, config: DrivingConfig = DrivingConfig()) -> None:
-        self._table, self._car = table, car
-        self._planner = DrivingPlanner(world, table, car.motion_vector(), config)
+    def __init__(self, vehicle: Vehicle, course: Course, rig: Rig) -> None:
+        if not isinstance(vehicle, Car) or not isinstance(course, RoadCourse):
+            raise UnsuitableExpertError(
+                f"the driving expert drives a car along a road, not a {vehicle.name} through a {course.name}"
+            )
+        self._car = vehicle
+        self._course = course
+        self._rig = rig
+        self._planner = DrivingPlanner(course.world, course.table, vehicle.motion_model())
 
-    def label(
-        self, places_m: np.ndarray, yaws_rad: np.ndarray, faster_mps: np.ndarray, index: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def label(self, views: CameraViews) -> Labels:
+        """Actions and candidate costs as if the car stood where each camera does."""
+        axes = views.axes
+        yaws = np.arctan2(axes[:, FORWARD, 1], axes[:, FORWARD, 0]).astype(np.float64)
+        ahead = self._rig.forward_m * np.stack([np.cos(yaws), np.sin(yaws)], axis=1)
+        places = views.eyes[:, :2].astype(np.float64) - ahead
+        # Roll and pitch move the camera a little; the car itself stands where it stands.
+        places += self._car.base_position()[:2] - places[CENTER]
+        return self.label_at(places, yaws, views.offsets[:, FASTER].astype(np.float64), self._course.index)
+
+    def label_at(self, places_m: np.ndarray, yaws_rad: np.ndarray, faster_mps: np.ndarray, index: int) -> Labels:
         """Actions and candidate costs as if the car were elsewhere, on the same arc along its heading there.
 
         Args:
@@ -262,25 +274,24 @@ class DrivingExpert:
             yaws_rad: (C,) headings there in radians.
             faster_mps: (C,) what to add to the car's speed in m/s.
             index: point of the line near which the car is.
-
-        Returns:
-            (C, 2) float32 actions and (C, K) float32 costs.
         """
         own = self._car.motion_state()
-        actions = np.zeros((len(places_m), 2), np.float32)
-        costs = np.zeros((len(places_m), NUM_CANDIDATES), np.float32)
+        labels = Labels.empty(len(places_m))
         for c, (place, yaw, faster) in enumerate(zip(places_m, yaws_rad, faster_mps)):
-            speed = max(0.0, own[3] + faster)
-            yaw_rate = own[4] * (speed / max(own[3], LEAST_SPEED_MPS) if faster else 1.0)
-            motion = np.array([*place, yaw, speed, yaw_rate, own[5]])
-            near = self._table.locate(place[0], place[1], index)[0]
-            advice = self._planner.advise(motion, near)
-            actions[c] = advice.turn_rad / STEERING_LOCK_RAD, self._go(near, speed)
-            costs[c] = advice.costs
-        return actions, costs
+            speed = max(0.0, own.speed + faster)
+            yaw_rate = own.yaw_rate
+            if faster:
+                yaw_rate = own.yaw_rate * (speed / max(own.speed, LEAST_SPEED_MPS))
+            x, y = place
+            near, _, _ = self._course.table.locate(x, y, index)
+            advice = self._planner.advise(DriveMotion(x, y, yaw, speed, yaw_rate, own.steering), near)
+            labels.actions[c] = advice.turn_rad / STEERING_LOCK_RAD, self._go(near, speed)
+            labels.costs[c] = advice.costs
+        return labels
 
     def _go(self, index: int, speed_mps: float) -> float:
         """Throttle or brake for the speed that is right a moment later."""
-        wanted = self._table.point(index + round(speed_mps * SPEED_PREVIEW_S / POINT_SPACING_M)).speed_mps
+        preview = round(speed_mps * SPEED_PREVIEW_S / POINT_SPACING_M)
+        wanted = self._course.table.point(index + preview).speed_mps
         hold = 0.1 if wanted > 0.5 else 0.0
         return max(-1.0, min(1.0, hold + SPEED_GAIN * (wanted - speed_mps)))

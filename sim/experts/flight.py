@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from forestpilot.sim.cameras import CENTER
-from forestpilot.sim.experts.planner import COLLISION_COST, NUM_CANDIDATES, RolloutPlanner
+from forestpilot.sim.cameras import CENTER, FORWARD, Rig
+from forestpilot.sim.courses.course import Course
+from forestpilot.sim.experts.expert import CameraViews, Expert, Labels, UnsuitableExpertError
+from forestpilot.sim.experts.planner import COLLISION_COST, Ground, RolloutPlanner
 from forestpilot.sim.vehicles.quadrotor import (
     BODY_RADIUS_M,
     MAX_TURN_RAD,
@@ -23,10 +25,10 @@ from forestpilot.sim.vehicles.quadrotor import (
     motion_step,
 )
 from forestpilot.sim.vehicles.rigid_body import wrap_angle
+from forestpilot.sim.vehicles.vehicle import Vehicle
 from forestpilot.sim.worlds.clearance import ClearanceMap, sample_clearance
-from forestpilot.sim.worlds.world import World
 
-CANDIDATE_TURNS_RAD = np.linspace(-MAX_TURN_RAD, MAX_TURN_RAD, NUM_CANDIDATES)
+CANDIDATE_TURNS_RAD = Quadrotor.candidate_turns_rad()
 """(K,) heading changes in radians, ascending, relative to the heading."""
 REFINEMENTS_RAD = (math.radians(3.0), math.radians(1.5))
 
@@ -54,87 +56,131 @@ class PlannerConfig:
     outside_weight: float = 3.0
     """Cost per metre flown outside the flight area, and per metre of distance to it."""
 
-    def vector(self) -> np.ndarray:
-        """All fields as one float64 array, for the kernels."""
-        return np.array(
-            [
-                self.horizon_m, *self.horizon_s, self.clearance_weight, self.clearance_decay_m, self.safety_margin_m,
-                self.second_heading_step_rad, *self.switch_s, self.change_weight, self.outside_weight,
-            ]
-        )  # fmt: skip
+    def constants(self) -> FlightCosts:
+        """What the kernels need."""
+        least_s, most_s = self.horizon_s
+        first_s, second_s = self.switch_s
+        return FlightCosts(
+            self.horizon_m,
+            least_s,
+            most_s,
+            self.clearance_weight,
+            self.clearance_decay_m,
+            self.safety_margin_m,
+            self.second_heading_step_rad,
+            first_s,
+            second_s,
+            self.change_weight,
+            self.outside_weight,
+        )
+
+
+class FlightCosts(NamedTuple):
+    """`PlannerConfig` as the kernels take it."""
+
+    horizon_m: float
+    least_s: float
+    most_s: float
+    clearance_weight: float
+    clearance_decay_m: float
+    safety_margin_m: float
+    second_heading_step_rad: float
+    first_switch_s: float
+    second_switch_s: float
+    change_weight: float
+    outside_weight: float
+
+
+class Forest(NamedTuple):
+    """The trunks and the flight area as the kernels take them."""
+
+    ground: Ground
+    """The clearance map."""
+    x_min: float
+    x_max: float
+    y_min: float
+    y_max: float
+    goal_x: float
+    goal_y: float
 
 
 @njit(cache=True, fastmath=True)
-def _advance(s, heading, speed, start, stop, p, total_s, distance, ground):  # type: ignore[no-untyped-def]
-    """Roll state `s` (8,) on from step `start` to `stop` at one heading; returns (cost, whether it collided)."""
+def _advance(motion, leg, p, forest):  # type: ignore[no-untyped-def]
+    """Roll the motion on along a leg: heading, speed, first and last step, and the rollout's length in seconds.
+
+    Returns:
+        The cost, the motion at the end, and whether it collided.
+    """
+    heading, speed, start, stop, total_s = leg
+    ground = forest.ground
     blend = 1.0 - math.exp(-MODEL_STEP_S / TILT_LAG_S)
-    cosine, sine = math.cos(heading), math.sin(heading)
-    x, y, vx, vy, ax, ay, bx, by = s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
-    x_min, y_min, inverse_cell = ground[0], ground[1], 1.0 / ground[2]
+    cosine = math.cos(heading)
+    sine = math.sin(heading)
+    inverse_cell = 1.0 / ground.cell
     cost = 0.0
     for step in range(start, stop):
-        x, y, vx, vy, ax, ay, bx, by = motion_step(
-            x, y, vx, vy, ax, ay, bx, by, speed, cosine, sine, blend, MODEL_STEP_S
-        )
-        clearance = sample_clearance(distance, (x - x_min) * inverse_cell, (y - y_min) * inverse_cell) - BODY_RADIUS_M
-        if clearance < p[5]:
-            return cost + COLLISION_COST * (1.0 + 1.5 * (total_s - step * MODEL_STEP_S) / total_s), True
+        motion = motion_step(motion, speed, cosine, sine, blend, MODEL_STEP_S)
+        x = motion.x
+        y = motion.y
+        u = (x - ground.x_min) * inverse_cell
+        v = (y - ground.y_min) * inverse_cell
+        clearance = sample_clearance(ground.distance, u, v) - BODY_RADIUS_M
+        if clearance < p.safety_margin_m:
+            return cost + COLLISION_COST * (1.0 + 1.5 * (total_s - step * MODEL_STEP_S) / total_s), motion, True
         if clearance < 1.5:
-            cost += MODEL_STEP_S * speed * p[3] * math.exp(-clearance / p[4])
-        outside = max(max(ground[3] - x, x - ground[4]), max(ground[5] - y, y - ground[6])) + 1.0
+            cost += MODEL_STEP_S * speed * p.clearance_weight * math.exp(-clearance / p.clearance_decay_m)
+        outside = max(max(forest.x_min - x, x - forest.x_max), max(forest.y_min - y, y - forest.y_max)) + 1.0
         if outside > 0.0:
-            cost += MODEL_STEP_S * speed * p[10] * outside
-    s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7] = x, y, vx, vy, ax, ay, bx, by
-    return cost, False
+            cost += MODEL_STEP_S * speed * p.outside_weight * outside
+    return cost, motion, False
 
 
 @njit(cache=True, fastmath=True)
-def _candidate_cost(motion, heading, speed, bearing, p, distance, ground):  # type: ignore[no-untyped-def]
+def _candidate_cost(motion, heading, speed, bearing, p, forest):  # type: ignore[no-untyped-def]
     """Least cost over the continuations of one first heading."""
-    total_s = min(max(p[0] / speed, p[1]), p[2])
+    total_s = min(max(p.horizon_m / speed, p.least_s), p.most_s)
     steps = int(total_s / MODEL_STEP_S + 0.5)
     angle = wrap_angle(heading - bearing)
     own = 0.8 * abs(angle) + 0.8 * angle * angle
-    trunk = motion.copy()
-    branch = np.empty(8)
+    trunk = motion
     best = 1e9
-    spent, done = 0.0, 0
-    for a in range(2):
-        stop = min(int(p[7 + a] / MODEL_STEP_S + 0.5), steps)
-        part, collided = _advance(trunk, heading, speed, done, stop, p, total_s, distance, ground)
+    spent = 0.0
+    done = 0
+    for switch in range(2):
+        switch_s = p.first_switch_s if switch == 0 else p.second_switch_s
+        stop = min(int(switch_s / MODEL_STEP_S + 0.5), steps)
+        part, trunk, collided = _advance(trunk, (heading, speed, done, stop, total_s), p, forest)
         spent += part
         done = stop
         if collided:
             return min(best, own + spent)
         for k in range(9):
-            offset = ((k + 1) // 2) * (1.0 if k % 2 == 1 else -1.0) * p[6]
-            base = own + spent + 0.4 * abs(offset) + p[9] * abs(wrap_angle(bearing + offset - heading))
+            offset = ((k + 1) // 2) * (1.0 if k % 2 == 1 else -1.0) * p.second_heading_step_rad
+            change = abs(wrap_angle(bearing + offset - heading))
+            base = own + spent + 0.4 * abs(offset) + p.change_weight * change
             if base >= best:
                 continue
-            branch[:] = trunk
-            part, _ = _advance(branch, bearing + offset, speed, stop, steps, p, total_s, distance, ground)
+            part, _, _ = _advance(trunk, (bearing + offset, speed, stop, steps, total_s), p, forest)
             best = min(best, base + part)
     return best
 
 
 @njit(cache=True, fastmath=True, nogil=True)
-def candidate_costs(motion, yaw, speed, turns, p, distance, ground, goal, out):  # type: ignore[no-untyped-def]
+def candidate_costs(motion, yaw, speed, turns, p, forest, out):  # type: ignore[no-untyped-def]
     """Cost of each candidate turn.
 
     Args:
-        motion: (8,) as in `Quadrotor.motion_state`.
+        motion: `FlightMotion`.
         yaw: heading in radians.
         speed: speed to fly at in m/s.
         turns: (K,) heading changes in radians.
-        p: `PlannerConfig.vector()`.
-        distance, ground: the clearance map's grid, and (x_min, y_min, cell, then the bounds x_min, x_max, y_min,
-            y_max).
-        goal: (2,) x, y.
+        p: `FlightCosts`.
+        forest: `Forest`.
         out: (K,) output.
     """
-    bearing = math.atan2(goal[1] - motion[1], goal[0] - motion[0])
+    bearing = math.atan2(forest.goal_y - motion.y, forest.goal_x - motion.x)
     for k in range(turns.shape[0]):
-        out[k] = _candidate_cost(motion, yaw + turns[k], speed, bearing, p, distance, ground)
+        out[k] = _candidate_cost(motion, yaw + turns[k], speed, bearing, p, forest)
 
 
 class FlightPlanner(RolloutPlanner):
@@ -155,58 +201,48 @@ class FlightPlanner(RolloutPlanner):
         config: PlannerConfig = PlannerConfig(),
     ) -> None:
         super().__init__(CANDIDATE_TURNS_RAD, REFINEMENTS_RAD)
-        self._distance = clearance.distance_m
-        self._ground = np.array([clearance.x_min, clearance.y_min, clearance.cell_m, *bounds_m])
-        self._goal = np.array([goal_m[0], goal_m[1]], dtype=np.float64)
-        self._vector = config.vector()
+        self._forest = Forest(Ground.of(clearance), *bounds_m, float(goal_m[0]), float(goal_m[1]))
+        self._costs = config.constants()
 
     def costs(self, turns_rad: np.ndarray, *state: Any) -> np.ndarray:
         """(n,) float64 costs of heading changes (n,).
 
         Args:
             turns_rad: heading changes in radians.
-            *state: (8,) as in `Quadrotor.motion_state`, heading in radians, speed set point in m/s, above 0.
+            *state: `FlightMotion`, heading in radians, speed set point in m/s, above 0.
         """
         motion, yaw_rad, speed_mps = state
         out = np.empty(len(turns_rad))
-        candidate_costs(
-            motion, yaw_rad, speed_mps, turns_rad, self._vector, self._distance, self._ground, self._goal, out
-        )
+        candidate_costs(motion, yaw_rad, speed_mps, turns_rad, self._costs, self._forest, out)
         return out
 
 
-class FlightExpert:
+class FlightExpert(Expert):
     """Answers, for each camera heading, what a privileged pilot would do; sees geometry and no pixels.
 
     Args:
-        world: the forest it flies in.
+        vehicle: a quadrotor, begun.
+        course: any course with a goal to fly to, begun.
+        rig: where the cameras stand.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, vehicle: Vehicle, course: Course, rig: Rig) -> None:
+        if not isinstance(vehicle, Quadrotor):
+            raise UnsuitableExpertError(f"the flight expert flies a quadrotor, not a {vehicle.name}")
+        world = course.world
+        self._quadrotor = vehicle
+        self._course = course
         self._planner = FlightPlanner(world.clearance, world.bounds_m, world.goal_m)
 
-    def label(
-        self, quadrotor: Quadrotor, eyes_m: np.ndarray, axes: np.ndarray, speed_mps: float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Actions and candidate costs for each camera, as if the drone headed where that camera looks.
-
-        Args:
-            quadrotor: the drone, its state read.
-            eyes_m: (C, 3) camera positions; each view is labelled at its own offset from the center camera.
-            axes: (C, 3, 3) camera axes, rows right, up, forward.
-            speed_mps: speed set point in m/s.
-
-        Returns:
-            (C, 2) float32 actions and (C, K) float32 costs.
-        """
-        motion = quadrotor.motion_state()
-        offsets = eyes_m[:, :2] - eyes_m[CENTER, :2]
-        actions = np.zeros((len(axes), 2), np.float32)
-        costs = np.zeros((len(axes), NUM_CANDIDATES), np.float32)
-        for c in range(len(axes)):
-            shifted = motion.copy()
-            shifted[:2] += offsets[c]
-            advice = self._planner.advise(shifted, math.atan2(axes[c, 2, 1], axes[c, 2, 0]), speed_mps)
-            actions[c] = advice.turn_rad / MAX_TURN_RAD, 1.0
-            costs[c] = advice.costs
-        return actions, costs
+    def label(self, views: CameraViews) -> Labels:
+        """Actions and candidate costs as if the drone were at each camera's offset and headed where it looks."""
+        motion = self._quadrotor.motion_state()
+        offsets = views.eyes[:, :2] - views.eyes[CENTER, :2]
+        labels = Labels.empty(len(views.axes))
+        for c, (dx, dy) in enumerate(offsets):
+            forward = views.axes[c, FORWARD]
+            shifted = motion._replace(x=motion.x + dx, y=motion.y + dy)
+            advice = self._planner.advise(shifted, math.atan2(forward[1], forward[0]), self._course.speed_mps)
+            labels.actions[c] = advice.turn_rad / MAX_TURN_RAD, 1.0
+            labels.costs[c] = advice.costs
+        return labels

@@ -11,12 +11,29 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-NUM_CANDIDATES = 21
+from forestpilot.sim.worlds.clearance import ClearanceMap
+
 COLLISION_COST = 200.0
+
+
+class Ground(NamedTuple):
+    """A clearance map as the kernels take it."""
+
+    distance: np.ndarray
+    """(rows, columns) float32 distance to the nearest trunk or box in metres."""
+    x_min: float
+    y_min: float
+    cell: float
+    """Size of a cell in metres."""
+
+    @classmethod
+    def of(cls, clearance: ClearanceMap) -> Ground:
+        """The map of a world."""
+        return cls(clearance.distance_m, clearance.x_min, clearance.y_min, clearance.cell_m)
 
 
 @dataclass(frozen=True)

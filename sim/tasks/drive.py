@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.tasks.keys import KeyShaping
 from forestpilot.sim.tasks.task import Task, TaskOptions, TaskWords
 
@@ -38,7 +39,7 @@ class DriveOptions(TaskOptions):
     def __post_init__(self) -> None:
         for name, allowed in (("side_cameras", SIDE_CAMERAS), ("interventions", INTERVENTIONS)):
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
 
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
         """`length` in metres, `side_cameras` and `interventions`; the same for every episode."""

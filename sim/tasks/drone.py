@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.tasks.keys import KeyShaping
 from forestpilot.sim.tasks.task import Task, TaskOptions, TaskWords, format_density
 
@@ -25,7 +26,7 @@ class DroneOptions(TaskOptions):
     def __post_init__(self) -> None:
         object.__setattr__(self, "density", tuple(self.density))
         if not self.density:
-            raise ValueError("density needs at least one entry")
+            raise InvalidArgumentError("density needs at least one entry")
 
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
         """`density`, in trees per square metre."""

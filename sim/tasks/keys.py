@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from forestpilot.sim.errors import InvalidArgumentError
+
 
 @dataclass(frozen=True)
 class KeyShaping:
@@ -31,8 +33,10 @@ class KeyShaping:
         for field in ("turn_per_s", "turn_back_per_s", "go_per_s", "go_back_per_s", "full_turn_mps"):
             value = getattr(self, field)
             if value is not None and not value > 0:
-                raise ValueError(f"{field} is {value}; give a number above 0")
+                raise InvalidArgumentError(f"{field} is {value}; give a number above 0")
         if not self.across >= 1:
-            raise ValueError(f"across is {self.across}; give 1 or more")
+            raise InvalidArgumentError(f"across is {self.across}; give 1 or more")
         if not (0 <= self.dead_zone < 1 and 0 <= self.expo <= 1):
-            raise ValueError(f"dead_zone is {self.dead_zone} and expo {self.expo}; allowed: 0 to 1, dead_zone below 1")
+            raise InvalidArgumentError(
+                f"dead_zone is {self.dead_zone} and expo {self.expo}; allowed: 0 to 1, dead_zone below 1"
+            )

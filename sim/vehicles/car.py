@@ -11,14 +11,36 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
+from forestpilot.sim.bullet_import import pybullet
+from forestpilot.sim.cameras import Camera, Rig
 from forestpilot.sim.looks import VehicleLook
 from forestpilot.sim.vehicles.car_look import car_look
-from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2, RigidBody, clip, rotation_of
+from forestpilot.sim.vehicles.rigid_body import (
+    GRAVITY_MPS2,
+    PHYSICS_STEP_S,
+    POSITION,
+    QUATERNION,
+    TORQUE_X,
+    TORQUE_Y,
+    TORQUE_Z,
+    VX,
+    VY,
+    VZ,
+    WX,
+    WY,
+    WZ,
+    Z,
+    clip,
+    rotation_of,
+)
+from forestpilot.sim.vehicles.vehicle import StateElement, Vehicle
+from forestpilot.sim.worlds.clearance import sample_clearance
+from forestpilot.sim.worlds.world import World
 
 WHEELBASE_M = 2.5
 STEERING_LOCK_RAD = 0.52
@@ -32,6 +54,12 @@ MAX_ACCELERATION_MPS2, MAX_BRAKING_MPS2 = 4.0, 7.0
 """What go = 1 and go = -1 ask of engine and brakes, grip permitting, in m/s2."""
 YAW_LAG_S = 0.12
 """Lag of the yaw rate behind the steering in the planner's model, fitted to the rigid body, in seconds."""
+FOREST_FLOOR_GRIP = 0.6
+"""Friction coefficient where a world has no road."""
+TOP_SPEED_MPS = 27.0
+"""A third above the largest set point; colliders stand as far ahead as one control step at this speed leads."""
+BODY_DISCS_M = (-1.1, 0.0, 1.1)
+"""Places along the body from which clearance is measured."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +97,25 @@ class CarParameters:
     drag_per_m: float = 0.0008
     """Air drag per mass and squared speed in 1/m."""
 
-    def vector(self, grip: float) -> np.ndarray:
-        """All that the kernels need as one float64 array, on a surface of this grip."""
-        return np.array(
-            [
-                self.mass_kg, self.front_m, self.rear_m, self.half_track_m, self.height_m, self.spring_npm,
-                self.damper_nspm, self.front_slope, self.rear_slope, self.shape, self.front_grip, self.power_w,
-                self.rolling_mps2, self.drag_per_m, grip,
-            ]
-        )  # fmt: skip
+    def constants(self, grip: float) -> CarConstants:
+        """What the kernels need, on a surface of this grip."""
+        return CarConstants(
+            self.mass_kg,
+            self.front_m,
+            self.rear_m,
+            self.half_track_m,
+            self.height_m,
+            self.spring_npm,
+            self.damper_nspm,
+            self.front_slope,
+            self.rear_slope,
+            self.shape,
+            self.front_grip,
+            self.power_w,
+            self.rolling_mps2,
+            self.drag_per_m,
+            grip,
+        )
 
     def understeer_s2pm(self, grip: float) -> float:
         """Understeer coefficient K of the linear single-track model in s2/m, so that a steady turn has the yaw rate
@@ -88,30 +126,106 @@ class CarParameters:
         return (1.0 / front - 1.0 / rear) / GRAVITY_MPS2
 
 
-class Car(RigidBody):
+class CarConstants(NamedTuple):
+    """`CarParameters` as the kernels take them, and the grip."""
+
+    mass: float
+    front: float
+    rear: float
+    half_track: float
+    height: float
+    spring: float
+    damper: float
+    front_slope: float
+    rear_slope: float
+    shape: float
+    front_grip: float
+    power: float
+    rolling: float
+    drag: float
+    grip: float
+
+
+class DriveMotion(NamedTuple):
+    """State of the planner's motion model; metres, seconds, radians."""
+
+    x: float
+    """Middle of the wheelbase."""
+    y: float
+    yaw: float
+    speed: float
+    """Along the heading."""
+    yaw_rate: float
+    steering: float
+
+
+class DriveModel(NamedTuple):
+    """What the planner's motion model needs to know of car and ground."""
+
+    understeer: float
+    """Understeer coefficient in s2/m."""
+    lateral_limit: float
+    """Largest lateral acceleration in m/s2."""
+    rear_slip: float
+    """Slip of the rear axle per lateral acceleration, rad s2/m."""
+
+
+class DriveCommand(NamedTuple):
+    """What an action asks for."""
+
+    steering_rad: float
+    go: float
+
+
+class Car(Vehicle):
     """A car in one PyBullet client.
 
     Args:
-        bullet: the pybullet module.
         client_id: PyBullet's physics client id.
-        physics_hz: sub-steps per second.
         parameters: mass properties, springs and tyres.
     """
 
-    def __init__(
-        self, bullet: Any, client_id: int, physics_hz: int = 240, parameters: CarParameters = CarParameters()
-    ) -> None:
-        super().__init__(bullet, client_id)
+    name = "car"
+    turn_kind = "steering"
+    max_turn_rad = STEERING_LOCK_RAD
+    max_speed_mps = 20.0
+    wheelbase_m = WHEELBASE_M
+    state_elements = (
+        StateElement("forward_mps", 10.0, 1.0),
+        StateElement("left_mps", 1.0, -1.0),
+        StateElement("roll_rad", 0.1, -1.0),
+        StateElement("pitch_rad", 0.1, 1.0),
+        StateElement("roll_rate_radps", 0.5, -1.0),
+        StateElement("pitch_rate_radps", 0.5, 1.0),
+        StateElement("yaw_rate_radps", 1.0, -1.0),
+        StateElement("steering_rad", 0.3, -1.0),
+        StateElement("speed_set_point_mps", 10.0, 1.0),
+    )
+
+    def __init__(self, client_id: int, parameters: CarParameters = CarParameters()) -> None:
+        super().__init__(client_id)
         self.parameters = parameters
-        self._dt = 1.0 / physics_hz
         self.steering_rad = 0.0
-        """Angle of the front wheels, left positive, in radians."""
         self.grip = 0.95
         """Friction coefficient between tyres and ground."""
-        self._vector = parameters.vector(self.grip)
+        self._constants = parameters.constants(self.grip)
+
+    @classmethod
+    def rig(cls, camera: Camera) -> Rig:
+        """Behind the windscreen, the side cameras half a metre aside."""
+        return Rig(camera, side_yaw_rad=0.14, side_offset_m=0.5, forward_m=0.4, up_m=1.3)
+
+    @classmethod
+    def reach_m(cls, speed_mps: float, control_hz: int) -> float:
+        """How far one control step leads at `TOP_SPEED_MPS`, and half the car's length and more."""
+        return TOP_SPEED_MPS / control_hz + 2.2
+
+    def begin(self, world: World) -> None:
+        """At rest on its springs at the start."""
+        self.create(world.start_m, world.start_yaw_rad, getattr(world, "grip", FOREST_FLOOR_GRIP))
 
     def create(self, place_m: np.ndarray, yaw_rad: float, grip: float, speed_mps: float = 0.0) -> None:
-        """Put a new car into a freshly reset simulation, at rest on its springs or already rolling.
+        """Make the body in a freshly reset simulation, at rest on its springs or already rolling.
 
         Args:
             place_m: (>= 2,) x, y below the middle of the wheelbase in metres.
@@ -119,15 +233,17 @@ class Car(RigidBody):
             grip: friction coefficient of the ground.
             speed_mps: speed along the heading in m/s.
         """
-        b, p = self._bullet, self.parameters
+        parameters = self.parameters
         body_height = HEIGHT_M - FLOOR_M
-        shape = b.createCollisionShape(
-            b.GEOM_BOX, halfExtents=[LENGTH_M / 2, WIDTH_M / 2, body_height / 2],
-            collisionFramePosition=[-self._ahead_m, 0, FLOOR_M + body_height / 2 - p.height_m],
+        shape = pybullet.createCollisionShape(
+            pybullet.GEOM_BOX,
+            halfExtents=[LENGTH_M / 2, WIDTH_M / 2, body_height / 2],
+            collisionFramePosition=[-self._ahead_m, 0, FLOOR_M + body_height / 2 - parameters.height_m],
             physicsClientId=self._id,
-        )  # fmt: skip
-        self._create_body(shape, p.mass_kg, p.inertia_kgm2)
-        self.grip, self._vector = grip, p.vector(grip)
+        )
+        self._create_body(shape, parameters.mass_kg, parameters.inertia_kgm2)
+        self.grip = grip
+        self._constants = parameters.constants(grip)
         self.put(place_m, yaw_rad, speed_mps)
 
     def put(self, place_m: np.ndarray, yaw_rad: float, speed_mps: float) -> None:
@@ -137,18 +253,42 @@ class Car(RigidBody):
         self.steering_rad = 0.0
         self.place(middle + self._ahead_m * forward, yaw_rad, speed_mps * forward)
 
-    def apply(self, steering_rad: float, go: float) -> None:
-        """Turn the wheels towards an angle and hand PyBullet the forces on all four for the next sub-step.
+    def command(self, action: np.ndarray, set_point_mps: float) -> DriveCommand:
+        """A steering angle, and throttle or brake."""
+        turn, go = action
+        return DriveCommand(float(turn) * STEERING_LOCK_RAD, float(go))
 
-        Args:
-            steering_rad: angle asked for, left positive.
-            go: -1 (brake) to 1 (full throttle).
-        """
-        step = STEERING_RATE_RADPS * self._dt
-        wanted = max(-STEERING_LOCK_RAD, min(STEERING_LOCK_RAD, steering_rad))
+    def apply(self, command: DriveCommand) -> None:
+        """Turn the wheels towards the angle and hand PyBullet the forces on all four for the next sub-step."""
+        step = STEERING_RATE_RADPS * PHYSICS_STEP_S
+        wanted = max(-STEERING_LOCK_RAD, min(STEERING_LOCK_RAD, command.steering_rad))
         self.steering_rad += max(-step, min(step, wanted - self.steering_rad))
-        wheel_forces(self.state, self.steering_rad, go, self._vector, self._wrench)
+        wheel_forces(self.state, self.steering_rad, command.go, self._constants, self._wrench)
         self._push()
+
+    def observed_state(self, set_point_mps: float) -> np.ndarray:
+        """(9,) float32."""
+        motion = self.heading_frame()
+        forward, left, _ = motion.velocity_mps
+        tilt = [motion.roll_rad, motion.pitch_rad, *motion.rates_radps]
+        return np.array([forward, left, *tilt, self.steering_rad, set_point_mps], np.float32)
+
+    def clearance_m(self, world: World, path: np.ndarray) -> float:
+        """Distance from the body, as three discs, where it stands now; cut off where the clearance map ends."""
+        grid = world.clearance
+        x, y, _ = self.base_position()
+        cosine = math.cos(self.yaw_rad)
+        sine = math.sin(self.yaw_rad)
+        least = math.inf
+        for ahead in BODY_DISCS_M:
+            u = (x + ahead * cosine - grid.x_min) / grid.cell_m
+            v = (y + ahead * sine - grid.y_min) / grid.cell_m
+            least = min(least, sample_clearance(grid.distance_m, u, v))
+        return least - WIDTH_M / 2
+
+    def state_bytes(self) -> bytes:
+        """The body's state and the angle of its wheels."""
+        return self.state.tobytes() + np.array([self.steering_rad]).tobytes()
 
     @property
     def look(self) -> VehicleLook:
@@ -157,27 +297,30 @@ class Car(RigidBody):
 
     @property
     def _ahead_m(self) -> float:
-        """How far the centre of mass lies ahead of the middle of the wheelbase, in metres."""
+        """Distance of the centre of mass ahead of the middle of the wheelbase, in metres."""
         return WHEELBASE_M / 2 - self.parameters.front_m
 
     def base_position(self) -> np.ndarray:
         """(3,) the body frame's origin: on the ground below the middle of the wheelbase when at rest; metres."""
-        return self.state[:3] - self.rotation @ np.array([self._ahead_m, 0.0, self.parameters.height_m])
+        return self.state[POSITION] - self.rotation @ np.array([self._ahead_m, 0.0, self.parameters.height_m])
 
-    def motion_state(self) -> np.ndarray:
-        """(6,) x, y of the middle of the wheelbase, yaw, speed forward, yaw rate, steering: what `motion_step`
-        continues; metres, seconds, radians."""
-        s, base, yaw = self.state, self.base_position(), self.yaw_rad
-        forward = math.cos(yaw) * s[7] + math.sin(yaw) * s[8]
-        return np.array([base[0], base[1], yaw, forward, s[12], self.steering_rad])
+    @property
+    def forward_mps(self) -> float:
+        """Speed along the heading in m/s."""
+        yaw = self.yaw_rad
+        return math.cos(yaw) * self.state[VX] + math.sin(yaw) * self.state[VY]
 
-    def motion_vector(self) -> np.ndarray:
-        """(4,) understeer coefficient (s2/m), largest lateral acceleration (m/s2), slip of the rear axle per lateral
-        acceleration (rad s2/m), grip: what `motion_step` needs to know of car and ground."""
-        p = self.parameters
-        rear_slip = 1.0 / (self.grip * p.rear_slope * p.shape * GRAVITY_MPS2)
-        limit = 0.97 * self.grip * p.front_grip * GRAVITY_MPS2
-        return np.array([p.understeer_s2pm(self.grip), limit, rear_slip, self.grip])
+    def motion_state(self) -> DriveMotion:
+        """What `motion_step` continues."""
+        x, y, _ = self.base_position()
+        return DriveMotion(x, y, self.yaw_rad, self.forward_mps, self.state[WZ], self.steering_rad)
+
+    def motion_model(self) -> DriveModel:
+        """What `motion_step` needs to know of car and ground."""
+        parameters = self.parameters
+        rear_slip = 1.0 / (self.grip * parameters.rear_slope * parameters.shape * GRAVITY_MPS2)
+        limit = 0.97 * self.grip * parameters.front_grip * GRAVITY_MPS2
+        return DriveModel(parameters.understeer_s2pm(self.grip), limit, rear_slip)
 
 
 @njit(cache=True)
@@ -188,43 +331,46 @@ def wheel_forces(state, steering, go, p, wrench):  # type: ignore[no-untyped-def
         state: (13,) as in `RigidBody.state`.
         steering: angle of the front wheels in radians.
         go: -1 to 1.
-        p: `CarParameters.vector`.
+        p: `CarConstants`.
         wrench: (6,) output.
     """
-    r = rotation_of(state[3:7])
-    mass, weight = p[0], p[0] * GRAVITY_MPS2
-    vx, vy, vz = state[7], state[8], state[9]
-    wx, wy, wz = state[10], state[11], state[12]
+    r = rotation_of(state[QUATERNION])
+    weight = p.mass * GRAVITY_MPS2
+    vx, vy, vz = state[VX], state[VY], state[VZ]
+    wx, wy, wz = state[WX], state[WY], state[WZ]
     flat = math.sqrt(r[0, 0] * r[0, 0] + r[1, 0] * r[1, 0])
     cos_yaw, sin_yaw = r[0, 0] / flat, r[1, 0] / flat
     forward_speed = cos_yaw * vx + sin_yaw * vy
     drive = _lengthwise_force(go, forward_speed, p)
     wrench[:] = 0.0
     for k in range(4):
-        front, left = k < 2, k % 2 == 0
-        along = p[1] if front else -p[2]
-        aside = p[3] if left else -p[3]
+        front = k < 2
+        along = p.front if front else -p.rear
+        aside = p.half_track if k % 2 == 0 else -p.half_track
         # Where the wheel is mounted, from the centre of mass, in world axes; its contact point is on the ground below.
-        ox, oy = r[0, 0] * along + r[0, 1] * aside, r[1, 0] * along + r[1, 1] * aside
-        oz = r[2, 0] * along + r[2, 1] * aside
-        sink = p[4] - (state[2] + oz)
+        ox = r[0, 0] * along + r[0, 1] * aside
+        oy = r[1, 0] * along + r[1, 1] * aside
+        oz = r[Z, 0] * along + r[Z, 1] * aside
+        sink = p.height - (state[Z] + oz)
         sink_rate = -(vz + wx * oy - wy * ox)
-        static = weight * (p[2] if front else p[1]) / (2.0 * (p[1] + p[2]))
-        load = max(0.0, static + p[5] * sink + p[6] * sink_rate)
-        down = -state[2]
-        px, py = vx + wy * down - wz * oy, vy + wz * ox - wx * down
+        static = weight * (p.rear if front else p.front) / (2.0 * (p.front + p.rear))
+        load = max(0.0, static + p.spring * sink + p.damper * sink_rate)
+        down = -state[Z]
+        px = vx + wy * down - wz * oy
+        py = vy + wz * ox - wx * down
         angle = steering if front else 0.0
         cosine = cos_yaw * math.cos(angle) - sin_yaw * math.sin(angle)
         sine = sin_yaw * math.cos(angle) + cos_yaw * math.sin(angle)
         fx, fy = _tyre_force(cosine * px + sine * py, cosine * py - sine * px, drive * load / weight, load, front, p)
-        gx, gy = cosine * fx - sine * fy, sine * fx + cosine * fy
+        gx = cosine * fx - sine * fy
+        gy = sine * fx + cosine * fy
         wrench[0] += gx
         wrench[1] += gy
-        wrench[2] += load
-        wrench[3] += oy * load - down * gy
-        wrench[4] += down * gx - ox * load
-        wrench[5] += ox * gy - oy * gx
-    air = mass * p[13] * math.sqrt(vx * vx + vy * vy)
+        wrench[Z] += load
+        wrench[TORQUE_X] += oy * load - down * gy
+        wrench[TORQUE_Y] += down * gx - ox * load
+        wrench[TORQUE_Z] += ox * gy - oy * gx
+    air = p.mass * p.drag * math.sqrt(vx * vx + vy * vy)
     wrench[0] -= air * vx
     wrench[1] -= air * vy
 
@@ -234,46 +380,47 @@ def _lengthwise_force(go, speed, p):  # type: ignore[no-untyped-def]
     """Force in newtons that engine, brakes and rolling resistance ask of all wheels together."""
     # Resistance and brakes fade out at walking pace, so that a standing car stands.
     against = clip(speed / 0.5, 1.0)
-    force = -p[0] * p[12] * against
+    force = -p.mass * p.rolling * against
     if go >= 0.0:
-        return force + min(p[0] * MAX_ACCELERATION_MPS2, p[11] / max(abs(speed), 1.0)) * go
-    return force + p[0] * MAX_BRAKING_MPS2 * go * against
+        return force + min(p.mass * MAX_ACCELERATION_MPS2, p.power / max(abs(speed), 1.0)) * go
+    return force + p.mass * MAX_BRAKING_MPS2 * go * against
 
 
 @njit(cache=True, inline="always")
 def _tyre_force(forward, sideways, wanted, load, front, p):  # type: ignore[no-untyped-def]
     """Force (along, left) of one tyre whose contact point moves at (forward, sideways) in the wheel's frame."""
-    limit = p[14] * load * (p[10] if front else 1.0)
+    limit = p.grip * load * (p.front_grip if front else 1.0)
     along = clip(wanted, 0.98 * limit)
     # Below walking pace the slip angle of a small sideways motion would be a right angle.
     slip = math.atan2(sideways, max(abs(forward), 1.5))
-    slope = p[7] if front else p[8]
+    slope = p.front_slope if front else p.rear_slope
     used = along / max(limit, 1e-6)
-    return along, -limit * math.sin(p[9] * math.atan(slope * slip)) * math.sqrt(1.0 - used * used)
+    return along, -limit * math.sin(p.shape * math.atan(slope * slip)) * math.sqrt(1.0 - used * used)
 
 
 @njit(cache=True, inline="always", fastmath=True)
-def motion_step(x, y, yaw, speed, yaw_rate, steering, wanted, acceleration, m, dt):  # type: ignore[no-untyped-def]
+def motion_step(motion, wanted, acceleration, m, dt):  # type: ignore[no-untyped-def]
     """One step of the planner's motion model: a single track in a steady turn, its yaw rate lagging behind.
 
     Args:
-        x, y, yaw, speed, yaw_rate, steering: the state, as in `Car.motion_state`.
+        motion: `DriveMotion`.
         wanted: steering angle asked for, inside the lock, in radians.
         acceleration: along the heading, in m/s2.
-        m: `Car.motion_vector()`.
+        m: `DriveModel`.
         dt: step in seconds.
 
     Returns:
         The state after `dt`.
     """
+    x, y, yaw, speed, yaw_rate, steering = motion
     steering += clip(wanted - steering, STEERING_RATE_RADPS * dt)
-    steady = speed * steering / (WHEELBASE_M + m[0] * speed * speed)
-    steady = clip(steady, m[1] / max(speed, 1.0))
+    steady = speed * steering / (WHEELBASE_M + m.understeer * speed * speed)
+    steady = clip(steady, m.lateral_limit / max(speed, 1.0))
     yaw_rate += (1.0 - math.exp(-dt / YAW_LAG_S)) * (steady - yaw_rate)
     # The middle of the wheelbase moves sideways by the turn about the rear axle, less that axle's slip.
-    sideways = yaw_rate * (0.5 * WHEELBASE_M - m[2] * speed * speed)
+    sideways = yaw_rate * (0.5 * WHEELBASE_M - m.rear_slip * speed * speed)
     half = yaw + 0.5 * dt * yaw_rate
     cosine, sine = math.cos(half), math.sin(half)
     x += dt * (cosine * speed - sine * sideways)
     y += dt * (sine * speed + cosine * sideways)
-    return x, y, yaw + dt * yaw_rate, max(0.0, speed + dt * acceleration), yaw_rate, steering
+    return DriveMotion(x, y, yaw + dt * yaw_rate, max(0.0, speed + dt * acceleration), yaw_rate, steering)

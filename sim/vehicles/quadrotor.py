@@ -2,8 +2,7 @@
 rolls out.
 
 Cascade: heading and speed -> velocity error -> acceleration -> attitude -> body rates -> torques and thrust -> four
-    motors with
-lag and limits. Rotor drag is linear in velocity (Faessler et al. 2018, RA-L 3(2), eq. 3) and fed forward by the
+motors with lag and limits. Rotor drag is linear in velocity (Faessler et al. 2018, RA-L 3(2), eq. 3) and fed forward by the
 controller.
 """
 
@@ -11,14 +10,35 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
+from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.looks import VehicleLook
 from forestpilot.sim.vehicles.quadrotor_look import quadrotor_look
-from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2, RigidBody, clip, rotation_of, wrap_angle
+from forestpilot.sim.vehicles.rigid_body import (
+    GRAVITY_MPS2,
+    PHYSICS_STEP_S,
+    POSITION,
+    QUATERNION,
+    SPIN,
+    VELOCITY,
+    VX,
+    VY,
+    VZ,
+    WX,
+    WY,
+    WZ,
+    Z,
+    clip,
+    rotation_of,
+    wrap_angle,
+)
+from forestpilot.sim.vehicles.vehicle import StateElement, Vehicle
+from forestpilot.sim.worlds.clearance import path_clearance
+from forestpilot.sim.worlds.world import World
 
 BODY_RADIUS_M = 0.25
 """Radius of the collision shape: rotor tips included, in metres."""
@@ -39,6 +59,8 @@ TILT_LAG_S = 0.06
 """Each of the two lags of the acceleration behind its command in the planner's model; fitted to the rigid body, see
 the tests."""
 MODEL_STEP_S = 0.05
+CRUISING_ALTITUDE_M = 1.8
+"""Altitude above starts that lie on the ground, in metres."""
 
 
 @dataclass(frozen=True)
@@ -59,72 +81,165 @@ class QuadrotorParameters:
     """Yaw torque of a motor per newton of its thrust, in metres."""
     drag_per_s: tuple[float, float, float] = (0.25, 0.25, 0.15)
     """Linear drag along the body axes, per unit of mass: 1/s."""
-    max_speed_mps: float = 12.0
-    """Largest speed set point in m/s."""
+
+    def constants(self) -> QuadrotorConstants:
+        """What the kernels need."""
+        return QuadrotorConstants(
+            self.mass_kg,
+            *self.inertia_kgm2,
+            self.arm_m,
+            self.max_motor_thrust_n,
+            self.motor_lag_s,
+            self.torque_per_thrust_m,
+            *self.drag_per_s,
+        )
 
 
-# Layout of the controller's parameter vector, so that the kernel takes one array.
-def _parameter_vector(p: QuadrotorParameters) -> np.ndarray:
-    return np.array(
-        [p.mass_kg, *p.inertia_kgm2, p.arm_m, p.max_motor_thrust_n, p.motor_lag_s, p.torque_per_thrust_m, *p.drag_per_s]
-    )
+class QuadrotorConstants(NamedTuple):
+    """`QuadrotorParameters` as the kernels take them."""
+
+    mass: float
+    inertia_x: float
+    inertia_y: float
+    inertia_z: float
+    arm: float
+    motor_limit: float
+    motor_lag: float
+    torque_per_thrust: float
+    drag_x: float
+    drag_y: float
+    drag_z: float
 
 
-class Quadrotor(RigidBody):
+class FlightMotion(NamedTuple):
+    """State of the planner's motion model; metres and seconds."""
+
+    x: float
+    y: float
+    vx: float
+    vy: float
+    ax: float
+    """Acceleration."""
+    ay: float
+    bx: float
+    """Acceleration that the body's rotation is heading for."""
+    by: float
+
+
+class FlightCommand(NamedTuple):
+    """What an action asks for."""
+
+    heading_rad: float
+    speed_mps: float
+    altitude_m: float
+
+
+class Quadrotor(Vehicle):
     """A quadrotor in one PyBullet client.
 
     Args:
-        bullet: the pybullet module.
         client_id: PyBullet's physics client id.
-        physics_hz: sub-steps per second.
         parameters: mass properties and limits.
     """
 
-    def __init__(
-        self,
-        bullet: Any,
-        client_id: int,
-        physics_hz: int = 240,
-        parameters: QuadrotorParameters = QuadrotorParameters(),
-    ) -> None:
-        super().__init__(bullet, client_id)
+    name = "quadrotor"
+    turn_kind = "heading"
+    max_turn_rad = MAX_TURN_RAD
+    max_speed_mps = 12.0
+    state_elements = (
+        StateElement("forward_mps", 10.0, 1.0),
+        StateElement("left_mps", 5.0, -1.0),
+        StateElement("up_mps", 2.0, 1.0),
+        StateElement("roll_rad", 0.7, -1.0),
+        StateElement("pitch_rad", 0.7, 1.0),
+        StateElement("roll_rate_radps", 4.0, -1.0),
+        StateElement("pitch_rate_radps", 4.0, 1.0),
+        StateElement("yaw_rate_radps", 2.0, -1.0),
+        StateElement("speed_set_point_mps", 10.0, 1.0),
+        StateElement("altitude_m", 2.0, 1.0),
+    )
+
+    def __init__(self, client_id: int, parameters: QuadrotorParameters = QuadrotorParameters()) -> None:
+        super().__init__(client_id)
         self.parameters = parameters
-        self._dt = 1.0 / physics_hz
-        self._vector = _parameter_vector(parameters)
+        self._constants = parameters.constants()
         self.motor_thrusts_n = np.zeros(4)
-
-    def create(self, position_m: np.ndarray, yaw_rad: float, velocity_mps: np.ndarray | None = None) -> None:
-        """Put a new body into a freshly reset simulation, hovering (or already moving) with its motors at hover
-        thrust."""
-        b, p = self._bullet, self.parameters
-        shape = b.createCollisionShape(
-            b.GEOM_CYLINDER, radius=BODY_RADIUS_M, height=BODY_HEIGHT_M, physicsClientId=self._id
-        )
-        self._create_body(shape, p.mass_kg, p.inertia_kgm2)
-        self.motor_thrusts_n[:] = p.mass_kg * GRAVITY_MPS2 / 4
-        self.place(position_m, yaw_rad, np.zeros(3) if velocity_mps is None else velocity_mps)
-
-    def apply(self, heading_rad: float, speed_mps: float, altitude_m: float) -> None:
-        """Run the controller once on `state` and hand PyBullet the motors' force and torque for the next sub-step."""
-        control(
-            self.state, self.motor_thrusts_n, self._vector, heading_rad, speed_mps, altitude_m, self._dt, self._wrench
-        )
-        self._push()
+        self._altitude_m = CRUISING_ALTITUDE_M
 
     @property
     def look(self) -> VehicleLook:
         """How it is drawn, motors where the controller has them."""
         return quadrotor_look(self.parameters.arm_m)
 
-    def motion_state(self) -> np.ndarray:
-        """(8,) x, y, velocity, acceleration, and the acceleration that the body's rotation is heading for: what
-        `motion_step` continues; metres and seconds."""
-        s, up = self.state, self.rotation[:, 2]
-        scale = GRAVITY_MPS2 / max(up[2], 0.3)
+    @classmethod
+    def reach_m(cls, speed_mps: float, control_hz: int) -> float:
+        """How far a flight at the set point leads in one control step, and a little more."""
+        return (1.1 * speed_mps + 1.0) / control_hz + BODY_RADIUS_M + 0.1
+
+    def begin(self, world: World) -> None:
+        """Hover at the start, at its altitude, or at `CRUISING_ALTITUDE_M` over a start on the ground."""
+        x, y, z = world.start_m
+        self._altitude_m = float(z) if z > 0.0 else CRUISING_ALTITUDE_M
+        self.create(np.array([x, y, self._altitude_m]), world.start_yaw_rad)
+
+    def create(self, position_m: np.ndarray, yaw_rad: float, velocity_mps: np.ndarray | None = None) -> None:
+        """Make the body in a freshly reset simulation, hovering (or already moving) with its motors at hover thrust."""
+        parameters = self.parameters
+        shape = pybullet.createCollisionShape(
+            pybullet.GEOM_CYLINDER, radius=BODY_RADIUS_M, height=BODY_HEIGHT_M, physicsClientId=self._id
+        )
+        self._create_body(shape, parameters.mass_kg, parameters.inertia_kgm2)
+        self.motor_thrusts_n[:] = parameters.mass_kg * GRAVITY_MPS2 / 4
+        self.place(position_m, yaw_rad, np.zeros(3) if velocity_mps is None else velocity_mps)
+
+    def put(self, place_m: np.ndarray, yaw_rad: float, speed_mps: float) -> None:
+        """Fly level at the altitude that is held, above a place (>= 2,)."""
+        forward = np.array([math.cos(yaw_rad), math.sin(yaw_rad), 0.0])
+        self.motor_thrusts_n[:] = self.parameters.mass_kg * GRAVITY_MPS2 / 4
+        self.place(np.array([place_m[0], place_m[1], self._altitude_m]), yaw_rad, speed_mps * forward)
+
+    def command(self, action: np.ndarray, set_point_mps: float) -> FlightCommand:
+        """A heading to turn to, a speed between 0 and the set point, and the altitude."""
+        turn, go = action
+        return FlightCommand(self.yaw_rad + turn * MAX_TURN_RAD, set_point_mps * (go + 1) / 2, self._altitude_m)
+
+    def apply(self, command: FlightCommand) -> None:
+        """Run the controller once on `state` and hand PyBullet the motors' force and torque for the next sub-step."""
+        control(self.state, self.motor_thrusts_n, self._constants, command, PHYSICS_STEP_S, self._wrench)
+        self._push()
+
+    @property
+    def may_touch_ground(self) -> bool:
+        """Below half a metre it may."""
+        return bool(self.state[Z] < 0.5)
+
+    def observed_state(self, set_point_mps: float) -> np.ndarray:
+        """(10,) float32."""
+        motion = self.heading_frame()
+        own = [motion.roll_rad, motion.pitch_rad, *motion.rates_radps, set_point_mps, self.state[Z]]
+        return np.array([*motion.velocity_mps, *own], np.float32)
+
+    def clearance_m(self, world: World, path: np.ndarray) -> float:
+        """Least distance along the path from the body's radius to a trunk."""
+        return float(path_clearance(path, world.trees)) - BODY_RADIUS_M
+
+    def state_bytes(self) -> bytes:
+        """The body's state and its motors' thrusts."""
+        return self.state.tobytes() + self.motor_thrusts_n.tobytes()
+
+    def motion_state(self) -> FlightMotion:
+        """What `motion_step` continues."""
+        up_x, up_y, up_z = self.rotation[:, Z]
+        x, y, _ = self.state[POSITION]
+        vx, vy, _ = self.state[VELOCITY]
+        wx, wy, wz = self.state[SPIN]
+        scale = GRAVITY_MPS2 / max(up_z, 0.3)
         drag = self.parameters.drag_per_s[0]
-        ax, ay = scale * up[0] - drag * s[7], scale * up[1] - drag * s[8]
-        jerk_x, jerk_y = scale * (s[11] * up[2] - s[12] * up[1]), scale * (s[12] * up[0] - s[10] * up[2])
-        return np.array([s[0], s[1], s[7], s[8], ax, ay, ax + TILT_LAG_S * jerk_x, ay + TILT_LAG_S * jerk_y])
+        ax = scale * up_x - drag * vx
+        ay = scale * up_y - drag * vy
+        jerk_x = scale * (wy * up_z - wz * up_y)
+        jerk_y = scale * (wz * up_x - wx * up_z)
+        return FlightMotion(x, y, vx, vy, ax, ay, ax + TILT_LAG_S * jerk_x, ay + TILT_LAG_S * jerk_y)
 
 
 @njit(cache=True, inline="always", fastmath=True)
@@ -145,46 +260,47 @@ def acceleration_command(gain, speed, cosine, sine, vx, vy):  # type: ignore[no-
 
 
 @njit(cache=True)
-def control(state, motors, p, heading, speed, altitude, dt, wrench):  # type: ignore[no-untyped-def]
+def control(state, motors, p, command, dt, wrench):  # type: ignore[no-untyped-def]
     """One tick of the cascade: fills `wrench` (world force 3, world torque 3) and moves `motors` (4) on by their lag.
 
     Args:
         state: (13,) as in `Quadrotor.state`.
         motors: (4,) current thrusts in newtons; front left, front right, rear right, rear left.
-        p: parameter vector.
-        heading, speed, altitude: set points in rad, m/s, m.
+        p: `QuadrotorConstants`.
+        command: `FlightCommand`.
         dt: sub-step in seconds.
         wrench: (6,) output.
     """
-    mass, arm, limit = p[0], p[4], p[5]
-    r = rotation_of(state[3:7])
-    vx, vy, vz = state[7], state[8], state[9]
-    ax, ay = acceleration_command(VELOCITY_GAIN, speed, math.cos(heading), math.sin(heading), vx, vy)
-    az = clip(6.0 * (clip(2.5 * (altitude - state[2]), 1.5) - vz), 6.0)
+    limit = p.motor_limit
+    heading = command.heading_rad
+    r = rotation_of(state[QUATERNION])
+    vx, vy, vz = state[VX], state[VY], state[VZ]
+    ax, ay = acceleration_command(VELOCITY_GAIN, command.speed_mps, math.cos(heading), math.sin(heading), vx, vy)
+    az = clip(6.0 * (clip(2.5 * (command.altitude_m - state[Z]), 1.5) - vz), 6.0)
     # Desired thrust per mass, drag fed forward; its direction is the desired body z axis.
-    tx, ty, tz = ax + p[8] * vx, ay + p[9] * vy, max(az + GRAVITY_MPS2, 2.0)
+    tx, ty, tz = ax + p.drag_x * vx, ay + p.drag_y * vy, max(az + GRAVITY_MPS2, 2.0)
     tn = math.sqrt(tx * tx + ty * ty + tz * tz)
-    bx = r[0, 0] * tx + r[1, 0] * ty + r[2, 0] * tz
-    by = r[0, 1] * tx + r[1, 1] * ty + r[2, 1] * tz
-    bz = r[0, 2] * tx + r[1, 2] * ty + r[2, 2] * tz
+    bx = r[0, 0] * tx + r[1, 0] * ty + r[Z, 0] * tz
+    by = r[0, 1] * tx + r[1, 1] * ty + r[Z, 1] * tz
+    bz = r[0, Z] * tx + r[1, Z] * ty + r[Z, Z] * tz
     # Rotation vector (in the body) that takes the body z axis to the desired one: roll and pitch only.
     sine = math.sqrt(bx * bx + by * by)
     angle = math.atan2(sine, bz) / max(sine, 1e-9)
     yaw = math.atan2(r[1, 0], r[0, 0])
     rate_x = clip(11.0 * -by * angle, 8.0)
     rate_y = clip(11.0 * bx * angle, 8.0)
-    rate_z = clip(5.0 * wrap_angle(heading - yaw), 3.0) * max(r[2, 2], 0.0)
-    wx = r[0, 0] * state[10] + r[1, 0] * state[11] + r[2, 0] * state[12]
-    wy = r[0, 1] * state[10] + r[1, 1] * state[11] + r[2, 1] * state[12]
-    wz = r[0, 2] * state[10] + r[1, 2] * state[11] + r[2, 2] * state[12]
-    torque_x = p[1] * 28.0 * (rate_x - wx) + (p[3] - p[2]) * wy * wz
-    torque_y = p[2] * 28.0 * (rate_y - wy) + (p[1] - p[3]) * wx * wz
-    torque_z = p[3] * 12.0 * (rate_z - wz) + (p[2] - p[1]) * wx * wy
-    thrust = min(mass * tn * max(bz / tn, 0.0), 0.9 * 4 * limit)
+    rate_z = clip(5.0 * wrap_angle(heading - yaw), 3.0) * max(r[Z, Z], 0.0)
+    wx = r[0, 0] * state[WX] + r[1, 0] * state[WY] + r[Z, 0] * state[WZ]
+    wy = r[0, 1] * state[WX] + r[1, 1] * state[WY] + r[Z, 1] * state[WZ]
+    wz = r[0, Z] * state[WX] + r[1, Z] * state[WY] + r[Z, Z] * state[WZ]
+    torque_x = p.inertia_x * 28.0 * (rate_x - wx) + (p.inertia_z - p.inertia_y) * wy * wz
+    torque_y = p.inertia_y * 28.0 * (rate_y - wy) + (p.inertia_x - p.inertia_z) * wx * wz
+    torque_z = p.inertia_z * 12.0 * (rate_z - wz) + (p.inertia_y - p.inertia_x) * wx * wy
+    thrust = min(p.mass * tn * max(bz / tn, 0.0), 0.9 * 4 * limit)
     # Mix into four motors on a cross at 45 degrees; yaw gives way first, as it saves the flight least.
-    lever = 0.25 * math.sqrt(2.0) / arm
-    yaw_part = clip(0.25 * torque_z / p[7], 0.3 * thrust)
-    decay = 1.0 - math.exp(-dt / p[6])
+    lever = 0.25 * math.sqrt(2.0) / p.arm
+    yaw_part = clip(0.25 * torque_z / p.torque_per_thrust, 0.3 * thrust)
+    decay = 1.0 - math.exp(-dt / p.motor_lag)
     for k in range(4):
         left = 1.0 if (k == 0 or k == 3) else -1.0
         front = 1.0 if k < 2 else -1.0
@@ -197,26 +313,26 @@ def control(state, motors, p, heading, speed, altitude, dt, wrench):  # type: ig
 @njit(cache=True)
 def _rigid_body_wrench(state, r, motors, p, wrench):  # type: ignore[no-untyped-def]
     """Force and torque of the motors and of drag, in the world frame."""
-    lever = p[4] / math.sqrt(2.0)
+    lever = p.arm / math.sqrt(2.0)
     total = motors[0] + motors[1] + motors[2] + motors[3]
     torque_x = lever * (motors[0] - motors[1] - motors[2] + motors[3])
     torque_y = -lever * (motors[0] + motors[1] - motors[2] - motors[3])
-    torque_z = p[7] * (motors[0] - motors[1] + motors[2] - motors[3])
-    vx, vy, vz = state[7], state[8], state[9]
-    fx = -p[0] * p[8] * (r[0, 0] * vx + r[1, 0] * vy + r[2, 0] * vz)
-    fy = -p[0] * p[9] * (r[0, 1] * vx + r[1, 1] * vy + r[2, 1] * vz)
-    fz = total - p[0] * p[10] * (r[0, 2] * vx + r[1, 2] * vy + r[2, 2] * vz)
+    torque_z = p.torque_per_thrust * (motors[0] - motors[1] + motors[2] - motors[3])
+    vx, vy, vz = state[VX], state[VY], state[VZ]
+    fx = -p.mass * p.drag_x * (r[0, 0] * vx + r[1, 0] * vy + r[Z, 0] * vz)
+    fy = -p.mass * p.drag_y * (r[0, 1] * vx + r[1, 1] * vy + r[Z, 1] * vz)
+    fz = total - p.mass * p.drag_z * (r[0, Z] * vx + r[1, Z] * vy + r[Z, Z] * vz)
     for i in range(3):
         wrench[i] = r[i, 0] * fx + r[i, 1] * fy + r[i, 2] * fz
         wrench[3 + i] = r[i, 0] * torque_x + r[i, 1] * torque_y + r[i, 2] * torque_z
 
 
 @njit(cache=True, inline="always", fastmath=True)
-def motion_step(x, y, vx, vy, ax, ay, bx, by, speed, cosine, sine, blend, dt):  # type: ignore[no-untyped-def]
+def motion_step(motion, speed, cosine, sine, blend, dt):  # type: ignore[no-untyped-def]
     """One step of the planner's motion model: the velocity loop behind two first-order lags, body rate and tilt.
 
     Args:
-        x, y, vx, vy, ax, ay, bx, by: the state, as in `Quadrotor.motion_state`.
+        motion: `FlightMotion`.
         speed, cosine, sine: commanded speed in m/s, and the direction of the commanded heading.
         blend: 1 - exp(-dt / TILT_LAG_S).
         dt: step in seconds.
@@ -224,6 +340,7 @@ def motion_step(x, y, vx, vy, ax, ay, bx, by, speed, cosine, sine, blend, dt):  
     Returns:
         The state after `dt`.
     """
+    x, y, vx, vy, ax, ay, bx, by = motion
     cx, cy = acceleration_command(MODEL_VELOCITY_GAIN, speed, cosine, sine, vx, vy)
     ax += blend * (bx - ax)
     ay += blend * (by - ay)
@@ -233,4 +350,4 @@ def motion_step(x, y, vx, vy, ax, ay, bx, by, speed, cosine, sine, blend, dt):  
     y += dt * (vy + 0.5 * dt * ay)
     vx += dt * ax
     vy += dt * ay
-    return x, y, vx, vy, ax, ay, bx, by
+    return FlightMotion(x, y, vx, vy, ax, ay, bx, by)

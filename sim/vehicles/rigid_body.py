@@ -3,24 +3,66 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
+from forestpilot.sim.bullet_import import pybullet
+
 GRAVITY_MPS2 = 9.81
+PHYSICS_HZ = 240
+"""Sub-steps per second."""
+PHYSICS_STEP_S = 1 / PHYSICS_HZ
+"""Length of a sub-step in seconds."""
+
+# Places in a body's state (13,), all in the world frame.
+Z = 2
+W = 3
+"""Last of a quaternion."""
+POSITION = slice(0, 3)
+"""Position in metres."""
+QUATERNION = slice(3, 7)
+"""Rotation from body to world as x, y, z, w."""
+VX = 7
+VY = 8
+VZ = 9
+VELOCITY = slice(7, 10)
+"""Linear velocity in m/s."""
+WX = 10
+WY = 11
+WZ = 12
+SPIN = slice(10, 13)
+"""Angular velocity in rad/s."""
+
+# Places in a wrench (6,), after the force's three.
+TORQUE_X = 3
+TORQUE_Y = 4
+TORQUE_Z = 5
+
+
+class HeadingMotion(NamedTuple):
+    """A body's motion as on-board instruments tell it."""
+
+    velocity_mps: np.ndarray
+    """(3,) forward, left, up in the heading's frame."""
+    roll_rad: float
+    """Roll, right side down positive."""
+    pitch_rad: float
+    """Pitch, nose down positive."""
+    rates_radps: np.ndarray
+    """(3,) about the body's axes."""
 
 
 class RigidBody:
     """A free body in one PyBullet client, its state copied out and forces handed in.
 
     Args:
-        bullet: the pybullet module.
         client_id: PyBullet's physics client id.
     """
 
-    def __init__(self, bullet: Any, client_id: int) -> None:
-        self._bullet, self._id = bullet, client_id
+    def __init__(self, client_id: int) -> None:
+        self._id = client_id
         self.body = -1
         self.state = np.zeros(13)
         """Position (3), quaternion x y z w (4), linear velocity (3), angular velocity (3), all in the world frame."""
@@ -29,71 +71,86 @@ class RigidBody:
 
     def _create_body(self, shape: int, mass_kg: float, inertia_kgm2: tuple[float, float, float]) -> None:
         """Make the body, without PyBullet's own damping and never asleep."""
-        b = self._bullet
-        self.body = b.createMultiBody(mass_kg, shape, physicsClientId=self._id)
-        b.changeDynamics(
-            self.body, -1, linearDamping=0, angularDamping=0, localInertiaDiagonal=inertia_kgm2,
-            activationState=b.ACTIVATION_STATE_DISABLE_SLEEPING, physicsClientId=self._id,
-        )  # fmt: skip
+        self.body = pybullet.createMultiBody(mass_kg, shape, physicsClientId=self._id)
+        pybullet.changeDynamics(
+            self.body,
+            -1,
+            linearDamping=0,
+            angularDamping=0,
+            localInertiaDiagonal=inertia_kgm2,
+            activationState=pybullet.ACTIVATION_STATE_DISABLE_SLEEPING,
+            physicsClientId=self._id,
+        )
 
     def place(self, position_m: np.ndarray, yaw_rad: float, velocity_mps: np.ndarray) -> None:
         """Put the centre of mass at a position (3,), upright, moving at a velocity (3,), not turning."""
-        b, quaternion = self._bullet, [0.0, 0.0, math.sin(yaw_rad / 2), math.cos(yaw_rad / 2)]
+        quaternion = [0.0, 0.0, math.sin(yaw_rad / 2), math.cos(yaw_rad / 2)]
         place = np.asarray(position_m, float).tolist()
-        b.resetBasePositionAndOrientation(self.body, place, quaternion, physicsClientId=self._id)
+        pybullet.resetBasePositionAndOrientation(self.body, place, quaternion, physicsClientId=self._id)
         velocity = np.asarray(velocity_mps, float).tolist()
-        b.resetBaseVelocity(self.body, velocity, [0.0, 0.0, 0.0], physicsClientId=self._id)
+        pybullet.resetBaseVelocity(self.body, velocity, [0.0, 0.0, 0.0], physicsClientId=self._id)
         self.read()
 
     def read(self) -> np.ndarray:
         """Copy the body's state out of PyBullet into `state` and return it."""
-        position, quaternion = self._bullet.getBasePositionAndOrientation(self.body, physicsClientId=self._id)
-        linear, angular = self._bullet.getBaseVelocity(self.body, physicsClientId=self._id)
+        position, quaternion = pybullet.getBasePositionAndOrientation(self.body, physicsClientId=self._id)
+        linear, angular = pybullet.getBaseVelocity(self.body, physicsClientId=self._id)
         self.state[:] = position + quaternion + linear + angular
         return self.state
 
     def _push(self) -> None:
         """Hand PyBullet the wrench for the next sub-step."""
-        wrench, b = self._wrench.tolist(), self._bullet
-        place = self.state[:3].tolist()
-        b.applyExternalForce(self.body, -1, wrench[:3], place, b.WORLD_FRAME, physicsClientId=self._id)
-        b.applyExternalTorque(self.body, -1, wrench[3:], b.WORLD_FRAME, physicsClientId=self._id)
+        wrench = self._wrench.tolist()
+        place = self.state[POSITION].tolist()
+        frame = pybullet.WORLD_FRAME
+        pybullet.applyExternalForce(self.body, -1, wrench[:3], place, frame, physicsClientId=self._id)
+        pybullet.applyExternalTorque(self.body, -1, wrench[3:], frame, physicsClientId=self._id)
 
     @property
     def rotation(self) -> np.ndarray:
         """(3, 3) rotation from body to world."""
-        return rotation_of(self.state[3:7])
+        return rotation_of(self.state[QUATERNION])
 
     @property
     def yaw_rad(self) -> float:
         """Heading in radians."""
-        x, y, z, w = self.state[3:7]
+        x, y, z, w = self.state[QUATERNION]
         return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
 
-    def heading_frame(self) -> tuple[np.ndarray, float, float, np.ndarray]:
-        """The motion as on-board instruments tell it.
+    @property
+    def velocity_mps(self) -> np.ndarray:
+        """(3,) velocity in the world frame."""
+        return self.state[VELOCITY]
 
-        Returns:
-            Velocity (3,) forward, left, up in the heading's frame (m/s), roll and pitch (rad, nose down positive), and
-            the rates (3,) about the body's axes (rad/s).
-        """
-        s, r = self.state, self.rotation
-        yaw = math.atan2(r[1, 0], r[0, 0])
-        cosine, sine = math.cos(yaw), math.sin(yaw)
-        velocity = np.array([cosine * s[7] + sine * s[8], cosine * s[8] - sine * s[7], s[9]])
-        roll, pitch = math.atan2(r[2, 1], r[2, 2]), math.asin(max(-1.0, min(1.0, -r[2, 0])))
-        return velocity, roll, pitch, r.T @ s[10:13]
+    @property
+    def speed_mps(self) -> float:
+        """Speed in m/s."""
+        return float(np.linalg.norm(self.state[VELOCITY]))
+
+    def heading_frame(self) -> HeadingMotion:
+        """The motion as on-board instruments tell it."""
+        rotation = self.rotation
+        (forward_x, _, _), (forward_y, _, _), (forward_z, left_z, up_z) = rotation
+        yaw = math.atan2(forward_y, forward_x)
+        cosine = math.cos(yaw)
+        sine = math.sin(yaw)
+        vx, vy, vz = self.state[VELOCITY]
+        velocity = np.array([cosine * vx + sine * vy, cosine * vy - sine * vx, vz])
+        roll = math.atan2(left_z, up_z)
+        pitch = math.asin(max(-1.0, min(1.0, -forward_z)))
+        return HeadingMotion(velocity, roll, pitch, rotation.T @ self.state[SPIN])
 
 
 @njit(cache=True)
 def rotation_of(q: np.ndarray) -> np.ndarray:
     """(3, 3) rotation matrix of a unit quaternion (x, y, z, w)."""
-    x, y, z, w = q[0], q[1], q[2], q[3]
-    r = np.empty((3, 3))
-    r[0, 0], r[0, 1], r[0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)
-    r[1, 0], r[1, 1], r[1, 2] = 2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)
-    r[2, 0], r[2, 1], r[2, 2] = 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)
-    return r
+    x, y, z, w = q[0], q[1], q[Z], q[W]
+    rows = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    )
+    return np.array(rows)
 
 
 @njit(cache=True, inline="always")

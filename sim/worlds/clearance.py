@@ -134,3 +134,15 @@ def _flood(free: np.ndarray, start_u: float, start_v: float, goal_u: float, goal
                 stack[size, 0], stack[size, 1] = jj, ii
                 size += 1
     return False
+
+
+@njit(cache=True)
+def path_clearance(path: np.ndarray, trees: np.ndarray) -> float:
+    """Least distance in metres from the points (n, >= 2) of a path to the surface of any trunk of (m, 7) trees."""
+    least = 1e9
+    for k in range(trees.shape[0]):
+        x, y, radius = trees[k, 0], trees[k, 1], trees[k, 2]
+        for i in range(path.shape[0]):
+            dx, dy = path[i, 0] - x, path[i, 1] - y
+            least = min(least, math.sqrt(dx * dx + dy * dy) - radius)
+    return least

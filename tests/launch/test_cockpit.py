@@ -186,7 +186,7 @@ def test_cameras_that_jump_for_the_sake_of_training_stand_still_here():
     episode = make_episode("drive", side_cameras="random")
     painter, left = cockpit(episode), CockpitLayout(*SIZE).views[0]
     before = left.cut(painter.paint(scene(episode)))
-    episode.env._observe()  # draws other places for the side cameras
+    episode.env._place_cameras()  # draws other places for the side cameras
     after = left.cut(painter.paint(scene(episode)))
     episode.close()
     assert (before == after).all()

@@ -16,6 +16,7 @@ from forestpilot.sim.vehicles.car import (
     WHEELBASE_M,
     Car,
     CarParameters,
+    DriveCommand,
     motion_step,
     wheel_forces,
 )
@@ -34,7 +35,7 @@ def physics():
 
 def make_car(physics, speed=0.0, grip=0.95, yaw=0.0):
     physics.reset(forest_of(np.zeros((0, 7))), reach_m=1.0)
-    car = Car(pybullet, physics.id)
+    car = Car(physics.id)
     car.create(np.zeros(3), yaw, grip, speed)
     return car
 
@@ -43,8 +44,8 @@ def drive(physics, car, seconds, steering, go=None, hold_speed=None):
     """Drive on; returns the motion states (n, 6), one per sub-step."""
     states = []
     for _ in range(round(seconds * PHYSICS_HZ)):
-        pull = go if go is not None else np.clip(2.0 * (hold_speed - car.motion_state()[3]), -1, 1)
-        car.apply(steering, float(pull))
+        pull = go if go is not None else np.clip(2.0 * (hold_speed - car.forward_mps), -1, 1)
+        car.apply(DriveCommand(steering, float(pull)))
         physics.step()
         car.read()
         states.append(car.motion_state())
@@ -126,9 +127,9 @@ def test_the_planners_model_foresees_the_rigid_body(physics, speed, share, grip)
     steering = share * grip * GRAVITY_MPS2 / speed**2 * (WHEELBASE_M + understeer * speed**2)
     steering = float(np.clip(steering, -STEERING_LOCK_RAD, STEERING_LOCK_RAD))
     car = make_car(physics, speed, grip)
-    state = tuple(car.motion_state())
+    state = car.motion_state()
     for _ in range(15):
-        state = motion_step(*state, steering, 0.0, car.motion_vector(), 0.1)
+        state = motion_step(state, steering, 0.0, car.motion_model(), 0.1)
     end = drive(physics, car, 1.5, steering, hold_speed=speed)[-1]
     assert math.hypot(state[0] - end[0], state[1] - end[1]) < 0.03 * 1.5 * speed + 0.1
     assert abs(state[2] - end[2]) < 0.06
@@ -176,5 +177,5 @@ def test_the_kernel_is_its_slow_twin(seed, steering, go):
     velocity = rng.normal(0, (8, 8, 0.3))
     state = np.concatenate([[3, -2, rng.uniform(0.4, 0.6)], quaternion, velocity, rng.normal(0, 0.6, 3)])
     wrench = np.zeros(6)
-    wheel_forces(state, steering, go, PARAMETERS.vector(0.8), wrench)
+    wheel_forces(state, steering, go, PARAMETERS.constants(0.8), wrench)
     assert np.allclose(wrench, slow_forces(state, steering, go, PARAMETERS, 0.8), rtol=1e-6, atol=1e-4)

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import forestpilot.sim  # noqa: F401
-from forestpilot.sim.envs.drive import COMMAND_GOALS, LANE_M, DriveEnv
+from forestpilot.sim.courses.road import COMMAND_GOALS, LANE_M
+from forestpilot.sim.envs.drive import DriveEnv
+from forestpilot.sim.experts.expert import CameraViews
 from forestpilot.sim.worlds.roads.road import COMMAND_NAMES
 from forestpilot.sim.worlds.world import LOG
 from tests.sim.worlds import road_of, straight_route
@@ -79,7 +81,7 @@ def test_a_log_in_the_way_ends_the_drive_or_is_an_intervention(mode, monkeypatch
     log = [60.0, 0.0, math.pi / 2, 3.0, 0.5, 0.0, 0.5, LOG]
     world = road_of(straight_route(120.0), np.array([log]))
     env = DriveEnv("easy", interventions=mode, width=32, height=24)
-    monkeypatch.setattr(env, "make_world", lambda seed: world)
+    monkeypatch.setattr(env.course, "make_world", lambda seed: world)
     last = drive(env, 0, straight_on)[-1]
     if mode == "none":
         assert last["outcome"] == "collision" and 55.0 < last["progress_m"] < 60.0
@@ -114,7 +116,7 @@ def test_being_put_back_at_the_end_of_a_road_makes_it_no_longer(monkeypatch):
     log = [118.6, 0.0, math.pi / 2, 3.0, 0.5, 0.0, 0.5, LOG]
     world = road_of(straight_route(120.0), np.array([log]))
     env = DriveEnv("easy", interventions="line", width=32, height=24)
-    monkeypatch.setattr(env, "make_world", lambda seed: world)
+    monkeypatch.setattr(env.course, "make_world", lambda seed: world)
     last = drive(env, 0, straight_on)[-1]
     assert last["outcome"] == "success" and last["interventions"] >= 1
     assert last["progress_m"] <= world.route.length_m
@@ -154,10 +156,10 @@ def test_labels_at_side_poses_lead_back_to_the_line():
 def test_a_label_is_what_the_expert_says_to_a_car_that_stands_there():
     env = DriveEnv("easy", side_cameras="random", expert=True, speed=8.0)
     infos = drive(env, 5, expert, steps=100)
-    shift, yaw = infos[-1]["camera_offsets"][0].astype(float)
+    shift, yaw, _ = infos[-1]["camera_offsets"][0].astype(float)
     turn = infos[-1]["expert_action"][0]
-    car, (place, rotation) = env.car, env.pose()
-    steering, speed = car.steering_rad, car.motion_state()[3]
+    car, (place, rotation) = env.vehicle, env.pose()
+    steering, speed = car.steering_rad, car.forward_mps
     heading = math.atan2(rotation[1, 0], rotation[0, 0])
     lens = env.rig.forward_m * (np.array([math.cos(heading), math.sin(heading)]) - [
         math.cos(heading + yaw), math.sin(heading + yaw)])  # fmt: skip
@@ -165,7 +167,8 @@ def test_a_label_is_what_the_expert_says_to_a_car_that_stands_there():
     car.put(place[:2] + shift * np.array([-math.sin(heading), math.cos(heading)]) + lens, heading + yaw, speed)
     car.steering_rad, car.state[12] = steering, rate
     eyes, axes = env.rig.poses(*env.pose())
-    assert env._label(eyes, axes, np.zeros((3, 2)))[0][1] == pytest.approx(turn, abs=0.05)
+    env.views = CameraViews(eyes, axes, np.zeros((3, 3)))
+    assert env.expert_labels().actions[1] == pytest.approx(turn, abs=0.05)
     env.close()
 
 

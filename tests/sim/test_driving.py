@@ -13,34 +13,42 @@ from forestpilot.sim.experts.driving import (
     DISC_RADIUS_M,
     DrivingConfig,
     DrivingPlanner,
-    speed_profile,
 )
 from forestpilot.sim.experts.planner import COLLISION_COST
-from forestpilot.sim.vehicles.car import STEERING_LOCK_RAD, WHEELBASE_M, CarParameters, motion_step
+from forestpilot.sim.vehicles.car import (
+    STEERING_LOCK_RAD,
+    WHEELBASE_M,
+    CarParameters,
+    DriveModel,
+    DriveMotion,
+    motion_step,
+)
 from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2
 from forestpilot.sim.worlds.clearance import sample_clearance
 from forestpilot.sim.worlds.roads.road import PRESETS, make_road
 from forestpilot.sim.worlds.roads.route_table import RouteTable
+from forestpilot.sim.worlds.roads.speeds import SpeedConfig, speed_profile
 from forestpilot.sim.worlds.world import LOG
 from tests.sim.worlds import circle_route, road_of, straight_route
 
 CONFIG = DrivingConfig()
+SPEEDS = SpeedConfig()
 LOG_ACROSS = [40.0, 1.0, math.pi / 2, 3.0, 0.5, 0.0, 0.5, LOG]
 
 
-def motion_vector(grip=0.95):
+def motion_model(grip=0.95):
     p = CarParameters()
     slip = 1 / (grip * p.rear_slope * p.shape * GRAVITY_MPS2)
-    return np.array([p.understeer_s2pm(grip), 0.97 * grip * p.front_grip * GRAVITY_MPS2, slip, grip])
+    return DriveModel(p.understeer_s2pm(grip), 0.97 * grip * p.front_grip * GRAVITY_MPS2, slip)
 
 
 def planner_on(world, speed=10.0):
-    table = RouteTable(world.route, speed_profile(world.route, world.grip, speed, CONFIG))
-    return DrivingPlanner(world, table, motion_vector(world.grip)), table
+    table = RouteTable(world.route, speed_profile(world.route, world.grip, speed))
+    return DrivingPlanner(world, table, motion_model(world.grip)), table
 
 
 def moving(x, y, yaw=0.0, speed=10.0, steering=0.0):
-    return np.array([x, y, yaw, speed, 0.0, steering])
+    return DriveMotion(float(x), float(y), yaw, speed, 0.0, steering)
 
 
 def advise(world, motion):
@@ -101,27 +109,27 @@ def test_answers_at_any_pose(x, y, yaw, speed, steering):
 
 def test_speed_suits_bend_grip_and_sight():
     straight, bend = straight_route(), circle_route(15.0)
-    assert speed_profile(straight, 0.95, 12.0, CONFIG) == pytest.approx(12.0)
+    assert speed_profile(straight, 0.95, 12.0) == pytest.approx(12.0)
     for grip in (0.95, 0.65):
-        fast = speed_profile(bend, grip, 20.0, CONFIG)
-        assert fast**2 / 15.0 == pytest.approx(CONFIG.lateral_share * grip * GRAVITY_MPS2)
+        fast = speed_profile(bend, grip, 20.0)
+        assert fast**2 / 15.0 == pytest.approx(SPEEDS.lateral_share * grip * GRAVITY_MPS2)
     blind = straight._replace(sight_m=np.full_like(straight.sight_m, 10.0))
-    speed = speed_profile(blind, 0.65, 20.0, CONFIG)[0]
-    braking = CONFIG.braking_share * 0.65 * GRAVITY_MPS2
-    assert speed * CONFIG.reaction_s + speed**2 / (2 * braking) == pytest.approx(10.0)
+    speed = speed_profile(blind, 0.65, 20.0)[0]
+    braking = SPEEDS.braking_share * 0.65 * GRAVITY_MPS2
+    assert speed * SPEEDS.reaction_s + speed**2 / (2 * braking) == pytest.approx(10.0)
 
 
 def test_brakes_in_time_for_a_bend():
     route = straight_route()
     tight = np.zeros_like(route.x_m)
     tight[200:220] = 1 / 12
-    speeds = speed_profile(route._replace(curvature_per_m=tight), 0.95, 15.0, CONFIG)
+    speeds = speed_profile(route._replace(curvature_per_m=tight), 0.95, 15.0)
     deceleration = -np.diff(speeds**2) / (2 * 0.5)
     assert speeds[:60] == pytest.approx(15.0) and speeds[205] < 7.5
-    assert deceleration.max() <= CONFIG.braking_share * 0.95 * GRAVITY_MPS2 + 1e-6
+    assert deceleration.max() <= SPEEDS.braking_share * 0.95 * GRAVITY_MPS2 + 1e-6
 
 
-def slow_cost(world, table, motion, turn, vector):
+def slow_cost(world, table, motion, turn, model):
     """The kernel's slow twin for one candidate: NumPy, one rollout after the other."""
     c, route = CONFIG, table.route
 
@@ -131,7 +139,7 @@ def slow_cost(world, table, motion, turn, vector):
             steering = wanted(state)
             row = table.point(table.nearest(state[0], state[1]))
             pull = np.clip((max(row.speed_mps, 3.0) - state[3]) / 0.7, -5, 3)
-            state = motion_step(*state, steering, pull, vector, 0.1)
+            state = motion_step(state, steering, pull, model, 0.1)
             x, y, yaw = state[:3]
             row = table.point(table.nearest(x, y))
             offset = (y - row.y_m) * row.cos_heading - (x - row.x_m) * row.sin_heading
@@ -159,11 +167,11 @@ def slow_cost(world, table, motion, turn, vector):
         row = table.point(table.nearest(x, y) + int(reach / 0.5 + 0.5))
         dx, dy = row.x_m - aim * row.sin_heading - x, row.y_m + aim * row.cos_heading - y
         bend = 2 * (dy * math.cos(yaw) - dx * math.sin(yaw)) / max(dx * dx + dy * dy, 1.0)
-        return np.clip(math.atan(WHEELBASE_M * bend) + vector[0] * speed**2 * bend, -0.52, 0.52)
+        return np.clip(math.atan(WHEELBASE_M * bend) + model.understeer * speed**2 * bend, -0.52, 0.52)
 
     assert not route.closed
     hold, steps = round(c.hold_s / 0.1), round(c.horizon_s / 0.1)
-    held, state, crashed = roll(tuple(motion), hold, 0, lambda _: turn, 0.0)
+    held, state, crashed = roll(motion, hold, 0, lambda _: turn, 0.0)
     held += c.steering_weight * (turn - motion[5]) ** 2
     if crashed:
         return held
@@ -181,7 +189,7 @@ def test_the_kernel_is_its_slow_twin(y, yaw):
     planner, table = planner_on(world)
     motion = moving(24.0, y, yaw, 9.0, 0.05)
     fast = planner.costs(CANDIDATE_STEERINGS_RAD, motion, table.nearest(24.0, y))
-    slow = [slow_cost(world, table, motion, turn, motion_vector()) for turn in CANDIDATE_STEERINGS_RAD]
+    slow = [slow_cost(world, table, motion, turn, motion_model()) for turn in CANDIDATE_STEERINGS_RAD]
     assert np.allclose(fast, slow, rtol=1e-3, atol=1e-3)
 
 

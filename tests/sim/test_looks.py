@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.cameras import Camera, chase_pose
 from forestpilot.sim.looks import BALL, BLOCK, DRUM, Part, Shadow, VehicleLook
 from forestpilot.sim.physics import PhysicsClient
@@ -27,7 +26,7 @@ def client():
 
 
 def test_rotors_are_drawn_where_they_push(client):
-    quadrotor = Quadrotor(pybullet, client)
+    quadrotor = Quadrotor(client)
     rotors = [part for part in quadrotor.look.parts if part.opacity < 1]
     assert len(rotors) == 4
     for rotor in rotors:
@@ -36,7 +35,7 @@ def test_rotors_are_drawn_where_they_push(client):
 
 
 def test_wheels_are_drawn_where_they_touch_the_ground(client):
-    car = Car(pybullet, client)
+    car = Car(client)
     wheels = [part for part in car.look.parts if part.shape == DRUM]
     places = {(round(abs(x), 6), round(abs(y), 6)) for x, y, _ in (wheel.center for wheel in wheels)}
     assert places == {(WHEELBASE_M / 2, car.parameters.half_track_m)}

@@ -7,16 +7,18 @@ import pytest
 
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.cameras import Camera
-from forestpilot.sim.physics import PHYSICS_HZ, ColliderPool, PhysicsClient, path_clearance
+from forestpilot.sim.physics import PHYSICS_HZ, ColliderPool, PhysicsClient
 from forestpilot.sim.vehicles.quadrotor import (
     GRAVITY_MPS2,
     MODEL_STEP_S,
     TILT_LAG_S,
+    FlightCommand,
     Quadrotor,
     motion_step,
     rotation_of,
     wrap_angle,
 )
+from forestpilot.sim.worlds.clearance import path_clearance
 from tests.sim.worlds import forest_of
 
 NO_TREES = np.zeros((0, 7), np.float32)
@@ -31,7 +33,7 @@ def physics():
 
 def start(physics: PhysicsClient, trees: np.ndarray = NO_TREES) -> Quadrotor:
     physics.reset(forest_of(trees), reach_m=2.0)
-    drone = Quadrotor(pybullet, physics.id)
+    drone = Quadrotor(physics.id)
     drone.create(np.array([0.0, 0.0, 1.8]), 0.0)
     return drone
 
@@ -39,7 +41,7 @@ def start(physics: PhysicsClient, trees: np.ndarray = NO_TREES) -> Quadrotor:
 def fly(physics: PhysicsClient, drone: Quadrotor, heading: float, speed: float, seconds: float) -> np.ndarray:
     states = []
     for _ in range(round(seconds * PHYSICS_HZ)):
-        drone.apply(heading, speed, 1.8)
+        drone.apply(FlightCommand(heading, speed, 1.8))
         physics.step()
         states.append(drone.read().copy())
     return np.array(states)
@@ -89,13 +91,13 @@ def test_banks_left_to_turn_left_and_yaws_to_the_heading(physics):
 def test_motors_lag_and_stay_within_their_limits(physics):
     drone = start(physics)
     hover = drone.motor_thrusts_n.copy()
-    drone.apply(0.0, 12.0, 1.8)
+    drone.apply(FlightCommand(0.0, 12.0, 1.8))
     first = drone.motor_thrusts_n.copy()
     assert 0 < np.abs(first - hover).max() < 1.5
     thrusts = []
     for heading in (0.0, 2.5, -2.5, 1.0):
         for _ in range(120):
-            drone.apply(heading, 12.0, 1.8)
+            drone.apply(FlightCommand(heading, 12.0, 1.8))
             physics.step()
             drone.read()
             thrusts.append(drone.motor_thrusts_n.copy())
@@ -111,8 +113,8 @@ def test_planners_model_follows_the_rigid_body(physics, speed, turn):
     blend = 1 - math.exp(-MODEL_STEP_S / TILT_LAG_S)
     errors = []
     for state in real:
-        model = motion_step(*model, speed, math.cos(turn), math.sin(turn), blend, MODEL_STEP_S)
-        errors.append(math.hypot(model[0] - state[0], model[1] - state[1]))
+        model = motion_step(model, speed, math.cos(turn), math.sin(turn), blend, MODEL_STEP_S)
+        errors.append(math.hypot(model.x - state[0], model.y - state[1]))
     assert max(errors) < 0.15
 
 
@@ -120,7 +122,7 @@ def test_motion_state_is_continuous_with_the_body(physics):
     drone = start(physics)
     states = fly(physics, drone, 0.0, 8.0, 0.4)
     acceleration = (states[-1, 7] - states[-13, 7]) / (12 / PHYSICS_HZ)
-    assert abs(drone.motion_state()[4] - acceleration) < 1.0
+    assert abs(drone.motion_state().ax - acceleration) < 1.0
 
 
 def test_rotation_matches_pybullets():
@@ -152,14 +154,14 @@ def first_contact(trees: np.ndarray, headings: list[float], speed: float, reach_
     client = PhysicsClient()
     try:
         client.reset(forest_of(trees), reach_m)
-        drone = Quadrotor(pybullet, client.id)
+        drone = Quadrotor(client.id)
         drone.create(np.array([0.0, 0.0, 1.8]), 0.0)
         step = 0
         for heading in headings:
             assert client.pool is not None
             client.pool.follow(drone.state[0], drone.state[1])
             for _ in range(24):
-                drone.apply(heading, speed, 1.8)
+                drone.apply(FlightCommand(heading, speed, 1.8))
                 client.step()
                 drone.read()
                 step += 1

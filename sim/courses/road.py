@@ -1,0 +1,185 @@
+"""The course along a forest road: to the end of the route, put back on the line where the rule says so."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from forestpilot.sim.courses.course import Course, NotBegunError, require_choice
+from forestpilot.sim.vehicles.vehicle import Vehicle
+from forestpilot.sim.worlds.roads.road import COMMAND_NAMES, FOLLOW, PRESETS, RoadConfig, RoadWorld, make_road
+from forestpilot.sim.worlds.roads.route_table import RouteTable
+from forestpilot.sim.worlds.roads.speeds import speed_profile
+from forestpilot.sim.worlds.world import World
+
+LANE_M = 1.0
+"""A car further from the line than this has departed: the limit at which PilotNet's drivers took over (Bojarski et al.
+2016, arXiv:1604.07316, section 7.1)."""
+LOST_M = 2.0
+"""Without interventions a drive ends this far beyond the edge of its road."""
+STUCK_MPS = 0.5
+STUCK_S = 5.0
+"""A car slower than this for so long is stuck, which counts as an intervention."""
+RESTART_AHEAD_M = 2.0
+"""A car that was put back starts this much further along the line: past what it stood against."""
+SLOWEST_SHARE = 0.1
+"""No road asks for less than this share of the speed set point, of 10 m/s at most, on average."""
+INTERVENTIONS = ("none", "line", "road")
+
+COMMAND_GOALS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, -1.0]], np.float32)
+"""What `goal` reads for each command: follow, left, straight, right."""
+
+
+class RoadCourse(Course):
+    """Drive a road to the end of its route.
+
+    Args:
+        config: the road.
+        interventions: `none`, `line` or `road`.
+        speed: speed set point, 1 m/s and up.
+        max_speed_mps: largest one that is allowed.
+    """
+
+    name = "road"
+    reset_options = ("speed", "length")
+
+    def __init__(
+        self, config: RoadConfig, interventions: str = "none", speed: float = 10.0, max_speed_mps: float = 20.0
+    ) -> None:
+        require_choice("interventions", interventions, INTERVENTIONS)
+        super().__init__(speed, max_speed_mps)
+        self.config = config
+        self.rule = interventions
+        self._table: RouteTable | None = None
+
+    @classmethod
+    def of_preset(
+        cls,
+        preset: str = "winding",
+        interventions: str = "none",
+        speed: float = 10.0,
+        max_speed_mps: float = 20.0,
+        **changes: Any,
+    ) -> RoadCourse:
+        """The course of a preset, with fields of its `RoadConfig` changed where they are not None."""
+        require_choice("preset", preset, tuple(PRESETS))
+        given = {name: value for name, value in changes.items() if value is not None}
+        return cls(dataclasses.replace(PRESETS[preset], **given), interventions, speed, max_speed_mps)
+
+    @property
+    def table(self) -> RouteTable:
+        """The route of this episode, with speeds."""
+        if self._table is None:
+            raise NotBegunError("no episode has begun; call reset() first")
+        return self._table
+
+    def with_options(self, options: dict[str, Any]) -> RoadCourse:
+        """Another `speed` in m/s or `length` in metres."""
+        config = dataclasses.replace(self.config, length_m=float(options.get("length", self.config.length_m)))
+        return RoadCourse(config, self.rule, float(options.get("speed", self.speed_mps)), self.max_speed_mps)
+
+    def make_world(self, seed: int) -> RoadWorld:
+        """The road of a seed."""
+        return make_road(self.config, seed)
+
+    def begin(self, world: World, vehicle: Vehicle) -> None:
+        """A vehicle stands at the start of a road."""
+        assert isinstance(world, RoadWorld)
+        self._table = RouteTable(world.route, speed_profile(world.route, world.grip, self.speed_mps))
+        self.index = 0
+        """Point of the line that the vehicle is at."""
+        self._interventions = 0
+        self._intervened = False
+        self._slow_steps = 0
+        super().begin(world, vehicle)
+
+    def time_limit_s(self) -> float:
+        """Twice what the road's speeds need, and 20 s."""
+        needed_s = float(np.sum(self.table.spacing_m / self.table.rows["speed_mps"]))
+        return min(2 * needed_s + 20.0, self.longest_s())
+
+    def longest_s(self) -> float:
+        """A bound for every road of this length."""
+        return 2 * self.config.length_m / (SLOWEST_SHARE * min(self.speed_mps, 10.0)) + 20.0
+
+    def follow(self, vehicle: Vehicle) -> None:
+        """Find the vehicle on the route, near where it was."""
+        x, y, _ = vehicle.base_position()
+        self.index, self._along_m, self._offset_m = self.table.locate(x, y, self.index)
+
+    def intervene(self, vehicle: Vehicle, collided: bool, control_hz: int) -> bool:
+        """Put the vehicle back on the line where a safety driver would take over."""
+        self._intervened = self.rule != "none" and (collided or self._must_intervene(vehicle, control_hz))
+        if self._intervened:
+            self._put_back(vehicle)
+        return self._intervened
+
+    def _must_intervene(self, vehicle: Vehicle, control_hz: int) -> bool:
+        vx, vy, _ = vehicle.velocity_mps
+        slow = vx**2 + vy**2 < STUCK_MPS**2
+        self._slow_steps = self._slow_steps + 1 if slow else 0
+        if self._slow_steps >= STUCK_S * control_hz:
+            return True
+        if self.rule == "road":
+            return self._off_road()
+        return abs(self._offset_m) > LANE_M
+
+    def _put_back(self, vehicle: Vehicle) -> None:
+        """Set the vehicle on the line, a little further along, at a speed that the road allows."""
+        self._interventions += 1
+        self._slow_steps = 0
+        self.index += round(RESTART_AHEAD_M / self.table.spacing_m)
+        if not self.table.route.closed:
+            self.index = min(self.index, len(self.table.rows) - 1)
+        point = self.table.point(self.index)
+        vx, vy, _ = vehicle.velocity_mps
+        speed = min(float(np.hypot(vx, vy)), point.speed_mps)
+        vehicle.put(np.array([point.x_m, point.y_m]), point.heading_rad, speed)
+        self.follow(vehicle)
+
+    def _off_road(self) -> bool:
+        point = self.table.point(self.index)
+        return bool(self._offset_m > point.left_m or self._offset_m < -point.right_m)
+
+    def goal(self, vehicle: Vehicle) -> np.ndarray:
+        """The route command: (0, 0) follow, (0, 1) left, (1, 0) straight, (0, -1) right."""
+        return COMMAND_GOALS[self._command()].copy()
+
+    def _command(self) -> int:
+        """The route command here."""
+        commands = self.table.route.command
+        if self.index < 0:
+            return FOLLOW
+        return int(commands[self.index % len(commands)])
+
+    def distance_left_m(self, vehicle: Vehicle) -> float:
+        """Distance to the end along the route."""
+        return float(self.table.route.length_m - 0.5 - self.table.distance_m(self.index, self._along_m))
+
+    def is_reached(self, vehicle: Vehicle) -> bool:
+        """At the end of the route."""
+        return self.distance_left_m(vehicle) <= 0.0
+
+    def is_left(self, vehicle: Vehicle) -> bool:
+        """Without interventions, `LOST_M` beyond the edge of the road."""
+        point = self.table.point(self.index)
+        inside = -point.right_m - LOST_M <= self._offset_m <= point.left_m + LOST_M
+        return self.rule == "none" and not inside
+
+    def info(self, vehicle: Vehicle) -> dict[str, Any]:
+        """Place on the road, and how often the vehicle was put back."""
+        return {
+            "lateral_offset_m": float(self._offset_m),
+            "heading_error_rad": self.table.heading_error_rad(self.index, vehicle.yaw_rad),
+            "off_road": self._off_road(),
+            "lane_departure": self._intervened or abs(self._offset_m) > LANE_M,
+            "intervened": self._intervened,
+            "interventions": self._interventions,
+            "command": COMMAND_NAMES[self._command()],
+        }
+
+    def state_bytes(self) -> bytes:
+        """How often the vehicle was put back."""
+        return np.array([self._interventions], np.float64).tobytes()

@@ -1,0 +1,66 @@
+"""Experts: they see the geometry and never a pixel, and answer at any state."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+
+from forestpilot.sim.cameras import Rig
+from forestpilot.sim.courses.course import Course
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.vehicles.vehicle import NUM_CANDIDATES, Vehicle
+
+FASTER = 2
+"""Column of camera offsets that holds the change of speed that is asked about."""
+
+
+class UnsuitableExpertError(ForestPilotError, ValueError):
+    """An expert that does not know this vehicle or this course."""
+
+
+class CameraViews(NamedTuple):
+    """Where the cameras stand; the expert is asked what to do if the vehicle stood there."""
+
+    eyes: np.ndarray
+    """(C, 3) float32 positions in metres."""
+    axes: np.ndarray
+    """(C, 3, 3) float32, rows right, up, forward."""
+    offsets: np.ndarray
+    """(C, 3) float32: shift in metres and yaw in radians against the center camera, left positive, and the change of
+    speed in m/s that is asked about."""
+
+
+class Labels(NamedTuple):
+    """What the expert would do, and the cost of each candidate turn."""
+
+    actions: np.ndarray
+    """(C, 2) float32 in [-1, 1]."""
+    costs: np.ndarray
+    """(C, K) float32."""
+
+    @classmethod
+    def empty(cls, count: int) -> Labels:
+        """Zeros for so many cameras."""
+        return cls(np.zeros((count, 2), np.float32), np.zeros((count, NUM_CANDIDATES), np.float32))
+
+
+class Expert(ABC):
+    """Answers for one episode.
+
+    Args:
+        vehicle: begun; its state is read when the expert is asked.
+        course: begun.
+        rig: where the cameras stand.
+
+    Raises:
+        UnsuitableExpertError: it does not know this vehicle or this course.
+    """
+
+    @abstractmethod
+    def __init__(self, vehicle: Vehicle, course: Course, rig: Rig) -> None: ...
+
+    @abstractmethod
+    def label(self, views: CameraViews) -> Labels:
+        """What to do at each camera's pose, as if the vehicle stood there."""

@@ -1,0 +1,122 @@
+"""Vehicles: a rigid body with a controller, what it tells of itself, and what planners and renderers must know of it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from forestpilot.sim.cameras import Camera, Rig
+from forestpilot.sim.looks import VehicleLook
+from forestpilot.sim.vehicles.rigid_body import POSITION, RigidBody
+from forestpilot.sim.worlds.world import World
+
+NUM_CANDIDATES = 21
+"""Number of candidate turns that an expert tells the cost of."""
+
+
+class StateElement(NamedTuple):
+    """One element of the observed state."""
+
+    name: str
+    """Its name, with its unit."""
+    scale: float
+    """Typical size."""
+    mirror: float
+    """+1 or -1: its sign in the world mirrored left to right."""
+
+
+class Vehicle(RigidBody):
+    """What an environment asks of any vehicle.
+
+    Args:
+        client_id: PyBullet's physics client id.
+    """
+
+    name: ClassVar[str]
+    """Name under which it is registered."""
+    turn_kind: ClassVar[str]
+    """Name in `TURNS` of what the first element of an action is."""
+    max_turn_rad: ClassVar[float]
+    """What turn = 1 asks for, in radians."""
+    max_speed_mps: ClassVar[float]
+    """Largest speed set point in m/s."""
+    state_elements: ClassVar[tuple[StateElement, ...]]
+    """The observed state, in order; must name `forward_mps`, `left_mps` and `yaw_rate_radps`."""
+    wheelbase_m: ClassVar[float] = 0.0
+    """Distance of the axles in metres; 0 without wheels."""
+    steering_rad: float = 0.0
+    """Angle of the front wheels, left positive; 0 without wheels."""
+
+    @classmethod
+    def state_index(cls, name: str) -> int:
+        """Place of an element of the state by its name."""
+        return [element.name for element in cls.state_elements].index(name)
+
+    @classmethod
+    def candidate_turns_rad(cls) -> np.ndarray:
+        """(K,) candidate turns in radians, ascending, from full right to full left."""
+        return np.linspace(-cls.max_turn_rad, cls.max_turn_rad, NUM_CANDIDATES)
+
+    @classmethod
+    def rig(cls, camera: Camera) -> Rig:
+        """Where its three cameras stand, if nobody says otherwise."""
+        return Rig(camera)
+
+    @property
+    @abstractmethod
+    def look(self) -> VehicleLook:
+        """How it is drawn."""
+
+    @classmethod
+    @abstractmethod
+    def reach_m(cls, speed_mps: float, control_hz: int) -> float:
+        """Distance within which colliders must stand for one control step, in metres."""
+
+    @abstractmethod
+    def begin(self, world: World) -> None:
+        """Make the body at the start of a world, in a freshly reset simulation."""
+
+    @abstractmethod
+    def put(self, place_m: np.ndarray, yaw_rad: float, speed_mps: float) -> None:
+        """Stand at a place (>= 2,) in metres, moving along the heading."""
+
+    @abstractmethod
+    def command(self, action: np.ndarray, set_point_mps: float) -> Any:
+        """What an action (2,) in [-1, 1] asks for, held for one control step."""
+
+    @abstractmethod
+    def apply(self, command: Any) -> None:
+        """Run the controller once and hand PyBullet force and torque for the next sub-step."""
+
+    @property
+    def may_touch_ground(self) -> bool:
+        """Whether the ground may be touched now, which would be a collision."""
+        return False
+
+    @abstractmethod
+    def observed_state(self, set_point_mps: float) -> np.ndarray:
+        """(S,) float32, as `state_elements` name it."""
+
+    @abstractmethod
+    def clearance_m(self, world: World, path: np.ndarray) -> float:
+        """Least distance in metres from the body to an obstacle along the last positions (n, 3) of its state."""
+
+    @abstractmethod
+    def motion_state(self) -> Any:
+        """The state that the planner's motion model rolls on."""
+
+    def base_position(self) -> np.ndarray:
+        """(3,) the body frame's origin in metres."""
+        return self.state[POSITION].copy()
+
+    @property
+    def forward_mps(self) -> float:
+        """Speed along the heading in m/s."""
+        velocity = self.heading_frame().velocity_mps
+        return float(velocity[0])
+
+    def state_bytes(self) -> bytes:
+        """The full state of the motion, for hashes."""
+        return self.state.tobytes()
