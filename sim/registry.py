@@ -48,6 +48,18 @@ class PartConfig:
 
 
 @dataclass(frozen=True)
+class BrokenPlugin:
+    """A plug-in that could not be loaded."""
+
+    name: str
+    """Name of its entry point."""
+    distribution: str
+    """The installed distribution that it belongs to."""
+    error: str
+    """What went wrong."""
+
+
+@dataclass(frozen=True)
 class Registered:
     """A line of a registry."""
 
@@ -170,6 +182,13 @@ def import_attribute(target: str, kind: str = "part") -> Any:
 _registering = OWN_DISTRIBUTION
 """The distribution whose lines are being registered."""
 _loaded = False
+_broken: list[BrokenPlugin] = []
+
+
+def broken_plugins() -> tuple[BrokenPlugin, ...]:
+    """The plug-ins that were left out because they could not be loaded."""
+    load_plugins()
+    return tuple(_broken)
 
 
 def load_plugins() -> None:
@@ -190,9 +209,10 @@ def _load(entry_point: EntryPoint) -> None:
         register = entry_point.load()
         register()
     except Exception as error:  # whatever a stranger's code raises, the rest goes on
+        broken = BrokenPlugin(entry_point.name, distribution, f"{type(error).__name__}: {error}")
+        _broken.append(broken)
         warnings.warn(
-            f"the ForestPilot plug-in {entry_point.name!r} of {distribution} is left out: {type(error).__name__}: "
-            f"{error}",
+            f"the ForestPilot plug-in {broken.name!r} of {distribution} is left out: {broken.error}",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -1,1 +1,25 @@
-"""Benchmarks of `forestpilot bench`, one module each."""
+"""Benchmarks of `forestpilot bench`: functions of the seconds to measure that return figures by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from forestpilot.sim.registry import Registry
+
+BENCHMARKS: Registry[Callable[..., dict[str, Any]]] = Registry("benchmark", "forestpilot.launch.benchmarks:BENCHMARKS")
+BENCHMARKS.register(
+    "render", "forestpilot.launch.benchmarks.render:bench_render", "the ray-caster against TinyRenderer, in turns"
+)
+BENCHMARKS.register(
+    "env",
+    "forestpilot.launch.benchmarks.env:bench_env",
+    "steps and resets of environments, with and without labels",
+)
+BENCHMARKS.register("expert", "forestpilot.launch.benchmarks.expert:bench_expert", "how long the experts think")
+BENCHMARKS.register(
+    "data", "forestpilot.launch.benchmarks.data:bench_data", "writing episodes, reading windows, bytes on disk"
+)
+BENCHMARKS.register(
+    "train", "forestpilot.launch.benchmarks.train:bench_train", "gradient steps and actions of a policy"
+)

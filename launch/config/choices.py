@@ -13,7 +13,7 @@ import inspect
 import textwrap
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
 from forestpilot.launch.config.parts import is_config, registry_at
 from forestpilot.sim.registry import PartConfig
@@ -36,7 +36,7 @@ def for_the_parser(config: Any) -> Any:
         if isinstance(value, PartConfig) and "registry" in field.metadata:
             choice = _choices(field.metadata["registry"], value.part)
             values[name] = _of_kinds(values[name], {"part": choice})
-        elif isinstance(value, str) and "names" in field.metadata:
+        elif "names" in field.metadata:
             choice = _choices(field.metadata["names"], value)
             kinds[name] = choice._replace(flag=name, told=f"{field_docstring(type(config), name)}\n{choice.told}")
         if name in values and ("registry" in field.metadata or "task_options" in field.metadata):
@@ -94,6 +94,7 @@ def _class_of_kinds(own: Any, kinds: tuple[tuple[str, type[Any] | Choices], ...]
     import tyro
 
     inherited = {field.name: field for field in dataclasses.fields(own)}
+    hints = get_type_hints(own, include_extras=True)
     fields: list[tuple[str, Any, Any]] = []
     for name, kind in kinds:
         annotation: Any = kind
@@ -102,6 +103,8 @@ def _class_of_kinds(own: Any, kinds: tuple[tuple[str, type[Any] | Choices], ...]
             annotation = Annotated[Literal[kind.names], option]
         default: Any = dataclasses.field(default=None)
         if name in inherited:
+            for extra in getattr(hints[name], "__metadata__", ()):
+                annotation = Annotated[annotation, extra]
             default = copy.copy(inherited[name])
         fields.append((name, annotation, default))
     namespace = {OWN_CLASS: getattr(own, OWN_CLASS, own), "__doc__": own.__doc__, "__module__": own.__module__}
@@ -118,10 +121,11 @@ def _of_kinds(config: Any, kinds: Mapping[str, type[Any] | Choices]) -> Any:
     return shown
 
 
-def _choices(home: str, current: str) -> Choices:
+def _choices(home: str, current: Any) -> Choices:
+    """What a registry has, and what is there already, if anything: `package.module:attribute`, or nothing by intent."""
     registry = registry_at(home)
     names = registry.names()
-    if current not in names:  # `package.module:attribute`, or nothing where that means something
+    if isinstance(current, str) and current not in names:
         names = (*names, current)
     told = [f"{line.name}: {line.summary}".rstrip(": ") for line in registry.lines()]
     return Choices(names, "\n".join(told))

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import importlib
 import json
+import math
 import os
 import platform
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro.conf
 
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.launch.benchmarks import BENCHMARKS
 from forestpilot.launch.terminal.tables import print_table
 from forestpilot.launch.verbs import Verb
+from forestpilot.sim.registry import name_of
 
 
 @dataclass(frozen=True)
 class BenchConfig:
     """Measure speed. Times on a shared machine wander: read the ratios, and measure on an idle one."""
 
-    what: Annotated[Literal["render", "env", "expert", "data", "train"], tyro.conf.Positional]
+    what: Annotated[str, tyro.conf.Positional] = field(metadata=name_of("forestpilot.launch.benchmarks:BENCHMARKS"))
     """What to measure."""
     json: Path | None = None
     """File for the figures as JSON; they are printed in any case."""
@@ -36,19 +39,19 @@ class BenchConfig:
 def run(config: BenchConfig) -> None:
     """Measure and print; with `json` also store."""
     figures = {"machine": machine(), **measure(config)}
-    rows = [("figure", "value"), *((name, text) for name, text in flatten(figures))]
-    print_table(rows, title=f"bench {config.what}")
+    print_table([("figure", "value"), *flatten(figures)], title=f"bench {config.what}")
     if config.json is not None:
         config.json.parent.mkdir(parents=True, exist_ok=True)
-        config.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write_new_file(config.json, [(json.dumps(figures, indent=2) + "\n").encode()])
         print(config.json)
 
 
 def measure(config: BenchConfig) -> dict[str, Any]:
-    """Call `forestpilot.launch.benchmarks.<what>.bench_<what>`."""
-    module = importlib.import_module(f"forestpilot.launch.benchmarks.{config.what}")
-    function: Callable[..., dict[str, Any]] = getattr(module, f"bench_{config.what}")
-    return function() if config.seconds is None else function(seconds=config.seconds)
+    """Figures of the benchmark that is asked for."""
+    bench = BENCHMARKS.get(config.what)
+    if config.seconds is None:
+        return bench()
+    return bench(seconds=config.seconds)
 
 
 def machine() -> str:
@@ -57,7 +60,10 @@ def machine() -> str:
 
 
 def _load() -> float:
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    """Mean number of waiting processes in the last minute; not a number where the system does not tell."""
+    if not hasattr(os, "getloadavg"):
+        return math.nan
+    return float(os.getloadavg()[0])
 
 
 def flatten(figures: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -66,8 +72,10 @@ def flatten(figures: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str
     for name, value in figures.items():
         if isinstance(value, Mapping):
             rows += flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, float):
+            rows.append((f"{prefix}{name}", f"{value:.4g}"))
         else:
-            rows.append((f"{prefix}{name}", f"{value:.4g}" if isinstance(value, float) else str(value)))
+            rows.append((f"{prefix}{name}", str(value)))
     return rows
 
 

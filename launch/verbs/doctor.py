@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
+import re
 import sys
 import tempfile
+import textwrap
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from forestpilot.launch.pictures.drawing import import_cv2
 from forestpilot.launch.terminal.tables import format_columns
 from forestpilot.launch.verbs import Verb
+from forestpilot.sim.cameras import CAMERA_NAMES
+from forestpilot.sim.extras import EXTRAS, MissingExtraError, require
+from forestpilot.sim.registry import OWN_DISTRIBUTION, Registered, Registry, broken_plugins, import_attribute
+from forestpilot.sim.tasks import TASKS
 
 Status = Literal["ok", "note", "MISSING"]
-PACKAGES = (
-    "numpy", "numba", "gymnasium", "torch", "h5py", "hdf5plugin", "safetensors", "av", "opencv-python", "pygame-ce",
-    "tyro", "rich", "matplotlib", "tensorboard", "jinja2", "websockets",
-)  # fmt: skip
+DISTRIBUTION = OWN_DISTRIBUTION
+WIDTH = 120
+"""Columns of the text, at most."""
+FRAMES = 5
+"""Steps before the picture that is looked at."""
+REGISTRIES = (
+    "forestpilot.sim.tasks:TASKS",
+    "forestpilot.sim.vehicles.turns:TURNS",
+    "forestpilot.launch.benchmarks:BENCHMARKS",
+    "forestpilot.launch.studies:STUDIES",
+    "forestpilot.launch.verbs:VERBS",
+)
+"""Every registry, from the ground floor up."""
 MIN_FRAME_STD = 8.0
 """A picture of a forest varies by more than this many grey levels; a blank one does not."""
 
@@ -33,9 +50,9 @@ class DoctorConfig:
     """Say what is installed, what works here and what is missing; exit code 1 if something needed is missing."""
 
     frame: Path | None = None
-    """Where to store the test frames as PNGs: NAME.png makes NAME-drone.png and NAME-drive.png; by default they are
-    only checked."""
-    renderer: Literal["raycast", "tiny", "egl"] = "raycast"
+    """Where to store the test frames as PNGs: NAME.png makes NAME-TASK.png for each task; by default they are only
+    checked."""
+    renderer: str = "raycast"
     """Renderer that draws the test frames."""
 
 
@@ -55,6 +72,8 @@ def run(config: DoctorConfig) -> int:
     """Check everything and print it; returns 1 if something needed is missing."""
     findings = list(examine(config))
     print("\n".join(format_findings(findings)))
+    print("\nregistered, ForestPilot's own where nothing else is said:")
+    print("\n".join(registered()))
     missing = [finding.subject for finding in findings if finding.status == "MISSING"]
     print(f"\nmissing: {', '.join(missing)}" if missing else "\nForestPilot can work here.")
     return 1 if missing else 0
@@ -72,21 +91,24 @@ def examine(config: DoctorConfig) -> Iterator[Finding]:
     """Run every check; one that fails is a finding and never stops the others."""
     yield _python()
     yield from _packages()
-    checks: tuple[tuple[str, str, Callable[[], Finding]], ...] = (
+    yield from _plugins()
+    checks: list[tuple[str, str, Callable[[], Finding]]] = [
         ("cores", "", _cores),
-        ("PyBullet", "pip install -c constraints.txt -e .", _pybullet),
-        ("PyTorch", "pip install torch", _torch),
+        ("PyBullet", "pip install --force-reinstall pybullet", _pybullet),
+        ("PyTorch", "pip install --force-reinstall torch", _torch),
         ("OpenCV", "", _opencv),
         ("H.264 video", "pip install --force-reinstall av", _video),
         ("HDF5 with Zstd", "pip install --force-reinstall h5py hdf5plugin", _hdf5),
         ("Numba's cache", "set NUMBA_CACHE_DIR to a folder that can be written", _numba_cache),
-        ("forest frame", "", lambda: _test_frame(config, "forest frame", "Drone-v0")),
-        ("road frame", "", lambda: _test_frame(config, "road frame", "Drive-v0")),
         ("window", "", _window),
-    )
+    ]
+    for name in TASKS:
+        checks.append((f"frame of {name}", "", partial(_test_frame, config, name)))
     for subject, advice, check in checks:
         try:
             yield check()
+        except MissingExtraError as error:
+            yield Finding("note", subject, str(error))
         except Exception as error:  # whatever it is, it is what the user came to hear
             message = " ".join(str(error).split()) or type(error).__name__
             yield Finding("MISSING", subject, f"{message}{'; try: ' + advice if advice else ''}")
@@ -99,18 +121,66 @@ def _python() -> Finding:
 
 
 def _packages() -> Iterator[Finding]:
-    """Versions, read from the metadata, without importing anything."""
-    versions = {name: _version(name) for name in ("forestpilot", *PACKAGES)}
-    for name, version in versions.items():
-        if version is None and name == "forestpilot":
-            yield Finding("note", name, f"runs from {Path(__file__).parents[3]} without being installed")
-        elif version is None:
-            yield Finding("MISSING", name, f"not installed; pip install {name}")
+    """Versions of what the distribution says that it requires, without importing anything."""
+    own = _version(DISTRIBUTION)
+    if own is None:
+        where = Path(__file__).parents[2]
+        yield Finding("note", DISTRIBUTION, f"runs from {where} without being installed, so nobody knows what it needs")
+        return
+    yield Finding("ok", DISTRIBUTION, own)
+    for name, extra in requirements().items():
+        version = _version(name)
+        if version is not None:
+            yield Finding("ok", name, version)
+        elif extra:
+            yield Finding("note", name, f'not installed; what needs it: pip install "{DISTRIBUTION}[{extra}]"')
         else:
-            yield Finding("ok", name, str(version))
+            yield Finding("MISSING", name, f"not installed; pip install {name}")
     headless = _version("opencv-python-headless")
     if headless:
         yield Finding("note", "opencv-python-headless", f"{headless} is installed too; remove one of the two")
+
+
+def requirements() -> dict[str, str]:
+    """Each distribution that ForestPilot needs, and the extra that brings it; no extra where everybody needs it.
+
+    PyBullet is left out, of which there are two; so is what only developers need.
+    """
+    found: dict[str, str] = {}
+    for line in metadata.requires(DISTRIBUTION) or ():
+        named = re.match(r"[\w.-]+", line)
+        marked = re.search(r"extra\s*==\s*['\"]([\w-]+)", line)
+        name = named.group() if named else ""
+        extra = marked.group(1) if marked else ""
+        if name.startswith("pybullet") or (extra and extra not in EXTRAS.values()):
+            continue
+        found[name] = min(extra, found.get(name, extra))
+    return found
+
+
+def _plugins() -> Iterator[Finding]:
+    """Plug-ins of other packages that could not be loaded."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the finding says it
+        broken = broken_plugins()
+    for plugin in broken:
+        told = f"{plugin.error}; it is left out until {plugin.distribution} is mended or removed"
+        yield Finding("note", f"plug-in {plugin.name}", told)
+
+
+def registered() -> Iterator[str]:
+    """Lines that tell all parts of all registries, and who registered those that are not ForestPilot's own."""
+    for home in REGISTRIES:
+        registry: Registry[Any] = import_attribute(home, "registry")
+        told = [_told(line) for line in registry.lines()]
+        text = f"{registry.kind + ':':<13} {', '.join(told)}"
+        yield from textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent=16 * " ")
+
+
+def _told(line: Registered) -> str:
+    if line.distribution == OWN_DISTRIBUTION:
+        return line.name
+    return f"{line.name} (from {line.distribution})"
 
 
 def _version(name: str) -> str | None:
@@ -140,22 +210,18 @@ def _pybullet() -> Finding:
 
 
 def _torch() -> Finding:
-    import torch
-
+    torch = require("torch")
     device = "CUDA" if torch.cuda.is_available() else "CPU"
     return Finding("ok", "PyTorch", f"{torch.__version__}, {device}, {torch.get_num_threads()} threads")
 
 
 def _opencv() -> Finding:
-    from forestpilot.launch.pictures.drawing import import_cv2
-
     return Finding("ok", "OpenCV", f"{import_cv2().__version__} loads")
 
 
 def _video() -> Finding:
     """Encode a few frames and read them back."""
-    import av
-
+    av = require("av")
     from forestpilot.launch.films.video import VideoWriter
 
     with tempfile.TemporaryDirectory() as folder:
@@ -183,44 +249,38 @@ def _hdf5() -> Finding:
 
 def _numba_cache() -> Finding:
     """Compiled kernels are kept beside the modules, or where NUMBA_CACHE_DIR says."""
-    folder = Path(
-        os.environ.get("NUMBA_CACHE_DIR") or Path(importlib.import_module("forestpilot.sim").__file__ or ".").parent
-    )
+    beside = Path(__file__).parents[2] / "sim"
+    folder = Path(os.environ.get("NUMBA_CACHE_DIR", beside))
     if os.access(folder, os.W_OK):
         return Finding("ok", "Numba's cache", f"kernels are kept in {folder}")
     return Finding("note", "Numba's cache", f"{folder} cannot be written: Numba falls back to the user's cache folder")
 
 
-def _test_frame(config: DoctorConfig, subject: str, env_name: str) -> Finding:
-    """Draw the three views of an environment and check that there is something on them."""
-    import gymnasium
+def _test_frame(config: DoctorConfig, task: str) -> Finding:
+    """Draw the three views of a task's environment and check that there is something on them."""
+    from forestpilot.data_collection.rollouts.scenarios import make_env
 
-    importlib.import_module("forestpilot.sim.envs.registration")
-    env = gymnasium.make(f"forestpilot:ForestPilot/{env_name}", renderer=config.renderer, disable_env_checker=True)
-    vehicle: Any = env.unwrapped
+    env = make_env(task, renderer=config.renderer)
     try:
         observation, _ = env.reset(seed=0)
         started = time.perf_counter()
-        for _ in range(5):
+        for _ in range(FRAMES):
             observation, *_ = env.step(np.array([0.0, 1.0], np.float32))
-        step_ms = 200 * (time.perf_counter() - started)
-        objects = len(np.unique(vehicle.frames.segmentation))
+        step_ms = 1000 * (time.perf_counter() - started) / FRAMES
+        objects = len(np.unique(env.frames.segmentation))  # type: ignore[union-attr]
     finally:
         env.close()
-    picture = np.concatenate([observation[name] for name in ("left", "center", "right")], axis=1)
+    picture = np.concatenate([observation[name] for name in CAMERA_NAMES], axis=1)
     if config.frame is not None:
-        from forestpilot.launch.pictures.drawing import import_cv2
-
-        path = config.frame.with_name(f"{config.frame.stem}-{env_name.partition('-')[0].lower()}{config.frame.suffix}")
+        path = config.frame.with_name(f"{config.frame.stem}-{task}{config.frame.suffix}")
         path.parent.mkdir(parents=True, exist_ok=True)
         import_cv2().imwrite(str(path), picture[..., ::-1])
-    return judge_frame(
-        subject, picture, objects, f"renderer {config.renderer}, {step_ms:.1f} ms a step of the environment"
-    )
+    how = f"renderer {config.renderer}, {step_ms:.1f} ms a step of the environment"
+    return judge_frame(f"frame of {task}", picture, objects, how)
 
 
 def judge_frame(subject: str, picture: np.ndarray, objects: int, how: str) -> Finding:
-    """Whether a picture (h, w, 3) of a world shows one: not blank, and more on it than ground and sky."""
+    """Find out if a picture (h, w, 3) of a world shows one: it is not blank, and has more on it than ground and sky."""
     spread = float(picture.std())
     if spread < MIN_FRAME_STD or objects < 3:
         advice = "the picture is blank; another renderer may work: forestpilot doctor --renderer tiny"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 
 from forestpilot.launch.verbs import doctor
 from forestpilot.launch.verbs.doctor import DoctorConfig, examine, format_findings, judge_frame
+from forestpilot.sim import registry
+from forestpilot.sim.extras import MissingExtraError
+from forestpilot.sim.tasks import TASKS
 
 
 def test_everything_needed_is_found_here(tmp_path: Path) -> None:
@@ -17,7 +21,7 @@ def test_everything_needed_is_found_here(tmp_path: Path) -> None:
     missing = [f for f in findings.values() if f.status == "MISSING"]
     assert missing == []
     assert "NumPy" in findings["PyBullet"].found
-    for subject, file in (("forest frame", "frame-drone.png"), ("road frame", "frame-drive.png")):
+    for subject, file in (("frame of drone", "frame-drone.png"), ("frame of drive", "frame-drive.png")):
         assert "not blank" in findings[subject].found
         assert (tmp_path / file).stat().st_size > 1000
 
@@ -33,23 +37,56 @@ def test_a_blank_frame_is_not_taken_for_a_forest() -> None:
 def test_what_is_missing_is_an_exit_code_and_a_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    original = metadata.version
-
     def version(name: str) -> str:
-        if name == "av":
+        if name in ("h5py", "av", "pybullet-arm64", "opencv-python-headless"):
             raise metadata.PackageNotFoundError(name)
-        return original(name)
+        return "1.0"
 
     def broken() -> doctor.Finding:
         raise RuntimeError("no\nencoder")
 
+    lines = ["h5py>=3", 'pybullet>=3; python_version < "3.12"', 'av>=14; extra == "video"', 'ruff; extra == "dev"']
     monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(metadata, "requires", lambda _: lines)
     monkeypatch.setattr(doctor, "_video", broken)
     assert doctor.run(DoctorConfig()) == 1
-    out = capsys.readouterr().out
-    assert "pip install av" in out
+    out = " ".join(capsys.readouterr().out.split())
+    assert "! h5py not installed; pip install h5py" in out
+    assert '- av not installed; what needs it: pip install "forestpilot[video]"' in out
+    assert "ruff" not in out
     assert "no encoder; try: pip install --force-reinstall av" in out
-    assert out.splitlines()[-1] == "missing: av, H.264 video"
+    assert out.endswith("missing: h5py, H.264 video")
+
+
+def test_a_library_that_only_some_need_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> doctor.Finding:
+        raise MissingExtraError("torch is not installed")
+
+    monkeypatch.setattr(doctor, "_torch", missing)
+    findings = {finding.subject: finding for finding in examine(DoctorConfig())}
+    assert findings["PyTorch"] == doctor.Finding("note", "PyTorch", "torch is not installed")
+
+
+def test_every_registry_is_listed_with_whoever_registered_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    homes = set()
+    for module in Path(doctor.__file__).parents[2].glob("*/**/*.py"):
+        homes |= set(re.findall(r'= Registry\(\s*"[^"]+",\s*"([^"]+)"', module.read_text(encoding="utf-8")))
+    assert homes == set(doctor.REGISTRIES)
+    monkeypatch.setattr(registry, "_registering", "forestpilot-rover")
+    TASKS.register("rover", "nowhere:ROVER", "a rover")
+    try:
+        text = " ".join(doctor.registered())
+    finally:
+        TASKS.unregister("rover")
+    assert "task:         drone, drive, rover (from forestpilot-rover)" in text
+    assert "benchmark:    render, env, expert, data, train" in text
+
+
+def test_a_broken_plug_in_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = registry.BrokenPlugin("rover", "forestpilot-rover", "KeyError: 'wheels'")
+    monkeypatch.setattr(registry, "_broken", [broken])
+    findings = {finding.subject: finding for finding in doctor._plugins()}
+    assert "KeyError: 'wheels'" in findings["plug-in rover"].found
 
 
 def test_findings_line_up() -> None:
