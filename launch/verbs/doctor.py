@@ -35,7 +35,10 @@ FRAMES = 5
 """Steps before the picture that is looked at."""
 REGISTRIES = (
     "forestpilot.sim.tasks:TASKS",
+    "forestpilot.sim.vehicles:VEHICLES",
     "forestpilot.sim.vehicles.turns:TURNS",
+    "forestpilot.sim.courses:COURSES",
+    "forestpilot.sim.experts:EXPERTS",
     "forestpilot.launch.benchmarks:BENCHMARKS",
     "forestpilot.launch.studies:STUDIES",
     "forestpilot.launch.verbs:VERBS",
