@@ -270,7 +270,7 @@ def _test_frame(config: DoctorConfig, task: str) -> Finding:
         for _ in range(FRAMES):
             observation, *_ = env.step(np.array([0.0, 1.0], np.float32))
         step_ms = 1000 * (time.perf_counter() - started) / FRAMES
-        objects = len(np.unique(env.frames.segmentation))  # type: ignore[union-attr]
+        objects = len(np.unique(env.frames.segmentation))
     finally:
         env.close()
     picture = np.concatenate([observation[name] for name in CAMERA_NAMES], axis=1)
