@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.vehicles.vehicle import Vehicle
 from forestpilot.sim.worlds.world import World
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class NotBegunError(ForestPilotError):
@@ -52,9 +56,17 @@ class Course(ABC):
             raise NotBegunError("no episode has begun; call reset() first")
         return self._world
 
-    @abstractmethod
-    def with_options(self, options: dict[str, Any]) -> Course:
-        """This course with some of `reset_options` changed, for one episode."""
+    def with_options(self, options: dict[str, Any]) -> Self:
+        """This course with some of `reset_options` changed, for one episode.
+
+        Raises:
+            ValueError: an option is out of range.
+        """
+        changed = copy.copy(self)
+        if "speed" in options:
+            require_speed(options["speed"], self.max_speed_mps)
+            changed.speed_mps = float(options["speed"])
+        return changed
 
     @abstractmethod
     def make_world(self, seed: int) -> World:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forestpilot.sim.courses.course import GoalCourse, require_choice
 from forestpilot.sim.worlds.forest import PRESETS, ForestConfig, make_forest
 from forestpilot.sim.worlds.world import World
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 CEILING_M = 3.0
 """A drone above this altitude has left the flight area: the lowest crown hangs above it."""
@@ -44,14 +47,11 @@ class ForestCourse(GoalCourse):
             PRESETS[preset], density_per_m2=density, trail=trail, domain_randomisation=domain_randomisation
         )
 
-    def with_options(self, options: dict[str, Any]) -> ForestCourse:
+    def with_options(self, options: dict[str, Any]) -> Self:
         """Another `speed` in m/s or `density` in trees per square metre."""
-        changed = ForestCourse(
-            speed=float(options.get("speed", self.speed_mps)),
-            max_speed_mps=self.max_speed_mps,
-        )
-        density = float(options.get("density", self.config.density_per_m2))
-        changed.config = dataclasses.replace(self.config, density_per_m2=density)
+        changed = super().with_options(options)
+        if "density" in options:
+            changed.config = dataclasses.replace(self.config, density_per_m2=float(options["density"]))
         return changed
 
     def make_world(self, seed: int) -> World:

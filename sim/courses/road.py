@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from forestpilot.sim.worlds.roads.road import COMMAND_NAMES, FOLLOW, PRESETS, Ro
 from forestpilot.sim.worlds.roads.route_table import RouteTable
 from forestpilot.sim.worlds.roads.speeds import speed_profile
 from forestpilot.sim.worlds.world import World
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 LANE_M = 1.0
 """A car further from the line than this has departed: the limit at which PilotNet's drivers took over (Bojarski et al.
@@ -36,37 +39,31 @@ class RoadCourse(Course):
     """Drive a road to the end of its route.
 
     Args:
-        config: the road.
+        preset: `easy`, `winding`, `junctions` or `obstacles`.
         interventions: `none`, `line` or `road`.
         speed: speed set point, 1 m/s and up.
         max_speed_mps: largest one that is allowed.
+        **changes: fields of `RoadConfig` that differ from the preset's; None leaves one as it is.
     """
 
     name = "road"
     reset_options = ("speed", "length")
 
     def __init__(
-        self, config: RoadConfig, interventions: str = "none", speed: float = 10.0, max_speed_mps: float = 20.0
-    ) -> None:
-        require_choice("interventions", interventions, INTERVENTIONS)
-        super().__init__(speed, max_speed_mps)
-        self.config = config
-        self.rule = interventions
-        self._table: RouteTable | None = None
-
-    @classmethod
-    def of_preset(
-        cls,
+        self,
         preset: str = "winding",
         interventions: str = "none",
         speed: float = 10.0,
         max_speed_mps: float = 20.0,
         **changes: Any,
-    ) -> RoadCourse:
-        """The course of a preset, with fields of its `RoadConfig` changed where they are not None."""
+    ) -> None:
         require_choice("preset", preset, tuple(PRESETS))
+        require_choice("interventions", interventions, INTERVENTIONS)
+        super().__init__(speed, max_speed_mps)
         given = {name: value for name, value in changes.items() if value is not None}
-        return cls(dataclasses.replace(PRESETS[preset], **given), interventions, speed, max_speed_mps)
+        self.config: RoadConfig = dataclasses.replace(PRESETS[preset], **given)
+        self.rule = interventions
+        self._table: RouteTable | None = None
 
     @property
     def table(self) -> RouteTable:
@@ -75,10 +72,12 @@ class RoadCourse(Course):
             raise NotBegunError("no episode has begun; call reset() first")
         return self._table
 
-    def with_options(self, options: dict[str, Any]) -> RoadCourse:
+    def with_options(self, options: dict[str, Any]) -> Self:
         """Another `speed` in m/s or `length` in metres."""
-        config = dataclasses.replace(self.config, length_m=float(options.get("length", self.config.length_m)))
-        return RoadCourse(config, self.rule, float(options.get("speed", self.speed_mps)), self.max_speed_mps)
+        changed = super().with_options(options)
+        if "length" in options:
+            changed.config = dataclasses.replace(self.config, length_m=float(options["length"]))
+        return changed
 
     def make_world(self, seed: int) -> RoadWorld:
         """The road of a seed."""

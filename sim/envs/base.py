@@ -58,12 +58,13 @@ class Seeing:
     """Kinds of images that are observed: `rgb`, `depth`, `segmentation`."""
     render_mode: str | None = None
     """None, `rgb_array`, `depth_array` or `human`."""
-    render_size: tuple[int, int] = (640, 360)
-    """Width and height of the chase view in pixels."""
+    render_width: int = 640
+    """Width of the chase view in pixels."""
+    render_height: int = 360
+    """Height of the chase view in pixels."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "observe", tuple(self.observe))
-        object.__setattr__(self, "render_size", tuple(self.render_size))
         if self.control_hz < 1 or PHYSICS_HZ % self.control_hz:
             raise InvalidArgumentError(
                 f"control_hz is {self.control_hz}; it must divide {PHYSICS_HZ}, for example 10 or 20"
@@ -257,6 +258,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         """
         if self._expert_class is None:
             raise InvalidArgumentError(f"nobody is an expert of {self.task_spec.task}; make the environment with one")
+        if self._world is None:
+            raise gymnasium.error.ResetNeeded("no episode has begun; call reset() first")
         if self._expert is None:
             self._expert = self._expert_class(self.vehicle, self.course, self.rig)
         return self._expert.label(self.views)
@@ -274,7 +277,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         if self._window is None:
             from forestpilot.sim.rendering.window import Window
 
-            width, height = self.seeing.render_size
+            width = self.seeing.render_width
+            height = self.seeing.render_height
             fps = self.task_spec.control_hz
             self._window = Window(width, height, title=f"ForestPilot {self.task_spec.task}", fps=fps)
         self._window.show(frames.rgb[0])
@@ -458,8 +462,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
 
     def _chase_frames(self) -> Frames:
         if self._chase_renderer is None:
-            width, height = self.seeing.render_size
-            self._chase_renderer = make_renderer(self.task_spec.renderer, Camera(width, height, 70.0), 1)
+            camera = Camera(self.seeing.render_width, self.seeing.render_height, 70.0)
+            self._chase_renderer = make_renderer(self.task_spec.renderer, camera, 1)
         if self._chase_world is not self.world:
             self._chase_renderer.set_world(self.world)
             self._chase_world = self.world

@@ -55,11 +55,11 @@ class DriveEnv(VehicleEnv):
     `is_success`, `outcome`, `progress_m` (along the route), `clearance_m` (distance from the body, as three discs, to a
     trunk or obstacle at the end of this step, before a car is put back; cut off at 1.15 m), `speed_mps`, `world_seed`,
     `lateral_offset_m` and `heading_error_rad` (from the line, left positive), `off_road`, `lane_departure` (more than
-    1 m off the line, or just put back on it), `intervened`, `interventions`, `command`, the terms of the
-    reward (`reward_progress`, `reward_crash`, `reward_intervention`), `camera_offsets` (3, 3): shift (m) and yaw (rad) of
-    the cameras, and the change of speed (m/s) that the expert was asked about, 0 but for
-    `side_cameras="random-speed"`; with `expert=True` also `expert_action` (3, 2) and `expert_costs` (3, 21): what the expert
-    answers if the car stood as the left, center, right camera does.
+    1 m off the line, or just put back on it), `intervened`, `interventions`, `command`, the terms of the reward
+    (`reward_progress`, `reward_crash`, `reward_intervention`), `camera_offsets` (3, 3): shift (m) and yaw (rad) of the
+    cameras, and the change of speed (m/s) that the expert was asked about, 0 but for `side_cameras="random-speed"`;
+    with `expert=True` also `expert_action` (3, 2) and `expert_costs` (3, 21): what the expert answers if the car stood
+    as the left, center, right camera does.
 
     ## Arguments
     See `__init__`; all are plain JSON values, so that the spec serialises.
@@ -117,7 +117,7 @@ class DriveEnv(VehicleEnv):
         Raises:
             ValueError: an argument is out of range; the message names what is allowed.
         """
-        course = RoadCourse.of_preset(
+        course = RoadCourse(
             preset,
             interventions,
             speed,
@@ -128,6 +128,15 @@ class DriveEnv(VehicleEnv):
             max_curvature_per_m=None if max_curvature is None else float(max_curvature),
         )
         seeing = Seeing(
-            width, height, renderer, control_hz, expert, rig, tuple(observe), render_mode, (render_width, render_height)
+            width=width,
+            height=height,
+            renderer=renderer,
+            control_hz=control_hz,
+            expert=expert,
+            rig=rig,
+            observe=tuple(observe),
+            render_mode=render_mode,
+            render_width=render_width,
+            render_height=render_height,
         )
         super().__init__("drive", Car, course, DrivingExpert, seeing, side_cameras, time_limit_s)

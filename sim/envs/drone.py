@@ -51,7 +51,8 @@ class DroneEnv(VehicleEnv):
     `is_success`, `outcome`, `progress_m`, `clearance_m` (least distance in this step from the body's 0.25 m radius
     to a trunk), `speed_mps`, `world_seed`, the terms of the reward (`reward_progress`, `reward_crash`,
     `reward_intervention`), `camera_offsets` (3, 3): shift (m) and yaw (rad) of the cameras, and 0; with
-    `expert=True` also `expert_action` (3, 2) and `expert_costs` (3, 21): what the expert answers if the heading were that of the left, center, right camera; row 1 is the drone's own.
+    `expert=True` also `expert_action` (3, 2) and `expert_costs` (3, 21): what the expert answers if the heading were
+    that of the left, center, right camera; row 1 is the drone's own.
 
     ## Arguments
     See `__init__`; all are plain JSON values, so that the spec serialises.
@@ -103,6 +104,15 @@ class DroneEnv(VehicleEnv):
         """
         course = ForestCourse(preset, density, trail, domain_randomisation, speed, Quadrotor.max_speed_mps)
         seeing = Seeing(
-            width, height, renderer, control_hz, expert, rig, tuple(observe), render_mode, (render_width, render_height)
+            width=width,
+            height=height,
+            renderer=renderer,
+            control_hz=control_hz,
+            expert=expert,
+            rig=rig,
+            observe=tuple(observe),
+            render_mode=render_mode,
+            render_width=render_width,
+            render_height=render_height,
         )
         super().__init__("drone", Quadrotor, course, FlightExpert, seeing, time_limit_s=time_limit_s)

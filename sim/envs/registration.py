@@ -5,6 +5,7 @@ from gymnasium.envs.registration import register, registry
 ENTRY_POINTS = {
     "ForestPilot/Drone-v0": "forestpilot.sim.envs.drone:DroneEnv",
     "ForestPilot/Drive-v0": "forestpilot.sim.envs.drive:DriveEnv",
+    "ForestPilot/Vehicle-v0": "forestpilot.sim.envs.any_vehicle:AnyVehicleEnv",
 }
 
 for env_id, entry_point in ENTRY_POINTS.items():

@@ -2,8 +2,8 @@
 rolls out.
 
 Cascade: heading and speed -> velocity error -> acceleration -> attitude -> body rates -> torques and thrust -> four
-motors with lag and limits. Rotor drag is linear in velocity (Faessler et al. 2018, RA-L 3(2), eq. 3) and fed forward by the
-controller.
+motors with lag and limits. Rotor drag is linear in velocity (Faessler et al. 2018, RA-L 3(2), eq. 3) and fed forward by
+the controller.
 """
 
 from __future__ import annotations

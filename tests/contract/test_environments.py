@@ -1,7 +1,9 @@
 """What every registered environment must satisfy, whatever its vehicle."""
 
+import copy
 import json
 import math
+import pickle
 import subprocess
 import sys
 import warnings
@@ -10,8 +12,9 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import TimeAwareObservation
 
-import forestpilot.sim  # noqa: F401
+import forestpilot  # noqa: F401
 from forestpilot.sim.cameras import CAMERA_NAMES
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
 
@@ -234,3 +237,171 @@ def test_unknown_arguments_name_what_is_allowed(env_id):
     ):
         with pytest.raises((ValueError, gymnasium.error.Error), match=allowed):
             make(env_id, disable_env_checker=True, **kwargs)
+
+
+def roll(env, seed: int, steps: int, options=None):
+    """Reset and take some steps; returns the random actions that were left."""
+    env.reset(seed=seed, options=options)
+    rng = np.random.default_rng(seed)
+    for _ in range(steps):
+        env.step(rng.uniform(-0.3, 0.3, 2))
+    return rng
+
+
+def the_same_way(one, other, rng) -> bool:
+    """Whether two environments go on alike."""
+    for action in rng.uniform(-0.3, 0.3, (5, 2)):
+        seen, reward, *_, info = one.step(action)
+        seen_there, reward_there, *_, info_there = other.step(action)
+        same = all(np.array_equal(seen[key], seen_there[key]) for key in seen) and reward == reward_there
+        if not same or one.unwrapped.state_hash() != other.unwrapped.state_hash():
+            return False
+        if not np.array_equal(info["camera_offsets"], info_there["camera_offsets"]):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))], ids=["copy", "pickle"])
+def test_a_copy_made_in_the_middle_of_an_episode_goes_on_alike(env_id, again):
+    env = make(env_id, disable_env_checker=True).unwrapped
+    rng = roll(env, 5, 12, {"speed": 4.0})
+    other = again(env)
+    assert other.physics.id != env.physics.id and other.course.speed_mps == 4.0
+    assert the_same_way(env, other, rng)
+    env.close()
+    other.close()
+
+
+def test_a_copy_of_an_environment_that_has_not_begun_has_not_begun(env_id):
+    env = make(env_id, disable_env_checker=True).unwrapped
+    other = pickle.loads(pickle.dumps(env))
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        other.step(np.zeros(2))
+    assert other.spec.id == env.spec.id
+    env.close()
+    other.close()
+
+
+def test_copies_draw_the_same_worlds(env_id):
+    env = make(env_id, disable_env_checker=True).unwrapped
+    env.reset(seed=3)
+    other = copy.deepcopy(env)
+    assert env.reset()[1]["world_seed"] == other.reset()[1]["world_seed"]
+    env.close()
+    other.close()
+
+
+def test_the_spec_says_how_long_an_episode_may_be(env_id):
+    env = make(env_id, time_limit_s=1.5)
+    assert env.unwrapped.spec.max_episode_steps == 15
+    timed = TimeAwareObservation(env, flatten=False, normalize_time=True)
+    observation, _ = timed.reset(seed=2)
+    assert "time" in observation
+    over, steps = False, 0
+    while not over:
+        *_, terminated, truncated, _ = timed.step(np.array([0.0, -1.0]))
+        over, steps = terminated or truncated, steps + 1
+    assert steps <= 15
+    env.close()
+
+
+def test_no_world_asks_for_more_time_than_the_spec_says(env_id):
+    env = make(env_id, disable_env_checker=True).unwrapped
+    for seed in range(12):
+        env.reset(seed=seed)
+        assert (
+            env.course.time_limit_s() < 0.9 * env.course.longest_s()
+            or env.course.time_limit_s() == env.course.longest_s()
+        )
+    env.close()
+
+
+def test_reset_takes_options_for_one_episode_and_refuses_unknown_ones(env_id):
+    env = make(env_id, disable_env_checker=True).unwrapped
+    _, _ = env.reset(seed=1)
+    usual = env.course.speed_mps
+    observation, _ = env.reset(seed=1, options={"speed": 3.0})
+    assert observation["state"][env.task_spec.index("speed_set_point_mps")] == 3.0
+    observation, _ = env.reset(seed=1)
+    assert observation["state"][env.task_spec.index("speed_set_point_mps")] == usual
+    with pytest.raises(ValueError, match="speed"):
+        env.reset(seed=1, options={"sped": 3.0})
+    with pytest.raises(ValueError, match="allowed"):
+        env.reset(seed=1, options={"speed": 300.0})
+    env.close()
+
+
+def test_depth_and_segmentation_can_be_observed(env_id):
+    env = make(env_id, observe=("rgb", "depth", "segmentation"), disable_env_checker=True)
+    observation, _ = env.reset(seed=4)
+    assert env.observation_space.contains(observation)
+    frames = env.unwrapped.frames
+    for i, name in enumerate(CAMERA_NAMES):
+        assert np.array_equal(observation[f"{name}_depth"], frames.depth[i])
+        assert np.array_equal(observation[f"{name}_segmentation"], frames.segmentation[i])
+    env.close()
+    env = make(env_id, observe=("depth",), disable_env_checker=True)
+    assert "left" not in env.observation_space.spaces
+    env.close()
+    with pytest.raises(ValueError, match="segmentation"):
+        make(env_id, observe=("infrared",))
+
+
+def test_depth_is_rendered_headless(env_id):
+    env = make(env_id, render_mode="depth_array", render_width=64, render_height=48)
+    env.reset(seed=0)
+    depth = env.render()
+    assert depth.shape == (48, 64) and depth.dtype == np.float32 and 0 < depth.min() < depth.max()
+    env.close()
+
+
+def test_the_rig_can_be_moved_and_its_lens_changed(env_id):
+    rig = {"side_yaw_rad": 0.6, "horizontal_fov_deg": 110.0}
+    env = make(env_id, rig=rig, disable_env_checker=True).unwrapped
+    env.reset(seed=0)
+    assert env.task_spec.side_yaw_rad == 0.6 and env.task_spec.horizontal_fov_deg == 110.0
+    assert env.views.offsets[0, 1] == pytest.approx(0.6)
+    usual = make(env_id, disable_env_checker=True).unwrapped
+    usual.reset(seed=0)
+    assert env.task_spec.side_offset_m == usual.task_spec.side_offset_m == usual.rig.side_offset_m
+    assert not np.array_equal(env.frames.rgb, usual.frames.rgb)
+    env.close()
+    usual.close()
+    with pytest.raises(ValueError, match="side_yaw_rad"):
+        make(env_id, rig={"side_yaw": 0.6})
+
+
+def test_the_expert_answers_whoever_asks(env_id):
+    env = make(env_id, disable_env_checker=True).unwrapped
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.expert_labels()
+    env.reset(seed=6)
+    labels = env.expert_labels()
+    told = make(env_id, expert=True, disable_env_checker=True).unwrapped
+    _, info = told.reset(seed=6)
+    assert np.array_equal(labels.actions, info["expert_action"]) and np.array_equal(labels.costs, info["expert_costs"])
+    assert labels.costs.shape == (3, env.task_spec.num_candidates)
+    env.close()
+    told.close()
+
+
+def test_the_reward_is_the_sum_of_its_terms(env_id):
+    env = make(env_id, disable_env_checker=True).unwrapped
+    env.reset(seed=8)
+    over = False
+    while not over:
+        _, reward, terminated, truncated, info = env.step(np.array([1.0, 1.0]))
+        terms = {name: value for name, value in info.items() if name.startswith("reward_")}
+        assert set(terms) == {"reward_progress", "reward_crash", "reward_intervention"}
+        assert reward == sum(terms.values())
+        over = terminated or truncated
+    assert (terms["reward_crash"] < 0) == (info["outcome"] in ("collision", "out_of_bounds"))
+    env.close()
+
+
+def test_nothing_can_be_asked_before_an_episode_has_begun(env_id):
+    env = make(env_id, disable_env_checker=True).unwrapped
+    for ask in (lambda: env.world, lambda: env.frames, lambda: env.colliders, env.chase_view):
+        with pytest.raises(gymnasium.error.ResetNeeded):
+            ask()
+    env.close()
