@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,16 @@ import pytest
 from forestpilot.launch import cli
 from forestpilot.launch.config import ConfigError
 from forestpilot.launch.pictures.plots import add_axes, new_figure
-from forestpilot.launch.reading.study_results import Interval, Panel, Point, StudyResult
+from forestpilot.launch.reading.study_results import Interval, Panel, Point, StudyResult, read_study_results
 from forestpilot.launch.studies import STUDIES, compounding_error, dagger_road, three_cameras
+from forestpilot.launch.studies.cells import Cell, make_points, stack
 from forestpilot.launch.studies.compounding_error import CompoundingError
 from forestpilot.launch.studies.dagger_road import DaggerRoad
 from forestpilot.launch.studies.plots import _draw_panel, plot_shifted_views, plot_study
 from forestpilot.launch.studies.roads import study_training
 from forestpilot.launch.studies.shifted_views import shifted_views, warp_shifted
+from forestpilot.launch.studies.statistics import mean_interval
+from forestpilot.launch.studies.study import Arm, Bench, Study, StudyConfig
 from forestpilot.launch.studies.three_cameras import ThreeCameras
 from forestpilot.launch.verbs import study
 from forestpilot.sim.cameras import Camera
@@ -120,3 +124,51 @@ def test_the_smallest_studies_run_from_end_to_end(tmp_path: Path, capsys: pytest
         rows = list(csv.DictReader((folder / "results.csv").open()))
         assert len({row["arm"] for row in rows}) == arms
         assert len(list(folder.glob("*.png"))) == pictures
+
+
+class Guesses(Study[StudyConfig, Arm]):
+    """A study as another package might bring it."""
+
+    name = "guesses"
+    question = "Does guessing get better when it is repeated?"
+    minutes = 0.1
+    full = StudyConfig(out="runs/study-guesses")
+    quick = StudyConfig(out="runs/study-guesses-quick", seeds=2, workers=1)
+
+    def arms(self) -> Sequence[Arm]:
+        return (Arm("low", "guesses low"), Arm("high", "guesses high"))
+
+    def xs(self) -> Sequence[float]:
+        return (1, 2)
+
+    def run_cell(self, arm: Arm, x: float, seed: int, bench: Bench) -> Cell:
+        worth = x * (2 if arm.name == "high" else 1)
+        return Cell(arm.name, x, seed, [{"seed": world, "worth": worth + world} for world in range(3)])
+
+    def summarise(self, cells: Sequence[Cell]) -> StudyResult:
+        points = make_points(cells, lambda group: mean_interval(stack(group, "worth")))
+        panels = (Panel("worth", "worth, points", points, "What a guess is worth."),)
+        return StudyResult("Guesses", "guesses", False, panels, ())
+
+
+@pytest.fixture
+def guesses() -> Iterator[str]:
+    STUDIES.register("guesses", Guesses, "whether guessing gets better")
+    yield "guesses"
+    STUDIES.unregister("guesses")
+
+
+def test_a_study_of_another_package_runs_by_its_name(
+    guesses: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["study", "guess"]) == 2
+    assert "did you mean 'guesses'?" in capsys.readouterr().err
+    assert cli.main(["study", guesses, "--quick", "--out", str(tmp_path / "run")]) == 0
+    shown = capsys.readouterr().out
+    assert "worth, points" in shown and str(tmp_path / "run" / "figure.png") in shown
+    stored = read_study_results(tmp_path / "run")
+    assert [point.value.mean for point in stored.panels[0].points] == [2.0, 3.0, 3.0, 5.0]
+    assert stored.question == Guesses.question
+    with pytest.raises(SystemExit):
+        cli.main(["study", guesses, "--help"])
+    assert Guesses.question in capsys.readouterr().out
