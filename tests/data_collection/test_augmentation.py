@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from forestpilot.data_collection.windows.augmentation import PhotometricConfig, flip_batch, photometric
 from forestpilot.data_collection.windows.windows import Batch
 from forestpilot.sim.envs.task_spec import side_view
-from tests.data_collection.episodes import make_spec
+from tests.helpers.specs import small_spec
 
-SPEC = make_spec()
+SPEC = small_spec()
 TURNS = np.array(SPEC.candidate_turns_rad)
 NOTHING = PhotometricConfig(brightness=0.0, contrast=0.0, gain=0.0, noise=0.0)
 
@@ -88,7 +88,7 @@ def test_the_cheapest_turn_of_a_mirrored_window_is_the_mirrored_turn(best: int, 
 
 
 def test_mirroring_costs_of_lopsided_candidates_is_refused() -> None:
-    lopsided = make_spec(candidate_turns_rad=tuple(np.linspace(-0.5, 1.0, 21).tolist()))
+    lopsided = small_spec(candidate_turns_rad=tuple(np.linspace(-0.5, 1.0, 21).tolist()))
     with pytest.raises(ValueError, match="symmetric"):
         flip_batch(make_batch(0), lopsided, torch.ones(5, dtype=torch.bool))
     without = make_batch(0, costs=False)

@@ -25,14 +25,15 @@ from forestpilot.data_collection.episodes.dataset import (
 )
 from forestpilot.data_collection.episodes.episode import EpisodeError, SchemaVersionError, load_episode
 from forestpilot.data_collection.episodes.files import DiskFullError
-from tests.data_collection.episodes import ENV_ID, make_episode, make_spec
+from tests.helpers.episodes import ENV_ID, make_episode
+from tests.helpers.specs import small_spec
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
-    dataset = Dataset.create(tmp_path / "data", make_spec(), ENV_ID)
+    dataset = Dataset.create(tmp_path / "data", small_spec(), ENV_ID)
     for seed in (2, 1):
         dataset.add(make_episode(seed))
     return dataset
@@ -47,7 +48,7 @@ def test_episodes_are_found_again_in_the_order_of_their_names(dataset: Dataset) 
         assert len(each) == 3
         assert each.total_steps == 60
     assert reopened.episodes == dataset.episodes
-    assert reopened.task_spec == make_spec()
+    assert reopened.task_spec == small_spec()
     assert reopened.env_id == ENV_ID
 
 
@@ -55,7 +56,7 @@ def test_a_resumed_command_knows_what_is_there(dataset: Dataset) -> None:
     assert dataset.has(0, 2)
     assert not dataset.has(1, 2)
     assert not dataset.has(0, 3)
-    resumed = Dataset.create(dataset.folder, make_spec(), ENV_ID)
+    resumed = Dataset.create(dataset.folder, small_spec(), ENV_ID)
     assert len(resumed) == 2
     with pytest.raises(DatasetError, match="there already"):
         resumed.add(make_episode(2))
@@ -186,7 +187,7 @@ def test_a_damaged_or_missing_description_says_what_to_do(dataset: Dataset, tmp_
 def test_a_folder_with_other_files_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(DatasetError, match="holds files but no dataset"):
-        Dataset.create(tmp_path, make_spec(), ENV_ID)
+        Dataset.create(tmp_path, small_spec(), ENV_ID)
 
 
 OTHER_TASKS = [
@@ -202,7 +203,7 @@ OTHER_TASKS = [
 def test_data_of_another_task_is_refused_naming_the_difference(
     dataset: Dataset, tmp_path: Path, change: dict, message: str
 ) -> None:
-    other = make_spec(**change)
+    other = small_spec(**change)
     with pytest.raises(SpecMismatchError, match=message):
         Dataset.create(dataset.folder, other, ENV_ID)
     with pytest.raises(SpecMismatchError, match=message):
@@ -214,11 +215,11 @@ def test_data_of_another_task_is_refused_naming_the_difference(
 
 def test_an_environment_of_another_id_is_refused(dataset: Dataset) -> None:
     with pytest.raises(SpecMismatchError, match="Drive-v0"):
-        Dataset.create(dataset.folder, make_spec(), "ForestPilot/Drive-v0")
+        Dataset.create(dataset.folder, small_spec(), "ForestPilot/Drive-v0")
 
 
 def test_another_renderer_warns(dataset: Dataset, tmp_path: Path) -> None:
-    spec = make_spec(renderer="tiny")
+    spec = small_spec(renderer="tiny")
     with pytest.warns(RendererWarning, match=r"'tiny' joins data drawn by 'raycast'"):
         require_one_task([dataset, Dataset.create(tmp_path / "tiny", spec, ENV_ID)])
     with pytest.warns(RendererWarning):
@@ -268,7 +269,7 @@ def test_a_full_disk_loses_nothing_that_was_written(dataset: Dataset, monkeypatc
 WRITER = """
 import sys
 from forestpilot.data_collection.episodes.dataset import Dataset
-from tests.data_collection.episodes import make_episode
+from tests.helpers.episodes import make_episode
 dataset = Dataset.open(sys.argv[1], check=False)
 first = int(sys.argv[2])
 for seed in range(first, first + int(sys.argv[3])):
@@ -283,7 +284,7 @@ def start_writer(folder: Path, first: int, count: int) -> subprocess.Popen[str]:
 
 
 def test_kill_9_loses_at_most_the_episode_in_hand(tmp_path: Path) -> None:
-    folder = Dataset.create(tmp_path / "data", make_spec(), ENV_ID).folder
+    folder = Dataset.create(tmp_path / "data", small_spec(), ENV_ID).folder
     acknowledged: list[int] = []
     for kill in range(3):
         writer = start_writer(folder, 1000 * kill, 1000)
@@ -324,7 +325,7 @@ def test_a_writer_killed_half_way_leaves_no_episode_and_its_rest_is_swept_up(dat
 
 
 def test_several_processes_write_side_by_side_while_others_open(tmp_path: Path) -> None:
-    folder = Dataset.create(tmp_path / "data", make_spec(), ENV_ID).folder
+    folder = Dataset.create(tmp_path / "data", small_spec(), ENV_ID).folder
     writers = [start_writer(folder, first, 25) for first in (0, 100)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")

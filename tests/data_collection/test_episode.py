@@ -28,7 +28,7 @@ from forestpilot.data_collection.episodes.episode import (
     save_episode,
 )
 from forestpilot.data_collection.episodes.files import DiskFullError, remove_stale_temporaries, write_new_file
-from tests.data_collection.episodes import make_episode
+from tests.helpers.episodes import make_episode
 
 
 def arrays(episode: Episode) -> dict[str, np.ndarray]:

@@ -21,9 +21,10 @@ from forestpilot.data_collection.windows.side_labels import constant_label, fixe
 from forestpilot.data_collection.windows.windows import Batch, WindowReader
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
 from forestpilot.sim.vehicles.turns import RETURN_S
-from tests.data_collection.episodes import make_drive_spec, make_episode, make_spec, random_offsets
+from tests.helpers.episodes import make_episode, random_offsets
+from tests.helpers.specs import small_drive_spec, small_spec
 
-DRONE, CAR = make_spec(), make_drive_spec()
+DRONE, CAR = small_spec(), small_drive_spec()
 STEPS = 30
 
 turns = st.floats(-1, 1, width=32)
@@ -102,8 +103,8 @@ def test_a_camera_further_left_steers_more_to_the_right(turn: float, shift: floa
 
 def test_the_rule_on_a_straight_line_by_hand() -> None:
     # 1 m left of a straight line at 10 m/s: back within 20 m, -6 / 400 per metre; 0.1 rad: -0.4 / 20.
-    assert label(CAR, 0.0, 1.0, 0.0, 10.0) == pytest.approx(np.arctan(-2.4 * 6 / 400) / 0.52, abs=1e-6)
-    assert label(CAR, 0.0, 0.0, 0.1, 10.0) == pytest.approx(np.arctan(-2.4 * 0.4 / 20) / 0.52, abs=1e-6)
+    assert label(CAR, 0.0, 1.0, 0.0, 10.0) == pytest.approx(np.arctan(-CAR.wheelbase_m * 6 / 400) / CAR.max_turn_rad, abs=1e-6)
+    assert label(CAR, 0.0, 0.0, 0.1, 10.0) == pytest.approx(np.arctan(-CAR.wheelbase_m * 0.4 / 20) / CAR.max_turn_rad, abs=1e-6)
 
 
 def test_a_constant_adds_the_same_whatever_turn_and_speed() -> None:

@@ -26,14 +26,15 @@ from forestpilot.data_collection.windows.windows import (
     WindowReader,
 )
 from forestpilot.sim.envs.task_spec import side_view
-from tests.data_collection.episodes import ENV_ID, make_episode, make_spec
+from tests.helpers.episodes import ENV_ID, make_episode
+from tests.helpers.specs import make_spec, small_spec
 
 STEPS = 20
 ROOT = Path(__file__).parents[2]
 
 
 def make_dataset(folder: Path, episodes: list[Episode]) -> Dataset:
-    dataset = Dataset.create(folder, make_spec(), ENV_ID)
+    dataset = Dataset.create(folder, small_spec(), ENV_ID)
     for episode in episodes:
         dataset.add(episode)
     return dataset
@@ -93,7 +94,7 @@ def test_a_short_episode_is_padded_and_masked(tmp_path: Path) -> None:
 
 def test_side_cameras_tell_pictures_state_goal_and_labels_at_their_pose(dataset: Dataset) -> None:
     batch = WindowReader([dataset], 4, side_labels="asked").sample(300, np.random.default_rng(0))
-    spec = make_spec()
+    spec = small_spec()
     cameras = [where(batch, row)[2] for row in range(300)]
     assert min(np.bincount(cameras, minlength=3)) > 70
     for row, camera in enumerate(cameras):
@@ -126,7 +127,7 @@ def test_human_episodes_get_geometric_side_labels(tmp_path: Path) -> None:
     batch = reader.sample(50, np.random.default_rng(0))
     assert batch.costs is None
     assert batch.mask.all()
-    spec = make_spec()
+    spec = small_spec()
     for row in range(50):
         _, step, camera = where(batch, row)
         wanted = geometric_label(spec, episode.actions[step : step + 4], fixed_offsets(spec)[camera], np.zeros(4))
@@ -176,7 +177,7 @@ def test_prepare_is_given_the_state_as_its_camera_sees_it(dataset: Dataset) -> N
         return images
 
     WindowReader([dataset], 4, cameras=("left", "center", "right"), prepare=remember)
-    spec, source = make_spec(), make_episode(5, STEPS + 5)
+    spec, source = small_spec(), make_episode(5, STEPS + 5)
     state, goal = source.observations["state"][:-1], source.observations["goal"][:-1]
     for camera, yaw in enumerate((spec.side_yaw_rad, 0.0, -spec.side_yaw_rad)):
         assert np.allclose(seen[camera], side_view(spec, state, goal, yaw)[0], atol=1e-6)
@@ -215,7 +216,7 @@ def test_worlds_of_another_split_are_refused(tmp_path: Path, seed: int, split: s
 
 
 def test_datasets_of_different_tasks_are_refused(tmp_path: Path, dataset: Dataset) -> None:
-    other = Dataset.create(tmp_path / "other", make_spec(control_hz=20), ENV_ID)
+    other = Dataset.create(tmp_path / "other", small_spec(control_hz=20), ENV_ID)
     with pytest.raises(SpecMismatchError, match="control_hz: 10 against 20"):
         WindowReader([dataset, other], 4)
 
@@ -278,7 +279,7 @@ print(reader.cache_bytes_used, peak() - before)
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 def test_memory_stays_under_the_bound_for_a_dataset_larger_than_it(tmp_path: Path) -> None:
-    spec = make_spec(image_height=48, image_width=64)
+    spec = make_spec()
     dataset = Dataset.create(tmp_path, spec, ENV_ID)
     for seed in range(48):
         dataset.add(make_episode(seed, 100, spec))

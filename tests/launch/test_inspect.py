@@ -31,9 +31,10 @@ from forestpilot.launch.inspection.survey import survey_dataset
 from forestpilot.launch.verbs.inspect import Config
 from forestpilot.sim.envs.task_spec import TaskSpec
 from tests.browser import open_browser
-from tests.data_collection.episodes import ENV_ID, make_drive_spec, make_episode, make_spec, random_offsets
+from tests.helpers.episodes import ENV_ID, make_episode, random_offsets
+from tests.helpers.specs import small_drive_spec, small_spec
 
-SPEC = make_spec()
+SPEC = small_spec()
 MOVING = 4.0
 
 
@@ -85,7 +86,7 @@ def test_steering_is_told_from_the_labels_alone(tmp_path: Path) -> None:
 
 
 def test_corrections_at_side_cameras_are_what_was_asked_against_the_rule(tmp_path: Path) -> None:
-    spec = make_drive_spec()
+    spec = small_drive_spec()
     episode = sound_episode(0, 40, spec)
     assert episode.expert_actions is not None
     episode.camera_offsets = random_offsets(np.random.default_rng(0), 41)
@@ -218,7 +219,7 @@ def spoil(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(Episode, "validate", lambda self: None)
         save_episode(paths[2], not_a_number)
-    spec = make_drive_spec().to_dict()
+    spec = small_drive_spec().to_dict()
     save_episode(paths[3], dataclasses.replace(other, meta=dataclasses.replace(other.meta, task_spec=spec)))
     dataset = Dataset.open(folder, check=False)
     with pytest.warns(UserWarning, match="damaged episode moved"):

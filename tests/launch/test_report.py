@@ -22,7 +22,7 @@ from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from tests.browser import Browser, open_browser
-from tests.policies.made_up import make_spec
+from tests.helpers.specs import make_spec
 
 POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=2, head="regression")
 NASTY = "<img src=nasty> & $x$ \"quoted\" 'name'"

@@ -24,8 +24,9 @@ from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPol
 from forestpilot.policies.training.loop import STATE_FILE, draw, make_reader, train
 from forestpilot.policies.training.state import DivergedError
 from forestpilot.policies.training.train_config import TrainConfig
-from tests.data_collection.episodes import make_drive_spec, make_episode, random_offsets
-from tests.policies.made_up import SMALL, MadeUpReader, make_policy, make_spec
+from tests.helpers.episodes import make_episode, random_offsets
+from tests.helpers.made_up import SMALL, MadeUpReader, make_policy
+from tests.helpers.specs import make_drive_spec, make_spec
 
 
 def make_config(policy: dict | None = None, **values: object) -> TrainConfig:
@@ -357,7 +358,7 @@ def test_rules_for_side_labels_go_with_other_heads_and_with_three_cameras() -> N
 
 @pytest.mark.parametrize("side_labels", SIDE_LABELS)
 def test_a_car_is_cloned_with_any_side_labels(tmp_path: Path, side_labels: str) -> None:
-    spec = make_drive_spec(image_height=48, image_width=64)
+    spec = make_drive_spec()
     dataset = Dataset.create(tmp_path / "data", spec, "ForestPilot/Drive-v0")
     for seed in range(2):
         episode = make_episode(seed, 12, spec, env_id="ForestPilot/Drive-v0")

@@ -23,7 +23,7 @@ from forestpilot.policies.networks.checkpoint import (
 )
 from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.memories import MEMORIES
-from tests.policies.made_up import make_observations, make_policy
+from tests.helpers.made_up import make_observations, make_policy
 
 
 @pytest.mark.parametrize("memory", MEMORIES)

@@ -16,7 +16,7 @@ from forestpilot.policies.networks.heads import (
     RegressionHead,
     TurnCostsHead,
 )
-from tests.policies.made_up import make_policy
+from tests.helpers.made_up import make_policy
 
 TURNS = torch.linspace(-1, 1, 21)
 

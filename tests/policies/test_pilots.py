@@ -21,7 +21,7 @@ from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.tasks import TASKS
-from tests.policies.made_up import make_spec
+from tests.helpers.specs import make_spec
 
 MIX = ScenarioMix(speeds=(6.0, 10.0))
 DRONE, DRIVE = TASKS.get("drone"), TASKS.get("drive")

@@ -21,7 +21,7 @@ from forestpilot.policies.evaluation.pilots import PolicyPilot
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.threads import torch_threads
 from forestpilot.policies.training.run import Run, RunError, config_values, read_run
-from tests.policies.made_up import make_observations, make_policy
+from tests.helpers.made_up import make_observations, make_policy
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from forestpilot.policies.networks.checkpoint import load_policy
 from forestpilot.policies.networks.views import ViewPreparer
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.sim.tasks import TASKS
-from tests.policies.made_up import make_observations, make_policy, make_spec
+from tests.helpers.made_up import make_observations, make_policy
+from tests.helpers.specs import make_spec
 
 SEED = 2_000_000
 SETTINGS = {

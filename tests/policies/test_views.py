@@ -16,7 +16,7 @@ from forestpilot.sim.cameras import Camera, Rig, rotation_matrix
 from forestpilot.sim.envs.task_spec import side_view
 from forestpilot.sim.rendering import make_renderer
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest
-from tests.policies.made_up import make_spec
+from tests.helpers.specs import make_spec
 
 FOCAL_PX = 32 / math.tan(math.radians(40))
 

@@ -12,8 +12,8 @@ from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.memories import MEMORIES
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.envs.task_spec import side_view
-from tests.data_collection.episodes import make_drive_spec
-from tests.policies.made_up import make_observations, make_policy, make_spec
+from tests.helpers.made_up import make_observations, make_policy
+from tests.helpers.specs import make_drive_spec, make_spec, small_drive_spec
 
 
 def shaken(policy: VisuomotorPolicy) -> VisuomotorPolicy:
@@ -105,7 +105,7 @@ def test_hysteresis_holds_the_commanded_heading_while_the_vehicle_turns() -> Non
 
 
 def test_hysteresis_holds_the_steering_wheel_however_fast_the_car_turns() -> None:
-    spec = make_drive_spec(image_height=48, image_width=64)
+    spec = make_drive_spec()
     policy = make_policy(spec=spec, hysteresis_per_rad=1e4)
     observations = make_observations(np.random.default_rng(0), 1, policy.spec)
     observations["state"][0, spec.index("yaw_rate_radps")] = 1.0
@@ -119,8 +119,8 @@ def test_hysteresis_holds_the_steering_wheel_however_fast_the_car_turns() -> Non
 
 def test_a_car_whose_go_is_not_learned_would_never_brake() -> None:
     with pytest.raises(ValueError, match="predict_go"):
-        make_policy(spec=make_drive_spec(), head="turn-costs", predict_go=False)
-    assert make_policy(spec=make_drive_spec(), head="regression", predict_go=False).spec.task == "drive"
+        make_policy(spec=small_drive_spec(), head="turn-costs", predict_go=False)
+    assert make_policy(spec=small_drive_spec(), head="regression", predict_go=False).spec.task == "drive"
 
 
 def test_side_cameras_are_levelled_with_their_own_tilt() -> None:

@@ -1,8 +1,7 @@
-"""A task, windows and observations made up for the tests of policies: small, and learnable."""
+"""Policies, windows and observations made up for tests: small, and learnable."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,43 +9,10 @@ import numpy as np
 from forestpilot.data_collection.windows.windows import Batch
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.envs.task_spec import TaskSpec
+from tests.helpers.specs import make_spec
 
 SMALL: dict[str, Any] = {"channels": (4, 6, 8), "features": 16, "window": 5}
 """A policy shape that trains in no time."""
-
-
-STATE = (
-    ("forward_mps", 10.0, 1.0),
-    ("left_mps", 5.0, -1.0),
-    ("up_mps", 2.0, 1.0),
-    ("roll_rad", 0.7, -1.0),
-    ("pitch_rad", 0.7, 1.0),
-    ("roll_rate_radps", 4.0, -1.0),
-    ("pitch_rate_radps", 4.0, 1.0),
-    ("yaw_rate_radps", 2.0, -1.0),
-    ("speed_set_point_mps", 10.0, 1.0),
-    ("altitude_m", 2.0, 1.0),
-)
-"""Name, scale and mirror sign of each element of the state."""
-
-
-def make_spec(**changes: Any) -> TaskSpec:
-    values: dict[str, Any] = {
-        "task": "drone",
-        "image_height": 48,
-        "image_width": 64,
-        "horizontal_fov_deg": 80.0,
-        "side_yaw_rad": math.radians(20),
-        "control_hz": 10,
-        "renderer": "raycast",
-        "max_turn_rad": math.radians(60),
-        "candidate_turns_rad": tuple(np.radians(np.arange(-60, 61, 6)).tolist()),
-        "state_names": tuple(name for name, _, _ in STATE),
-        "state_scale": tuple(scale for _, scale, _ in STATE),
-        "state_mirror": tuple(mirror for _, _, mirror in STATE),
-        "goal_mirror": (1.0, -1.0),
-    }
-    return TaskSpec(**(values | changes))
 
 
 def make_policy(seed: int = 0, spec: TaskSpec | None = None, **config: Any) -> VisuomotorPolicy:
