@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from forestpilot.launch.reading.json_files import read_config, read_json
-from forestpilot.policies.algorithms.dagger.rounds import round_folder
+from forestpilot.policies.algorithms.rounds import round_folder
 
 
 @dataclass

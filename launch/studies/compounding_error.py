@@ -44,7 +44,8 @@ from forestpilot.launch.studies.rounds import (
 )
 from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, log_slope, mean_interval, statistic_interval
 from forestpilot.launch.studies.study import Bench
-from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, round_folder
+from forestpilot.policies.algorithms.dagger.config import DaggerConfig
+from forestpilot.policies.algorithms.rounds import round_folder
 from forestpilot.sim.cameras import MIN_SIZE_PX
 from forestpilot.sim.outcomes import CRASHES
 

@@ -39,7 +39,8 @@ from forestpilot.launch.studies.rounds import (
     RoundsStudy,
 )
 from forestpilot.launch.studies.study import Bench
-from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, round_folder
+from forestpilot.policies.algorithms.dagger.config import DaggerConfig
+from forestpilot.policies.algorithms.rounds import round_folder
 
 CLONING = RoundsArm("expert", "the expert drives in every round: cloning with more and more data", EXPERT_DRIVES)
 SCHEDULES = (

@@ -32,7 +32,8 @@ from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, make_points
 from forestpilot.launch.studies.rounds import RoundsArm, RoundsStudy
 from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, mean_interval, paired_difference
 from forestpilot.launch.studies.study import Bench, StudyConfig
-from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, round_folder
+from forestpilot.policies.algorithms.dagger.config import DaggerConfig
+from forestpilot.policies.algorithms.rounds import round_folder
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.training.train_config import TrainConfig
 

@@ -10,7 +10,9 @@ from typing import Any
 
 from forestpilot.launch.studies.roads import TASK, RoadStudyConfig, study_training
 from forestpilot.launch.studies.study import Arm, Bench, ConfigT, Study
-from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult, run_dagger
+from forestpilot.policies.algorithms.dagger.config import DaggerConfig
+from forestpilot.policies.algorithms.dagger.loop import run_dagger
+from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.training.train_config import TrainConfig
 
 EXPERT_DRIVES: Mapping[str, Any] = {"beta": "exponential", "beta_decay": 1.0}

@@ -20,9 +20,11 @@ from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import print_table
 from forestpilot.launch.verbs import Verb
 from forestpilot.launch.verbs.collect import describe_session
+from forestpilot.policies.algorithms.algorithm import RollInStoppedError
 from forestpilot.policies.algorithms.dagger.config import PRESETS as DAGGER_PRESETS
-from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult, best_round, run_dagger
-from forestpilot.policies.algorithms.dagger.roll_in import RollInStoppedError
+from forestpilot.policies.algorithms.dagger.config import DaggerConfig
+from forestpilot.policies.algorithms.dagger.loop import run_dagger
+from forestpilot.policies.algorithms.rounds import RoundResult, best_round
 
 if TYPE_CHECKING:
     from forestpilot.data_collection.people.console import Screen

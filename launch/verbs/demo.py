@@ -18,9 +18,10 @@ from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import format_density, print_table
 from forestpilot.launch.verbs import Verb
 from forestpilot.launch.verbs.replay import ReplayConfig, replay_evaluation
-from forestpilot.policies.algorithms.dagger.config import DRIVE_POLICY
-from forestpilot.policies.algorithms.dagger.loop import PRESETS as DAGGER_PRESETS
-from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult, best_round, round_folder, run_dagger
+from forestpilot.policies.algorithms.dagger.config import DRIVE_POLICY, DaggerConfig
+from forestpilot.policies.algorithms.dagger.config import PRESETS as DAGGER_PRESETS
+from forestpilot.policies.algorithms.dagger.loop import run_dagger
+from forestpilot.policies.algorithms.rounds import RoundResult, best_round, round_folder
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import Score, results_table
 from forestpilot.policies.training.run import Run

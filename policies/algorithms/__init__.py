@@ -1,1 +1,24 @@
-"""Ways to imitate: behavioural cloning, DAgger and its gates."""
+"""Algorithms: ways of learning in rounds, by name. `forestpilot.policies.algorithms.algorithm` says how to write one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from forestpilot.sim.registry import Registry
+
+if TYPE_CHECKING:
+    from forestpilot.policies.algorithms.algorithm import Algorithm
+
+__all__ = ["ALGORITHMS"]
+
+ALGORITHMS: Registry[type[Algorithm[Any]]] = Registry("algorithm", "forestpilot.policies.algorithms:ALGORITHMS")
+ALGORITHMS.register(
+    "bc",
+    "forestpilot.policies.algorithms.behavioural_cloning:BehaviouralCloning",
+    "behavioural cloning: demonstrate and clone",
+)
+ALGORITHMS.register(
+    "dagger",
+    "forestpilot.policies.algorithms.dagger.loop:Dagger",
+    "DAgger: demonstrate, clone, then improve in closed loop, by oneself or with somebody's help",
+)

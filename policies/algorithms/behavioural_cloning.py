@@ -1,14 +1,50 @@
-"""Behavioural cloning: a policy fitted to the labels of datasets on disk."""
+"""Behavioural cloning: a policy fitted to what an expert, or a human, would do in states that they came to themselves.
+
+`clone` does it with datasets that are there; the algorithm `bc` demonstrates, clones and validates, and with more than
+one round does so again with more demonstrations.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.dataset import Dataset, require_one_task
+from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
+from forestpilot.policies.algorithms.algorithm import Algorithm
+from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.loop import make_reader, require_costs, train
 from forestpilot.policies.training.run import Run
 from forestpilot.policies.training.train_config import TrainConfig
+
+
+@dataclass(frozen=True)
+class BehaviouralCloningConfig(AlgorithmConfig):
+    """Demonstrate and clone; killed or interrupted, the same command goes on where it stopped."""
+
+    out: str = not_the_result("runs/bc")
+    """Run folder."""
+    rounds: int = 0
+    """Further rounds, each with more demonstrations of the expert's."""
+
+
+class BehaviouralCloning(Algorithm[BehaviouralCloningConfig]):
+    """Behavioural cloning: the expert drives in every round, and the policy is fitted to all that it did."""
+
+    name = "bc"
+    title = "behavioural cloning"
+    Config = BehaviouralCloningConfig
+
+    def collect(self, round_number: int) -> None:
+        """Record the expert's episodes of a round."""
+        self.record(round_number, ExpertPilot)
+
+    def expert_share(self, round_number: int) -> float:
+        """The expert acts in all episodes."""
+        return 1.0
 
 
 def clone(config: TrainConfig, progress: Progress | None = None) -> VisuomotorPolicy:

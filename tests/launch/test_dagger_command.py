@@ -16,11 +16,11 @@ from forestpilot.data_collection.people.console import Command, Input, Key
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.screens import ScreenConfig
 from forestpilot.launch.verbs import dagger
-from forestpilot.policies.algorithms.dagger.rounds import RoundResult
+from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.train_config import TrainConfig
 
-POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)
+POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4, head="mixture")
 TINY = dagger.Config(
     gate="human", rounds=1, expert_episodes=2, episodes=1, first_steps=10, last_steps=10, validation_episodes=2,
     workers=1, mix=ScenarioMix(densities=(0.005,)), screen=ScreenConfig(size="320x180"),

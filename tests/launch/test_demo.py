@@ -8,7 +8,7 @@ import pytest
 
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.verbs.demo import DemoConfig, run
-from forestpilot.policies.algorithms.dagger.loop import DaggerConfig
+from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.train_config import TrainConfig
 

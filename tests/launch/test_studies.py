@@ -32,7 +32,8 @@ from forestpilot.launch.studies.roads import autonomy, compare_arms, interventio
 from forestpilot.launch.studies.statistics import log_slope, mean_interval, rate_interval, t_interval
 from forestpilot.launch.studies.study import StudyConfig
 from forestpilot.launch.studies.three_cameras import ThreeCameras
-from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, RoundResult
+from forestpilot.policies.algorithms.dagger.config import DaggerConfig
+from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import ForestPilotError

@@ -17,14 +17,9 @@ import pytest
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_POLICY, load_episode
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
-from forestpilot.policies.algorithms.dagger.loop import (
-    PRESETS,
-    DaggerConfig,
-    RoundResult,
-    best_round,
-    round_folder,
-    run_dagger,
-)
+from forestpilot.policies.algorithms.dagger.config import PRESETS, DaggerConfig
+from forestpilot.policies.algorithms.dagger.loop import run_dagger
+from forestpilot.policies.algorithms.rounds import RoundResult, best_round, round_folder
 from forestpilot.policies.networks.checkpoint import load_policy
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.train_config import TrainConfig

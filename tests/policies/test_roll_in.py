@@ -13,13 +13,17 @@ from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUM
 from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, collect
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.windows.windows import WindowReader
-from forestpilot.policies.algorithms.dagger.loop import DaggerConfig, run_dagger
-from forestpilot.policies.algorithms.dagger.roll_in import RollInStoppedError, _gate, trim_labels
+from forestpilot.policies.algorithms.algorithm import RollInStoppedError
+from forestpilot.policies.algorithms.dagger.config import DaggerConfig
+from forestpilot.policies.algorithms.dagger.labels import make_gate, trim_labels
+from forestpilot.policies.algorithms.dagger.loop import run_dagger
 from forestpilot.policies.networks.checkpoint import load_policy
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.loop import draw, make_reader, train
 from tests.policies.test_dagger import TINY_MIX, TINY_TRAIN, assert_same_weights, tiny
 
+FOR_ACTIONS = dataclasses.replace(TINY_TRAIN, policy=dataclasses.replace(TINY_TRAIN.policy, head="mixture"))
+"""A human gives actions, no costs."""
 BUDGET = 30
 """Labels in each later round."""
 
@@ -152,8 +156,7 @@ class Human:
 
 
 def test_a_human_at_the_gate_is_learned_from_where_they_drove(tmp_path):
-    human, config = Human(), tiny(tmp_path / "run", gate="human")
-    assert config.train.policy.head == "mixture", "a human gives actions, no costs"
+    human, config = Human(), tiny(tmp_path / "run", gate="human", train=FOR_ACTIONS)
     results = run_dagger(config, roll_in=human)
     assert human.pilots == ["round-00", "round-01"]
     long_enough = [e for number in (1, 2) for e in episodes_of(config, number) if e.num_steps >= 9]
@@ -163,7 +166,7 @@ def test_a_human_at_the_gate_is_learned_from_where_they_drove(tmp_path):
 
 
 def test_a_human_who_stops_can_go_on_later(tmp_path):
-    config = tiny(tmp_path / "run", gate="human")
+    config = tiny(tmp_path / "run", gate="human", train=FOR_ACTIONS)
     with pytest.raises(RollInStoppedError, match="round 1 with 2 of 3 episodes to go"):
         run_dagger(config, roll_in=Human(episodes=1))
     assert len(run_dagger(config, roll_in=Human())) == 3
@@ -175,8 +178,7 @@ def test_a_humans_demonstrations_can_stand_in_for_the_experts(tmp_path):
     with pytest.raises(ValueError, match=r"--train\.policy\.head mixture"):
         run_dagger(config)
     assert not (tmp_path / "run").exists(), "the mended command may have the folder"
-    mixture = dataclasses.replace(TINY_TRAIN, policy=dataclasses.replace(TINY_TRAIN.policy, head="mixture"))
-    config = dataclasses.replace(config, train=mixture)
+    config = dataclasses.replace(config, train=FOR_ACTIONS)
     results = run_dagger(config)
     assert results[0].episodes == 3 and results[1].episodes == 6
     assert results[0].labels == mine.total_steps and results[0].visited == 0
@@ -208,17 +210,17 @@ def test_a_smaller_budget_makes_the_gate_choosier(tmp_path):
         dataset.replace(dataclasses.replace(episode, disagreement=spread))
     config = gated(tmp_path / "run", "budget", episodes=20)
     rich = dataclasses.replace(config, label_budget=10 * config.label_budget)
-    poor_gate, rich_gate = (_gate(c, 1, dataset, []) for c in (config, rich))
+    poor_gate, rich_gate = (make_gate(c, dataset.task_spec, [], dataset.episodes) for c in (config, rich))
     assert 0.3 < rich_gate.threshold_rad < poor_gate.threshold_rad < 1.0
 
 
 def test_the_last_labels_of_a_round_are_the_ones_that_are_dropped(tmp_path):
     dataset = collect(CollectConfig(out=str(tmp_path / "d"), episodes=2, workers=1, mix=TINY_MIX))
     first = dataset.episodes[0].num_steps
-    trim_labels(dataset, 0, first + 5)
+    trim_labels(dataset, dataset.episodes, first + 5)
     kept = [load_episode(header.path).labelled_steps for header in dataset.episodes]
     assert kept[0].all() and np.flatnonzero(kept[1]).tolist() == [0, 1, 2, 3, 4]
-    trim_labels(dataset, 0, first + 5)
+    trim_labels(dataset, dataset.episodes, first + 5)
     assert sum(header.num_labels for header in dataset.episodes) == first + 5
 
 
@@ -229,7 +231,7 @@ def test_each_member_goes_on_from_its_own_weights(tmp_path, monkeypatch):
         started.append(next(iter(policy.parameters())).detach().clone().numpy())
         return train(policy, *args, **kwargs)
 
-    monkeypatch.setattr("forestpilot.policies.algorithms.dagger.loop.train", note)
+    monkeypatch.setattr("forestpilot.policies.algorithms.algorithm.train", note)
     config = gated(tmp_path / "run", "uncertainty", rounds=1)
     run_dagger(config)
     first = [load_policy(Path(config.out) / "rounds/round-00" / name) for name in ("", "member-1")]
@@ -249,8 +251,12 @@ def test_settings_that_do_not_go_together_are_refused(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             tiny(tmp_path / "run", **change)
-    with pytest.raises(ValueError, match="needs one: forestpilot dagger --gate human"):
+    with pytest.raises(ValueError, match="needs a human who takes over, and nobody is there"):
         run_dagger(tiny(tmp_path / "run", gate="human"))
+    with pytest.raises(ValueError, match="nothing for them to do"):
+        run_dagger(tiny(tmp_path / "run"), roll_in=Human())
+    with pytest.raises(ValueError, match=r"says what to do, not .* --train\.policy\.head mixture"):
+        run_dagger(tiny(tmp_path / "run", gate="human"), roll_in=Human())
     assert not (tmp_path / "run").exists()
 
 

@@ -1,53 +1,107 @@
 """DAgger (Ross, Gordon & Bagnell 2011, arXiv:1011.0686): the learner acts, the expert says what it should have done.
 
-Read from top to bottom: all rounds, one round, its policy on the validation worlds. Who drives and what is labelled is
-told in `forestpilot.policies.algorithms.dagger.roll_in`. Everything a round makes is on disk before the next step begins, so a killed run goes on in
-the middle of a round:
-
-    RUN/dataset/               every episode of every round, with labels, and who drove each step
-    RUN/rounds/round-03/       the policy after that round, its validation episodes and their score
-    RUN/rounds/round-03/member-1/   further policies, where an ensemble says which states to ask about
-    RUN/checkpoints/           the unfinished training, to resume from (of further policies: RUN/members/)
-    RUN/rounds.csv             one row per round
-    RUN/policy.safetensors     the round that did best on the validation worlds
+Read from top to bottom: a round's episodes, who drives in them, what of them is labelled. What every algorithm has in
+common, the rounds, the training and the choice of the best, is told in `forestpilot.policies.algorithms.algorithm`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
-from forestpilot.data_collection.episodes.config_fields import travelling_values
-from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import EpisodeHeader
-from forestpilot.data_collection.episodes.files import write_new_file
-from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
-from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
-from forestpilot.data_collection.rollouts.scenarios import task_of, task_spec_of
-from forestpilot.data_collection.windows.windows import WindowReader
+from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
+from forestpilot.data_collection.rollouts.pool import RolloutPool
+from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.policies.algorithms.algorithm import Algorithm, RollIn, RollInStoppedError
 from forestpilot.policies.algorithms.dagger.config import PRESETS, DaggerConfig
-from forestpilot.policies.algorithms.dagger.demonstrations import keep_demonstrations, open_demonstrations
-from forestpilot.policies.algorithms.dagger.roll_in import RollIn, roll_out_round
-from forestpilot.policies.algorithms.dagger.rounds import (
-    RoundResult,
-    best_round,
-    count_round,
-    member_folder,
-    round_folder,
-    write_rounds,
-)
-from forestpilot.policies.evaluation.intervals import wilson_interval
-from forestpilot.policies.evaluation.pilots import PolicyFactory
-from forestpilot.policies.networks.checkpoint import load_policy, save_policy
-from forestpilot.policies.networks.threads import torch_threads
-from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
-from forestpilot.policies.training.loop import make_reader, require_costs, train
+from forestpilot.policies.algorithms.dagger.labels import count_labels, make_gate, trim_labels
+from forestpilot.policies.algorithms.rounds import RoundResult
+from forestpilot.policies.evaluation.pilots import EnsembleFactory, GatedFactory, PolicyFactory
 from forestpilot.policies.training.run import Run
-from forestpilot.sim.seeds import seeds_of
 
-__all__ = ["PRESETS", "DaggerConfig", "RoundResult", "best_round", "round_folder", "run_dagger"]
+EPISODES_AT_ONCE = 8
+"""With a label budget, episodes between two looks at how many labels there are; the same for any number of workers, so
+that the result is."""
+
+
+class Dagger(Algorithm[DaggerConfig]):
+    """DAgger, with gates that decide who gets help and what is labelled, and budgets of labels."""
+
+    name = "dagger"
+    title = "DAgger"
+    Config = DaggerConfig
+    PRESETS = PRESETS
+
+    @property
+    def members(self) -> int:
+        """Policies trained side by side: several where the gate looks at how far they are apart."""
+        return self.config.members
+
+    @property
+    def needs_human(self) -> bool:
+        """True where a human is at the gate."""
+        return self.config.gate == "human"
+
+    def expert_share(self, round_number: int) -> float:
+        """Beta, the probability that the expert acts in the episodes of a round."""
+        return self.config.beta_of(round_number)
+
+    def collect(self, round_number: int) -> None:
+        """Record the round's episodes: the expert's in round 0, then those of the policy of the round before.
+
+        Raises:
+            RollInStoppedError: the human stopped before the round was full.
+        """
+        if round_number == 0:
+            self.record(0, ExpertPilot)
+        elif self.config.label_budget:
+            self._spend_labels(round_number)
+        else:
+            self.record(round_number, self.pilot(round_number))
+        if self.roll_in is not None:
+            self._require_full(round_number)
+
+    def _spend_labels(self, round_number: int) -> None:
+        """Record some episodes at a time until the round's share of the labels is there."""
+        share = self.config.labels_per_round
+        seeds = self.config.seeds(round_number)
+        for start in range(0, len(seeds), EPISODES_AT_ONCE):
+            chunk = seeds[start : start + EPISODES_AT_ONCE]
+            # Only earlier episodes count, so that a round that was interrupted ends where it would have ended.
+            earlier = [header for header in self.episodes_of(round_number) if header.meta.seed < chunk[0]]
+            if count_labels(earlier) >= share:
+                break
+            if not all(self.dataset.has(round_number, seed) for seed in chunk):
+                self.record(round_number, self.pilot(round_number, earlier), chunk)
+        trim_labels(self.dataset, self.episodes_of(round_number), share)
+
+    def _require_full(self, round_number: int) -> None:
+        """Raise RollInStoppedError where a human has left episodes of the round."""
+        seeds = self.config.seeds(round_number)
+        missing = sum(not self.dataset.has(round_number, seed) for seed in seeds)
+        if missing:
+            raise RollInStoppedError(f"stopped in round {round_number} with {missing} of {len(seeds)} episodes to go")
+
+    def pilot(self, round_number: int, earlier: Sequence[EpisodeHeader] = ()) -> PilotFactory:
+        """Who drives in the next episodes of a round after the first: the policy of the round before, with help.
+
+        Args:
+            round_number: the round.
+            earlier: episodes of it that count already.
+        """
+        config = self.config
+        name = f"round-{round_number - 1:02d}"
+        folders = tuple(str(self.member_folder(round_number - 1, member)) for member in range(self.members))
+        if config.gate in ("none", "human"):
+            beta = self.expert_share(round_number) if config.gate == "none" else 0.0
+            return PolicyFactory(folders[0], name, beta)
+        learner: PilotFactory = PolicyFactory(folders[0], name)
+        if len(folders) > 1:
+            learner = EnsembleFactory(folders, name)
+        before = self.episodes_of(round_number - 1)
+        gate = make_gate(config, self.policy.spec, earlier, before)
+        calm_steps = max(1, round(config.limits.calm_s * config.mix.control_hz))
+        return GatedFactory(learner, gate, calm_steps)
 
 
 def run_dagger(
@@ -70,130 +124,8 @@ def run_dagger(
         One result per round.
 
     Raises:
-        ForestPilotError: the run folder belongs to another config.
+        RunError: the run folder belongs to another config.
         RollInStoppedError: the human stopped in the middle of a round.
         ValueError: the gate is `human` and there is nobody; or there is nothing that the policy's head could learn.
     """
-    if (config.gate == "human") != (roll_in is not None):
-        raise ValueError(
-            "a human takes over with the gate `human` only, and it needs one: forestpilot dagger --gate human"
-        )
-    progress = progress or SilentProgress()
-    # What cannot run is refused before it claims the folder, so that the mended command may have it.
-    spec = task_spec_of(config.task, config.mix)
-    policy = VisuomotorPolicy.seeded(config.train.policy, spec, config.seed)
-    demonstrations = open_demonstrations(config, policy)
-    if run is None:
-        run = Run.claim(config.out, "dagger", config)
-    folder = run.folder
-    keep_demonstrations(folder, demonstrations)
-    dataset = Dataset.create(folder / "dataset", spec, task_of(config.task).bare_env_id)
-    results: list[RoundResult] = []
-    with borrowed(pool, config.workers) as own:
-        _run_rounds(config, policy, dataset, demonstrations, own, progress, roll_in, results)
-    best = best_round(results)
-    chosen = load_policy(round_folder(folder, best.round))
-    extra = {"trained_by": "DAgger", "chosen": dataclasses.asdict(best), "config": travelling_values(config)}
-    save_policy(folder, chosen, extra)
-    run.record()
-    progress.note(f"round {best.round} did best on the validation worlds; its policy is {folder}")
-    return results
-
-
-def _run_rounds(
-    config: DaggerConfig,
-    policy: VisuomotorPolicy,
-    dataset: Dataset,
-    demonstrations: Sequence[Dataset],
-    pool: RolloutPool,
-    progress: Progress,
-    roll_in: RollIn | None,
-    results: list[RoundResult],
-) -> None:
-    """Roll out, aggregate, train, validate; round after round."""
-    run = Path(config.out)
-    reader: WindowReader | None = None
-    given = [header for source in demonstrations for header in source.episodes]
-    for round_number in range(config.rounds + 1):
-        roll_out_round(config, round_number, dataset, pool, progress, roll_in)
-        missing = [m for m in range(config.members) if not _is_trained(run, round_number, m)]
-        if missing:
-            if reader is None:
-                reader = make_reader(policy, [dataset, *demonstrations], config.train)
-            reader.extend()
-            require_costs(policy, reader)
-            progress.note(reader.describe())
-            for member in missing:
-                _train_member(config, round_number, member, policy, reader, progress)
-        results.append(_score_round(config, round_number, dataset.episodes, given, pool, progress))
-        write_rounds(run, results)
-    if reader is not None:
-        reader.close()
-
-
-def _is_trained(run: Path, round_number: int, member: int) -> bool:
-    return (member_folder(run, round_number, member) / "policy.json").exists()
-
-
-def _train_member(
-    config: DaggerConfig, round_number: int, member: int, policy: VisuomotorPolicy, reader: WindowReader,
-    progress: Progress,
-) -> None:  # fmt: skip
-    """Fit one policy to all labels so far, from the weights of the round before, and store it."""
-    run = Path(config.out)
-    if config.retrain or not round_number:
-        start = VisuomotorPolicy.seeded(config.train.policy, policy.spec, config.seed_of(member))
-    else:
-        start = load_policy(member_folder(run, round_number - 1, member))
-    policy.load_state_dict(start.state_dict())
-    unfinished = run / "members" / str(member) if member else run
-    with torch_threads(config.workers):
-        result = train(policy, reader, config.round_training(round_number, member), unfinished, round_number, progress)
-    save_policy(member_folder(run, round_number, member), policy, {"round": round_number, "figures": result.figures})
-
-
-def _score_round(
-    config: DaggerConfig,
-    round_number: int,
-    headers: Sequence[EpisodeHeader],
-    given: Sequence[EpisodeHeader],
-    pool: RolloutPool,
-    progress: Progress,
-) -> RoundResult:
-    """The round's row: the episodes so far, and its policy on the validation worlds."""
-    validation = _validate(config, round_number, round_folder(Path(config.out), round_number), pool, progress)
-    successes, episodes, interventions = validation or (0, 0, 0)
-    interval: Sequence[float | None] = wilson_interval(successes, episodes) if episodes else (None, None)
-    return RoundResult(
-        round=round_number,
-        beta=config.beta_of(round_number),
-        validation_success=successes / episodes if episodes else None,
-        validation_episodes=episodes,
-        low=interval[0],
-        high=interval[1],
-        validation_interventions=interventions,
-        **count_round([h for h in headers if h.meta.dagger_round <= round_number], given, round_number),
-    )
-
-
-def _validate(
-    config: DaggerConfig, round_number: int, folder: Path, pool: RolloutPool, progress: Progress
-) -> tuple[int, int, int] | None:
-    """(successes, episodes, interventions) of the round's policy on the validation worlds; None for rounds that are not
-    validated."""
-    if round_number not in (0, config.rounds) and round_number < config.validate_from:
-        return None
-    path = folder / "validation.json"
-    if path.exists():
-        stored = json.loads(path.read_text())
-        return stored["successes"], stored["episodes"], stored["interventions"]
-    mix = config.mix if config.task == "drone" else dataclasses.replace(config.mix, interventions="line")
-    episodes = tuple(mix.scenario(seed, config.task) for seed in seeds_of("validation", config.validation_episodes))
-    job = Job(config.task, episodes, PolicyFactory(str(folder), folder.name))
-    finished = pool.run(job, progress, f"validate round {round_number}")
-    successes = sum(f.succeeded for f in finished)
-    rows = [f.row(folder.name) for f in finished]
-    interventions = sum(f.interventions for f in finished)
-    summary = {"successes": successes, "episodes": len(finished), "interventions": interventions, "rows": rows}
-    write_new_file(path, [json.dumps(summary).encode()])
-    return successes, len(finished), interventions
+    return Dagger(config, progress, roll_in).run(pool, run)

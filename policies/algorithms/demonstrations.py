@@ -1,4 +1,4 @@
-"""Demonstrations that a run of DAgger is given, beside those that it collects."""
+"""Demonstrations that a run is given, beside those that it collects."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ from pathlib import Path
 
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_same_task
 from forestpilot.data_collection.episodes.files import write_new_file
-from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+from forestpilot.sim.tasks import TASKS
 
 FILE = "demonstrations.json"
 
 
-def open_demonstrations(config: DaggerConfig, policy: VisuomotorPolicy) -> list[Dataset]:
+def open_demonstrations(folders: Sequence[str], policy: VisuomotorPolicy) -> list[Dataset]:
     """The datasets that a run starts from, checked before anything is flown.
+
+    Args:
+        folders: where they lie.
+        policy: what is to learn from them.
 
     Raises:
         DatasetError: one is missing, of another task, or teaches nothing.
         ValueError: the policy's head learns from costs, and a dataset has none.
     """
-    datasets = [Dataset.open(folder) for folder in config.demonstrations]
+    task = TASKS.get(policy.spec.task)
+    datasets = [Dataset.open(folder) for folder in folders]
     for dataset in datasets:
         require_same_task(policy.spec, dataset.task_spec, f"the dataset in {dataset.folder}")
         labelled = [header for header in dataset.episodes if header.num_labels]
@@ -31,8 +36,8 @@ def open_demonstrations(config: DaggerConfig, policy: VisuomotorPolicy) -> list[
             )
         if policy.head.needs_costs and not all(header.has_expert_costs for header in labelled):
             raise ValueError(
-                f"{dataset.folder} has labels without the expert's costs, as a human's are, and the turn-costs "
-                "head learns from costs; choose another head: --train.policy.head mixture (drone) or regression (drive)"
+                f"{dataset.folder} has labels without the expert's costs, as a human's are, and the policy's head "
+                f"learns from costs; choose another head: --train.policy.head {task.head_for_actions}"
             )
     return datasets
 

@@ -1,4 +1,4 @@
-"""Rounds of DAgger: what one came to, where its policy lies, and which was best."""
+"""Rounds of an algorithm: what one came to, where its policy lies, and which was best."""
 
 from __future__ import annotations
 

@@ -1,0 +1,367 @@
+"""Algorithm: what every way of learning in rounds has in common.
+
+A new algorithm is one file: a config (a subclass of `AlgorithmConfig`) and a subclass of `Algorithm` that says how a
+round's episodes are made, and where it differs, how the policy is changed by them and how it is judged:
+
+    class Dart(Algorithm[DartConfig]):
+        name, title, Config = "dart", "DART", DartConfig
+
+        def collect(self, round_number: int) -> None:
+            self.record(round_number, NoisyExpert(self.config.noise))
+
+    ALGORITHMS.register("dart", "my_package.dart:Dart", "demonstrations with noise")
+
+It inherits the rest: a run folder that belongs to one config, rounds that go on where they were killed, validation, the
+choice of the best round, rounds.csv. Everything a round makes is on disk before the next step begins:
+
+    RUN/dataset/               every episode of every round, with labels, and who drove each step
+    RUN/rounds/round-03/       the policy after that round, its validation episodes and their score
+    RUN/rounds/round-03/member-1/   further policies, where an ensemble says which states to ask about
+    RUN/checkpoints/           the unfinished training, to resume from (of further policies: RUN/members/)
+    RUN/rounds.csv             one row per round
+    RUN/policy.safetensors     the round that did best on the validation worlds
+
+Killed and resumed equals uninterrupted as long as what a method does follows from the config, the round, and what is on
+disk: draw from (seed, round), and do not count what happened since the process began.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from forestpilot.data_collection.episodes.config_fields import travelling_values
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import EpisodeHeader
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.rollouts.pilots import PilotFactory
+from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
+from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
+from forestpilot.data_collection.rollouts.scenarios import task_spec_of
+from forestpilot.data_collection.windows.windows import Batch, WindowReader
+from forestpilot.policies.algorithms.config import AlgorithmConfig
+from forestpilot.policies.algorithms.demonstrations import keep_demonstrations, open_demonstrations
+from forestpilot.policies.algorithms.rounds import (
+    RoundResult,
+    best_round,
+    count_round,
+    member_folder,
+    round_folder,
+    write_rounds,
+)
+from forestpilot.policies.evaluation.intervals import wilson_interval
+from forestpilot.policies.evaluation.pilots import PolicyFactory
+from forestpilot.policies.networks.checkpoint import load_policy, save_policy
+from forestpilot.policies.networks.threads import torch_threads
+from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+from forestpilot.policies.training.loop import make_reader, require_costs, train
+from forestpilot.policies.training.run import Run
+from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
+from forestpilot.sim.seeds import seeds_of
+from forestpilot.sim.tasks import TASKS
+
+ConfigT = TypeVar("ConfigT", bound=AlgorithmConfig)
+
+RollIn = Callable[[Job], None]
+"""Runs a job's episodes with a human, and records them; returns early when the human has had enough."""
+StepWeights = Callable[[Batch], np.ndarray]
+"""Gives each step of a batch a weight (B, T) in its loss."""
+
+
+class RollInStoppedError(ForestPilotError):
+    """The human at the keyboard stopped in the middle of a round; everything recorded is kept."""
+
+    exit_code = 0
+
+
+class Validation(NamedTuple):
+    """What the validation worlds say of a round's policy."""
+
+    successes: int = 0
+    """Worlds in which it reached the goal by itself."""
+    episodes: int = 0
+    """Number of worlds; 0 where it was not run."""
+    interventions: int = 0
+    """How often it was put back on its way."""
+
+
+class Algorithm(ABC, Generic[ConfigT]):
+    """A way of learning in rounds, made for one run.
+
+    Args:
+        config: what to do.
+        progress: who watches.
+        roll_in: lets a human run the episodes of a job, for an algorithm that `needs_human`.
+
+    Attributes:
+        config, progress, roll_in: as given.
+        folder: the run folder.
+        task: the task that is learned.
+        policy: the policy that is trained, in place; between rounds it may be any member's.
+        demonstrations: datasets that the run was given.
+        dataset: the run's own episodes; there from the beginning of `run` on.
+        pool: runs episodes; likewise.
+
+    Raises:
+        InvalidArgumentError: it needs a human and there is none, or the other way round.
+        DatasetError: a dataset of demonstrations is missing, of another task, or teaches nothing.
+        ValueError: there is nothing that the policy's head could learn from.
+    """
+
+    name: ClassVar[str]
+    """Name under which it is registered; also the verb that runs it."""
+    title: ClassVar[str]
+    """Name for a reader, as a policy's description says who trained it."""
+    Config: ClassVar[type[AlgorithmConfig]] = AlgorithmConfig
+    """Its config."""
+    PRESETS: ClassVar[Mapping[str, AlgorithmConfig]] = {}
+    """Named starting points."""
+
+    dataset: Dataset
+    pool: RolloutPool
+
+    def __init__(self, config: ConfigT, progress: Progress | None = None, roll_in: RollIn | None = None) -> None:
+        self.config = config
+        self.progress = progress or SilentProgress()
+        self.roll_in = roll_in
+        self.folder = Path(config.out)
+        self.task = TASKS.get(config.task)
+        self._require_human()
+        # What cannot run is refused before it claims the folder, so that the mended command may have it.
+        spec = task_spec_of(config.task, config.mix)
+        self.policy = VisuomotorPolicy.seeded(config.train.policy, spec, config.seed)
+        self.demonstrations = open_demonstrations(config.demonstrations, self.policy)
+        self._require_head_for_actions()
+        self._reader: WindowReader | None = None
+
+    @abstractmethod
+    def collect(self, round_number: int) -> None:
+        """Record those of the round's episodes that are not on disk yet; `record` does that for a pilot."""
+
+    def update(self, round_number: int) -> None:
+        """Make the round's policy and store it in `member_folder`, unless it is there.
+
+        By default every member is fitted to all labels so far, from the weights of the round before.
+        """
+        missing = [member for member in range(self.members) if not self.is_stored(round_number, member)]
+        if missing:
+            reader = self.reader()
+            for member in missing:
+                self.fit(reader, round_number, member)
+
+    def score(self, round_number: int) -> RoundResult:
+        """The round's row: the episodes so far, and its policy on the validation worlds."""
+        seen = self.validate(round_number)
+        low, high = wilson_interval(seen.successes, seen.episodes) if seen.episodes else (None, None)
+        headers = [header for header in self.dataset.episodes if header.meta.dagger_round <= round_number]
+        given = [header for source in self.demonstrations for header in source.episodes]
+        return RoundResult(
+            round=round_number,
+            beta=self.expert_share(round_number),
+            validation_success=seen.successes / seen.episodes if seen.episodes else None,
+            validation_episodes=seen.episodes,
+            low=low,
+            high=high,
+            validation_interventions=seen.interventions,
+            **count_round(headers, given, round_number),
+        )
+
+    @property
+    def members(self) -> int:
+        """Policies trained side by side; the first one acts and is judged."""
+        return 1
+
+    @property
+    def needs_human(self) -> bool:
+        """True where a human drives in the rounds after the first."""
+        return False
+
+    def expert_share(self, round_number: int) -> float:
+        """Probability that the expert acts in the episodes of a round."""
+        return float(round_number == 0)
+
+    def run(self, pool: RolloutPool | None = None, run: Run | None = None) -> list[RoundResult]:
+        """Run all rounds, or those that an interrupted run has left; the best policy lies in `config.out` afterwards.
+
+        Args:
+            pool: runs episodes; by default one is made.
+            run: the run that this is a part of, claimed already; by default the folder is claimed for this one.
+
+        Returns:
+            One result per round.
+
+        Raises:
+            RunError: the run folder belongs to another config.
+            RollInStoppedError: the human stopped in the middle of a round.
+        """
+        run = run or Run.claim(self.folder, self.name, self.config)
+        keep_demonstrations(self.folder, self.demonstrations)
+        self.dataset = Dataset.create(self.folder / "dataset", self.policy.spec, self.task.bare_env_id)
+        try:
+            with borrowed(pool, self.config.workers) as self.pool:
+                results = self._run_rounds()
+        finally:
+            self._close_reader()
+        self._keep_best(results)
+        run.record()
+        return results
+
+    def _run_rounds(self) -> list[RoundResult]:
+        results: list[RoundResult] = []
+        for round_number in range(self.config.rounds + 1):
+            self.collect(round_number)
+            self.update(round_number)
+            results.append(self.score(round_number))
+            write_rounds(self.folder, results)
+        return results
+
+    def record(self, round_number: int, pilot: PilotFactory, seeds: Sequence[int] | None = None) -> None:
+        """Record episodes of a round with the expert's labels, those that are not on disk yet.
+
+        Args:
+            round_number: the round that they are filed under.
+            pilot: makes who acts, inside a rollout process. A human sits beside it where the algorithm has one.
+            seeds: of the worlds; by default all of the round.
+        """
+        wanted = self.config.seeds(round_number) if seeds is None else seeds
+        missing = [seed for seed in wanted if not self.dataset.has(round_number, seed)]
+        if not missing:
+            return
+        scenarios = tuple(self.config.mix.scenario(seed, self.config.task) for seed in missing)
+        folder = str(self.dataset.folder)
+        job = Job(self.config.task, scenarios, pilot, dataset=folder, dagger_round=round_number)
+        if self.roll_in is not None and round_number:
+            self.roll_in(job)
+        else:
+            self.pool.run(job, self.progress, f"roll out round {round_number}")
+        self.dataset.refresh()
+
+    def episodes_of(self, round_number: int) -> list[EpisodeHeader]:
+        """The run's own episodes of a round, by seed."""
+        headers = [header for header in self.dataset.episodes if header.meta.dagger_round == round_number]
+        return sorted(headers, key=lambda header: header.meta.seed)
+
+    def member_folder(self, round_number: int, member: int = 0) -> Path:
+        """Where the policy of a round lies, or of a further member of its ensemble."""
+        return member_folder(self.folder, round_number, member)
+
+    def is_stored(self, round_number: int, member: int = 0) -> bool:
+        """True once the policy of a round is on disk."""
+        return (self.member_folder(round_number, member) / "policy.json").exists()
+
+    def reader(self) -> WindowReader:
+        """Draws windows of all episodes so far, those of the demonstrations included.
+
+        Raises:
+            ValueError: the policy's head learns from costs, and some of these episodes have none.
+        """
+        if self._reader is None:
+            self._reader = make_reader(self.policy, [self.dataset, *self.demonstrations], self.config.train)
+        self._reader.extend()
+        require_costs(self.policy, self._reader)
+        self.progress.note(self._reader.describe())
+        return self._reader
+
+    def fit(
+        self, reader: WindowReader, round_number: int, member: int = 0, step_weights: StepWeights | None = None
+    ) -> None:
+        """Fit one policy to labels, from the weights of the round before, and store it.
+
+        Args:
+            reader: draws windows.
+            round_number: the round.
+            member: which of the policies that are trained side by side.
+            step_weights: weighs steps in the loss; None for equal weights.
+        """
+        config = self.config
+        if config.retrain or not round_number:
+            start = VisuomotorPolicy.seeded(config.train.policy, self.policy.spec, config.seed_of(member))
+        else:
+            start = load_policy(self.member_folder(round_number - 1, member))
+        self.policy.load_state_dict(start.state_dict())
+        unfinished = self.folder / "members" / str(member) if member else self.folder
+        how = config.round_training(round_number, member)
+        with torch_threads(config.workers):
+            result = train(self.policy, reader, how, unfinished, round_number, self.progress, step_weights)
+        self.keep(round_number, member, result.figures)
+
+    def keep(self, round_number: int, member: int = 0, figures: Mapping[str, float] | None = None) -> None:
+        """Store `policy` as that of a round.
+
+        Args:
+            round_number: the round.
+            member: which of the policies that are trained side by side.
+            figures: what its training came to, by name.
+        """
+        facts = {"round": round_number, "figures": dict(figures or {})}
+        save_policy(self.member_folder(round_number, member), self.policy, facts)
+
+    def validate(self, round_number: int) -> Validation:
+        """What the round's policy does on the validation worlds; nothing for rounds that are not validated."""
+        if not self.config.is_validated(round_number):
+            return Validation()
+        folder = self.member_folder(round_number)
+        path = folder / "validation.json"
+        if path.exists():
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            return Validation(*(stored[name] for name in Validation._fields))
+        mix = (
+            self.config.mix
+            if self.config.task == "drone"
+            else dataclasses.replace(self.config.mix, interventions="line")
+        )
+        seeds = seeds_of("validation", self.config.validation_episodes)
+        scenarios = tuple(mix.scenario(seed, self.config.task) for seed in seeds)
+        job = Job(self.config.task, scenarios, PolicyFactory(str(folder), folder.name))
+        finished = self.pool.run(job, self.progress, f"validate round {round_number}")
+        seen = Validation(
+            successes=sum(result.succeeded for result in finished),
+            episodes=len(finished),
+            interventions=sum(result.interventions for result in finished),
+        )
+        rows = [result.row(folder.name) for result in finished]
+        write_new_file(path, [json.dumps({**seen._asdict(), "rows": rows}).encode()])
+        return seen
+
+    def _keep_best(self, results: Sequence[RoundResult]) -> None:
+        """Make the policy of the best round the run's."""
+        best = best_round(results)
+        chosen = load_policy(round_folder(self.folder, best.round))
+        facts: dict[str, Any] = {
+            "trained_by": self.title,
+            "chosen": dataclasses.asdict(best),
+            "config": travelling_values(self.config),
+        }
+        save_policy(self.folder, chosen, facts)
+        self.progress.note(f"round {best.round} did best on the validation worlds; its policy is {self.folder}")
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _require_human(self) -> None:
+        """Raise InvalidArgumentError where a human is needed and there is none, or the other way round."""
+        if self.needs_human and self.roll_in is None:
+            raise InvalidArgumentError(
+                f"{self.name} with this config needs a human who takes over, and nobody is there; at a keyboard, "
+                f"`forestpilot {self.name}` lets you"
+            )
+        if self.roll_in is not None and not self.needs_human:
+            raise InvalidArgumentError(
+                f"there is a human, and nothing for them to do: {self.name} with this config needs none"
+            )
+
+    def _require_head_for_actions(self) -> None:
+        """Raise InvalidArgumentError where a human would teach a head that learns from costs."""
+        if self.needs_human and self.policy.head.needs_costs:
+            raise InvalidArgumentError(
+                "a human says what to do, not what everything else would cost, and this head learns from costs; choose "
+                f"another one: --train.policy.head {self.task.head_for_actions}"
+            )

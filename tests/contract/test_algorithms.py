@@ -1,0 +1,156 @@
+"""Every registered algorithm: killed and resumed equals uninterrupted, worlds are kept apart, and the best round is kept.
+
+An algorithm of one file stands beside the registered ones, and inherits all of that.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import forestpilot.policies.algorithms.algorithm as algorithm_module
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.rollouts.pool import RolloutPool
+from forestpilot.policies.algorithms import ALGORITHMS
+from forestpilot.policies.algorithms.config import AlgorithmConfig
+from forestpilot.policies.algorithms.rounds import ROUND_FIELDS, RoundResult, best_round
+from forestpilot.policies.networks.checkpoint import describe_policy
+from forestpilot.policies.training.state import TrainingState
+from forestpilot.sim.errors import ForestPilotError
+from tests.policies.test_dagger import TINY_MIX, TINY_TRAIN
+
+ONE_FILE = "tests.policies.noisy_demonstrations:NoisyDemonstrations"
+"""Not registered: `package.module:attribute` names it as well."""
+NAMES = [*ALGORITHMS.names(), ONE_FILE]
+
+
+class Killed(Exception):
+    """Stands in for the end of a process."""
+
+
+def tiny(name: str, out: Path) -> AlgorithmConfig:
+    return ALGORITHMS.get(name).Config(
+        out=str(out),
+        rounds=2,
+        expert_episodes=2,
+        episodes=2,
+        first_steps=12,
+        steps=8,
+        last_steps=8,
+        validation_episodes=2,
+        workers=1,
+        mix=TINY_MIX,
+        train=dataclasses.replace(TINY_TRAIN, checkpoint_every=3),
+    )
+
+
+def run(name: str, out: Path) -> list[RoundResult]:
+    return ALGORITHMS.get(name)(tiny(name, out)).run()
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Any]:
+    """An uninterrupted run: (name of the algorithm, run folder, results)."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    return request.param, out, run(request.param, out)
+
+
+def dying(method: Callable[..., Any], calls: Iterator[int], when: Callable[..., bool]) -> Callable[..., Any]:
+    """The method, but killed in the call for which `when` is true, given the number of the call and its arguments."""
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if when(next(calls), *args):
+            raise Killed
+        return method(*args, **kwargs)
+
+    return called
+
+
+KILLS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
+    "collecting": (Dataset, "add", lambda call, *_: call == 3),
+    "updating": (TrainingState, "update", lambda call, *_: call == 17),
+    "storing a policy": (algorithm_module, "save_policy", lambda call, *_: call == 1),
+    "validating": (RolloutPool, "run", lambda _, __, ___, ____, name: name == "validate round 1"),
+    "writing the row": (algorithm_module, "write_rounds", lambda call, *_: call == 1),
+    "keeping the best": (algorithm_module, "best_round", lambda call, *_: call == 0),
+}
+"""Where a run is killed: owner and name of what dies, and in which call."""
+
+
+@pytest.mark.parametrize("kill", KILLS)
+def test_killed_and_resumed_equals_uninterrupted(finished, kill, tmp_path, monkeypatch):
+    name, whole, expected = finished
+    owner, method, when = KILLS[kill]
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, method, dying(getattr(owner, method), iter(range(10_000)), when))
+        with pytest.raises(Killed):
+            run(name, tmp_path / "run")
+    assert not (tmp_path / "run" / "policy.safetensors").exists(), "killed too late to test anything"
+    assert run(name, tmp_path / "run") == expected
+    for file in ("rounds.csv", "policy.safetensors", "rounds/round-01/policy.safetensors", "metrics.csv"):
+        ours, theirs = (whole / file).read_bytes(), (tmp_path / "run" / file).read_bytes()
+        if file == "metrics.csv":
+            assert without_speed(ours) == without_speed(theirs)
+        else:
+            assert ours == theirs, file
+
+
+def without_speed(table: bytes) -> list[dict[str, str]]:
+    """The rows of metrics.csv but for how fast it went."""
+    rows = list(csv.DictReader(table.decode().splitlines()))
+    return [{key: value for key, value in row.items() if key != "frames_per_s"} for row in rows]
+
+
+def test_run_again_it_changes_nothing(finished):
+    name, whole, expected = finished
+    before = (whole / "policy.safetensors").read_bytes()
+    assert run(name, whole) == expected
+    assert (whole / "policy.safetensors").read_bytes() == before
+
+
+def test_no_world_is_used_twice_and_none_is_a_test_world(finished):
+    _, whole, _ = finished
+    headers = Dataset.open(whole / "dataset").episodes
+    seeds = [header.meta.seed for header in headers]
+    assert len(set(seeds)) == len(seeds) == 6 and max(seeds) < 1_000_000
+    assert sorted({header.meta.dagger_round for header in headers}) == [0, 1, 2]
+
+
+def test_each_round_has_its_row_and_the_best_is_the_runs_policy(finished):
+    name, whole, results = finished
+    with (whole / "rounds.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == ROUND_FIELDS and [int(row["round"]) for row in rows] == [0, 1, 2]
+    best = best_round(results)
+    told = describe_policy(whole)["extra"]
+    assert told["chosen"]["round"] == best.round
+    assert told["trained_by"] == ALGORITHMS.get(name).title
+    kept = whole / "rounds" / f"round-{best.round:02d}" / "policy.safetensors"
+    assert kept.read_bytes() == (whole / "policy.safetensors").read_bytes()
+
+
+def test_another_config_in_the_same_folder_is_refused(finished):
+    name, whole, _ = finished
+    other = dataclasses.replace(tiny(name, whole), steps=9)
+    with pytest.raises(ForestPilotError, match="steps: 8 there, 9 asked"):
+        ALGORITHMS.get(name)(other).run()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_presets_are_of_the_algorithms_own_config(name):
+    algorithm = ALGORITHMS.get(name)
+    assert algorithm.title and issubclass(algorithm.Config, AlgorithmConfig)
+    for preset in algorithm.PRESETS.values():
+        assert isinstance(preset, algorithm.Config)
+        used = [seed for number in range(preset.rounds + 1) for seed in preset.seeds(number)]
+        assert len(set(used)) == len(used) and max(used) < 1_000_000
+
+
+@pytest.mark.parametrize("name", ALGORITHMS.names())
+def test_it_is_registered_under_its_name(name):
+    assert ALGORITHMS.get(name).name == name
