@@ -73,7 +73,7 @@ def _parse(verb: Verb, args: list[str], prog: str) -> object:
 
 
 def _for_the_user(error: BaseException | None) -> str | None:
-    """What to tell the user who can mend an error; None where it is a bug, which only a traceback tells of."""
+    """Message for the user who can mend an error; None where it is a bug, which only a traceback tells of."""
     if isinstance(error, ForestPilotError):
         # A verb, or a part, that could not be imported: what is missing says more than where it was asked for.
         return _missing(error.__cause__) or str(error) or type(error).__name__
@@ -83,7 +83,7 @@ def _for_the_user(error: BaseException | None) -> str | None:
 
 
 def _missing(error: BaseException | None) -> str | None:
-    """What to install, where a library is missing that an extra brings; None for any other error."""
+    """Message about a missing library that an extra brings; None for any other error."""
     told = missing_extra(error) if isinstance(error, ModuleNotFoundError) else None
     return str(told) if told is not None else None
 

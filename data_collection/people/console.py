@@ -27,7 +27,7 @@ class Key(IntFlag):
 
 
 class Command(Enum):
-    """What a human asks for with a single press."""
+    """A request of a human, made with a single press."""
 
     TAKE_OVER = "take over"
     HAND_BACK = "hand back"
@@ -60,7 +60,7 @@ COMMANDS: dict[str, Command] = {
 
 @dataclass(frozen=True)
 class Input:
-    """What a human did since the last look."""
+    """Keys, sticks and commands of a human since the last look."""
 
     keys: Key = Key.NONE
     """Steering keys held now, or pressed and let go since the last look: a short tap must not be lost."""
@@ -87,7 +87,7 @@ class Screen(Protocol):
         """Show a picture (H, W, 3) uint8 RGB; a closed screen ignores it. Never waits for a slow viewer."""
 
     def poll(self) -> Input:
-        """What was pressed since the last call; never waits. A key already held when the screen opened counts only once
+        """Tell what was pressed since the last call; never waits. A key held when the screen opened counts only once
         it has been let go and pressed again."""
 
     def close(self) -> None:
@@ -121,7 +121,7 @@ class HeldKeys:
         self._tapped.clear()
 
     def take(self, sticks: tuple[float, float] | None = None, present: bool = True) -> Input:
-        """What was pressed since the last call."""
+        """Tell what was pressed since the last call."""
         keys = _steering(self._held | self._tapped)
         commands = tuple(self._commands)
         self._tapped.clear()

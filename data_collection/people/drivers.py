@@ -15,7 +15,7 @@ from forestpilot.data_collection.rollouts.takeover import Takeover
 
 
 class Choice(NamedTuple):
-    """What is done in one step of an episode."""
+    """One step of an episode: what is done, and who decided it."""
 
     action: NDArray[np.float32]
     """(2,) turn and go."""
@@ -39,7 +39,7 @@ class Driver(Protocol):
         """An episode is about to start: forget the last one."""
 
     def decide(self, episode: EpisodeRecorder, given: Input, shaped: NDArray[np.float32]) -> Choice | None:
-        """What to do next.
+        """Choose the next step.
 
         Args:
             episode: the episode up to now.
@@ -62,7 +62,7 @@ class HumanDriver:
         """Nothing to forget."""
 
     def decide(self, episode: EpisodeRecorder, given: Input, shaped: NDArray[np.float32]) -> Choice:
-        """What the human does."""
+        """Do what the human does."""
         return Choice(shaped, ACTOR_HUMAN)
 
 
@@ -79,8 +79,10 @@ class TakeoverDriver:
     takes_turns = True
 
     def __init__(self, pilot: Pilot) -> None:
-        self._pilot, self._turns = pilot, Takeover(ACTOR_HUMAN)
-        self.name, self.needs_expert = pilot.name, pilot.needs_expert
+        self._pilot = pilot
+        self._turns = Takeover(ACTOR_HUMAN)
+        self.name = pilot.name
+        self.needs_expert = pilot.needs_expert
         pilot.begin(1)
 
     def restart(self, episode: EpisodeRecorder) -> None:
@@ -89,9 +91,11 @@ class TakeoverDriver:
         self._turns.restart()
 
     def decide(self, episode: EpisodeRecorder, given: Input, shaped: NDArray[np.float32]) -> Choice:
-        """What the policy does, or the human who has taken over; a steering key alone changes nothing."""
+        """Do what the policy does, or the human who has taken over; a steering key alone changes nothing."""
         action = self._advice(episode)
-        if self._turns.step(Command.TAKE_OVER in given.commands, Command.HAND_BACK in given.commands) == ACTOR_HUMAN:
+        takes_over = Command.TAKE_OVER in given.commands
+        hands_back = Command.HAND_BACK in given.commands
+        if self._turns.step(takes_over, hands_back) == ACTOR_HUMAN:
             return Choice(shaped, ACTOR_HUMAN)
         return Choice(action, ACTOR_POLICY)
 

@@ -1,7 +1,7 @@
 """Episodes that a human flies or drives, or watches and takes over, in real time: one after another, each recorded.
 
-Nothing of an episode reaches the disk before it ends; a kill costs the episode in hand and nothing else. Whatever ends an episode
-early (a closed window, Ctrl-C, an error while drawing) saves it as far as it went.
+Nothing of an episode reaches the disk before it ends; a kill costs the episode in hand and nothing else. Whatever ends
+an episode early (a closed window, Ctrl-C, an error while drawing) saves it as far as it went.
 """
 
 from __future__ import annotations
@@ -39,15 +39,17 @@ HOLD_S = 1.5
 """How long the outcome of an episode stands unless a key is pressed, in seconds."""
 LEAST_S = 1.0
 """An episode that is ended early is kept if it is at least this long, in seconds."""
+ORDINARY_HZ = 10
+"""Actions per second where a scenario says nothing else."""
 SLOW = 2.0
 """How many times slower slow motion is."""
 
 
 class Store(Protocol):
-    """Where finished episodes go."""
+    """A place that finished episodes go to."""
 
     def has(self, episode: Scenario) -> bool:
-        """Whether the episode is recorded already."""
+        """Tell if the episode is recorded already."""
 
     def keep(self, running: EpisodeRecorder, driver: Driver) -> Path:
         """Record an episode as far as it went; when this returns, it survives anything."""
@@ -69,10 +71,11 @@ class DatasetStore:
     def __init__(self, job: Job) -> None:
         if job.dataset is None:
             raise ValueError("the job names no dataset; a human's episodes are recorded, so give one")
-        self._dataset, self._round = Dataset.open(job.dataset, check=False), job.dagger_round
+        self._dataset = Dataset.open(job.dataset, check=False)
+        self._round = job.dagger_round
 
     def has(self, episode: Scenario) -> bool:
-        """Whether there is an episode of this round and world."""
+        """Tell if there is an episode of this round and world."""
         return self._dataset.has(self._round, episode.seed)
 
     def keep(self, running: EpisodeRecorder, driver: Driver) -> Path:
@@ -86,7 +89,7 @@ class DatasetStore:
 
 @dataclass(frozen=True)
 class LiveSummary:
-    """What came of a live session; only episodes that were kept count."""
+    """Figures of a live session; only episodes that were kept count."""
 
     episodes: int
     """Episodes recorded."""
@@ -115,7 +118,7 @@ class LiveSummary:
 
 
 class _End(Enum):
-    """How a stretch of an episode ended."""
+    """The way in which a stretch of an episode ended."""
 
     OVER = "the episode is over"
     AGAIN = "the same episode again"
@@ -151,9 +154,11 @@ class LiveSession:
         shaper: KeyShaper | None = None,
         store: Store | None = None,
     ) -> None:
-        self._screen, self._painter = screen, painter
+        self._screen = screen
+        self._painter = painter
         self._clock: Clock = clock or RealClock()
-        self._given_shaper, self._given_store = shaper, store
+        self._given_shaper = shaper
+        self._given_store = store
 
     def run(self, job: Job, driver: Driver) -> LiveSummary:
         """Run the job's episodes that are not recorded yet, one after another; the job's own pilot is not asked.
@@ -188,8 +193,13 @@ class _Run:
         shaper: KeyShaper,
         store: Store,
     ) -> None:
-        self._job, self._driver, self._painter, self._clock = job, driver, painter, clock
-        self._screen, self._shaper, self._store = screen, shaper, store
+        self._job = job
+        self._driver = driver
+        self._painter = painter
+        self._clock = clock
+        self._screen = screen
+        self._shaper = shaper
+        self._store = store
         self._keys = FreshKeys(screen)
         self._waiting = deque(episode for episode in job.scenarios if not store.has(episode))
         self._before = len(job.scenarios) - len(self._waiting)
@@ -197,11 +207,13 @@ class _Run:
         self._discarded = 0
         self._pacer = Pacer(clock)
         self._signals: list[int] = []
-        self._slow, self._message = False, ""
+        self._slow = False
+        self._message = ""
         self._for_driver: list[Command] = []
 
     def run(self) -> LiveSummary:
-        started, end = self._clock.now(), _End.OVER
+        started = self._clock.now()
+        end = _End.OVER
         self._screen.poll()  # what was pressed before there was anything to steer is not meant for it
         with _noted_signals(self._signals):
             while self._waiting and end != _End.QUIT:
@@ -213,7 +225,8 @@ class _Run:
         running = EpisodeRecorder(self._job.task, episode, self._driver.needs_expert, record=True)
         try:
             self._actors: list[int] = []
-            self._given, self._shown = Input(), np.zeros(2, np.float32)
+            self._given = Input()
+            self._shown = np.zeros(2, np.float32)
             self._shaper.start_from(self._shown)
             end = self._drive_recorded(running)
             if end == _End.AGAIN:
@@ -221,7 +234,9 @@ class _Run:
                 return end
             if running.num_steps and (end == _End.OVER or running.time_s >= LEAST_S):
                 self._keep(running)
-            return self._show_outcome(running) if end == _End.OVER else end
+            if end == _End.OVER:
+                return self._show_outcome(running)
+            return end
         finally:
             running.close()
 
@@ -246,7 +261,7 @@ class _Run:
             if end is None:
                 end = self._step(running, period_s)
                 self._show(running, Mode.RUNNING)
-                self._pacer.wait(period_s * (SLOW if self._slow else 1.0))
+                self._pacer.wait(period_s * SLOW if self._slow else period_s)
         return end
 
     def _step(self, running: EpisodeRecorder, period_s: float) -> _End | None:
@@ -262,7 +277,9 @@ class _Run:
         if choice.human_action is None:
             # While a policy drives the human's controls follow it, so that they are passed on without a jerk.
             self._shaper.start_from(choice.action)
-        self._shown = choice.action if choice.human_action is None else choice.human_action
+            self._shown = choice.action
+        else:
+            self._shown = choice.human_action
         return _End.OVER if over else None
 
     def _obey(self, running: EpisodeRecorder, given: Input) -> _End | None:
@@ -270,7 +287,9 @@ class _Run:
         self._given = given
         if self._has_left():
             return _End.QUIT
-        pause = None if given.present else Mode.AWAY
+        pause: Mode | None = None
+        if not given.present:
+            pause = Mode.AWAY
         for command in given.commands:
             if command == Command.QUIT:
                 return _End.QUIT
@@ -280,7 +299,9 @@ class _Run:
             if command == Command.PAUSE:
                 pause = Mode.PAUSED
             self._obey_anywhere(command)
-        return None if pause is None else self._stand_still(running, pause)
+        if pause is None:
+            return None
+        return self._stand_still(running, pause)
 
     def _obey_anywhere(self, command: Command) -> None:
         """Commands that mean the same whether the episode runs or stands still."""
@@ -323,7 +344,8 @@ class _Run:
     def _show_outcome(self, running: EpisodeRecorder) -> _End:
         """Show how the episode ended until a key is pressed, or a moment has passed."""
         self._keys.settle()
-        until_s, drawn_s = self._clock.now() + HOLD_S, -REDRAW_S
+        until_s = self._clock.now() + HOLD_S
+        drawn_s = -REDRAW_S
         while self._clock.now() < until_s:
             given = self._keys.look()
             if self._has_left() or Command.QUIT in given.commands:
@@ -364,10 +386,19 @@ class _Run:
     def _show(self, running: EpisodeRecorder, mode: Mode) -> None:
         saved = self._before + len(self._kept)
         scene = Scene(
-            episode=running, mode=mode, keys=self._given.keys, action=self._shown,
-            actor=self._actor(), takes_turns=self._driver.takes_turns, slow=self._slow, late=self._pacer.late,
-            number=saved + (mode != Mode.ENDED), total=len(self._job.scenarios), saved=saved, message=self._message,
-        )  # fmt: skip
+            episode=running,
+            mode=mode,
+            keys=self._given.keys,
+            action=self._shown,
+            actor=self._actor(),
+            takes_turns=self._driver.takes_turns,
+            slow=self._slow,
+            late=self._pacer.late,
+            number=saved + (mode != Mode.ENDED),
+            total=len(self._job.scenarios),
+            saved=saved,
+            message=self._message,
+        )
         self._screen.show(self._painter.paint(scene))
 
     def _actor(self) -> int:
@@ -377,14 +408,15 @@ class _Run:
 
     def _summary(self, seconds: float, stopped: bool) -> LiveSummary:
         handovers = count_handovers(kept.actors for kept in self._kept if self._driver.takes_turns)
-        hz = self._job.scenarios[0].env_kwargs.get("control_hz", 10) if self._job.scenarios else 10
+        all_actors = np.concatenate([np.empty(0, np.uint8), *(kept.actors for kept in self._kept)])
+        helped_s = handovers.intervention_steps / self._control_hz()
         return LiveSummary(
             episodes=len(self._kept),
             discarded=self._discarded,
-            steps=sum(len(kept.actors) for kept in self._kept),
-            human_steps=sum(int(np.sum(kept.actors == ACTOR_HUMAN)) for kept in self._kept),
+            steps=len(all_actors),
+            human_steps=int(np.sum(all_actors == ACTOR_HUMAN)),
             takeovers=handovers.takeovers,
-            mean_takeover_s=handovers.intervention_steps / hz / max(1, handovers.takeovers),
+            mean_takeover_s=helped_s / max(1, handovers.takeovers),
             context_switches=handovers.context_switches,
             late_steps=self._pacer.late,
             seconds=seconds,
@@ -392,6 +424,12 @@ class _Run:
             interrupted=bool(self._signals),
             results=tuple(kept.finished for kept in self._kept),
         )
+
+    def _control_hz(self) -> int:
+        """Actions per second, the same in all episodes of a job."""
+        if not self._job.scenarios:
+            return ORDINARY_HZ
+        return int(self._job.scenarios[0].env_kwargs.get("control_hz", ORDINARY_HZ))
 
 
 @contextmanager

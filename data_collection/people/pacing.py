@@ -39,7 +39,8 @@ class Pacer:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock, self._due = clock, clock.now()
+        self._clock = clock
+        self._due = clock.now()
         self.late = 0
         """Steps that were not done when the next one was due."""
 

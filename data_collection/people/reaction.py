@@ -30,12 +30,15 @@ WIDEST_S = 0.3
 """An interval wider than this says little; two steps are always allowed."""
 PLACING_STEPS = 0.15
 """The parabola places a peak no better than this; the interval is never narrower to either side."""
-RESAMPLES, SURROGATES = 400, 199
+RESAMPLES = 400
+"""Bootstrap samples for the interval."""
+SURROGATES = 199
+"""References that have nothing to do with the human, to tell what chance comes to."""
 
 
 @dataclass(frozen=True)
 class Delay:
-    """How much later than the reference a human steers."""
+    """Delay of a human's steering behind a reference."""
 
     delay_s: float
     """Best estimate in seconds, 0 or more."""
@@ -67,9 +70,9 @@ def estimate_delay(
 ) -> Delay:
     """The lag of the human's turn behind a reference, by normalised cross-correlation.
 
-    The peak is placed between steps by a parabola. The interval is a percentile bootstrap over episodes, or over blocks of
-    `BLOCK_S` where there are few. Chance is judged by references that were shifted in a circle by a random amount: they
-    are as smooth as the real one, but have nothing to do with the human.
+    The peak is placed between steps by a parabola. The interval is a percentile bootstrap over episodes, or over blocks
+    of `BLOCK_S` where there are few. Chance is judged by references that were shifted in a circle by a random amount:
+    they are as smooth as the real one, but have nothing to do with the human.
 
     Args:
         human: (T,) the human's turn at each step, or one such array for each episode; NaN where nobody was there.
@@ -92,7 +95,8 @@ def estimate_delay(
     rng = np.random.default_rng(0)
     weights = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=RESAMPLES)
     resampled = _peaks_s(_correlations(np.tensordot(weights, sums, axes=1)), lags, control_hz)
-    peak_s, correlation = float(_peaks_s(pooled, lags, control_hz)[0]), float(pooled.max())
+    peak_s = float(_peaks_s(pooled, lags, control_hz)[0])
+    correlation = float(pooled.max())
     low_s = min(float(np.quantile(resampled, 0.025)), peak_s - PLACING_STEPS / control_hz)
     high_s = max(float(np.quantile(resampled, 0.975)), peak_s + PLACING_STEPS / control_hz)
     reason = _doubt(peak_s, correlation, _chance(windows, turns, rng), high_s - low_s, control_hz, largest_s)
@@ -102,7 +106,7 @@ def estimate_delay(
 def shift_labels(
     actions: NDArray[np.float32], delay_s: float, control_hz: int, present: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """What a human did `delay_s` later, as the label of each step.
+    """Labels moved back in time: for each step, what a human did `delay_s` later.
 
     Args:
         actions: (T, 2) float32, what the human did at each step.
@@ -119,15 +123,19 @@ def shift_labels(
     """
     if not math.isfinite(delay_s) or delay_s < 0 or control_hz <= 0:
         raise ValueError(f"delay_s is {delay_s} and control_hz {control_hz}; allowed: 0 or more, and above 0")
-    there = np.ones(len(actions), bool) if present is None else present
+    there = present
+    if there is None:
+        there = np.ones(len(actions), bool)
     later = round(delay_s * control_hz, 6)
     whole = math.floor(later)
     part = later - whole
     steps = np.arange(len(actions))
-    before, after = steps + whole, steps + whole + (part > 0)
+    before = steps + whole
+    after = before + (part > 0)
     last = len(actions) - 1
     inside = after <= last
-    before, after = np.minimum(before, last), np.minimum(after, last)
+    before = np.minimum(before, last)
+    after = np.minimum(after, last)
     known = inside & there[before] & there[after]
     labels = ((1 - part) * actions[before] + part * actions[after]).astype(np.float32)
     labels[~known] = 0.0
@@ -135,8 +143,9 @@ def shift_labels(
 
 
 def _as_episodes(values: NDArray[np.floating] | Sequence[NDArray[np.floating]]) -> list[NDArray[np.float64]]:
-    episodes = [values] if isinstance(values, np.ndarray) and values.ndim == 1 else list(values)
-    return [np.asarray(episode, np.float64) for episode in episodes]
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        values = [values]
+    return [np.asarray(episode, np.float64) for episode in values]
 
 
 def _aligned(
@@ -148,7 +157,9 @@ def _aligned(
             f"human has episodes of {[len(episode) for episode in human]} steps, reference of "
             f"{[len(episode) for episode in reference]}; both must be given for the same steps"
         )
-    windows, turns, episodes = [np.zeros((0, len(lags)))], [np.zeros(0)], [np.zeros(0, np.int64)]
+    windows = [np.zeros((0, len(lags)))]
+    turns = [np.zeros(0)]
+    episodes = [np.zeros(0, np.int64)]
     for number, (own, right) in enumerate(zip(human, reference)):
         if len(own) < len(lags):
             continue
@@ -164,7 +175,7 @@ def _aligned(
 def _too_little(
     windows: NDArray[np.float64], turns: NDArray[np.float64], lags: NDArray[np.int64], control_hz: int
 ) -> str:
-    """Why nothing can be said before looking at any lag; empty if something may."""
+    """Reason why nothing can be said before looking at any lag; empty if something may."""
     if len(turns) < max(ENOUGH_S * control_hz, 4 * len(lags)):
         return f"{len(turns) / control_hz:.0f} s of steering are too little, {ENOUGH_S:.0f} s are needed"
     for who, values in (("the human", windows[:, -lags[0]]), ("the reference", turns)):
@@ -174,7 +185,7 @@ def _too_little(
 
 
 def _doubt(peak_s: float, correlation: float, chance: float, width_s: float, control_hz: int, largest_s: float) -> str:
-    """Why the estimate should not be used; empty if it may."""
+    """Reason why the estimate should not be used; empty if it may."""
     if correlation < LEAST_CORRELATION:
         return f"the turns hardly agree at any delay (largest correlation {correlation:.2f})"
     if correlation < chance:
@@ -190,12 +201,11 @@ def _doubt(peak_s: float, correlation: float, chance: float, width_s: float, con
 
 def _groups(episodes: NDArray[np.int64], block: int) -> NDArray[np.int64]:
     """(n,) which episode, or which block of an episode, each step is drawn with."""
-    numbers = (
-        episodes
-        if len(np.unique(episodes)) >= ENOUGH_EPISODES
-        else 1_000_000 * episodes + np.arange(len(episodes)) // block
-    )
-    return np.unique(numbers, return_inverse=True)[1]
+    numbers = episodes
+    if len(np.unique(episodes)) < ENOUGH_EPISODES:
+        numbers = 1_000_000 * episodes + np.arange(len(episodes)) // block
+    _, groups = np.unique(numbers, return_inverse=True)
+    return groups
 
 
 def _sums(windows: NDArray[np.float64], turns: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -219,9 +229,12 @@ def _correlations(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _peaks_s(correlations: NDArray[np.float64], lags: NDArray[np.int64], control_hz: int) -> NDArray[np.float64]:
     """(S,) lag of the largest correlation in seconds, between steps where a parabola says so."""
-    rows, best = np.arange(len(correlations)), correlations.argmax(axis=1)
+    rows = np.arange(len(correlations))
+    best = correlations.argmax(axis=1)
     inner = np.clip(best, 1, len(lags) - 2)
-    left, peak, right = (correlations[rows, inner + step] for step in (-1, 0, 1))
+    left = correlations[rows, inner - 1]
+    peak = correlations[rows, inner]
+    right = correlations[rows, inner + 1]
     bend = left - 2 * peak + right
     offset = np.divide(0.5 * (left - right), bend, out=np.zeros_like(bend), where=bend < -1e-12)
     offset = np.where(inner == best, np.clip(offset, -0.5, 0.5), 0.0)

@@ -1,4 +1,4 @@
-"""Offline relabelling: a human watches recorded episodes of a policy in real time and steers along without being obeyed.
+"""Offline relabelling: a human watches recorded episodes in real time and steers along without being obeyed.
 
 The episode is simulated again from its world's seed and its actions, and checked against the record at every step. What
 the human does becomes the label of the recorded step, moved back by the human's delay:
@@ -73,11 +73,13 @@ def recorded_episodes(dataset: Dataset, rounds: Sequence[int] = ()) -> tuple[Rec
     Raises:
         RelabellingError: there is none, or one is not of a training world.
     """
-    flown = [header for header in dataset.episodes if (header.actor == ACTOR_POLICY).any()]
-    chosen = [header for header in flown if not rounds or header.meta.dagger_round in rounds]
+    by_policy = [header for header in dataset.episodes if (header.actor == ACTOR_POLICY).any()]
+    chosen = [header for header in by_policy if not rounds or header.meta.dagger_round in rounds]
     if not chosen:
-        there = ", ".join(map(str, sorted({header.meta.dagger_round for header in flown})))
-        found = f"a policy drove in rounds {there}" if flown else f"no policy drove in its {len(dataset)} episodes"
+        found = f"no policy drove in its {len(dataset)} episodes"
+        if by_policy:
+            there = sorted({header.meta.dagger_round for header in by_policy})
+            found = f"a policy drove in rounds {', '.join(map(str, there))}"
         raise RelabellingError(
             f"{dataset.folder} has no episode to relabel: {found}. Give the dataset of a DAgger run, RUN/dataset"
         )
@@ -91,7 +93,7 @@ def recorded_episodes(dataset: Dataset, rounds: Sequence[int] = ()) -> tuple[Rec
 
 
 class AlongDriver:
-    """What was recorded is done again, step by step; what the human does is only noted.
+    """Does again what was recorded, step by step; what the human does is only noted.
 
     Raises:
         ReplayDivergedError: from `decide`, at the first step whose state or picture is not the recorded one.
@@ -163,7 +165,7 @@ class Relabelling:
         return cls(dataset)
 
     def has(self, episode: Scenario) -> bool:
-        """Whether the episode is relabelled already."""
+        """Tell if the episode is relabelled already."""
         return isinstance(episode, RecordedScenario) and self.dataset.has(
             episode.header.meta.dagger_round, episode.seed
         )
@@ -174,32 +176,21 @@ class Relabelling:
         Raises:
             ReplayDivergedError: not even the first state was the recorded one.
         """
-        header, live = header_of(running), running.episode(driver.name)
+        header = header_of(running)
+        live = running.episode(driver.name)
         stored = load_episode(header.path)
         steps = _steps_in_common(stored, live)
         assert live.human_actions is not None
         assert live.expert_actions is not None
-        present = np.array(driver.present if isinstance(driver, AlongDriver) else [True] * live.num_steps, bool)
+        present = np.ones(live.num_steps, bool)
+        if isinstance(driver, AlongDriver):
+            present = np.array(driver.present, bool)
         steered = Steered(
             live.human_actions[:steps], present[:steps], live.expert_actions[:steps, EXPERT_CENTER, 0].copy()
         )
         _save_steered(self._steered_path(header.path.name), steered)
         labels, known = shift_labels(steered.actions, self.delay_s, stored.meta.control_hz, steered.present)
-        meta = dataclasses.replace(stored.meta, outcome=stored.meta.outcome if steps == stored.num_steps else "running")
-        episode = Episode(
-            observations={key: values[: steps + 1] for key, values in stored.observations.items()},
-            **{
-                name: getattr(stored, name)[:steps]
-                for name in ("actions", "actor", "rewards", "terminated", "truncated")
-            },
-            meta=meta,
-            expert_actions=live.expert_actions[:steps],
-            camera_offsets=None if stored.camera_offsets is None else stored.camera_offsets[: steps + 1],
-            keys=None if live.keys is None else live.keys[:steps],
-            human_actions=labels,
-            labelled=known,
-        )
-        return self.dataset.add(episode)
+        return self.dataset.add(_relabelled(stored, live, steps, labels, known))
 
     def discard(self, path: Path) -> None:
         """Move an episode, and what was steered in it, into the dataset's discarded/."""
@@ -210,10 +201,13 @@ class Relabelling:
 
     def estimate(self) -> Delay:
         """The human's delay behind the expert, over all episodes that are here."""
-        all_steered = [self._load_steered(header) for header in self.dataset.episodes]
-        turns = [np.where(steered.present, steered.actions[:, 0], np.nan) for steered in all_steered]
-        control_hz = self.dataset.task_spec.control_hz
-        return estimate_delay(turns, [steered.expert_turns for steered in all_steered], control_hz)
+        turns = []
+        expert_turns = []
+        for header in self.dataset.episodes:
+            steered = self._load_steered(header)
+            turns.append(np.where(steered.present, steered.actions[:, 0], np.nan))
+            expert_turns.append(steered.expert_turns)
+        return estimate_delay(turns, expert_turns, self.dataset.task_spec.control_hz)
 
     def shift(self, delay_s: float, note: str) -> int:
         """Move all labels back by a delay, from what was steered: also those that were moved by another before.
@@ -253,7 +247,7 @@ class Relabelling:
         path = self._steered_path(header.path.name)
         try:
             with np.load(path) as arrays:
-                steered = Steered(**{field.name: arrays[field.name] for field in dataclasses.fields(Steered)})
+                steered = Steered(arrays["actions"], arrays["present"], arrays["expert_turns"])
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise RelabellingError(
                 f"{path} is missing or damaged ({error}), so the labels of {header.path.name} cannot be shifted; "
@@ -269,7 +263,7 @@ NOT_SHIFTED = "labels are as they were steered, nothing is shifted"
 
 @dataclass(frozen=True)
 class Steered:
-    """What a human did while an episode was shown."""
+    """Record of what a human did while an episode was shown."""
 
     actions: NDArray[np.float32]
     """(T, 2) turn and go, not shifted."""
@@ -297,7 +291,7 @@ def require_same(recorded: Episode, observation: dict[str, Any], step: int) -> N
 
 
 def expert_turns(meta: EpisodeMeta, actions: NDArray[np.float32], states: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the expert would have done at each step of a recorded episode, found by simulating it again.
+    """Turns of the expert at each step of a recorded episode, found by simulating it again.
 
     Args:
         meta: of the episode.
@@ -331,9 +325,11 @@ def _difference(recorded: Episode, observation: dict[str, Any], step: int) -> st
         off = float(np.abs(observation[key] - recorded.observations[key][step]).max())
         if not off <= STATE_TOLERANCE:
             return f"the {key} is off by {off:.2g}"
-    picture, stored = observation["center"].astype(np.int16), recorded.observations["center"][step]
-    off = float(np.abs(picture - stored).mean())
-    return f"the center camera's picture is off by {off:.1f} grey levels" if off > PICTURE_TOLERANCE else ""
+    picture = observation["center"].astype(np.int16)
+    off = float(np.abs(picture - recorded.observations["center"][step]).mean())
+    if off > PICTURE_TOLERANCE:
+        return f"the center camera's picture is off by {off:.1f} grey levels"
+    return ""
 
 
 def _steps_in_common(stored: Episode, live: Episode) -> int:
@@ -351,23 +347,38 @@ def _steps_in_common(stored: Episode, live: Episode) -> int:
     return min(live.num_steps, stored.num_steps)
 
 
-def _first_steps(episode: Episode, steps: int) -> Episode:
-    """An episode as it was after so many steps, without what anybody would have done."""
+def _relabelled(
+    stored: Episode, live: Episode, steps: int, labels: NDArray[np.float32], known: NDArray[np.bool_]
+) -> Episode:
+    """The first steps of a recorded episode, with what the human and the expert would have done there."""
+    meta = stored.meta
+    if steps < stored.num_steps:
+        meta = dataclasses.replace(meta, outcome="running")
     return Episode(
-        observations={key: values[: steps + 1] for key, values in episode.observations.items()},
-        actions=episode.actions[:steps],
-        actor=episode.actor[:steps],
-        rewards=episode.rewards[:steps],
-        terminated=episode.terminated[:steps],
-        truncated=episode.truncated[:steps],
-        meta=episode.meta if steps == episode.num_steps else dataclasses.replace(episode.meta, outcome="running"),
-        camera_offsets=None if episode.camera_offsets is None else episode.camera_offsets[: steps + 1],
+        observations={key: values[: steps + 1] for key, values in stored.observations.items()},
+        actions=stored.actions[:steps],
+        actor=stored.actor[:steps],
+        rewards=stored.rewards[:steps],
+        terminated=stored.terminated[:steps],
+        truncated=stored.truncated[:steps],
+        meta=meta,
+        expert_actions=_first(live.expert_actions, steps),
+        camera_offsets=_first(stored.camera_offsets, steps + 1),
+        keys=_first(live.keys, steps),
+        human_actions=labels,
+        labelled=known,
     )
+
+
+def _first(values: NDArray[Any] | None, count: int) -> NDArray[Any] | None:
+    if values is None:
+        return None
+    return values[:count]
 
 
 def _save_steered(path: Path, steered: Steered) -> None:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{field.name: getattr(steered, field.name) for field in dataclasses.fields(steered)})
+    np.savez_compressed(buffer, actions=steered.actions, present=steered.present, expert_turns=steered.expert_turns)
     write_new_file(path, [buffer.getvalue()])
 
 

@@ -14,7 +14,7 @@ from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 
 
 class Mode(Enum):
-    """What a live session is doing."""
+    """State of a live session."""
 
     WAITING = "waiting for a key to start"
     RUNNING = "running"
@@ -25,7 +25,7 @@ class Mode(Enum):
 
 @dataclass(frozen=True)
 class Scene:
-    """What there is to show at one instant of a live session."""
+    """Everything that there is to show at one instant of a live session."""
 
     episode: EpisodeRecorder
     """The episode, its world, environment and record."""

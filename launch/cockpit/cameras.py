@@ -22,7 +22,7 @@ CONFIDENCE = 40
 
 
 class Views(NamedTuple):
-    """What the cameras see, each (h, w, 3) uint8."""
+    """Pictures of the cameras, each (h, w, 3) uint8."""
 
     left: Image
     center: Image
@@ -31,7 +31,7 @@ class Views(NamedTuple):
 
 
 class Sharpness:
-    """How large the views are drawn: as large as shown, or less while that takes too long."""
+    """Size that the views are drawn at: as large as shown, or less while that takes too long."""
 
     def __init__(self) -> None:
         self._level = self._too_slow = self._fast_enough = 0

@@ -49,7 +49,7 @@ class Rect:
 
 @dataclass(frozen=True)
 class CockpitLayout:
-    """Where the parts of a cockpit of a size are.
+    """Places of the parts of a cockpit of a size.
 
     A bar on top; below it the three views, the center one larger; under the side ones the controls and what the policy
     sees; then chase view, map and figures; at the bottom a line of help.
@@ -69,7 +69,7 @@ class CockpitLayout:
 
     @property
     def bar(self) -> Rect:
-        """Who drives and what is recorded."""
+        """Bar that says who drives and what is recorded."""
         return Rect(0, 0, self.width, round(self.text_size * 3.1))
 
     @property
@@ -98,7 +98,7 @@ class CockpitLayout:
 
     @property
     def policy_views(self) -> Rect:
-        """What the policy sees, under the right view."""
+        """The policy's own pictures, under the right view."""
         return self._under(self.views[2])
 
     def _under(self, view: Rect) -> Rect:

@@ -48,7 +48,7 @@ def for_the_parser(config: Any) -> Any:
 
 
 def of_its_own_class(config: Any) -> Any:
-    """What `for_the_parser` was made from, with the values that were parsed."""
+    """The config that `for_the_parser` was given, with the values that were parsed."""
     if not is_config(config):
         return config
     own = getattr(type(config), OWN_CLASS, type(config))
@@ -122,7 +122,7 @@ def _of_kinds(config: Any, kinds: Mapping[str, type[Any] | Choices]) -> Any:
 
 
 def _choices(home: str, current: Any) -> Choices:
-    """What a registry has, and what is there already, if anything: `package.module:attribute`, or nothing by intent."""
+    """All names of a registry, and the present one: `package.module:attribute`, or empty where that means something."""
     registry = registry_at(home)
     names = registry.names()
     if isinstance(current, str) and current not in names:

@@ -195,7 +195,7 @@ def _given(args: Sequence[str]) -> dict[str, str]:
 
 
 def _has(config: Any, path: str) -> bool:
-    """Whether a config has a field of a dotted name."""
+    """Tell if a config has a field of a dotted name."""
     for name in path.split("."):
         if not is_config(config) or not hasattr(config, name):
             return False

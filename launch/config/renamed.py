@@ -22,7 +22,7 @@ RENAMED_PRESETS = {"person": "human", "person-drive": "human-drive"}
 
 
 def new_name(path: str, known: Collection[str]) -> str | None:
-    """What an option is called now; None where it is none of an earlier version.
+    """Present name of an option of an earlier version; None for any other.
 
     Args:
         path: dotted name of the option, which is not known.
@@ -36,7 +36,7 @@ def new_name(path: str, known: Collection[str]) -> str | None:
 
 
 def _before(path: str, ending: str) -> tuple[str, bool]:
-    """What stands before the ending of a dotted name, and whether it has that ending."""
+    """(what stands before the ending of a dotted name, whether it has that ending)."""
     if path == ending:
         return "", True
     return path.removesuffix(ending), path.endswith(f".{ending}")

@@ -15,7 +15,7 @@ class ScreenError(ForestPilotError, ValueError):
 
 @dataclass(frozen=True)
 class ScreenConfig:
-    """How large the pictures are that a human steers by, and where a browser finds them (with --web)."""
+    """Size of the pictures that a human steers by, and where a browser finds them (with --web)."""
 
     size: str = "1280x720"
     """Width and height of the pictures in pixels, from 320x180 to 3840x2160."""

@@ -96,12 +96,12 @@ class WebScreen:
 
     @property
     def is_open(self) -> bool:
-        """Whether it has not been closed: a lost connection or a closed browser tab can come back."""
+        """False once it has been closed; a lost connection or a closed browser tab can come back."""
         return not self._closed
 
     @property
     def address(self) -> str:
-        """What to open in a browser; whoever knows it can steer."""
+        """Address to open in a browser; whoever knows it can steer."""
         return self._gate.address
 
     @property
@@ -126,7 +126,7 @@ class WebScreen:
                 self._viewer.offer(picture)
 
     def poll(self) -> Input:
-        """What was pressed since the last call; never waits. Nobody is present without a page that has the keyboard."""
+        """Tell what was pressed since the last call; never waits. Nobody is present unless a page has the keyboard."""
         with self._lock:
             present = self._viewer is not None and self._viewer.is_present
             if not present:

@@ -53,7 +53,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _why_not(host: str, port: int, error: OSError) -> str:
-    """Why one cannot listen there, and what to do."""
+    """Reason why one cannot listen there, and what to do."""
     another = "choose another one, or any free one: --screen.port 0"
     if error.errno == errno.EADDRINUSE:
         return f"port {port} on {host} is in use, maybe by another forestpilot; {another}"
@@ -79,12 +79,12 @@ class Gate:
 
     @property
     def address(self) -> str:
-        """What to open in a browser."""
+        """Address to open in a browser."""
         name = socket.gethostname() if self._is_everywhere else self._name
         return f"http://{name}:{self.port}/{self._token}"
 
     def invitation(self) -> str:
-        """What to tell the human who started it."""
+        """Text for the human who started it."""
         if not self._is_local:
             return (
                 f"Open this page in a browser to steer:\n  {self.address}\n"
@@ -112,7 +112,7 @@ class Gate:
         return None
 
     def _is_own_name(self, host: str) -> bool:
-        """Whether a `Host` header names this machine in a way that nobody else can bring about."""
+        """Tell if a `Host` header names this machine in a way that nobody else can bring about."""
         try:
             parts = urlsplit(f"//{host}")
             name, _ = parts.hostname or "", parts.port

@@ -63,7 +63,7 @@ def compose_page(title: str, width: int, height: int) -> Page:
 
 
 def key_label(code: str) -> str:
-    """What is written on a key, for its `KeyboardEvent.code` on an English keyboard: `KeyW` is W."""
+    """Label of a key, for its `KeyboardEvent.code` on an English keyboard: `KeyW` is W."""
     return _LABELS.get(code, code.removeprefix("Key"))
 
 

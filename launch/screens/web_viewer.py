@@ -55,7 +55,7 @@ class Viewer:
 
     @property
     def is_present(self) -> bool:
-        """Whether somebody can see and steer there."""
+        """True while somebody can see and steer there."""
         return self.has_focus and time.monotonic() - self.heard_s < SILENCE_S
 
     def offer(self, picture: NDArray[np.uint8]) -> None:

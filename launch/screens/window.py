@@ -71,7 +71,7 @@ class WindowScreen:
         self._window.draw(picture)
 
     def poll(self) -> Input:
-        """What was pressed since the last call."""
+        """Tell what was pressed since the last call."""
         for event in self._window.events():
             self._take(event)
         return self._keys.take(self._sticks(), self._present)

@@ -41,9 +41,7 @@ class KeyPresser:
 
     needs_expert = True
     name = "keys"
-    _steering, _forward = (
-        Car.state_index(wanted) for wanted in ("steering_rad", "forward_mps")
-    )
+    _steering, _forward = (Car.state_index(wanted) for wanted in ("steering_rad", "forward_mps"))
 
     def __init__(self, shaped: bool, delay_steps: int, control_hz: int) -> None:
         self._shaped, self._delay, self._dt_s = shaped, delay_steps, 1.0 / control_hz

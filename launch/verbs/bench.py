@@ -55,7 +55,7 @@ def measure(config: BenchConfig) -> dict[str, Any]:
 
 
 def machine() -> str:
-    """What the figures were measured on, in a few words."""
+    """This machine in a few words: what the figures were measured on."""
     return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {_load():.1f}"
 
 

@@ -74,7 +74,7 @@ def _run_rounds(config: Config) -> list[RoundResult]:
 
 
 class Seat:
-    """Where the human sits who takes over: lets them run the episodes of one round after the other.
+    """Place of the human who takes over: lets them run the episodes of one round after the other.
 
     A page in the browser stays open while the policy learns; a window is closed meanwhile, because nobody would answer
     its events.

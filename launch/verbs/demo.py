@@ -71,7 +71,7 @@ class DemoConfig:
 
 @dataclass(frozen=True)
 class Part:
-    """What came out of learning one task."""
+    """Results of learning one task."""
 
     folder: Path
     """Run folder."""

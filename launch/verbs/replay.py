@@ -131,7 +131,7 @@ class ReplayConfig:
 
     @property
     def only_reel(self) -> bool:
-        """Whether nothing but the reel is wanted."""
+        """True if nothing but the reel is wanted."""
         return self.reel is not None and not (self.video or self.gif or self.contact_sheet)
 
 

@@ -62,7 +62,7 @@ class ReportConfig:
 
     @property
     def command(self) -> str:
-        """What asks for this report, without what is as by default."""
+        """Command that asks for this report, without what is as by default."""
         words = ["forestpilot", "report", *map(str, self.runs), "--out", str(self.page)]
         for name in ("failures", "seconds", "size", "max_mb", "replays"):
             if getattr(self, name) != getattr(ReportConfig, name):

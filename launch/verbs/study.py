@@ -69,7 +69,7 @@ def _text(value: Interval) -> str:
 
 
 def _duration(study: type[Study[Any, Any]]) -> str:
-    """How long the whole study takes, in a sentence."""
+    """Duration of the whole study, in a sentence."""
     return f"About {study.minutes:g} minutes on two cores; killed or interrupted, the same command goes on."
 
 

@@ -11,25 +11,26 @@ from hypothesis import strategies as st
 
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN
 from forestpilot.data_collection.people.console import Key
-from forestpilot.data_collection.people.keyboard import SHAPINGS, KeyShaper, Shaping, shaper_of
+from forestpilot.data_collection.people.keyboard import KeyShaper, shaper_of
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
+from forestpilot.sim.tasks import TASKS
 
 ALL_KEYS = [Key(value) for value in range(16)]
 STICKS = st.none() | st.tuples(st.floats(-1, 1), st.floats(-1, 1))
 HELD = st.lists(st.tuples(st.sampled_from(ALL_KEYS), st.floats(0, 25), st.integers(1, 6)), max_size=12)
-TASKS = pytest.mark.parametrize("task", sorted(SHAPINGS))
+each_task = pytest.mark.parametrize("task", TASKS.names())
 
 
 def held(shaper: KeyShaper, keys: Key, steps: int, dt_s: float = 0.1, speed_mps: float = 0.0) -> np.ndarray:
     return np.array([shaper.step(keys, dt_s, speed_mps=speed_mps) for _ in range(steps)])
 
 
-@TASKS
+@each_task
 @given(script=HELD, start=st.tuples(st.floats(-1, 1), st.floats(-1, 1)))
 def test_actions_stay_in_bounds_and_never_jump(task, script, start):
-    shaper, own = shaper_of(task), SHAPINGS[task]
+    shaper, own = shaper_of(task), TASKS.get(task).keys
     shaper.start_from(np.array(start))
     most = 0.1 * np.array(
         [
@@ -45,7 +46,7 @@ def test_actions_stay_in_bounds_and_never_jump(task, script, start):
             before = action
 
 
-@TASKS
+@each_task
 @given(script=HELD)
 def test_the_mirrored_keys_give_the_mirrored_turn(task, script):
     mirrored = {Key.LEFT: Key.RIGHT, Key.RIGHT: Key.LEFT}
@@ -58,7 +59,7 @@ def test_the_mirrored_keys_give_the_mirrored_turn(task, script):
         np.testing.assert_array_equal(ours, theirs * [-1, 1])
 
 
-@TASKS
+@each_task
 @given(script=HELD)
 def test_the_control_rate_changes_nothing(task, script):
     coarse, fine = shaper_of(task), shaper_of(task)
@@ -68,27 +69,27 @@ def test_the_control_rate_changes_nothing(task, script):
         np.testing.assert_allclose(slow, fast, atol=1e-5)
 
 
-@TASKS
+@each_task
 @given(keys=st.sampled_from(ALL_KEYS), steps=st.integers(1, 30))
 def test_keys_that_are_let_go_return_to_the_middle_and_stay(task, keys, steps):
-    shaper, own = shaper_of(task), SHAPINGS[task]
+    shaper, own = shaper_of(task), TASKS.get(task).keys
     held(shaper, keys, steps)
     back_s = 1 / min(own.turn_back_per_s, own.go_back_per_s)
     np.testing.assert_array_equal(held(shaper, Key.NONE, round(back_s / 0.1) + 3)[-2:], np.zeros((2, 2)))
 
 
-@TASKS
+@each_task
 def test_opposite_keys_cancel(task):
     shaper = shaper_of(task)
     assert not held(shaper, Key.LEFT | Key.RIGHT | Key.FORWARD | Key.BACK, 5).any()
     held(shaper, Key.LEFT, 5)
-    both, none = KeyShaper(SHAPINGS[task]), KeyShaper(SHAPINGS[task])
+    both, none = KeyShaper(TASKS.get(task).keys), KeyShaper(TASKS.get(task).keys)
     for other in (both, none):
         other.start_from(shaper.action)
     np.testing.assert_array_equal(held(both, Key.LEFT | Key.RIGHT, 3), held(none, Key.NONE, 3))
 
 
-@TASKS
+@each_task
 def test_the_opposite_key_passes_the_middle_faster_than_letting_go(task):
     pressed, let_go = shaper_of(task), shaper_of(task)
     for shaper in (pressed, let_go):
@@ -116,7 +117,7 @@ def test_a_car_that_gets_faster_loses_its_turn_smoothly():
     shaper = shaper_of("drive")
     held(shaper, Key.LEFT, 30, speed_mps=5.0)
     turns = held(shaper, Key.LEFT, 10, speed_mps=10.0)[:, 0]
-    assert turns[0] == pytest.approx(1.0 - 0.1 * SHAPINGS["drive"].turn_back_per_s)
+    assert turns[0] == pytest.approx(1.0 - 0.1 * TASKS.get("drive").keys.turn_back_per_s)
     assert turns[-1] == pytest.approx(0.25)
 
 
@@ -139,7 +140,7 @@ def test_a_stick_is_still_in_its_dead_zone_gentle_in_its_middle_and_full_at_its_
 def test_a_stick_that_is_let_go_returns_like_a_key():
     shaper = shaper_of("drone")
     shaper.step(Key.NONE, 0.1, (1.0, 1.0))
-    assert shaper.step(Key.NONE, 0.1)[0] == pytest.approx(1.0 - 0.1 * SHAPINGS["drone"].turn_back_per_s)
+    assert shaper.step(Key.NONE, 0.1)[0] == pytest.approx(1.0 - 0.1 * TASKS.get("drone").keys.turn_back_per_s)
 
 
 def test_control_goes_on_from_where_another_left_it():
@@ -162,13 +163,12 @@ def test_control_goes_on_from_where_another_left_it():
 )
 def test_a_shaping_that_makes_no_sense_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
-        dataclasses.replace(SHAPINGS["drone"], **change)
+        dataclasses.replace(TASKS.get("drone").keys, **change)
 
 
-def test_a_task_without_shaping_is_named():
-    with pytest.raises(ValueError, match="'boat'; keys are shaped for drone, drive"):
+def test_an_unknown_task_is_named():
+    with pytest.raises(ValueError, match="no task 'boat'"):
         shaper_of("boat")
-    assert isinstance(SHAPINGS["drive"], Shaping)
 
 
 def fingers(wanted: np.ndarray, shaped: np.ndarray, step: float) -> Key:
@@ -193,7 +193,7 @@ def test_fingers_with_a_reaction_time_reach_the_goal(task, delay_steps):
         seen = [running.info["expert_action"][EXPERT_CENTER]] * delay_steps
         while not over:
             seen.append(running.info["expert_action"][EXPERT_CENTER])
-            keys = fingers(seen.pop(0), shaper.action, 0.1 * SHAPINGS[task].turn_per_s)
+            keys = fingers(seen.pop(0), shaper.action, 0.1 * TASKS.get(task).keys.turn_per_s)
             over = running.step(shaper.step(keys, 0.1, speed_mps=running.info["speed_mps"]), ACTOR_HUMAN)
         assert running.info["outcome"] == "success"
         running.close()

@@ -15,13 +15,13 @@ from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLI
 from forestpilot.data_collection.episodes.files import DiskFullError
 from forestpilot.data_collection.people.console import Key
 from forestpilot.data_collection.people.drivers import HumanDriver, TakeoverDriver
-from forestpilot.data_collection.people.keyboard import SHAPINGS
 from forestpilot.data_collection.people.live import HOLD_S, LiveSession, LiveSummary
 from forestpilot.data_collection.people.pacing import Pacer
 from forestpilot.data_collection.people.scene import Mode
 from forestpilot.data_collection.rollouts.pilots import Decision, ExpertPilot
 from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, collect
-from forestpilot.data_collection.rollouts.scenarios import TASKS, ScenarioMix, task_spec_of
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
+from forestpilot.sim.tasks import TASKS
 from tests.data_collection.live_doubles import FakeClock, NotingPainter, ScriptedScreen
 
 FOREST = ScenarioMix(width=32, height=24, densities=(0.04,), speeds=(5.0, 5.0), domain_randomisation=False)
@@ -42,7 +42,7 @@ class Scene:
         task: str = "drone",
         work_s: Callable[[int], float] = lambda count: 0.0,
     ) -> None:
-        Dataset.create(folder, task_spec_of(task, mix), TASKS[task].bare_env_id)
+        Dataset.create(folder, task_spec_of(task, mix), TASKS.get(task).bare_env_id)
         self.folder, self.clock = folder, FakeClock()
         self.screen, self.painter = ScriptedScreen(self.clock, script), NotingPainter(self.clock, work_s)
         self.job = Job(
@@ -116,7 +116,7 @@ def test_two_keys_at_once_are_recorded_raw_and_smooth(tmp_path):
     episode = scene.episode()
     both = episode.keys == Key.FORWARD | Key.LEFT
     assert both.sum() == 5 and (episode.keys[~both] == Key.FORWARD).all()
-    turn, own = episode.actions[:, 0].astype(float), SHAPINGS["drone"]
+    turn, own = episode.actions[:, 0].astype(float), TASKS.get("drone").keys
     assert turn.max() == 1.0 and np.abs(np.diff(turn)).max() <= 0.1 * own.turn_back_per_s + 1e-6
     assert len(set(turn.round(3))) > 4 and turn[-1] == 0.0
 
@@ -415,7 +415,7 @@ def test_control_passes_without_a_jerk(tmp_path):
     episode = scene.episode()
     taken = int(np.argmax(episode.actor == ACTOR_HUMAN))
     assert np.abs(episode.actions[taken - 1]).min() > 0.1
-    most = 0.1 * np.array([SHAPINGS["drone"].turn_back_per_s, SHAPINGS["drone"].go_back_per_s])
+    most = 0.1 * np.array([TASKS.get("drone").keys.turn_back_per_s, TASKS.get("drone").keys.go_back_per_s])
     assert (np.abs(episode.actions[taken] - episode.actions[taken - 1]) <= most + 1e-6).all()
 
 
