@@ -19,6 +19,7 @@ from cattrs import Converter
 
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.registry import PartConfig, Registry, closest, import_attribute
+from forestpilot.sim.tasks import TASKS, Task, TaskOptions
 
 PART_KEY = "part"
 """Key under which plain values name the part that the other keys are options of."""
@@ -88,7 +89,7 @@ def fields_from_plain(
     Args, Raises: see `from_plain`; nothing is missing here.
     """
     try:
-        return _fields(config_class, values, base)
+        return _fields(config_class, values, base, None)
     except _MisfitError as error:
         raise ConfigError(f"{source}: {error}") from error
 
@@ -102,6 +103,26 @@ def default_of(field: dataclasses.Field[Any], base: Any = None) -> Any:
     return field.default
 
 
+def ordinary_options(task: Task, defaults: str = "Options") -> TaskOptions:
+    """A task's own options where nothing is said; `defaults` as in `task_options`."""
+    ordinary = getattr(task, defaults)
+    options: TaskOptions = ordinary() if isinstance(ordinary, type) else ordinary
+    return options
+
+
+def task_of(config_class: type[DataclassInstance], values: Mapping[str, Any], base: Any = None) -> Task | None:
+    """The task that a config is about: by its key `task`, or by default; None for a config without one.
+
+    Raises:
+        UnknownNameError: there is no such task.
+    """
+    fields = {field.name: field for field in dataclasses.fields(config_class)}
+    if "task" not in fields:
+        return None
+    name = values.get("task", default_of(fields["task"], base))
+    return TASKS.get(name) if isinstance(name, str) else None
+
+
 def registry_of(field: dataclasses.Field[Any]) -> Registry[Any] | None:
     """The registry that the part in a config field is from; None for a field that holds no part."""
     home = field.metadata.get("registry")
@@ -111,27 +132,40 @@ def registry_of(field: dataclasses.Field[Any]) -> Registry[Any] | None:
     return registry
 
 
-def _fields(config_class: type[Any], values: Mapping[str, Any], base: Any) -> dict[str, Any]:
+def _fields(config_class: type[Any], values: Mapping[str, Any], base: Any, outer_task: Task | None) -> dict[str, Any]:
     hints = get_type_hints(config_class)
     fields = {field.name: field for field in dataclasses.fields(config_class) if field.init}
+    try:
+        task = task_of(config_class, values, base) or outer_task
+    except ForestPilotError as error:
+        raise _MisfitError("task", f"is wrong: {error}") from error
     known: dict[str, Any] = {}
     for key, value in values.items():
         name = str(key).replace("-", "_")
         if name not in fields:
             raise _MisfitError(str(key), f"is an unknown key; {closest(name, sorted(fields))}")
         try:
-            known[name] = _field(fields[name], hints[name], value, default_of(fields[name], base))
+            known[name] = _field(fields[name], hints[name], value, default_of(fields[name], base), task)
         except _MisfitError as error:
             raise _inside(name, error) from error
     return known
 
 
-def _field(field: dataclasses.Field[Any], hint: Any, value: Any, default: Any) -> Any:
+def _field(field: dataclasses.Field[Any], hint: Any, value: Any, default: Any, task: Task | None) -> Any:
     registry = registry_of(field)
     if registry is not None:
         return _part(registry, value, default)
+    if "task_options" in field.metadata:
+        return _options(field.metadata["task_options"], value, default, task)
     given_in_part = isinstance(value, Mapping) and _is_config(default)
-    return _changed(default, value) if given_in_part else _convert(value, hint)
+    return _changed(default, value, task) if given_in_part else _convert(value, hint)
+
+
+def _options(defaults: str, value: Any, default: Any, task: Task | None) -> Any:
+    if task is None:
+        raise _MisfitError("", "are a task's, and nothing around them says of which task")
+    base = default if isinstance(default, task.Options) else ordinary_options(task, defaults)
+    return _changed(base, _mapping(value))
 
 
 def _part(registry: Registry[Any], value: Any, default: Any) -> PartConfig | None:
@@ -160,8 +194,8 @@ def _require_own_options(registry: Registry[Any], chosen: str, config: PartConfi
             raise _MisfitError("", f"is {chosen!r}, but {key} is an option of {' and '.join(owners)}")
 
 
-def _changed(config: Any, values: Mapping[str, Any]) -> Any:
-    return dataclasses.replace(config, **_fields(type(config), values, config))
+def _changed(config: Any, values: Mapping[str, Any], task: Task | None = None) -> Any:
+    return dataclasses.replace(config, **_fields(type(config), values, config, task))
 
 
 def _convert(value: Any, hint: Any) -> Any:
@@ -227,7 +261,7 @@ def _literal(value: Any, hint: Any) -> Any:
 
 
 def _nested(value: Any, hint: type[Any]) -> Any:
-    return hint(**_fields(hint, _mapping(value), None))
+    return hint(**_fields(hint, _mapping(value), None, None))
 
 
 def _plain_mapping(value: Any, _: Any) -> dict[str, Any]:

@@ -28,7 +28,8 @@ from forestpilot.data_collection.people.pacing import Clock, Pacer, RealClock
 from forestpilot.data_collection.people.scene import Mode, Painter, Scene
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
-from forestpilot.data_collection.rollouts.scenarios import EpisodeResult, Scenario
+from forestpilot.data_collection.rollouts.results import EpisodeResult
+from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.data_collection.rollouts.takeover import count_handovers
 
 LOOK_S = 1 / 30

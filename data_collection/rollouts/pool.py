@@ -7,11 +7,11 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from types import TracebackType
@@ -19,19 +19,12 @@ from types import TracebackType
 import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.rollouts.pilots import Decision, ExpertPilot, Pilot, PilotFactory
+from forestpilot.data_collection.rollouts.pilots import Decision, Pilot, PilotFactory
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.recorder import OBSERVATION_KEYS, EpisodeRecorder
-from forestpilot.data_collection.rollouts.scenarios import (
-    EpisodeResult,
-    Scenario,
-    ScenarioMix,
-    save_result,
-    task_of,
-    task_spec_of,
-)
+from forestpilot.data_collection.rollouts.results import EpisodeResult, save_result
+from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
-from forestpilot.sim.seeds import split_of
 
 SLOTS = 8
 """Episodes side by side in one process: enough for a policy to profit from batching; each costs 36 MB."""
@@ -196,73 +189,3 @@ def _start_worker() -> None:
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-@dataclass(frozen=True)
-class CollectConfig:
-    """Collect demonstrations; killed or interrupted, the same command goes on where it stopped."""
-
-    out: str
-    """Folder of the dataset."""
-    task: str = "drone"
-    """Task to demonstrate: drone or drive."""
-    pilot: str = "expert"
-    """Who demonstrates: the `expert`, or with `keyboard` you. Arrows or WASD steer, two at once if you like. Forward
-    and back are a car's throttle and brake; a drone flies at half its speed set point when neither is held, forward is
-    all of it, back stops."""
-    episodes: int = 100
-    """Number of episodes; with the keyboard stop when you like, the same command goes on."""
-    seed: int = 0
-    """First world seed; training worlds are 0 to 999,999."""
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
-    """Number of processes for the expert; by default one per core."""
-    mix: ScenarioMix = ScenarioMix()
-    """Which worlds and speeds are run."""
-
-    def __post_init__(self) -> None:
-        if self.pilot not in ("expert", "keyboard"):
-            raise InvalidArgumentError(f"pilot is {self.pilot!r}; allowed: expert, keyboard")
-        if self.episodes < 1:
-            raise InvalidArgumentError(f"episodes is {self.episodes}; allowed: 1 and up")
-        if split_of(self.seed) != "train" or split_of(self.seed + self.episodes - 1) != "train":
-            raise InvalidArgumentError(
-                f"seeds {self.seed} to {self.seed + self.episodes - 1} are not all training worlds (0 to 999,999); "
-                "demonstrations in validation or test worlds would spoil the results"
-            )
-
-
-def collect(
-    config: CollectConfig,
-    progress: Progress | None = None,
-    pool: RolloutPool | None = None,
-    roll_in: Callable[[Job], object] | None = None,
-) -> Dataset:
-    """Fly or drive through `config.episodes` worlds and record each episode.
-
-    Args:
-        config: who, where and how often.
-        progress: is told of each episode of the expert's.
-        pool: workers for the expert; by default some are started.
-        roll_in: lets a human run the episodes of a job, of which it leaves out those already recorded; needed for the
-            pilot `keyboard`.
-
-    Returns:
-        The dataset, everything in it.
-    """
-    if (config.pilot == "keyboard") != (roll_in is not None):
-        raise InvalidArgumentError(
-            f"pilot is {config.pilot!r}; somebody at a keyboard is needed for `keyboard`, and only there"
-        )
-    spec = task_spec_of(config.task, config.mix)
-    dataset = Dataset.create(config.out, spec, task_of(config.task).bare_env_id)
-    seeds = range(config.seed, config.seed + config.episodes)
-    scenarios = tuple(config.mix.scenario(seed, config.task) for seed in seeds)
-    missing = tuple(scenario for scenario in scenarios if not dataset.has(0, scenario.seed))
-    job = Job(config.task, missing, ExpertPilot, dataset=config.out)
-    if missing and roll_in is not None:
-        roll_in(dataclasses.replace(job, scenarios=scenarios))
-    elif missing:
-        with borrowed(pool, min(config.workers, len(missing))) as own:
-            own.run(job, progress, "collect")
-    dataset.refresh()
-    return dataset

@@ -8,7 +8,9 @@ import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.episode import Episode, EpisodeMeta
-from forestpilot.data_collection.rollouts.scenarios import TASKS, EpisodeResult, Scenario, make_env
+from forestpilot.data_collection.rollouts.results import EpisodeResult
+from forestpilot.data_collection.rollouts.scenarios import Scenario, make_env
+from forestpilot.sim.tasks import TASKS
 
 OBSERVATION_KEYS = ("left", "center", "right", "state", "goal")
 
@@ -25,7 +27,7 @@ class EpisodeRecorder:
 
     def __init__(self, task: str, scenario: Scenario, expert: bool, record: bool) -> None:
         self.task, self.scenario, self._recording = task, scenario, record
-        self.env = make_env(task, **scenario.env_kwargs, expert=expert)
+        self.env = make_env(TASKS.get(task), **scenario.env_kwargs, expert=expert)
         self.observation, self.info = self.env.reset(seed=scenario.seed)
         self._clearance: float = self.info["clearance_m"]
         self._speeds: list[float] = []
@@ -112,7 +114,7 @@ class EpisodeRecorder:
         spec = self.env.task_spec
         column = {k: [s[k] for s in self._steps] for k in self._steps[0]}
         meta = EpisodeMeta(
-            outcome=self.info["outcome"], seed=self.scenario.seed, env_id=TASKS[self.task].bare_env_id,
+            outcome=self.info["outcome"], seed=self.scenario.seed, env_id=TASKS.get(self.task).bare_env_id,
             env_kwargs=self.scenario.env_kwargs, control_hz=spec.control_hz, renderer=spec.renderer,
             package_version=package_version(), dagger_round=dagger_round, policy_id=policy_id,
             progress_m=self.info["progress_m"], task_spec=spec.to_dict(),

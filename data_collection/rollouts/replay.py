@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import forestpilot.sim.envs.registration  # noqa: F401  (registers the environments)
-from forestpilot.data_collection.rollouts.scenarios import read_result_file
+from forestpilot.data_collection.rollouts.results import read_result_file
 from forestpilot.sim.errors import ForestPilotError
 
 

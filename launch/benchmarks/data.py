@@ -82,13 +82,14 @@ def _expert_dataset(folder: Path, episodes: int) -> Any:
     from forestpilot.data_collection.episodes.dataset import Dataset
     from forestpilot.data_collection.rollouts.pilots import ExpertPilot
     from forestpilot.data_collection.rollouts.pool import Job, roll_out
-    from forestpilot.data_collection.rollouts.scenarios import TASKS, ScenarioMix, task_spec_of
+    from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
+    from forestpilot.sim.tasks import DEFAULT_TASK, TASKS
 
     mix = ScenarioMix()
-    dataset = Dataset.create(folder, task_spec_of("drone", mix), TASKS["drone"].bare_env_id)
-    for _ in roll_out(
-        Job("drone", tuple(mix.scenario(seed) for seed in range(episodes)), ExpertPilot, dataset=str(folder))
-    ):
+    task = TASKS.get(DEFAULT_TASK)
+    dataset = Dataset.create(folder, task_spec_of(task, mix), task.bare_env_id)
+    scenarios = tuple(mix.scenario(seed, task) for seed in range(episodes))
+    for _ in roll_out(Job(task.name, scenarios, ExpertPilot, dataset=str(folder))):
         pass
     dataset.refresh()
     return dataset

@@ -98,9 +98,10 @@ def make_up_dataset(folder: Path, episodes: int = 12, steps: int = 80) -> Any:
     from forestpilot.data_collection.episodes.dataset import Dataset
     from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, Episode, EpisodeMeta
     from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
+    from forestpilot.sim.tasks import DEFAULT_TASK, TASKS
 
     env_id, rng = "ForestPilot/Drone-v0", np.random.default_rng(0)
-    spec = task_spec_of("drone", ScenarioMix())
+    spec = task_spec_of(TASKS.get(DEFAULT_TASK), ScenarioMix())
     dataset = Dataset.create(folder, spec, env_id)
     for seed in range(episodes):
         size = (steps + 1, spec.image_height, spec.image_width, 3)

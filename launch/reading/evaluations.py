@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from forestpilot.data_collection.rollouts.scenarios import (
+from forestpilot.data_collection.rollouts.results import (
     RESULT_FIGURES,
-    TASKS,
     EpisodeFileError,
     load_result,
     read_result_file,
@@ -20,6 +19,7 @@ from forestpilot.data_collection.rollouts.scenarios import (
 from forestpilot.launch.reading.json_files import read_config
 from forestpilot.policies.evaluation.entrants import baseline_names, network_acted
 from forestpilot.policies.evaluation.scores import OutcomeRow
+from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drive import INTERVENTIONS
 
 OUTCOMES = {
@@ -148,7 +148,8 @@ class Evaluation:
 
 def is_drive(row: EpisodeRow) -> bool:
     """Whether a row is a drive: presets of roads and forests have different names, and only forests a density."""
-    return row.preset in TASKS["drive"].presets or (row.preset not in TASKS["drone"].presets and row.density is None)
+    drive, drone = TASKS.get("drive"), TASKS.get("drone")
+    return row.preset in drive.presets or (row.preset not in drone.presets and row.density is None)
 
 
 def read_evaluation(folder: Path) -> Evaluation:

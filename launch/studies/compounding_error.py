@@ -31,7 +31,8 @@ from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.rollouts.replay import load_stored_episode, replay_episode
-from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, result_path
+from forestpilot.data_collection.rollouts.results import result_path
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.reading.study_results import Panel, Point, StudyResult
 from forestpilot.launch.studies.cells import Cell, stack
 from forestpilot.launch.studies.roads import drive_test_roads, study_training

@@ -36,6 +36,7 @@ from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.algorithms.rounds import round_folder
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.tasks.drone import DroneOptions
 
 TASK = "drone"
 PLAIN = RoundsArm("plain", "the learner flies, every state is labelled")
@@ -89,7 +90,7 @@ class Config(StudyConfig):
 
     def mix(self) -> ScenarioMix:
         """The training forests."""
-        return ScenarioMix(densities=(self.density,), speeds=(self.speed, self.speed))
+        return ScenarioMix(speeds=(self.speed, self.speed), options=DroneOptions(density=(self.density,)))
 
 
 class Gates(RoundsStudy[Config]):

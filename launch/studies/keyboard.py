@@ -29,7 +29,8 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import load_episode
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job
-from forestpilot.data_collection.rollouts.scenarios import load_result, task_of, task_spec_of
+from forestpilot.data_collection.rollouts.results import load_result
+from forestpilot.data_collection.rollouts.scenarios import task_spec_of
 from forestpilot.launch.reading.study_results import Interval, Panel, StudyResult
 from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, make_points, seed_range
 from forestpilot.launch.studies.key_presser import KeyPresserFactory
@@ -45,6 +46,7 @@ from forestpilot.launch.studies.roads import (
 from forestpilot.launch.studies.study import Arm, Bench, Study
 from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.tasks import TASKS
 
 DRIVEN = ("driven", "trips")
 """Folders of a dataset in which its drives lie as they are replayed: of this version, and of 0.1."""
@@ -173,10 +175,12 @@ class Keyboard(Study[Config, KeyboardArm]):
             seed: training seed, whose worlds are driven.
             bench: where.
         """
+        task = TASKS.get(TASK)
+        task = TASKS.get(TASK)
         mix = self.config.mix("random", interventions="road")
-        dataset = Dataset.create(data, task_spec_of(TASK, mix), task_of(TASK).bare_env_id)
+        dataset = Dataset.create(data, task_spec_of(task, mix), task.bare_env_id)
         first = self.config.first_world(seed)
-        scenarios = [mix.scenario(world, TASK) for world in range(first, first + self.config.demonstrations)]
+        scenarios = [mix.scenario(world, task) for world in range(first, first + self.config.demonstrations)]
         missing = tuple(scenario for scenario in scenarios if not dataset.has(0, scenario.seed))
         if missing:
             pilot = DEMONSTRATORS[demonstrator](self.config)

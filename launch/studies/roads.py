@@ -21,6 +21,8 @@ from forestpilot.policies.evaluation.scores import INTERVENTION_S
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.outcomes import Outcome
+from forestpilot.sim.tasks import TASKS
+from forestpilot.sim.tasks.drive import DriveOptions
 from forestpilot.sim.worlds.roads.road import PRESETS as ROADS
 
 TASK = "drive"
@@ -63,7 +65,7 @@ class RoadStudyConfig(StudyConfig):
         super().__post_init__()
         if self.test_roads < 2:
             raise ValueError(f"test_roads is {self.test_roads}; at least 2 are needed")
-        self.mix().complete(TASK)
+        self.mix().complete(TASKS.get(TASK))
         for length_m in (self.length, self.test_length):
             dataclasses.replace(ROADS[self.roads], length_m=length_m)
 
@@ -72,9 +74,7 @@ class RoadStudyConfig(StudyConfig):
         return ScenarioMix(
             presets=(self.roads,),
             speeds=(self.speed, self.speed),
-            length=self.length,
-            side_cameras=side_cameras,
-            interventions=interventions,
+            options=DriveOptions(length=self.length, side_cameras=side_cameras, interventions=interventions),
         )
 
     def evaluation(self, policy: Path, name: str, out: Path, interventions: str) -> EvaluateConfig:

@@ -19,6 +19,7 @@ from forestpilot.launch.studies.roads import TASK
 from forestpilot.sim.cameras import CAMERA_NAMES, Camera, Rig, rotation_matrix
 from forestpilot.sim.rendering import Renderer, make_renderer
 from forestpilot.sim.seeds import seeds_of
+from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.worlds.roads.road import RoadWorld
 
 Image = NDArray[np.uint8]
@@ -62,7 +63,7 @@ def shifted_views(preset: str, length: float, roads: int = 4) -> ShiftedViews:
         length: their length in metres.
         roads: number of roads.
     """
-    env = make_env(TASK, preset=preset, length=length, width=WIDTH, height=HEIGHT)
+    env = make_env(TASKS.get(TASK), preset=preset, length=length, width=WIDTH, height=HEIGHT)
     renderer = make_renderer("raycast", env.rig.camera, 1)
     places = []
     for seed in seeds_of("test", roads):

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
-from forestpilot.data_collection.rollouts.pool import CollectConfig, collect
+from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.data_collection.windows.side_labels import SideLabels
 from forestpilot.launch.reading.study_results import Panel, StudyResult
 from forestpilot.launch.studies.cells import Cell, make_points

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, collect
+from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
+from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.launch.screens import ScreenConfig
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.verbs import Verb

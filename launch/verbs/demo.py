@@ -15,7 +15,7 @@ from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.pictures.plots import plot_rounds
 from forestpilot.launch.reading.outcomes import Outcome, read_outcomes
 from forestpilot.launch.terminal.progress import make_progress
-from forestpilot.launch.terminal.tables import format_density, print_table
+from forestpilot.launch.terminal.tables import print_table
 from forestpilot.launch.verbs import Verb
 from forestpilot.launch.verbs.replay import ReplayConfig, replay_evaluation
 from forestpilot.policies.algorithms.dagger.config import DRIVE_POLICY, DaggerConfig
@@ -26,6 +26,8 @@ from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import Score, results_table
 from forestpilot.policies.training.run import Run
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.tasks import TASKS
+from forestpilot.sim.tasks.drive import DriveOptions
 
 DRIVE = DaggerConfig(
     task="drive",
@@ -36,7 +38,10 @@ DRIVE = DaggerConfig(
     steps=200,
     last_steps=300,
     validation_episodes=4,
-    mix=ScenarioMix(speeds=(8.0, 8.0), length=200.0, side_cameras="random-speed", interventions="road"),
+    mix=ScenarioMix(
+        speeds=(8.0, 8.0),
+        options=DriveOptions(length=200.0, side_cameras="random-speed", interventions="road"),
+    ),
     train=TrainConfig(policy=DRIVE_POLICY, batch_windows=192),
 )
 """How the demo learns to drive: enough to see it done."""
@@ -112,16 +117,19 @@ def _learn(
     """Learn one task, run the cloned and the mended policy through the same test worlds, and film some of it."""
     dagger = dataclasses.replace(dagger, out=str(out), workers=config.workers)
     rounds = run_dagger(dagger, progress, pool, run=claimed)
-    mix = dagger.mix.complete(dagger.task)
+    task = TASKS.get(dagger.task)
+    mix = dagger.mix.complete(task)
+    options = dataclasses.asdict(mix.options)
+    density, *_ = options.get("density", (EvaluateConfig.density,))
     evaluation = EvaluateConfig(
         policy=(*baselines, f"bc={round_folder(out, 0)}", f"dagger={out}"), out=str(out / "evaluation"),
-        task=dagger.task, episodes=episodes, speed=mix.speeds[1], density=mix.densities[0], preset=mix.presets[0],
-        length=mix.length if dagger.task == "drive" else None, workers=config.workers,
+        task=dagger.task, episodes=episodes, speed=mix.speeds[1], density=density, preset=mix.presets[0],
+        length=options.get("length"), workers=config.workers,
     )  # fmt: skip
     scores = evaluate(evaluation, progress, pool)
     flies = dagger.task == "drone"
-    where = f"{format_density(mix.densities[0])} trees/m2" if flies else f"{mix.length:g} m of {mix.presets[0]} road"
-    title = f"{dagger.task}: {episodes} test worlds nobody has trained in, {mix.speeds[1]:g} m/s, {where}"
+    where = task.describe({"preset": mix.presets[0], "speed": mix.speeds[1], **options, "density": density})
+    title = f"{dagger.task}: {episodes} test worlds nobody has trained in, {where}"
     plot = plot_rounds(rounds, out / "success_by_round.png", best_round(rounds).round)
     chosen = choose_to_film(read_outcomes(out / "evaluation"), config.videos if flies else min(1, config.videos))
     videos = _film(config, out, chosen if flies else chosen[:1], progress)

@@ -263,7 +263,7 @@ def _test_frame(config: DoctorConfig, task: str) -> Finding:
     """Draw the three views of a task's environment and check that there is something on them."""
     from forestpilot.data_collection.rollouts.scenarios import make_env
 
-    env = make_env(task, renderer=config.renderer)
+    env = make_env(TASKS.get(task), renderer=config.renderer)
     try:
         observation, _ = env.reset(seed=0)
         started = time.perf_counter()

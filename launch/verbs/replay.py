@@ -18,7 +18,7 @@ import tyro.conf
 
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress, Stage
 from forestpilot.data_collection.rollouts.replay import StoredEpisode, load_stored_episode, replay_episode
-from forestpilot.data_collection.rollouts.scenarios import result_path
+from forestpilot.data_collection.rollouts.results import result_path
 from forestpilot.launch.films.video import parse_size
 from forestpilot.launch.reading.outcomes import (
     Outcome,

@@ -134,7 +134,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         self.task = TASKS.get(config.task)
         self._require_human()
         # What cannot run is refused before it claims the folder, so that the mended command may have it.
-        spec = task_spec_of(config.task, config.mix)
+        spec = task_spec_of(self.task, config.mix)
         self.policy = VisuomotorPolicy.seeded(config.train.policy, spec, config.seed)
         self.demonstrations = open_demonstrations(config.demonstrations, self.policy)
         self._require_head_for_actions()
@@ -233,7 +233,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         missing = [seed for seed in wanted if not self.dataset.has(round_number, seed)]
         if not missing:
             return
-        scenarios = tuple(self.config.mix.scenario(seed, self.config.task) for seed in missing)
+        scenarios = tuple(self.config.mix.scenario(seed, self.task) for seed in missing)
         folder = str(self.dataset.folder)
         job = Job(self.config.task, scenarios, pilot, dataset=folder, dagger_round=round_number)
         if self.roll_in is not None and round_number:
@@ -311,13 +311,10 @@ class Algorithm(ABC, Generic[ConfigT]):
         if path.exists():
             stored = json.loads(path.read_text(encoding="utf-8"))
             return Validation(*(stored[name] for name in Validation._fields))
-        mix = (
-            self.config.mix
-            if self.config.task == "drone"
-            else dataclasses.replace(self.config.mix, interventions="line")
-        )
+        mix = self.config.mix
+        mix = dataclasses.replace(mix, options=mix.options.for_validation())
         seeds = seeds_of("validation", self.config.validation_episodes)
-        scenarios = tuple(mix.scenario(seed, self.config.task) for seed in seeds)
+        scenarios = tuple(mix.scenario(seed, self.task) for seed in seeds)
         job = Job(self.config.task, scenarios, PolicyFactory(str(folder), folder.name))
         finished = self.pool.run(job, self.progress, f"validate round {round_number}")
         seen = Validation(

@@ -11,7 +11,7 @@ from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.registry import name_of
 from forestpilot.sim.seeds import seeds_of
-from forestpilot.sim.tasks import DEFAULT_TASK
+from forestpilot.sim.tasks import DEFAULT_TASK, TASKS
 
 MEMBER_SEEDS = 1000
 """Between the seeds of two members of an ensemble."""
@@ -59,6 +59,7 @@ class AlgorithmConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "demonstrations", tuple(self.demonstrations))
+        object.__setattr__(self, "mix", self.mix.for_task(TASKS.get(self.task)))
         if self.rounds < 0 or min(self.episodes, self.first_steps, self.steps, self.last_steps) < 1:
             raise ValueError("rounds must be 0 or more; episodes and steps at least 1")
         least = 0 if self.demonstrations else 1

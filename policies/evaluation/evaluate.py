@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,18 +12,13 @@ from typing import Any
 from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
-from forestpilot.data_collection.rollouts.scenarios import (
-    EpisodeResult,
-    Scenario,
-    ScenarioMix,
-    load_result,
-    result_path,
-)
+from forestpilot.data_collection.rollouts.results import EpisodeResult, load_result, result_path
+from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
 from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, policy_names, require_pilot
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, write_results
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.seeds import seeds_of
-from forestpilot.sim.tasks import TASKS
+from forestpilot.sim.tasks import TASKS, Task, TaskOptions
 from forestpilot.sim.tasks.drive import INTERVENTIONS
 
 COMMON_ARGUMENTS = ("preset", "speed", "control_hz", "width", "height", "renderer", "domain_randomisation")
@@ -212,9 +208,23 @@ def _about(
 
 def _kwargs(config: EvaluateConfig, renderer: str, control_hz: int, width: int, height: int) -> dict[str, Any]:
     """Arguments of the environment; the same in every world of an evaluation."""
+    task = TASKS.get(config.task)
     mix = ScenarioMix(
-        presets=(config.worlds,), densities=(config.density,), speeds=(config.speed_mps, config.speed_mps),
-        control_hz=control_hz, width=width, height=height, renderer=renderer, interventions=config.interventions,
-        length=ScenarioMix.length if config.length is None else config.length,
-    )  # fmt: skip
-    return mix.scenario(0, config.task).env_kwargs
+        presets=(config.worlds,),
+        speeds=(config.speed_mps, config.speed_mps),
+        options=_options(config, task),
+        control_hz=control_hz,
+        width=width,
+        height=height,
+        renderer=renderer,
+    )
+    return mix.scenario(0, task).env_kwargs
+
+
+def _options(config: EvaluateConfig, task: Task) -> TaskOptions:
+    """The task's own options, as far as the config says them."""
+    given: dict[str, Any] = {"density": (config.density,), "interventions": config.interventions}
+    if config.length is not None:
+        given["length"] = config.length
+    own = {option.name for option in dataclasses.fields(task.Options)}
+    return dataclasses.replace(task.evaluation_options, **{name: given[name] for name in given if name in own})

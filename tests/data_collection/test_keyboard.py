@@ -16,6 +16,8 @@ from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.sim.tasks import TASKS
+from forestpilot.sim.tasks.drive import DRIVE, DriveOptions
+from forestpilot.sim.tasks.drone import DRONE, DroneOptions
 
 ALL_KEYS = [Key(value) for value in range(16)]
 STICKS = st.none() | st.tuples(st.floats(-1, 1), st.floats(-1, 1))
@@ -186,9 +188,10 @@ def fingers(wanted: np.ndarray, shaped: np.ndarray, step: float) -> Key:
 @pytest.mark.parametrize(("task", "delay_steps"), [("drone", 1), ("drone", 2), ("drive", 1), ("drive", 2)])
 def test_fingers_with_a_reaction_time_reach_the_goal(task, delay_steps):
     """What the expert would do, seen 0.1 or 0.2 s late and pressed on keys, still arrives."""
-    mix = ScenarioMix(width=32, height=24, length=150.0)
+    own, options = {"drone": (DRONE, DroneOptions()), "drive": (DRIVE, DriveOptions(length=150.0))}[task]
+    mix = ScenarioMix(options=options, width=32, height=24)
     for seed in (1, 2):
-        running, over = EpisodeRecorder(task, mix.scenario(seed, task), expert=True, record=False), False
+        running, over = EpisodeRecorder(task, mix.scenario(seed, own), expert=True, record=False), False
         shaper = shaper_of(task)
         seen = [running.info["expert_action"][EXPERT_CENTER]] * delay_steps
         while not over:

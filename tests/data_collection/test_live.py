@@ -18,14 +18,21 @@ from forestpilot.data_collection.people.drivers import HumanDriver, TakeoverDriv
 from forestpilot.data_collection.people.live import HOLD_S, LiveSession, LiveSummary
 from forestpilot.data_collection.people.pacing import Pacer
 from forestpilot.data_collection.people.scene import Mode
+from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.data_collection.rollouts.pilots import Decision, ExpertPilot
-from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, collect
+from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
 from forestpilot.sim.tasks import TASKS
+from forestpilot.sim.tasks.drive import DriveOptions
+from forestpilot.sim.tasks.drone import DroneOptions
 from tests.data_collection.live_doubles import FakeClock, NotingPainter, ScriptedScreen
 
-FOREST = ScenarioMix(width=32, height=24, densities=(0.04,), speeds=(5.0, 5.0), domain_randomisation=False)
-CRASH = ScenarioMix(width=32, height=24, densities=(0.12,), speeds=(12.0, 12.0), domain_randomisation=False)
+FOREST = ScenarioMix(
+    width=32, height=24, options=DroneOptions(density=(0.04,)), speeds=(5.0, 5.0), domain_randomisation=False
+)
+CRASH = ScenarioMix(
+    width=32, height=24, options=DroneOptions(density=(0.12,)), speeds=(12.0, 12.0), domain_randomisation=False
+)
 """Straight on at full speed ends within seconds."""
 Script = Iterable[tuple[float, str]]
 
@@ -42,11 +49,14 @@ class Scene:
         task: str = "drone",
         work_s: Callable[[int], float] = lambda count: 0.0,
     ) -> None:
-        Dataset.create(folder, task_spec_of(task, mix), TASKS.get(task).bare_env_id)
+        Dataset.create(folder, task_spec_of(TASKS.get(task), mix), TASKS.get(task).bare_env_id)
         self.folder, self.clock = folder, FakeClock()
         self.screen, self.painter = ScriptedScreen(self.clock, script), NotingPainter(self.clock, work_s)
         self.job = Job(
-            task, tuple(mix.scenario(seed, task) for seed in range(episodes)), ExpertPilot, dataset=str(folder)
+            task,
+            tuple(mix.scenario(seed, TASKS.get(task)) for seed in range(episodes)),
+            ExpertPilot,
+            dataset=str(folder),
         )
         self.session = LiveSession(self.screen, self.painter, self.clock)
 
@@ -358,7 +368,7 @@ def test_a_stick_steers_and_one_that_is_held_at_the_start_does_not(tmp_path):
 
 
 def test_a_car_is_driven_too(tmp_path):
-    mix = ScenarioMix(width=32, height=24, length=150.0, domain_randomisation=False)
+    mix = ScenarioMix(width=32, height=24, options=DriveOptions(length=150.0), domain_randomisation=False)
     scene = Scene(tmp_path / "data", [(0.5, "+ArrowUp"), (3.0, "KeyQ")], mix=mix, task="drive", episodes=1)
     summary = scene.run()
     assert summary.results[0].mean_speed_mps > 2.0 and scene.episode().actions[-1, 1] == 1.0

@@ -10,8 +10,16 @@ from typing import Any, Literal
 
 import pytest
 
-from forestpilot.data_collection.episodes.plain import ConfigError, fields_from_plain, from_plain, to_plain
+from forestpilot.data_collection.episodes.plain import (
+    ConfigError,
+    fields_from_plain,
+    from_plain,
+    to_plain,
+)
 from forestpilot.sim.registry import PartConfig, Registry, part_of
+from forestpilot.sim.tasks import NoOptions, TaskOptions, task_options
+from forestpilot.sim.tasks.drive import DriveOptions
+from forestpilot.sim.tasks.drone import DroneOptions
 
 SHAPES: Registry[Any] = Registry("shape", f"{__name__}:SHAPES")
 
@@ -159,3 +167,45 @@ def test_what_is_wrong_is_named(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         from_plain(Job, values, "here")
     assert str(error.value).startswith(message)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Worlds."""
+
+    options: TaskOptions = field(default=NoOptions(), metadata=task_options())
+    """The task's own."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation."""
+
+    task: str = "drone"
+    mix: Mix = Mix()
+    options: TaskOptions = field(default=NoOptions(), metadata=task_options("evaluation_options"))
+
+
+def test_options_are_those_of_the_task_around_them_and_keep_the_rest_of_its_own() -> None:
+    values = {"task": "drive", "mix": {"options": {"length": 80}}, "options": {"length": 90}}
+    config = from_plain(Evaluation, values)
+    assert config.mix.options == DriveOptions(length=80.0)
+    assert config.options == DriveOptions(length=90.0, interventions="line")
+    assert from_plain(Evaluation, to_plain(config)) == config
+    assert from_plain(Evaluation, {"mix": {"options": {"density": [0.1, 0.2]}}}).mix.options == DroneOptions((0.1, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"mix": {"options": {"length": 80}}}, "here: mix.options.length is an unknown key"),
+        ({"task": "drve"}, "here: task is wrong: there is no task 'drve'; did you mean 'drive'?"),
+        ({"options": 3}, "here: options must be a mapping"),
+    ],
+)
+def test_options_of_another_task_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        from_plain(Evaluation, values, "here")
+    assert str(error.value).startswith(message)
+    with pytest.raises(ConfigError, match="nothing around them"):
+        from_plain(Mix, {"options": {"length": 80}})

@@ -12,23 +12,28 @@ import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_POLICY, load_episode
+from forestpilot.data_collection.episodes.plain import to_plain
+from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.data_collection.rollouts.pilots import Decision, ExpertPilot, MixturePilot
-from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, RolloutPool, collect, roll_out
-from forestpilot.data_collection.rollouts.scenarios import (
-    Scenario,
-    ScenarioMix,
-    load_result,
-    make_env,
-    result_path,
-    task_spec_of,
-)
+from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, roll_out
+from forestpilot.data_collection.rollouts.results import load_result, result_path
+from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix, make_env, task_spec_of
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.tasks import TASKS
+from forestpilot.sim.tasks.drone import DroneOptions
 
-SMALL = ScenarioMix(width=32, height=24, speeds=(8.0, 12.0), densities=(0.02, 0.04), presets=("default", "loquercio"))
+SMALL = ScenarioMix(
+    width=32,
+    height=24,
+    speeds=(8.0, 12.0),
+    options=DroneOptions(density=(0.02, 0.04)),
+    presets=("default", "loquercio"),
+)
+DRONE = TASKS.get("drone")
 
 
 def scenarios(count: int, first: int = 0) -> tuple[Scenario, ...]:
-    return tuple(SMALL.scenario(seed) for seed in range(first, first + count))
+    return tuple(SMALL.scenario(seed, DRONE) for seed in range(first, first + count))
 
 
 class StraightPilot:
@@ -51,14 +56,15 @@ class StraightPilot:
 
 
 def test_a_mix_draws_each_episode_from_its_seed():
-    assert SMALL.scenario(5) == SMALL.scenario(5)
-    drawn = [SMALL.scenario(seed).env_kwargs for seed in range(40)]
+    assert SMALL.scenario(5, DRONE) == SMALL.scenario(5, DRONE)
+    drawn = [SMALL.scenario(seed, DRONE).env_kwargs for seed in range(40)]
     assert {k["density"] for k in drawn} == {0.02, 0.04} and {k["preset"] for k in drawn} == {"default", "loquercio"}
     assert all(8.0 <= k["speed"] <= 12.0 for k in drawn) and len({k["speed"] for k in drawn}) > 30
 
 
 def test_a_mix_without_presets_and_speeds_takes_the_tasks_ordinary_ones():
-    flight, drive = ScenarioMix().scenario(3).env_kwargs, ScenarioMix().scenario(3, "drive").env_kwargs
+    flight = ScenarioMix().scenario(3, DRONE).env_kwargs
+    drive = ScenarioMix().scenario(3, TASKS.get("drive")).env_kwargs
     assert (flight["preset"], flight["speed"], flight["density"]) == ("default", 5.0, 0.04)
     assert (drive["preset"], drive["speed"], drive["interventions"]) == ("winding", 10.0, "none")
     assert "density" not in drive and "interventions" not in flight
@@ -70,12 +76,12 @@ def test_a_mix_without_presets_and_speeds_takes_the_tasks_ordinary_ones():
         ("drive", ScenarioMix(presets=("loquercio",)), "the drive task has winding"),
         ("drone", ScenarioMix(presets=("winding",)), "the drone task has default"),
         ("drone", ScenarioMix(speeds=(5.0, 15.0)), "goes up to 12"),
-        ("boat", ScenarioMix(), "allowed: drone, drive"),
+        ("drive", ScenarioMix(options=DroneOptions()), "options are DroneOptions; the drive task takes DriveOptions"),
     ],
 )
 def test_a_mix_that_a_task_cannot_run_is_refused(task, mix, message):
     with pytest.raises(ValueError, match=message):
-        mix.scenario(1, task)
+        mix.scenario(1, TASKS.get(task))
 
 
 def test_every_episode_is_flown_once_and_slots_restart():
@@ -118,7 +124,7 @@ def test_episodes_hold_what_happened(tmp_path):
     assert episode.observations["center"].shape == (steps + 1, 24, 32, 3)
     assert np.array_equal(episode.actions, episode.expert_actions[:, 1])
     assert (episode.actor == ACTOR_EXPERT).all() and episode.terminated[-1] and not episode.truncated[-1]
-    env = make_env("drone", **episode.meta.env_kwargs, expert=True)
+    env = make_env(DRONE, **episode.meta.env_kwargs, expert=True)
     observation, info = env.reset(seed=episode.meta.seed)
     for t in range(steps):
         assert all(np.array_equal(observation[k], episode.observations[k][t]) for k in observation)
@@ -140,11 +146,13 @@ def test_collecting_again_adds_only_what_is_missing(tmp_path):
 
 def test_a_killed_collection_loses_only_episodes_in_hand_and_resumes(tmp_path):
     out = tmp_path / "data"
+    killed = CollectConfig(out=str(out), episodes=40, workers=2, mix=SMALL)
     script = (
-        "from forestpilot.data_collection.rollouts.pool import *\n"
-        f"mix = ScenarioMix(**{dataclasses.asdict(SMALL)!r})\n"
+        "from forestpilot.data_collection.episodes.plain import from_plain\n"
+        "from forestpilot.data_collection.rollouts.collect import CollectConfig, collect\n"
+        f"config = {to_plain(killed)!r}\n"
         "if __name__ == '__main__':\n"
-        f"    collect(CollectConfig(out={str(out)!r}, episodes=40, workers=2, mix=mix))\n"
+        "    collect(from_plain(CollectConfig, config))\n"
     )
     path = tmp_path / "collect_it.py"
     path.write_text(script)
@@ -184,7 +192,7 @@ def test_a_truncated_episode_says_what_to_do(tmp_path):
 
 
 def test_beta_is_the_share_of_steps_in_which_the_expert_acts(tmp_path):
-    spec = task_spec_of("drone", SMALL)
+    spec = task_spec_of(DRONE, SMALL)
     Dataset.create(tmp_path / "data", spec, "ForestPilot/Drone-v0")
     job = Job(
         "drone",
@@ -216,6 +224,6 @@ def test_senseless_collections_are_refused(tmp_path, change):
         CollectConfig(out=str(tmp_path), **change)
 
 
-def test_unknown_tasks_name_the_known_ones():
-    with pytest.raises(ValueError, match="drone"):
-        make_env("submarine")
+def test_an_unknown_task_is_refused_with_the_closest_one(tmp_path):
+    with pytest.raises(ValueError, match="did you mean 'drone'"):
+        CollectConfig(out=str(tmp_path), task="dron")

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import EpisodeError, load_episode
-from forestpilot.data_collection.rollouts.pool import CollectConfig, collect
+from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.data_collection.windows.augmentation import flip_batch
 from forestpilot.data_collection.windows.side_labels import constant_label, fixed_offsets, geometric_label
 from forestpilot.data_collection.windows.windows import Batch, WindowReader
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
+from forestpilot.sim.tasks.drive import DriveOptions
 from forestpilot.sim.vehicles.turns import RETURN_S
 from tests.helpers.episodes import make_episode, random_offsets
 from tests.helpers.specs import small_drive_spec, small_spec
@@ -103,8 +104,12 @@ def test_a_camera_further_left_steers_more_to_the_right(turn: float, shift: floa
 
 def test_the_rule_on_a_straight_line_by_hand() -> None:
     # 1 m left of a straight line at 10 m/s: back within 20 m, -6 / 400 per metre; 0.1 rad: -0.4 / 20.
-    assert label(CAR, 0.0, 1.0, 0.0, 10.0) == pytest.approx(np.arctan(-CAR.wheelbase_m * 6 / 400) / CAR.max_turn_rad, abs=1e-6)
-    assert label(CAR, 0.0, 0.0, 0.1, 10.0) == pytest.approx(np.arctan(-CAR.wheelbase_m * 0.4 / 20) / CAR.max_turn_rad, abs=1e-6)
+    assert label(CAR, 0.0, 1.0, 0.0, 10.0) == pytest.approx(
+        np.arctan(-CAR.wheelbase_m * 6 / 400) / CAR.max_turn_rad, abs=1e-6
+    )
+    assert label(CAR, 0.0, 0.0, 0.1, 10.0) == pytest.approx(
+        np.arctan(-CAR.wheelbase_m * 0.4 / 20) / CAR.max_turn_rad, abs=1e-6
+    )
 
 
 def test_a_constant_adds_the_same_whatever_turn_and_speed() -> None:
@@ -202,7 +207,7 @@ def test_windows_carry_the_labels_of_their_pose(
 
 
 def test_demonstrated_drives_carry_the_poses_of_their_cameras(tmp_path: Path) -> None:
-    mix = ScenarioMix(side_cameras="random", length=60.0, width=32, height=24)
+    mix = ScenarioMix(options=DriveOptions(side_cameras="random", length=60.0), width=32, height=24)
     dataset = collect(CollectConfig(out=str(tmp_path / "drives"), task="drive", episodes=2, workers=1, mix=mix))
     spec = dataset.task_spec
     assert spec.turn_kind == "steering"

@@ -17,16 +17,21 @@ from forestpilot.launch.cockpit.cameras import CONFIDENCE, PATIENCE, SHARPNESS, 
 from forestpilot.launch.cockpit.cockpit import HUMAN, MAP_SHARES, Cockpit
 from forestpilot.launch.cockpit.gauges import CockpitLayout, Rect
 from forestpilot.launch.pictures.colors import EDGE, POLICY
+from forestpilot.sim.tasks import TASKS, TaskOptions
+from forestpilot.sim.tasks.drive import DriveOptions
+from forestpilot.sim.tasks.drone import DroneOptions
 from tests.data_collection.live_doubles import FakeClock
 
 SIZE = (960, 540)
 FORWARD = np.float32([0.0, 1.0])
 
 
-def make_episode(task: str, **mix) -> EpisodeRecorder:
-    episode = EpisodeRecorder(
-        task, ScenarioMix(domain_randomisation=False, length=150.0, **mix).scenario(3, task), False, True
-    )
+OPTIONS = {"drone": DroneOptions(), "drive": DriveOptions(length=150.0)}
+
+
+def make_episode(task: str, options: TaskOptions | None = None) -> EpisodeRecorder:
+    mix = ScenarioMix(domain_randomisation=False, options=options or OPTIONS[task])
+    episode = EpisodeRecorder(task, mix.scenario(3, TASKS.get(task)), False, True)
     for _ in range(5):
         episode.step(FORWARD, ACTOR_HUMAN)
     return episode
@@ -183,7 +188,7 @@ def test_a_junction_ahead_puts_up_a_sign(command):
 
 
 def test_cameras_that_jump_for_the_sake_of_training_stand_still_here():
-    episode = make_episode("drive", side_cameras="random")
+    episode = make_episode("drive", DriveOptions(length=150.0, side_cameras="random"))
     painter, left = cockpit(episode), CockpitLayout(*SIZE).views[0]
     before = left.cut(painter.paint(scene(episode)))
     episode.env._place_cameras()  # draws other places for the side cameras

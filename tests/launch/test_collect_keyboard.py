@@ -23,7 +23,7 @@ from tests.x_display import SIZE, XDisplay, open_display, wait_for
 PATIENCE_S = 60.0
 WIDTH, HEIGHT = 480, 270
 # Few trees, so that a flight by dead reckoning lasts; a small picture, so that a busy machine keeps up.
-OPTIONS = ("--episodes", "3", "--seed", "7", "--mix.densities", "0.005", "--screen.size", f"{WIDTH}x{HEIGHT}")
+OPTIONS = ("--episodes", "3", "--seed", "7", "--mix.options.density", "0.005", "--screen.size", f"{WIDTH}x{HEIGHT}")
 
 
 class Session:

@@ -26,7 +26,7 @@ from tests.browser import Browser, open_browser
 PATIENCE_S = 60.0
 HZ = 10
 # Few trees, so that a flight by dead reckoning lasts.
-OPTIONS = ("--episodes", "2", "--seed", "7", "--mix.densities", "0.005", "--screen.size", "640x360")
+OPTIONS = ("--episodes", "2", "--seed", "7", "--mix.options.density", "0.005", "--screen.size", "640x360")
 
 
 def command(out: Path, port: int = 0) -> list[str]:

@@ -19,11 +19,12 @@ from forestpilot.launch.verbs import dagger
 from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.tasks.drone import DroneOptions
 
 POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4, head="mixture")
 TINY = dagger.Config(
     gate="human", rounds=1, expert_episodes=2, episodes=1, first_steps=10, last_steps=10, validation_episodes=2,
-    workers=1, mix=ScenarioMix(densities=(0.005,)), screen=ScreenConfig(size="320x180"),
+    workers=1, mix=ScenarioMix(options=DroneOptions(density=(0.005,))), screen=ScreenConfig(size="320x180"),
     train=TrainConfig(policy=POLICY, batch_windows=4, tensorboard=False),
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.rollouts.replay import StoredEpisode, load_stored_episode, replay_episode
-from forestpilot.data_collection.rollouts.scenarios import result_path
+from forestpilot.data_collection.rollouts.results import result_path
 from forestpilot.launch import cli
 from forestpilot.launch.films.contact_sheet import GAP_PX, TILE_PX, contact_sheet, moment_times
 from forestpilot.launch.films.episode_video import HOLD_S, EpisodeScene, episode_frames

@@ -20,9 +20,9 @@ from forestpilot.data_collection.episodes.episode import (
     save_episode,
 )
 from forestpilot.data_collection.people.relabelling import RELABELLING_FILE
-from forestpilot.data_collection.rollouts.pool import CollectConfig, collect
+from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
-from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_of, task_spec_of
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
 from forestpilot.launch.cli import main
 from forestpilot.launch.inspection import measures
 from forestpilot.launch.inspection.checks import find_bad, longest_run
@@ -30,6 +30,8 @@ from forestpilot.launch.inspection.human import excerpt_of, hand_of
 from forestpilot.launch.inspection.survey import survey_dataset
 from forestpilot.launch.verbs.inspect import Config
 from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.tasks.drive import DriveOptions
+from forestpilot.sim.tasks.drone import DRONE, DroneOptions
 from tests.browser import open_browser
 from tests.helpers.episodes import ENV_ID, make_episode, random_offsets
 from tests.helpers.specs import small_drive_spec, small_spec
@@ -273,11 +275,11 @@ def test_the_longest_run_of_true() -> None:
 
 def drive_by_hand(folder: Path, seeds: range, delay_steps: int) -> Path:
     """Somebody who does what the expert did some steps ago, with keys beside it."""
-    mix = ScenarioMix(densities=(0.0667,), speeds=(4.0, 4.0), width=32, height=24)
-    dataset = Dataset.create(folder, task_spec_of("drone", mix), task_of("drone").bare_env_id)
+    mix = ScenarioMix(options=DroneOptions(density=(0.0667,)), speeds=(4.0, 4.0), width=32, height=24)
+    dataset = Dataset.create(folder, task_spec_of(DRONE, mix), DRONE.bare_env_id)
     for seed in seeds:
         running, seen, over = (
-            EpisodeRecorder("drone", mix.scenario(seed), expert=True, record=True),
+            EpisodeRecorder("drone", mix.scenario(seed, DRONE), expert=True, record=True),
             [np.zeros(2)],
             False,
         )
@@ -316,7 +318,7 @@ def test_an_experts_data_have_no_hand(tmp_path: Path) -> None:
 def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Drives with cameras drawn anew, a mixed dataset with bad files inside a run, and a human's."""
     root = tmp_path_factory.mktemp("data")
-    mix = ScenarioMix(length=60.0, side_cameras="random", width=32, height=24)
+    mix = ScenarioMix(options=DriveOptions(length=60.0, side_cameras="random"), width=32, height=24)
     collect(CollectConfig(out=str(root / "drives"), task="drive", episodes=2, workers=1, mix=mix))
     mixed = by_policy(sound_episode(5, dagger_round=1), [10, 11, 12, 40])
     mixed.labelled = mixed.actor == ACTOR_EXPERT

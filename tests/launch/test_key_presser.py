@@ -18,8 +18,9 @@ from forestpilot.launch.studies import keyboard
 from forestpilot.launch.studies.key_presser import KeyPresserFactory, held_keys
 from forestpilot.launch.studies.keyboard import Keyboard
 from forestpilot.launch.studies.study import Bench
+from forestpilot.sim.tasks.drive import DRIVE, DriveOptions
 
-MIX = ScenarioMix(presets=("winding",), speeds=(8.0, 8.0), length=100.0, width=32, height=24)
+MIX = ScenarioMix(presets=("winding",), speeds=(8.0, 8.0), options=DriveOptions(length=100.0), width=32, height=24)
 
 
 def test_keys_are_held_towards_what_is_wanted_and_let_go_near_it() -> None:
@@ -32,7 +33,7 @@ def test_keys_are_held_towards_what_is_wanted_and_let_go_near_it() -> None:
 
 @pytest.mark.parametrize("shaped", [True, False])
 def test_the_presser_stays_on_the_road_and_shaped_keys_do_so_more_smoothly(shaped: bool) -> None:
-    episodes = tuple(MIX.scenario(seed, "drive") for seed in (0, 1))
+    episodes = tuple(MIX.scenario(seed, DRIVE) for seed in (0, 1))
     done = list(roll_out(Job("drive", episodes, KeyPresserFactory(shaped, 0.2, 10))))
     assert all(episode.outcome == "success" for episode in done)
     change = np.concatenate([np.abs(np.diff(episode.actions[:, 0])) for episode in done])
@@ -40,7 +41,7 @@ def test_the_presser_stays_on_the_road_and_shaped_keys_do_so_more_smoothly(shape
 
 
 def test_a_reaction_time_holds_the_hands_back() -> None:
-    episode = MIX.scenario(0, "drive")
+    episode = MIX.scenario(0, DRIVE)
     first_press = []
     for late in (0.0, 0.3):
         done = next(roll_out(Job("drive", (episode,), KeyPresserFactory(False, late, 10))))

@@ -21,7 +21,8 @@ from forestpilot.data_collection.rollouts.replay import (
     make_replay_env,
     replay_episode,
 )
-from forestpilot.data_collection.rollouts.scenarios import EpisodeFileError, ScenarioMix, result_path
+from forestpilot.data_collection.rollouts.results import EpisodeFileError, result_path
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch import cli
 from forestpilot.launch.films.episode_video import blend_rotations, describe_end, free_distance_m, write_episode_video
 from forestpilot.launch.reading.outcomes import (
@@ -35,6 +36,7 @@ from forestpilot.launch.reading.outcomes import (
 from forestpilot.launch.verbs.replay import ReplayConfig, Replayed, replay_evaluation
 from forestpilot.policies.evaluation.baselines import BlindPilot
 from forestpilot.sim.cameras import rotation_matrix
+from forestpilot.sim.tasks.drive import DRIVE, DriveOptions
 
 SEEDS = (2_000_000, 2_000_001)
 
@@ -295,10 +297,10 @@ def test_blended_rotations_are_rotations_on_the_way() -> None:
 
 
 def test_a_drive_with_interventions_is_repeated_and_filmed(tmp_path: Path) -> None:
-    mix = ScenarioMix(length=60.0, interventions="line")
+    mix = ScenarioMix(options=DriveOptions(length=60.0, interventions="line"))
     job = Job(
         "drive",
-        (mix.scenario(SEEDS[0], "drive"),),
+        (mix.scenario(SEEDS[0], DRIVE),),
         BlindPilot,
         results_folder=str(tmp_path / "episodes"),
         policy="blind",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.rollouts.progress import SilentProgress
-from forestpilot.data_collection.rollouts.scenarios import result_path
+from forestpilot.data_collection.rollouts.results import result_path
 from forestpilot.launch import cli
 from forestpilot.launch.pages.page import fit_videos
 from forestpilot.launch.reports.build import Wishes, make_page

@@ -26,6 +26,7 @@ from forestpilot.launch.reports.failures import choose_episodes
 from forestpilot.launch.reports.learning import rounds_section, study_section, training_section
 from forestpilot.policies.evaluation.baselines import BlindPilot
 from forestpilot.policies.evaluation.scores import OUTCOME_FIELDS
+from forestpilot.sim.tasks.drone import DRONE, DroneOptions
 
 FIRST = 2_000_000
 
@@ -88,8 +89,8 @@ def test_an_older_table_without_newer_columns_can_be_read(tmp_path: Path) -> Non
 
 
 def test_an_evaluation_that_was_killed_is_read_from_its_episodes(tmp_path: Path) -> None:
-    mix = ScenarioMix(speeds=(12.0, 12.0), densities=(0.1,), width=32, height=24)
-    episodes = tuple(mix.scenario(seed) for seed in (FIRST, FIRST + 1))
+    mix = ScenarioMix(speeds=(12.0, 12.0), options=DroneOptions(density=(0.1,)), width=32, height=24)
+    episodes = tuple(mix.scenario(seed, DRONE) for seed in (FIRST, FIRST + 1))
     with RolloutPool(1) as pool:
         finished = pool.run(
             Job("drone", episodes, BlindPilot, results_folder=str(tmp_path / "episodes"), policy="blind")

@@ -115,7 +115,7 @@ def test_arms_of_a_seed_share_demonstrations_and_steps_and_differ_in_their_label
     assert len(fakes.trained) == 2 * 2 * 5
     assert {c.side_labels for c in fakes.trained} == {"none", "constant", "geometric", "asked"}
     assert len({c.steps for c in fakes.trained}) == 1
-    seeds = {(c.mix.side_cameras, s) for c in fakes.collected for s in range(c.seed, c.seed + c.episodes)}
+    seeds = {(c.mix.options.side_cameras, s) for c in fakes.collected for s in range(c.seed, c.seed + c.episodes)}
     roads = {s for _, s in seeds}
     assert roads == {0, 1, 2, 10_000, 10_001, 10_002}, "a smaller number is a prefix of a larger one"
     assert seeds == set(itertools.product(("random", "random-speed", "fixed"), roads))
@@ -173,7 +173,7 @@ def test_dagger_arms_differ_only_in_who_drives(fakes: Fakes, tmp_path: Path) -> 
     assert shown == {"expert": [1, 1, 1], "indicator": [1, 0, 0], "0.5^i": [1, 0.5, 0.25], "0.9^i": [1, 0.9, 0.81]}
     others = ("out", "beta", "beta_decay", "seed", "first_world")
     plain = [{k: v for k, v in dataclasses.asdict(c).items() if k not in others} for c in fakes.dagger]
-    assert all(p == plain[0] for p in plain) and plain[0]["mix"]["interventions"] == "road"
+    assert all(p == plain[0] for p in plain) and plain[0]["mix"]["options"]["interventions"] == "road"
     assert fakes.rules() == {"road"}
     assert [p.x for p in result.panels[0].points if p.arm == "indicator"] == [1000, 2000, 3000]
 

@@ -38,6 +38,7 @@ from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.tasks import TASKS
+from forestpilot.sim.tasks.drone import DRONE
 
 
 def config(tmp_path: Path, **changes) -> EvaluateConfig:
@@ -385,7 +386,7 @@ class NoteTaker:
 
 def test_a_policy_on_another_renderer_warns(tmp_path):
     mix = ScenarioMix(width=32, height=24)
-    policy = VisuomotorPolicy.seeded(PolicyConfig(view_height=16, view_width=32), task_spec_of("drone", mix), 0)
+    policy = VisuomotorPolicy.seeded(PolicyConfig(view_height=16, view_width=32), task_spec_of(DRONE, mix), 0)
     save_policy(tmp_path / "policy", policy)
     notes = NoteTaker()
     evaluate(config(tmp_path, policy=(str(tmp_path / "policy"),), episodes=1, renderer="tiny"), notes)

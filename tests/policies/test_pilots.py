@@ -30,12 +30,12 @@ DRONE, DRIVE = TASKS.get("drone"), TASKS.get("drive")
 @pytest.fixture(scope="module", params=["lstm", "transformer", "none"])
 def checkpoint(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("policy")
-    save_policy(folder, VisuomotorPolicy.seeded(PolicyConfig(memory=request.param), task_spec_of("drone", MIX), 3))
+    save_policy(folder, VisuomotorPolicy.seeded(PolicyConfig(memory=request.param), task_spec_of(DRONE, MIX), 3))
     return str(folder)
 
 
 def test_an_episode_does_not_depend_on_those_beside_it(checkpoint):
-    episodes = tuple(MIX.scenario(seed) for seed in range(SLOTS + 3))
+    episodes = tuple(MIX.scenario(seed, DRONE) for seed in range(SLOTS + 3))
     together = {f.scenario.seed: f for f in roll_out(Job("drone", episodes, PolicyFactory(checkpoint, "p")))}
     for episode in episodes[:: SLOTS // 2]:
         alone = next(iter(roll_out(Job("drone", (episode,), PolicyFactory(checkpoint, "p")))))
@@ -65,7 +65,7 @@ def test_reactive_turns_away_from_what_is_near():
 
 
 def test_reactive_does_better_than_blind():
-    episodes = tuple(ScenarioMix(speeds=(3.0, 3.0)).scenario(seed) for seed in range(2_000_000, 2_000_016))
+    episodes = tuple(ScenarioMix(speeds=(3.0, 3.0)).scenario(seed, DRONE) for seed in range(2_000_000, 2_000_016))
     successes = {
         name: sum(f.outcome == "success" for f in roll_out(Job("drone", episodes, make_entrant(name, DRONE).factory)))
         for name in ("blind", "reactive")
@@ -99,7 +99,7 @@ def test_names_of_policies():
 
 def test_a_folder_with_an_equals_sign_in_it_is_loaded(tmp_path):
     folder = tmp_path / "lr=0.1" / "run"
-    save_policy(folder, VisuomotorPolicy.seeded(PolicyConfig(memory="none"), task_spec_of("drone", MIX), 3))
+    save_policy(folder, VisuomotorPolicy.seeded(PolicyConfig(memory="none"), task_spec_of(DRONE, MIX), 3))
     entrant = make_entrant(str(folder), DRONE)
     assert (entrant.name, entrant.target) == ("run", str(folder)) and make_entrant(f"a={folder}", DRONE).name == "a"
 
@@ -119,11 +119,11 @@ def test_stored_episodes_tell_whether_a_network_acted():
 
 
 def test_policy_memory_is_forgotten_between_episodes(checkpoint):
-    episodes = tuple(MIX.scenario(seed) for seed in (4, 5))
+    episodes = tuple(MIX.scenario(seed, DRONE) for seed in (4, 5))
     job = Job("drone", episodes, PolicyFactory(checkpoint, "p"))
     pilot = job.pilot()
     pilot.begin(1)
-    env = make_env("drone", **episodes[0].env_kwargs)
+    env = make_env(DRONE, **episodes[0].env_kwargs)
     observation, info = env.reset(seed=4)
     batch = {key: values[None] for key, values in observation.items()}
     first = pilot.act(batch, [info], np.array([0])).actions

@@ -10,7 +10,8 @@ import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, Episode, load_episode
-from forestpilot.data_collection.rollouts.pool import CollectConfig, Job, collect
+from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
+from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.windows.windows import WindowReader
 from forestpilot.policies.algorithms.algorithm import RollInStoppedError

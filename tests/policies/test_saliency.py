@@ -26,7 +26,7 @@ SETTINGS = {
 
 def look(task: str, policy: VisuomotorPolicy, steps: int = 36) -> dict[str, np.ndarray]:
     """What the policy sees when it goes through a world."""
-    env = make_env(task, **SETTINGS[task])
+    env = make_env(TASKS.get(task), **SETTINGS[task])
     seen: dict[str, list[np.ndarray]] = {}
     observation, info = env.reset(seed=SEED)
     carry = None

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from forestpilot.data_collection.rollouts.scenarios import make_env
 from forestpilot.sim.experts.flight import CANDIDATE_TURNS_RAD, FlightPlanner, PlannerConfig
 from forestpilot.sim.experts.planner import COLLISION_COST
+from forestpilot.sim.tasks.drone import DRONE
 from forestpilot.sim.vehicles.quadrotor import (
     BODY_RADIUS_M,
     MAX_TURN_RAD,
@@ -129,7 +130,7 @@ def test_costs_match_a_slow_twin():
 
 
 def expert_outcomes(seeds: range, **kwargs: object) -> list[str]:
-    env = make_env("drone", expert=True, width=32, height=24, **kwargs)
+    env = make_env(DRONE, expert=True, width=32, height=24, **kwargs)
     outcomes = []
     for seed in seeds:
         _, info = env.reset(seed=seed)
@@ -147,7 +148,7 @@ def test_expert_reaches_the_goal_in_unseen_forests(density, speed):
 
 
 def test_expert_labels_side_cameras_at_their_own_heading():
-    env = make_env("drone", expert=True)
+    env = make_env(DRONE, expert=True)
     _, info = env.reset(seed=4)
     for _ in range(15):
         info = env.step(info["expert_action"][1])[4]

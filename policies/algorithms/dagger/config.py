@@ -11,6 +11,8 @@ from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.tasks.drive import DriveOptions
+from forestpilot.sim.tasks.drone import DroneOptions
 
 Gates = Literal["none", "human", "expert", "uncertainty", "budget"]
 GATES: tuple[str, ...] = get_args(Gates)
@@ -93,12 +95,15 @@ class DaggerConfig(AlgorithmConfig):
 
 
 FULL_MIX = ScenarioMix(
-    presets=("default", "loquercio", "loquercio"), densities=(1 / 36, 1 / 25, 1 / 15, 1 / 12), speeds=(3.0, 12.0)
+    presets=("default", "loquercio", "loquercio"),
+    speeds=(3.0, 12.0),
+    options=DroneOptions(density=(1 / 36, 1 / 25, 1 / 15, 1 / 12)),
 )
 DRIVE_MIX = ScenarioMix(
-    presets=("winding", "winding", "junctions", "junctions", "obstacles"), speeds=(8.0, 12.0), length=300.0,
-    side_cameras="random-speed", interventions="road",
-)  # fmt: skip
+    presets=("winding", "winding", "junctions", "junctions", "obstacles"),
+    speeds=(8.0, 12.0),
+    options=DriveOptions(length=300.0, side_cameras="random-speed", interventions="road"),
+)
 DRIVE_POLICY = PolicyConfig(
     # Where the wheels point already is left out: who sees it learns to keep them there. So is memory, which could tell.
     memory="none", head="regression", window=1, state_inputs=("forward_mps", "speed_set_point_mps"),
@@ -144,7 +149,7 @@ PRESETS: dict[str, DaggerConfig] = {
         episodes=4,
         expert_episodes=12,
         validation_episodes=8,
-        mix=ScenarioMix(speeds=(8.0, 8.0), length=200.0),
+        mix=ScenarioMix(speeds=(8.0, 8.0), options=DriveOptions(length=200.0)),
         train=TrainConfig(policy=DRIVE_POLICY, batch_windows=64),
     ),
 }

@@ -1,0 +1,156 @@
+"""Results of episodes: what is left of one, and the file that repeats it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forestpilot.data_collection.episodes.dataset import package_version
+from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.rollouts.scenarios import Scenario
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.outcomes import succeeded
+from forestpilot.sim.tasks import TASKS
+
+
+class EpisodeFileError(ForestPilotError):
+    """A stored episode that is missing or damaged."""
+
+
+@dataclass(frozen=True)
+class EpisodeResult:
+    """What is left of an episode: one row of results, and what it takes to repeat it."""
+
+    scenario: Scenario
+    """Which episode it was."""
+    outcome: str
+    """success, collision, out_of_bounds or timeout."""
+    progress_m: float
+    """Metres made good towards the goal."""
+    time_s: float
+    """Duration in seconds."""
+    min_clearance_m: float
+    """Least distance from the body to a trunk or obstacle, in metres."""
+    mean_speed_mps: float
+    """Mean speed in m/s, the start from rest included."""
+    actions: np.ndarray
+    """(T, 2) float32."""
+    state_hashes: np.ndarray
+    """(T+1,) uint64, one per state from the start on."""
+    distance_m: float = 0.0
+    """Length of the way that was covered, in metres."""
+    interventions: int = 0
+    """How often a car was put back on its line."""
+    off_line_s: float = 0.0
+    """Time that a car spent more than 1 m off its line, in seconds."""
+    fingerprint: str = ""
+    """Which weights acted, so that an evaluation can tell whether a stored episode is still theirs."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the goal was reached, and without being put back on the way."""
+        return succeeded(self.outcome, self.interventions)
+
+    def row(self, policy: str) -> dict[str, Any]:
+        """This episode as a row of outcomes.csv."""
+        kwargs = self.scenario.env_kwargs
+        return {
+            "policy": policy,
+            "seed": self.scenario.seed,
+            "outcome": self.outcome,
+            "success": int(self.succeeded),
+            "progress_m": round(self.progress_m, 3),
+            "time_s": round(self.time_s, 3),
+            "min_clearance_m": round(self.min_clearance_m, 4),
+            "mean_speed_mps": round(self.mean_speed_mps, 3),
+            "density": kwargs.get("density"),
+            "speed": kwargs.get("speed"),
+            "preset": kwargs.get("preset"),
+            "distance_m": round(self.distance_m, 3),
+            "interventions": self.interventions,
+            "off_line_s": round(self.off_line_s, 3),
+        }
+
+
+RESULT_FIGURES = (
+    "outcome", "progress_m", "time_s", "min_clearance_m", "mean_speed_mps", "distance_m", "interventions", "off_line_s",
+    "fingerprint",
+)  # fmt: skip
+
+
+def result_path(folder: Path, policy: str, seed: int) -> Path:
+    """Where the episode of a policy through a world is stored."""
+    return folder / f"{policy}-{seed:08d}.npz"
+
+
+def save_result(folder: Path, task: str, policy: str, policy_path: str, finished: EpisodeResult) -> Path:
+    """Store what `replay` needs to repeat an episode: arguments, seed, actions and state hashes, whole or not at all.
+
+    Args:
+        folder: where the file goes.
+        task: name of the task.
+        policy: name under which the episode is filed.
+        policy_path: folder of the checkpoint that acted, or name of the baseline.
+        finished: the finished episode.
+    """
+    meta = {
+        "task": task, "env_id": TASKS.get(task).env_id, "env_kwargs": finished.scenario.env_kwargs, "seed": finished.scenario.seed,
+        "policy": policy, "policy_path": policy_path, "package_version": package_version(),
+        "control_hz": finished.scenario.env_kwargs.get("control_hz"),
+        **{key: getattr(finished, key) for key in RESULT_FIGURES},
+    }  # fmt: skip
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer, actions=finished.actions, state_hashes=finished.state_hashes, meta=np.array(json.dumps(meta))
+    )
+    path = result_path(folder, policy, finished.scenario.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_new_file(path, [buffer.getvalue()])
+    return path
+
+
+def load_result(path: Path) -> EpisodeResult:
+    """The episode that `save_result` stored.
+
+    Raises:
+        EpisodeFileError: the file is missing or damaged.
+    """
+    meta, actions, state_hashes = read_result_file(path, ("seed", "env_kwargs", *RESULT_FIGURES))
+    figures = {key: meta[key] for key in RESULT_FIGURES}
+    return EpisodeResult(
+        scenario=Scenario(meta["seed"], meta["env_kwargs"]), actions=actions, state_hashes=state_hashes, **figures
+    )
+
+
+def read_result_file(path: Path, keys: Sequence[str]) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """What `save_result` knew of an episode, its actions (T, 2) float32 and its state hashes (T+1,) uint64.
+
+    Args:
+        path: the file.
+        keys: what must be known of the episode.
+
+    Raises:
+        EpisodeFileError: the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            meta = json.loads(str(stored["meta"]))
+            actions, state_hashes = stored["actions"], stored["state_hashes"]
+    except FileNotFoundError as error:
+        raise EpisodeFileError(f"there is no episode {path}; evaluate again, it stores every episode") from error
+    except Exception as error:  # zip and NumPy raise half a dozen types for broken files
+        raise EpisodeFileError(
+            f"the episode {path} cannot be read ({type(error).__name__} {error}); delete it and evaluate again"
+        ) from error
+    missing = set(keys) - set(meta)
+    if missing:
+        raise EpisodeFileError(f"the episode {path} lacks {', '.join(sorted(missing))}; delete it and evaluate again")
+    if actions.shape != (len(state_hashes) - 1, 2):
+        raise EpisodeFileError(f"{path} has actions {actions.shape} for {len(state_hashes)} states; evaluate again")
+    return meta, actions, state_hashes
