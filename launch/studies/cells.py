@@ -84,6 +84,11 @@ def stack(cells: Sequence[Cell], name: str) -> NDArray[np.float64]:
     return np.stack([cell.column(name) for cell in cells])
 
 
+def cells_at(cells: Sequence[Cell], x: float) -> list[Cell]:
+    """The cells of one place on the x axis, all arms and seeds."""
+    return [cell for cell in cells if cell.x == x]
+
+
 def group_by_arm_and_x(cells: Sequence[Cell]) -> list[list[Cell]]:
     """Cells that differ in their training seed only, side by side; groups in the order in which they appear."""
     groups: dict[tuple[str, float], list[Cell]] = {}

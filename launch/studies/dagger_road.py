@@ -23,10 +23,10 @@ from pathlib import Path
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.launch.reading.study_results import Panel, Point, StudyResult
-from forestpilot.launch.studies.cells import Cell, group_by_arm_and_x, make_points
+from forestpilot.launch.studies.cells import Cell, cells_at, group_by_arm_and_x, make_points
 from forestpilot.launch.studies.roads import (
     RATE_NOTE,
-    compare_arms,
+    compare_pairs,
     drive_test_roads,
     interventions_per_km,
     study_training,
@@ -104,8 +104,8 @@ class DaggerRoad(RoundsStudy[Config]):
     def summarise(self, cells: Sequence[Cell]) -> StudyResult:
         """Falls per km of each arm and round, and the differences after the last round."""
         config = self.config
-        final = [cell for cell in cells if cell.x == config.rounds]
-        differences = [compare_arms(final, CLONING.name, arm.name) for arm in SCHEDULES]
+        pairs = [(CLONING.name, arm.name) for arm in SCHEDULES]
+        differences = compare_pairs(cells_at(cells, config.rounds), pairs, ", after the last round")
         return StudyResult(
             title=f"DAgger on {config.roads} roads at {config.speed:g} m/s",
             x_label="labelled states",
@@ -118,7 +118,7 @@ class DaggerRoad(RoundsStudy[Config]):
                     "How often the car left the road.",
                 ),
             ),
-            notes=(RATE_NOTE, *(f"{text}, after the last round" for text in differences if text)),
+            notes=(RATE_NOTE, *differences),
         )
 
 

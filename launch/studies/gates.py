@@ -28,7 +28,7 @@ from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.rollouts.gates import GateLimits
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.reading.study_results import Interval, Panel, StudyResult
-from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, make_points, seed_range, stack
+from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, cells_at, make_points, seed_range, stack
 from forestpilot.launch.studies.rounds import RoundsArm, RoundsStudy
 from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, mean_interval, paired_difference
 from forestpilot.launch.studies.study import Bench, StudyConfig
@@ -161,15 +161,16 @@ class Gates(RoundsStudy[Config]):
             density=self.config.density,
             workers=self.config.workers,
         )
-        rows = [{"seed": int(row["seed"]), "success": int(row["success"])} for row in bench.evaluate(evaluation)]
+        rows = []
+        for row in bench.evaluate(evaluation):
+            rows.append({"seed": int(row["seed"]), "success": int(row["success"])})
         figures = {name: float(getattr(result, name)) for name in FIGURES}
         return Cell(arm.name, number, seed, rows, result.labels, figures)
 
     def summarise(self, cells: Sequence[Cell]) -> StudyResult:
         """Success of each arm and round, and what it cost; the differences after the last round."""
         config = self.config
-        last = [cell for cell in cells if cell.x == config.rounds]
-        differences = [_compare(last, arm.name) for arm in OTHERS]
+        last = cells_at(cells, config.rounds)
         success = Panel(
             "success",
             "success on test forests, %",
@@ -186,7 +187,7 @@ class Gates(RoundsStudy[Config]):
                 + "; with few seeds they are too narrow. Counts: mean of the training seeds, from the least to the "
                 "largest; flights are flown eight at a time and counted whole",
                 *_short_of_labels(config, last),
-                *(text for text in differences if text),
+                *_differences(last),
             ),
         )
 
@@ -262,13 +263,16 @@ def _short_of_labels(config: Config, last: Sequence[Cell]) -> list[str]:
     return [f"fewer labels than plain within {config.most_episodes} flights a round: {', '.join(short)}"]
 
 
-def _compare(last: Sequence[Cell], arm: str) -> str | None:
-    """A sentence on the difference in success to plain DAgger after the last round; None for a single seed."""
-    paired = paired_difference(last, PLAIN.name, arm, lambda cell: 100 * float(cell.column("success").mean()))
-    if paired is None:
-        return None
-    (mean, low, high), seeds = paired
-    return (
-        f"{arm} against {PLAIN.name}: {mean:+.1f} points of success ({low:+.1f} to {high:+.1f}; paired t interval over "
-        f"{seeds} training seeds on these forests), after the last round"
-    )
+def _differences(last: Sequence[Cell]) -> list[str]:
+    """Sentences on the differences in success to plain DAgger after the last round; none for a single seed."""
+    sentences = []
+    for arm in OTHERS:
+        paired = paired_difference(last, PLAIN.name, arm.name, lambda cell: 100 * float(cell.column("success").mean()))
+        if paired is None:
+            continue
+        (mean, low, high), seeds = paired
+        sentences.append(
+            f"{arm.name} against {PLAIN.name}: {mean:+.1f} points of success ({low:+.1f} to {high:+.1f}; paired t "
+            f"interval over {seeds} training seeds on these forests), after the last round"
+        )
+    return sentences

@@ -38,7 +38,7 @@ from forestpilot.launch.studies.roads import (
     RATE_NOTE,
     TASK,
     RoadStudyConfig,
-    compare_arms,
+    compare_pairs,
     drive_test_roads,
     interventions_per_km,
     study_training,
@@ -214,7 +214,6 @@ class Keyboard(Study[Config, KeyboardArm]):
     def summarise(self, cells: Sequence[Cell]) -> StudyResult:
         """Interventions per km of each arm's policies, and what its demonstrations were like."""
         config = self.config
-        differences = [compare_arms(cells, first, second) for first, second in PAIRS]
         return StudyResult(
             title=f"Cloning from {config.demonstrations} drives, {config.roads} roads at {config.speed:g} m/s",
             x_label="demonstrated drives",
@@ -243,7 +242,7 @@ class Keyboard(Study[Config, KeyboardArm]):
             ),
             notes=(
                 f"{RATE_NOTE}. Of the demonstrations: mean of the training seeds, from the least to the largest",
-                *(text for text in differences if text),
+                *compare_pairs(cells, PAIRS),
             ),
         )
 

@@ -19,6 +19,7 @@ ARMS = (GREY, ORANGE, "#1f6fb2", "#2f9e57", "#9256c4", "#c23b4f")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 """Their markers, for those who cannot tell the colours apart."""
 PANELS_IN_A_ROW = 3
+MOST_TICKS = 7
 
 
 def plot_study(result: StudyResult, path: Path | str) -> Path:
@@ -32,44 +33,46 @@ def plot_study(result: StudyResult, path: Path | str) -> Path:
     columns = min(count, PANELS_IN_A_ROW)
     rows = math.ceil(count / columns)
     figure = new_figure(max(6.4, 4.8 * columns), 0.4 + 4.0 * rows)
-    all_axes = [add_axes(figure, rows, columns, i + 1) for i in range(count)]
-    for axes, panel in zip(all_axes, result.panels, strict=True):
+    for number, panel in enumerate(result.panels, start=1):
+        axes = add_axes(figure, rows, columns, number)
         _draw_panel(axes, result, panel)
-    if not _one_x(result.panels[0]):
-        all_axes[0].legend(frameon=False)
+        if number == 1 and len(_places(panel)) > 1:
+            axes.legend(frameon=False)
     figure.suptitle(result.title, x=0.02, ha="left")
     return save_figure(figure, path)
 
 
-def _one_x(panel: Panel) -> bool:
-    """True where all figures of a diagram belong to the same x, so that the arms stand beside one another instead."""
-    return len({point.x for point in panel.points}) == 1
+def _places(panel: Panel) -> list[float]:
+    """Places on the x axis, ascending. Where there is but one, the arms stand beside one another instead."""
+    return sorted({point.x for point in panel.points})
 
 
 def _draw_panel(axes: Any, result: StudyResult, panel: Panel) -> None:
-    arms = list(dict.fromkeys(point.arm for point in panel.points))
-    beside = _one_x(panel)
-    for number, arm in enumerate(arms):
-        points = [point for point in panel.points if point.arm == arm]
+    arms: dict[str, list[Point]] = {}
+    for point in panel.points:
+        arms.setdefault(point.arm, []).append(point)
+    places = _places(panel)
+    for number, points in enumerate(arms.values()):
         x = np.array([point.x for point in points])
-        if beside:
+        if len(places) == 1:
             x = np.array([number])
         elif result.log_x:  # side by side, or the intervals hide one another
             x = x * 1.03 ** (number - (len(arms) - 1) / 2)
         _draw_arm(axes, x, points, number)
-    if beside:
-        axes.set_xticks(range(len(arms)), arms, rotation=20)
+    if len(places) == 1:
+        axes.set_xticks(range(len(arms)), list(arms), rotation=20)
         axes.set_xlim(-0.6, len(arms) - 0.4)
         axes.set_ylim(bottom=0)
-    elif result.log_x:
-        axes.set_xscale("log")
-        _plain_ticks(axes, sorted({point.x for point in panel.points}))
+    else:
+        axes.set_xlabel(result.x_label)
+        if result.log_x:
+            axes.set_xscale("log")
+            _plain_ticks(axes, places)
     if panel.log_y:
         axes.set_yscale("log")
     for slope in panel.guides:
         _draw_guide(axes, panel, slope)
     bars = "" if panel.bars == INTERVAL_BARS else f"\n({panel.bars})"
-    axes.set_xlabel("" if beside else result.x_label)
     axes.set_ylabel(panel.label + bars)
 
 
@@ -91,14 +94,14 @@ def _draw_arm(axes: Any, x: np.ndarray, points: Sequence[Point], number: int) ->
 def _draw_guide(axes: Any, panel: Panel, slope: float) -> None:
     """A thin line of a power law through the first point of the first arm."""
     first = panel.points[0]
-    x = np.array([first.x, max(point.x for point in panel.points)])
+    x = np.array([first.x, _places(panel)[-1]])
     style = "--" if slope > 1 else ":"
     axes.plot(x, first.value.mean * (x / first.x) ** slope, style, color=MUTED, linewidth=1, label=f"slope {slope:g}")
 
 
 def _plain_ticks(axes: Any, values: Sequence[float]) -> None:
     """Write few values of a logarithmic axis as they are."""
-    shown = values if len(values) <= 7 else values[:: math.ceil(len(values) / 7)]
+    shown = values[:: math.ceil(len(values) / MOST_TICKS)]
     axes.set_xticks(shown, [f"{value:g}" for value in shown])
     axes.minorticks_off()
 
@@ -106,15 +109,16 @@ def _plain_ticks(axes: Any, values: Sequence[float]) -> None:
 def plot_shifted_views(views: ShiftedViews, path: Path | str) -> Path:
     """Draw a shifted view as rendered and as warped, where they differ, and by how much on average."""
     figure = new_figure(11.0, 6.2)
-    center, rendered, warped, chart = (add_axes(figure, 2, 2, number) for number in (1, 2, 3, 4))
-    _show(center, views.center, "center camera")
-    _show(rendered, views.rendered, f"rendered {views.shown_shift_m:g} m to the left")
+    _show(add_axes(figure, 2, 2, 1), views.center, "center camera")
+    _show(add_axes(figure, 2, 2, 2), views.rendered, f"rendered {views.shown_shift_m:g} m to the left")
+    warped = add_axes(figure, 2, 2, 3)
     _show(warped, views.warped, "center camera, warped")
     inset = warped.inset_axes((0.68, 0.62, 0.32, 0.38))
     inset.imshow(np.abs(views.rendered.astype(int) - views.warped).astype(np.uint8))
     inset.set_xticks([])
     inset.set_yticks([])
     inset.set_title("difference to rendered", fontsize=7, pad=2, backgroundcolor="white")
+    chart = add_axes(figure, 2, 2, 4)
     for values, color, label in ((views.above, ORANGE, "above"), (views.below, GREY, "below")):
         chart.plot(views.shifts_m, values, "o-", color=color, label=f"{label} the horizon")
     chart.set_ylim(bottom=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,22 @@ def autonomy(cells: Sequence[Cell]) -> Interval:
 
 def _autonomy(interventions_per_s: float) -> float:
     return 100 * max(0.0, 1 - INTERVENTION_S * interventions_per_s)
+
+
+def compare_pairs(cells: Sequence[Cell], pairs: Iterable[tuple[str, str]], ending: str = "") -> list[str]:
+    """Sentences on the differences in interventions per km between arms; none for a single seed.
+
+    Args:
+        cells: of one x.
+        pairs: arm that is compared with, and arm that is compared.
+        ending: end of each sentence.
+    """
+    sentences = []
+    for first, second in pairs:
+        difference = compare_arms(cells, first, second)
+        if difference is not None:
+            sentences.append(difference + ending)
+    return sentences
 
 
 def compare_arms(cells: Sequence[Cell], first: str, second: str) -> str | None:

@@ -27,13 +27,13 @@ from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.data_collection.windows.side_labels import SideLabels
 from forestpilot.launch.reading.study_results import Panel, StudyResult
-from forestpilot.launch.studies.cells import Cell, make_points
+from forestpilot.launch.studies.cells import Cell, cells_at, make_points
 from forestpilot.launch.studies.roads import (
     RATE_NOTE,
     TASK,
     RoadStudyConfig,
     autonomy,
-    compare_arms,
+    compare_pairs,
     drive_test_roads,
     interventions_per_km,
     study_training,
@@ -165,8 +165,7 @@ class ThreeCameras(Study[Config, CamerasArm]):
         """Autonomy and interventions per km of each arm and number of demonstrations; the differences at the last."""
         config = self.config
         last = config.demonstrations[-1]
-        final = [cell for cell in cells if cell.x == last]
-        differences = [compare_arms(final, first, second) for first, second in PAIRS]
+        differences = compare_pairs(cells_at(cells, last), PAIRS, f", {last} demonstrations")
         return StudyResult(
             title=f"Side cameras, {config.roads} roads at {config.speed:g} m/s",
             x_label="demonstrated drives",
@@ -185,7 +184,7 @@ class ThreeCameras(Study[Config, CamerasArm]):
                     "How often the car was put back.",
                 ),
             ),
-            notes=(RATE_NOTE, *(f"{text}, {last} demonstrations" for text in differences if text)),
+            notes=(RATE_NOTE, *differences),
         )
 
     def draw(self, result: StudyResult, folder: Path) -> list[Path]:

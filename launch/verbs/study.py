@@ -75,18 +75,17 @@ def _duration(study: type[Study[Any, Any]]) -> str:
 
 def _help(prog: str) -> str:
     lines = STUDIES.lines()
-    width = max(len(line.name) for line in lines)
-    studies = "\n".join(f"  {line.name:<{width}}  {line.summary}; {_minutes(line.name)}" for line in lines)
+    width = max(map(len, STUDIES))
+    studies = ""
+    for line in lines:
+        minutes = STUDIES.get(line.name).minutes
+        studies += f"  {line.name:<{width}}  {line.summary}; {minutes:g} minutes\n"
     return (
-        f"usage: {prog} STUDY [options]\n\nstudies, and how long they take on two cores:\n{studies}\n\n"
+        f"usage: {prog} STUDY [options]\n\nstudies, and how long they take on two cores:\n{studies}\n"
         "--out FOLDER (default: runs/study-STUDY) is where a study goes on after it was interrupted; --quick tries one "
         "in a minute, in runs/study-STUDY-quick.\n"
         f"`{prog} STUDY --help` shows all options of a study with their defaults and units."
     )
-
-
-def _minutes(name: str) -> str:
-    return f"{STUDIES.get(name).minutes:g} minutes"
 
 
 VERB = Verb(None, run, resumes=True, parse=parse)
