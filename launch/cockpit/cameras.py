@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from forestpilot.launch.cockpit.gauges import CockpitLayout, Rect
-from forestpilot.launch.films.episode_video import ChaseCamera
+from forestpilot.launch.pictures.chase_camera import ChaseCamera
 from forestpilot.launch.pictures.colors import Image
 from forestpilot.sim.cameras import CENTER, MAX_SIZE_PX, MIN_SIZE_PX, Camera
 from forestpilot.sim.envs.base import VehicleEnv

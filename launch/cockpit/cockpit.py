@@ -28,11 +28,12 @@ from forestpilot.launch.cockpit.gauges import (
     draw_keys,
     draw_speed,
 )
-from forestpilot.launch.films.episode_video import describe_end, describe_world
 from forestpilot.launch.pictures.colors import BAD, DIM, EDGE, GOOD, INK, PANEL, POLICY, Color, Image
 from forestpilot.launch.pictures.drawing import VIEW_NAMES, import_cv2
 from forestpilot.launch.pictures.pen import Pen, darken, fitted
 from forestpilot.launch.pictures.world_map import WorldMap
+from forestpilot.sim.outcomes import succeeded, told
+from forestpilot.sim.tasks import TASKS
 
 HUMAN: Color = (255, 164, 72)
 ALERT: Color = (255, 222, 100)
@@ -79,7 +80,8 @@ class Cockpit:
         self._verb, self._verbs, self._go_words = WORDS[episode.task]
         self._map_area = self._layout.map.inner(max(2, round(0.4 * self._pen.text_size)))
         self._map = WorldMap(self._cv2, world, self._map_area.size, self._pen.text_size)
-        self._description = describe_world(world, episode.scenario.env_kwargs).rpartition(", ")[0]
+        shown = {key: episode.scenario.env_kwargs.get(key) for key in ("preset", "density", "length")}
+        self._description = TASKS.get(episode.task).describe(shown)
         self._path: list[NDArray[np.float64]] = []
         self._step = -1
         self._cameras = CockpitCameras(episode.env, self._layout, self.sharpness)
@@ -272,7 +274,7 @@ class Cockpit:
         if scene.mode == Mode.AWAY:
             return "PAUSED", "come back here and press a steering key", ALERT
         if scene.mode == Mode.ENDED:
-            outcome = describe_end(scene.episode.info)
-            color = GOOD if outcome == "success" else BAD
-            return outcome.replace("_", " ").upper(), "a key goes on; R discards it and tries again", color
+            outcome, count = scene.episode.info["outcome"], scene.episode.info.get("interventions", 0)
+            color = GOOD if succeeded(outcome, count) else BAD
+            return told(outcome, count).upper(), "a key goes on; R discards it and tries again", color
         return "", "", INK

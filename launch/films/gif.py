@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,26 @@ from forestpilot.launch.pictures.colors import Image
 from forestpilot.launch.pictures.drawing import import_cv2
 from forestpilot.launch.pictures.pen import fitted
 
-SMALLER = ((1.0, 1), (5 / 6, 1), (2 / 3, 1), (2 / 3, 2), (1 / 2, 2), (1 / 3, 2))
-"""What is tried until the limit is met: share of the width, and every how many-th frame is kept."""
+
+class Reduction(NamedTuple):
+    """How much of a GIF is given up to make it smaller."""
+
+    share: float
+    """Share of the width."""
+    every: int
+    """Every how many-th frame is kept."""
+
+
+NOTHING_LESS = Reduction(1.0, 1)
+SMALLER = (
+    NOTHING_LESS,
+    Reduction(5 / 6, 1),
+    Reduction(2 / 3, 1),
+    Reduction(2 / 3, 2),
+    Reduction(1 / 2, 2),
+    Reduction(1 / 3, 2),
+)
+"""What is tried until the limit is met."""
 DITHER = "dither=bayer:bayer_scale=3:diff_mode=rectangle"
 """An ordered pattern stays where it is from frame to frame, so that what does not move costs nothing."""
 
@@ -68,19 +86,21 @@ def write_gif(path: Path, frames: Iterable[Image], fps: int, width: int = 480, l
     try:
         with tempfile.TemporaryFile(dir=path.parent) as file:
             store = _Store(file, frames, width)
-            for share, every in SMALLER:
-                size = _even(store.width * share), _even(store.height * share)
-                kept = range(0, store.count, every)
-                _encode(temporary, store, kept, size, Fraction(fps, every))
+            for reduction in SMALLER:
+                size = (_even(store.width * reduction.share), _even(store.height * reduction.share))
+                kept = range(0, store.count, reduction.every)
+                _encode(temporary, store, kept, size, Fraction(fps, reduction.every))
                 megabytes = temporary.stat().st_size / 1e6
                 if megabytes <= limit_mb:
                     os.replace(temporary, path)
-                    return GifFacts(path, *size, fps / every, len(kept), megabytes, (share, every) != SMALLER[0])
+                    reduced = reduction != NOTHING_LESS
+                    return GifFacts(path, *size, fps / reduction.every, len(kept), megabytes, reduced)
     finally:
         temporary.unlink(missing_ok=True)
     raise VideoError(
-        f"{path.name} has {megabytes:.2f} MB even at {size[0]} pixels and {fps / every:g} frames per second, more than "
-        f"the {limit_mb:g} MB allowed; allow more with --gif-mb, show less with --last, or narrow it with --gif-width"
+        f"{path.name} has {megabytes:.2f} MB even at {size[0]} pixels and {fps / reduction.every:g} frames per second, "
+        f"more than the {limit_mb:g} MB allowed; allow more with --gif-mb, show less with --last, or narrow it with "
+        "--gif-width"
     )
 
 
@@ -89,7 +109,10 @@ class _Store:
 
     def __init__(self, file: BinaryIO, frames: Iterable[Image], width: int) -> None:
         cv2 = import_cv2()
-        self._file, self.width, self.height, self.count = file, _even(width), 0, 0
+        self._file = file
+        self.width = _even(width)
+        self.height = 0
+        self.count = 0
         for frame in frames:
             if not self.height:
                 self.height = _even(width * frame.shape[0] / frame.shape[1])
@@ -100,10 +123,10 @@ class _Store:
 
     def frames(self, numbers: Sequence[int]) -> Iterator[Image]:
         """The frames of these numbers, one after the other."""
-        shape = (self.height, self.width, 3)
+        frame_bytes = self.height * self.width * 3
         for number in numbers:
-            self._file.seek(number * int(np.prod(shape)))
-            yield np.frombuffer(self._file.read(int(np.prod(shape))), np.uint8).reshape(shape)
+            self._file.seek(number * frame_bytes)
+            yield np.frombuffer(self._file.read(frame_bytes), np.uint8).reshape(self.height, self.width, 3)
 
 
 def _encode(path: Path, store: _Store, numbers: Sequence[int], size: tuple[int, int], fps: Fraction) -> None:
@@ -114,14 +137,16 @@ def _encode(path: Path, store: _Store, numbers: Sequence[int], size: tuple[int, 
         for position, image in enumerate(store.frames(numbers)):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame = frame.reformat(*size, format="bgra", interpolation="LANCZOS")
-            frame.pts, frame.time_base = position, 1 / fps
+            frame.pts = position
+            frame.time_base = 1 / fps
             yield frame
 
     palette = _palette_of(frames(), size, fps)
     container = av.open(str(path), mode="w", format="gif")
     try:
         stream = container.add_stream("gif", rate=fps)
-        stream.width, stream.height, stream.pix_fmt = *size, "pal8"
+        stream.width, stream.height = size
+        stream.pix_fmt = "pal8"
         for drawn in _drawn_with(palette, frames(), size, fps):
             container.mux(stream.encode(drawn))
         container.mux(stream.encode(None))
@@ -135,7 +160,8 @@ def _palette_of(frames: Iterator[Any], size: tuple[int, int], fps: Fraction) -> 
 
     graph = av.filter.Graph()
     source = _source(graph, size, fps)
-    choose, sink = graph.add("palettegen", "stats_mode=full"), graph.add("buffersink")
+    choose = graph.add("palettegen", "stats_mode=full")
+    sink = graph.add("buffersink")
     source.link_to(choose)
     choose.link_to(sink)
     graph.configure()
@@ -143,7 +169,8 @@ def _palette_of(frames: Iterator[Any], size: tuple[int, int], fps: Fraction) -> 
         source.push(frame)
     source.push(None)
     palette = sink.pull()
-    palette.pts, palette.time_base = 0, 1 / fps
+    palette.pts = 0
+    palette.time_base = 1 / fps
     return palette
 
 
@@ -152,8 +179,10 @@ def _drawn_with(palette: Any, frames: Iterator[Any], size: tuple[int, int], fps:
     import av
 
     graph = av.filter.Graph()
-    pictures, colors = _source(graph, size, fps), _source(graph, (palette.width, palette.height), fps)
-    use, sink = graph.add("paletteuse", DITHER), graph.add("buffersink")
+    pictures = _source(graph, size, fps)
+    colors = _source(graph, (palette.width, palette.height), fps)
+    use = graph.add("paletteuse", DITHER)
+    sink = graph.add("buffersink")
     pictures.link_to(use, 0, 0)
     colors.link_to(use, 0, 1)
     use.link_to(sink)
@@ -169,7 +198,8 @@ def _drawn_with(palette: Any, frames: Iterator[Any], size: tuple[int, int], fps:
 
 
 def _source(graph: Any, size: tuple[int, int], fps: Fraction) -> Any:
-    return graph.add_buffer(width=size[0], height=size[1], format="bgra", time_base=1 / fps)
+    width, height = size
+    return graph.add_buffer(width=width, height=height, format="bgra", time_base=1 / fps)
 
 
 def _even(size: float) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,23 +12,32 @@ import numpy as np
 
 from forestpilot.data_collection.rollouts.progress import Stage
 from forestpilot.data_collection.rollouts.replay import StoredEpisode
-from forestpilot.launch.films.episode_video import EpisodeScene
-from forestpilot.launch.films.pace import Tick, speed_badge, ticks
+from forestpilot.launch.films.pace import FilmConfig, Piece, Tick, ticks, with_hold
+from forestpilot.launch.films.scene import EpisodeScene
 from forestpilot.launch.films.video import VideoWriter
-from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Image
+from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
 from forestpilot.launch.pictures.drawing import Moment, import_cv2
-from forestpilot.launch.pictures.pen import Pen, darken, fitted
+from forestpilot.launch.pictures.pen import Pen, darken, fitted, paste
 from forestpilot.launch.pictures.world_map import WorldMap
-from forestpilot.launch.terminal.tables import format_density
+from forestpilot.launch.reading.tasks import task_of_env
+from forestpilot.sim.cameras import CENTER
 
-BEFORE_S, AFTER_S = 2.2, 1.3
-"""What a clip shows before and after the moment of least clearance, in seconds of the episode."""
+BEFORE_S = 2.2
+"""What a clip shows before the moment of least clearance, in seconds of the episode."""
+AFTER_S = 1.3
+"""What it shows after it."""
 SLOW_S = 0.4
 """Time runs slowly from so long before that moment until so long after it, in seconds of the episode."""
-TITLE_S, CLIP_HOLD_S = 3.0, 0.5
-"""How long the title stands, and the last picture of each clip, in seconds."""
+TITLE_S = 3.0
+"""How long the title stands, in seconds."""
+CLIP_HOLD_S = 0.5
+"""How long the last picture of each clip stands, in seconds."""
 GAUGE_M = 1.0
 """The gauge is full at this clearance, in metres."""
+GRAZE_M = 0.2
+"""Clearances below this are shown as dangerous, in metres."""
+CLOSE_M = 0.5
+"""Clearances below this are shown as close, in metres."""
 LISTED = 10
 """Clips that the title names."""
 
@@ -61,23 +71,21 @@ def closest_moment(episode: StoredEpisode, stage: Stage | None = None) -> NearMi
     Raises:
         ReplayDivergedError: a state differs from the stored one.
     """
-    nearest, time_s, speed_mps = float("inf"), 0.0, 0.0
+    closest = NearMiss(episode, 0.0, math.inf, 0.0)
     with EpisodeScene(episode, expert=False, stage=stage) as scene:
         for index in range(len(episode.actions)):
             # In the middle of two states, because a clearance is the least on the way from one to the next.
             moment = scene.at((index + 0.5) / scene.spec.control_hz)
-            if moment.clearance_m is not None and moment.clearance_m < nearest:
-                nearest, time_s, speed_mps = moment.clearance_m, moment.time_s, moment.speed_mps
+            if moment.clearance_m is not None and moment.clearance_m < closest.clearance_m:
+                closest = NearMiss(episode, moment.time_s, moment.clearance_m, moment.speed_mps)
         scene.finish()
-    return NearMiss(episode, time_s, nearest, speed_mps)
+    return closest
 
 
 def write_reel(
     path: Path,
     near_misses: Sequence[NearMiss],
-    size: tuple[int, int],
-    fps: int,
-    slow: float = 4.0,
+    film: FilmConfig,
     successes: int | None = None,
     stage: Stage | None = None,
 ) -> None:
@@ -86,47 +94,44 @@ def write_reel(
     Args:
         path: the MP4 file to write.
         near_misses: what to show, at least one.
-        size: width and height in pixels.
-        fps: frames per second.
-        slow: how many times slower time runs near the moments.
+        film: size, and how many times slower time runs near the moments.
         successes: number of successful episodes that these are the closest of; None if the title need not say.
         stage: is advanced by one for each state.
     """
-    with VideoWriter(path, *size, fps=fps) as video:
-        title = title_card(near_misses, size, successes)
-        for _ in range(round(TITLE_S * fps)):
+    with VideoWriter(path, *film.size, fps=film.fps) as video:
+        title = title_card(near_misses, film.size, successes)
+        for _ in range(round(TITLE_S * film.fps)):
             video.write(title)
         for number, near_miss in enumerate(near_misses, start=1):
             with EpisodeScene(near_miss.episode, expert=False, stage=stage) as scene:
-                for frame in clip_frames(scene, near_miss, size, fps, slow, f"{number}/{len(near_misses)}"):
+                for frame in clip_frames(scene, near_miss, film, f"{number}/{len(near_misses)}"):
                     video.write(frame)
                 scene.finish()
 
 
-def clip_ticks(near_miss: NearMiss, duration_s: float, fps: float, slow: float) -> list[Tick]:
+def clip_ticks(near_miss: NearMiss, duration_s: float, film: FilmConfig) -> list[Tick]:
     """The frames of a clip: some seconds around the moment, those next to it slowly."""
-    start_s, end_s = max(0.0, near_miss.time_s - BEFORE_S), min(duration_s, near_miss.time_s + AFTER_S)
+    start_s = max(0.0, near_miss.time_s - BEFORE_S)
+    end_s = min(duration_s, near_miss.time_s + AFTER_S)
     pieces = [
-        (max(start_s, near_miss.time_s - SLOW_S), 1.0),
-        (min(end_s, near_miss.time_s + SLOW_S), slow),
-        (end_s, 1.0),
+        Piece(max(start_s, near_miss.time_s - SLOW_S)),
+        Piece(min(end_s, near_miss.time_s + SLOW_S), film.slow),
+        Piece(end_s),
     ]
-    return ticks(start_s, pieces, fps)
+    return ticks(start_s, pieces, film.fps)
 
 
-def clip_frames(
-    scene: EpisodeScene, near_miss: NearMiss, size: tuple[int, int], fps: float, slow: float, number: str
-) -> Iterator[Image]:
-    """The pictures of a clip."""
-    painter = ClipPainter(size, scene, near_miss, number)
-    scene.place_camera(size)
-    frame: Image | None = None
-    for tick in clip_ticks(near_miss, scene.duration_s, fps, slow):
-        frame = painter.paint(dataclasses.replace(scene.at(tick.time_s), badge=speed_badge(tick.slow)))
-        yield frame
-    assert frame is not None
-    for _ in range(round(CLIP_HOLD_S * fps)):
-        yield frame
+def clip_frames(scene: EpisodeScene, near_miss: NearMiss, film: FilmConfig, number: str) -> Iterator[Image]:
+    """The pictures of a clip; the last one stands for `CLIP_HOLD_S` seconds."""
+    return with_hold(_running_frames(scene, near_miss, film, number), round(CLIP_HOLD_S * film.fps))
+
+
+def _running_frames(scene: EpisodeScene, near_miss: NearMiss, film: FilmConfig, number: str) -> Iterator[Image]:
+    painter = ClipPainter(film.size, scene, near_miss, number)
+    scene.place_camera(film.size)
+    for tick in clip_ticks(near_miss, scene.duration_s, film):
+        moment = scene.at(tick.time_s)
+        yield painter.paint(dataclasses.replace(moment, badge=tick.badge))
 
 
 class ClipPainter:
@@ -138,9 +143,9 @@ class ClipPainter:
         self._width, self._height = size
         self._pen = Pen(self._cv2, max(7.0, self._height / 40))
         self._bar = round(4.4 * self._pen.text_size)
-        self._name = f"{number}  {scene.episode.policy}, world {scene.world.seed}"
+        self._name = f"{number}  {scene.title}"
         self._near_miss = near_miss
-        self._half_fov_rad = float(np.radians(scene.spec.horizontal_fov_deg)) / 2
+        self._half_fov_rad = scene.half_fov_rad
         room = (round(0.2 * self._width), round(0.42 * self._height))
         self._map = WorldMap(self._cv2, scene.world, room, 0.8 * self._pen.text_size)
 
@@ -148,8 +153,8 @@ class ClipPainter:
         """The picture of an instant, (height, width, 3) uint8."""
         picture = fitted(self._cv2, moment.chase, (self._width, self._height)).copy()
         painted = self._map.paint(moment.path_m, moment.yaw_rad, self._half_fov_rad, moment.marks_m)
-        picture[: painted.shape[0], self._width - painted.shape[1] :] = painted
-        self._paint_view(picture, moment.views[1])
+        paste(picture, painted, self._width - painted.shape[1], 0)
+        self._paint_view(picture, moment.views[CENTER])
         self._pen.label(picture, self._name, (0, 0), INK, 1.1)
         if moment.badge:
             self._pen.label(picture, moment.badge, (0, round(3.2 * self._pen.text_size)), EXPERT, 1.3)
@@ -160,29 +165,39 @@ class ClipPainter:
         """What the policy sees ahead, in the lower right corner."""
         width = round(0.2 * self._width)
         height = round(width * view.shape[0] / view.shape[1])
-        top, left = self._height - self._bar - height, self._width - width
+        left = self._width - width
+        top = self._height - self._bar - height
         picture[top - 2 : top + height, left - 2 :] = PANEL
-        picture[top : top + height, left:] = self._cv2.resize(
-            view, (width, height), interpolation=self._cv2.INTER_NEAREST
-        )
+        seen = self._cv2.resize(view, (width, height), interpolation=self._cv2.INTER_NEAREST)
+        paste(picture, seen, left, top)
 
     def _paint_bar(self, picture: Image, moment: Moment) -> None:
         """The caption, and a bar as long as the clearance."""
-        pen, top = self._pen, self._height - self._bar
+        pen = self._pen
+        top = self._height - self._bar
         darken(picture[top:])
         baseline = top + round(1.7 * pen.text_size)
         pen.write(picture, f"closest: {self._near_miss.caption}", (pen.pad, baseline), INK, 1.2)
         speed = f"{moment.speed_mps:.1f} m/s"
         pen.write(picture, speed, (self._width - pen.pad - pen.width(speed, 1.2), baseline), INK, 1.2)
         clearance_m = max(0.0, moment.clearance_m or 0.0)
-        color = BAD if clearance_m < 0.2 else EXPERT if clearance_m < 0.5 else GOOD
-        told = f"{100 * clearance_m:.0f} cm" if clearance_m < GAUGE_M else f"over {100 * GAUGE_M:.0f} cm"
-        left, right = pen.pad, self._width - 2 * pen.pad - pen.width("over 888 cm")
-        upper, lower = top + round(2.5 * pen.text_size), top + round(3.7 * pen.text_size)
+        color = _danger_color(clearance_m)
+        left = pen.pad
+        right = self._width - 2 * pen.pad - pen.width("over 888 cm")
+        upper = top + round(2.5 * pen.text_size)
+        lower = top + round(3.7 * pen.text_size)
         length = round((right - left) * min(1.0, clearance_m / GAUGE_M))
         self._cv2.rectangle(picture, (left, upper), (right, lower), DIM, 1)
         self._cv2.rectangle(picture, (left, upper), (left + max(2, length), lower), color, -1)
+        told = f"{100 * clearance_m:.0f} cm" if clearance_m < GAUGE_M else f"over {100 * GAUGE_M:.0f} cm"
         pen.write(picture, told, (right + pen.pad, lower - round(0.1 * pen.text_size)), color)
+
+
+def _danger_color(clearance_m: float) -> Color:
+    """The colour of the gauge."""
+    if clearance_m < GRAZE_M:
+        return BAD
+    return EXPERT if clearance_m < CLOSE_M else GOOD
 
 
 def title_card(near_misses: Sequence[NearMiss], size: tuple[int, int], successes: int | None = None) -> Image:
@@ -190,32 +205,33 @@ def title_card(near_misses: Sequence[NearMiss], size: tuple[int, int], successes
     width, height = size
     picture: Image = np.full((height, width, 3), PANEL, np.uint8)
     pen = Pen(import_cv2(), height / 34)
+    shown = f"the {len(near_misses)} closest" if len(near_misses) > 1 else "the closest"
     of = "" if successes is None else f" of {successes} successful episodes"
     lines = [
         ("Nearest misses", INK, 2.6),
-        (f"the {len(near_misses)} closest{of}" if len(near_misses) > 1 else f"the closest{of}", INK, 1.2),
+        (f"{shown}{of}", INK, 1.2),
         (describe_settings(near_misses[0].episode), DIM, 1.0),
         ("", DIM, 0.5),
-        *((f"{number}   {near_miss.episode.policy}, world {near_miss.episode.seed}   {near_miss.caption}", POLICY, 0.95)
-          for number, near_miss in enumerate(near_misses[:LISTED], start=1)),
-    ]  # fmt: skip
+    ]
+    for number, near_miss in enumerate(near_misses[:LISTED], start=1):
+        episode = near_miss.episode
+        lines.append((f"{number}   {episode.policy}, world {episode.seed}   {near_miss.caption}", POLICY, 0.95))
     if len(near_misses) > LISTED:
         lines.append((f"and {len(near_misses) - LISTED} more", DIM, 0.95))
-    steps = [1.15 * pen.text_size * (scale + 0.7) for _, _, scale in lines]
-    baseline = 0.5 * (height - sum(steps))
-    for (text, color, scale), step in zip(lines, steps, strict=True):
-        baseline += step
+    baseline = 0.5 * height
+    for _, _, scale in lines:
+        baseline -= 0.5 * _line_height(pen, scale)
+    for text, color, scale in lines:
+        baseline += _line_height(pen, scale)
         pen.write(picture, text, (round(0.09 * width), round(baseline)), color, scale, room=round(0.85 * width))
     return picture
 
 
+def _line_height(pen: Pen, scale: float) -> float:
+    """Distance of a line of the title from the one above it, pixels."""
+    return 1.15 * pen.text_size * (scale + 0.7)
+
+
 def describe_settings(episode: StoredEpisode) -> str:
     """What the worlds of an evaluation have in common, in a few words."""
-    kwargs = episode.env_kwargs
-    kind = "roads" if "Drive" in episode.env_id else "forests"
-    parts = [f"{kind} ({kwargs['preset']})" if kwargs.get("preset") else kind]
-    if kwargs.get("density"):
-        parts.append(f"{format_density(kwargs['density'])} trees/m2")
-    if kwargs.get("speed"):
-        parts.append(f"{kwargs['speed']:.3g} m/s set point")
-    return ", ".join(parts)
+    return task_of_env(episode.env_id).describe(episode.env_kwargs)

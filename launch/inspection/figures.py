@@ -1,5 +1,5 @@
-"""Diagrams of a dataset, drawn as those of `forestpilot.launch.pages.figures`: they follow the page from light to dark, and
-nothing in them is told by colour alone."""
+"""Diagrams of a dataset, drawn as those of `forestpilot.launch.pages.figures`: they follow the page from light to dark,
+and nothing in them is told by colour alone."""
 
 from __future__ import annotations
 

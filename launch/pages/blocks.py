@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from markupsafe import Markup
+
+from forestpilot.launch.pages.media import Picture
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class Table:
     """Stands above."""
     folded: str = ""
     """Folds it away under these words."""
+
+
+def table_of(rows: Sequence[Mapping[str, str | Cell]], caption: str = "", folded: str = "") -> Table:
+    """A table of rows that say which column each of their cells stands in; all have the same columns."""
+    return Table(tuple(rows[0]), [tuple(row.values()) for row in rows], caption, folded)
 
 
 @dataclass(frozen=True)
@@ -125,21 +132,97 @@ class Bars:
 
 
 @dataclass(frozen=True)
+class Square:
+    """A two-by-two table of two arms over the worlds that both were run in."""
+
+    first: str
+    """What is compared with."""
+    second: str
+    """What is compared."""
+    both: int
+    """Worlds in which both succeeded."""
+    only_first: int
+    """Worlds in which only the first did."""
+    only_second: int
+    """Worlds in which only the second did."""
+    neither: int
+    """Worlds in which neither did."""
+    verdict: str
+    """What it shows, in a sentence."""
+    text: str
+    """The difference and how sure it is."""
+
+
+@dataclass(frozen=True)
 class Squares:
-    """Two-by-two tables of pairs."""
+    """Two-by-two tables beside one another."""
 
     kind: ClassVar[str] = "squares"
-    pairs: Sequence[Any]
-    """`forestpilot.launch.reports.comparison.Pair`s."""
+    squares: Sequence[Square]
+    """One for each pair."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture, and the same with what was looked at."""
+
+    before_s: float
+    """How long before the event it was taken."""
+    seen: Picture
+    """The picture."""
+    looked_at: Picture
+    """The same, pale where it did not matter."""
+
+
+@dataclass
+class SceneCard:
+    """An episode looked at closely."""
+
+    heading: str
+    """Whose episode, and through which world."""
+    end: str
+    """How it ended, in words."""
+    failed: bool
+    """Whether it is a failure; otherwise it is a near miss."""
+    driver: str
+    """Who drove."""
+    world: int
+    """Number of the world."""
+    facts: list[tuple[str, str]]
+    """(name, value) of figures about the whole episode."""
+    setting: str
+    """Its world, in words."""
+    command: str
+    """What replays it."""
+    event: str = ""
+    """What happened, in words."""
+    event_s: float = 0.0
+    """When, in seconds since the start."""
+    chart: Markup = Markup("")
+    """Clearance, speed and turn around the event."""
+    map: Picture | None = None
+    """The world from above with the way so far."""
+    video: bytes = b""
+    """MP4 of the seconds before."""
+    poster: Picture | None = None
+    """The video's picture at the event."""
+    video_kept: bool = True
+    """Whether the video fits the page's budget."""
+    frames: dict[str, list[Frame]] = field(default_factory=dict)
+    """What the policy looked at, by camera."""
+    why_no_frames: str = ""
+    """Why there is nothing to show of that."""
+    notes: list[str] = field(default_factory=list)
+    """What cannot be shown, and why."""
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """Episodes looked at."""
+    """Episodes looked at closely."""
 
     kind: ClassVar[str] = "scenes"
-    scenes: Sequence[Any]
-    """`forestpilot.launch.reports.failures.Scene`s."""
+    scenes: Sequence[SceneCard]
+    """The worst first."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +263,9 @@ def percent(share: float | None, digits: int = 0) -> str:
         return "–"
     text = f"{100 * share:.{digits}f}"
     nearly = 0.0 < share < 1.0 and float(text) in (0.0, 100.0)
-    return percent(share, digits + 1) if nearly and digits < 4 else f"{text} %"
+    if nearly and digits < 4:
+        return percent(share, digits + 1)
+    return f"{text} %"
 
 
 def interval(low: float | None, high: float | None, digits: int = 0) -> str:
@@ -200,7 +285,9 @@ def figure(value: float, unit: str = "", digits: int = 2) -> str:
 
 def p_value(p: float) -> str:
     """`p = 0.031`, or `p < 0.001`."""
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.995 else "= 1"
+    if p < 0.001:
+        return "< 0.001"
+    return f"= {p:.3f}" if p < 0.995 else "= 1"
 
 
 def difference_words(difference: float, low: float, high: float) -> str:

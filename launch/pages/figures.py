@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -16,22 +16,33 @@ from numpy.typing import NDArray
 
 from forestpilot.launch.pictures.plots import add_axes, new_figure
 
-INK, GRID, MUTED = "#1a1c1e", "#d9dde1", "#5b6670"
-"""Colours of text, grid and lesser lines; the page has its own for the dark."""
+INK = "#1a1c1e"
+"""Colour of text; the page has its own for the dark."""
+GRID = "#d9dde1"
+"""Colour of grids, likewise."""
+MUTED = "#5b6670"
+"""Colour of lesser lines, likewise."""
 SERIES = ("#1f6fb2", "#c2601a", "#23854a", "#8a4fc0", "#c03048", "#52606c")
 """Colours of what is compared, in order."""
-MARKERS, MARKER_SIGNS = ("o", "s", "^", "D", "v", "X", "P"), ("●", "■", "▲", "◆", "▼", "✖", "✚")
-"""Marks of what is compared, as matplotlib and as text know them; there is one more than colours, so that thirteenth
-and first differ."""
+MARKERS = ("o", "s", "^", "D", "v", "X", "P")
+"""Marks of what is compared, as matplotlib knows them; there is one more than colours, so that thirteenth and first
+differ."""
+MARKER_SIGNS = ("●", "■", "▲", "◆", "▼", "✖", "✚")
+"""The same as text."""
 DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (10, 3)))
-WIDTH_IN, HEIGHT_IN = 4.2, 2.8
-"""Size of a diagram: as wide as a phone shows it, so that its text stays as large as the page's."""
+"""Dashes of what is compared, as matplotlib knows them."""
+WIDTH_IN = 4.2
+"""Width of a diagram: that of a phone, so that its text stays as large as the page's."""
+HEIGHT_IN = 2.8
+"""Height of an ordinary diagram."""
 MAX_MARKS = 24
 """Curves of more points than this have a mark now and then."""
 MAX_POINTS = 240
 """Curves of more points than this are drawn as means of neighbours."""
 
-_VARIABLES = {INK: "--ink", GRID: "--grid", MUTED: "--muted", **{c: f"--series-{i}" for i, c in enumerate(SERIES)}}
+_VARIABLES = {INK: "--ink", GRID: "--grid", MUTED: "--muted"}
+_VARIABLES |= {color: f"--series-{number}" for number, color in enumerate(SERIES)}
+"""The stylesheet's name of each colour."""
 _numbers = count(1)
 
 
@@ -53,6 +64,33 @@ class Line:
     """Point to put a ring around."""
 
 
+@dataclass(frozen=True)
+class Axes:
+    """Axes of a diagram of curves."""
+
+    x_label: str
+    """What the x axis says."""
+    y_label: str
+    """What the y axis says."""
+    y_range: tuple[float | None, float | None] = (None, None)
+    """Ends of the y axis; None where the data decide."""
+    log: str = ""
+    """Axes that are logarithmic: "", "x", "y" or "xy"."""
+    guides: Sequence[float] = ()
+    """x of thin vertical lines."""
+    whole_x: bool = False
+    """Whether x are whole numbers."""
+
+
+class Panel(NamedTuple):
+    """One of several small diagrams below one another."""
+
+    label: str
+    """What the y axis says."""
+    lines: Sequence[Line]
+    """Curves."""
+
+
 def color_of(style: int) -> str:
     """Colour of the `style`-th of the things compared."""
     return SERIES[style % len(SERIES)]
@@ -63,66 +101,76 @@ def sign_of(style: int) -> str:
     return MARKER_SIGNS[style % len(MARKER_SIGNS)]
 
 
+def dashes_of(style: int) -> Any:
+    """Its dashes, as matplotlib knows them."""
+    return DASHES[style % len(DASHES)]
+
+
+def marker_of(style: int) -> str:
+    """Its mark, as matplotlib knows it."""
+    return MARKERS[style % len(MARKERS)]
+
+
 def swatch(style: int, mark: bool = True) -> Markup:
     """A piece of its line, with its mark if it has one there, to stand before its name."""
-    dashes = DASHES[style % len(DASHES)]
-    array = "" if dashes == "-" else f' stroke-dasharray="{" ".join(f"{1.2 * part:g}" for part in dashes[1])}"'
     color = f"var({_VARIABLES[color_of(style)]})"
-    line = f'<line x1="0" y1="7" x2="34" y2="7" stroke="{color}" stroke-width="2"{array}/>'
-    sign = f'<text x="17" y="11.5" text-anchor="middle" font-size="12" fill="{color}">{sign_of(style)}</text>'
-    return Markup(f'<svg class="swatch" viewBox="0 0 34 14" aria-hidden="true">{line}{sign if mark else ""}</svg>')
+    line = f'<line x1="0" y1="7" x2="34" y2="7" stroke="{color}" stroke-width="2"{_dash_array(style)}/>'
+    sign = ""
+    if mark:
+        sign = f'<text x="17" y="11.5" text-anchor="middle" font-size="12" fill="{color}">{sign_of(style)}</text>'
+    return Markup(f'<svg class="swatch" viewBox="0 0 34 14" aria-hidden="true">{line}{sign}</svg>')
 
 
-def lines_figure(
-    lines: Sequence[Line],
-    x_label: str,
-    y_label: str,
-    alt: str,
-    *,
-    y_range: tuple[float | None, float | None] = (None, None),
-    log: str = "",
-    guides: Sequence[float] = (),
-    whole_x: bool = False,
-) -> Markup:
+def _dash_array(style: int) -> str:
+    """The dashes as an attribute of an SVG line."""
+    if dashes_of(style) == "-":
+        return ""
+    _, lengths = dashes_of(style)
+    array = " ".join(f"{1.2 * length:g}" for length in lengths)
+    return f' stroke-dasharray="{array}"'
+
+
+def lines_figure(lines: Sequence[Line], look: Axes, alt: str) -> Markup:
     """Curves with marks, and bars for their intervals.
 
     Args:
         lines: what to draw.
-        x_label: what the x axis says.
-        y_label: what the y axis says.
+        look: what the axes say, and how they are.
         alt: the diagram in words, for who cannot see it.
-        y_range: ends of the y axis; None where the data decide.
-        log: axes that are logarithmic: "", "x", "y" or "xy".
-        guides: x of thin vertical lines.
-        whole_x: x are whole numbers.
     """
     with diagram_style():
         figure = new_figure(WIDTH_IN, HEIGHT_IN)
         axes = add_diagram(figure)
-        for x in guides:
+        for x in look.guides:
             axes.axvline(x, color=MUTED, linewidth=0.8, linestyle=":")
         for line in lines:
             _draw_line(axes, line)
-        for name in log:
+        for name in look.log:
             _logarithmic(axes, name)
-        axes.set_ylim(*y_range)
-        if whole_x:
-            _whole_ticks(axes, sorted({x for line in lines for x in line.x}))
-        label_axes(axes, x_label, y_label)
+        axes.set_ylim(*look.y_range)
+        if look.whole_x:
+            _whole_ticks(axes, lines)
+        label_axes(axes, look.x_label, look.y_label)
         return as_svg(figure, alt)
 
 
 def _draw_line(axes: Any, line: Line) -> None:
-    color, dashes = color_of(line.style), DASHES[line.style % len(DASHES)]
-    marker = MARKERS[line.style % len(MARKERS)]
+    """A curve with its marks, the bars of its intervals, and a ring around one point."""
+    color = color_of(line.style)
     y = np.asarray(line.y, float)
     if len(line.low):
         error = np.abs([y - np.asarray(line.low, float), np.asarray(line.high, float) - y])
         axes.errorbar(line.x, y, yerr=error, fmt="none", ecolor=color, elinewidth=1.2, capsize=2.5)
-    every = 1 if len(line.x) <= MAX_MARKS else len(line.x) // 8
     axes.plot(
-        line.x, y, color=color, linestyle=dashes, marker=marker, markevery=every, markersize=4.5, linewidth=1.6
-    )  # fmt: skip
+        line.x,
+        y,
+        color=color,
+        linestyle=dashes_of(line.style),
+        marker=marker_of(line.style),
+        markevery=1 if len(line.x) <= MAX_MARKS else len(line.x) // 8,
+        markersize=4.5,
+        linewidth=1.6,
+    )
     if line.ring_at is not None and line.ring_at in list(line.x):
         at = list(line.x).index(line.ring_at)
         axes.plot([line.ring_at], [y[at]], "o", markersize=12, markerfacecolor="none", color=INK, markeredgewidth=1.2)
@@ -147,12 +195,14 @@ def shares_figure(values: Sequence[tuple[int, Sequence[float]]], x_label: str, a
             where = np.linspace(0, len(x) - 1, min(len(x), 4)).round().astype(int)
             steps_x, steps_y = _thinned(np.concatenate([[x[0]], x]), 100 * share)
             axes.plot(
-                steps_x, steps_y, color=color_of(style), drawstyle="steps-post", linewidth=1.6,
-                linestyle=DASHES[style % len(DASHES)],
-            )  # fmt: skip
-            axes.plot(
-                x[where], 100 * share[where + 1], MARKERS[style % len(MARKERS)], color=color_of(style), markersize=5
+                steps_x,
+                steps_y,
+                color=color_of(style),
+                drawstyle="steps-post",
+                linewidth=1.6,
+                linestyle=dashes_of(style),
             )
+            axes.plot(x[where], 100 * share[where + 1], marker_of(style), color=color_of(style), markersize=5)
         axes.set_ylim(-2, 102)
         label_axes(axes, x_label, "episodes with at most that much, %")
         return as_svg(figure, alt)
@@ -166,40 +216,41 @@ def _thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np
     return x[kept], y[kept]
 
 
-def seconds_figure(panels: Sequence[tuple[str, Sequence[Line]]], event: str, alt: str) -> Markup:
+def seconds_figure(panels: Sequence[Panel], event: str, alt: str) -> Markup:
     """Small diagrams below one another over the same seconds.
 
     Args:
-        panels: label of the y axis, and curves.
+        panels: the diagrams.
         event: what happens at 0 s.
         alt: the diagrams in words.
     """
     with diagram_style():
         figure = new_figure(WIDTH_IN, 0.55 + 1.15 * len(panels))
         first = None
-        for number, (label, lines) in enumerate(panels, start=1):
+        for number, panel in enumerate(panels, start=1):
             axes = add_axes(figure, len(panels), 1, number)
-            if first is not None:
+            if first is None:
+                first = axes
+            else:
                 axes.sharex(first)
-            first = first or axes
             axes.axvline(0.0, color=MUTED, linewidth=1, linestyle=":")
-            for line in lines:
-                style = DASHES[line.style % len(DASHES)]
-                axes.plot(line.x, line.y, color=color_of(line.style), linestyle=style, linewidth=1.6)
-            last = number == len(panels)
-            label_axes(axes, f"seconds before or after: {event}" if last else "", label)
-            axes.tick_params(labelbottom=last)
+            for line in panel.lines:
+                axes.plot(line.x, line.y, color=color_of(line.style), linestyle=dashes_of(line.style), linewidth=1.6)
+            is_last = number == len(panels)
+            label_axes(axes, f"seconds before or after: {event}" if is_last else "", panel.label)
+            axes.tick_params(labelbottom=is_last)
         return as_svg(figure, alt)
 
 
 def smoothed(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
     """A long curve as means of neighbours, values that are no number left out."""
-    points = np.array([(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)], float)
+    points = np.column_stack([x, y]).astype(float)
+    points = points[np.isfinite(points).all(axis=1)]
     if not len(points):
         return [], []
-    pieces = np.array_split(points, min(len(points), MAX_POINTS // 2))
-    means = np.array([piece.mean(axis=0) for piece in pieces])
-    return means[:, 0].tolist(), means[:, 1].tolist()
+    means = [piece.mean(axis=0) for piece in np.array_split(points, min(len(points), MAX_POINTS // 2))]
+    mean_x, mean_y = np.transpose(means).tolist()
+    return mean_x, mean_y
 
 
 def diagram_style() -> Any:
@@ -207,10 +258,20 @@ def diagram_style() -> Any:
     import matplotlib
 
     settings: Any = {
-        "svg.fonttype": "none", "svg.hashsalt": "forestpilot", "font.size": 10.0, "font.family": "DejaVu Sans",
-        "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED, "xtick.color": INK, "ytick.color": INK,
-        "axes.labelsize": 10.0, "xtick.labelsize": 9.5, "ytick.labelsize": 9.5, "path.simplify": True,
-    }  # fmt: skip
+        "svg.fonttype": "none",
+        "svg.hashsalt": "forestpilot",
+        "font.size": 10.0,
+        "font.family": "DejaVu Sans",
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": MUTED,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.labelsize": 10.0,
+        "xtick.labelsize": 9.5,
+        "ytick.labelsize": 9.5,
+        "path.simplify": True,
+    }
     return matplotlib.rc_context(settings)
 
 
@@ -234,15 +295,20 @@ def _logarithmic(axes: Any, name: str) -> None:
     axes.set(**{f"{name}scale": "log"})
     axis = axes.xaxis if name == "x" else axes.yaxis
     low, high = axis.get_data_interval()
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 300 * low else (1.0,)))
+    few_decades = high < 300 * low
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few_decades else (1.0,)))
     axis.set_major_formatter(FormatStrFormatter("%g"))
     axis.set_minor_formatter(NullFormatter())
 
 
-def _whole_ticks(axes: Any, values: Sequence[float]) -> None:
+def _whole_ticks(axes: Any, lines: Sequence[Line]) -> None:
+    """Ticks at the x of the curves, at most nine of them."""
+    values: set[float] = set()
+    for line in lines:
+        values.update(line.x)
     every = max(1, math.ceil(len(values) / 9))
-    shown = list(values)[::every]
-    axes.set_xticks(shown, [f"{value:g}" for value in shown])
+    shown = sorted(values)[::every]
+    axes.set_xticks(shown, list(map("{:g}".format, shown)))
 
 
 def as_svg(figure: Any, alt: str) -> Markup:

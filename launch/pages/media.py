@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.launch.pictures.drawing import import_cv2
+from forestpilot.launch.pictures.drawing import encoded, import_cv2
 
 TYPES = {"png": "image/png", "jpg": "image/jpeg", "mp4": "video/mp4"}
+"""MIME type of each kind."""
 JPEG_QUALITY = 82
+SMALLEST_PNG = 9
+"""OpenCV's strongest compression."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,15 @@ class Picture:
 
 def picture_of(image: NDArray[np.uint8], kind: str) -> Picture:
     """An image (h, w, 3) uint8 as a picture of a kind: png or jpg."""
+    height, width, _ = image.shape
+    return Picture(data_uri(_encoded(image, kind), kind), width, height)
+
+
+def _encoded(image: NDArray[np.uint8], kind: str) -> bytes:
     cv2 = import_cv2()
-    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if kind == "jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 9]
-    _, data = cv2.imencode(f".{kind}", image[..., ::-1], options)
-    return Picture(data_uri(data.tobytes(), kind), image.shape[1], image.shape[0])
+    if kind == "jpg":
+        return encoded(image, ".jpg", cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
+    return encoded(image, ".png", cv2.IMWRITE_PNG_COMPRESSION, SMALLEST_PNG)
 
 
 def data_uri(data: bytes, kind: str) -> str:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from forestpilot.launch.pages.blocks import Section, difference_words, figure, p_value
+from forestpilot.launch.pages.blocks import SceneCard, Section
 from forestpilot.launch.pages.figures import sign_of, swatch
 from forestpilot.launch.pages.media import data_uri
-from forestpilot.launch.reports.failures import Scene
 
 
 @dataclass
 class Page:
-    """What stands on it."""
+    """What stands on a page."""
 
     title: str
     """Heading and title."""
@@ -35,14 +35,11 @@ def render(page: Page) -> str:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {
-        "swatch": swatch, "sign_of": sign_of, "p_value": p_value, "difference": difference_words, "figure": figure,
-        "frames_of": zip,
-    }  # fmt: skip
+    environment.globals |= {"swatch": swatch, "sign_of": sign_of}
     environment.filters |= {"video_uri": video_uri, "shade": shade, "bar": bar_percent}
     # The stylesheet is the project's own text, in which a quotation mark must stay one.
-    style = Markup(loader.get_source(environment, "report.css")[0])
-    return environment.get_template("report.html.j2").render(page=page, style=style)
+    css, _, _ = loader.get_source(environment, "report.css")
+    return environment.get_template("report.html.j2").render(page=page, style=Markup(css))
 
 
 def video_uri(data: bytes) -> str:
@@ -60,7 +57,7 @@ def bar_percent(share: float) -> str:
     return f"{100 * min(1.0, max(0.0, share)):.2f}%"
 
 
-def fit_videos(page: Page, scenes: Sequence[Scene], budget_bytes: int) -> str:
+def fit_videos(page: Page, scenes: Sequence[SceneCard], budget_bytes: int) -> str:
     """The page as HTML with as many videos as the budget allows; the least bad episodes lose theirs first.
 
     Args:
@@ -72,19 +69,25 @@ def fit_videos(page: Page, scenes: Sequence[Scene], budget_bytes: int) -> str:
     for kept in range(len(with_video), -1, -1):
         for number, scene in enumerate(with_video):
             scene.video_kept = number < kept
-        note = _budget_note(len(with_video), kept, budget_bytes)
-        html = render(Page(page.title, page.subtitle, page.sections, page.notes + note))
+        html = render(_with_note(page, _budget_note(len(with_video), kept, budget_bytes)))
         if len(html.encode()) <= budget_bytes:
             return html
     size = len(html.encode()) / 1e6
-    note = [f"The page is {size:.1f} MB even without videos, more than the {budget_bytes / 1e6:g} MB of --max-mb."]
-    return render(Page(page.title, page.subtitle, page.sections, page.notes + note))
+    note = f"The page is {size:.1f} MB even without videos, more than the {budget_bytes / 1e6:g} MB of --max-mb."
+    return render(_with_note(page, note))
 
 
-def _budget_note(videos: int, kept: int, budget_bytes: int) -> list[str]:
+def _with_note(page: Page, note: str) -> Page:
+    """The page with one more note, if there is one."""
+    if not note:
+        return page
+    return dataclasses.replace(page, notes=[*page.notes, note])
+
+
+def _budget_note(videos: int, kept: int, budget_bytes: int) -> str:
     if kept == videos:
-        return []
-    return [
+        return ""
+    return (
         f"{videos - kept} of {videos} videos, those of the least bad episodes, were left out to keep the page below "
         f"{budget_bytes / 1e6:g} MB (--max-mb)."
-    ]
+    )

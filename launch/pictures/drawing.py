@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -14,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
-from forestpilot.launch.pictures.pen import Pen, darken, fitted
+from forestpilot.launch.pictures.pen import Pen, Pixel, darken, fitted, paste
 from forestpilot.launch.pictures.world_map import WorldMap, polar
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.outcomes import Outcome, succeeded, told
 from forestpilot.sim.worlds.world import World
 
 VIEW_NAMES = ("left", "center", "right")
 FAN_RAD = math.radians(60)
-"""How far the fan of candidate turns opens to each side."""
+"""How far the fan of candidate turns opens to each side in the picture, whatever the outermost candidate asks for."""
 COST_RANGE = 100.0
 """Costs this much above the best candidate draw the shortest, reddest bar; the scale is logarithmic, because a graze
 costs a few units and a crash hundreds."""
@@ -50,6 +52,13 @@ def import_cv2() -> ModuleType:
     return cv2
 
 
+def encoded(image: Image, suffix: str, *options: int) -> bytes:
+    """An RGB image (h, w, 3) uint8 as a file's content; `suffix` chooses the format, `.png` or `.jpg`."""
+    _, data = import_cv2().imencode(suffix, np.ascontiguousarray(image[..., ::-1]), options)
+    content: bytes = data.tobytes()
+    return content
+
+
 @dataclass(frozen=True)
 class Moment:
     """What there is to show of one instant of an episode."""
@@ -67,13 +76,15 @@ class Moment:
     time_s: float
     """Time since the start in seconds."""
     turn_rad: float | None = None
-    """Heading change or steering angle that the pilot asks for, radians, left positive."""
+    """Heading change or steering angle that the driver asks for, radians, left positive."""
     expert_turn_rad: float | None = None
     """The same of the expert."""
     costs: NDArray[Any] | None = None
     """(K,) cost of each candidate turn."""
-    outcome: str = "running"
-    """running, success, collision, out_of_bounds or timeout; other words stand for an end that is no success."""
+    outcome: str = Outcome.RUNNING
+    """running, success, collision, out_of_bounds or timeout."""
+    interventions: int = 0
+    """How often the vehicle had been put back."""
     notes: tuple[str, ...] = ()
     """More lines of text, as many as the painter has room for."""
     marks_m: NDArray[Any] | None = None
@@ -83,13 +94,34 @@ class Moment:
     clearance_m: float | None = None
     """Least distance to a tree or obstacle around this instant, in metres."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the episode has ended."""
+        return self.outcome != Outcome.RUNNING
+
+    @property
+    def end(self) -> str:
+        """How it ended, in words; `running` until then."""
+        if not self.is_over:
+            return self.outcome
+        return told(self.outcome, self.interventions)
+
+    @property
+    def color(self) -> Color:
+        """The colour in which its end is written."""
+        if not self.is_over:
+            return DIM
+        return GOOD if succeeded(self.outcome, self.interventions) else BAD
+
 
 @dataclass(frozen=True)
 class Layout:
     """Where the parts of a picture are, in pixels: views below the chase view, text and map to their right."""
 
     width: int
+    """Width of the picture."""
     height: int
+    """Height of the picture."""
     notes: int = 0
     """Lines of text besides the ordinary five."""
 
@@ -124,45 +156,43 @@ class Layout:
         return round(self.text_size * (2.0 * (5 + self.notes) + 2.54))
 
 
+@dataclass(frozen=True)
+class PaintedEpisode:
+    """What stays the same in all pictures of an episode."""
+
+    world: World
+    """The world that is crossed."""
+    title: str
+    """First line, for example the policy and the world's number."""
+    driver: str
+    """Who drove, beside the needle that shows its turn: a policy's name, or `human`."""
+    candidate_turns_rad: tuple[float, ...]
+    """(K,) turns that the costs belong to, ascending."""
+    horizontal_fov_deg: float
+    """Field of view of the policy's cameras, drawn on the map."""
+    subtitle: str = ""
+    """Second line, for example density of the world and speed."""
+    costs_of: str = "expert"
+    """Whose costs the fan shows."""
+    notes: int = 0
+    """Lines of text that a moment has besides the ordinary ones."""
+
+
 class EpisodePainter:
     """Composes one picture after another of one episode; everything that stays the same is drawn once."""
 
-    def __init__(
-        self,
-        size: tuple[int, int],
-        world: World,
-        title: str,
-        candidate_turns_rad: tuple[float, ...],
-        horizontal_fov_deg: float = 80.0,
-        subtitle: str = "",
-        costs_of: str = "expert",
-        notes: int = 0,
-    ) -> None:
-        """Prepare the map and the frame.
-
-        Args:
-            size: width and height of the picture in pixels, at least 320x180.
-            world: the world that is crossed.
-            title: first line, for example the policy's name.
-            candidate_turns_rad: (K,) turns that the costs belong to.
-            horizontal_fov_deg: field of view of the policy's cameras, drawn on the map.
-            subtitle: second line, for example seed and density of the world.
-            costs_of: whose costs the fan shows, `expert` or `policy`.
-            notes: lines of text that a moment has besides the ordinary ones.
-        """
+    def __init__(self, size: tuple[int, int], episode: PaintedEpisode) -> None:
+        """Prepare the map and the frame; `size` is width and height of the picture in pixels, at least 320x180."""
         self._cv2 = import_cv2()
-        self._layout = Layout(*size, notes)
-        self._title, self._subtitle, self._costs_of = title, subtitle, costs_of
-        self._turns = candidate_turns_rad
+        self._episode = episode
+        self._layout = layout = Layout(*size, episode.notes)
         # Steering angles are half as large as changes of heading; the fan opens as wide for both.
-        self._spread = FAN_RAD / candidate_turns_rad[-1]
-        self._half_fov = math.radians(horizontal_fov_deg) / 2
-        layout = self._layout
+        self._spread = FAN_RAD / episode.candidate_turns_rad[-1]
+        self._half_fov = math.radians(episode.horizontal_fov_deg) / 2
         self._pen = Pen(self._cv2, layout.text_size)
         self._pad = pad = self._pen.pad
-        self._map = WorldMap(
-            self._cv2, world, (layout.side_width - 2 * pad, layout.height - layout.text_height - pad), layout.text_size
-        )
+        room = (layout.side_width - 2 * pad, layout.height - layout.text_height - pad)
+        self._map = WorldMap(self._cv2, episode.world, room, layout.text_size)
 
     @property
     def chase_size(self) -> tuple[int, int]:
@@ -173,120 +203,139 @@ class EpisodePainter:
         """The composed picture, (height, width, 3) uint8 RGB, freshly allocated."""
         layout = self._layout
         picture: Image = np.full((layout.height, layout.width, 3), PANEL, np.uint8)
-        chase = fitted(self._cv2, moment.chase, self.chase_size)
-        picture[: layout.chase_height, : layout.main_width] = chase
-        self._paint_turns(picture, moment)
+        chase = picture[: layout.chase_height, : layout.main_width]
+        chase[:] = fitted(self._cv2, moment.chase, self.chase_size)
+        self._paint_turns(chase, moment)
+        self._paint_legend(chase, moment)
         self._paint_views(picture, moment.views)
         self._paint_text(picture, moment)
-        if moment.outcome != "running":
-            self._paint_outcome(picture, moment.outcome)
+        if moment.is_over:
+            self._paint_outcome(picture, moment)
         if moment.badge:
             self._pen.label(picture, moment.badge, (self._pad, self._pad), EXPERT, 1.2)
         painted = self._map.paint(moment.path_m, moment.yaw_rad, self._half_fov, moment.marks_m)
-        top, left = layout.text_height, layout.main_width + (layout.side_width - painted.shape[1]) // 2
-        picture[top : top + painted.shape[0], left : left + painted.shape[1]] = painted
+        left = layout.main_width + (layout.side_width - painted.shape[1]) // 2
+        paste(picture, painted, left, layout.text_height)
         return picture
 
     def _paint_views(self, picture: Image, views: Image) -> None:
         """The three policy views side by side, pixels left visible: that is all the policy sees."""
-        layout, cv2 = self._layout, self._cv2
-        edges = np.linspace(0, layout.main_width, 4).round().astype(int)
-        for name, view, left, right in zip(VIEW_NAMES, views, edges[:-1], edges[1:], strict=True):
-            size = (int(right - left), layout.strip_height)
+        layout = self._layout
+        cv2 = self._cv2
+        edges = np.linspace(0, layout.main_width, 4).round().astype(int).tolist()
+        plate = layout.height - round(1.9 * layout.text_size)
+        baseline = layout.height - round(0.6 * layout.text_size)
+        for name, view, (left, right) in zip(VIEW_NAMES, views, pairwise(edges), strict=True):
+            size = (right - left, layout.strip_height)
             picture[layout.chase_height :, left:right] = cv2.resize(view, size, interpolation=cv2.INTER_NEAREST)
-            label_width = self._pen.width(name, 0.8) + self._pad
-            darken(picture[layout.height - round(1.9 * layout.text_size) :, left : left + label_width])
-            self._pen.write(
-                picture, name, (left + self._pad // 2, layout.height - round(0.6 * layout.text_size)), INK, 0.8
-            )
+            darken(picture[plate:, left : left + self._pen.width(name, 0.8) + self._pad])
+            self._pen.write(picture, name, (left + self._pad // 2, baseline), INK, 0.8)
         cv2.line(picture, (0, layout.chase_height), (layout.main_width, layout.chase_height), PANEL, 2)
         for left in edges[1:-1]:
-            cv2.line(picture, (int(left), layout.chase_height), (int(left), layout.height), PANEL, 2)
+            cv2.line(picture, (left, layout.chase_height), (left, layout.height), PANEL, 2)
 
-    def _paint_turns(self, picture: Image, moment: Moment) -> None:
-        """A fan of bars, one per candidate turn (long and green: cheap), and needles for pilot and expert."""
-        layout, cv2 = self._layout, self._cv2
+    def _paint_turns(self, chase: Image, moment: Moment) -> None:
+        """A fan of bars, one per candidate turn, and needles for driver and expert."""
+        width, height = self.chase_size
         # In the corner, so that the vehicle in the middle stays in sight.
-        radius = layout.chase_height * 0.36
-        hub = (round(layout.main_width - 1.15 * radius), layout.chase_height - round(layout.text_size))
-        region = picture[: layout.chase_height, : layout.main_width]
+        radius = 0.36 * height
+        hub = (round(width - 1.15 * radius), height - round(self._layout.text_size))
         if moment.costs is not None:
-            overlay = region.copy()
-            cv2.ellipse(overlay, hub, (round(1.08 * radius),) * 2, 0, 205, 335, PANEL, -1, cv2.LINE_AA)
-            costs = np.asarray(moment.costs, float)
-            badness = np.clip(np.log1p(costs - np.nanmin(costs)) / math.log1p(COST_RANGE), 0.0, 1.0)
-            half = 0.8 * FAN_RAD / max(1, len(self._turns) - 1)
-            turns = self._spread * np.array(self._turns)
-            for turn, bad in zip(turns, np.nan_to_num(badness, nan=1.0), strict=True):
-                reach = radius * (1.0 - 0.6 * bad)
-                rim = [polar(hub, reach, turn + half), polar(hub, reach, turn - half)]
-                foot = [polar(hub, 0.2 * radius, turn - half), polar(hub, 0.2 * radius, turn + half)]
-                cv2.fillPoly(overlay, [np.array(rim + foot, np.int32)], _mix(GOOD, BAD, float(bad)), cv2.LINE_AA)
-            cv2.addWeighted(overlay, 0.8, region, 0.2, 0.0, dst=region)
-        # The expert's needle is wider and longer, so that it shows behind the policy's where both agree.
-        for turn_rad, color, wide, long in (
-            (moment.expert_turn_rad, EXPERT, 0.42, 1.12),
-            (moment.turn_rad, POLICY, 0.18, 1.0),
-        ):
-            if turn_rad is not None:
-                end = polar(hub, long * radius, self._spread * turn_rad)
-                cv2.line(region, hub, end, PANEL, self._pen.thick(wide + 0.16), cv2.LINE_AA)
-                cv2.line(region, hub, end, color, self._pen.thick(wide), cv2.LINE_AA)
-                cv2.circle(region, end, self._pen.thick(0.30), color, -1, cv2.LINE_AA)
-        self._paint_legend(region, moment)
-
-    def _paint_legend(self, region: Image, moment: Moment) -> None:
-        lines: list[tuple[str, Color]] = []
-        if moment.turn_rad is not None:
-            lines.append((f"policy {math.degrees(moment.turn_rad):+.0f} deg", POLICY))
+            self._paint_fan(chase, hub, radius, np.asarray(moment.costs, float))
+        # The expert's needle is wider and longer, so that it shows behind the driver's where both agree.
         if moment.expert_turn_rad is not None:
-            lines.append((f"expert {math.degrees(moment.expert_turn_rad):+.0f} deg", EXPERT))
-        if moment.costs is not None:
-            lines.append((f"fan: {self._costs_of}'s costs", INK))
+            end = polar(hub, 1.12 * radius, self._spread * moment.expert_turn_rad)
+            self._paint_needle(chase, hub, end, EXPERT, 0.42)
+        if moment.turn_rad is not None:
+            end = polar(hub, radius, self._spread * moment.turn_rad)
+            self._paint_needle(chase, hub, end, POLICY, 0.18)
+
+    def _paint_fan(self, chase: Image, hub: Pixel, radius: float, costs: NDArray[np.float64]) -> None:
+        """One bar per candidate turn: long and green where it is cheap."""
+        cv2 = self._cv2
+        overlay = chase.copy()
+        cv2.ellipse(overlay, hub, (round(1.08 * radius),) * 2, 0, 205, 335, PANEL, -1, cv2.LINE_AA)
+        badness = np.clip(np.log1p(costs - np.nanmin(costs)) / math.log1p(COST_RANGE), 0.0, 1.0)
+        turns = self._spread * np.array(self._episode.candidate_turns_rad)
+        half = 0.8 * FAN_RAD / max(1, len(turns) - 1)
+        foot = 0.2 * radius
+        for turn, bad in zip(turns, np.nan_to_num(badness, nan=1.0), strict=True):
+            reach = radius * (1.0 - 0.6 * bad)
+            corners = [
+                polar(hub, reach, turn + half),
+                polar(hub, reach, turn - half),
+                polar(hub, foot, turn - half),
+                polar(hub, foot, turn + half),
+            ]
+            cv2.fillPoly(overlay, [np.array(corners, np.int32)], _mix(GOOD, BAD, float(bad)), cv2.LINE_AA)
+        cv2.addWeighted(overlay, 0.8, chase, 0.2, 0.0, dst=chase)
+
+    def _paint_needle(self, chase: Image, hub: Pixel, end: Pixel, color: Color, wide: float) -> None:
+        """A line from the hub with a knob at its end; `wide` is its thickness as a share of the text's height."""
+        cv2 = self._cv2
+        cv2.line(chase, hub, end, PANEL, self._pen.thick(wide + 0.16), cv2.LINE_AA)
+        cv2.line(chase, hub, end, color, self._pen.thick(wide), cv2.LINE_AA)
+        cv2.circle(chase, end, self._pen.thick(0.30), color, -1, cv2.LINE_AA)
+
+    def _paint_legend(self, chase: Image, moment: Moment) -> None:
+        """Whose the needles are, with their turns, and whose costs the fan shows."""
+        lines = self._legend(moment)
         if not lines:
             return
         step = round(self._layout.text_size * 1.7)
-        width = max(self._pen.width(line, 0.85) for line, _ in lines) + 2 * self._pad
-        top = region.shape[0] - len(lines) * step - self._pad
-        darken(region[top:, :width])
-        for i, (line, color) in enumerate(lines):
-            self._pen.write(region, line, (self._pad, top + (i + 1) * step - self._pad // 4), color, 0.85)
+        width = 2 * self._pad
+        for line, _ in lines:
+            width = max(width, self._pen.width(line, 0.85) + 2 * self._pad)
+        baseline = chase.shape[0] - len(lines) * step - self._pad
+        darken(chase[baseline:, :width])
+        for line, color in lines:
+            baseline += step
+            self._pen.write(chase, line, (self._pad, baseline - self._pad // 4), color, 0.85)
+
+    def _legend(self, moment: Moment) -> list[tuple[str, Color]]:
+        lines: list[tuple[str, Color]] = []
+        if moment.turn_rad is not None:
+            lines.append((f"{self._episode.driver} {math.degrees(moment.turn_rad):+.0f} deg", POLICY))
+        if moment.expert_turn_rad is not None:
+            lines.append((f"expert {math.degrees(moment.expert_turn_rad):+.0f} deg", EXPERT))
+        if moment.costs is not None:
+            lines.append((f"fan: {self._episode.costs_of}'s costs", INK))
+        return lines
 
     def _paint_text(self, picture: Image, moment: Moment) -> None:
-        """Title, world, speed and time, outcome, at the top of the right column."""
+        """Title, world, speed and time, notes, outcome, at the top of the right column."""
         layout = self._layout
         left = layout.main_width + self._pad
-        color = {"running": DIM, "success": GOOD}.get(moment.outcome, BAD)
+        room = layout.width - left - self._pad
         lines = [
-            (self._title, INK, 1.0),
-            (self._subtitle, DIM, 0.8),
+            (self._episode.title, INK, 1.0),
+            (self._episode.subtitle, DIM, 0.8),
             (f"{moment.speed_mps:4.1f} m/s", INK, 1.0),
             (f"{moment.time_s:5.1f} s", INK, 1.0),
-            *((note, INK, 0.9) for note in moment.notes[: layout.notes]),
-            (moment.outcome.replace("_", " "), color, 1.0),
         ]
+        for note in moment.notes[: layout.notes]:
+            lines.append((note, INK, 0.9))
+        lines.append((moment.end, moment.color, 1.0))
         step = layout.text_size * 2.0
-        for i, (line, ink, scale) in enumerate(lines):
-            room = layout.width - left - self._pad
-            self._pen.write(
-                picture, line, (left, round(step * (i + 1) + layout.text_size * 0.4)), ink, scale, room=room
-            )
+        for number, (line, color, scale) in enumerate(lines, start=1):
+            baseline = round(step * number + layout.text_size * 0.4)
+            self._pen.write(picture, line, (left, baseline), color, scale, room=room)
 
-    def _paint_outcome(self, picture: Image, outcome: str) -> None:
+    def _paint_outcome(self, picture: Image, moment: Moment) -> None:
         """A banner over the chase view once the episode has ended."""
-        layout, cv2 = self._layout, self._cv2
-        color = GOOD if outcome == "success" else BAD
-        text = outcome.replace("_", " ").upper()
-        half = round(layout.text_size * 1.9)
-        middle = round(layout.chase_height * 0.16)
-        band = picture[middle - half : middle + half, : layout.main_width]
-        darken(band)
-        width = self._pen.width(text, 1.7)
-        origin = ((layout.main_width - width) // 2, middle + round(layout.text_size * 0.85))
-        self._pen.write(picture, text, origin, color, 1.7)
-        cv2.rectangle(picture, (0, 0), (layout.main_width - 1, layout.chase_height - 1), color, self._pen.thick(0.3))
+        width, height = self.chase_size
+        text_size = self._layout.text_size
+        color = moment.color
+        text = moment.end.upper()
+        half = round(text_size * 1.9)
+        middle = round(height * 0.16)
+        darken(picture[middle - half : middle + half, :width])
+        left = (width - self._pen.width(text, 1.7)) // 2
+        self._pen.write(picture, text, (left, middle + round(text_size * 0.85)), color, 1.7)
+        self._cv2.rectangle(picture, (0, 0), (width - 1, height - 1), color, self._pen.thick(0.3))
 
 
 def _mix(a: Color, b: Color, share: float) -> Color:
-    red, green, blue = (round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
+    """The colour a share of the way from a to b."""
+    red, green, blue = np.round(np.add(a, np.subtract(b, a) * share)).astype(int).tolist()
     return red, green, blue

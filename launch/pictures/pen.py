@@ -8,6 +8,9 @@ import numpy as np
 
 from forestpilot.launch.pictures.colors import PANEL, Color, Image
 
+Pixel = tuple[int, int]
+"""Column and row."""
+
 
 class Pen:
     """Writes on pictures in sizes relative to one height of capital letters."""
@@ -26,7 +29,7 @@ class Pen:
         self,
         picture: Image,
         text: str,
-        origin: tuple[int, int],
+        origin: Pixel,
         color: Color,
         scale: float = 1.0,
         room: int | None = None,
@@ -35,21 +38,33 @@ class Pen:
         cv2 = self.cv2
         if room is not None:
             scale *= min(1.0, room / max(1, self.width(text, scale)))
-        height, thickness = self._font(scale)
-        cv2.putText(picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, height, color, thickness, cv2.LINE_AA)
+        cv2.putText(
+            picture,
+            text,
+            origin,
+            cv2.FONT_HERSHEY_SIMPLEX,
+            self._font_scale(scale),
+            color,
+            self._font_thickness(scale),
+            cv2.LINE_AA,
+        )
 
     def width(self, text: str, scale: float = 1.0) -> int:
         """Width of a text in pixels."""
-        height, thickness = self._font(scale)
-        return int(self.cv2.getTextSize(text, self.cv2.FONT_HERSHEY_SIMPLEX, height, thickness)[0][0])
+        font = self.cv2.FONT_HERSHEY_SIMPLEX
+        size, _ = self.cv2.getTextSize(text, font, self._font_scale(scale), self._font_thickness(scale))
+        return int(size[0])
 
     def label(
-        self, picture: Image, text: str, corner: tuple[int, int], color: Color, scale: float = 1.0, right: bool = False
+        self, picture: Image, text: str, corner: Pixel, color: Color, scale: float = 1.0, right: bool = False
     ) -> None:
         """Text on a darkened plate whose upper left (with `right`: upper right) corner is at `corner`."""
+        left, top = corner
         pad = round(self.text_size * scale * 0.7)
-        width, height = self.width(text, scale) + 2 * pad, round(self.text_size * scale) + 2 * pad
-        left, top = corner[0] - width * right, corner[1]
+        width = self.width(text, scale) + 2 * pad
+        height = round(self.text_size * scale) + 2 * pad
+        if right:
+            left -= width
         darken(picture[max(0, top) : top + height, max(0, left) : left + width])
         self.write(picture, text, (left + pad, top + height - pad), color, scale)
 
@@ -57,9 +72,12 @@ class Pen:
         """Thickness of a line in pixels, as a share of the text's height."""
         return max(1, round(self.text_size * share))
 
-    def _font(self, scale: float) -> tuple[float, int]:
+    def _font_scale(self, scale: float) -> float:
         # A capital of Hershey Simplex is 21 pixels high at font scale 1.
-        return self.text_size * scale / 21, max(1, round(self.text_size * scale / 11))
+        return self.text_size * scale / 21
+
+    def _font_thickness(self, scale: float) -> int:
+        return max(1, round(self.text_size * scale / 11))
 
 
 def darken(region: Image) -> None:
@@ -67,11 +85,17 @@ def darken(region: Image) -> None:
     region[:] = (region * 0.35 + np.array(PANEL) * 0.65).astype(np.uint8)
 
 
+def paste(page: Image, picture: Image, left: int, top: int) -> None:
+    """Put a picture on a page, in place, its upper left corner at column `left` and row `top`."""
+    page[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+
+
 def fitted(cv2: ModuleType, image: Image, size: tuple[int, int]) -> Image:
     """The image in another size (width, height) in pixels; the same object if it has it already."""
     width, height = size
     if image.shape[:2] == (height, width):
         return image
-    how = cv2.INTER_LINEAR if image.shape[1] < width else cv2.INTER_AREA
+    stretched = image.shape[1] < width
+    how = cv2.INTER_LINEAR if stretched else cv2.INTER_AREA
     resized: Image = cv2.resize(image, (width, height), interpolation=how)
     return resized

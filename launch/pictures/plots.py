@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,7 +12,16 @@ import numpy as np
 
 from forestpilot.launch.terminal.tables import format_density
 
-POINTS, BAND, GRID, MUTED = "#1f6fb2", "#9cc7ea", "#d9dde1", "#5b6670"
+POINTS = "#1f6fb2"
+"""Colour of measured points."""
+BAND = "#9cc7ea"
+"""Colour of intervals."""
+GRID = "#d9dde1"
+"""Colour of grids."""
+MUTED = "#5b6670"
+"""Colour of lesser text."""
+MAX_TICKS = 12
+"""More rounds than this are not all named below the axis."""
 
 
 class Round(Protocol):
@@ -54,19 +64,23 @@ def plot_rounds(rounds: Sequence[Round], path: Path | str, chosen: int, title: s
     Raises:
         ValueError: no round was validated.
     """
-    shown = [r for r in rounds if r.validation_success is not None and r.low is not None and r.high is not None]
+    shown: list[Round] = []
+    intervals: list[tuple[float, float, float]] = []
+    for r in rounds:
+        if r.validation_success is not None and r.low is not None and r.high is not None:
+            shown.append(r)
+            intervals.append((r.low, r.validation_success, r.high))
     if not shown:
         raise ValueError("no round has validation episodes; there is nothing to plot")
-    x = [r.round for r in shown]
-    rate, low, high = (
-        100 * np.array([getattr(r, name) for r in shown]) for name in ("validation_success", "low", "high")
-    )
+    x = list(map(attrgetter("round"), shown))
+    low, rate, high = 100 * np.array(intervals).T
     figure, axes = one_diagram(7.2, 4.2)
     axes.fill_between(x, low, high, color=BAND, alpha=0.45, linewidth=0, label="95 % Wilson interval")
     axes.errorbar(x, rate, yerr=(rate - low, high - rate), fmt="o-", color=POINTS, capsize=3, label="success")
     axes.plot(chosen, rate[x.index(chosen)], "o", markersize=13, markerfacecolor="none", color=POINTS, label="chosen")
     axes.set_ylim(0, 104)
-    axes.set_xticks(x if len(x) <= 12 else x[:: max(1, len(x) // 10)])
+    every = len(x) // 10 if len(x) > MAX_TICKS else 1
+    axes.set_xticks(x[::every])
     axes.set_xlabel("DAgger round (0: behavioural cloning)")
     axes.set_ylabel(f"validation worlds completed, % of {shown[0].validation_episodes}")
     axes.set_title(title, loc="left")
@@ -91,7 +105,8 @@ def plot_success_grid(
     """
     if not cells:
         raise ValueError("there are no cells to plot")
-    densities, speeds = sorted({d for d, _ in cells}), sorted({s for _, s in cells})
+    densities = sorted({density for density, _ in cells})
+    speeds = sorted({speed for _, speed in cells})
     rates = np.full((len(densities), len(speeds)), np.nan)
     for (density, speed), (successes, episodes) in cells.items():
         rates[densities.index(density), speeds.index(speed)] = 100 * successes / episodes
@@ -101,8 +116,8 @@ def plot_success_grid(
     for (density, speed), (successes, episodes) in cells.items():
         where = (speeds.index(speed), densities.index(density))
         axes.annotate(f"{successes}/{episodes}", where, ha="center", va="center")
-    axes.set_xticks(range(len(speeds)), [f"{speed:g}" for speed in speeds])
-    axes.set_yticks(range(len(densities)), [format_density(density) for density in densities])
+    axes.set_xticks(range(len(speeds)), list(map("{:g}".format, speeds)))
+    axes.set_yticks(range(len(densities)), list(map(format_density, densities)))
     axes.set_xlabel("speed, m/s")
     axes.set_ylabel("trees per m$^2$")
     axes.set_title(title, loc="left")

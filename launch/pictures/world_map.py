@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.launch.pictures.colors import BAD, DIM, EDGE, GOOD, INK, PANEL, POLICY, Color, Image
-from forestpilot.launch.pictures.pen import Pen
+from forestpilot.launch.pictures.pen import Pen, Pixel, paste
 from forestpilot.sim.worlds.roads.road import RoadWorld
 from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, World
 
@@ -25,13 +25,21 @@ MAX_GROUND_PX = 4000
 """Largest side of the picture that a part is cut from."""
 TRUNK_SCALE = 2.2
 """Pixels per metre below which trunks are left out: they would hide the road."""
-FOREST, TRUNK, CROWN = (44, 54, 42), (206, 168, 120), (74, 116, 70)
+FOREST: Color = (44, 54, 42)
+TRUNK: Color = (206, 168, 120)
+CROWN: Color = (74, 116, 70)
 SURFACES: dict[str, Color] = {
-    "trail": (92, 84, 66), "asphalt": (96, 98, 104), "gravel": (142, 136, 122), "dirt": (120, 98, 70),
-}  # fmt: skip
+    "trail": (92, 84, 66),
+    "asphalt": (96, 98, 104),
+    "gravel": (142, 136, 122),
+    "dirt": (120, 98, 70),
+}
 BOXES: dict[int, Color] = {
-    LOG: (158, 112, 70), CAR_BODY: (92, 132, 196), CAR_CABIN: (40, 52, 66), BARRIER: (240, 120, 110),
-}  # fmt: skip
+    LOG: (158, 112, 70),
+    CAR_BODY: (92, 132, 196),
+    CAR_CABIN: (40, 52, 66),
+    BARRIER: (240, 120, 110),
+}
 
 
 class View(NamedTuple):
@@ -46,14 +54,14 @@ class View(NamedTuple):
 
     def pixels(self, points_m: Any) -> NDArray[np.int32]:
         """(n, 2) column and row of points (n, 2 or more) in metres."""
-        points = np.asarray(points_m, np.float64)
-        pixels = np.stack([self.y_max - points[:, 1], self.x_max - points[:, 0]], axis=1) * self.scale
+        x, y = np.asarray(points_m, np.float64)[:, :2].T
+        pixels = np.stack([self.y_max - y, self.x_max - x], axis=1) * self.scale
         return pixels.round().astype(np.int32)
 
-    def pixel(self, point_m: Any) -> tuple[int, int]:
+    def pixel(self, point_m: Any) -> Pixel:
         """Column and row of one point in metres."""
-        column, row = self.pixels(np.asarray(point_m)[None])[0]
-        return int(column), int(row)
+        ((column, row),) = self.pixels(np.asarray(point_m)[None]).tolist()
+        return column, row
 
 
 class MarkedPath(NamedTuple):
@@ -97,7 +105,8 @@ class WorldMap:
             self._ground = self._paint_world(world, whole, text_size, trees=True)
             return
         x_min, x_max, y_min, y_max = world.bounds_m
-        self._room, self._scale = room, room[0] / FOLLOWED_M
+        self._room = room
+        self._scale = room[0] / FOLLOWED_M
         scale = min(self._scale, MAX_GROUND_PX / max(x_max - x_min, y_max - y_min))
         self._view = View(x_max, y_max, scale)
         self._ground = self._paint_world(world, self._view, text_size, trees=True)
@@ -119,11 +128,13 @@ class WorldMap:
         marks = np.zeros((0, 2)) if marks_m is None else np.asarray(marks_m)
         if not self._follows:
             picture = self._ground.copy()
-            self._paint_episode(picture, self._view, path_m, yaw_rad, half_fov_rad, marks)
+            self._paint_wedge(picture, self._view, path_m[-1], yaw_rad, half_fov_rad)
+            self._paint_way(picture, self._view, path_m, yaw_rad, marks)
             return picture
         view = self._view_around(path_m[-1], yaw_rad)
         picture = self._cut(view)
-        self._paint_episode(picture, view, path_m, yaw_rad, half_fov_rad, marks)
+        self._paint_wedge(picture, view, path_m[-1], yaw_rad, half_fov_rad)
+        self._paint_way(picture, view, path_m, yaw_rad, marks)
         self._paint_overview(picture, path_m, marks)
         self._frame(picture)
         return picture
@@ -133,30 +144,35 @@ class WorldMap:
         picture = self._ground.copy()
         cv2 = self._cv2
         for episode in episodes:
-            points = self._view.pixels(episode.path_m).reshape(-1, 1, 2)
+            points = self._view.pixels(episode.path_m)
             cv2.polylines(picture, [points], False, PANEL, 2 * self._thick, cv2.LINE_AA)
             cv2.polylines(picture, [points], False, episode.color, self._thick, cv2.LINE_AA)
         for episode in episodes:
-            for mark in () if episode.marks_m is None else episode.marks_m:
-                # Whose it is matters only among several.
-                self._paint_cross(picture, self._view.pixel(mark), episode.color if len(episodes) > 1 else BAD)
+            if episode.marks_m is None:
+                continue
+            # Whose a mark is matters only among several.
+            color = episode.color if len(episodes) > 1 else BAD
+            for mark in episode.marks_m:
+                self._paint_cross(picture, self._view.pixel(mark), color)
         for episode in episodes:
             for place_m, text in episode.signs:
                 self._paint_sign(picture, place_m, text, episode.color)
         return picture
 
-    def _paint_cross(self, picture: Image, where: tuple[int, int], color: Color) -> None:
-        for inner, thick in ((PANEL, 2 * self._thick), (color, self._thick)):
-            cross, size = self._cv2.MARKER_TILTED_CROSS, 5 * self._thick
-            self._cv2.drawMarker(picture, where, inner, cross, size, thick, self._cv2.LINE_AA)
+    def _paint_cross(self, picture: Image, where: Pixel, color: Color) -> None:
+        """A cross with a dark rim."""
+        cv2 = self._cv2
+        size = 5 * self._thick
+        cv2.drawMarker(picture, where, PANEL, cv2.MARKER_TILTED_CROSS, size, 2 * self._thick, cv2.LINE_AA)
+        cv2.drawMarker(picture, where, color, cv2.MARKER_TILTED_CROSS, size, self._thick, cv2.LINE_AA)
 
     def _paint_sign(self, picture: Image, place_m: NDArray[Any], text: str, color: Color) -> None:
         """A disc with a short text at a place, moved so that all of it is on the map."""
         scale = 0.75
         radius = round(0.62 * max(self._pen.width(text, scale), 1.3 * self._pen.text_size))
-        height, width = picture.shape[:2]
-        column, row = (int(np.clip(at, radius, size - 1 - radius)) for at, size in
-                       zip(self._view.pixel(place_m), (width, height), strict=True))  # fmt: skip
+        column, row = self._view.pixel(place_m)
+        column = int(np.clip(column, radius, picture.shape[1] - 1 - radius))
+        row = int(np.clip(row, radius, picture.shape[0] - 1 - radius))
         self._cv2.circle(picture, (column, row), radius + 1, PANEL, -1, self._cv2.LINE_AA)
         self._cv2.circle(picture, (column, row), radius, color, -1, self._cv2.LINE_AA)
         origin = (column - self._pen.width(text, scale) // 2, row + round(0.5 * scale * self._pen.text_size))
@@ -169,59 +185,60 @@ class WorldMap:
 
     def _cut(self, view: View) -> Image:
         """The part of the ground that a view shows, which may reach beyond the world."""
-        cv2, own = self._cv2, self._view
+        cv2 = self._cv2
+        own = self._view
         zoom = own.scale / view.scale
-        to_ground = np.array(
-            [[zoom, 0.0, (own.y_max - view.y_max) * own.scale], [0.0, zoom, (own.x_max - view.x_max) * own.scale]]
-        )
+        right = (own.y_max - view.y_max) * own.scale
+        down = (own.x_max - view.x_max) * own.scale
+        to_ground = np.array([[zoom, 0.0, right], [0.0, zoom, down]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         cut: Image = cv2.warpAffine(self._ground, to_ground, self._room, flags=flags, borderValue=FOREST)
         return cut
 
-    def _paint_episode(
-        self, picture: Image, view: View, path_m: NDArray[Any], yaw_rad: float, half_fov_rad: float, marks: NDArray[Any]
-    ) -> None:
-        """The way so far, the vehicle, what it sees, and the marks."""
+    def _paint_way(self, picture: Image, view: View, path_m: NDArray[Any], yaw_rad: float, marks: NDArray[Any]) -> None:
+        """The way so far, the marks, and the vehicle."""
         cv2 = self._cv2
-        points = view.pixels(path_m)
-        here = (int(points[-1, 0]), int(points[-1, 1]))
-        self._paint_wedge(picture, here, yaw_rad, half_fov_rad, 12.0 * view.scale)
-        cv2.polylines(picture, [points.reshape(-1, 1, 2)], False, POLICY, self._thick, cv2.LINE_AA)
+        here = view.pixel(path_m[-1])
+        cv2.polylines(picture, [view.pixels(path_m)], False, POLICY, self._thick, cv2.LINE_AA)
         for mark in marks:
             where = view.pixel(mark)
             cv2.drawMarker(picture, where, BAD, cv2.MARKER_TILTED_CROSS, 4 * self._thick, self._thick)
         size = 3.0 * self._thick
-        corners = [polar(here, size * reach, yaw_rad + turn) for reach, turn in ((1.6, 0.0), (1.1, 2.5), (1.1, -2.5))]
-        cv2.fillPoly(picture, [np.array(corners, np.int32)], INK, cv2.LINE_AA)
+        nose = polar(here, 1.6 * size, yaw_rad)
+        left = polar(here, 1.1 * size, yaw_rad + 2.5)
+        right = polar(here, 1.1 * size, yaw_rad - 2.5)
+        cv2.fillPoly(picture, [np.array([nose, left, right], np.int32)], INK, cv2.LINE_AA)
 
     def _paint_wedge(
-        self, picture: Image, here: tuple[int, int], yaw_rad: float, half_fov_rad: float, reach: float
+        self, picture: Image, view: View, position_m: NDArray[Any], yaw_rad: float, half_fov_rad: float
     ) -> None:
         """The center camera's field of view as a pale wedge."""
         cv2 = self._cv2
-        angles = np.linspace(yaw_rad - half_fov_rad, yaw_rad + half_fov_rad, 12)
-        wedge = np.array([here, *(polar(here, reach, angle) for angle in angles)], np.int32)
+        here = view.pixel(position_m)
+        corners = [here]
+        for angle in np.linspace(yaw_rad - half_fov_rad, yaw_rad + half_fov_rad, 12):
+            corners.append(polar(here, 12.0 * view.scale, angle))
         overlay = picture.copy()
-        cv2.fillPoly(overlay, [wedge], INK, cv2.LINE_AA)
+        cv2.fillPoly(overlay, [np.array(corners, np.int32)], INK, cv2.LINE_AA)
         cv2.addWeighted(overlay, 0.16, picture, 0.84, 0.0, dst=picture)
 
     def _paint_overview(self, picture: Image, path_m: NDArray[Any], marks: NDArray[Any]) -> None:
         """The whole world in the lower left corner."""
-        cv2, small = self._cv2, self._overview.copy()
-        points = self._small.pixels(path_m)
-        cv2.polylines(small, [points.reshape(-1, 1, 2)], False, POLICY, 1, cv2.LINE_AA)
+        cv2 = self._cv2
+        small = self._overview.copy()
+        cv2.polylines(small, [self._small.pixels(path_m)], False, POLICY, 1, cv2.LINE_AA)
         for mark in marks:
             cv2.circle(small, self._small.pixel(mark), self._thick, BAD, -1, cv2.LINE_AA)
-        cv2.circle(small, (int(points[-1, 0]), int(points[-1, 1])), self._thick + 1, INK, -1, cv2.LINE_AA)
-        height, width = small.shape[:2]
-        picture[-height:, :width] = small
+        cv2.circle(small, self._small.pixel(path_m[-1]), self._thick + 1, INK, -1, cv2.LINE_AA)
+        paste(picture, small, 0, picture.shape[0] - small.shape[0])
 
     def _paint_world(self, world: World, view: View, text_size: float, trees: bool) -> Image:
         """Everything that does not move."""
         cv2 = self._cv2
         x_min, x_max, y_min, y_max = world.bounds_m
-        shape = (max(1, round((x_max - x_min) * view.scale)), max(1, round((y_max - y_min) * view.scale)), 3)
-        ground: Image = np.full(shape, FOREST, np.uint8)
+        height = max(1, round((x_max - x_min) * view.scale))
+        width = max(1, round((y_max - y_min) * view.scale))
+        ground: Image = np.full((height, width, 3), FOREST, np.uint8)
         self._paint_ribbons(ground, world, view)
         if trees:
             self._paint_trees(ground, world, view)
@@ -235,11 +252,13 @@ class WorldMap:
         return ground
 
     def _frame(self, picture: Image) -> None:
-        self._cv2.rectangle(picture, (0, 0), (picture.shape[1] - 1, picture.shape[0] - 1), EDGE, 1)
+        lower_right = (picture.shape[1] - 1, picture.shape[0] - 1)
+        self._cv2.rectangle(picture, (0, 0), lower_right, EDGE, 1)
 
     def _paint_ribbons(self, ground: Image, world: World, view: View) -> None:
         """Trail or road; on a road also the line to drive, thin, so that a junction shows which way is right."""
-        cv2, color = self._cv2, SURFACES.get(world.surface, SURFACES["trail"])
+        cv2 = self._cv2
+        color = SURFACES.get(world.surface, SURFACES["trail"])
         for ribbon in world.ribbons:
             width = max(2, round(2 * ribbon.half_width_m * view.scale))
             cv2.polylines(ground, [view.pixels(ribbon.points_m)], ribbon.closed, color, width, cv2.LINE_AA)
@@ -251,31 +270,40 @@ class WorldMap:
         """Crowns faintly, trunks on top of them in full: trunks are what an episode must miss."""
         cv2 = self._cv2
         crowns = ground.copy()
-        places = [(int(column), int(row)) for column, row in view.pixels(world.trees)]
-        for place, tree in zip(places, world.trees, strict=True):
-            cv2.circle(crowns, place, max(1, round(tree[4] * view.scale)), CROWN, -1, cv2.LINE_AA)
+        places = view.pixels(world.trees).tolist()
+        _, _, trunk_m, _, crown_m, *_ = world.trees.T
+        for place, radius in zip(places, crown_m * view.scale, strict=True):
+            cv2.circle(crowns, place, max(1, round(radius)), CROWN, -1, cv2.LINE_AA)
         cv2.addWeighted(crowns, 0.45, ground, 0.55, 0.0, dst=ground)
         if view.scale < TRUNK_SCALE:
             return
-        for place, tree in zip(places, world.trees, strict=True):
-            cv2.circle(ground, place, max(2, round(tree[2] * view.scale)), TRUNK, -1, cv2.LINE_AA)
+        for place, radius in zip(places, trunk_m * view.scale, strict=True):
+            cv2.circle(ground, place, max(2, round(radius)), TRUNK, -1, cv2.LINE_AA)
 
     def _paint_boxes(self, ground: Image, world: World, view: View) -> None:
         """Logs, cars and barriers, the higher ones on top."""
-        for x, y, yaw, length, width, _, _, kind in world.boxes[np.argsort(world.boxes[:, 6])]:
+        *_, tops, _ = world.boxes.T
+        for x, y, yaw, length, width, _, _, kind in world.boxes[np.argsort(tops)]:
+            middle = np.array([x, y])
             along = 0.5 * length * np.array([math.cos(yaw), math.sin(yaw)])
             across = 0.5 * width * np.array([-math.sin(yaw), math.cos(yaw)])
-            signs = ((1, 1), (1, -1), (-1, -1), (-1, 1))
-            corners = view.pixels([np.array([x, y]) + a * along + b * across for a, b in signs])
-            self._cv2.fillPoly(ground, [corners], BOXES[int(kind)], self._cv2.LINE_AA)
+            corners = [
+                middle + along + across,
+                middle + along - across,
+                middle - along - across,
+                middle - along + across,
+            ]
+            self._cv2.fillPoly(ground, [view.pixels(corners)], BOXES[int(kind)], self._cv2.LINE_AA)
 
 
 def _fitting(world: World, room: tuple[int, int]) -> View:
     """The view of a whole world that fits into `room` (width, height) pixels."""
     x_min, x_max, y_min, y_max = world.bounds_m
-    return View(x_max, y_max, min(room[0] / (y_max - y_min), room[1] / (x_max - x_min)))
+    width, height = room
+    return View(x_max, y_max, min(width / (y_max - y_min), height / (x_max - x_min)))
 
 
-def polar(center: tuple[int, int], radius: float, turn_rad: float) -> tuple[int, int]:
+def polar(center: Pixel, radius: float, turn_rad: float) -> Pixel:
     """The pixel at a distance from a center, `turn_rad` to the left of straight up."""
-    return round(center[0] - radius * math.sin(turn_rad)), round(center[1] - radius * math.cos(turn_rad))
+    column, row = center
+    return round(column - radius * math.sin(turn_rad)), round(row - radius * math.cos(turn_rad))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from forestpilot.policies.evaluation import scores
+from forestpilot.policies.evaluation.scores import OutcomeRow
 from forestpilot.sim.errors import ForestPilotError
 
 
@@ -15,34 +18,25 @@ class ReplayError(ForestPilotError):
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One row of outcomes.csv."""
+class Choice:
+    """Which episodes of an evaluation to look at; all if nothing is asked for."""
 
-    policy: str
-    """Name of the policy."""
-    seed: int
-    """Seed of the world."""
-    outcome: str
-    """success, collision, out_of_bounds or timeout."""
-    min_clearance_m: float
-    """Least distance to a tree or obstacle in metres."""
-    progress_m: float
-    """Distance made good towards the goal in metres."""
-    interventions: int = 0
-    """How often a car was put back."""
+    worst: int = 0
+    """Number of worst episodes: failures first, the most interventions first, then the smallest clearance."""
+    best: int = 0
+    """Number of best episodes: successes with the largest clearance."""
+    seeds: Sequence[int] = ()
+    """World seeds."""
+    policies: Sequence[str] = ()
+    """Only episodes of the policies of these names; all if empty."""
 
     @property
-    def succeeded(self) -> bool:
-        """Whether the goal was reached, and without help."""
-        return self.outcome == "success" and self.interventions == 0
-
-    @property
-    def end(self) -> str:
-        """The outcome in a word; to arrive with somebody's help is no success."""
-        return "helped" if self.outcome == "success" and self.interventions else self.outcome
+    def takes_all(self) -> bool:
+        """Whether every episode of the policies is meant."""
+        return not (self.worst or self.best or self.seeds)
 
 
-def read_outcomes(folder: Path) -> list[Outcome]:
+def read_outcomes(folder: Path) -> list[OutcomeRow]:
     """The rows of `folder/outcomes.csv`.
 
     Raises:
@@ -52,46 +46,41 @@ def read_outcomes(folder: Path) -> list[Outcome]:
     if not path.is_file():
         raise ReplayError(f"there is no {path}; give the folder that `forestpilot evaluate` wrote")
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [_read_row(row) for row in csv.DictReader(file)]
-    except (KeyError, ValueError, TypeError) as error:
+        return scores.read_outcomes(path)
+    except (OSError, csv.Error, KeyError, ValueError, TypeError) as error:
         raise ReplayError(f"{path} cannot be read: {type(error).__name__} {error}") from error
 
 
-def _read_row(row: dict[str, str]) -> Outcome:
-    clearance_m, progress_m = float(row["min_clearance_m"]), float(row["progress_m"])
-    interventions = int(row.get("interventions") or 0)
-    return Outcome(row["policy"], int(row["seed"]), row["outcome"], clearance_m, progress_m, interventions)
+def badness(row: OutcomeRow) -> tuple[bool, int, float, int]:
+    """Sorts the worst episode first: failures, the most interventions, the smallest clearance."""
+    return row.succeeded, -row.interventions, row.min_clearance_m, row.seed
 
 
-def choose_episodes(
-    outcomes: Sequence[Outcome], worst: int = 0, best: int = 0, seeds: Sequence[int] = (), policies: Sequence[str] = ()
-) -> list[Outcome]:
-    """The episodes asked for, each once: the worst first, then the best, then the seeds; all if nothing is asked for.
+def choose_episodes(outcomes: Sequence[OutcomeRow], choice: Choice) -> list[OutcomeRow]:
+    """The episodes asked for, each once: the worst first, then the best, then the seeds.
 
     Raises:
         ReplayError: a policy or seed is not among the outcomes, or there are no episodes at all.
     """
-    _require_policies(outcomes, policies)
-    rows = [row for row in outcomes if not policies or row.policy in policies]
+    rows = _of_policies(outcomes, choice.policies)
     if not rows:
         raise ReplayError("outcomes.csv has no episodes; evaluate again")
-    missing = sorted(set(seeds) - {row.seed for row in rows})
-    if missing:
-        raise ReplayError(
-            f"no episode through world {missing[0]}; there are worlds {_ranges([row.seed for row in rows])}"
-        )
-    if not (worst or best or seeds):
+    run = _seeds(rows)
+    if missing := sorted(set(choice.seeds) - set(run)):
+        raise ReplayError(f"no episode through world {missing[0]}; there are worlds {_range(run)}")
+    if choice.takes_all:
         return rows
-    by_badness = sorted(rows, key=lambda row: (row.succeeded, -row.interventions, row.min_clearance_m, row.seed))
-    successes = [row for row in reversed(by_badness) if row.succeeded]
-    chosen = [*by_badness[:worst], *successes[:best], *(row for row in rows if row.seed in seeds)]
+    by_badness = sorted(rows, key=badness)
+    chosen = by_badness[: choice.worst]
+    successes = list(filter(_succeeded, reversed(by_badness)))
+    chosen += successes[: choice.best]
+    for row in rows:
+        if row.seed in choice.seeds:
+            chosen.append(row)
     return list(dict.fromkeys(chosen))
 
 
-def choose_worlds(
-    outcomes: Sequence[Outcome], worst: int = 0, best: int = 0, seeds: Sequence[int] = (), policies: Sequence[str] = ()
-) -> list[list[Outcome]]:
+def choose_worlds(outcomes: Sequence[OutcomeRow], choice: Choice) -> list[list[OutcomeRow]]:
     """The episodes to show side by side, one list for each world, in the order of the policies.
 
     The first policy's worst and best choose among the worlds that all of them ran.
@@ -99,46 +88,73 @@ def choose_worlds(
     Raises:
         ReplayError: fewer than two policies, or no world, or not the one asked for, that all of them ran.
     """
-    _require_policies(outcomes, policies)
-    names = list(dict.fromkeys(policies or [row.policy for row in outcomes]))
-    if len(names) < 2:
+    ran = _by_policy(_of_policies(outcomes, choice.policies), choice.policies)
+    names = ", ".join(ran)
+    if len(ran) < 2:
         raise ReplayError(
-            f"side by side needs at least two policies, and there are episodes of {', '.join(names) or 'none'}; "
+            f"side by side needs at least two policies, and there are episodes of {names or 'none'}; "
             "evaluate several with --policy A --policy B"
         )
-    ran = {name: {row.seed: row for row in outcomes if row.policy == name} for name in names}
-    shared = set.intersection(*(set(rows) for rows in ran.values()))
-    told = "; ".join(f"{name} ran worlds {_ranges(list(rows))}" for name, rows in ran.items())
+    shared = set.intersection(*map(set, ran.values()))
+    told = "; ".join(f"{name} ran worlds {_range(list(rows))}" for name, rows in ran.items())
     if not shared:
-        raise ReplayError(f"no world was run by all of {', '.join(names)}: {told}")
-    if missing := sorted(set(seeds) - shared):
-        raise ReplayError(f"world {missing[0]} was not run by all of {', '.join(names)}: {told}")
-    first = [row for seed, row in ran[names[0]].items() if seed in shared]
-    chosen = choose_episodes(first, worst, best, seeds)
-    return [[ran[name][row.seed] for name in names] for row in chosen]
+        raise ReplayError(f"no world was run by all of {names}: {told}")
+    if missing := sorted(set(choice.seeds) - shared):
+        raise ReplayError(f"world {missing[0]} was not run by all of {names}: {told}")
+    first = next(iter(ran.values()))
+    candidates = [row for row in first.values() if row.seed in shared]
+    worlds = []
+    for chosen in choose_episodes(candidates, dataclasses.replace(choice, policies=())):
+        worlds.append([rows[chosen.seed] for rows in ran.values()])
+    return worlds
 
 
-def choose_near_misses(
-    outcomes: Sequence[Outcome], count: int, seeds: Sequence[int] = (), policies: Sequence[str] = ()
-) -> tuple[list[Outcome], int]:
+def choose_near_misses(outcomes: Sequence[OutcomeRow], count: int, choice: Choice) -> tuple[list[OutcomeRow], int]:
     """The successes with the smallest clearance, the closest first, and the number of all successes.
 
     Raises:
         ReplayError: no episode succeeded.
     """
-    rows = [row for row in choose_episodes(outcomes, seeds=seeds, policies=policies) if row.succeeded]
+    rows = list(filter(_succeeded, choose_episodes(outcomes, dataclasses.replace(choice, worst=0, best=0))))
     if not rows:
         raise ReplayError("no episode succeeded, so there is no near miss; --worst 3 --video FOLDER shows failures")
-    return sorted(rows, key=lambda row: (row.min_clearance_m, row.seed, row.policy))[:count], len(rows)
+    rows.sort(key=lambda row: (row.min_clearance_m, row.seed, row.policy))
+    return rows[:count], len(rows)
 
 
-def _require_policies(outcomes: Sequence[Outcome], policies: Sequence[str]) -> None:
-    """Raise ReplayError where there are no episodes of a policy."""
+def _succeeded(row: OutcomeRow) -> bool:
+    return row.succeeded
+
+
+def _seeds(rows: Sequence[OutcomeRow]) -> list[int]:
+    return [row.seed for row in rows]
+
+
+def _of_policies(outcomes: Sequence[OutcomeRow], policies: Sequence[str]) -> list[OutcomeRow]:
+    """The episodes of these policies, of all if there are none.
+
+    Raises:
+        ReplayError: there are no episodes of a policy.
+    """
     known = sorted({row.policy for row in outcomes})
     for policy in policies:
         if policy not in known:
             raise ReplayError(f"no episodes of policy {policy!r}; there are episodes of {', '.join(known) or 'none'}")
+    return [row for row in outcomes if row.policy in (policies or known)]
 
 
-def _ranges(seeds: Sequence[int]) -> str:
-    return f"{min(seeds)} to {max(seeds)}" if seeds else "none"
+def _by_policy(rows: Sequence[OutcomeRow], order: Sequence[str]) -> dict[str, dict[int, OutcomeRow]]:
+    """World to episode for each policy; those of `order` first, in that order."""
+    found: dict[str, dict[int, OutcomeRow]] = {}
+    for name in order:
+        found[name] = {}
+    for row in rows:
+        found.setdefault(row.policy, {})[row.seed] = row
+    return found
+
+
+def _range(seeds: Sequence[int]) -> str:
+    """The least and the largest seed."""
+    if not seeds:
+        return "none"
+    return f"{min(seeds)} to {max(seeds)}"

@@ -12,7 +12,7 @@ from forestpilot.launch.reading.tables import DaggerRun, StudyRun, TrainingRun, 
 
 MAX_DEPTH = 3
 """How deep below a RUN runs are looked for; a demo keeps its drive's evaluation two folders down."""
-NOT_RUNS = {"episodes", "flights", "dataset", "rounds", "checkpoints", "tensorboard", "videos", "cells"}
+NOT_RUNS = {"episodes", "trips", "dataset", "rounds", "checkpoints", "tensorboard", "videos", "cells"}
 """Folders of runs that hold no runs."""
 
 
@@ -36,26 +36,34 @@ class Runs:
     @property
     def says_something(self) -> bool:
         """Whether there is a figure to report."""
-        tables = [run.rounds for run in self.daggers] + [run.metrics for run in self.trainings]
-        tables += [run.results for run in self.studies]
-        return any(evaluation.rows for evaluation in self.evaluations) or any(table.rows for table in tables)
+        return (
+            any(evaluation.rows for evaluation in self.evaluations)
+            or any(run.rounds.rows for run in self.daggers)
+            or any(run.metrics.rows for run in self.trainings)
+            or any(run.result for run in self.studies)
+        )
 
 
 def read_runs(folders: Sequence[Path]) -> Runs:
     """Everything in these folders that a report can tell about; what cannot be read becomes a note."""
     runs = Runs()
+    known: set[Path] = set()
     for given in folders:
-        if not given.is_dir():
-            runs.notes.append(f"{given} is no folder" + ("." if given.exists() else "; there is nothing of that name."))
+        if not given.exists():
+            runs.notes.append(f"{given} is no folder; there is nothing of that name.")
             continue
-        found = [folder for folder in _folders(given, MAX_DEPTH) if _is_run(folder)]
+        if not given.is_dir():
+            runs.notes.append(f"{given} is no folder.")
+            continue
+        found = list(filter(_is_run, _folders(given, MAX_DEPTH)))
         if not found:
             runs.notes.append(
                 f"{given} holds no run: no outcomes.csv (evaluate), rounds.csv (dagger), metrics.csv (train) or "
                 "results.csv (study)."
             )
         for folder in found:
-            if folder.resolve() not in {known.resolve() for known in runs.folders}:
+            if folder.resolve() not in known:
+                known.add(folder.resolve())
                 _read_run(folder, runs)
     return runs
 
@@ -82,14 +90,18 @@ def _is_dagger(folder: Path) -> bool:
     return (folder / "rounds.csv").is_file() or _verb(folder) == "dagger"
 
 
+def _is_training(folder: Path) -> bool:
+    return (folder / "metrics.csv").is_file()
+
+
 def _verb(folder: Path) -> str:
     """The first word of what made a folder; a damaged config says nothing."""
-    return read_config(folder)[0].verb.partition(" ")[0]
+    run, _ = read_config(folder)
+    return run.verb.partition(" ")[0]
 
 
 def _is_run(folder: Path) -> bool:
-    is_training = (folder / "metrics.csv").is_file()
-    return is_training or any(is_kind(folder) for is_kind in (_is_study, _is_evaluation, _is_dagger))
+    return _is_training(folder) or _is_study(folder) or _is_evaluation(folder) or _is_dagger(folder)
 
 
 def _read_run(folder: Path, runs: Runs) -> None:
@@ -104,7 +116,7 @@ def _read_run(folder: Path, runs: Runs) -> None:
         dagger = read_dagger(folder)
         runs.daggers.append(dagger)
         runs.notes += dagger.notes
-    if (folder / "metrics.csv").is_file():
+    if _is_training(folder):
         training = read_training(folder)
         runs.trainings.append(training)
         runs.notes += training.notes

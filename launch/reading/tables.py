@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from forestpilot.launch.reading.json_files import read_config, read_json
+from forestpilot.launch.reading.old_studies import old_study_result
+from forestpilot.launch.reading.study_results import StudyResult, read_study_results
 from forestpilot.policies.algorithms.rounds import round_folder
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.tasks import DEFAULT_TASK
 
 
 @dataclass
@@ -37,12 +43,10 @@ class DaggerRun:
     """The folder."""
     rounds: Table
     """rounds.csv; without rows where no round was finished."""
-    planned: int | None
-    """Number of the last round that was asked for; None where nobody knows."""
     chosen: int | None
     """Round whose policy was kept; None where none was yet."""
     task: str
-    """drone or drive."""
+    """Name of the task."""
     validation: list[Mapping[str, Any]]
     """Rows of the validation episodes of the chosen round, as in outcomes.csv."""
     notes: list[str] = field(default_factory=list)
@@ -52,35 +56,30 @@ class DaggerRun:
 def read_dagger(folder: Path) -> DaggerRun:
     """The rounds of a DAgger run, as far as they can be read."""
     rounds, notes = read_table(folder / "rounds.csv", ("round", "labels"))
-    run, wrong = read_config(folder)
+    run, wrong_config = read_config(folder)
     # A demo keeps its drone's rounds in its own folder, and their config in its own.
     config = run.config.get("dagger", {}) if run.verb == "demo" else run.config
     policy, wrong_policy = read_json(folder / "policy.json")
-    notes += [text for text in (wrong, wrong_policy) if text]
-    planned = config.get("rounds")
-    planned = planned if isinstance(planned, int) else None
-    numbers = [int(row["round"]) for row in rounds.rows]
-    notes += _gaps(folder, numbers, planned)
+    notes += filter(None, (wrong_config, wrong_policy))
+    notes += _gaps(folder, [int(row["round"]) for row in rounds.rows], config.get("rounds"))
     chosen = _chosen(policy)
     if chosen is None and rounds.rows:
         notes.append(f"{folder}: no policy was chosen yet; policy.json is missing or does not say which round it is.")
-    validation, wrong = _validation(folder, chosen)
-    notes += [wrong] if wrong else []
-    return DaggerRun(folder, rounds, planned, chosen, str(config.get("task", "drone")), validation, notes)
+    validation, wrong_validation = _validation(folder, chosen)
+    notes += filter(None, [wrong_validation])
+    return DaggerRun(folder, rounds, chosen, str(config.get("task", DEFAULT_TASK)), validation, notes)
 
 
-def _gaps(folder: Path, numbers: Sequence[int], planned: int | None) -> list[str]:
-    """Sentences on rounds that are not in rounds.csv."""
-    notes = []
-    last = planned if planned is not None else max(numbers, default=-1)
-    if missing := sorted(set(range(max(numbers, default=-1))) - set(numbers)):
-        notes.append(f"{folder}: rounds.csv lacks round {', '.join(map(str, missing))}.")
+def _gaps(folder: Path, numbers: Sequence[int], planned: object) -> list[str]:
+    """Sentences on rounds that are not in rounds.csv; `planned` is the number of the last one, if it is a number."""
     if not numbers:
-        notes.append(f"{folder}: no round of DAgger is finished; the same command goes on.")
-    elif max(numbers) < last:
-        notes.append(
-            f"{folder}: rounds 0 to {max(numbers)} of {last} are there; the same command goes on with the rest."
-        )
+        return [f"{folder}: no round of DAgger is finished; the same command goes on."]
+    notes = []
+    last = max(numbers)
+    if missing := sorted(set(range(last)) - set(numbers)):
+        notes.append(f"{folder}: rounds.csv lacks round {', '.join(map(str, missing))}.")
+    if isinstance(planned, int) and last < planned:
+        notes.append(f"{folder}: rounds 0 to {last} of {planned} are there; the same command goes on with the rest.")
     return notes
 
 
@@ -96,7 +95,9 @@ def _validation(folder: Path, chosen: int | None) -> tuple[list[Mapping[str, Any
         return [], ""
     stored, wrong = read_json(round_folder(folder, chosen) / "validation.json")
     rows = stored.get("rows")
-    return ([row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []), wrong
+    if not isinstance(rows, list):
+        return [], wrong
+    return [row for row in rows if isinstance(row, dict)], wrong
 
 
 @dataclass
@@ -113,24 +114,35 @@ class TrainingRun:
     @property
     def curves(self) -> dict[str, list[float]]:
         """Name of a figure to its value in each row."""
-        return {name: self.metrics.numbers(name) for name in self.metrics.columns if name not in ("round", "step")}
+        curves = {}
+        for name in self.metrics.columns:
+            if name not in ("round", "step"):
+                curves[name] = self.metrics.numbers(name)
+        return curves
 
     @property
     def total_steps(self) -> list[float]:
         """Gradient steps of all rounds up to each row."""
-        before, last_round, last_step, totals = 0.0, None, 0.0, []
-        for round_number, step in zip(self.metrics.numbers("round"), self.metrics.numbers("step"), strict=True):
-            if round_number != last_round and last_round is not None:
+        totals: list[float] = []
+        before = 0.0
+        last_step = 0.0
+        last_round: float | None = None
+        for number_of_round, step in zip(self.metrics.numbers("round"), self.metrics.numbers("step"), strict=True):
+            if last_round not in (None, number_of_round):
                 before += last_step
-            last_round, last_step = round_number, step
+            last_round = number_of_round
+            last_step = step
             totals.append(before + step)
         return totals
 
     @property
     def round_ends(self) -> list[float]:
         """Total steps at which a round ended and another began."""
-        rounds, totals = self.metrics.numbers("round"), self.total_steps
-        return [totals[i] for i in range(len(rounds) - 1) if rounds[i + 1] != rounds[i]]
+        ends = []
+        for total, (this_round, next_round) in zip(self.total_steps, pairwise(self.metrics.numbers("round"))):
+            if next_round != this_round:
+                ends.append(total)
+        return ends
 
 
 def read_training(folder: Path) -> TrainingRun:
@@ -143,27 +155,38 @@ def read_training(folder: Path) -> TrainingRun:
 
 @dataclass
 class StudyRun:
-    """results.csv of a study."""
+    """What a study left in a folder."""
 
     folder: Path
     """The folder."""
-    results: Table
-    """One row for each figure, arm and x."""
+    result: StudyResult | None
+    """What came out; None where it is not finished, or cannot be read."""
     notes: list[str] = field(default_factory=list)
     """What is missing or damaged, in sentences."""
 
 
 def read_study(folder: Path) -> StudyRun:
-    """The results of a study, as far as they can be read."""
+    """The results of a study, as far as they can be read: of this version, or the table of version 0.1."""
     if not (folder / "results.csv").is_file():
         cells = len(list((folder / "cells").glob("*.json")))
         note = f"{folder}: the study is not finished ({cells} of its cells are); the same command goes on."
-        return StudyRun(folder, Table(folder / "results.csv", [], []), [note])
+        return StudyRun(folder, None, [note])
+    try:
+        return StudyRun(folder, read_study_results(folder))
+    except FileNotFoundError:
+        return _read_old_study(folder)
+    except (OSError, ForestPilotError) as error:
+        run = _read_old_study(folder)
+        return dataclasses.replace(run, notes=[f"{error}.", *run.notes])
+
+
+def _read_old_study(folder: Path) -> StudyRun:
+    """The table of a study without results.json."""
     results, notes = read_table(folder / "results.csv", ("x", "mean", "low", "high"))
     if "figure" not in results.columns or "arm" not in results.columns:
         notes.append(f"{folder}: results.csv has no column `figure` or `arm`, so it cannot be drawn.")
-        results = Table(results.path, results.columns, [])
-    return StudyRun(folder, results, notes)
+        return StudyRun(folder, None, notes)
+    return StudyRun(folder, old_study_result(results.rows), notes)
 
 
 def read_table(path: Path, numeric: Sequence[str]) -> tuple[Table, list[str]]:
@@ -178,18 +201,24 @@ def read_table(path: Path, numeric: Sequence[str]) -> tuple[Table, list[str]]:
     try:
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
             reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or ())
             rows = list(reader)
+            columns = list(reader.fieldnames or ())
     except (OSError, csv.Error) as error:
         return Table(path, [], []), [f"{path} cannot be read ({error})."]
     if missing := [name for name in numeric if name not in columns]:
         return Table(path, columns, []), [f"{path} has no column {', '.join(missing)}; it is left out."]
-    whole = [row for row in rows if None not in row and None not in row.values()]
-    whole = [row for row in whole if all(math.isfinite(number(row[name])) for name in numeric)]
+    whole = [row for row in rows if _is_whole(row, numeric)]
     lost = len(rows) - len(whole)
     verb = "is" if lost == 1 else "are"
     notes = [f"{path}: {lost} of {len(rows)} rows {verb} left out, because they are not whole."] if lost else []
     return Table(path, columns, whole), notes
+
+
+def _is_whole(row: Mapping[str | None, Any], numeric: Sequence[str]) -> bool:
+    """Whether a row has a value in each column and no more, and numbers where there must be some."""
+    if None in row or None in row.values():
+        return False
+    return all(math.isfinite(number(row[name])) for name in numeric)
 
 
 def number(text: Any) -> float:

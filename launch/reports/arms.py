@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from forestpilot.launch.reading.evaluations import EpisodeRow, Evaluation, Setting
-from forestpilot.launch.terminal.tables import format_density
-from forestpilot.policies.evaluation.scores import Score, score
+from forestpilot.launch.reading.evaluations import Evaluation, Setting
+from forestpilot.policies.evaluation.scores import OutcomeRow, Score, score
 from forestpilot.sim.seeds import split_of
 
 WorldKey = tuple[Setting, int]
@@ -22,16 +21,21 @@ class Arm:
     name: str
     """What it is called in the report."""
     task: str
-    """drone or drive."""
+    """Name of the task."""
     trained: bool
     """Whether a network acted, and not a baseline."""
-    episodes: dict[WorldKey, tuple[Evaluation, EpisodeRow]] = field(default_factory=dict)
+    episodes: dict[WorldKey, tuple[Evaluation, OutcomeRow]] = field(default_factory=dict)
     """Its episode through each world, and the evaluation that has it."""
 
+    def row(self, world: WorldKey) -> OutcomeRow:
+        """Its episode through a world."""
+        _, row = self.episodes[world]
+        return row
+
     @property
-    def rows(self) -> list[EpisodeRow]:
+    def rows(self) -> list[OutcomeRow]:
         """All its episodes."""
-        return [row for _, row in self.episodes.values()]
+        return list(map(self.row, self.episodes))
 
     @property
     def settings(self) -> list[Setting]:
@@ -40,8 +44,8 @@ class Arm:
 
     @property
     def counts_interventions(self) -> bool:
-        """Whether cars were put back and went on, so that there is an autonomy."""
-        return self.task == "drive" and all(setting.interventions != "none" for setting in self.settings)
+        """Whether vehicles were put back and went on, so that there is an autonomy."""
+        return all(setting.counts_interventions for setting in self.settings)
 
     @cached_property
     def score(self) -> Score:
@@ -50,17 +54,25 @@ class Arm:
 
     def score_of(self, worlds: Iterable[WorldKey]) -> Score:
         """What its episodes through some worlds came to."""
-        rows = [self.episodes[world][1].for_scores for world in worlds]
-        return score(rows, self.counts_interventions)
+        return score(list(map(self.row, worlds)), self.counts_interventions)
 
     def in_setting(self, setting: Setting) -> list[WorldKey]:
         """Its worlds of one setting."""
         return [world for world in self.episodes if world[0] == setting]
 
     @property
-    def splits(self) -> list[str]:
+    def splits(self) -> str:
         """The splits that its worlds belong to."""
-        return sorted({split_of(seed) for _, seed in self.episodes})
+        return "/".join(sorted({split_of(seed) for _, seed in self.episodes}))
+
+    @property
+    def place(self) -> str:
+        """Name of the folder that it was found in: of the run, where its evaluation lies in one."""
+        evaluation, _ = next(iter(self.episodes.values()))
+        folder = evaluation.folder
+        if folder.name == "evaluation" and folder.parent.name:
+            return folder.parent.name
+        return folder.name
 
 
 def gather_arms(evaluations: Sequence[Evaluation], notes: list[str]) -> list[Arm]:
@@ -76,10 +88,11 @@ def gather_arms(evaluations: Sequence[Evaluation], notes: list[str]) -> list[Arm
         for row in evaluation.rows:
             setting = evaluation.setting(row)
             key = (row.policy, setting.task, _weights(evaluation, row.policy))
-            facts = evaluation.facts[row.policy]
-            arm = arms.setdefault(key, Arm(row.policy, setting.task, facts.trained))
-            doubles += (setting, row.seed) in arm.episodes
-            arm.episodes.setdefault((setting, row.seed), (evaluation, row))
+            arm = arms.setdefault(key, Arm(row.policy, setting.task, evaluation.facts[row.policy].trained))
+            if (setting, row.seed) in arm.episodes:
+                doubles += 1
+            else:
+                arm.episodes[setting, row.seed] = (evaluation, row)
         if doubles:
             what = "an episode" if doubles == 1 else f"{doubles} episodes"
             notes.append(f"{evaluation.folder}: {what} through a world that the same arm had been in: left out.")
@@ -90,33 +103,29 @@ def gather_arms(evaluations: Sequence[Evaluation], notes: list[str]) -> list[Arm
 def _weights(evaluation: Evaluation, policy: str) -> str:
     """What makes policies of the same name the same: their weights; the evaluation's own where nobody noted them."""
     facts = evaluation.facts[policy]
-    known = facts.fingerprint or (facts.policy_path if not facts.trained else "")
-    return known or str(evaluation.folder.parent.resolve())
+    if facts.fingerprint:
+        return facts.fingerprint
+    if not facts.trained:
+        return facts.policy_path
+    return str(evaluation.folder.parent.resolve())
 
 
 def _tell_apart(arms: list[Arm]) -> None:
     """Give arms of the same name and task names of their own, after the folder they were found in."""
+    groups: dict[tuple[str, str], list[Arm]] = {}
     for arm in arms:
-        same = [other for other in arms if (other.name, other.task) == (arm.name, arm.task)]
-        if len(same) == 1:
-            continue
-        names = []
-        for number, other in enumerate(same, start=1):
-            evaluation = next(iter(other.episodes.values()))[0]
-            folder = evaluation.folder
-            place = folder.parent.name if folder.name == "evaluation" and folder.parent.name else folder.name
-            name = f"{other.name} ({place or number})"
-            names.append(f"{name} {number}" if name in names else name)
-        for other, name in zip(same, names):
-            other.name = name
+        groups.setdefault((arm.name, arm.task), []).append(arm)
+    for group in groups.values():
+        if len(group) > 1:
+            _name_apart(group)
 
 
-def describe_setting(setting: Setting) -> str:
-    """A setting in a few words."""
-    speed = f"{setting.speed:g} m/s" if setting.speed is not None else "any speed"
-    if setting.task == "drone":
-        density = f", {format_density(setting.density)} trees/m²" if setting.density is not None else ""
-        return f"{setting.preset or 'forest'}{density}, {speed}"
-    length = f" of {setting.length:g} m" if setting.length else ""
-    rule = {"line": "put back when 1 m off the line", "road": "put back when off the road"}
-    return f"{setting.preset} road{length}, {speed}, {rule.get(setting.interventions, 'nobody intervenes')}"
+def _name_apart(group: list[Arm]) -> None:
+    """Give arms of one name names of their own."""
+    taken: set[str] = set()
+    for number, arm in enumerate(group, start=1):
+        name = f"{arm.name} ({arm.place or number})"
+        if name in taken:
+            name = f"{name} {number}"
+        taken.add(name)
+        arm.name = name

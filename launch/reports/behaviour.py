@@ -6,8 +6,8 @@ miss the moments at which it is not (the copycat problem: Wen et al. 2020, arXiv
     how much actions change from step to step, and how well the last one predicts the next (Wen et al. 2020 measure how
     predictable a policy's actions are from those before), each against the expert at the same states;
     the error where the expert changes its mind, against the error elsewhere (Wen et al. 2021, arXiv:2106.06452);
-    episodes that run out of time and time spent standing (inertia: Codevilla et al. 2019, arXiv:1904.08980; Chuang et al.
-    2022, arXiv:2207.09705, count timeouts).
+    episodes that run out of time and time spent standing (inertia: Codevilla et al. 2019, arXiv:1904.08980; Chuang et
+    al. 2022, arXiv:2207.09705, count timeouts).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -29,6 +30,7 @@ from forestpilot.data_collection.rollouts.replay import (
     make_replay_env,
     replay_episode,
 )
+from forestpilot.sim.cameras import CENTER
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.worlds.world import World
@@ -40,6 +42,7 @@ STANDING_MPS = 0.5
 START_S = 2.0
 """Time from rest that is not counted as standing, seconds."""
 RESAMPLES = 2000
+"""Samples of the bootstrap."""
 
 
 @dataclass
@@ -102,30 +105,40 @@ def trace_episode(episode: StoredEpisode, keep_steps: bool = False) -> Trace:
         ReplayDivergedError: the simulation does not repeat it.
     """
     env = make_replay_env(episode, expert=True)
-    vehicle = env.unwrapped
+    vehicle: Any = env.unwrapped
+    states: list[ReplayedStep] = []
     try:
-        spec: TaskSpec = vehicle.task_spec  # type: ignore[attr-defined]
-        states = (
-            list(replay_episode(episode, env))
-            if keep_steps
-            else [_light(step) for step in replay_episode(episode, env)]
-        )
-        world: World = vehicle.world  # type: ignore[attr-defined]
+        for step in replay_episode(episode, env):
+            states.append(step if keep_steps else _light(step))
+        spec: TaskSpec = vehicle.task_spec
+        world: World = vehicle.world
     finally:
         env.close()
-    forward, left = spec.index("forward_mps"), spec.index("left_mps")
     degrees = math.degrees(spec.max_turn_rad)
     return Trace(
-        episode, spec, world,
+        episode=episode,
+        spec=spec,
+        world=world,
         path_m=np.array([step.position_m for step in states]),
         yaw_rad=np.array([heading_rad(step.rotation) for step in states]),
-        speed_mps=np.array([math.hypot(*step.observation["state"][[forward, left]]) for step in states]),
+        speed_mps=np.array([_speed_mps(spec, step) for step in states]),
         clearance_m=np.array([step.info["clearance_m"] for step in states]),
         turn_deg=degrees * episode.actions[:, 0].astype(float),
-        expert_turn_deg=degrees * np.array([float(step.info["expert_action"][1][0]) for step in states[:-1]]),
+        expert_turn_deg=degrees * np.array([_expert_turn(step) for step in states[:-1]]),
         intervened_at=[step.index for step in states if step.info.get("intervened")],
         steps=states if keep_steps else [],
-    )  # fmt: skip
+    )
+
+
+def _speed_mps(spec: TaskSpec, step: ReplayedStep) -> float:
+    """Speed over ground at a state, m/s."""
+    state = step.observation["state"]
+    return math.hypot(state[spec.index("forward_mps")], state[spec.index("left_mps")])
+
+
+def _expert_turn(step: ReplayedStep) -> float:
+    """The turn that the expert would command at a state, -1 to 1."""
+    return float(step.info["expert_action"][CENTER][0])
 
 
 def _light(step: ReplayedStep) -> ReplayedStep:
@@ -178,19 +191,25 @@ def copycat_figures(traces: Sequence[Trace]) -> CopycatFigures | None:
     change = [np.abs(np.diff(trace.turn_deg)) for trace in traces]
     expert_change = [np.abs(np.diff(trace.expert_turn_deg)) for trace in traces]
     error = np.concatenate([np.abs(trace.turn_deg - trace.expert_turn_deg)[1:] for trace in traces])
-    own_step, expert_step = np.concatenate(change), np.concatenate(expert_change)
+    own_step = np.concatenate(change)
+    expert_step = np.concatenate(expert_change)
     at_change = _largest(expert_step)
     low, high = _ratio_interval(change, expert_change)
     return CopycatFigures(
-        episodes=len(traces), steps=len(error),
-        change_deg=float(own_step.mean()), expert_change_deg=float(expert_step.mean()),
-        ratio=_ratio(own_step.sum(), expert_step.sum()), ratio_low=low, ratio_high=high,
+        episodes=len(traces),
+        steps=len(error),
+        change_deg=float(own_step.mean()),
+        expert_change_deg=float(expert_step.mean()),
+        ratio=_ratio(own_step.sum(), expert_step.sum()),
+        ratio_low=low,
+        ratio_high=high,
         autocorrelation=_autocorrelation([trace.turn_deg for trace in traces]),
         expert_autocorrelation=_autocorrelation([trace.expert_turn_deg for trace in traces]),
-        error_deg=_mean(error[~at_change]), change_error_deg=_mean(error[at_change]),
+        error_deg=_mean(error[~at_change]),
+        change_error_deg=_mean(error[at_change]),
         repeats=_mean((own_step < error)[at_change]),
-        standing=_mean(np.concatenate([_moving(trace) < STANDING_MPS for trace in traces])),
-    )  # fmt: skip
+        standing=_mean(np.concatenate(list(map(_moving, traces))) < STANDING_MPS),
+    )
 
 
 def _largest(change: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -201,7 +220,9 @@ def _largest(change: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _ratio_interval(change: list[NDArray[np.float64]], expert_change: list[NDArray[np.float64]]) -> tuple[float, float]:
-    own, expert = (np.array([values.sum() for values in sums]) for sums in (change, expert_change))
+    """95 % interval of the ratio of all changes, by bootstrap over the episodes; NaN where there is none."""
+    own = np.array(list(map(np.sum, change)))
+    expert = np.array(list(map(np.sum, expert_change)))
     drawn = np.random.default_rng(0).integers(len(own), size=(RESAMPLES, len(own)))
     below = expert[drawn].sum(1)
     if len(own) < 2 or not below.all():
@@ -212,7 +233,8 @@ def _ratio_interval(change: list[NDArray[np.float64]], expert_change: list[NDArr
 
 def _autocorrelation(series: Sequence[NDArray[np.float64]]) -> float:
     """Correlation of values with the ones before, over all pairs of neighbours."""
-    before, after = np.concatenate([s[:-1] for s in series]), np.concatenate([s[1:] for s in series])
+    before = np.concatenate([values[:-1] for values in series])
+    after = np.concatenate([values[1:] for values in series])
     if before.std() == 0 or after.std() == 0:
         return math.nan
     return float(np.corrcoef(before, after)[0, 1])

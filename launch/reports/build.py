@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forestpilot.data_collection.rollouts.progress import Progress
-from forestpilot.launch.pages.blocks import Scenes, Section, Text
+from forestpilot.launch.pages.blocks import SceneCard, Scenes, Section, Text
+from forestpilot.launch.pages.dates import utc_words
 from forestpilot.launch.pages.page import Page, fit_videos
-from forestpilot.launch.reading.provenance import now, provenance_section
 from forestpilot.launch.reading.runs import Runs, read_runs
 from forestpilot.launch.reports.arms import Arm, gather_arms
 from forestpilot.launch.reports.comparison import compare_arms
-from forestpilot.launch.reports.copycat import copycat_section
-from forestpilot.launch.reports.failures import Look, Scene, choose_episodes, make_scenes
+from forestpilot.launch.reports.failures import Look, choose_episodes, make_scenes
 from forestpilot.launch.reports.learning import rounds_section, study_section, training_section
+from forestpilot.launch.reports.provenance import provenance_section
 from forestpilot.launch.reports.results import (
-    TASK_NAMES,
     distributions_section,
     pairs_section,
     results_section,
@@ -58,7 +57,7 @@ def build(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> str:
     return fit_videos(page, scenes, wishes.budget_bytes)
 
 
-def make_page(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> tuple[Page, list[Scene]]:
+def make_page(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> tuple[Page, list[SceneCard]]:
     """What the report says, and those of its parts that are large.
 
     Raises:
@@ -69,41 +68,63 @@ def make_page(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> tu
         raise ReportError(f"there is nothing to report. {' '.join(runs.notes)}")
     notes = list(runs.notes)
     arms = gather_arms(runs.evaluations, notes)
-    scenes = make_scenes(choose_episodes(arms, wishes.failures), wishes.look, progress) if wishes.failures else []
+    scenes: list[SceneCard] = []
+    if wishes.failures:
+        scenes = make_scenes(choose_episodes(arms, wishes.failures), wishes.look, progress)
     sections = [*_result_sections(arms, scenes), *_learning_sections(runs), *_episode_sections(arms, wishes, progress)]
     if any(run.metrics.rows for run in runs.trainings):
         sections.append(training_section(runs.trainings))
     sections.append(provenance_section(runs, wishes.command))
     names = ", ".join(dict.fromkeys(folder.resolve().name for folder in folders))
-    return Page(f"ForestPilot report: {names}", f"{_what(runs, arms)} {now()}.", sections, notes), scenes
+    return Page(f"ForestPilot report: {names}", f"{_what(runs, arms)} {utc_words()}.", sections, notes), scenes
 
 
 def _what(runs: Runs, arms: Sequence[Arm]) -> str:
-    episodes = sum(len(arm.episodes) for arm in arms)
-    counted = (
-        (episodes, "episode"), (len(arms), "arm"), (len(runs.daggers), "DAgger run"), (len(runs.trainings), "training"),
-        (len(runs.studies), "study"),
-    )  # fmt: skip
-    return ", ".join(f"{count:,} {_plural(name, count)}" for count, name in counted if count) + "."
+    """What is reported on, counted."""
+    counts = {
+        "episode": sum(len(arm.episodes) for arm in arms),
+        "arm": len(arms),
+        "DAgger run": len(runs.daggers),
+        "training": len(runs.trainings),
+        "study": len(runs.studies),
+    }
+    told = [_counted(count, name) for name, count in counts.items() if count]
+    return f"{', '.join(told)}."
 
 
-def _plural(name: str, count: int) -> str:
-    return name if count == 1 else f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
+def _counted(count: int, name: str) -> str:
+    """`1 study`, `2 studies`, `3 misses`."""
+    if count == 1:
+        return f"1 {name}"
+    if name.endswith("y"):
+        return f"{count:,} {name[:-1]}ies"
+    return f"{count:,} {name}es" if name.endswith("s") else f"{count:,} {name}s"
 
 
 def _by_task(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
-    """The arms of each task that has any."""
-    return {task: own for task in TASK_NAMES if (own := [arm for arm in arms if arm.task == task])}
+    """The arms of each task that has any, in the order met."""
+    by_task: dict[str, list[Arm]] = {}
+    for arm in arms:
+        by_task.setdefault(arm.task, []).append(arm)
+    return by_task
 
 
-def _result_sections(arms: Sequence[Arm], scenes: Sequence[Scene]) -> list[Section]:
+def _result_sections(arms: Sequence[Arm], scenes: Sequence[SceneCard]) -> list[Section]:
     """What episodes came to: results first, then the worst episodes, then what stands behind the results."""
-    by_task = _by_task(arms)
-    compared = {task: compare_arms(own) for task, own in by_task.items()}
-    sections = [results_section(task, own, compared[task][0]) for task, own in by_task.items()]
-    sections += [_scenes_section(scenes)] if scenes else []
-    sections += [pairs_section(task, pairs, notes) for task, (pairs, notes) in compared.items() if pairs or notes]
-    return sections + [found for task, own in by_task.items() if (found := settings_section(task, own))]
+    results: list[Section] = []
+    behind: list[Section] = []
+    settings: list[Section] = []
+    for task, own in _by_task(arms).items():
+        pairs, notes = compare_arms(own)
+        results.append(results_section(task, own, pairs))
+        if pairs or notes:
+            behind.append(pairs_section(task, pairs, notes))
+        by_setting = settings_section(task, own)
+        if by_setting is not None:
+            settings.append(by_setting)
+    if scenes:
+        results.append(_scenes_section(scenes))
+    return [*results, *behind, *settings]
 
 
 def _episode_sections(arms: Sequence[Arm], wishes: Wishes, progress: Progress) -> list[Section]:
@@ -112,24 +133,23 @@ def _episode_sections(arms: Sequence[Arm], wishes: Wishes, progress: Progress) -
     for number, (task, own) in enumerate(_by_task(arms).items()):
         sections.append(distributions_section(task, own))
         if wishes.replays:
+            from forestpilot.launch.reports.copycat import copycat_section
+
             sections.append(copycat_section(task, own, wishes.replays, progress, explain=number == 0))
     return sections
 
 
-def _scenes_section(scenes: Sequence[Scene]) -> Section:
-    failed = sum(scene.choice.failed for scene in scenes)
+def _scenes_section(scenes: Sequence[SceneCard]) -> Section:
+    failed = sum(scene.failed for scene in scenes)
     section = Section("failures", "Failures first" if failed else "No failures; the nearest misses")
-    near_misses = len(scenes) - failed
     what = []
     if failed:
         what.append(
-            f"The {failed} worst episode{'s' * (failed > 1)}: the most interventions first, then the smallest clearance; "
-            "arms with a network take turns, baselines are shown only where there is nothing else."
+            f"The {_counted(failed, 'worst episode')}: the most interventions first, then the smallest clearance; arms "
+            "with a network take turns, baselines are shown only where there is nothing else."
         )
-    if near_misses:
-        what.append(
-            f"{near_misses} near miss{'s' * (near_misses > 1)} of episodes that succeeded, the smallest clearance first."
-        )
+    if near_misses := len(scenes) - failed:
+        what.append(f"{_counted(near_misses, 'near miss')} of episodes that succeeded, the smallest clearance first.")
     what.append(
         "Each is simulated again from its seed and its actions, every state compared with the stored one. The films "
         "show the last second before the event at half speed."

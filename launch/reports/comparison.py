@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from forestpilot.launch.reports.arms import Arm
+from forestpilot.launch.reports.arms import Arm, WorldKey
 from forestpilot.policies.evaluation.intervals import holm_adjusted, mcnemar_test, paired_difference
 
 SIGNIFICANT = 0.05
+"""p below which a difference is shown."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,15 @@ class Pair:
         """What the pair shows, in a sentence."""
         if not self.shown:
             return f"No difference between {self.first.name} and {self.second.name} is shown."
-        better, worse = (self.second, self.first) if self.difference > 0 else (self.first, self.second)
-        return f"{better.name} succeeds in more of these worlds than {worse.name}."
+        if self.difference > 0:
+            return f"{self.second.name} succeeds in more of these worlds than {self.first.name}."
+        return f"{self.first.name} succeeds in more of these worlds than {self.second.name}."
+
+    def other(self, arm: Arm) -> Arm | None:
+        """The arm that this one is paired with; None where it is in neither place."""
+        if arm is self.first:
+            return self.second
+        return self.first if arm is self.second else None
 
 
 def compare_arms(arms: Sequence[Arm]) -> tuple[list[Pair], list[str]]:
@@ -64,7 +74,8 @@ def compare_arms(arms: Sequence[Arm]) -> tuple[list[Pair], list[str]]:
     Args:
         arms: of one task.
     """
-    counted, notes = [], []
+    pairs: list[Pair] = []
+    notes: list[str] = []
     for first, second in combinations(arms, 2):
         shared = [world for world in first.episodes if world in second.episodes]
         if not shared:
@@ -75,21 +86,32 @@ def compare_arms(arms: Sequence[Arm]) -> tuple[list[Pair], list[str]]:
                 f"{first.name} ({len(first.episodes)} worlds) and {second.name} ({len(second.episodes)}) share only "
                 f"{len(shared)}; the comparison is over these."
             )
-        ends = [(first.episodes[world][1].succeeded, second.episodes[world][1].succeeded) for world in shared]
-        counted.append((first, second, ends))
-    p_values = [mcnemar_test(ends.count((True, False)), ends.count((False, True))) for _, _, ends in counted]
-    pairs = [
-        _pair(first, second, ends, p, p_holm)
-        for (first, second, ends), p, p_holm in zip(counted, p_values, holm_adjusted(p_values))
-    ]
-    return pairs, notes
+        pairs.append(_pair(first, second, shared))
+    adjusted = holm_adjusted([pair.p for pair in pairs])
+    return list(map(_corrected, pairs, adjusted)), notes
 
 
-def _pair(first: Arm, second: Arm, ends: Sequence[tuple[bool, bool]], p: float, p_holm: float) -> Pair:
-    """A pair of arms; `ends` says who succeeded in each of the worlds they share."""
-    only_first, only_second = ends.count((True, False)), ends.count((False, True))
-    difference, low, high = paired_difference(only_first, only_second, len(ends))
+def _pair(first: Arm, second: Arm, worlds: Sequence[WorldKey]) -> Pair:
+    """A pair of arms over the worlds they share, not corrected yet."""
+    ends = Counter((first.row(world).succeeded, second.row(world).succeeded) for world in worlds)
+    only_first = ends[True, False]
+    only_second = ends[False, True]
+    difference, low, high = paired_difference(only_first, only_second, len(worlds))
+    p = mcnemar_test(only_first, only_second)
     return Pair(
-        first, second, ends.count((True, True)), only_first, only_second, ends.count((False, False)),
-        p, p_holm, difference, low, high,
-    )  # fmt: skip
+        first=first,
+        second=second,
+        both=ends[True, True],
+        only_first=only_first,
+        only_second=only_second,
+        neither=ends[False, False],
+        p=p,
+        p_holm=p,
+        difference=difference,
+        low=low,
+        high=high,
+    )
+
+
+def _corrected(pair: Pair, p_holm: float) -> Pair:
+    return dataclasses.replace(pair, p_holm=p_holm)

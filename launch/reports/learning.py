@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from forestpilot.launch.pages.blocks import Cell, Diagram, Diagrams, Row, Section, Table, Text, interval, percent
-from forestpilot.launch.pages.figures import Line, lines_figure, smoothed
+import numpy as np
+
+from forestpilot.launch.pages.blocks import Cell, Diagram, Diagrams, Section, Table, Text, interval, percent, table_of
+from forestpilot.launch.pages.figures import Axes, Line, lines_figure, smoothed
+from forestpilot.launch.reading.evaluations import NOT_THE_WORLDS
+from forestpilot.launch.reading.study_results import Panel, StudyResult
 from forestpilot.launch.reading.tables import DaggerRun, StudyRun, TrainingRun, number
-from forestpilot.launch.terminal.tables import format_density
+from forestpilot.launch.reading.tasks import task_named
 from forestpilot.policies.evaluation.intervals import wilson_interval
 
 SPEED_BIN_MPS = 2.0
 """Width of the speed classes of validation worlds, whose speeds are drawn."""
 MAX_SPEEDS = 6
 """More speeds than this are put into classes."""
+MAX_GUIDES = 20
+"""Ends of more rounds than this are not drawn."""
 COLUMNS = {
     "round": "round",
     "beta": "β",
@@ -29,7 +37,6 @@ COLUMNS = {
     "validation_interventions": "interventions",
     "visited": "states visited",
     "intervention_steps": "steps driven for it",
-    "expert_steps": "steps driven by the expert",
     "takeovers": "takeovers",
     "mean_takeover_s": "mean takeover, s",
     "context_switches": "context switches",
@@ -50,32 +57,8 @@ DEFINITIONS = {
 """Columns of metrics.csv: what stands at the axis, and what they are."""
 FIRST_CURVES = ("loss", "turn_error_deg", "argmin_agreement", "regret", "go_error")
 """These come first; the others as they are in the file."""
-_ROAD = "Bars are 95 % intervals over training seeds and test worlds."
-_SEEDS = "Bars reach from the least to the largest training seed."
-STUDY_FIGURES = {
-    "falls_per_km": ("falls off the road per km", "labelled states", f"How often the car left the road. {_ROAD}"),
-    "autonomy": ("autonomy, %", "demonstrated drives", f"PilotNet's: 1 − 6 s × interventions / time. {_ROAD}"),
-    "interventions_per_km": ("interventions per km", "demonstrated drives", f"How often the car was put back. {_ROAD}"),
-    "cost": ("sum of the costs J(T)", "steps T", f"A step costs its distance from the line, 1 m at most. {_ROAD}"),
-    "success": ("success, %", "DAgger round", f"Share of the test forests that were crossed. {_ROAD}"),
-    "labels": ("labels so far", "DAgger round", f"States that the expert was asked about. {_SEEDS}"),
-    "visited": ("states visited, thousands", "DAgger round", f"States seen in training, labelled or not. {_SEEDS}"),
-    "intervention_steps": ("steps flown by the expert", "DAgger round", f"Steps that the expert flew itself. {_SEEDS}"),
-    "context_switches": ("changes of pilot", "DAgger round", f"How often the pilot changed in mid-episode. {_SEEDS}"),
-    "demonstrated_falls_per_km": (
-        "falls per km while demonstrating",
-        "demonstrated drives",
-        f"How often the demonstrator left the road. {_SEEDS}",
-    ),
-    "demonstrated_change_deg": (
-        "change of steering, degrees",
-        "demonstrated drives",
-        f"How far demonstrated steering moves from one step to the next, on average. {_SEEDS}",
-    ),
-    "crashes": ("crashes while training", "DAgger round", f"Training episodes that ended in a crash. {_SEEDS}"),
-}
-"""Figures of studies: y axis, x axis, and what they are."""
-UNKNOWN = "As the study defines it, and so are its bars."
+INTERVENTIONS = "validation_interventions"
+"""Column that only tasks have in which a vehicle can be put back."""
 
 
 def rounds_section(runs: Sequence[DaggerRun]) -> Section:
@@ -90,62 +73,84 @@ def rounds_section(runs: Sequence[DaggerRun]) -> Section:
     )
     shown = [run for run in runs if run.rounds.rows]
     names = _names([run.folder.name for run in shown])
-    validated = [run for run in shown if any(map(math.isfinite, run.rounds.numbers("validation_success")))]
-    if validated:
+    if any(map(_validated_rows, shown)):
         section.blocks.append(_round_diagrams(shown, names))
-    for run, name in zip(shown, names):
+    for run, name in zip(shown, names, strict=True):
         section.blocks.append(_rounds_table(run, name))
-        section.blocks += _validation_by_setting(run, name)
+        by_setting = _validation_by_setting(run, name)
+        if by_setting is not None:
+            section.blocks.append(by_setting)
     return section
 
 
 def _names(names: Sequence[str]) -> list[str]:
     """The names, numbered where several agree."""
-    found: list[str] = []
+    found = []
+    met: Counter[str] = Counter()
     for name in names:
-        found.append(f"{name} ({names[: len(found) + 1].count(name)})" if names.count(name) > 1 else name)
+        met[name] += 1
+        found.append(f"{name} ({met[name]})" if names.count(name) > 1 else name)
     return found
 
 
+def _validated_rows(run: DaggerRun) -> list[Mapping[str, str]]:
+    """The rounds that were validated."""
+    return [row for row in run.rounds.rows if math.isfinite(number(row.get("validation_success")))]
+
+
+def _column(rows: Sequence[Mapping[str, str]], name: str) -> list[float]:
+    """A column, with NaN where there is no number."""
+    return [number(row.get(name)) for row in rows]
+
+
 def _round_diagrams(runs: Sequence[DaggerRun], names: Sequence[str]) -> Diagrams:
-    by_round = [_success_line(style, run, "round") for style, run in enumerate(runs)]
-    by_labels = [_success_line(style, run, "labels") for style, run in enumerate(runs)]
-    alt = "; ".join(f"{name}: {_first_and_last(line)}" for name, line in zip(names, by_round))
-    y_label, top = "validation worlds completed, %", (-2.0, 103.0)
+    """Success by round and by labels, and interventions where there were any."""
+    by_round: list[Line] = []
+    by_labels: list[Line] = []
+    interventions: list[Line] = []
+    told = []
+    for style, (run, name) in enumerate(zip(runs, names, strict=True)):
+        by_round.append(_success_line(style, run, "round"))
+        by_labels.append(_success_line(style, run, "labels"))
+        told.append(f"{name}: {_first_and_last(by_round[-1])}")
+        rows = _validated_rows(run)
+        counts = _column(rows, INTERVENTIONS)
+        if max(counts, default=0) > 0:
+            interventions.append(Line(style, _column(rows, "round"), counts, ring_at=run.chosen))
+    axes = Axes("round (0: behavioural cloning)", "validation worlds completed, %", y_range=(-2.0, 103.0), whole_x=True)
+    alt = "; ".join(told)
     diagrams = [
         Diagram(
             "Success by round",
-            lines_figure(by_round, "round (0: behavioural cloning)", y_label, alt, y_range=top, whole_x=True),
+            lines_figure(by_round, axes, alt),
             "Share of the validation worlds that the policy after each round completed.",
         ),
         Diagram(
             "Success by number of labels",
-            lines_figure(by_labels, "labelled states", y_label, alt, y_range=top),
+            lines_figure(by_labels, dataclasses.replace(axes, x_label="labelled states", whole_x=False), alt),
             "The same against what was asked of the expert so far: states labelled in all rounds together.",
         ),
     ]
-    helped = [run for run in runs if any(value > 0 for value in run.rounds.numbers("validation_interventions"))]
-    if helped:
-        lines = [_interventions_line(runs.index(run), run) for run in helped]
-        svg = lines_figure(lines, "round", "interventions", "Interventions on validation roads by round", whole_x=True)
+    if interventions:
+        axes = Axes("round", "interventions", whole_x=True)
+        svg = lines_figure(interventions, axes, "Interventions on validation roads by round")
         text = "How often the car was put back on the validation roads; the fewest decide which round is kept."
         diagrams.append(Diagram("Interventions by round", svg, text))
     return Diagrams(diagrams, list(enumerate(names)))
 
 
 def _success_line(style: int, run: DaggerRun, x: str) -> Line:
-    rows = [row for row in run.rounds.rows if math.isfinite(number(row.get("validation_success")))]
-    y, low, high = ([100 * number(row.get(name)) for row in rows] for name in ("validation_success", "low", "high"))
-    whole = all(map(math.isfinite, (*low, *high)))
-    at = [number(row[x]) for row in rows if number(row["round"]) == run.chosen]
-    places = [number(row[x]) for row in rows]
-    return Line(style, places, y, low if whole else (), high if whole else (), ring_at=at[0] if at else None)
-
-
-def _interventions_line(style: int, run: DaggerRun) -> Line:
-    rows = [row for row in run.rounds.rows if math.isfinite(number(row.get("validation_success")))]
-    x, y = ([number(row[name]) for row in rows] for name in ("round", "validation_interventions"))
-    return Line(style, x, y, ring_at=run.chosen)
+    """Validation success in percent, with its interval where all rounds have one."""
+    rows = _validated_rows(run)
+    shares = 100 * np.array([_column(rows, name) for name in ("validation_success", "low", "high")])
+    y, low, high = shares.tolist()
+    if not np.isfinite(shares).all():
+        low = high = ()
+    ring_at = None
+    for row in rows:
+        if number(row["round"]) == run.chosen:
+            ring_at = number(row[x])
+    return Line(style, _column(rows, x), y, low, high, ring_at)
 
 
 def _first_and_last(line: Line) -> str:
@@ -156,30 +161,28 @@ def _first_and_last(line: Line) -> str:
 
 def _rounds_table(run: DaggerRun, name: str) -> Table:
     """All columns of rounds.csv, by name; the interval beside the success it belongs to."""
-    # Only a car is ever put back.
-    aside = ("validation_interventions",) if run.task == "drone" else ()
-    columns = [column for column in run.rounds.columns if COLUMNS.get(column, column) and column not in aside]
-    header: list[str] = []
-    for column in columns:
-        header.append(COLUMNS.get(column, column.replace("_", " ")))
-        header += ["95 %"] if column == "validation_success" else []
     rows = []
     for row in run.rounds.rows:
-        cells: list[str | Cell] = []
-        for column in columns:
-            cells.append(_round_cell(run, row, column))
+        cells: dict[str, str | Cell] = {}
+        for column in run.rounds.columns:
+            heading = COLUMNS.get(column, column.replace("_", " "))
+            if not heading or (column == INTERVENTIONS and not task_named(run.task).put_back):
+                continue
+            cells[heading] = _round_cell(run, row, column)
             if column == "validation_success":
-                cells.append(interval(number(row.get("low")), number(row.get("high"))))
+                cells["95 %"] = interval(number(row.get("low")), number(row.get("high")))
         rows.append(cells)
-    kept = f", the policy of round {run.chosen} was kept (✓)" if run.chosen is not None else ""
-    return Table(header, rows, f"{name}: rounds of DAgger{kept}")
+    caption = f"{name}: rounds of DAgger"
+    if run.chosen is not None:
+        caption += f", the policy of round {run.chosen} was kept (✓)"
+    return table_of(rows, caption)
 
 
 def _round_cell(run: DaggerRun, row: Mapping[str, str], column: str) -> str:
     value = number(row[column])
     if column == "round":
         return f"{row[column]} ✓" if value == run.chosen else row[column]
-    if column == "validation_interventions" and number(row.get("validation_episodes")) == 0:
+    if column == INTERVENTIONS and number(row.get("validation_episodes")) == 0:
         return "–"
     if column.endswith("_success"):
         return percent(value)
@@ -188,27 +191,33 @@ def _round_cell(run: DaggerRun, row: Mapping[str, str], column: str) -> str:
     return f"{value:,.0f}" if value == round(value) else f"{value:.3g}"
 
 
-def _validation_by_setting(run: DaggerRun, name: str) -> list[Any]:
-    """Validation success of the policy kept, by preset, density and class of speed; nothing where all are alike."""
-    cells: dict[str, dict[str, list[bool]]] = {}
-    speeds = {number(row.get("speed")) for row in run.validation}
+def _validation_by_setting(run: DaggerRun, name: str) -> Table | None:
+    """Validation success of the policy kept, by preset, density and class of speed; None where all are alike."""
+    kinds: dict[str, dict[str, list[bool]]] = {}
+    distinct = len({number(row.get("speed")) for row in run.validation})
     for row in run.validation:
-        success = bool(row.get("success"))
-        cells.setdefault(_world_class(row), {}).setdefault(_speed_class(row, len(speeds)), []).append(success)
-    columns = sorted({speed for row in cells.values() for speed in row}, key=_leading_number)
-    if len(cells) * len(columns) < 2:
-        return []
-    header = ("validation worlds", *columns)
-    rows: list[Row] = [
-        (kind, *(_share_cell(row.get(speed, [])) for speed in columns)) for kind, row in sorted(cells.items())
-    ]
-    return [Table(header, rows, f"{name}: validation success of round {run.chosen} by world setting")]
+        by_speed = kinds.setdefault(_world_class(run, row), {})
+        by_speed.setdefault(_speed_class(row, distinct), []).append(bool(row.get("success")))
+    columns = sorted(set().union(*kinds.values()), key=_leading_number)
+    if len(kinds) * len(columns) < 2:
+        return None
+    rows = []
+    for kind, by_speed in sorted(kinds.items()):
+        cells: dict[str, str | Cell] = {"validation worlds": kind}
+        for column in columns:
+            cells[column] = _share_cell(by_speed.get(column, []))
+        rows.append(cells)
+    return table_of(rows, f"{name}: validation success of round {run.chosen} by world setting")
 
 
-def _world_class(row: Mapping[str, Any]) -> str:
-    density = number(row.get("density"))
-    kind = str(row.get("preset") or "worlds")
-    return kind if math.isnan(density) else f"{kind} {format_density(density)} trees/m²"
+def _world_class(run: DaggerRun, row: Mapping[str, Any]) -> str:
+    """The worlds of a validation episode in words, whatever their speed."""
+    told: dict[str, Any] = {}
+    for name, value in row.items():
+        if name not in NOT_THE_WORLDS and value not in (None, ""):
+            told[name] = value
+    told.pop("speed", None)
+    return task_named(run.task).describe(told)
 
 
 def _speed_class(row: Mapping[str, Any], distinct: int) -> str:
@@ -222,7 +231,8 @@ def _speed_class(row: Mapping[str, Any], distinct: int) -> str:
 
 
 def _leading_number(text: str) -> float:
-    value = number(text.partition("–")[0].partition(" ")[0])
+    first, _, _ = text.replace("–", " ").partition(" ")
+    value = number(first)
     return -1.0 if math.isnan(value) else value
 
 
@@ -230,8 +240,8 @@ def _share_cell(successes: Sequence[bool]) -> Cell:
     if not successes:
         return Cell("–")
     share = sum(successes) / len(successes)
-    note = f"{sum(successes)}/{len(successes)}, {interval(*wilson_interval(sum(successes), len(successes)))}"
-    return Cell(percent(share), share, note=note)
+    low, high = wilson_interval(sum(successes), len(successes))
+    return Cell(percent(share), share, note=f"{sum(successes)}/{len(successes)}, {interval(low, high)}")
 
 
 def training_section(runs: Sequence[TrainingRun]) -> Section:
@@ -244,63 +254,104 @@ def training_section(runs: Sequence[TrainingRun]) -> Section:
         )
     )
     shown = [run for run in runs if run.metrics.rows]
-    known = list(dict.fromkeys(name for run in shown for name in run.curves))
-    ordered = [name for name in FIRST_CURVES if name in known] + [name for name in known if name not in FIRST_CURVES]
-    diagrams = [diagram for name in ordered if (diagram := _curve(name, shown))]
-    section.blocks.append(Diagrams(diagrams, list(enumerate(_names([run.folder.name for run in shown])))))
+    known: list[str] = []
+    for run in shown:
+        known += run.curves
+    ordered = [name for name in FIRST_CURVES if name in known]
+    diagrams = []
+    for name in dict.fromkeys([*ordered, *known]):
+        diagram = _curve(name, shown)
+        if diagram is not None:
+            diagrams.append(diagram)
+    names = _names([run.folder.name for run in shown])
+    section.blocks.append(Diagrams(diagrams, list(enumerate(names))))
     return section
 
 
 def _curve(name: str, runs: Sequence[TrainingRun]) -> Diagram | None:
-    lines = []
-    for style, run in enumerate(runs):
-        x, y = smoothed(run.total_steps, run.curves.get(name, [math.nan] * len(run.metrics.rows)))
-        if x:
-            lines.append(Line(style, x, y))
-    if not lines:
-        return None
-    log = "y" if name == "loss" and all(min(line.y) > 0 for line in lines) else ""
-    guides = runs[0].round_ends if len(runs) == 1 and len(runs[0].round_ends) <= 20 else ()
+    """One figure of all trainings that have it; None where none has."""
     unknown = (name.replace("_", " "), "As the run logged it; this report knows no definition of it.")
     title, text = DEFINITIONS.get(name, unknown)
-    alt = "; ".join(f"{title} {line.y[0]:.3g} at first, {line.y[-1]:.3g} at last" for line in lines)
-    svg = lines_figure(lines, "gradient steps, all rounds", title, alt, log=log, guides=guides)
-    return Diagram(title[:1].upper() + title[1:], svg, text)
+    lines = []
+    told = []
+    for style, run in enumerate(runs):
+        if name not in run.curves:
+            continue
+        x, y = smoothed(run.total_steps, run.curves[name])
+        if x:
+            lines.append(Line(style, x, y))
+            told.append(f"{title} {y[0]:.3g} at first, {y[-1]:.3g} at last")
+    if not lines:
+        return None
+    axes = Axes("gradient steps, all rounds", title)
+    if name == "loss" and min(min(line.y) for line in lines) > 0:
+        axes = dataclasses.replace(axes, log="y")
+    if len(runs) == 1 and len(runs[0].round_ends) <= MAX_GUIDES:
+        axes = dataclasses.replace(axes, guides=runs[0].round_ends)
+    return Diagram(_capital(title), lines_figure(lines, axes, "; ".join(told)), text)
+
+
+def _capital(text: str) -> str:
+    """The text with a capital first letter, the rest as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def study_section(run: StudyRun, number_of_study: int) -> Section:
     """The figures of a study, and the table behind them."""
     section = Section(f"study-{number_of_study}", f"Study: {run.folder.name}")
-    section.blocks += [Text(note, "warning") for note in run.notes]
-    rows = run.results.rows
-    if not rows:
+    for note in run.notes:
+        section.blocks.append(Text(note, "warning"))
+    result = run.result
+    if result is None:
         return section
-    arms = list(dict.fromkeys(row["arm"] for row in rows))
-    diagrams = []
-    for name in dict.fromkeys(row["figure"] for row in rows):
-        y_label, x_label, text = STUDY_FIGURES.get(name, (name.replace("_", " "), "x", UNKNOWN))
-        lines = [_study_line(style, [r for r in rows if (r["figure"], r["arm"]) == (name, arm)])
-                 for style, arm in enumerate(arms)]  # fmt: skip
-        lines = [line for line in lines if len(line.x)]
-        alt = "; ".join(f"{arms[line.style]}: {line.y[-1]:.3g} at {line.x[-1]:g}" for line in lines)
-        places = [x for line in lines for x in line.x]
-        log = "x" if min(places) > 0 and max(places) >= 10 * min(places) else ""
-        title = y_label[:1].upper() + y_label[1:]
-        diagrams.append(Diagram(title, lines_figure(lines, x_label, y_label, alt, log=log), text))
+    if result.question:
+        section.blocks.append(Text(result.question))
+    arms: dict[str, None] = {}
+    for panel in result.panels:
+        arms |= dict.fromkeys(point.arm for point in panel.points)
+    diagrams = [_study_diagram(panel, result, list(arms)) for panel in result.panels]
     section.blocks.append(Diagrams(diagrams, list(enumerate(arms))))
-    header = [column.replace("_", " ") for column in run.results.columns]
-    body = [[_short(row[column]) for column in run.results.columns] for row in rows]
-    section.blocks.append(Table(header, body, folded=f"The table behind it: {len(body)} rows of results.csv"))
+    for arm in result.arms:
+        section.blocks.append(Text(f"{arm.name}: {arm.meaning}."))
+    for note in result.notes:
+        section.blocks.append(Text(note))
+    section.blocks.append(_study_table(result))
     return section
 
 
-def _short(text: str) -> str:
-    """A number with four digits; other text as it is."""
-    value = number(text)
-    return text if math.isnan(value) or value == round(value) else f"{value:.4g}"
+def _study_diagram(panel: Panel, result: StudyResult, arms: Sequence[str]) -> Diagram:
+    """One figure of a study, a curve for each arm."""
+    lines = []
+    told = []
+    for style, arm in enumerate(arms):
+        points = sorted([point for point in panel.points if point.arm == arm], key=lambda point: point.x)
+        if points:
+            mean, low, high = np.transpose([point.value for point in points]).tolist()
+            lines.append(Line(style, [point.x for point in points], mean, low, high))
+            told.append(f"{arm}: {points[-1].value.mean:.3g} at {points[-1].x:g}")
+    log = "x" * result.log_x + "y" * panel.log_y
+    svg = lines_figure(lines, Axes(result.x_label, panel.label, log=log), "; ".join(told))
+    text = panel.meaning
+    if panel.bars:
+        text = f"{text} Bars: {panel.bars}."
+    return Diagram(_capital(panel.label), svg, text.strip())
 
 
-def _study_line(style: int, rows: Sequence[Mapping[str, str]]) -> Line:
-    ordered = sorted(rows, key=lambda row: number(row["x"]))
-    x, mean, low, high = ([number(row[name]) for row in ordered] for name in ("x", "mean", "low", "high"))
-    return Line(style, x, mean, low, high)
+def _study_table(result: StudyResult) -> Table:
+    """Every figure with its interval."""
+    rows = []
+    for panel in result.panels:
+        for point in panel.points:
+            rows.append(
+                {
+                    "figure": panel.name.replace("_", " "),
+                    "arm": point.arm,
+                    "x": f"{point.x:g}",
+                    "seeds": str(point.seeds or "–"),
+                    "worlds": str(point.worlds or "–"),
+                    "mean": f"{point.value.mean:.4g}",
+                    "low": f"{point.value.low:.4g}",
+                    "high": f"{point.value.high:.4g}",
+                }
+            )
+    return table_of(rows, folded=f"The table behind it: {len(rows)} rows of results.csv")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from forestpilot.data_collection.people.console import Screen
-from forestpilot.launch.films.video import MAX_SIZE, MIN_SIZE, VideoError, parse_size
+from forestpilot.launch.pictures.sizes import MAX_SIZE, MIN_SIZE, SizeError, parse_size
 from forestpilot.sim.errors import ForestPilotError
 
 
@@ -29,7 +29,7 @@ class ScreenConfig:
     def __post_init__(self) -> None:
         try:
             parse_size(self.size)
-        except VideoError:
+        except SizeError:
             (low_w, low_h), (high_w, high_h) = MIN_SIZE, MAX_SIZE
             allowed = f"WIDTHxHEIGHT from {low_w}x{low_h} to {high_w}x{high_h}, for example 1280x720"
             raise ScreenError(f"the screen's size is {self.size!r}; give {allowed}") from None

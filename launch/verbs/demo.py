@@ -13,7 +13,7 @@ from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.data_collection.rollouts.progress import Progress
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.pictures.plots import plot_rounds
-from forestpilot.launch.reading.outcomes import Outcome, read_outcomes
+from forestpilot.launch.reading.outcomes import read_outcomes
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import print_table
 from forestpilot.launch.verbs import Verb
@@ -23,7 +23,7 @@ from forestpilot.policies.algorithms.dagger.config import PRESETS as DAGGER_PRES
 from forestpilot.policies.algorithms.dagger.loop import run_dagger
 from forestpilot.policies.algorithms.rounds import RoundResult, best_round, round_folder
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
-from forestpilot.policies.evaluation.scores import Score, results_table
+from forestpilot.policies.evaluation.scores import OutcomeRow, Score, results_table
 from forestpilot.policies.training.run import Run
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.tasks import TASKS
@@ -136,7 +136,7 @@ def _learn(
     return Part(out, dagger, rounds, scores, title, plot, videos)
 
 
-def _film(config: DemoConfig, out: Path, chosen: list[Outcome], progress: Progress) -> list[Path]:
+def _film(config: DemoConfig, out: Path, chosen: list[OutcomeRow], progress: Progress) -> list[Path]:
     """A video of each of these episodes."""
     paths: list[Path] = []
     for outcome in chosen:
@@ -152,7 +152,7 @@ def _film(config: DemoConfig, out: Path, chosen: list[Outcome], progress: Progre
     return paths
 
 
-def choose_to_film(outcomes: list[Outcome], count: int) -> list[Outcome]:
+def choose_to_film(outcomes: list[OutcomeRow], count: int) -> list[OutcomeRow]:
     """`count` successes of DAgger, the tightest first, and `count` failures, DAgger's before those of cloning."""
     successes = [o for o in outcomes if o.policy == "dagger" and o.succeeded]
     failures = [o for policy in ("dagger", "bc") for o in outcomes if o.policy == policy and not o.succeeded]

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro.conf
 
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress, Stage
-from forestpilot.data_collection.rollouts.replay import StoredEpisode, load_stored_episode, replay_episode
-from forestpilot.data_collection.rollouts.results import result_path
-from forestpilot.launch.films.video import parse_size
+from forestpilot.launch.films.pace import FilmConfig
+from forestpilot.launch.pictures.sizes import parse_size
 from forestpilot.launch.reading.outcomes import (
-    Outcome,
+    Choice,
     ReplayError,
     choose_episodes,
     choose_near_misses,
@@ -30,15 +29,28 @@ from forestpilot.launch.reading.outcomes import (
 )
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.verbs import Verb
+from forestpilot.policies.evaluation.scores import OutcomeRow
 
 if TYPE_CHECKING:
-    from forestpilot.launch.films.episode_video import EpisodeScene
+    from forestpilot.data_collection.rollouts.replay import StoredEpisode
+    from forestpilot.launch.films.scene import EpisodeScene
     from forestpilot.launch.pictures.colors import Image
 
-SIZE, WIDE_SIZE = "960x540", "1280x540"
-"""Ordinary size of a film, and of one that shows episodes side by side."""
+SIZE = "960x540"
+"""Ordinary size of a film."""
+WIDE_SIZE = "1280x540"
+"""Ordinary size of a film that shows episodes side by side."""
 REEL_SLOW = 4.0
 """How many times slower the reel runs near its moments if nothing else is asked for."""
+RANGES = {
+    "fps": (1, 120),
+    "gif_width": (160, 1280),
+    "gif_fps": (2, 30),
+    "moments": (3, 60),
+    "reel_clips": (1, 100),
+    "slow": (1.0, 50.0),
+}
+"""Least and largest value of options."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +109,7 @@ class ReplayConfig:
 
     def _require_ranges(self) -> None:
         """Raise ValueError where a number is out of range."""
-        for name, low, high in (
-            ("fps", 1, 120), ("gif_width", 160, 1280), ("gif_fps", 2, 30), ("moments", 3, 60), ("reel_clips", 1, 100),
-            ("slow", 1.0, 50.0),
-        ):  # fmt: skip
+        for name, (low, high) in RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} is {getattr(self, name):g}; allowed: {low:g} to {high:g}")
         if self.gif_mb <= 0 or (self.last is not None and self.last <= 0):
@@ -112,7 +121,9 @@ class ReplayConfig:
 
     def _require_use(self) -> None:
         """Raise ValueError where an option would have no effect."""
-        films, sheet, reel = self.video or self.gif, self.contact_sheet, self.reel
+        films = self.video or self.gif
+        sheet = self.contact_sheet
+        reel = self.reel
         if self.side_by_side and (not films or sheet):
             raise ValueError(
                 "side_by_side makes films of several episodes: give --video or --gif, and no --contact-sheet"
@@ -125,21 +136,37 @@ class ReplayConfig:
             raise ValueError("the reel chooses its own episodes: say how many with --reel-clips, not --worst or --best")
 
     @property
-    def frame_size(self) -> tuple[int, int]:
-        """Width and height of the films in pixels."""
-        return parse_size(self.size or (WIDE_SIZE if self.side_by_side else SIZE))
+    def choice(self) -> Choice:
+        """Which episodes are meant."""
+        return Choice(self.worst, self.best, self.seed, self.policy)
+
+    def film(self, fps: int) -> FilmConfig:
+        """Size and pace of the films."""
+        size = self.size or (WIDE_SIZE if self.side_by_side else SIZE)
+        return FilmConfig(parse_size(size), fps, self.slow, self.last)
+
+    @property
+    def reel_film(self) -> FilmConfig:
+        """Size and pace of the reel, which is slow near its moments."""
+        slow = self.slow if self.slow > 1.0 else REEL_SLOW
+        return FilmConfig(parse_size(self.size or SIZE), self.fps, slow)
+
+    @property
+    def products(self) -> tuple[Path, ...]:
+        """Folders that something is to be written into for each episode or world."""
+        return tuple(filter(None, (self.video, self.gif, self.contact_sheet)))
 
     @property
     def only_reel(self) -> bool:
         """True if nothing but the reel is wanted."""
-        return self.reel is not None and not (self.video or self.gif or self.contact_sheet)
+        return self.reel is not None and not self.products
 
 
 @dataclass(frozen=True)
 class Replayed:
     """Episodes that were repeated, and what was made of them."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[OutcomeRow, ...]
     """Their rows of outcomes.csv; several where they are shown together."""
     files: tuple[Path, ...] = ()
     """What was written."""
@@ -148,13 +175,17 @@ class Replayed:
 
     def __str__(self) -> str:
         """The facts in a line."""
-        policies, seeds = (
-            ", ".join(dict.fromkeys(str(getattr(row, name)) for row in self.outcomes)) for name in ("policy", "seed")
-        )
-        ends = [row.end for row in self.outcomes]
-        end = ", ".join(ends) if len(set(ends)) > 1 else ends[0]
-        parts = [policies, f"world {seeds}", end, "reproduced step by step", *map(str, self.files), self.told]
-        return "  ".join(part for part in parts if part)
+        policies, seeds, ends = zip(*((row.policy, str(row.seed), row.end) for row in self.outcomes))
+        if len(set(ends)) == 1:
+            ends = ends[:1]
+        parts = [_joined(policies), f"world {_joined(seeds)}", ", ".join(ends), "reproduced step by step"]
+        parts += [*map(str, self.files), self.told]
+        return "  ".join(filter(None, parts))
+
+
+def _joined(words: Sequence[str]) -> str:
+    """Each word once."""
+    return ", ".join(dict.fromkeys(words))
 
 
 def run(config: ReplayConfig) -> None:
@@ -177,47 +208,45 @@ def replay_evaluation(config: ReplayConfig, progress: Progress | None = None) ->
     progress = progress or SilentProgress()
     outcomes = read_outcomes(config.evaluation)
     # All is chosen before the first episode is replayed: what cannot be done must not wait behind an hour of films.
-    choice = config.worst, config.best, config.seed, config.policy
-    worlds = choose_worlds(outcomes, *choice) if config.side_by_side else []
-    episodes = [] if config.side_by_side or config.only_reel else choose_episodes(outcomes, *choice)
-    near_misses = (
-        choose_near_misses(outcomes, config.reel_clips, config.seed, config.policy) if config.reel else ([], 0)
-    )
-    for folder in (config.video, config.gif, config.contact_sheet, config.reel and config.reel.parent):
-        if folder is not None:
-            _require_writable(folder)
+    worlds: list[list[OutcomeRow]] = []
+    episodes: list[OutcomeRow] = []
+    near_misses: list[OutcomeRow] = []
+    if config.side_by_side:
+        worlds = choose_worlds(outcomes, config.choice)
+    elif not config.only_reel:
+        episodes = choose_episodes(outcomes, config.choice)
+    if config.reel:
+        near_misses, successes = choose_near_misses(outcomes, config.reel_clips, config.choice)
+    for folder in config.products:
+        _require_writable(folder)
+    if config.reel:
+        _require_writable(config.reel.parent)
     for number, rows in enumerate(worlds, start=1):
         yield _side_by_side(config, rows, progress, f"world {number}/{len(worlds)}")
     for number, row in enumerate(episodes, start=1):
         yield _one_episode(config, row, progress, f"replay {number}/{len(episodes)}")
     if config.reel:
-        yield _reel(config, config.reel, *near_misses, progress)
+        yield _reel(config, config.reel, near_misses, successes, progress)
 
 
-def _one_episode(config: ReplayConfig, row: Outcome, progress: Progress, name: str) -> Replayed:
+def _one_episode(config: ReplayConfig, row: OutcomeRow, progress: Progress, name: str) -> Replayed:
     """Replay an episode, once for each product; once without any."""
     episode = _load(config, row)
-    products = [folder for folder in (config.video, config.gif, config.contact_sheet) if folder is not None]
-    total = max(1, len(products)) * (len(episode.actions) + 1)
-    stem, files, told = f"{row.policy}-{row.seed}-{row.end}", [], ""
+    total = max(1, len(config.products)) * (len(episode.actions) + 1)
+    stem = f"{row.policy}-{row.seed}-{row.end.replace(' ', '_')}"
+    files: list[Path] = []
+    told = ""
     with progress.stage(f"{name}: {row.policy}, world {row.seed}", total=total) as stage:
-        if not products:
-            for _ in replay_episode(episode):
-                stage.advance()
+        if not config.products:
+            _check(episode, stage)
         if config.video is not None:
             from forestpilot.launch.films.episode_video import write_episode_video
 
             files.append(config.video / f"{stem}.mp4")
-            write_episode_video(
-                files[-1], episode, config.frame_size, config.fps, config.costs, stage, config.slow, config.last
-            )
+            write_episode_video(files[-1], episode, config.film(config.fps), config.costs, stage)
         if config.gif is not None:
-            from forestpilot.launch.films.episode_video import EpisodeScene, episode_frames
-
             files.append(config.gif / f"{stem}.gif")
-            with EpisodeScene(episode, config.costs, stage=stage) as scene:
-                frames = episode_frames(scene, config.frame_size, config.gif_fps, config.slow, config.last)
-                told = _gif(config, files[-1], frames)
+            told = _gif_of_episode(config, files[-1], episode, stage)
         if config.contact_sheet is not None:
             from forestpilot.launch.films.contact_sheet import write_contact_sheet
 
@@ -226,33 +255,54 @@ def _one_episode(config: ReplayConfig, row: Outcome, progress: Progress, name: s
     return Replayed((row,), tuple(files), told)
 
 
-def _side_by_side(config: ReplayConfig, rows: Sequence[Outcome], progress: Progress, name: str) -> Replayed:
+def _check(episode: StoredEpisode, stage: Stage) -> None:
+    """Replay an episode, and make nothing of it."""
+    from forestpilot.data_collection.rollouts.replay import replay_episode
+
+    for _ in replay_episode(episode):
+        stage.advance()
+
+
+def _gif_of_episode(config: ReplayConfig, path: Path, episode: StoredEpisode, stage: Stage) -> str:
+    """Write an episode's GIF; returns its size and shape in words."""
+    from forestpilot.launch.films.episode_video import episode_frames
+    from forestpilot.launch.films.scene import EpisodeScene
+
+    with EpisodeScene(episode, config.costs, stage=stage) as scene:
+        return _gif(config, path, episode_frames(scene, config.film(config.gif_fps)))
+
+
+def _side_by_side(config: ReplayConfig, rows: Sequence[OutcomeRow], progress: Progress, name: str) -> Replayed:
     """Show the episodes of several policies through a world together."""
     from forestpilot.launch.films.side_by_side import side_by_side_frames, write_side_by_side
 
     episodes = [_load(config, row) for row in rows]
-    stem, files, told = f"side-by-side-{rows[0].seed}", [], ""
-    total = ((config.video is not None) + (config.gif is not None)) * sum(
-        len(episode.actions) + 1 for episode in episodes
-    )
-    with progress.stage(f"{name}: {', '.join(row.policy for row in rows)}", total=total) as stage:
+    stem = f"side-by-side-{rows[0].seed}"
+    files: list[Path] = []
+    told = ""
+    policies = ", ".join(episode.policy for episode in episodes)
+    with progress.stage(f"{name}: {policies}", total=len(config.products) * _states(episodes)) as stage:
         if config.video is not None:
             files.append(config.video / f"{stem}.mp4")
             with ExitStack() as stack:
                 scenes = _scenes(stack, episodes, stage)
-                write_side_by_side(files[-1], scenes, config.frame_size, config.fps, config.slow, config.last)
+                write_side_by_side(files[-1], scenes, config.film(config.fps))
         if config.gif is not None:
             files.append(config.gif / f"{stem}.gif")
             with ExitStack() as stack:
                 scenes = _scenes(stack, episodes, stage)
-                frames = side_by_side_frames(scenes, config.frame_size, config.gif_fps, config.slow, config.last)
-                told = _gif(config, files[-1], frames)
+                told = _gif(config, files[-1], side_by_side_frames(scenes, config.film(config.gif_fps)))
     return Replayed(tuple(rows), tuple(files), told)
+
+
+def _states(episodes: Sequence[StoredEpisode]) -> int:
+    """Number of states of all episodes together."""
+    return sum(len(episode.actions) + 1 for episode in episodes)
 
 
 def _scenes(stack: ExitStack, episodes: Sequence[StoredEpisode], stage: Stage) -> list[EpisodeScene]:
     """Scenes of all episodes, closed with the stack."""
-    from forestpilot.launch.films.episode_video import EpisodeScene
+    from forestpilot.launch.films.scene import EpisodeScene
 
     return [stack.enter_context(EpisodeScene(episode, expert=False, stage=stage)) for episode in episodes]
 
@@ -264,20 +314,21 @@ def _gif(config: ReplayConfig, path: Path, frames: Iterator[Image]) -> str:
     return str(write_gif(path, frames, config.gif_fps, config.gif_width, config.gif_mb))
 
 
-def _reel(config: ReplayConfig, path: Path, rows: Sequence[Outcome], successes: int, progress: Progress) -> Replayed:
+def _reel(config: ReplayConfig, path: Path, rows: Sequence[OutcomeRow], successes: int, progress: Progress) -> Replayed:
     """Make the highlight reel: each episode is replayed twice, to find its moment and to film it."""
     from forestpilot.launch.films.reel import closest_moment, write_reel
 
     episodes = [_load(config, row) for row in rows]
-    with progress.stage("reel", total=2 * sum(len(episode.actions) + 1 for episode in episodes)) as stage:
+    with progress.stage("reel", total=2 * _states(episodes)) as stage:
         near_misses = [closest_moment(episode, stage) for episode in episodes]
-        slow = config.slow if config.slow > 1.0 else REEL_SLOW
-        size = parse_size(config.size or SIZE)
-        write_reel(path, near_misses, size, config.fps, slow, successes, stage)
+        write_reel(path, near_misses, config.reel_film, successes, stage)
     return Replayed(tuple(rows), (path,), f"{len(rows)} clips, the closest {near_misses[0].caption}")
 
 
-def _load(config: ReplayConfig, row: Outcome) -> StoredEpisode:
+def _load(config: ReplayConfig, row: OutcomeRow) -> StoredEpisode:
+    from forestpilot.data_collection.rollouts.replay import load_stored_episode
+    from forestpilot.data_collection.rollouts.results import result_path
+
     return load_stored_episode(result_path(config.evaluation / "episodes", row.policy, row.seed))
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro.conf
 
 from forestpilot.data_collection.episodes.files import write_new_file
-from forestpilot.launch.films.video import parse_size
+from forestpilot.launch.pictures.sizes import parse_size
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.verbs import Verb
 

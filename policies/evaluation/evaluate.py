@@ -15,14 +15,11 @@ from forestpilot.data_collection.rollouts.progress import Progress, SilentProgre
 from forestpilot.data_collection.rollouts.results import EpisodeResult, load_result, result_path
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
 from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, policy_names, require_pilot
-from forestpilot.policies.evaluation.scores import OutcomeRow, Score, write_results
+from forestpilot.policies.evaluation.scores import COMMON_ARGUMENTS, OutcomeRow, Score, write_results
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import TASKS, Task, TaskOptions
 from forestpilot.sim.tasks.drive import INTERVENTIONS
-
-COMMON_ARGUMENTS = ("preset", "speed", "control_hz", "width", "height", "renderer", "domain_randomisation")
-"""Arguments of every environment; the others are the task's options."""
 
 
 @dataclass(frozen=True)
@@ -132,10 +129,7 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
 
 def _row(task: str, policy: str, result: EpisodeResult) -> OutcomeRow:
     """An episode as it stands in outcomes.csv."""
-    kwargs = result.scenario.env_kwargs
-    options = {name: value for name, value in kwargs.items() if name not in COMMON_ARGUMENTS}
-    told = {"task": task, "rule": kwargs.get("interventions"), "renderer": kwargs.get("renderer")}
-    return OutcomeRow.from_values(options | result.row(policy) | told)
+    return OutcomeRow.of_episode(result.row(policy) | {"task": task}, result.scenario.env_kwargs)
 
 
 def _run_entrant(

@@ -19,7 +19,7 @@ import numpy as np
 
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.policies.evaluation.intervals import paired_difference, rate_interval, wilson_interval
-from forestpilot.sim.outcomes import ENDS, Outcome, succeeded
+from forestpilot.sim.outcomes import ENDS, Outcome, succeeded, told
 
 SUMMARY_FORMAT = 2
 """Format of summary.json: 1 held scores and pairs, 2 says what they are of."""
@@ -73,6 +73,11 @@ class OutcomeRow:
         return succeeded(self.outcome, self.interventions)
 
     @property
+    def end(self) -> str:
+        """How it ended, in a reader's words."""
+        return told(self.outcome, self.interventions)
+
+    @property
     def counted_interventions(self) -> int:
         """Interventions, and one more where time ran out: it would have needed another, or crawling were autonomy."""
         return self.interventions + (self.outcome == Outcome.TIMEOUT)
@@ -105,12 +110,27 @@ class OutcomeRow:
             **known,
         )
 
+    @classmethod
+    def of_episode(cls, values: Mapping[str, Any], env_kwargs: Mapping[str, Any]) -> OutcomeRow:
+        """The row of an episode: what is known of it, and the arguments of its environment.
+
+        Raises:
+            KeyError, TypeError, ValueError: see `from_values`.
+        """
+        told = {name: value for name, value in env_kwargs.items() if name not in COMMON_ARGUMENTS}
+        for name in OUTCOME_FIELDS:
+            told[name] = values.get(name, env_kwargs.get(name))
+        told["rule"] = env_kwargs.get("interventions")
+        return cls.from_values(told)
+
     def to_values(self) -> dict[str, Any]:
         """This row by column, as `from_values` takes it."""
         values = {name: getattr(self, name) for name in OUTCOME_FIELDS if name != "success"}
         return values | {"success": int(self.succeeded)} | dict(self.options)
 
 
+COMMON_ARGUMENTS = ("preset", "speed", "control_hz", "width", "height", "renderer", "domain_randomisation")
+"""Arguments of every environment; the others are the task's options."""
 FIGURES = ("progress_m", "time_s", "min_clearance_m", "mean_speed_mps")
 """Figures that every row has."""
 LATER_FIGURES = ("distance_m", "off_line_s")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from forestpilot.launch.pictures.colors import BAD, EXPERT, GOOD, INK, POLICY
-from forestpilot.launch.pictures.drawing import DrawingError, EpisodePainter, Moment, import_cv2
+from forestpilot.launch.pictures.drawing import DrawingError, EpisodePainter, Moment, PaintedEpisode, import_cv2
 from forestpilot.launch.pictures.world_map import BOXES, WorldMap
 from forestpilot.sim.worlds.forest import PRESETS, make_forest
 from forestpilot.sim.worlds.roads.road import PRESETS as ROADS
@@ -24,6 +24,15 @@ TURNS = tuple(np.radians(np.arange(-60, 61, 6)).tolist())
 @pytest.fixture(scope="module")
 def world() -> World:
     return make_forest(PRESETS["default"], 2_000_000)
+
+
+def painter_of(
+    size: tuple[int, int], world: World, title: str, turns: tuple[float, ...], driver: str = "p", notes: int = 0
+) -> EpisodePainter:
+    episode = PaintedEpisode(
+        world=world, title=title, driver=driver, candidate_turns_rad=turns, horizontal_fov_deg=80.0, notes=notes
+    )
+    return EpisodePainter(size, episode)
 
 
 def moment(**changes: Any) -> Moment:
@@ -45,7 +54,7 @@ def amount(picture: np.ndarray, color: tuple[int, int, int]) -> int:
 
 @pytest.mark.parametrize("size", [(320, 180), (960, 540), (1280, 720), (640, 480)])
 def test_any_size_shows_views_map_and_path(world: World, size: tuple[int, int]) -> None:
-    painter = EpisodePainter(size, world, "a policy with a rather long name", TURNS)
+    painter = painter_of(size, world, "a policy with a rather long name", TURNS)
     picture = painter.paint(moment())
     assert picture.shape == (size[1], size[0], 3)
     assert picture.dtype == np.uint8
@@ -63,7 +72,7 @@ def hub_column(painter: EpisodePainter) -> int:
 
 
 def test_turns_appear_on_their_side(world: World) -> None:
-    painter = EpisodePainter((960, 540), world, "p", TURNS)
+    painter = painter_of((960, 540), world, "p", TURNS)
     hub = hub_column(painter)
     picture = painter.paint(moment(turn_rad=0.6, expert_turn_rad=-0.6))[
         : painter.chase_size[1], : painter.chase_size[0]
@@ -73,8 +82,17 @@ def test_turns_appear_on_their_side(world: World) -> None:
     assert amount(right, EXPERT) > 50 > amount(left, EXPERT)
 
 
+def test_the_needle_is_labelled_with_who_drove(world: World) -> None:
+    shown = moment(turn_rad=0.2)
+    pictures = [painter_of((960, 540), world, "a film", TURNS, driver).paint(shown) for driver in ("policy", "blind")]
+    changed = np.abs(pictures[0].astype(int) - pictures[1]).max(axis=2) > 8
+    width, height = painter_of((960, 540), world, "a film", TURNS).chase_size
+    assert changed[height - 40 : height, : width // 3].sum() > 50, "the legend"
+    assert changed.sum() == changed[height - 40 : height, : width // 3].sum(), "and nothing else"
+
+
 def test_cheap_turns_have_longer_bars(world: World) -> None:
-    painter = EpisodePainter((960, 540), world, "p", TURNS)
+    painter = painter_of((960, 540), world, "p", TURNS)
     hub = hub_column(painter)
     costs = np.where(np.array(TURNS) > 0, 0.0, 300.0)
     plain = painter.paint(moment(costs=np.zeros(len(TURNS)))).astype(int)
@@ -86,13 +104,13 @@ def test_cheap_turns_have_longer_bars(world: World) -> None:
 def test_broken_costs_do_not_break_the_picture(world: World) -> None:
     costs = np.full(len(TURNS), np.inf)
     costs[3] = 1.0
-    picture = EpisodePainter((320, 180), world, "p", TURNS).paint(moment(costs=costs))
+    picture = painter_of((320, 180), world, "p", TURNS).paint(moment(costs=costs))
     assert picture.shape == (180, 320, 3)
 
 
 @pytest.mark.parametrize(("outcome", "color"), [("success", GOOD), ("collision", BAD), ("out_of_bounds", BAD)])
 def test_the_end_is_told(world: World, outcome: str, color: tuple[int, int, int]) -> None:
-    painter = EpisodePainter((960, 540), world, "p", TURNS)
+    painter = painter_of((960, 540), world, "p", TURNS)
     banner = painter.paint(moment(outcome=outcome))[: painter.chase_size[1] // 3, : painter.chase_size[0]]
     assert amount(banner, color) > 500
 
@@ -111,7 +129,7 @@ def test_a_missing_libgl_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_map_turns_left_for_positive_y(world: World) -> None:
-    painter = EpisodePainter((960, 540), world, "p", TURNS)
+    painter = painter_of((960, 540), world, "p", TURNS)
     left = painter.paint(moment(path_m=np.array([[0.0, 0, 0], [20.0, 8.0, 0]]), yaw_rad=math.pi / 2))
     right = painter.paint(moment(path_m=np.array([[0.0, 0, 0], [20.0, -8.0, 0]]), yaw_rad=-math.pi / 2))
     side = slice(painter.chase_size[0], None)
@@ -155,7 +173,7 @@ def test_the_map_shows_obstacles_where_they_stand(road: RoadWorld) -> None:
 
 
 def test_interventions_are_marked(road: RoadWorld) -> None:
-    painter = EpisodePainter((960, 540), road, "p", TURNS, notes=3)
+    painter = painter_of((960, 540), road, "p", TURNS, notes=3)
     path = line(road, 100)
     notes = ("0.10 m left of the line", "follow the road", "put back 1 time")
     plain = painter.paint(moment(path_m=path, notes=notes))
@@ -165,7 +183,7 @@ def test_interventions_are_marked(road: RoadWorld) -> None:
 
 def test_more_lines_of_text_leave_room_for_the_map(road: RoadWorld) -> None:
     for size in ((320, 180), (960, 540)):
-        painter = EpisodePainter(size, road, "p", TURNS, notes=3)
+        painter = painter_of(size, road, "p", TURNS, notes=3)
         bare, told = painter.paint(moment()), painter.paint(moment(notes=("one", "two", "three")))
         side = slice(painter.chase_size[0], None)
         assert amount(told[: size[1] // 2, side], INK) > amount(bare[: size[1] // 2, side], INK)
@@ -173,7 +191,7 @@ def test_more_lines_of_text_leave_room_for_the_map(road: RoadWorld) -> None:
 
 def test_a_steering_fan_opens_as_wide_as_one_of_headings(world: World) -> None:
     half = tuple(0.5 * turn for turn in TURNS)
-    wide = EpisodePainter((960, 540), world, "p", TURNS).paint(moment(turn_rad=0.6, costs=np.zeros(len(TURNS))))
-    same = EpisodePainter((960, 540), world, "p", half).paint(moment(turn_rad=0.3, costs=np.zeros(len(TURNS))))
+    wide = painter_of((960, 540), world, "p", TURNS).paint(moment(turn_rad=0.6, costs=np.zeros(len(TURNS))))
+    same = painter_of((960, 540), world, "p", half).paint(moment(turn_rad=0.3, costs=np.zeros(len(TURNS))))
     legend = np.s_[: wide.shape[0] * 5 // 9, 200:700]
     np.testing.assert_array_equal(wide[legend], same[legend])

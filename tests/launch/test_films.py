@@ -15,10 +15,11 @@ from forestpilot.data_collection.rollouts.replay import StoredEpisode, load_stor
 from forestpilot.data_collection.rollouts.results import result_path
 from forestpilot.launch import cli
 from forestpilot.launch.films.contact_sheet import GAP_PX, TILE_PX, contact_sheet, moment_times
-from forestpilot.launch.films.episode_video import HOLD_S, EpisodeScene, episode_frames
+from forestpilot.launch.films.episode_video import episode_frames
 from forestpilot.launch.films.gif import write_gif
-from forestpilot.launch.films.pace import speed_badge, ticks
+from forestpilot.launch.films.pace import HOLD_S, FilmConfig, Piece, Tick, ticks
 from forestpilot.launch.films.reel import AFTER_S, BEFORE_S, clip_ticks, closest_moment, describe_settings, title_card
+from forestpilot.launch.films.scene import EpisodeScene
 from forestpilot.launch.films.side_by_side import COLORS, SideBySidePainter, policy_colors, side_by_side_frames
 from forestpilot.launch.films.video import VideoError
 from forestpilot.launch.pictures.drawing import import_cv2
@@ -48,13 +49,13 @@ def read_frames(path: Path) -> tuple[list[np.ndarray], Fraction]:
 
 
 def test_time_runs_evenly_from_start_to_end() -> None:
-    found = ticks(1.0, [(2.0, 1.0)], 4)
+    found = ticks(1.0, [Piece(2.0)], 4)
     assert [tick.time_s for tick in found] == pytest.approx([1.0, 1.25, 1.5, 1.75, 2.0])
     assert {tick.slow for tick in found} == {1.0}
 
 
 def test_a_slow_piece_takes_as_many_times_more_frames() -> None:
-    found = ticks(0.0, [(1.0, 1.0), (2.0, 4.0), (3.0, 1.0)], 10)
+    found = ticks(0.0, [Piece(1.0), Piece(2.0, 4.0), Piece(3.0)], 10)
     times = np.array([tick.time_s for tick in found])
     assert len(found) == 10 + 40 + 10 + 1
     assert np.all(np.diff(times) > 0) and times[-1] == 3.0
@@ -63,13 +64,13 @@ def test_a_slow_piece_takes_as_many_times_more_frames() -> None:
 
 
 def test_time_that_runs_backwards_or_too_fast_is_refused() -> None:
-    for start_s, pieces, fps in ((2.0, [(1.0, 1.0)], 10), (0.0, [(1.0, 0.5)], 10), (0.0, [(1.0, 1.0)], 0)):
+    for start_s, pieces, fps in ((2.0, [Piece(1.0)], 10), (0.0, [Piece(1.0, 0.5)], 10), (0.0, [Piece(1.0)], 0)):
         with pytest.raises(ValueError, match=r"fps|end"):
             ticks(start_s, pieces, fps)
 
 
 def test_slowness_is_told() -> None:
-    assert (speed_badge(4.0), speed_badge(2.5), speed_badge(1.0)) == ("1/4 speed", "1/2.5 speed", "")
+    assert [Tick(0.0, slow).badge for slow in (4.0, 2.5, 1.0)] == ["1/4 speed", "1/2.5 speed", ""]
 
 
 def test_a_scene_shows_the_way_between_two_states(evaluation: Path) -> None:
@@ -86,9 +87,9 @@ def test_a_scene_shows_the_way_between_two_states(evaluation: Path) -> None:
 
 def test_a_slow_film_of_the_end_is_longer_and_says_so(evaluation: Path) -> None:
     with EpisodeScene(episode(evaluation, "blind"), "none") as scene:
-        plain = list(episode_frames(scene, (320, 180), 10, last_s=1.0))
+        plain = list(episode_frames(scene, FilmConfig((320, 180), 10, last_s=1.0)))
     with EpisodeScene(episode(evaluation, "blind"), "none") as scene:
-        slow = list(episode_frames(scene, (320, 180), 10, slow=4.0, last_s=1.0))
+        slow = list(episode_frames(scene, FilmConfig((320, 180), 10, slow=4.0, last_s=1.0)))
     hold = round(HOLD_S * 10)
     assert (len(plain), len(slow)) == (11 + hold, 41 + hold)
     badge = np.s_[4:24, 4:90]
@@ -126,7 +127,7 @@ def test_every_policy_has_a_colour_of_its_own() -> None:
 def test_the_end_of_each_episode_is_shown_from_before_the_first_one_ends(evaluation: Path) -> None:
     with EpisodeScene(episode(evaluation, "blind")) as blind, EpisodeScene(episode(evaluation, "expert")) as expert:
         seconds = expert.duration_s - blind.duration_s + 1.0
-        frames = list(side_by_side_frames([blind, expert], (320, 180), 10, last_s=1.0))
+        frames = list(side_by_side_frames([blind, expert], FilmConfig((320, 180), 10, last_s=1.0)))
     assert len(frames) == round(10 * seconds) + 1 + round(10 * HOLD_S)
 
 
@@ -136,11 +137,11 @@ def test_episodes_of_different_worlds_are_not_shown_together(evaluation: Path) -
         EpisodeScene(episode(evaluation, "blind", SEEDS[1])) as other,
     ):
         with pytest.raises(ReplayError, match="same world"):
-            list(side_by_side_frames([one, other], (320, 180), 10))
+            list(side_by_side_frames([one, other], FilmConfig((320, 180), 10)))
         with pytest.raises(ReplayError, match="2 to 6 episodes"):
-            list(side_by_side_frames([one], (320, 180), 10))
+            list(side_by_side_frames([one], FilmConfig((320, 180), 10)))
         with pytest.raises(ReplayError, match="got 7"):
-            list(side_by_side_frames([one] * 7, (320, 180), 10))
+            list(side_by_side_frames([one] * 7, FilmConfig((320, 180), 10)))
 
 
 def test_side_by_side_makes_one_film_and_one_gif_for_each_world(
@@ -242,17 +243,19 @@ def test_the_moment_of_least_clearance_is_that_of_the_evaluation(evaluation: Pat
 
 def test_a_clip_lies_around_its_moment_and_is_slow_there(evaluation: Path) -> None:
     near_miss = replace(closest_moment(episode(evaluation, "expert")), time_s=3.0)
-    found = clip_ticks(near_miss, 10.0, 10, 4.0)
+    found = clip_ticks(near_miss, 10.0, FilmConfig(fps=10, slow=4.0))
     assert found[0].time_s == pytest.approx(3.0 - BEFORE_S) and found[-1].time_s == pytest.approx(3.0 + AFTER_S)
     assert {tick.slow for tick in found if abs(tick.time_s - 3.0) < 0.35} == {4.0}
     assert {tick.slow for tick in found if abs(tick.time_s - 3.0) > 0.5} == {1.0}
-    early, late = (clip_ticks(replace(near_miss, time_s=time_s), 10.0, 10, 4.0) for time_s in (0.1, 10.0))
+    early, late = (
+        clip_ticks(replace(near_miss, time_s=time_s), 10.0, FilmConfig(fps=10, slow=4.0)) for time_s in (0.1, 10.0)
+    )
     assert early[0].time_s == 0.0 and late[-1].time_s == 10.0
 
 
 def test_the_title_tells_worlds_and_clips(evaluation: Path) -> None:
     near_miss = closest_moment(episode(evaluation, "expert"))
-    assert describe_settings(near_miss.episode) == "forests (default), 1/10 trees/m2, 10 m/s set point"
+    assert describe_settings(near_miss.episode) == "default forest, 1/10 trees/m2, 10 m/s"
     few, many = title_card([near_miss], (640, 360), 2), title_card([near_miss] * 30, (640, 360), 40)
     assert few.shape == many.shape == (360, 640, 3)
     assert (many > 100).sum() > (few > 100).sum() > 500

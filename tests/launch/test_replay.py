@@ -24,9 +24,12 @@ from forestpilot.data_collection.rollouts.replay import (
 from forestpilot.data_collection.rollouts.results import EpisodeFileError, result_path
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch import cli
-from forestpilot.launch.films.episode_video import blend_rotations, describe_end, free_distance_m, write_episode_video
+from forestpilot.launch.films.episode_video import write_episode_video
+from forestpilot.launch.films.pace import FilmConfig
+from forestpilot.launch.films.scene import blend_rotations
+from forestpilot.launch.pictures.chase_camera import free_distance_m
 from forestpilot.launch.reading.outcomes import (
-    Outcome,
+    Choice,
     ReplayError,
     choose_episodes,
     choose_near_misses,
@@ -35,10 +38,17 @@ from forestpilot.launch.reading.outcomes import (
 )
 from forestpilot.launch.verbs.replay import ReplayConfig, Replayed, replay_evaluation
 from forestpilot.policies.evaluation.baselines import BlindPilot
+from forestpilot.policies.evaluation.scores import OutcomeRow
 from forestpilot.sim.cameras import rotation_matrix
 from forestpilot.sim.tasks.drive import DRIVE, DriveOptions
 
 SEEDS = (2_000_000, 2_000_001)
+
+
+def outcome(
+    policy: str, seed: int, end: str, clearance_m: float, progress_m: float, interventions: int = 0
+) -> OutcomeRow:
+    return OutcomeRow(policy, seed, end, progress_m, 8.0, clearance_m, 4.5, interventions=interventions)
 
 
 def roll_out(seed: int, steps: int = 100) -> tuple[StoredEpisode, float]:
@@ -80,11 +90,13 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluation")
     with (folder / "outcomes.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["policy", "seed", "outcome", "success", "progress_m", "time_s", "min_clearance_m"])
+        writer.writerow(
+            ["policy", "seed", "outcome", "success", "progress_m", "time_s", "min_clearance_m", "mean_speed_mps"]
+        )
         for seed in SEEDS:
             episode, clearance = roll_out(seed, steps=12)
             store(folder, episode)
-            writer.writerow(["blind", seed, episode.outcome, 0, 3.0, 1.2, clearance])
+            writer.writerow(["blind", seed, episode.outcome, 0, 3.0, 1.2, clearance, 2.5])
     return folder
 
 
@@ -136,7 +148,7 @@ def test_a_diverging_replay_exits_with_1_and_leaves_no_video(
 def test_the_video_runs_at_the_pace_of_the_episode(evaluation: Path, tmp_path: Path) -> None:
     episode = load_stored_episode(result_path(evaluation / "episodes", "blind", SEEDS[1]))
     path = tmp_path / "a.mp4"
-    write_episode_video(path, episode, (320, 180), fps=25)
+    write_episode_video(path, episode, FilmConfig((320, 180), 25))
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -158,7 +170,7 @@ def test_the_costs_that_the_policy_predicts_can_be_drawn(evaluation: Path, tmp_p
     films = {}
     for costs, path in (("policy", str(tmp_path / "policy")), ("policy", "blind"), ("none", "blind")):
         video = tmp_path / f"{len(films)}.mp4"
-        write_episode_video(video, replace(episode, policy_path=path), (320, 180), fps=10, costs=costs)
+        write_episode_video(video, replace(episode, policy_path=path), FilmConfig((320, 180), 10), costs=costs)
         with av.open(str(video)) as container:
             films[costs, path] = next(container.decode(video=0)).to_ndarray(format="gray").astype(int)
     first, second, third = films.values()
@@ -166,7 +178,9 @@ def test_the_costs_that_the_policy_predicts_can_be_drawn(evaluation: Path, tmp_p
     assert np.abs(second - third).max() > 40
     assert np.abs(first - second).max() > 20
     with pytest.raises(ReplayError, match="--costs expert"):
-        write_episode_video(tmp_path / "x.mp4", replace(episode, policy_path="gone"), (320, 180), 10, "policy")
+        write_episode_video(
+            tmp_path / "x.mp4", replace(episode, policy_path="gone"), FilmConfig((320, 180), 10), "policy"
+        )
 
 
 def test_the_verb_prints_one_line_per_episode(evaluation: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,61 +196,65 @@ def test_seeds_choose_episodes(evaluation: Path) -> None:
 
 
 OUTCOMES = [
-    Outcome("a", 1, "success", 0.5, 40),
-    Outcome("a", 2, "collision", -0.1, 9),
-    Outcome("a", 3, "success", 0.1, 40),
-    Outcome("b", 1, "timeout", 0.2, 9),
+    outcome("a", 1, "success", 0.5, 40),
+    outcome("a", 2, "collision", -0.1, 9),
+    outcome("a", 3, "success", 0.1, 40),
+    outcome("b", 1, "timeout", 0.2, 9),
 ]
 
 
 def test_the_worst_are_failures_then_narrow_escapes() -> None:
-    assert choose_episodes(OUTCOMES, worst=3) == [OUTCOMES[1], OUTCOMES[3], OUTCOMES[2]]
-    assert choose_episodes(OUTCOMES, best=1) == [OUTCOMES[0]]
-    assert choose_episodes(OUTCOMES, policies=("a",), worst=1, best=9) == [OUTCOMES[1], OUTCOMES[0], OUTCOMES[2]]
-    assert choose_episodes(OUTCOMES, seeds=(1,)) == [OUTCOMES[0], OUTCOMES[3]]
-    assert choose_episodes(OUTCOMES) == OUTCOMES
+    assert choose_episodes(OUTCOMES, Choice(worst=3)) == [OUTCOMES[1], OUTCOMES[3], OUTCOMES[2]]
+    assert choose_episodes(OUTCOMES, Choice(best=1)) == [OUTCOMES[0]]
+    assert choose_episodes(OUTCOMES, Choice(policies=("a",), worst=1, best=9)) == [
+        OUTCOMES[1],
+        OUTCOMES[0],
+        OUTCOMES[2],
+    ]
+    assert choose_episodes(OUTCOMES, Choice(seeds=(1,))) == [OUTCOMES[0], OUTCOMES[3]]
+    assert choose_episodes(OUTCOMES, Choice()) == OUTCOMES
 
 
 def test_episodes_shown_together_are_told_in_a_line() -> None:
-    rows = (OUTCOMES[0], OUTCOMES[3], Outcome("c", 1, "timeout", 0.2, 9))
+    rows = (OUTCOMES[0], OUTCOMES[3], outcome("c", 1, "timeout", 0.2, 9))
     assert str(Replayed(rows, (Path("a.gif"),), "2.0 MB")) == (
-        "a, b, c  world 1  success, timeout, timeout  reproduced step by step  a.gif  2.0 MB"
+        "a, b, c  world 1  success, out of time, out of time  reproduced step by step  a.gif  2.0 MB"
     )
     assert str(Replayed((OUTCOMES[0], OUTCOMES[2]))) == "a  world 1, 3  success  reproduced step by step"
 
 
 def test_worlds_that_all_policies_ran_are_shown_side_by_side() -> None:
-    assert choose_worlds(OUTCOMES) == [[OUTCOMES[0], OUTCOMES[3]]]
-    assert choose_worlds(OUTCOMES, policies=("b", "a")) == [[OUTCOMES[3], OUTCOMES[0]]]
-    more = [*OUTCOMES, Outcome("b", 2, "success", 0.4, 40)]
-    assert [rows[0].seed for rows in choose_worlds(more, worst=1)] == [2], "the first policy's worst"
-    assert [rows[0].seed for rows in choose_worlds(more, worst=1, policies=("b", "a"))] == [1]
+    assert choose_worlds(OUTCOMES, Choice()) == [[OUTCOMES[0], OUTCOMES[3]]]
+    assert choose_worlds(OUTCOMES, Choice(policies=("b", "a"))) == [[OUTCOMES[3], OUTCOMES[0]]]
+    more = [*OUTCOMES, outcome("b", 2, "success", 0.4, 40)]
+    assert [rows[0].seed for rows in choose_worlds(more, Choice(worst=1))] == [2], "the first policy's worst"
+    assert [rows[0].seed for rows in choose_worlds(more, Choice(worst=1, policies=("b", "a")))] == [1]
 
 
 def test_policies_that_share_no_world_are_named() -> None:
     with pytest.raises(ReplayError, match="at least two policies, and there are episodes of a;"):
-        choose_worlds(OUTCOMES, policies=("a",))
+        choose_worlds(OUTCOMES, Choice(policies=("a",)))
     with pytest.raises(ReplayError, match=r"world 3 was not run by all of a, b: .*b ran worlds 1 to 1"):
-        choose_worlds(OUTCOMES, seeds=(3,))
+        choose_worlds(OUTCOMES, Choice(seeds=(3,)))
     with pytest.raises(ReplayError, match="no world was run by all of a, b"):
-        choose_worlds(OUTCOMES[1:])
+        choose_worlds(OUTCOMES[1:], Choice())
 
 
 def test_near_misses_are_successes_with_the_smallest_clearance_first() -> None:
-    helped = Outcome("a", 9, "success", 0.01, 40, 2)
-    assert choose_near_misses([*OUTCOMES, helped], 5) == ([OUTCOMES[2], OUTCOMES[0]], 2)
-    assert choose_near_misses(OUTCOMES, 1) == ([OUTCOMES[2]], 2)
+    helped = outcome("a", 9, "success", 0.01, 40, 2)
+    assert choose_near_misses([*OUTCOMES, helped], 5, Choice()) == ([OUTCOMES[2], OUTCOMES[0]], 2)
+    assert choose_near_misses(OUTCOMES, 1, Choice()) == ([OUTCOMES[2]], 2)
     with pytest.raises(ReplayError, match="no episode succeeded"):
-        choose_near_misses(OUTCOMES, 5, policies=("b",))
+        choose_near_misses(OUTCOMES, 5, Choice(policies=("b",)))
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ReplayError, match="episodes of a, b"):
-        choose_episodes(OUTCOMES, policies=("a", "c"))
+        choose_episodes(OUTCOMES, Choice(policies=("a", "c")))
     with pytest.raises(ReplayError, match="worlds 1 to 3"):
-        choose_episodes(OUTCOMES, seeds=(7,))
+        choose_episodes(OUTCOMES, Choice(seeds=(7,)))
     with pytest.raises(ReplayError, match="no episodes; evaluate again"):
-        choose_episodes([])
+        choose_episodes([], Choice())
     with pytest.raises(ReplayError, match="forestpilot evaluate"):
         read_outcomes(tmp_path)
     (tmp_path / "outcomes.csv").write_text("policy,seed\na,1\n")
@@ -311,7 +329,7 @@ def test_a_drive_with_interventions_is_repeated_and_filmed(tmp_path: Path) -> No
     episode = load_stored_episode(result_path(tmp_path / "episodes", "blind", SEEDS[0]))
     shorter = replace(episode, env_kwargs={**episode.env_kwargs, "width": 32, "height": 24})
     assert sum(step.info["intervened"] for step in replay_episode(shorter)) == finished.interventions
-    write_episode_video(tmp_path / "drive.mp4", episode, (320, 180), fps=10)
+    write_episode_video(tmp_path / "drive.mp4", episode, FilmConfig((320, 180), 10))
     with av.open(str(tmp_path / "drive.mp4")) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(frames) == len(episode.actions) + 1 + 15
@@ -319,9 +337,10 @@ def test_a_drive_with_interventions_is_repeated_and_filmed(tmp_path: Path) -> No
 
 
 def test_to_arrive_with_help_is_no_success() -> None:
-    assert describe_end({"outcome": "success", "interventions": 0}) == "success"
-    assert describe_end({"outcome": "success"}) == "success"
-    assert describe_end({"outcome": "success", "interventions": 2}) == "end, with help"
-    helped = [Outcome("a", 1, "success", 0.5, 40, 1), Outcome("a", 2, "success", 0.1, 40, 3)]
-    assert helped[0].end == "helped" and OUTCOMES[0].end == "success" and OUTCOMES[1].end == "collision"
-    assert choose_episodes([*OUTCOMES, *helped], policies=("a",), worst=3) == [helped[1], helped[0], OUTCOMES[1]]
+    helped = [outcome("a", 1, "success", 0.5, 40, 1), outcome("a", 2, "success", 0.1, 40, 3)]
+    assert helped[0].end == "arrived with help" and OUTCOMES[0].end == "success" and OUTCOMES[1].end == "collision"
+    assert choose_episodes([*OUTCOMES, *helped], Choice(policies=("a",), worst=3)) == [
+        helped[1],
+        helped[0],
+        OUTCOMES[1],
+    ]

@@ -15,11 +15,11 @@ import pytest
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.pages.blocks import figure, interval, p_value, percent
-from forestpilot.launch.pages.figures import Line, lines_figure, shares_figure, smoothed
+from forestpilot.launch.pages.figures import Axes, Line, lines_figure, shares_figure, smoothed
 from forestpilot.launch.reading.evaluations import Setting, read_evaluation
 from forestpilot.launch.reading.runs import read_runs
 from forestpilot.launch.reading.tables import number, read_dagger, read_study, read_training
-from forestpilot.launch.reports.arms import describe_setting, gather_arms
+from forestpilot.launch.reports.arms import gather_arms
 from forestpilot.launch.reports.behaviour import copycat_figures
 from forestpilot.launch.reports.comparison import compare_arms
 from forestpilot.launch.reports.failures import choose_episodes
@@ -98,7 +98,7 @@ def test_an_evaluation_that_was_killed_is_read_from_its_episodes(tmp_path: Path)
     evaluation = read_evaluation(tmp_path)
     assert not evaluation.finished
     assert [row.outcome for row in evaluation.rows] == [episode.outcome for episode in finished]
-    assert evaluation.setting(evaluation.rows[0]) == Setting("drone", "default", 0.1, 12.0)
+    assert evaluation.setting(evaluation.rows[0]) == Setting("drone", "default", 12.0, (("density", 0.1),))
     assert not evaluation.facts["blind"].trained
     assert "was not finished" in evaluation.notes[0]
     path = evaluation.result_path(evaluation.rows[0])
@@ -143,9 +143,11 @@ def test_a_world_that_an_arm_was_run_in_twice_counts_once(tmp_path: Path) -> Non
 
 
 def test_settings_are_told_in_words() -> None:
-    assert describe_setting(Setting("drone", "loquercio", 0.1, 10.0)) == "loquercio, 1/10 trees/m², 10 m/s"
-    drive = Setting("drive", "winding", None, 10.0, 600.0, "line")
-    assert describe_setting(drive) == "winding road of 600 m, 10 m/s, put back when 1 m off the line"
+    drone = Setting("drone", "loquercio", 10.0, (("density", 0.1),))
+    assert drone.words == "loquercio forest, 1/10 trees/m2, 10 m/s"
+    drive = Setting("drive", "winding", 10.0, (("length", 600.0),), "line")
+    assert drive.words == "winding road of 600 m, 10 m/s, put back when 1 m off the line"
+    assert Setting("gone", "plain", 3.0).words == "plain, 3 m/s", "a plug-in that is not installed any more"
 
 
 def test_arms_are_compared_over_the_worlds_they_share(tmp_path: Path) -> None:
@@ -286,9 +288,9 @@ def test_figures_are_written_as_people_read_them() -> None:
 
 def test_diagrams_have_ids_of_their_own_and_take_their_colours_from_the_page() -> None:
     alt = 'names such as <script> and "$x$" \\1'
+    axes = Axes("x $", "y", log="x")
     first, second = (
-        lines_figure([Line(0, [1, 2], [1, 4], [0.5, 3], [2, 5]), Line(7, [1, 10], [2, 3])], "x $", "y", alt, log="x")
-        for _ in range(2)
+        lines_figure([Line(0, [1, 2], [1, 4], [0.5, 3], [2, 5]), Line(7, [1, 10], [2, 3])], axes, alt) for _ in range(2)
     )
     assert "&lt;script&gt;" in first and "<script" not in first and "x $" in first
     assert "var(--series-0)" in first and "var(--ink)" in first and "#1f6fb2" not in first

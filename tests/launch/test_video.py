@@ -9,7 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from forestpilot.launch.films.video import VideoError, VideoWriter, parse_size
+from forestpilot.launch.films.video import VideoError, VideoWriter
+from forestpilot.launch.pictures.sizes import SizeError, parse_size
 
 
 def write(path: Path, frames: int, size: tuple[int, int] = (64, 48)) -> None:
@@ -84,5 +85,5 @@ def test_sizes_are_read_and_made_even() -> None:
     assert parse_size("960x540") == (960, 540)
     assert parse_size(" 961X541 ") == (960, 540)
     for text in ("960", "960x", "100x100", "9999x9999", "x", "-960x540"):
-        with pytest.raises(VideoError, match="WIDTHxHEIGHT"):
+        with pytest.raises(SizeError, match="WIDTHxHEIGHT"):
             parse_size(text)

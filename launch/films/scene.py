@@ -1,0 +1,295 @@
+"""An episode as it is replayed, to be looked at from instant to instant."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forestpilot.data_collection.rollouts.progress import Stage
+from forestpilot.data_collection.rollouts.replay import (
+    ReplayedStep,
+    StoredEpisode,
+    heading_rad,
+    make_replay_env,
+    replay_episode,
+)
+from forestpilot.launch.pictures.chase_camera import CHASE_FOV_DEG, ChaseCamera
+from forestpilot.launch.pictures.colors import Image
+from forestpilot.launch.pictures.drawing import EpisodePainter, Moment, PaintedEpisode
+from forestpilot.launch.reading.outcomes import ReplayError
+from forestpilot.launch.reading.tasks import task_named
+from forestpilot.policies.evaluation.entrants import network_acted
+from forestpilot.sim.cameras import CENTER
+from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.rendering.protocol import VehiclePose
+from forestpilot.sim.worlds.world import World
+
+NO_PICTURE: Image = np.zeros((1, 1, 3), np.uint8)
+"""The chase view where no camera is placed."""
+
+
+class EpisodeScene:
+    """An episode that is replayed, to be looked at from instant to instant; time only goes forward.
+
+    with EpisodeScene(episode) as scene:
+        scene.place_camera((640, 360))
+        moment = scene.at(2.5)
+    """
+
+    def __init__(
+        self, episode: StoredEpisode, costs: str = "none", expert: bool = True, stage: Stage | None = None
+    ) -> None:
+        """Put the vehicle at the start.
+
+        Args:
+            episode: what was stored of it.
+            costs: whose costs a moment holds: `expert`, `policy` or `none`.
+            expert: whether a moment holds the expert's turn.
+            stage: is advanced by one for each state.
+
+        Raises:
+            ReplayError: the policy's costs are wanted, and its checkpoint is gone.
+            ReplayDivergedError: here and wherever time goes on: a state differs from the stored one.
+        """
+        self.episode = episode
+        self.costs = costs
+        if costs == "policy" and not network_acted(episode.policy_path):
+            self.costs = "expert"  # a baseline has no costs of its own to show
+        self._adviser = _Adviser(episode) if self.costs == "policy" else None
+        self._stage = stage
+        self._path: list[NDArray[np.float64]] = []
+        self._marks: list[NDArray[np.float64]] = []
+        self._camera: ChaseCamera | None = None
+        self._drawn_s: float | None = None
+        self._env = make_replay_env(episode, expert=expert or self.costs == "expert")
+        try:
+            vehicle: Any = self._env.unwrapped
+            self._vehicle = vehicle
+            self.spec = cast(TaskSpec, vehicle.task_spec)
+            self._steps = replay_episode(episode, self._env)
+            self._next: ReplayedStep | None = next(self._steps)
+            self._drawn: VehiclePose = vehicle.drawn_vehicle()
+            self._advance()
+        except BaseException:
+            self._env.close()
+            raise
+
+    def __enter__(self) -> EpisodeScene:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._env.close()
+
+    @property
+    def world(self) -> World:
+        """The world that is crossed."""
+        world: World = self._vehicle.world
+        return world
+
+    @property
+    def title(self) -> str:
+        """Who crossed which world."""
+        return f"{self.episode.policy}, world {self.world.seed}"
+
+    @property
+    def worlds(self) -> str:
+        """What the world is like, in words, without the rule that the notes tell of."""
+        told = dict(self.episode.env_kwargs)
+        told.pop("interventions", None)
+        return task_named(self.spec.task).describe(told)
+
+    @property
+    def duration_s(self) -> float:
+        """How long the episode takes in seconds."""
+        return len(self.episode.actions) / self.spec.control_hz
+
+    @property
+    def half_fov_rad(self) -> float:
+        """Half the field of view of the policy's cameras in radians."""
+        return math.radians(self.spec.horizontal_fov_deg) / 2
+
+    def place_camera(self, size: tuple[int, int], fov_deg: float = CHASE_FOV_DEG) -> None:
+        """Stand behind the vehicle with a camera whose pictures have this width and height in pixels."""
+        self._camera = ChaseCamera(self.world, size, 1.0, self._drawn.look, fov_deg=fov_deg)
+        self._drawn_s = None
+
+    def painter(self, size: tuple[int, int]) -> EpisodePainter:
+        """Draws this scene's moments whole: chase view, policy views, map, turns."""
+        episode = PaintedEpisode(
+            world=self.world,
+            title=self.title,
+            driver=self.episode.policy,
+            candidate_turns_rad=self.spec.candidate_turns_rad,
+            horizontal_fov_deg=self.spec.horizontal_fov_deg,
+            subtitle=self.worlds,
+            costs_of=self.costs,
+            notes=len(self._moment.notes),
+        )
+        return EpisodePainter(size, episode)
+
+    def at(self, time_s: float) -> Moment:
+        """What there is to show at an instant, which lies not before the last one; beyond the end, that of the end.
+
+        The chase view is one black pixel as long as no camera is placed.
+        """
+        time_s = min(time_s, self.duration_s)
+        steps = time_s * self.spec.control_hz
+        while self._now.index + 1 <= steps + 1e-6 and self._next is not None:
+            self._advance()
+        before = self._now
+        after = self._next or before
+        share = float(np.clip(steps - before.index, 0.0, 1.0))
+        if share < 1e-6 or after.info.get("intervened"):  # a car that is put back does not slide there
+            share = 0.0
+        vehicle = self._vehicle_between(before, after, share)
+        return dataclasses.replace(
+            self._moment,
+            chase=self._chase(vehicle, time_s),
+            path_m=np.array([*self._path, vehicle.position]),
+            yaw_rad=heading_rad(np.asarray(vehicle.rotation)),
+            time_s=time_s,
+            clearance_m=float(after.info["clearance_m"]),
+        )
+
+    def finish(self) -> None:
+        """Replay what is left, so that all of the episode is checked."""
+        while self._next is not None:
+            self._advance()
+
+    def _advance(self) -> None:
+        """Go on to the next state."""
+        assert self._next is not None
+        self._now = self._next
+        if self._now.info.get("intervened"):
+            self._marks.append(self._path[-1][:2])
+        self._path.append(self._now.position_m.copy())
+        self._moment = self._describe(self._now)
+        if self._stage is not None:
+            self._stage.advance()
+        # One state ahead, to draw what lies between; at the end this compares the outcome with the stored one.
+        self._next = next(self._steps, None)
+
+    def _chase(self, vehicle: VehiclePose, time_s: float) -> Image:
+        """The chase view; the camera moves on by the time since its last picture."""
+        if self._camera is None:
+            return NO_PICTURE
+        elapsed_s = 0.0 if self._drawn_s is None else time_s - self._drawn_s
+        self._drawn_s = time_s
+        return self._camera.draw(vehicle, elapsed_s)
+
+    def _describe(self, step: ReplayedStep) -> Moment:
+        """The moment of a state, without a chase view."""
+        observation = step.observation
+        state = observation["state"]
+        forward_mps = state[self.spec.index("forward_mps")]
+        left_mps = state[self.spec.index("left_mps")]
+        return Moment(
+            chase=NO_PICTURE,
+            views=np.stack([observation["left"], observation["center"], observation["right"]]),
+            path_m=step.position_m[None],
+            yaw_rad=heading_rad(step.rotation),
+            speed_mps=float(math.hypot(forward_mps, left_mps)),
+            time_s=step.index / self.spec.control_hz,
+            turn_rad=self._turn_rad(step.action),
+            expert_turn_rad=self._expert_turn_rad(step),
+            costs=self._costs_at(step),
+            outcome=step.info["outcome"],
+            interventions=step.info.get("interventions", 0),
+            notes=notes_of(step.info),
+            marks_m=np.array(self._marks).reshape(-1, 2),
+        )
+
+    def _turn_rad(self, action: NDArray[np.float32] | None) -> float | None:
+        """The turn that an action asks for; None without an action."""
+        if action is None:
+            return None
+        return float(action[0]) * self.spec.max_turn_rad
+
+    def _expert_turn_rad(self, step: ReplayedStep) -> float | None:
+        """The turn that the expert would ask for; None where it is not asked."""
+        answers = step.info.get("expert_action")
+        if answers is None or step.action is None:
+            return None
+        return self._turn_rad(answers[CENTER])
+
+    def _costs_at(self, step: ReplayedStep) -> NDArray[Any] | None:
+        """What each candidate turn costs; None where nobody says."""
+        if step.action is None or self.costs == "none":
+            return None
+        if self._adviser is not None:
+            return self._adviser.costs(step.observation)
+        costs: NDArray[Any] = step.info["expert_costs"][CENTER]
+        return costs
+
+    def _vehicle_between(self, before: ReplayedStep, after: ReplayedStep, share: float) -> VehiclePose:
+        """The vehicle a share of the way from one state to the next, as the chase view shows it."""
+        vehicle = self._drawn._replace(
+            position=(1 - share) * before.position_m + share * after.position_m,
+            rotation=blend_rotations(before.rotation, after.rotation, share),
+        )
+        if "steering_rad" not in self.spec.state_names:
+            return vehicle
+        index = self.spec.index("steering_rad")
+        steering_rad = (1 - share) * before.observation["state"][index] + share * after.observation["state"][index]
+        return vehicle._replace(steering_rad=float(steering_rad))
+
+
+class _Adviser:
+    """The policy that acted, asked for its costs state after state."""
+
+    def __init__(self, episode: StoredEpisode) -> None:
+        """Load the checkpoint.
+
+        Raises:
+            ReplayError: it is gone.
+        """
+        if not Path(episode.policy_path).is_dir():
+            raise ReplayError(
+                f"the policy of this episode, {episode.policy_path!r}, is no folder with a checkpoint; use "
+                "--costs expert"
+            )
+        from forestpilot.policies.networks.checkpoint import load_policy
+
+        self._policy = load_policy(Path(episode.policy_path))
+        self._carry: Any = None
+
+    def costs(self, observation: Mapping[str, NDArray[Any]]) -> NDArray[Any] | None:
+        """(K,) its cost of each candidate turn; None if its head gives none."""
+        batch: dict[str, NDArray[Any]] = {}
+        for name, value in observation.items():
+            batch[name] = np.asarray(value)[None]
+        _, self._carry = self._policy.act(batch, self._carry)
+        if self._carry.last_costs is None:
+            return None
+        costs: NDArray[Any] = np.asarray(self._carry.last_costs)[0]
+        return costs
+
+
+def notes_of(info: Mapping[str, Any]) -> tuple[str, ...]:
+    """Lines of text about a state on a road: distance from the line, the route command, how often it was put back."""
+    if "lateral_offset_m" not in info:
+        return ()
+    offset_m = info["lateral_offset_m"]
+    side = "left" if offset_m > 0 else "right"
+    command = info["command"]
+    count = info["interventions"]
+    return (
+        f"{abs(offset_m):.2f} m {side} of the line",
+        "follow the road" if command == "follow" else f"junction: {command}",
+        "put back 1 time" if count == 1 else f"put back {count} times",
+    )
+
+
+def blend_rotations(a: NDArray[np.float64], b: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """The rotation a share of the way from a to b: the one nearest to the blended matrix, good for small angles."""
+    if share == 0.0:
+        return a
+    u, _, vt = np.linalg.svd((1 - share) * a + share * b)
+    rotation: NDArray[np.float64] = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+    return rotation
