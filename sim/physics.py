@@ -71,10 +71,12 @@ class ColliderPool:
 
     def __init__(self, client_id: int, world: World, reach_m: float) -> None:
         self._id = client_id
-        trees, boxes = world.trees.astype(np.float64), world.boxes.astype(np.float64)
+        trees = world.trees.astype(np.float64)
+        boxes = world.boxes.astype(np.float64)
         self._positions = np.concatenate([trees[:, :2], boxes[:, :2]])
         self._radii = np.concatenate([trees[:, 2], np.hypot(boxes[:, 3], boxes[:, 4]) / 2])
-        self._boxes, self._num_trees = boxes, len(trees)
+        self._boxes = boxes
+        self._num_trees = len(trees)
         self._reach = reach_m
         self._free: dict[float | tuple[float, ...], list[int]] = {}
         self._standing: dict[int, int] = {}

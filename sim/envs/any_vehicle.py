@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from forestpilot.sim.courses import COURSES
+from forestpilot.sim.courses.course import Course
 from forestpilot.sim.envs.base import Seeing, VehicleEnv
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.experts import EXPERTS
 from forestpilot.sim.vehicles import VEHICLES
 
@@ -30,11 +34,9 @@ class AnyVehicleEnv(VehicleEnv):
         course: str = "forest",
         advisor: str = "flight",
         task: str = "",
-        speed: float | None = None,
-        course_options: Mapping[str, Any] | None = None,
         side_cameras: str = "fixed",
         time_limit_s: float | None = None,
-        **seeing: Any,
+        **options: Any,
     ) -> None:
         """Build the environment.
 
@@ -43,26 +45,41 @@ class AnyVehicleEnv(VehicleEnv):
             course: name in `COURSES`.
             advisor: name in `EXPERTS` of who is asked for labels; empty for nobody.
             task: name under which data and policies are filed; by default vehicle and course.
-            speed: speed set point in m/s; the course's ordinary one by default.
-            course_options: other arguments of the course, for example `{"preset": "loquercio"}`.
             side_cameras: `fixed`, `random` or `random-speed`.
             time_limit_s: seconds until timeout; the course's by default.
-            **seeing: fields of `forestpilot.sim.envs.base.Seeing`.
+            **options: fields of `forestpilot.sim.envs.base.Seeing`, and arguments of the course, for example
+                `speed=3.0, density=0.02`.
 
         Raises:
             UnknownNameError: a name is not registered.
-            ValueError: an argument is out of range; the message names what is allowed.
+            ValueError: an argument is out of range, or neither of the course nor of `Seeing`; the message names what
+                is allowed.
         """
         vehicle_class = VEHICLES.get(vehicle)
-        options = {"max_speed_mps": vehicle_class.max_speed_mps, **(course_options or {})}
-        if speed is not None:
-            options["speed"] = speed
+        course_class = COURSES.get(course)
+        seeing, own = _split(options, course_class)
+        usual_speed = inspect.signature(course_class).parameters["speed"].default
+        own.setdefault("speed", min(usual_speed, vehicle_class.max_speed_mps))
+        own.setdefault("max_speed_mps", vehicle_class.max_speed_mps)
         super().__init__(
             task or f"{vehicle}-{course}",
             vehicle_class,
-            COURSES.get(course)(**options),
+            course_class(**own),
             EXPERTS.get(advisor) if advisor else None,
             Seeing(**seeing),
             side_cameras,
             time_limit_s,
         )
+
+
+def _split(options: Mapping[str, Any], course: type[Course]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options that say what is seen, and those of the course."""
+    seen = {field.name for field in dataclasses.fields(Seeing)}
+    parameters = inspect.signature(course).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    unknown = [name for name in options if name not in seen and name not in parameters and not takes_any]
+    if unknown:
+        allowed = ", ".join([*parameters, *sorted(seen)])
+        raise InvalidArgumentError(f"nobody takes {', '.join(unknown)}; the course and the cameras take {allowed}")
+    seeing = {name: value for name, value in options.items() if name in seen}
+    return seeing, {name: value for name, value in options.items() if name not in seen}

@@ -100,14 +100,16 @@ class TaskSpec:
             ValueError: a key is missing or unknown.
         """
         fields = dataclasses.fields(cls)
-        known, needed = {f.name for f in fields}, {f.name for f in fields if f.default is dataclasses.MISSING}
+        known = {f.name for f in fields}
+        needed = {f.name for f in fields if f.default is dataclasses.MISSING}
         if different := (set(values) - known) | (needed - set(values)):
             raise InvalidArgumentError(f"a task spec has the keys {sorted(known)}; these differ: {sorted(different)}")
         return cls(**values)
 
     def differences(self, other: TaskSpec) -> list[str]:
         """One line for each field in which two specs differ, for error messages."""
-        mine, theirs = self.to_dict(), other.to_dict()
+        mine = self.to_dict()
+        theirs = other.to_dict()
         return [f"{key}: {mine[key]} against {theirs[key]}" for key in mine if mine[key] != theirs[key]]
 
 
@@ -128,7 +130,8 @@ def side_view(
     Returns:
         (state, goal) of the same shapes and dtype, for the turned heading.
     """
-    turned, turned_goal = np.array(state, copy=True), np.array(goal, copy=True)
+    turned = np.array(state, copy=True)
+    turned_goal = np.array(goal, copy=True)
     heading_change = np.broadcast_to(np.asarray(yaw_rad, np.float64), state.shape[:-1])
     if "roll_rad" in spec.state_names:
         heading_change = _tilt(spec, state, turned, heading_change)
@@ -138,9 +141,12 @@ def side_view(
 
 def _tilt(spec: TaskSpec, state: np.ndarray, turned: np.ndarray, yaw_rad: np.ndarray) -> np.ndarray:
     """Write roll, pitch and their rates as the turned camera reads them; returns the change of heading (...)."""
-    cos_yaw, sin_yaw = np.cos(yaw_rad), np.sin(yaw_rad)
-    i_roll, i_pitch = spec.index("roll_rad"), spec.index("pitch_rad")
-    roll, pitch = state[..., i_roll].astype(np.float64), state[..., i_pitch].astype(np.float64)
+    cos_yaw = np.cos(yaw_rad)
+    sin_yaw = np.sin(yaw_rad)
+    i_roll = spec.index("roll_rad")
+    i_pitch = spec.index("pitch_rad")
+    roll = state[..., i_roll].astype(np.float64)
+    pitch = state[..., i_pitch].astype(np.float64)
     # Ry(pitch) Rx(roll) Rz(yaw): its first column gives the new heading and pitch, its last row the roll.
     forward_x = np.cos(pitch) * cos_yaw + np.sin(pitch) * np.sin(roll) * sin_yaw
     forward_y = np.cos(roll) * sin_yaw

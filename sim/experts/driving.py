@@ -36,7 +36,8 @@ CANDIDATE_STEERINGS_RAD = Car.candidate_turns_rad()
 """(K,) steering angles in radians, ascending."""
 REFINEMENTS_RAD = (0.026, 0.013, 0.0065, 0.0033)
 MODEL_STEP_S = 0.1
-DISC_RADIUS_M, DISC_AHEAD_M = 0.95, 1.1
+DISC_RADIUS_M = 0.95
+DISC_AHEAD_M = 1.1
 """The body as two discs, this far before and behind the middle of the wheelbase."""
 LEAST_SPEED_MPS = 3.0
 """A rollout of a slower car is made at this speed: a standing car's steering has no consequences to plan by."""

@@ -66,11 +66,13 @@ class RolloutPlanner(ABC):
         """The best turn, refined, and the cost of every candidate, at a state as `costs` takes it."""
         costs = self.costs(self.turns_rad, *state)
         best = int(np.argmin(costs))
-        turn, least = float(self.turns_rad[best]), float(costs[best])
+        turn = float(self.turns_rad[best])
+        least = float(costs[best])
         for step in self._refinements:
             around = np.clip(np.array([turn - step, turn + step]), self.turns_rad[0], self.turns_rad[-1])
             refined = self.costs(around, *state)
             k = int(np.argmin(refined))
             if refined[k] < least:
-                turn, least = float(around[k]), float(refined[k])
+                turn = float(around[k])
+                least = float(refined[k])
         return Advice(turn, costs.astype(np.float32))

@@ -47,10 +47,13 @@ STEERING_LOCK_RAD = 0.52
 """Largest steering angle, that of turn = 1, in radians: a turning radius of 4.4 m."""
 STEERING_RATE_RADPS = 1.2
 """How fast the front wheels can be turned, in rad/s."""
-LENGTH_M, WIDTH_M, HEIGHT_M = 3.6, 1.7, 1.4
+LENGTH_M = 3.6
+WIDTH_M = 1.7
+HEIGHT_M = 1.4
 FLOOR_M = 0.35
 """Height of the body's underside above the ground in metres."""
-MAX_ACCELERATION_MPS2, MAX_BRAKING_MPS2 = 4.0, 7.0
+MAX_ACCELERATION_MPS2 = 4.0
+MAX_BRAKING_MPS2 = 7.0
 """What go = 1 and go = -1 ask of engine and brakes, grip permitting, in m/s2."""
 YAW_LAG_S = 0.12
 """Lag of the yaw rate behind the steering in the planner's model, fitted to the rigid body, in seconds."""
@@ -336,10 +339,15 @@ def wheel_forces(state, steering, go, p, wrench):  # type: ignore[no-untyped-def
     """
     r = rotation_of(state[QUATERNION])
     weight = p.mass * GRAVITY_MPS2
-    vx, vy, vz = state[VX], state[VY], state[VZ]
-    wx, wy, wz = state[WX], state[WY], state[WZ]
+    vx = state[VX]
+    vy = state[VY]
+    vz = state[VZ]
+    wx = state[WX]
+    wy = state[WY]
+    wz = state[WZ]
     flat = math.sqrt(r[0, 0] * r[0, 0] + r[1, 0] * r[1, 0])
-    cos_yaw, sin_yaw = r[0, 0] / flat, r[1, 0] / flat
+    cos_yaw = r[0, 0] / flat
+    sin_yaw = r[1, 0] / flat
     forward_speed = cos_yaw * vx + sin_yaw * vy
     drive = _lengthwise_force(go, forward_speed, p)
     wrench[:] = 0.0
@@ -420,7 +428,8 @@ def motion_step(motion, wanted, acceleration, m, dt):  # type: ignore[no-untyped
     # The middle of the wheelbase moves sideways by the turn about the rear axle, less that axle's slip.
     sideways = yaw_rate * (0.5 * WHEELBASE_M - m.rear_slip * speed * speed)
     half = yaw + 0.5 * dt * yaw_rate
-    cosine, sine = math.cos(half), math.sin(half)
+    cosine = math.cos(half)
+    sine = math.sin(half)
     x += dt * (cosine * speed - sine * sideways)
     y += dt * (sine * speed + cosine * sideways)
     return DriveMotion(x, y, yaw + dt * yaw_rate, max(0.0, speed + dt * acceleration), yaw_rate, steering)

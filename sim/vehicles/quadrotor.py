@@ -246,7 +246,8 @@ class Quadrotor(Vehicle):
 def acceleration_command(gain, speed, cosine, sine, vx, vy):  # type: ignore[no-untyped-def]
     """Horizontal acceleration asked for to fly at `speed` along (cosine, sine): limited as a vector, and more so
     forward."""
-    ax, ay = gain * (speed * cosine - vx), gain * (speed * sine - vy)
+    ax = gain * (speed * cosine - vx)
+    ay = gain * (speed * sine - vy)
     excess = ax * cosine + ay * sine - MAX_FORWARD_ACCELERATION_MPS2
     if excess > 0.0:
         ax -= excess * cosine
@@ -274,11 +275,15 @@ def control(state, motors, p, command, dt, wrench):  # type: ignore[no-untyped-d
     limit = p.motor_limit
     heading = command.heading_rad
     r = rotation_of(state[QUATERNION])
-    vx, vy, vz = state[VX], state[VY], state[VZ]
+    vx = state[VX]
+    vy = state[VY]
+    vz = state[VZ]
     ax, ay = acceleration_command(VELOCITY_GAIN, command.speed_mps, math.cos(heading), math.sin(heading), vx, vy)
     az = clip(6.0 * (clip(2.5 * (command.altitude_m - state[Z]), 1.5) - vz), 6.0)
     # Desired thrust per mass, drag fed forward; its direction is the desired body z axis.
-    tx, ty, tz = ax + p.drag_x * vx, ay + p.drag_y * vy, max(az + GRAVITY_MPS2, 2.0)
+    tx = ax + p.drag_x * vx
+    ty = ay + p.drag_y * vy
+    tz = max(az + GRAVITY_MPS2, 2.0)
     tn = math.sqrt(tx * tx + ty * ty + tz * tz)
     bx = r[0, 0] * tx + r[1, 0] * ty + r[Z, 0] * tz
     by = r[0, 1] * tx + r[1, 1] * ty + r[Z, 1] * tz
@@ -318,7 +323,9 @@ def _rigid_body_wrench(state, r, motors, p, wrench):  # type: ignore[no-untyped-
     torque_x = lever * (motors[0] - motors[1] - motors[2] + motors[3])
     torque_y = -lever * (motors[0] + motors[1] - motors[2] - motors[3])
     torque_z = p.torque_per_thrust * (motors[0] - motors[1] + motors[2] - motors[3])
-    vx, vy, vz = state[VX], state[VY], state[VZ]
+    vx = state[VX]
+    vy = state[VY]
+    vz = state[VZ]
     fx = -p.mass * p.drag_x * (r[0, 0] * vx + r[1, 0] * vy + r[Z, 0] * vz)
     fy = -p.mass * p.drag_y * (r[0, 1] * vx + r[1, 1] * vy + r[Z, 1] * vz)
     fz = total - p.mass * p.drag_z * (r[0, Z] * vx + r[1, Z] * vy + r[Z, Z] * vz)

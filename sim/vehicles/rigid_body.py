@@ -144,7 +144,10 @@ class RigidBody:
 @njit(cache=True)
 def rotation_of(q: np.ndarray) -> np.ndarray:
     """(3, 3) rotation matrix of a unit quaternion (x, y, z, w)."""
-    x, y, z, w = q[0], q[1], q[Z], q[W]
+    x = q[0]
+    y = q[1]
+    z = q[Z]
+    w = q[W]
     rows = (
         (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
         (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),

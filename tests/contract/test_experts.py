@@ -1,0 +1,90 @@
+"""What every registered expert must satisfy: it answers at any state, and its advice leads to the goal."""
+
+import math
+
+import numpy as np
+import pytest
+
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, make_env
+from forestpilot.sim.courses import COURSES
+from forestpilot.sim.experts import EXPERTS
+from forestpilot.sim.experts.expert import UnsuitableExpertError
+from forestpilot.sim.tasks import TASKS
+from forestpilot.sim.vehicles import VEHICLES
+
+
+def env_of(name: str):
+    task = TASKS.get(name)
+    return make_env(task, **ScenarioMix(width=32, height=24).scenario(11, task).env_kwargs)
+
+
+@pytest.fixture(params=TASKS.names(), scope="module")
+def env(request):
+    env = env_of(request.param)
+    env.reset(seed=11)
+    yield env
+    env.close()
+
+
+def test_every_expert_teaches_a_task():
+    taught = set()
+    for name in TASKS:
+        env = env_of(name)
+        taught.add(env._expert_class)
+        env.close()
+    assert {EXPERTS.get(name) for name in EXPERTS} == taught
+
+
+def test_it_answers_wherever_the_vehicle_is_put(env):
+    rng = np.random.default_rng(0)
+    x_min, x_max, y_min, y_max = env.world.bounds_m
+    for _ in range(40):
+        place = np.array([rng.uniform(x_min - 5, x_max + 5), rng.uniform(y_min - 5, y_max + 5)])
+        env.vehicle.put(place, rng.uniform(-math.pi, math.pi), rng.uniform(0.0, env.course.max_speed_mps))
+        env.course.follow(env.vehicle)
+        env._place_cameras()
+        labels = env.expert_labels()
+        assert np.isfinite(labels.actions).all() and np.isfinite(labels.costs).all()
+        assert np.abs(labels.actions).max() <= 1.0
+        assert labels.actions.shape == (3, 2) and labels.costs.shape == (3, env.task_spec.num_candidates)
+
+
+def test_its_turn_is_among_the_cheapest(env):
+    env.reset(seed=11)
+    turns = np.array(env.task_spec.candidate_turns_rad) / env.task_spec.max_turn_rad
+    spacing = turns[1] - turns[0]
+    over = False
+    for _ in range(60):
+        labels = env.expert_labels()
+        for action, costs in zip(labels.actions, labels.costs):
+            assert abs(action[0] - turns[np.argmin(costs)]) <= 1.01 * spacing
+        *_, terminated, truncated, _ = env.step(labels.actions[1])
+        over = terminated or truncated
+        if over:
+            break
+
+
+def test_it_reaches_the_goal_by_its_own_advice(env):
+    env.reset(seed=11)
+    over = False
+    while not over:
+        *_, terminated, truncated, info = env.step(env.expert_labels().actions[1])
+        over = terminated or truncated
+    assert info["outcome"] == "success"
+
+
+@pytest.mark.parametrize("name", EXPERTS.names())
+def test_an_expert_of_something_else_says_so(name):
+    class Stranger(VEHICLES.get("car")):
+        name = "stranger"
+        turn_kind = "steering"
+
+    class Elsewhere(COURSES.get("forest")):
+        name = "elsewhere"
+
+    if name == "driving":
+        with pytest.raises(UnsuitableExpertError, match="elsewhere"):
+            EXPERTS.get(name)(Stranger(-1), Elsewhere(), None)
+        return
+    with pytest.raises(UnsuitableExpertError, match="stranger"):
+        EXPERTS.get(name)(Stranger(-1), Elsewhere(), None)
