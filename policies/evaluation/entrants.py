@@ -110,10 +110,8 @@ def policy_names(policies: tuple[str, ...]) -> list[str]:
     names: list[str] = []
     for policy in policies:
         name = parse_policy(policy).short_name
-        same = sum(other == name or other.startswith(f"{name}-") for other in names)
-        if same:
-            name = f"{name}-{same + 1}"
-        names.append(name)
+        count = sum(n == name or n.startswith(f"{name}-") for n in names)
+        names.append(f"{name}-{count + 1}" if count else name)
     return names
 
 
@@ -149,10 +147,8 @@ def make_entrant(policy: str, task: Task, name: str = "") -> Entrant:
         return Entrant(name, target, NamedFactory(task.baselines[target], name), target)
     if is_reference(target):
         return Entrant(name, target, NamedFactory(target, name), _code_fingerprint(target))
-    folder = Path(target)
-    if target == PRETRAINED and task.pretrained is not None:
-        folder = task.pretrained
-    if not folder.is_dir():
+    folder = task.pretrained if target == PRETRAINED else Path(target)
+    if folder is None or not folder.is_dir():
         raise ForestPilotError(
             f"policy {target!r} is neither a folder nor one of {PRETRAINED}, {', '.join(task.baselines)}; name a run "
             "folder, or package.module:factory"

@@ -93,8 +93,8 @@ class Dagger(Algorithm[DaggerConfig]):
         name = f"round-{round_number - 1:02d}"
         folders = tuple(str(self.member_folder(round_number - 1, member)) for member in range(self.members))
         if config.gate in ("none", "human"):
-            # Beside a human the policy drives alone: the schedule of beta is then the indicator's.
-            return PolicyFactory(folders[0], name, self.expert_share(round_number))
+            beta = self.expert_share(round_number) if config.gate == "none" else 0.0
+            return PolicyFactory(folders[0], name, beta)
         learner: PilotFactory = PolicyFactory(folders[0], name)
         if len(folders) > 1:
             learner = EnsembleFactory(folders, name)
