@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from forestpilot.launch.verbs import VERBS, Verb
+from forestpilot.launch.verbs import Verb, get_verb, verb_lines
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.extras import missing_extra
 from forestpilot.sim.registry import closest
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if args else EXIT_USAGE
     if args[0] in ("-V", "--version"):
         return _print_version()
-    if args[0] not in VERBS:
+    if args[0] not in _names():
         return _unknown_verb(args[0])
     return _run_verb(args[0], args[1:])
 
@@ -44,7 +44,7 @@ def _run_verb(name: str, args: list[str]) -> int:
     """Import the verb, parse its config, run it; errors that the user can mend become one line."""
     verb: Verb | None = None
     try:
-        verb = VERBS.get(name)
+        verb = get_verb(name)
         result = verb.run(_parse(verb, args, f"{PROG} {name}"))
         sys.stdout.flush()
         return int(result or 0)
@@ -98,8 +98,12 @@ def _interrupted(name: str, args: list[str], resumes: bool) -> int:
 
 
 def _unknown_verb(name: str) -> int:
-    print(f"{PROG}: unknown verb {name!r}; {closest(name, VERBS.names())} `{PROG} --help` lists them.", file=sys.stderr)
+    print(f"{PROG}: unknown verb {name!r}; {closest(name, _names())} `{PROG} --help` lists them.", file=sys.stderr)
     return EXIT_USAGE
+
+
+def _names() -> list[str]:
+    return [line.name for line in verb_lines()]
 
 
 def _print_version() -> int:
@@ -110,8 +114,8 @@ def _print_version() -> int:
 
 
 def _help() -> str:
-    width = max(map(len, VERBS))
-    verbs = "\n".join(f"  {line.name:<{width}}  {line.summary}" for line in VERBS.lines())
+    width = max(map(len, _names()))
+    verbs = "\n".join(f"  {line.name:<{width}}  {line.summary}" for line in verb_lines())
     return (
         f"usage: {PROG} VERB [options]\n\n"
         "ForestPilot teaches robots to fly and drive through a dense forest from camera images alone.\n\n"

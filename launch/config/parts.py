@@ -13,10 +13,10 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from forestpilot.data_collection.episodes.plain import ConfigError
+from forestpilot.data_collection.episodes.plain import ConfigError, ordinary_options
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.registry import PartConfig, Registry, import_attribute
-from forestpilot.sim.tasks import DEFAULT_TASK, TASKS, Task, TaskOptions
+from forestpilot.sim.tasks import DEFAULT_TASK, TASKS
 
 
 class Slot(NamedTuple):
@@ -168,20 +168,13 @@ def _with_task_options(config: Any, task: str) -> Any:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if "task_options" in field.metadata:
-            value = _options_of(TASKS.get(task), field.metadata["task_options"], value)
+            known = TASKS.get(task)
+            if not isinstance(value, known.Options):
+                value = ordinary_options(known, field.metadata["task_options"])
         elif is_config(value):
             value = _with_task_options(value, task)
         object.__setattr__(fitted, field.name, value)
     return fitted
-
-
-def _options_of(task: Task, start: str, present: Any) -> TaskOptions:
-    """The options that are there if they are the task's, else those that it starts from."""
-    if isinstance(present, task.Options):
-        return present
-    begun = getattr(task, start)
-    options: TaskOptions = begun() if isinstance(begun, type) else begun
-    return options
 
 
 def _given(args: Sequence[str]) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
     VERBS.register("survey", "forestpilot_rover.survey:VERB", "count the trees of an orchard")
 
+Every algorithm that is registered is a verb by itself.
+
 Importing this package imports nothing heavy, so that `forestpilot --help` answers at once.
 """
 
@@ -11,7 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from forestpilot.sim.registry import Registry
+from forestpilot.policies.algorithms import ALGORITHMS
+from forestpilot.sim.registry import Registered, Registry
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,6 @@ for _name, _summary in {
     "collect": "fly or drive, the expert or you by keyboard, and record episodes into a dataset",
     "inspect": "look at datasets: what they cover, what they teach, which episodes are bad",
     "train": "train a policy on datasets by behavioural cloning",
-    "dagger": "improve a policy in closed loop: the expert labels what it visits, or you take over",
     "relabel": "watch a policy's recorded episodes and steer along: what you do becomes labels",
     "evaluate": "run policies through test worlds: outcomes.csv and a table with intervals",
     "grid": "fly over speeds and densities: the published table, and a picture of it",
@@ -47,3 +49,22 @@ for _name, _summary in {
     "doctor": "say what is installed and registered, what works here and what is missing",
 }.items():
     VERBS.register(_name, f"forestpilot.launch.verbs.{_name}:VERB", _summary)
+
+
+def get_verb(name: str) -> Verb:
+    """The verb of a name, or the one that runs the algorithm of that name.
+
+    Raises:
+        UnknownNameError: there is neither.
+    """
+    if name not in VERBS and name in ALGORITHMS:
+        from forestpilot.launch.verbs.algorithm import verb_of
+
+        return verb_of(name)
+    return VERBS.get(name)
+
+
+def verb_lines() -> tuple[Registered, ...]:
+    """All verbs, those that run an algorithm last."""
+    algorithms = [line for line in ALGORITHMS.lines() if line.name not in VERBS]
+    return (*VERBS.lines(), *algorithms)

@@ -39,6 +39,7 @@ REGISTRIES = (
     "forestpilot.sim.vehicles.turns:TURNS",
     "forestpilot.sim.courses:COURSES",
     "forestpilot.sim.experts:EXPERTS",
+    "forestpilot.policies.algorithms:ALGORITHMS",
     "forestpilot.launch.benchmarks:BENCHMARKS",
     "forestpilot.launch.studies:STUDIES",
     "forestpilot.launch.verbs:VERBS",

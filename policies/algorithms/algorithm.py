@@ -97,7 +97,7 @@ class Algorithm(ABC, Generic[ConfigT]):
     Args:
         config: what to do.
         progress: who watches.
-        roll_in: lets a human run the episodes of a job, for an algorithm that `needs_human`.
+        roll_in: lets a human run the episodes of a job, for a config that `needs_human`.
 
     Attributes:
         config, progress, roll_in: as given.
@@ -176,11 +176,6 @@ class Algorithm(ABC, Generic[ConfigT]):
     def members(self) -> int:
         """Policies trained side by side; the first one acts and is judged."""
         return 1
-
-    @property
-    def needs_human(self) -> bool:
-        """True where a human drives in the rounds after the first."""
-        return False
 
     def expert_share(self, round_number: int) -> float:
         """Probability that the expert acts in the episodes of a round."""
@@ -345,19 +340,19 @@ class Algorithm(ABC, Generic[ConfigT]):
 
     def _require_human(self) -> None:
         """Raise InvalidArgumentError where a human is needed and there is none, or the other way round."""
-        if self.needs_human and self.roll_in is None:
+        if self.config.needs_human and self.roll_in is None:
             raise InvalidArgumentError(
                 f"{self.name} with this config needs a human who takes over, and nobody is there; at a keyboard, "
                 f"`forestpilot {self.name}` lets you"
             )
-        if self.roll_in is not None and not self.needs_human:
+        if self.roll_in is not None and not self.config.needs_human:
             raise InvalidArgumentError(
                 f"there is a human, and nothing for them to do: {self.name} with this config needs none"
             )
 
     def _require_head_for_actions(self) -> None:
         """Raise InvalidArgumentError where a human would teach a head that learns from costs."""
-        if self.needs_human and self.policy.head.needs_costs:
+        if self.config.needs_human and self.policy.head.needs_costs:
             raise InvalidArgumentError(
                 "a human says what to do, not what everything else would cost, and this head learns from costs; choose "
                 f"another one: --train.policy.head {self.task.head_for_actions}"

@@ -70,6 +70,11 @@ class AlgorithmConfig:
         self.seeds(self.rounds)
 
     @property
+    def needs_human(self) -> bool:
+        """True where a human drives in the rounds after the first."""
+        return False
+
+    @property
     def worlds_per_round(self) -> int:
         """Training worlds set aside for each later round."""
         return self.episodes

@@ -5,25 +5,25 @@ from __future__ import annotations
 import pytest
 
 from forestpilot.launch import cli
-from forestpilot.launch.verbs import VERBS, Verb
+from forestpilot.launch.verbs import Verb, get_verb, verb_lines
 
 
-@pytest.fixture(params=VERBS.names())
+@pytest.fixture(params=[line.name for line in verb_lines()])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 def test_it_is_a_verb_with_a_summary_of_one_line(name: str) -> None:
-    verb = VERBS.get(name)
+    verb = get_verb(name)
     assert isinstance(verb, Verb)
     assert (verb.Config is None) != (verb.parse is None)
-    summary = next(line.summary for line in VERBS.lines() if line.name == name)
+    summary = next(line.summary for line in verb_lines() if line.name == name)
     assert 0 < len(summary) <= 100
     assert "\n" not in summary
 
 
 def test_its_presets_are_configs_of_its_own(name: str) -> None:
-    verb = VERBS.get(name)
+    verb = get_verb(name)
     for config in (verb.presets or {}).values():
         assert type(config) is verb.Config
 

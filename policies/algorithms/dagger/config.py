@@ -69,6 +69,11 @@ class DaggerConfig(AlgorithmConfig):
             raise ValueError("label_budget does not apply to a human; they hand back when they have had enough")
 
     @property
+    def needs_human(self) -> bool:
+        """True where a human is at the gate."""
+        return self.gate == "human"
+
+    @property
     def members(self) -> int:
         """Policies trained side by side."""
         return self.ensemble if self.gate in ("uncertainty", "budget") else 1

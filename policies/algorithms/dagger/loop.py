@@ -37,11 +37,6 @@ class Dagger(Algorithm[DaggerConfig]):
         """Policies trained side by side: several where the gate looks at how far they are apart."""
         return self.config.members
 
-    @property
-    def needs_human(self) -> bool:
-        """True where a human is at the gate."""
-        return self.config.gate == "human"
-
     def expert_share(self, round_number: int) -> float:
         """Beta, the probability that the expert acts in the episodes of a round."""
         return self.config.beta_of(round_number)

@@ -1,4 +1,4 @@
-"""`forestpilot dagger` with a human: where they sit, what is printed, and that stopping loses nothing."""
+"""`forestpilot dagger`, the verb of an algorithm, with a human: where they sit, what is printed, what is kept."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, load_episode
 from forestpilot.data_collection.people.console import Command, Input, Key
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
+from forestpilot.launch import cli
 from forestpilot.launch.screens import ScreenConfig
-from forestpilot.launch.verbs import dagger
+from forestpilot.launch.verbs import get_verb, verb_lines
+from forestpilot.launch.verbs.algorithm import rounds_table
+from forestpilot.policies.algorithms import ALGORITHMS
+from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.tasks.drone import DroneOptions
+from tests.policies.noisy_demonstrations import NoisyDemonstrations
 
 POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4, head="mixture")
-TINY = dagger.Config(
+DAGGER = get_verb("dagger")
+assert DAGGER.Config is not None
+TINY = DAGGER.Config(
     gate="human", rounds=1, expert_episodes=2, episodes=1, first_steps=10, last_steps=10, validation_episodes=2,
     workers=1, mix=ScenarioMix(options=DroneOptions(density=(0.005,))), screen=ScreenConfig(size="320x180"),
     train=TrainConfig(policy=POLICY, batch_windows=4, tensorboard=False),
@@ -63,7 +70,7 @@ def screens(monkeypatch: pytest.MonkeyPatch) -> list[ScriptedScreen]:
 
 @pytest.mark.parametrize("web", [False, True])
 def test_a_human_takes_over_at_a_screen_and_is_learned_from(web, screens, tmp_path: Path, capsys) -> None:
-    dagger.run(dataclasses.replace(TINY, out=str(tmp_path / "run"), web=web))
+    DAGGER.run(dataclasses.replace(TINY, out=str(tmp_path / "run"), web=web))
     printed = capsys.readouterr().out
     assert re.search(r"round 1, taken over 1 time, 0\.[5-9] s each", printed)
     assert "stopped in round 1" not in printed, "the episode was left early, but it was the last one"
@@ -80,9 +87,9 @@ def test_a_human_takes_over_at_a_screen_and_is_learned_from(web, screens, tmp_pa
 
 def test_who_leaves_early_can_go_on_with_the_same_command(screens, tmp_path: Path, capsys) -> None:
     config = dataclasses.replace(TINY, out=str(tmp_path / "run"), episodes=2)
-    dagger.run(config)
+    DAGGER.run(config)
     assert "stopped in round 1 with 1 of 2 episodes to go" in capsys.readouterr().out
-    dagger.run(config)
+    DAGGER.run(config)
     assert "next: forestpilot evaluate" in capsys.readouterr().out
     assert (tmp_path / "run" / "policy.json").exists()
 
@@ -93,18 +100,33 @@ def test_a_screen_that_cannot_be_opened_is_said_before_anything_is_trained(monke
 
     monkeypatch.setattr(forestpilot.launch.screens, "open_screen", refuse)
     with pytest.raises(forestpilot.launch.screens.ScreenError, match="no display"):
-        dagger.run(dataclasses.replace(TINY, out=str(tmp_path / "run")))
+        DAGGER.run(dataclasses.replace(TINY, out=str(tmp_path / "run")))
     assert not (tmp_path / "run" / "dataset").exists()
 
 
 def test_the_table_has_the_columns_that_the_run_can_fill() -> None:
     result = RoundResult(
-        1, 0.5, 20, 900, 0.5, 0.75, 40, 0.6, 0.86, visited=1500, intervention_steps=60, takeovers=4, mean_takeover_s=1.5,
-        context_switches=7, crashes=2,
+        1, 0.5, 20, 900, 0.5, 0.75, 40, 0.6, 0.86, visited=1500, intervention_steps=60, takeovers=4,
+        mean_takeover_s=1.5, context_switches=7, crashes=2,
     )  # fmt: skip
-    plain = dagger.rounds_table([result], dagger.Config())
+    plain = rounds_table([result], DaggerConfig())
     assert "beta" in plain[0] and "takeovers" not in plain[0] and "interventions" not in plain[0]
-    gated = dagger.rounds_table([result], dagger.Config(task="drive", gate="expert"))
+    gated = rounds_table([result], DaggerConfig(task="drive", gate="expert"))
     row = dict(zip(*gated, strict=True))
     assert (row["takeovers"], row["mean takeover"], row["switches"], row["crashes"]) == ("4", "1.5 s", "7", "2")
     assert "beta" not in row and row["validation success"] == "30/40" and row["interventions"] == "0"
+
+
+def test_an_algorithm_of_another_package_is_a_verb_with_its_own_options_and_a_screen(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ALGORITHMS.register("noisy", NoisyDemonstrations, "demonstrations with noise")
+    try:
+        assert "noisy" in [line.name for line in verb_lines()]
+        with pytest.raises(SystemExit):
+            cli.main(["noisy", "--help"])
+    finally:
+        ALGORITHMS.unregister("noisy")
+    shown = capsys.readouterr().out
+    for option in ("--noise", "--rounds", "--mix.", "--screen.size"):
+        assert option in shown

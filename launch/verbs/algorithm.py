@@ -1,15 +1,17 @@
-"""`forestpilot dagger`: demonstrate, clone, then improve in closed loop; with `--gate human`, beside a human."""
+"""`forestpilot dagger`, `bc` and every other algorithm: demonstrate, then improve in rounds, maybe beside a human."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.launch.pictures.colors import INK, PANEL, Image
 from forestpilot.launch.pictures.drawing import import_cv2
@@ -20,55 +22,76 @@ from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import print_table
 from forestpilot.launch.verbs import Verb
 from forestpilot.launch.verbs.collect import describe_session
-from forestpilot.policies.algorithms.algorithm import RollInStoppedError
-from forestpilot.policies.algorithms.dagger.config import PRESETS as DAGGER_PRESETS
-from forestpilot.policies.algorithms.dagger.config import DaggerConfig
-from forestpilot.policies.algorithms.dagger.loop import run_dagger
+from forestpilot.policies.algorithms import ALGORITHMS
+from forestpilot.policies.algorithms.algorithm import Algorithm, RollInStoppedError
+from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.algorithms.rounds import RoundResult, best_round
+from forestpilot.sim.tasks import TASKS
 
 if TYPE_CHECKING:
     from forestpilot.data_collection.people.console import Screen
 
+GATED_COLUMNS = ("visited", "intervention steps", "takeovers", "mean takeover", "switches")
+"""Columns that say something only where the policy and a helper take turns."""
+
 
 @dataclass(frozen=True)
-class Config(DaggerConfig):
-    """Demonstrate, clone, then improve in closed loop; the same command goes on where it stopped. With --gate human the
-    policy drives while you watch: Space takes over, Enter hands back, and only what you did is learned."""
+class SeatOptions:
+    """Screen of the human, where one takes over."""
 
-    web: bool = False
-    """With the gate `human`: steer in a browser instead of a window, for a machine without a screen."""
-    screen: ScreenConfig = ScreenConfig()
-    """With the gate `human`: what you steer by."""
-
-    @property
-    def dagger(self) -> DaggerConfig:
-        """The config without the screen, which has no part in what comes out."""
-        return DaggerConfig(**{field.name: getattr(self, field.name) for field in dataclasses.fields(DaggerConfig)})
+    web: bool = not_the_result(False)
+    """Where a human takes over: steer in a browser instead of a window, for a machine without a screen."""
+    screen: ScreenConfig = not_the_result(ScreenConfig())
+    """Where a human takes over: what you steer by."""
 
 
-PRESETS = {name: Config(**vars(preset)) for name, preset in DAGGER_PRESETS.items()}
+def verb_of(name: str) -> Verb:
+    """The verb that runs an algorithm: its own options, and those of the screen.
+
+    Raises:
+        UnknownNameError: there is no such algorithm.
+    """
+    algorithm = ALGORITHMS.get(name)
+    config = config_class(algorithm)
+    presets = {preset: config(**vars(values)) for preset, values in algorithm.PRESETS.items()}
+    return Verb(config, partial(run, algorithm), presets=presets or None, resumes=True)
 
 
-def run(config: Config) -> None:
-    """Run all rounds, print one row for each and draw them."""
-    try:
-        results = _run_rounds(config)
-    except RollInStoppedError as stop:
-        print(f"{stop}. What is finished is kept; the same command goes on.")
-        return
-    print_table(rounds_table(results, config), title=f"DAgger in {config.out}")
-    plot = plot_rounds(results, Path(config.out) / "success_by_round.png", best_round(results).round)
-    print(
-        f"{plot}\nnext: forestpilot evaluate --task {config.task} --policy {config.out} --out {config.out}/evaluation"
+def config_class(algorithm: type[Algorithm[Any]]) -> type[Any]:
+    """The algorithm's own config with the options of the screen."""
+    own: Any = algorithm.Config
+    namespace = {"__doc__": own.__doc__, "__module__": own.__module__}
+    return dataclasses.make_dataclass(
+        own.__name__, [], bases=(SeatOptions, own), namespace=namespace, frozen=True, kw_only=True
     )
 
 
-def _run_rounds(config: Config) -> list[RoundResult]:
-    if config.gate != "human":
-        return run_dagger(config.dagger, make_progress())
-    seat = Seat(config)
+def run(algorithm: type[Algorithm[Any]], config: Any) -> None:
+    """Run all rounds, print one row for each and draw them."""
+    own = without_screen(algorithm, config)
     try:
-        return run_dagger(config.dagger, make_progress(), roll_in=seat)
+        results = _run_rounds(algorithm, own, SeatOptions(config.web, config.screen))
+    except RollInStoppedError as stop:
+        print(f"{stop}. What is finished is kept; the same command goes on.")
+        return
+    print_table(rounds_table(results, own), title=f"{algorithm.title} in {own.out}")
+    plot = plot_rounds(results, Path(own.out) / "success_by_round.png", best_round(results).round)
+    print(f"{plot}\nnext: forestpilot evaluate --task {own.task} --policy {own.out} --out {own.out}/evaluation")
+
+
+def without_screen(algorithm: type[Algorithm[Any]], config: Any) -> AlgorithmConfig:
+    """The algorithm's own config: the screen has no part in what comes out."""
+    fields = dataclasses.fields(algorithm.Config)
+    return algorithm.Config(**{field.name: getattr(config, field.name) for field in fields})
+
+
+def _run_rounds(algorithm: type[Algorithm[Any]], config: AlgorithmConfig, options: SeatOptions) -> list[RoundResult]:
+    progress = make_progress()
+    if not config.needs_human:
+        return algorithm(config, progress).run()
+    seat = Seat(options)
+    try:
+        return algorithm(config, progress, seat).run()
     finally:
         seat.close()
 
@@ -80,16 +103,16 @@ class Seat:
     its events.
 
     Args:
-        config: which screen.
+        options: which screen.
 
     Raises:
         ForestPilotError: it cannot be opened; said before the first training, not after it.
     """
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, options: SeatOptions) -> None:
+        self._options = options
         self._screen: Screen | None = self._open()
-        if not config.web:
+        if not options.web:
             self.close()
 
     def __call__(self, job: Job) -> None:
@@ -104,10 +127,10 @@ class Seat:
             print(f"round {job.dagger_round}, {line}", flush=True)
         if summary.interrupted:
             raise KeyboardInterrupt
-        if summary.quit or not self._config.web:
+        if summary.quit or not self._options.web:
             self.close()
         else:
-            words = "the policy learns from what you did", "the next round starts here by itself"
+            words = ("the policy learns from what you did", "the next round starts here by itself")
             self._screen.show(_notice(self._screen.size, words))
 
     def close(self) -> None:
@@ -119,7 +142,7 @@ class Seat:
     def _open(self) -> Screen:
         from forestpilot.launch.screens import open_screen
 
-        return open_screen(self._config.screen, self._config.web, "ForestPilot: take over with Space")
+        return open_screen(self._options.screen, self._options.web, "ForestPilot: take over with Space")
 
 
 def _notice(size: tuple[int, int], lines: Sequence[str]) -> Image:
@@ -133,22 +156,28 @@ def _notice(size: tuple[int, int], lines: Sequence[str]) -> Image:
     return picture
 
 
-def rounds_table(results: list[RoundResult], config: DaggerConfig) -> list[tuple[str, ...]]:
+def rounds_table(results: list[RoundResult], config: AlgorithmConfig) -> list[tuple[str, ...]]:
     """Rows of text for a table of rounds, the header first; what cannot happen in this run has no column."""
-    header: tuple[str, ...] = ("round", "episodes", "labels", "roll-in success")
-    if config.gate == "none":
-        header = (*header, "beta")
+    columns = ["round", "episodes", "labels", "roll-in success"]
+    if getattr(config, "gate", "none") == "none":
+        columns.append("beta")
     else:
-        header = (*header, "visited", "helped", "takeovers", "mean takeover", "switches")
-    header = (*header, "crashes", "validation success", "95 % interval")
-    if config.task == "drive":  # only a car is ever put back
-        header = (*header, "interventions")
-    rows = (_row(result) for result in results)
-    return [header, *(tuple(row[name] for name in header) for row in rows)]
+        columns.extend(GATED_COLUMNS)
+    columns += ["crashes", "validation success", "95 % interval"]
+    if TASKS.get(config.task).put_back:
+        columns.append("interventions")
+    table = [tuple(columns)]
+    for result in results:
+        row = _row(result)
+        table.append(tuple(row[name] for name in columns))
+    return table
 
 
 def _row(result: RoundResult) -> dict[str, str]:
-    validated = interval = interventions = "-"
+    """What a round came to as text, by column."""
+    validated = "-"
+    interval = "-"
+    interventions = "-"
     if result.validation_success is not None and result.low is not None and result.high is not None:
         validated = f"{round(result.validation_success * result.validation_episodes)}/{result.validation_episodes}"
         interval = f"{100 * result.low:.0f}-{100 * result.high:.0f} %"
@@ -160,7 +189,7 @@ def _row(result: RoundResult) -> dict[str, str]:
         "labels": str(result.labels),
         "roll-in success": f"{100 * result.rollout_success:.0f} %",
         "visited": str(result.visited),
-        "helped": str(result.intervention_steps),
+        "intervention steps": str(result.intervention_steps),
         "takeovers": str(result.takeovers),
         "mean takeover": f"{result.mean_takeover_s:.1f} s",
         "switches": str(result.context_switches),
@@ -169,6 +198,3 @@ def _row(result: RoundResult) -> dict[str, str]:
         "95 % interval": interval,
         "interventions": interventions,
     }
-
-
-VERB = Verb(Config, run, presets=PRESETS, resumes=True)
