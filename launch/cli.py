@@ -16,7 +16,9 @@ from forestpilot.sim.extras import missing_extra
 from forestpilot.sim.registry import closest
 
 PROG = "forestpilot"
-EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,15 +31,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted. An error that is nobody's mistake but the
         program's is raised, so that Python shows its traceback and exits with 1.
     """
-    args = list(sys.argv[1:] if argv is None else argv)
-    if not args or args[0] in ("-h", "--help", "help"):
+    given = sys.argv[1:] if argv is None else argv
+    if not given:
         print(_help())
-        return 0 if args else EXIT_USAGE
-    if args[0] in ("-V", "--version"):
+        return EXIT_USAGE
+    name, *args = given
+    if name in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if name in ("-V", "--version"):
         return _print_version()
-    if args[0] not in _names():
-        return _unknown_verb(args[0])
-    return _run_verb(args[0], args[1:])
+    if name not in _names():
+        return _unknown_verb(name)
+    return _run_verb(name, args)
 
 
 def _run_verb(name: str, args: list[str]) -> int:
@@ -78,14 +84,18 @@ def _for_the_user(error: BaseException | None) -> str | None:
         # A verb, or a part, that could not be imported: what is missing says more than where it was asked for.
         return _missing(error.__cause__) or str(error) or type(error).__name__
     if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)):
-        return f"{error.filename}: {error.strerror}" if error.filename else None
+        if error.filename:
+            return f"{error.filename}: {error.strerror}"
+        return None
     return _missing(error)
 
 
 def _missing(error: BaseException | None) -> str | None:
     """Message about a missing library that an extra brings; None for any other error."""
-    told = missing_extra(error) if isinstance(error, ModuleNotFoundError) else None
-    return str(told) if told is not None else None
+    if not isinstance(error, ModuleNotFoundError):
+        return None
+    told = missing_extra(error)
+    return str(told) if told else None
 
 
 def _interrupted(name: str, args: list[str], resumes: bool) -> int:

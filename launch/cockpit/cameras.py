@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from forestpilot.launch.cockpit.gauges import CockpitLayout, Rect
 from forestpilot.launch.pictures.chase_camera import ChaseCamera
 from forestpilot.launch.pictures.colors import Image
@@ -34,7 +36,9 @@ class Sharpness:
     """Size that the views are drawn at: as large as shown, or less while that takes too long."""
 
     def __init__(self) -> None:
-        self._level = self._too_slow = self._fast_enough = 0
+        self._level = 0
+        self._too_slow = 0
+        self._fast_enough = 0
 
     @property
     def share(self) -> float:
@@ -45,15 +49,20 @@ class Sharpness:
         """A picture took so long; returns whether views have another size from now on."""
         busy = seconds * control_hz / BUSY_SHARE
         finer = SHARPNESS[max(0, self._level - 1)] / self.share
-        self._too_slow = self._too_slow + 1 if busy > 1.0 else 0
-        self._fast_enough = self._fast_enough + 1 if busy * finer**2 < 1.0 else 0
+        self._too_slow += 1
+        if busy <= 1.0:
+            self._too_slow = 0
+        self._fast_enough += 1
+        if busy * finer**2 >= 1.0:
+            self._fast_enough = 0
         if self._too_slow >= PATIENCE and self._level < len(SHARPNESS) - 1:
             self._level += 1
         elif self._fast_enough >= CONFIDENCE and self._level > 0:
             self._level -= 1
         else:
             return False
-        self._too_slow = self._fast_enough = 0
+        self._too_slow = 0
+        self._fast_enough = 0
         return True
 
 
@@ -67,11 +76,11 @@ class CockpitCameras:
     """
 
     def __init__(self, env: VehicleEnv, layout: CockpitLayout, share: float) -> None:
-        assert env.world is not None
         spec = env.task_spec
         self._env = env
-        self._center = make_renderer("raycast", Camera(*_size(layout.views[1], share), spec.horizontal_fov_deg), 1)
-        self._sides = make_renderer("raycast", Camera(*_size(layout.views[0], share), spec.horizontal_fov_deg), 2)
+        side, center, _ = (Camera(*_size(area, share), spec.horizontal_fov_deg) for area in layout.views)
+        self._center = make_renderer("raycast", center, 1)
+        self._sides = make_renderer("raycast", side, 2)
         self._center.set_world(env.world)
         self._sides.set_world(env.world)
         self._chase = ChaseCamera(env.world, _size(layout.chase, share), spec.control_hz, env.drawn_vehicle().look)
@@ -86,5 +95,5 @@ class CockpitCameras:
 
 def _size(area: Rect, share: float) -> tuple[int, int]:
     """Width and height of a view in pixels, as far as a camera allows."""
-    (low_w, low_h), (high_w, high_h) = MIN_SIZE_PX, MAX_SIZE_PX
-    return min(high_w, max(low_w, round(share * area.width))), min(high_h, max(low_h, round(share * area.height)))
+    width, height = np.clip((round(share * area.width), round(share * area.height)), MIN_SIZE_PX, MAX_SIZE_PX)
+    return int(width), int(height)

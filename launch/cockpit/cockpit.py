@@ -1,4 +1,4 @@
-"""What a human at the keys sees: the three cameras large enough to steer by, and everything worth knowing around them.
+"""The cockpit of a human at the keys: the cameras large enough to steer by, and everything worth knowing around them.
 
 The views are drawn anew from the cameras' own eyes, larger than the policy's and sharp; what the policy sees stands
 small beside them.
@@ -37,17 +37,15 @@ from forestpilot.sim.tasks import TASKS
 
 HUMAN: Color = (255, 164, 72)
 ALERT: Color = (255, 222, 100)
+RECORDING: Color = (220, 24, 24)
+STATES = {Mode.RUNNING: "REC", Mode.WAITING: "READY", Mode.ENDED: "SAVED"}
+"""Word in the corner for what the session is doing; PAUSED for any other."""
 NEAR_M = 0.4
 """Clearance in metres below which it is shown as an alert."""
 FAR_M = 1.0
 """Clearance in metres above which nobody cares how much it is; a car's is not measured much further."""
-WORDS = {
-    "drone": ("FLY", "FLIES", ("stop", "half", "full")),
-    "drive": ("DRIVE", "DRIVES", ("brake", "roll", "gas")),
-}
-"""Of each task: what one does, what a policy does, and what go means at its lower end, middle and upper end."""
-MAP_SHARES = {"drone": 0.14, "drive": 0.30}
-"""A forest is narrow, the surroundings of a car are not."""
+TOLD_ELSEWHERE = ("speed", "interventions")
+"""Arguments of the environment that the line about the world leaves out."""
 COMMANDS_AHEAD = {"left": "turn left", "right": "turn right", "straight": "straight on"}
 
 
@@ -61,10 +59,13 @@ class Cockpit:
     """
 
     def __init__(self, size: tuple[int, int], title: str = "", timer: Callable[[], float] = time.perf_counter) -> None:
-        self._cv2, self._title, self._timer = import_cv2(), title, timer
+        self._cv2 = import_cv2()
+        self._title = title
+        self._timer = timer
         self._layout = CockpitLayout(*size)
         self._pen = Pen(self._cv2, self._layout.text_size)
-        self._background: Image = np.full((size[1], size[0], 3), PANEL, np.uint8)
+        width, height = size
+        self._background: Image = np.full((height, width, 3), PANEL, np.uint8)
         self._sharpness = Sharpness()
 
     @property
@@ -74,14 +75,14 @@ class Cockpit:
 
     def begin(self, episode: EpisodeRecorder) -> None:
         """Get ready for a new world."""
-        world, self._spec = episode.env.world, episode.env.task_spec
-        assert world is not None
-        self._layout = dataclasses.replace(self._layout, map_share=MAP_SHARES[episode.task])
-        self._verb, self._verbs, self._go_words = WORDS[episode.task]
+        self._spec = episode.env.task_spec
+        task = TASKS.get(episode.task)
+        self._words = task.words
+        self._layout = dataclasses.replace(self._layout, map_share=task.map_share)
         self._map_area = self._layout.map.inner(max(2, round(0.4 * self._pen.text_size)))
-        self._map = WorldMap(self._cv2, world, self._map_area.size, self._pen.text_size)
-        shown = {key: episode.scenario.env_kwargs.get(key) for key in ("preset", "density", "length")}
-        self._description = TASKS.get(episode.task).describe(shown)
+        self._map = WorldMap(self._cv2, episode.env.world, self._map_area.size, self._pen.text_size)
+        kwargs = episode.scenario.env_kwargs
+        self._description = task.describe({key: kwargs[key] for key in kwargs if key not in TOLD_ELSEWHERE})
         self._path: list[NDArray[np.float64]] = []
         self._step = -1
         self._cameras = CockpitCameras(episode.env, self._layout, self.sharpness)
@@ -106,25 +107,32 @@ class Cockpit:
 
     def _paint_views(self, picture: Image) -> None:
         """The three cameras and the view from behind, with their names."""
-        views, layout = self._cameras.draw(), self._layout
-        for name, image, area in zip((*VIEW_NAMES, "from behind"), views, (*layout.views, layout.chase), strict=True):
+        names = (*VIEW_NAMES, "from behind")
+        areas = (*self._layout.views, self._layout.chase)
+        for name, image, area in zip(names, self._cameras.draw(), areas, strict=True):
             region = area.cut(picture)
-            region[:] = fitted(self._cv2, image, (region.shape[1], region.shape[0]))
-            self._pen.label(region, name, (0, region.shape[0] - round(1.9 * self._pen.text_size)), INK, 0.75)
-            self._cv2.rectangle(region, (0, 0), (region.shape[1] - 1, region.shape[0] - 1), PANEL, 1)
+            height, width, _ = region.shape
+            region[:] = fitted(self._cv2, image, (width, height))
+            self._pen.label(region, name, (0, height - round(1.9 * self._pen.text_size)), INK, 0.75)
+            self._cv2.rectangle(region, (0, 0), (width - 1, height - 1), PANEL, 1)
 
     def _paint_hints(self, picture: Image, scene: Scene) -> None:
-        """Where to go: over the center view the goal's direction, or at a junction the way to take."""
-        pen, area = self._pen, self._layout.views[1]
-        if scene.episode.task == "drone":
-            goal = scene.episode.observation["goal"]
+        """Show where to go over the center view: the goal's direction, or at a junction the way to take."""
+        command = scene.episode.info.get("command")
+        if command is None:
+            cosine, sine = scene.episode.observation["goal"]
             half_fov = math.radians(self._spec.horizontal_fov_deg) / 2
-            draw_bearing(pen, picture, area, math.atan2(float(goal[1]), float(goal[0])), half_fov, GOOD)
-            return
-        command = scene.episode.info["command"]
-        if command not in COMMANDS_AHEAD:
-            return
-        size, text = round(1.6 * pen.text_size), COMMANDS_AHEAD[command]
+            bearing = math.atan2(float(sine), float(cosine))
+            draw_bearing(self._pen, picture, self._layout.center_view, bearing, half_fov, GOOD)
+        elif command in COMMANDS_AHEAD:
+            self._paint_command(picture, command)
+
+    def _paint_command(self, picture: Image, command: str) -> None:
+        """A road sign over the center view."""
+        pen = self._pen
+        area = self._layout.center_view
+        size = round(1.6 * pen.text_size)
+        text = COMMANDS_AHEAD[command]
         width = pen.width(text, 1.2) + 5 * size
         plate = Rect(area.left + (area.width - width) // 2, area.top + pen.pad, width, 3 * size)
         darken(plate.cut(picture))
@@ -134,9 +142,11 @@ class Cockpit:
         pen.write(picture, text, (plate.left + round(3.6 * size), baseline), ALERT, 1.2)
 
     def _paint_policy_views(self, picture: Image, scene: Scene) -> None:
-        """What is recorded, pixel by pixel: that is all a policy sees."""
-        area, pen, spec = self._layout.policy_views, self._pen, self._spec
-        label, aspect = round(1.9 * pen.text_size), spec.image_width / spec.image_height
+        """The recorded pictures, pixel by pixel: that is all a policy sees."""
+        area = self._layout.policy_views
+        pen = self._pen
+        label = round(1.9 * pen.text_size)
+        aspect = self._spec.image_width / self._spec.image_height
         height = min(area.height - label - pen.pad // 2, round((area.width - 4 * pen.pad) / 3 / aspect))
         width = round(height * aspect)
         if min(width, height) < 8:
@@ -152,16 +162,19 @@ class Cockpit:
 
     def _paint_controls(self, picture: Image, scene: Scene) -> None:
         """Keys that are held, and the action they have become."""
-        area, pen = self._layout.controls.inner(self._pen.pad), self._pen
-        # Under a title of its own it is the human's action that is shown, whoever drives.
-        color = HUMAN if self._title else self._driver(scene)[1]
+        pen = self._pen
+        area = self._layout.controls.inner(pen.pad)
+        turn_action, go_action = map(float, scene.action)
+        _, color = self._driver(scene)
+        if self._title:  # under a title of its own it is the human's action that is shown, whoever drives
+            color = HUMAN
         keys = Rect(area.left, area.top, min(round(1.6 * area.height), area.width // 3), area.height)
         draw_keys(pen, picture, keys, scene.keys, HUMAN)
         go = Rect(keys.right + 2 * pen.pad, area.top, round(5.5 * pen.text_size), area.height)
-        draw_axis(pen, picture, go, float(scene.action[1]), color, True, self._go_words)
+        draw_axis(pen, picture, go, go_action, color, True, self._words.go)
         turn = Rect(go.right, area.top + round(0.25 * area.height), area.right - go.right, area.height)
         # Left is positive, and on the left.
-        draw_axis(pen, picture, turn, -float(scene.action[0]), color, False, ("left", "", "right"))
+        draw_axis(pen, picture, turn, -turn_action, color, False, ("left", "", "right"))
 
     def _paint_map(self, picture: Image, scene: Scene) -> None:
         position, rotation = scene.episode.env.pose()
@@ -171,25 +184,27 @@ class Cockpit:
         half_fov = math.radians(self._spec.horizontal_fov_deg) / 2
         painted = self._map.paint(np.array(self._path), heading_rad(rotation), half_fov)
         area = self._map_area
-        left, top = area.left + (area.width - painted.shape[1]) // 2, area.top + (area.height - painted.shape[0]) // 2
-        picture[top : top + painted.shape[0], left : left + painted.shape[1]] = painted
+        height, width, _ = painted.shape
+        left = area.left + (area.width - width) // 2
+        top = area.top + (area.height - height) // 2
+        picture[top : top + height, left : left + width] = painted
 
     def _paint_figures(self, picture: Image, scene: Scene) -> None:
         """Speed against its set point, how near things are, time, and what is recorded."""
-        area, pen = self._layout.figures.inner(self._pen.pad), self._pen
-        info, set_point = scene.episode.info, float(scene.episode.scenario.env_kwargs["speed"])
+        pen = self._pen
+        area = self._layout.figures.inner(pen.pad)
+        speed_mps = scene.episode.info["speed_mps"]
+        set_point = float(scene.episode.scenario.env_kwargs["speed"])
         step = min(round(2.0 * pen.text_size), area.height // 8)
         first = area.top + round(1.7 * pen.text_size)
-        speed_color = ALERT if info["speed_mps"] > 1.1 * set_point else INK
-        pen.write(picture, f"{info['speed_mps']:.1f} m/s", (area.left, first), speed_color, 1.6)
+        speed_color = ALERT if speed_mps > 1.1 * set_point else INK
+        pen.write(picture, f"{speed_mps:.1f} m/s", (area.left, first), speed_color, 1.6)
         pen.write(picture, f"set point {set_point:.3g}", (area.left + round(11 * pen.text_size), first), DIM, 0.9)
         bar = Rect(area.left, first + round(0.9 * pen.text_size), area.width, round(0.7 * pen.text_size))
-        draw_speed(pen, picture, bar, info["speed_mps"], set_point)
-        near = info["clearance_m"] < NEAR_M
-        clear = f"{info['clearance_m']:.2f}" if info["clearance_m"] < FAR_M else f"more than {FAR_M:.0f}"
+        draw_speed(pen, picture, bar, speed_mps, set_point)
         lines = [
-            (self._way(scene), INK),
-            (f"{clear} m clear{' - CLOSE' if near else ''}", ALERT if near else INK),
+            (way_left(scene.episode), INK),
+            clearance_line(scene.episode.info["clearance_m"]),
             (f"{scene.episode.time_s:.1f} s", INK),
             (f"world {scene.episode.scenario.seed}: {self._description}", DIM),
             (f"{scene.saved} of {scene.total} episodes saved", DIM),
@@ -198,49 +213,45 @@ class Cockpit:
         for i, (line, color) in enumerate(lines, start=1):
             pen.write(picture, line, (area.left, bar.bottom + i * step), color, 0.95, room=area.width)
 
-    def _way(self, scene: Scene) -> str:
-        """How far it is, and on a road how far off the line."""
-        info = scene.episode.info
-        if "lateral_offset_m" not in info:
-            position, _ = scene.episode.env.pose()
-            return f"{float(np.hypot(*(scene.episode.env.world.goal_m[:2] - position[:2]))):.0f} m to the goal"
-        side = "left" if info["lateral_offset_m"] > 0 else "right"
-        left_m = scene.episode.env.world.route.length_m - info["progress_m"]  # type: ignore[attr-defined]
-        return f"{left_m:.0f} m to go, {abs(info['lateral_offset_m']):.1f} m {side} of the line"
-
     def _driver(self, scene: Scene) -> tuple[str, Color]:
-        """Who drives, in words and as a colour."""
+        """The driver in words and as a colour."""
         if scene.actor == ACTOR_HUMAN:
-            return f"YOU {self._verb}", HUMAN
-        return f"POLICY {self._verbs}", POLICY
+            return f"YOU {self._words.verb.upper()}", HUMAN
+        return f"POLICY {self._words.third.upper()}", POLICY
 
     def _paint_bar(self, picture: Image, scene: Scene) -> None:
         """The bar on top: recording or not, who drives and the key that changes it, which episode."""
-        pen, area = self._pen, self._layout.bar
+        pen = self._pen
+        area = self._layout.bar
         who, color = self._driver(scene)
-        running = scene.mode == Mode.RUNNING
         region = area.cut(picture)
-        region[:] = color if running else EDGE
-        ink, baseline = (PANEL if running else INK), (area.height + round(1.3 * pen.text_size)) // 2
+        baseline = (area.height + round(1.3 * pen.text_size)) // 2
         dot = (round(1.8 * pen.text_size), area.height // 2)
-        state = {Mode.RUNNING: "REC", Mode.WAITING: "READY", Mode.ENDED: "SAVED"}.get(scene.mode, "PAUSED")
-        if running:
+        if scene.mode == Mode.RUNNING:
+            ink = PANEL
+            region[:] = color
             self._cv2.circle(region, dot, pen.thick(0.75), PANEL, -1, self._cv2.LINE_AA)
-            self._cv2.circle(region, dot, pen.thick(0.6), (220, 24, 24), -1, self._cv2.LINE_AA)
+            self._cv2.circle(region, dot, pen.thick(0.6), RECORDING, -1, self._cv2.LINE_AA)
         else:
+            ink = INK
+            region[:] = EDGE
             self._cv2.circle(region, dot, pen.thick(0.6), DIM, pen.thick(0.2), self._cv2.LINE_AA)
-        pen.write(region, state, (round(3.2 * pen.text_size), baseline), ink, 1.3)
+        pen.write(region, STATES.get(scene.mode, "PAUSED"), (round(3.2 * pen.text_size), baseline), ink, 1.3)
         if scene.slow:
             pen.write(region, "SLOW 1/2", (round(10.5 * pen.text_size), baseline), ink, 1.3)
-        how = "ENTER hands back" if scene.actor == ACTOR_HUMAN else "SPACE takes over"
-        title = self._title or (f"{who}   -   {how}" if scene.takes_turns else who)
+        title = who
+        if scene.takes_turns:
+            how = "ENTER hands back" if scene.actor == ACTOR_HUMAN else "SPACE takes over"
+            title = f"{who}   -   {how}"
+        title = self._title or title
         pen.write(region, title, ((area.width - pen.width(title, 1.5)) // 2, baseline), ink, 1.5)
         count = f"episode {scene.number} of {scene.total}"
         pen.write(region, count, (area.width - pen.width(count, 1.1) - 2 * pen.pad, baseline), ink, 1.1)
 
     def _paint_help(self, picture: Image, scene: Scene) -> None:
         """The keys, and what just happened."""
-        area, pen = self._layout.help, self._pen
+        pen = self._pen
+        area = self._layout.help
         area.cut(picture)[:] = EDGE
         keys = "arrows/WASD steer   P pause   L slow   R again   BACKSPACE discard last   Q save and quit"
         baseline = area.bottom - round(0.5 * pen.text_size)
@@ -256,7 +267,8 @@ class Cockpit:
         first, second, color = self._notice(scene)
         if not first:
             return
-        pen, area = self._pen, self._layout.views[1]
+        pen = self._pen
+        area = self._layout.center_view
         band = Rect(area.left, area.top + round(0.40 * area.height), area.width, round(6.4 * pen.text_size))
         darken(band.cut(picture))
         for text, row, ink, scale in ((first, 2.9, color, 2.0), (second, 5.3, INK, 1.1)):
@@ -266,7 +278,7 @@ class Cockpit:
 
     def _notice(self, scene: Scene) -> tuple[str, str, Color]:
         if scene.mode == Mode.WAITING:
-            first = f"; the policy {self._verbs.lower()} first" if scene.takes_turns else ""
+            first = f"; the policy {self._words.third} first" if scene.takes_turns else ""
             return "press a steering key to start", f"arrows or WASD, or Space{first}", HUMAN
         if scene.mode == Mode.PAUSED:
             more = "; Space takes over" if scene.takes_turns else ""
@@ -274,7 +286,28 @@ class Cockpit:
         if scene.mode == Mode.AWAY:
             return "PAUSED", "come back here and press a steering key", ALERT
         if scene.mode == Mode.ENDED:
-            outcome, count = scene.episode.info["outcome"], scene.episode.info.get("interventions", 0)
+            outcome = scene.episode.info["outcome"]
+            count = scene.episode.info.get("interventions", 0)
             color = GOOD if succeeded(outcome, count) else BAD
             return told(outcome, count).upper(), "a key goes on; R discards it and tries again", color
         return "", "", INK
+
+
+def way_left(episode: EpisodeRecorder) -> str:
+    """The distance that is left, and on a road how far off the line one is."""
+    env = episode.env
+    left_m = env.course.distance_left_m(env.vehicle)
+    if "lateral_offset_m" not in episode.info:
+        return f"{left_m:.0f} m to the goal"
+    offset_m = episode.info["lateral_offset_m"]
+    side = "left" if offset_m > 0 else "right"
+    return f"{left_m:.0f} m to go, {abs(offset_m):.1f} m {side} of the line"
+
+
+def clearance_line(clearance_m: float) -> tuple[str, Color]:
+    """How near things are, and the colour to say it in."""
+    if clearance_m < NEAR_M:
+        return f"{clearance_m:.2f} m clear - CLOSE", ALERT
+    if clearance_m < FAR_M:
+        return f"{clearance_m:.2f} m clear", INK
+    return f"more than {FAR_M:.0f} m clear", INK

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from forestpilot.data_collection.people.console import Key
 from forestpilot.launch.pictures.colors import DIM, EDGE, GOOD, INK, PANEL, Color, Image
 from forestpilot.launch.pictures.pen import Pen
+
+Point = tuple[int, int]
+"""Column and row of a pixel."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ class CockpitLayout:
         """The left, center and right view, each 4:3."""
         wide = round(min(0.42 * self.width, 0.56 * self.height * 4 / 3))
         side = min((self.width - wide) // 2, round(0.69 * wide))
-        left, top = (self.width - wide) // 2, self.bar.bottom
+        left = (self.width - wide) // 2
+        top = self.bar.bottom
         side_height = round(0.75 * side)
         return (
             Rect(left - side, top, side, side_height),
@@ -92,22 +97,30 @@ class CockpitLayout:
         )
 
     @property
+    def center_view(self) -> Rect:
+        """The largest of the three views."""
+        _, center, _ = self.views
+        return center
+
+    @property
     def controls(self) -> Rect:
         """Keys and gauges, under the left view."""
-        return self._under(self.views[0])
+        left, _, _ = self.views
+        return self._under(left)
 
     @property
     def policy_views(self) -> Rect:
         """The policy's own pictures, under the right view."""
-        return self._under(self.views[2])
+        _, _, right = self.views
+        return self._under(right)
 
     def _under(self, view: Rect) -> Rect:
-        return Rect(view.left, view.bottom, view.width, self.views[1].bottom - view.bottom)
+        return Rect(view.left, view.bottom, view.width, self.center_view.bottom - view.bottom)
 
     @property
     def _row(self) -> tuple[int, int]:
         """Top and height of the lower row."""
-        top = self.views[1].bottom
+        top = self.center_view.bottom
         return top, self.help.top - top
 
     @property
@@ -141,18 +154,21 @@ _ARROWS: dict[Key, tuple[tuple[float, float], ...]] = {
 
 def draw_keys(pen: Pen, picture: Image, area: Rect, keys: Key, color: Color) -> None:
     """Four key caps in a cross, those held filled with a colour."""
-    cv2, gap = pen.cv2, max(1, round(0.04 * area.height))
+    cv2 = pen.cv2
+    gap = max(1, round(0.04 * area.height))
     cap = min((area.width - 2 * gap) // 3, (area.height - gap) // 2)
     top = area.top + (area.height - 2 * cap - gap) // 2
     for key, column, row in _CAPS:
         corner = (area.left + column * (cap + gap), top + row * (cap + gap))
         opposite = (corner[0] + cap - 1, corner[1] + cap - 1)
-        held = bool(keys & key)
-        cv2.rectangle(picture, corner, opposite, color if held else EDGE, -1)
-        cv2.rectangle(picture, corner, opposite, INK if held else DIM, pen.thick(0.12))
+        fill, edge, sign = EDGE, DIM, DIM
+        if keys & key:
+            fill, edge, sign = color, INK, PANEL
+        cv2.rectangle(picture, corner, opposite, fill, -1)
+        cv2.rectangle(picture, corner, opposite, edge, pen.thick(0.12))
         middle = np.array([corner[0] + cap / 2, corner[1] + cap / 2])
         arrow = middle + 0.22 * cap * np.array(_ARROWS[key])
-        cv2.fillPoly(picture, [arrow.round().astype(np.int32)], PANEL if held else DIM, cv2.LINE_AA)
+        cv2.fillPoly(picture, [arrow.round().astype(np.int32)], sign, cv2.LINE_AA)
 
 
 def draw_axis(
@@ -169,33 +185,67 @@ def draw_axis(
         upright: whether the gauge stands.
         ends: words at its lower or left end, its middle, its upper or right end.
     """
-    cv2, step = pen.cv2, round(1.5 * pen.text_size)
-    if upright:
-        trough = Rect(area.left, area.top, round(1.1 * pen.text_size), area.height)
-        middle, tip = trough.top + trough.height // 2, round(trough.height / 2 * float(np.clip(value, -1, 1)))
-        filled = (trough.left, middle - max(0, tip)), (trough.right - 1, middle - min(0, tip))
-        mark = (trough.left, middle), (trough.right - 1, middle)
-        small = round(0.75 * pen.text_size)
-        rows = (trough.bottom - 1, middle + small // 2, trough.top + small)
-        places = [(trough.right + round(0.5 * pen.text_size), row) for row in rows]
-    else:
-        trough = Rect(area.left, area.top, area.width, round(1.1 * pen.text_size))
-        middle, tip = trough.left + trough.width // 2, round(trough.width / 2 * float(np.clip(value, -1, 1)))
-        filled = (middle + min(0, tip), trough.top), (middle + max(0, tip), trough.bottom - 1)
-        mark = (middle, trough.top), (middle, trough.bottom - 1)
-        widths = [pen.width(word, 0.75) for word in ends]
-        columns = (trough.left, middle - widths[1] // 2, trough.right - widths[2])
-        places = [(column, trough.bottom + round(0.8 * step)) for column in columns]
-    cv2.rectangle(picture, (trough.left, trough.top), (trough.right - 1, trough.bottom - 1), EDGE, -1)
-    cv2.rectangle(picture, *filled, color, -1)
-    cv2.line(picture, *mark, INK, pen.thick(0.12))
-    for word, place in zip(ends, places, strict=True):
+    cv2 = pen.cv2
+    axis = _upright(pen, area, value) if upright else _lying(pen, area, value, ends)
+    low, high = (axis.trough.left, axis.trough.top), (axis.trough.right - 1, axis.trough.bottom - 1)
+    cv2.rectangle(picture, low, high, EDGE, -1)
+    cv2.rectangle(picture, *axis.filled, color, -1)
+    cv2.line(picture, *axis.mark, INK, pen.thick(0.12))
+    for word, place in zip(ends, axis.words, strict=True):
         pen.write(picture, word, place, DIM, 0.75)
+
+
+class _Axis(NamedTuple):
+    """Places of the parts of an axis."""
+
+    trough: Rect
+    """All that can fill."""
+    filled: tuple[Point, Point]
+    """Opposite corners of what is filled."""
+    mark: tuple[Point, Point]
+    """Ends of the line at the middle."""
+    words: tuple[Point, Point, Point]
+    """Where the words at its lower or left end, its middle, its upper or right end begin."""
+
+
+def _upright(pen: Pen, area: Rect, value: float) -> _Axis:
+    trough = Rect(area.left, area.top, round(1.1 * pen.text_size), area.height)
+    middle = trough.top + trough.height // 2
+    tip = round(trough.height / 2 * float(np.clip(value, -1, 1)))
+    last = trough.right - 1
+    column = trough.right + round(0.5 * pen.text_size)
+    small = round(0.75 * pen.text_size)
+    return _Axis(
+        trough,
+        filled=((trough.left, middle - max(0, tip)), (last, middle - min(0, tip))),
+        mark=((trough.left, middle), (last, middle)),
+        words=((column, trough.bottom - 1), (column, middle + small // 2), (column, trough.top + small)),
+    )
+
+
+def _lying(pen: Pen, area: Rect, value: float, ends: tuple[str, str, str]) -> _Axis:
+    trough = Rect(area.left, area.top, area.width, round(1.1 * pen.text_size))
+    middle = trough.left + trough.width // 2
+    tip = round(trough.width / 2 * float(np.clip(value, -1, 1)))
+    last = trough.bottom - 1
+    row = trough.bottom + round(0.8 * round(1.5 * pen.text_size))
+    _, at_middle, at_right = ends
+    return _Axis(
+        trough,
+        filled=((middle + min(0, tip), trough.top), (middle + max(0, tip), last)),
+        mark=((middle, trough.top), (middle, last)),
+        words=(
+            (trough.left, row),
+            (middle - pen.width(at_middle, 0.75) // 2, row),
+            (trough.right - pen.width(at_right, 0.75), row),
+        ),
+    )
 
 
 def draw_speed(pen: Pen, picture: Image, area: Rect, speed_mps: float, set_point_mps: float) -> None:
     """A bar up to a third above the set point, with a mark at it."""
-    cv2, top_mps = pen.cv2, 4 / 3 * set_point_mps
+    cv2 = pen.cv2
+    top_mps = 4 / 3 * set_point_mps
     reach = round(area.width * min(1.0, max(0.0, speed_mps / top_mps)))
     mark = area.left + round(area.width * set_point_mps / top_mps)
     cv2.rectangle(picture, (area.left, area.top), (area.right - 1, area.bottom - 1), EDGE, -1)
@@ -207,19 +257,23 @@ def draw_speed(pen: Pen, picture: Image, area: Rect, speed_mps: float, set_point
 def draw_arrow(pen: Pen, picture: Image, middle: tuple[int, int], size: int, command: str, color: Color) -> None:
     """A road sign's arrow within `size` pixels of its middle: left, straight or right."""
     side = {"left": -1, "right": 1}.get(command, 0)
-    shaft = [(0.0, 1.0), (0.0, -0.3)] if side == 0 else [(-0.5 * side, 1.0), (-0.5 * side, -0.3), (0.3 * side, -0.3)]
-    tip = [(-0.6, -0.3), (0.0, -1.0), (0.6, -0.3)] if side == 0 else [
-        (0.3 * side, -0.9), (1.0 * side, -0.3), (0.3 * side, 0.3)
-    ]  # fmt: skip
-    points = [(np.array(part) * size + middle).round().astype(np.int32) for part in (shaft, tip)]
-    pen.cv2.polylines(picture, [points[0]], False, color, max(2, round(0.35 * size)), pen.cv2.LINE_AA)
-    pen.cv2.fillPoly(picture, [points[1]], color, pen.cv2.LINE_AA)
+    if side == 0:
+        shaft = [(0.0, 1.0), (0.0, -0.3)]
+        tip = [(-0.6, -0.3), (0.0, -1.0), (0.6, -0.3)]
+    else:
+        shaft = [(-0.5 * side, 1.0), (-0.5 * side, -0.3), (0.3 * side, -0.3)]
+        tip = [(0.3 * side, -0.9), (1.0 * side, -0.3), (0.3 * side, 0.3)]
+    line = (np.array(shaft) * size + middle).round().astype(np.int32)
+    point = (np.array(tip) * size + middle).round().astype(np.int32)
+    pen.cv2.polylines(picture, [line], False, color, max(2, round(0.35 * size)), pen.cv2.LINE_AA)
+    pen.cv2.fillPoly(picture, [point], color, pen.cv2.LINE_AA)
 
 
 def draw_bearing(pen: Pen, picture: Image, area: Rect, bearing_rad: float, half_fov_rad: float, color: Color) -> None:
     """A triangle at the top of a camera's view above the direction of something; at the rim, pointing outwards, where
     that is out of view. Left is positive."""
-    size, top = 0.9 * pen.text_size, area.top + pen.pad
+    size = 0.9 * pen.text_size
+    top = area.top + pen.pad
     reach = 0.5 * area.width - 1.6 * size
     if abs(bearing_rad) < half_fov_rad:
         x = area.left + 0.5 * area.width - reach * math.tan(bearing_rad) / math.tan(half_fov_rad)

@@ -15,15 +15,20 @@ PLAIN_INTERVAL_S = 10.0
 
 def make_progress(stream: TextIO | None = None) -> Progress:
     """Bars when the stream (standard error by default) is a terminal, plain lines when it is not."""
-    stream = stream if stream is not None else sys.stderr
-    return BarProgress() if stream.isatty() else PlainProgress(stream)
+    if stream is None:
+        stream = sys.stderr
+    if stream.isatty():
+        return BarProgress()
+    return PlainProgress(stream)
 
 
 def format_fields(fields: dict[str, object]) -> str:
     """`success 0.97  loss 0.013` of the fields; floats get three significant digits."""
-    return "  ".join(
-        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in fields.items()
-    )
+    texts = []
+    for name, value in fields.items():
+        shown = f"{value:.3g}" if isinstance(value, float) else value
+        texts.append(f"{name} {shown}")
+    return "  ".join(texts)
 
 
 class BarProgress:
@@ -75,7 +80,8 @@ class _BarStage:
     """One bar."""
 
     def __init__(self, bars: object, task: object) -> None:
-        self._bars, self._task = bars, task
+        self._bars = bars
+        self._task = task
         self.done = 0
         self.fields: dict[str, object] = {}
 
@@ -90,7 +96,8 @@ class PlainProgress:
     """A line now and then, for logs."""
 
     def __init__(self, stream: TextIO, interval_s: float = PLAIN_INTERVAL_S) -> None:
-        self._stream, self._interval_s = stream, interval_s
+        self._stream = stream
+        self._interval_s = interval_s
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
@@ -111,8 +118,12 @@ class _PlainStage:
     """Counts, and writes a line when the last one is old enough."""
 
     def __init__(self, stream: TextIO, name: str, total: int | None, interval_s: float) -> None:
-        self._stream, self._name, self._total, self._interval_s = stream, name, total, interval_s
-        self._started = self._last = time.monotonic()
+        self._stream = stream
+        self._name = name
+        self._total = total
+        self._interval_s = interval_s
+        self._started = time.monotonic()
+        self._last = self._started
         self.done = 0
         self.fields: dict[str, object] = {}
 
@@ -123,7 +134,9 @@ class _PlainStage:
         now = time.monotonic()
         if now - self._last >= self._interval_s:
             self._last = now
-            of = f"{self.done}/{self._total}" if self._total is not None else str(self.done)
+            of = str(self.done)
+            if self._total is not None:
+                of += f"/{self._total}"
             line = f"{self._name} {of}  {now - self._started:.0f} s  {format_fields(self.fields)}"
             print(line.rstrip(), file=self._stream, flush=True)
 

@@ -12,13 +12,11 @@ from forestpilot.launch.screens import ScreenConfig
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.verbs import Verb
 from forestpilot.policies.training.run import Run
+from forestpilot.sim.tasks import TASKS
 
 if TYPE_CHECKING:
     from forestpilot.data_collection.episodes.dataset import Dataset
     from forestpilot.data_collection.people.live import LiveSummary
-
-HEADS = {"drone": "mixture", "drive": "regression"}
-"""What learns each task from actions alone: a human gives no costs. Round a tree there are two ways, on a road one."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +45,10 @@ def _run_keyboard(config: Config) -> None:
     with Run(Path(config.out), "collect", config).recording():
         dataset = collect(config, roll_in=lambda job: summaries.append(roll_in_by_keyboard(config, job)))
         print(_held(config, dataset))
-        for line in [line for summary in summaries for line in describe_session(summary)]:
-            print(line)
+        for summary in summaries:
+            print("\n".join(describe_session(summary)))
         if len(dataset):
-            head = HEADS[config.task]
+            head = TASKS.get(config.task).head_for_actions
             print(f"look at it:  forestpilot inspect {config.out}    (says how late you steer, for --human-delay)")
             print(f"train on it: forestpilot train --data {config.out} --policy.head {head} --out runs/mine")
         if any(summary.interrupted for summary in summaries):
@@ -77,12 +75,11 @@ def roll_in_by_keyboard(config: Config, job: Job) -> LiveSummary:
 
 def describe_session(summary: LiveSummary) -> list[str]:
     """A human's session in a line or two."""
-    discarded = f", {summary.discarded} discarded" if summary.discarded else ""
-    lines = [
-        f"this session: {_plural(summary.episodes, 'episode')}{discarded}, {_plural(summary.steps, 'step')}, "
-        f"{summary.late_steps} late, "
-        f"{summary.seconds:.0f} s"
-    ]
+    counts = [_plural(summary.episodes, "episode")]
+    if summary.discarded:
+        counts.append(f"{summary.discarded} discarded")
+    counts += [_plural(summary.steps, "step"), f"{summary.late_steps} late", f"{summary.seconds:.0f} s"]
+    lines = [f"this session: {', '.join(counts)}"]
     if summary.takeovers:
         lines.append(
             f"taken over {_plural(summary.takeovers, 'time')}, {summary.mean_takeover_s:.1f} s each on average; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,12 +62,12 @@ def print_inspection(inspection: Inspection) -> None:
     from forestpilot.launch.inspection.checks import by_kind
     from forestpilot.launch.inspection.measures import center_steering, drivers_of, rounds_of
 
-    survey, steering = inspection.survey, center_steering(inspection.survey)
+    survey = inspection.survey
+    steering = center_steering(survey)
     drivers = ", ".join(f"{name} {share:.0%}" for name, share in drivers_of(survey.records).items())
-    ends: dict[str, int] = {}
+    ends: Counter[str] = Counter()
     for row in rounds_of(survey):
-        for outcome, count in row.outcomes.items():
-            ends[outcome] = ends.get(outcome, 0) + count
+        ends.update(row.outcomes)
     rows = [
         ["", survey.name],
         ["episodes", str(len(survey.records))],
@@ -81,7 +82,8 @@ def print_inspection(inspection: Inspection) -> None:
     rows.append(["bad episodes", str(len({finding.file for finding in inspection.findings}) or "none")])
     print_table(rows)
     for kind, group in by_kind(inspection.findings):
-        print(f"{kind} ({len(group)}): {group[0].file}: {group[0].why}{', ...' if len(group) > 1 else ''}")
+        first, *more = group
+        print(f"{kind} ({len(group)}): {first.file}: {first.why}{', ...' * bool(more)}")
 
 
 VERB = Verb(Config, run)

@@ -17,12 +17,12 @@ from forestpilot.launch.reading.datasets import dataset_folder
 from forestpilot.launch.screens import ScreenConfig
 from forestpilot.launch.verbs import Verb
 from forestpilot.policies.training.run import Run
+from forestpilot.sim.tasks import TASKS
 
 if TYPE_CHECKING:
     from forestpilot.data_collection.people.live import LiveSummary
 
 LARGEST_DELAY_S = 3.0
-VERBS = {"drone": "FLIES", "drive": "DRIVES"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ class Config:
         if self.episodes is not None and self.episodes < 1:
             raise ValueError(f"episodes is {self.episodes}; allowed: 1 and up")
         if self.shift_only == (self.out is not None):
-            asked = "--shift-only changes the dataset itself: leave --out away" if self.shift_only else "give --out"
+            asked = "give --out"
+            if self.shift_only:
+                asked = "--shift-only changes the dataset itself: leave --out away"
             raise ValueError(f"{asked}; `forestpilot relabel --help` shows both uses")
 
 
@@ -106,7 +108,7 @@ def _steer_along(config: Config, job: Job, relabelling: Relabelling) -> LiveSumm
 
     screen = open_screen(config.screen, config.web, f"ForestPilot: steer along, {job.task}")
     try:
-        cockpit = Cockpit(screen.size, title=f"POLICY {VERBS[job.task]} - STEER ALONG")
+        cockpit = Cockpit(screen.size, title=f"POLICY {TASKS.get(job.task).words.third.upper()} - STEER ALONG")
         return LiveSession(screen, cockpit, store=relabelling).run(job, AlongDriver())
     finally:
         screen.close()
@@ -114,16 +116,25 @@ def _steer_along(config: Config, job: Job, relabelling: Relabelling) -> LiveSumm
 
 def shift(relabelling: Relabelling, delay: str) -> str:
     """Move a dataset's labels by a delay in seconds, `none` or `auto`; says what was done, in a line or two."""
-    seconds, found = _seconds(delay), ""
-    if delay == "auto":
-        estimate = relabelling.estimate()
-        seconds, found = (estimate.delay_s if estimate.trustworthy else 0.0), f"{estimate}"
-    note = f"labels are moved back by {seconds:.2f} s" if seconds else NOT_SHIFTED
-    note += f": {found}" if found else ""
-    changed = relabelling.shift(seconds, note)
-    done = f"{note} ({changed} of {len(relabelling.dataset)} episodes changed)"
+    if delay != "auto":
+        seconds = _seconds(delay)
+        return _shift_by(relabelling, seconds, _note(seconds))
+    estimate = relabelling.estimate()
+    seconds = estimate.delay_s if estimate.trustworthy else 0.0
+    done = _shift_by(relabelling, seconds, f"{_note(seconds)}: {estimate}")
     again = f"forestpilot relabel {relabelling.dataset.folder} --shift-only --delay SECONDS"
-    return f"{done}\nto move them by another delay: {again}" if delay == "auto" else done
+    return f"{done}\nto move them by another delay: {again}"
+
+
+def _shift_by(relabelling: Relabelling, seconds: float, note: str) -> str:
+    changed = relabelling.shift(seconds, note)
+    return f"{note} ({changed} of {len(relabelling.dataset)} episodes changed)"
+
+
+def _note(seconds: float) -> str:
+    if seconds == 0.0:
+        return NOT_SHIFTED
+    return f"labels are moved back by {seconds:.2f} s"
 
 
 def _seconds(delay: str) -> float:

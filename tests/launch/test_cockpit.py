@@ -14,7 +14,7 @@ from forestpilot.data_collection.people.scene import Mode, Scene
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.cockpit.cameras import CONFIDENCE, PATIENCE, SHARPNESS, Sharpness
-from forestpilot.launch.cockpit.cockpit import HUMAN, MAP_SHARES, Cockpit
+from forestpilot.launch.cockpit.cockpit import HUMAN, Cockpit
 from forestpilot.launch.cockpit.gauges import CockpitLayout, Rect
 from forestpilot.launch.pictures.colors import EDGE, POLICY
 from forestpilot.sim.tasks import TASKS, TaskOptions
@@ -141,7 +141,7 @@ def test_what_changes_is_shown(flight, change):
 
 
 def test_late_frames_are_an_alert(flight):
-    painter, area = cockpit(flight), CockpitLayout(*SIZE, MAP_SHARES["drone"]).figures
+    painter, area = cockpit(flight), CockpitLayout(*SIZE, TASKS.get("drone").map_share).figures
     lower = [area.cut(painter.paint(scene(flight, late=late)))[area.height // 2 :] for late in (0, 3)]
     calm, late = (int((np.ptp(picture.astype(int), axis=-1) > 50).sum()) for picture in lower)
     assert late > calm == 0  # coloured, not grey
