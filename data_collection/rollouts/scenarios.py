@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-import gymnasium
-
-import forestpilot.sim.envs.registration  # noqa: F401  (registers the environments)
-from forestpilot.sim.envs.base import VehicleEnv
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.seeds import SeedStream, rng_for
 from forestpilot.sim.tasks import NoOptions, Task, TaskOptions, task_options
+
+if TYPE_CHECKING:
+    from forestpilot.sim.envs.base import VehicleEnv
 
 SHARED = ("control_hz", "width", "height", "renderer", "domain_randomisation")
 """Arguments that every environment takes as a mix says them."""
@@ -111,9 +110,13 @@ def make_env(task: Task, **kwargs: Any) -> VehicleEnv:
     Raises:
         ValueError: an argument out of range.
     """
-    env = gymnasium.make(task.env_id, disable_env_checker=True, **kwargs).unwrapped
-    assert isinstance(env, VehicleEnv)
-    return env
+    # Imported here, so that whoever only reads what episodes came to does not wait for the simulator.
+    import gymnasium
+
+    import forestpilot.sim.envs.registration  # noqa: F401  (registers the environments)
+
+    env = gymnasium.make(task.env_id, disable_env_checker=True, **kwargs)
+    return cast("VehicleEnv", env.unwrapped)
 
 
 def task_spec_of(task: Task, mix: ScenarioMix) -> TaskSpec:

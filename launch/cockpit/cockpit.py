@@ -29,7 +29,8 @@ from forestpilot.launch.cockpit.gauges import (
     draw_speed,
 )
 from forestpilot.launch.pictures.colors import BAD, DIM, EDGE, GOOD, INK, PANEL, POLICY, Color, Image
-from forestpilot.launch.pictures.drawing import VIEW_NAMES, import_cv2
+from forestpilot.launch.pictures.drawing import VIEW_NAMES
+from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.pictures.pen import Pen, darken, fitted
 from forestpilot.launch.pictures.world_map import WorldMap
 from forestpilot.sim.outcomes import succeeded, told

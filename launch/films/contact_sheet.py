@@ -14,7 +14,8 @@ from forestpilot.data_collection.rollouts.replay import StoredEpisode
 from forestpilot.launch.films.pace import FilmConfig
 from forestpilot.launch.films.scene import EpisodeScene
 from forestpilot.launch.pictures.colors import DIM, INK, PANEL, POLICY, Image
-from forestpilot.launch.pictures.drawing import Moment, encoded, import_cv2
+from forestpilot.launch.pictures.drawing import Moment
+from forestpilot.launch.pictures.opencv import encoded, import_cv2
 from forestpilot.launch.pictures.pen import Pen, Pixel, fitted, paste
 from forestpilot.launch.pictures.world_map import MarkedPath, WorldMap
 from forestpilot.sim.cameras import CENTER

@@ -16,8 +16,9 @@ import numpy as np
 
 from forestpilot.launch.films.video import VideoError
 from forestpilot.launch.pictures.colors import Image
-from forestpilot.launch.pictures.drawing import import_cv2
+from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.pictures.pen import fitted
+from forestpilot.sim.extras import require
 
 
 class Reduction(NamedTuple):
@@ -131,7 +132,7 @@ class _Store:
 
 def _encode(path: Path, store: _Store, numbers: Sequence[int], size: tuple[int, int], fps: Fraction) -> None:
     """Write some frames: first a palette is made of all of them, then they are drawn with it."""
-    import av
+    av = require("av")
 
     def frames() -> Iterator[Any]:
         for position, image in enumerate(store.frames(numbers)):
@@ -156,8 +157,7 @@ def _encode(path: Path, store: _Store, numbers: Sequence[int], size: tuple[int, 
 
 def _palette_of(frames: Iterator[Any], size: tuple[int, int], fps: Fraction) -> Any:
     """The 256 colours that serve all frames best, as a picture of 16x16 pixels."""
-    import av
-
+    av = require("av")
     graph = av.filter.Graph()
     source = _source(graph, size, fps)
     choose = graph.add("palettegen", "stats_mode=full")
@@ -176,8 +176,7 @@ def _palette_of(frames: Iterator[Any], size: tuple[int, int], fps: Fraction) -> 
 
 def _drawn_with(palette: Any, frames: Iterator[Any], size: tuple[int, int], fps: Fraction) -> Iterator[Any]:
     """The frames in the colours of a palette."""
-    import av
-
+    av = require("av")
     graph = av.filter.Graph()
     pictures = _source(graph, size, fps)
     colors = _source(graph, (palette.width, palette.height), fps)

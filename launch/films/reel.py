@@ -16,7 +16,8 @@ from forestpilot.launch.films.pace import FilmConfig, Piece, Tick, ticks, with_h
 from forestpilot.launch.films.scene import EpisodeScene
 from forestpilot.launch.films.video import VideoWriter
 from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
-from forestpilot.launch.pictures.drawing import Moment, import_cv2
+from forestpilot.launch.pictures.drawing import Moment
+from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.pictures.pen import Pen, darken, fitted, paste
 from forestpilot.launch.pictures.world_map import WorldMap
 from forestpilot.launch.reading.tasks import task_of_env

@@ -11,7 +11,8 @@ from forestpilot.launch.films.pace import HOLD_S, FilmConfig, Piece, ticks, with
 from forestpilot.launch.films.scene import EpisodeScene
 from forestpilot.launch.films.video import VideoWriter
 from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, INK, PANEL, POLICY, Color, Image
-from forestpilot.launch.pictures.drawing import Moment, import_cv2
+from forestpilot.launch.pictures.drawing import Moment
+from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.pictures.pen import Pen, Pixel, darken, fitted, paste
 from forestpilot.launch.pictures.world_map import MarkedPath, WorldMap
 from forestpilot.launch.reading.outcomes import ReplayError

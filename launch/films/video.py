@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.extras import require
 
 PRESET = "veryfast"
 """Preset of x264: films are made by the dozen, and a slower one saves a tenth of the size."""
@@ -60,8 +61,7 @@ class VideoWriter:
         Raises:
             VideoError: another shape or dtype.
         """
-        import av
-
+        av = require("av")
         if rgb.shape != self._shape or rgb.dtype != np.uint8:
             raise VideoError(f"frame is {rgb.dtype} {rgb.shape}; this video takes uint8 {self._shape}")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
@@ -103,8 +103,7 @@ class VideoWriter:
 
 def _open_stream(path: Path, width: int, height: int, fps: int, crf: int) -> tuple[Any, Any]:
     """An open MP4 container and its H.264 stream."""
-    import av
-
+    av = require("av")
     # "+faststart" moves the index to the front when the container is closed.
     container = av.open(str(path), mode="w", format="mp4", options={"movflags": "+faststart"})
     try:

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from forestpilot.launch.pictures.plots import add_axes, new_figure
+from forestpilot.sim.extras import require
 
 INK = "#1a1c1e"
 """Colour of text; the page has its own for the dark."""
@@ -255,8 +256,6 @@ def smoothed(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[
 
 def diagram_style() -> Any:
     """The settings of matplotlib that all diagrams share; draw within `with diagram_style():`."""
-    import matplotlib
-
     settings: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": "forestpilot",
@@ -272,7 +271,7 @@ def diagram_style() -> Any:
         "ytick.labelsize": 9.5,
         "path.simplify": True,
     }
-    return matplotlib.rc_context(settings)
+    return require("matplotlib").rc_context(settings)
 
 
 def add_diagram(figure: Any) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.launch.pictures.drawing import encoded, import_cv2
+from forestpilot.launch.pictures.opencv import encoded, import_cv2
 
 TYPES = {"png": "image/png", "jpg": "image/jpeg", "mp4": "video/mp4"}
 """MIME type of each kind."""

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from forestpilot.launch.pages.blocks import SceneCard, Section
 from forestpilot.launch.pages.figures import sign_of, swatch
 from forestpilot.launch.pages.media import data_uri
+from forestpilot.sim.extras import require
 
 
 @dataclass
@@ -29,8 +30,7 @@ class Page:
 
 def render(page: Page) -> str:
     """The page as HTML; every text is escaped, names of policies come from whoever named them."""
-    import jinja2
-
+    jinja2 = require("jinja2")
     loader = jinja2.PackageLoader("forestpilot.launch.pages")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -39,7 +39,8 @@ def render(page: Page) -> str:
     environment.filters |= {"video_uri": video_uri, "shade": shade, "bar": bar_percent}
     # The stylesheet is the project's own text, in which a quotation mark must stay one.
     css, _, _ = loader.get_source(environment, "report.css")
-    return environment.get_template("report.html.j2").render(page=page, style=Markup(css))
+    html: str = environment.get_template("report.html.j2").render(page=page, style=Markup(css))
+    return html
 
 
 def video_uri(data: bytes) -> str:

@@ -1,23 +1,19 @@
-"""The picture of an episode: chase view, the three policy views, a map, and what policy and expert want.
-
-OpenCV draws; it is imported when the first picture is, because its wheel needs libGL, which small machines lack.
-"""
+"""The picture of an episode: chase view, the three policy views, a map, and what driver and expert want."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
+from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.pictures.pen import Pen, Pixel, darken, fitted, paste
 from forestpilot.launch.pictures.world_map import WorldMap, polar
-from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.outcomes import Outcome, succeeded, told
 from forestpilot.sim.worlds.world import World
 
@@ -27,36 +23,6 @@ FAN_RAD = math.radians(60)
 COST_RANGE = 100.0
 """Costs this much above the best candidate draw the shortest, reddest bar; the scale is logarithmic, because a graze
 costs a few units and a crash hundreds."""
-
-
-class DrawingError(ForestPilotError):
-    """OpenCV cannot be used on this machine."""
-
-
-def import_cv2() -> ModuleType:
-    """OpenCV, imported late.
-
-    Raises:
-        DrawingError: it is not installed, or a library of the system that it needs is missing; says which and how to
-            get it.
-    """
-    try:
-        import cv2
-    except ImportError as error:
-        if "libGL" in str(error) or "libgthread" in str(error):
-            raise DrawingError(
-                f"OpenCV cannot load ({error}). Debian/Ubuntu: apt install libgl1 libglib2.0-0; Fedora: dnf install "
-                "mesa-libGL; without root: pip uninstall opencv-python && pip install opencv-python-headless"
-            ) from error
-        raise DrawingError(f"OpenCV cannot be imported ({error}); install it: pip install opencv-python") from error
-    return cv2
-
-
-def encoded(image: Image, suffix: str, *options: int) -> bytes:
-    """An RGB image (h, w, 3) uint8 as a file's content; `suffix` chooses the format, `.png` or `.jpg`."""
-    _, data = import_cv2().imencode(suffix, np.ascontiguousarray(image[..., ::-1]), options)
-    content: bytes = data.tobytes()
-    return content
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from forestpilot.launch.terminal.tables import format_density
+from forestpilot.sim.extras import require
+from forestpilot.sim.tasks.task import format_density
 
 POINTS = "#1f6fb2"
 """Colour of measured points."""
@@ -132,11 +133,8 @@ def one_diagram(width_in: float, height_in: float) -> tuple[Any, Any]:
 
 def new_figure(width_in: float, height_in: float) -> Any:
     """An empty figure outside pyplot's global state, so that no backend is chosen for the whole process."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width_in, height_in), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = require("matplotlib.figure").Figure(figsize=(width_in, height_in), layout="constrained")
+    require("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
     return figure
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from forestpilot.data_collection.episodes.migration import episodes_folder
 from forestpilot.data_collection.rollouts.results import EpisodeFileError, read_result_file, result_path
 from forestpilot.launch.reading.json_files import read_config
 from forestpilot.launch.reading.tasks import task_named, task_of_preset
@@ -113,7 +114,7 @@ class Evaluation:
 
     def result_path(self, row: OutcomeRow) -> Path:
         """Where the episode of a row is stored."""
-        return result_path(self.folder / "episodes", row.policy, row.seed)
+        return result_path(episodes_folder(self.folder), row.policy, row.seed)
 
 
 def _world_options(options: Mapping[str, float | str]) -> Options:
@@ -136,7 +137,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     if finished:
         rows = _read_rows(folder / "outcomes.csv", notes)
     else:
-        rows = _read_episodes(folder / "episodes", notes)
+        rows = _read_episodes(episodes_folder(folder), notes)
         if rows:
             notes.append(
                 f"{folder}: there is no outcomes.csv, so the evaluation was not finished. These are the {len(rows)} "
@@ -194,7 +195,7 @@ def _facts_by_policy(folder: Path, rows: list[OutcomeRow]) -> dict[str, EpisodeF
         if row.policy in facts:
             continue
         try:
-            meta, _, _ = read_result_file(result_path(folder / "episodes", row.policy, row.seed), ("env_kwargs",))
+            meta, _, _ = read_result_file(result_path(episodes_folder(folder), row.policy, row.seed), ("env_kwargs",))
         except EpisodeFileError:
             continue
         facts[row.policy] = EpisodeFacts(

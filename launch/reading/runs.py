@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from forestpilot.data_collection.episodes.migration import episodes_folder
 from forestpilot.launch.reading.evaluations import Evaluation, read_evaluation
 from forestpilot.launch.reading.json_files import read_config
 from forestpilot.launch.reading.tables import DaggerRun, StudyRun, TrainingRun, read_dagger, read_study, read_training
@@ -83,7 +84,7 @@ def _is_study(folder: Path) -> bool:
 
 
 def _is_evaluation(folder: Path) -> bool:
-    return (folder / "outcomes.csv").is_file() or any((folder / "episodes").glob("*.npz"))
+    return (folder / "outcomes.csv").is_file() or any(episodes_folder(folder).glob("*.npz"))
 
 
 def _is_dagger(folder: Path) -> bool:

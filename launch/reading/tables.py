@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from forestpilot.data_collection.episodes.migration import migrate_columns
 from forestpilot.launch.reading.json_files import read_config, read_json
 from forestpilot.launch.reading.old_studies import old_study_result
 from forestpilot.launch.reading.study_results import StudyResult, read_study_results
@@ -201,8 +202,9 @@ def read_table(path: Path, numeric: Sequence[str]) -> tuple[Table, list[str]]:
     try:
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
             reader = csv.DictReader(file)
+            columns = migrate_columns(reader.fieldnames or ())
+            reader.fieldnames = columns
             rows = list(reader)
-            columns = list(reader.fieldnames or ())
     except (OSError, csv.Error) as error:
         return Table(path, [], []), [f"{path} cannot be read ({error})."]
     if missing := [name for name in numeric if name not in columns]:

@@ -214,7 +214,7 @@ def _chart(trace: Trace, span: Span, event: str) -> Markup:
 
 def _map(trace: Trace, at: int) -> Picture:
     """The world from above with the way up to the event."""
-    from forestpilot.launch.pictures.drawing import import_cv2
+    from forestpilot.launch.pictures.opencv import import_cv2
     from forestpilot.launch.pictures.world_map import WorldMap
 
     painter = WorldMap(import_cv2(), trace.world, MAP_PX, text_size=12.0)

@@ -30,7 +30,7 @@ def look_closely(trace: Trace, first: int, at: int, facts: EpisodeFacts) -> tupl
     """
     path = trace.episode.policy_path
     if not network_acted(path):
-        return {}, f"The baseline {path} has no network to look into."
+        return {}, f"{path} has no network to look into."
     from forestpilot.policies.networks.checkpoint import CheckpointError
 
     try:

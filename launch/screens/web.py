@@ -61,7 +61,7 @@ class WebScreen:
         """
         from websockets.sync.server import serve
 
-        from forestpilot.launch.pictures.drawing import import_cv2
+        from forestpilot.launch.pictures.opencv import import_cv2
 
         self._cv2, self._quality = import_cv2(), quality
         self._size = (width, height)

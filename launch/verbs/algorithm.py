@@ -14,7 +14,7 @@ import numpy as np
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.launch.pictures.colors import INK, PANEL, Image
-from forestpilot.launch.pictures.drawing import import_cv2
+from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.pictures.pen import Pen
 from forestpilot.launch.pictures.plots import plot_rounds
 from forestpilot.launch.screens import ScreenConfig

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from forestpilot.launch.pictures.drawing import import_cv2
+from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.terminal.tables import format_columns
 from forestpilot.launch.verbs import Verb
 from forestpilot.sim.cameras import CAMERA_NAMES

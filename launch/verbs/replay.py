@@ -326,10 +326,11 @@ def _reel(config: ReplayConfig, path: Path, rows: Sequence[OutcomeRow], successe
 
 
 def _load(config: ReplayConfig, row: OutcomeRow) -> StoredEpisode:
+    from forestpilot.data_collection.episodes.migration import episodes_folder
     from forestpilot.data_collection.rollouts.replay import load_stored_episode
     from forestpilot.data_collection.rollouts.results import result_path
 
-    return load_stored_episode(result_path(config.evaluation / "episodes", row.policy, row.seed))
+    return load_stored_episode(result_path(episodes_folder(config.evaluation), row.policy, row.seed))
 
 
 def _require_writable(folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
 from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.tasks import TASKS
 
 SMALL: dict[str, Any] = {"image_height": 12, "image_width": 16}
 """Pictures that cost next to nothing."""
@@ -16,7 +17,7 @@ SMALL: dict[str, Any] = {"image_height": 12, "image_width": 16}
 @cache
 def spec_of(task: str) -> TaskSpec:
     """The spec that a task's environment tells of itself, by name of the task."""
-    return task_spec_of(task, ScenarioMix())
+    return task_spec_of(TASKS.get(task), ScenarioMix())
 
 
 def make_spec(**changes: Any) -> TaskSpec:

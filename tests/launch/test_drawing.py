@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 
 from forestpilot.launch.pictures.colors import BAD, EXPERT, GOOD, INK, POLICY
-from forestpilot.launch.pictures.drawing import DrawingError, EpisodePainter, Moment, PaintedEpisode, import_cv2
+from forestpilot.launch.pictures.drawing import EpisodePainter, Moment, PaintedEpisode
+from forestpilot.launch.pictures.opencv import DrawingError, import_cv2
 from forestpilot.launch.pictures.world_map import BOXES, WorldMap
+from forestpilot.sim.extras import MissingExtraError
 from forestpilot.sim.worlds.forest import PRESETS, make_forest
 from forestpilot.sim.worlds.roads.road import PRESETS as ROADS
 from forestpilot.sim.worlds.roads.road import RoadWorld, make_road
@@ -125,6 +128,12 @@ def test_a_missing_libgl_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(builtins, "__import__", broken)
     with pytest.raises(DrawingError, match="apt install libgl1"):
+        import_cv2()
+
+
+def test_a_missing_opencv_is_answered_by_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(MissingExtraError, match=r"forestpilot\[video\]"):
         import_cv2()
 
 

@@ -22,7 +22,7 @@ from forestpilot.launch.films.reel import AFTER_S, BEFORE_S, clip_ticks, closest
 from forestpilot.launch.films.scene import EpisodeScene
 from forestpilot.launch.films.side_by_side import COLORS, SideBySidePainter, policy_colors, side_by_side_frames
 from forestpilot.launch.films.video import VideoError
-from forestpilot.launch.pictures.drawing import import_cv2
+from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.reading.outcomes import ReplayError, read_outcomes
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -108,6 +111,23 @@ def test_an_evaluation_that_was_killed_is_read_from_its_episodes(tmp_path: Path)
     assert f"{path} is left out" in evaluation.notes[0]
 
 
+def test_a_table_is_reported_without_the_simulator(tmp_path: Path) -> None:
+    folder = write(tmp_path / "e", outcome("a", 0), outcome("b", 0, success=False))
+    code = (
+        "import sys\nfrom forestpilot.launch import cli\n"
+        "assert cli.main(['report', sys.argv[1], '--failures', '0', '--replays', '0']) == 0\n"
+        "print(sorted({'pybullet', 'torch', 'numba', 'cv2', 'av'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_nested_runs_are_found_and_other_folders_named(tmp_path: Path) -> None:
     run = tmp_path / "demo"
     write(run / "evaluation", outcome("a", 0))
@@ -201,6 +221,12 @@ def test_a_dagger_run_that_was_killed_tells_what_is_missing(tmp_path: Path) -> N
     assert "takeovers" in table.header and "new thing" in table.header, "columns are shown by name"
     assert list(table.rows[2]) == ["3", "400", "75 %", "60–86 %", "40", "7", "2"]
     assert [line.title for line in section.blocks[1].diagrams] == ["Success by round", "Success by number of labels"]
+
+
+def test_rounds_of_version_0_1_stand_below_the_names_of_this_one(tmp_path: Path) -> None:
+    (tmp_path / "rounds.csv").write_text("round,trips,labels,helped_steps\n0,3,10,7\n")
+    table = rounds_section([read_dagger(tmp_path)]).blocks[-1]
+    assert table.header == ("round", "episodes", "labels", "steps driven for it")
 
 
 def test_the_round_that_was_kept_is_told_with_its_worlds(tmp_path: Path) -> None:
