@@ -15,6 +15,7 @@ from forestpilot.data_collection.people.keyboard import KeyShaper, shaper_of
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER, Decision, Observations, Pilot
 from forestpilot.sim.vehicles.car import STEERING_LOCK_RAD, Car
 
+TASK = "drive"
 NEAR = 0.1
 """A key is held while the wheels are further than this from where they should be, as a share of the lock."""
 PEDAL = 0.2
@@ -23,11 +24,15 @@ AT_ONCE = 1e6
 """A rate that nothing is limited by."""
 
 
-def unshaped() -> KeyShaper:
-    """Keys as they are: all that the speed allows to one side, or nothing."""
-    return shaper_of(
-        "drive", turn_per_s=AT_ONCE, turn_back_per_s=AT_ONCE, go_per_s=AT_ONCE, go_back_per_s=AT_ONCE
-    )  # fmt: skip
+def shaper(shaped: bool) -> KeyShaper:
+    """What becomes of held keys on the way to the car.
+
+    Args:
+        shaped: as for people, a smooth axis; else as they are, all that the speed allows to one side, or nothing.
+    """
+    if shaped:
+        return shaper_of(TASK)
+    return shaper_of(TASK, turn_per_s=AT_ONCE, turn_back_per_s=AT_ONCE, go_per_s=AT_ONCE, go_back_per_s=AT_ONCE)
 
 
 class KeyPresser:
@@ -41,10 +46,13 @@ class KeyPresser:
 
     needs_expert = True
     name = "keys"
-    _steering, _forward = (Car.state_index(wanted) for wanted in ("steering_rad", "forward_mps"))
+    _steering = Car.state_index("steering_rad")
+    _forward = Car.state_index("forward_mps")
 
     def __init__(self, shaped: bool, delay_steps: int, control_hz: int) -> None:
-        self._shaped, self._delay, self._dt_s = shaped, delay_steps, 1.0 / control_hz
+        self._shaped = shaped
+        self._delay = delay_steps
+        self._dt_s = 1.0 / control_hz
         self._shapers: dict[int, KeyShaper] = {}
         self._seen: dict[int, deque[np.ndarray]] = {}
 
@@ -53,7 +61,7 @@ class KeyPresser:
 
     def restart(self, slot: int, seed: int) -> None:
         """Hands off, eyes on a new road."""
-        self._shapers[slot] = shaper_of("drive") if self._shaped else unshaped()
+        self._shapers[slot] = shaper(self._shaped)
         self._seen[slot] = deque([np.zeros(2)] * (self._delay + 1), maxlen=self._delay + 1)
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
@@ -69,11 +77,16 @@ class KeyPresser:
 
 def held_keys(wanted: np.ndarray, steering: float) -> Key:
     """The keys that somebody holds who wants an action (2,), and sees the wheels at `steering`, 1 for the full lock."""
+    turn, go = wanted
     keys = Key.NONE
-    if abs(wanted[0] - steering) > NEAR:
-        keys |= Key.LEFT if wanted[0] > steering else Key.RIGHT
-    if abs(wanted[1]) > PEDAL:
-        keys |= Key.FORWARD if wanted[1] > 0 else Key.BACK
+    if turn - steering > NEAR:
+        keys |= Key.LEFT
+    if steering - turn > NEAR:
+        keys |= Key.RIGHT
+    if go > PEDAL:
+        keys |= Key.FORWARD
+    if go < -PEDAL:
+        keys |= Key.BACK
     return keys
 
 
