@@ -158,7 +158,7 @@ class Gates(RoundsStudy[Config]):
             task=TASK,
             episodes=self.config.test_worlds,
             speed=self.config.speed,
-            density=self.config.density,
+            options=DroneOptions(density=(self.config.density,)),
             workers=self.config.workers,
         )
         rows = []

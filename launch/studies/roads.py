@@ -93,8 +93,7 @@ class RoadStudyConfig(StudyConfig):
             episodes=self.test_roads,
             speed=self.speed,
             preset=self.roads,
-            length=self.test_length,
-            interventions=interventions,
+            options=DriveOptions(length=self.test_length, interventions=interventions),
             workers=self.workers,
         )
 

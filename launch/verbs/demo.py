@@ -119,17 +119,14 @@ def _learn(
     rounds = run_dagger(dagger, progress, pool, run=claimed)
     task = TASKS.get(dagger.task)
     mix = dagger.mix.complete(task)
-    options = dataclasses.asdict(mix.options)
-    density, *_ = options.get("density", (EvaluateConfig.density,))
     evaluation = EvaluateConfig(
         policy=(*baselines, f"bc={round_folder(out, 0)}", f"dagger={out}"), out=str(out / "evaluation"),
-        task=dagger.task, episodes=episodes, speed=mix.speeds[1], density=density, preset=mix.presets[0],
-        length=options.get("length"), workers=config.workers,
+        task=dagger.task, episodes=episodes, speed=mix.speeds[1], preset=mix.presets[0],
+        options=mix.options.for_validation(), workers=config.workers,
     )  # fmt: skip
     scores = evaluate(evaluation, progress, pool)
     flies = dagger.task == "drone"
-    where = task.describe({"preset": mix.presets[0], "speed": mix.speeds[1], **options, "density": density})
-    title = f"{dagger.task}: {episodes} test worlds nobody has trained in, {where}"
+    title = f"{dagger.task}, where nobody has trained: {evaluation.describe()}"
     plot = plot_rounds(rounds, out / "success_by_round.png", best_round(rounds).round)
     chosen = choose_to_film(read_outcomes(out / "evaluation"), config.videos if flies else min(1, config.videos))
     videos = _film(config, out, chosen if flies else chosen[:1], progress)

@@ -14,6 +14,10 @@ from forestpilot.launch.verbs import Verb
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import Score
 from forestpilot.policies.training.run import Run
+from forestpilot.sim.tasks.drone import DRONE, DroneOptions
+
+TASK = DRONE.name
+"""The published table is of flights."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,15 @@ def run(config: GridConfig) -> None:
 def _cell(config: GridConfig, density: float, speed: float) -> EvaluateConfig:
     folder = Path(config.out) / f"density-{density:.4f}-speed-{speed:g}"
     return EvaluateConfig(
-        policy=(config.policy,), out=str(folder), episodes=config.episodes, speed=speed, density=density,
-        preset=config.preset, workers=config.workers,
-    )  # fmt: skip
+        policy=(config.policy,),
+        out=str(folder),
+        task=TASK,
+        episodes=config.episodes,
+        speed=speed,
+        preset=config.preset,
+        options=DroneOptions(density=(density,)),
+        workers=config.workers,
+    )
 
 
 def _text(score: Score) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from forestpilot.data_collection.episodes.dataset import package_version
+from forestpilot.data_collection.episodes.plain import to_plain
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.results import EpisodeResult, load_result, result_path
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
 from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, policy_names, require_pilot
-from forestpilot.policies.evaluation.scores import COMMON_ARGUMENTS, OutcomeRow, Score, write_results
+from forestpilot.policies.evaluation.scores import OutcomeRow, Score, write_results
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.registry import name_of
 from forestpilot.sim.seeds import seeds_of
-from forestpilot.sim.tasks import TASKS, Task, TaskOptions
-from forestpilot.sim.tasks.drive import INTERVENTIONS
+from forestpilot.sim.tasks import DEFAULT_TASK, TASKS, NoOptions, TaskOptions, task_options
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class EvaluateConfig:
     for a pilot of your own; NAME= before it names it. Several are compared on the same worlds."""
     out: str = "runs/evaluation"
     """Folder for outcomes.csv, summary.json and the episodes that `replay` repeats."""
-    task: str = "drone"
+    task: str = field(default=DEFAULT_TASK, metadata=name_of("forestpilot.sim.tasks:TASKS"))
     """What to do, for example drone or drive."""
     split: str = "test"
     """Worlds to report on: validation or test."""
@@ -41,16 +41,11 @@ class EvaluateConfig:
     """Skip this many worlds of the split."""
     speed: float | None = None
     """Speed set point in m/s, 1 to 12 (drone) or 20 (drive); by default 5 (drone) or 10 (drive)."""
-    density: float = 0.04
-    """Drone: trees per square metre; published: 0.0204, 0.0278, 0.04."""
     preset: str = ""
     """Forest: default (trunks 0.24-0.70 m) or loquercio (0.6 m). Road: winding, easy, junctions or obstacles. Empty
     for the first of these."""
-    interventions: str = "line"
-    """Drive: put the car back, and count it, when it is more than 1 m off its line or collides (line), when it is off
-    the road or collides (road), or never: the episode ends (none)."""
-    length: float | None = None
-    """Drive: length of the road in metres, by default 600."""
+    options: TaskOptions = field(default=NoOptions(), metadata=task_options("evaluation_options"))
+    """What else the task's worlds have, and by which rule it is judged; by default as the task is judged."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Number of processes; by default one per core."""
     renderer: str = ""
@@ -80,17 +75,20 @@ class EvaluateConfig:
             raise InvalidArgumentError(f"preset is {self.preset!r}; allowed: {', '.join(task.presets)}")
         if not 1.0 <= self.speed_mps <= task.max_speed_mps:
             raise InvalidArgumentError(f"speed is {self.speed} m/s; allowed: 1 to {task.max_speed_mps:g}")
-        if self.interventions not in INTERVENTIONS:
-            raise InvalidArgumentError(f"interventions is {self.interventions!r}; allowed: {', '.join(INTERVENTIONS)}")
-        if self.length is not None and self.task != "drive":
-            raise InvalidArgumentError(f"length is {self.length}; only roads have one (--task drive)")
+        if not isinstance(self.options, task.Options):
+            if not isinstance(self.options, NoOptions):
+                given, taken = type(self.options).__name__, task.Options.__name__
+                raise InvalidArgumentError(f"options are {given}; the {task.name} task takes {taken}")
+            object.__setattr__(self, "options", task.evaluation_options)
         for policy in self.policy:
-            require_pilot(policy, TASKS.get(self.task))
+            require_pilot(policy, task)
 
     @property
     def speed_mps(self) -> float:
         """The speed set point: the one given, or the task's ordinary one."""
-        return TASKS.get(self.task).speed_mps if self.speed is None else float(self.speed)
+        if self.speed is None:
+            return TASKS.get(self.task).speed_mps
+        return float(self.speed)
 
     @property
     def worlds(self) -> str:
@@ -99,8 +97,35 @@ class EvaluateConfig:
 
     @property
     def counts_interventions(self) -> bool:
-        """Whether episodes go on after a mistake, which is counted."""
-        return self.task == "drive" and self.interventions != "none"
+        """True where episodes go on after a mistake, which is counted."""
+        return self.options.counts_interventions
+
+    def scenarios(self, renderer: str = "", control_hz: int = 0, width: int = 0, height: int = 0) -> list[Scenario]:
+        """The scenarios that a policy goes through, one for each world.
+
+        Args:
+            renderer: that the policy sees through; by default the one given, or raycast.
+            control_hz: actions per second; by default as given, like what follows.
+            width: of its pictures in pixels.
+            height: of its pictures in pixels.
+        """
+        mix = ScenarioMix(
+            presets=(self.worlds,),
+            speeds=(self.speed_mps, self.speed_mps),
+            options=self.options,
+            control_hz=control_hz or self.control_hz,
+            width=width or self.width,
+            height=height or self.height,
+            renderer=renderer or self.renderer or ScenarioMix.renderer,
+        )
+        task = TASKS.get(self.task)
+        return [mix.scenario(seed, task) for seed in seeds_of(self.split, self.episodes, self.seed_offset)]
+
+    def describe(self) -> str:
+        """The worlds in words, for example `100 test forests: default forest, 1/25 trees/m2, 5 m/s`."""
+        task = TASKS.get(self.task)
+        kinds = dict.fromkeys(task.describe(scenario.env_kwargs) for scenario in self.scenarios())
+        return f"{self.episodes} {self.split} {task.words.worlds}: {'; '.join(kinds)}"
 
 
 def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: RolloutPool | None = None) -> list[Score]:
@@ -118,13 +143,13 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
     names = policy_names(config.policy)
     # All are looked at before the first one starts: a wrong name must not wait behind an hour of episodes.
     entrants = [make_entrant(policy, task, name) for policy, name in zip(config.policy, names)]
-    arguments = {entrant.name: _env_kwargs(config, entrant, progress) for entrant in entrants}
+    scenarios = {entrant.name: _scenarios(config, entrant, progress) for entrant in entrants}
     rows: list[OutcomeRow] = []
     with borrowed(pool, min(config.workers, config.episodes)) as own:
         for entrant in entrants:
-            results = _run_entrant(config, entrant, arguments[entrant.name], own, progress)
+            results = _run_entrant(config, entrant, scenarios[entrant.name], own, progress)
             rows += [_row(config.task, entrant.name, result) for result in results]
-    return write_results(Path(config.out), rows, config.counts_interventions, _about(config, entrants, arguments))
+    return write_results(Path(config.out), rows, config.counts_interventions, _about(config, entrants, scenarios))
 
 
 def _row(task: str, policy: str, result: EpisodeResult) -> OutcomeRow:
@@ -133,11 +158,9 @@ def _row(task: str, policy: str, result: EpisodeResult) -> OutcomeRow:
 
 
 def _run_entrant(
-    config: EvaluateConfig, entrant: Entrant, env_kwargs: dict[str, Any], pool: RolloutPool, progress: Progress
+    config: EvaluateConfig, entrant: Entrant, scenarios: Sequence[Scenario], pool: RolloutPool, progress: Progress
 ) -> list[EpisodeResult]:
     """All episodes of one policy; those that an interrupted run has stored are not run again."""
-    seeds = seeds_of(config.split, config.episodes, config.seed_offset)
-    scenarios = [Scenario(seed, env_kwargs) for seed in seeds]
     folder = Path(config.out) / "episodes"
     done: dict[int, EpisodeResult] = {}
     for scenario in scenarios:
@@ -160,65 +183,37 @@ def _run_entrant(
     return [done[scenario.seed] for scenario in scenarios]
 
 
-def _env_kwargs(config: EvaluateConfig, entrant: Entrant, progress: Progress) -> dict[str, Any]:
-    """Arguments of the environment for a policy, the same in every world: a checkpoint brings its camera."""
+def _scenarios(config: EvaluateConfig, entrant: Entrant, progress: Progress) -> list[Scenario]:
+    """The scenarios of a policy; a checkpoint brings its camera."""
     spec = entrant.spec
     if spec is None:
-        return _kwargs(config, config.renderer or "raycast", config.control_hz, config.width, config.height)
+        return config.scenarios()
     renderer = config.renderer or spec.renderer
     if renderer != spec.renderer:
         progress.note(
             f"warning: {entrant.target} learned from {spec.renderer!r} pictures and runs on {renderer!r} ones"
         )
-    return _kwargs(config, renderer, spec.control_hz, spec.image_width, spec.image_height)
+    return config.scenarios(renderer, spec.control_hz, spec.image_width, spec.image_height)
 
 
 def _about(
-    config: EvaluateConfig, entrants: Sequence[Entrant], arguments: Mapping[str, Mapping[str, Any]]
+    config: EvaluateConfig, entrants: Sequence[Entrant], scenarios: Mapping[str, Sequence[Scenario]]
 ) -> dict[str, Any]:
     """What an evaluation was of, for summary.json."""
-    first = arguments[entrants[0].name]
-    policies = [
-        {
-            "name": entrant.name,
-            "policy": entrant.target,
-            "fingerprint": entrant.fingerprint,
-            "renderer": arguments[entrant.name]["renderer"],
-        }
-        for entrant in entrants
-    ]
+    policies = []
+    for entrant in entrants:
+        arguments = scenarios[entrant.name][0].env_kwargs
+        told = {"name": entrant.name, "policy": entrant.target, "fingerprint": entrant.fingerprint}
+        policies.append(told | {"renderer": arguments["renderer"], "control_hz": arguments["control_hz"]})
+    options = to_plain(config.options)
     return {
         "version": package_version(),
         "task": config.task,
         "split": config.split,
         "preset": config.worlds,
         "speed_mps": config.speed_mps,
-        "rule": first.get("interventions", ""),
+        "rule": options.get("interventions", ""),
         "counts_interventions": config.counts_interventions,
-        "options": {name: value for name, value in first.items() if name not in COMMON_ARGUMENTS},
+        "options": options,
         "policies": policies,
     }
-
-
-def _kwargs(config: EvaluateConfig, renderer: str, control_hz: int, width: int, height: int) -> dict[str, Any]:
-    """Arguments of the environment; the same in every world of an evaluation."""
-    task = TASKS.get(config.task)
-    mix = ScenarioMix(
-        presets=(config.worlds,),
-        speeds=(config.speed_mps, config.speed_mps),
-        options=_options(config, task),
-        control_hz=control_hz,
-        width=width,
-        height=height,
-        renderer=renderer,
-    )
-    return mix.scenario(0, task).env_kwargs
-
-
-def _options(config: EvaluateConfig, task: Task) -> TaskOptions:
-    """The task's own options, as far as the config says them."""
-    given: dict[str, Any] = {"density": (config.density,), "interventions": config.interventions}
-    if config.length is not None:
-        given["length"] = config.length
-    own = {option.name for option in dataclasses.fields(task.Options)}
-    return dataclasses.replace(task.evaluation_options, **{name: given[name] for name in given if name in own})

@@ -25,6 +25,7 @@ from forestpilot.launch.films.video import VideoError
 from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.reading.outcomes import ReplayError, read_outcomes
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
+from forestpilot.sim.tasks.drone import DroneOptions
 
 SEEDS = (2_000_000, 2_000_001)
 SMALL = ("--size", "320x180", "--fps", "5")
@@ -34,7 +35,7 @@ SMALL = ("--size", "320x180", "--fps", "5")
 def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The expert arrives in both worlds; who flies blind hits a tree before."""
     folder = tmp_path_factory.mktemp("films") / "evaluation"
-    evaluate(EvaluateConfig(("blind", "expert"), str(folder), episodes=2, density=0.1, speed=10.0, workers=1))
+    evaluate(EvaluateConfig(("blind", "expert"), str(folder), episodes=2, options=DroneOptions(density=(0.1,)), speed=10.0, workers=1))
     return folder
 
 

@@ -21,6 +21,7 @@ from forestpilot.launch.verbs.report import ReportConfig
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
+from forestpilot.sim.tasks.drone import DroneOptions
 from tests.browser import Browser, open_browser
 from tests.helpers.specs import make_spec
 
@@ -37,8 +38,8 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     save_policy(folder / "policy", VisuomotorPolicy.seeded(POLICY, make_spec(image_width=32, image_height=24), 0))
     config = EvaluateConfig(
-        policy=(f"mine={folder / 'policy'}", "blind"), out=str(folder / "evaluation"), episodes=3, density=0.1,
-        preset="loquercio", speed=12.0, workers=1,
+        policy=(f"mine={folder / 'policy'}", "blind"), out=str(folder / "evaluation"), episodes=3,
+        options=DroneOptions(density=(0.1,)), preset="loquercio", speed=12.0, workers=1,
     )  # fmt: skip
     evaluate(config)
     return folder / "evaluation"

@@ -14,8 +14,9 @@ from forestpilot.launch.benchmarks.env import Stopwatch
 from forestpilot.launch.pictures.plots import plot_rounds, plot_success_grid
 from forestpilot.launch.terminal.tables import format_columns, format_density, print_table
 from forestpilot.launch.verbs.bench import BenchConfig, flatten, measure
-from forestpilot.launch.verbs.evaluate import worlds_of
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
+from forestpilot.sim.tasks.drive import DriveOptions
+from forestpilot.sim.tasks.drone import DroneOptions
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,13 @@ def test_densities_are_written_as_in_the_literature() -> None:
 
 def test_an_evaluation_says_in_which_worlds() -> None:
     flights, drives = EvaluateConfig(episodes=40), EvaluateConfig(task="drive", episodes=40)
-    assert worlds_of(flights) == "40 test worlds, 5 m/s, 1/25 trees/m2"
-    assert worlds_of(dataclasses.replace(flights, preset="loquercio")).startswith("40 loquercio test worlds")
-    assert worlds_of(drives) == "40 winding test roads, 10 m/s, put back when 1 m off the line"
-    assert worlds_of(dataclasses.replace(drives, interventions="none")).endswith("no interventions")
+    assert flights.describe() == "40 test forests: default forest, 1/25 trees/m2, 5 m/s"
+    assert "loquercio forest" in dataclasses.replace(flights, preset="loquercio").describe()
+    assert drives.describe() == "40 test roads: winding road of 600 m, 10 m/s, put back when 1 m off the line"
+    left_alone = dataclasses.replace(drives, options=DriveOptions(interventions="none"))
+    assert left_alone.describe().endswith("nobody intervenes")
+    mixed = dataclasses.replace(flights, options=DroneOptions(density=(0.04, 0.1)))
+    assert "1/25" in mixed.describe() and "1/10" in mixed.describe()
 
 
 def test_bench_env_prints_and_stores_its_figures(

@@ -93,7 +93,7 @@ class Fakes:
 
     def rules(self) -> set[str]:
         """By which rule cars were put back."""
-        return {config.interventions for config in self.driven}
+        return {config.options.interventions for config in self.driven}
 
     def costs(self, path: Path, horizon: int) -> np.ndarray:
         power = 1.0 if path.name.startswith("cloning") else 0.0

@@ -38,7 +38,11 @@ from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.tasks import TASKS
-from forestpilot.sim.tasks.drone import DRONE
+from forestpilot.sim.tasks.drive import DriveOptions
+from forestpilot.sim.tasks.drone import DRONE, DroneOptions
+
+ROAD_60 = DriveOptions(length=60.0, interventions="line")
+ROAD_100 = DriveOptions(length=100.0, interventions="line")
 
 
 def config(tmp_path: Path, **changes) -> EvaluateConfig:
@@ -122,11 +126,13 @@ def test_outcomes_are_written_one_row_per_policy_and_world(tmp_path):
 
 
 def test_a_summary_says_what_it_is_of(tmp_path):
-    evaluate(config(tmp_path, task="drive", policy=("me=blind",), length=60.0, speed=None, episodes=1))
+    evaluate(config(tmp_path, task="drive", policy=("me=blind",), options=ROAD_60, speed=None, episodes=1))
     summary = read_summary(tmp_path / "evaluation")
     assert (summary["format"], summary["task"], summary["rule"], summary["preset"]) == (2, "drive", "line", "winding")
     assert summary["options"]["length"] == 60.0 and summary["counts_interventions"]
-    assert summary["policies"] == [{"name": "me", "policy": "blind", "fingerprint": "blind", "renderer": "raycast"}]
+    assert summary["policies"] == [
+        {"name": "me", "policy": "blind", "fingerprint": "blind", "renderer": "raycast", "control_hz": 10}
+    ]
 
 
 def test_a_baseline_with_a_name_of_its_own_is_stored_under_it(tmp_path):
@@ -179,6 +185,12 @@ def test_episodes_at_another_speed_are_not_taken_for_these(tmp_path):
     evaluate(config(tmp_path, policy=("expert",), episodes=2))
     slower = evaluate(config(tmp_path, policy=("expert",), episodes=2, speed=6.0))
     assert slower[0].mean_speed_mps < 7.0
+
+
+def test_worlds_of_several_densities_are_drawn_by_their_seeds(tmp_path):
+    mixed = config(tmp_path, policy=("expert",), options=DroneOptions(density=(0.02, 0.1)), episodes=6)
+    assert {s.env_kwargs["density"] for s in mixed.scenarios()} == {0.02, 0.1}
+    assert mixed.scenarios() == mixed.scenarios()
 
 
 def test_reports_on_training_worlds_are_refused(tmp_path):
@@ -332,8 +344,7 @@ def test_scores_are_read_without_the_simulator_and_without_torch():
         ({"task": "drive", "preset": "loquercio"}, "allowed: winding, easy"),
         ({"task": "drive", "speed": 25.0}, "1 to 20"),
         ({"speed": 15.0}, "1 to 12"),
-        ({"task": "drive", "interventions": "lane"}, "none, line, road"),
-        ({"length": 100.0}, "only roads have one"),
+        ({"options": DriveOptions()}, "the drone task takes DroneOptions"),
         ({"task": "drive", "policy": ("blind", "reactive")}, "'reactive' cannot drive; .* blind, expert"),
     ],
 )
@@ -346,7 +357,7 @@ def test_what_is_not_given_is_the_tasks_own():
     flight, drive = EvaluateConfig(), EvaluateConfig(task="drive")
     assert (flight.speed_mps, flight.worlds, flight.counts_interventions) == (5.0, "default", False)
     assert (drive.speed_mps, drive.worlds, drive.counts_interventions) == (10.0, "winding", True)
-    assert not EvaluateConfig(task="drive", interventions="none").counts_interventions
+    assert not EvaluateConfig(task="drive", options=DriveOptions(interventions="none")).counts_interventions
 
 
 def test_a_policy_of_the_other_task_is_refused_before_anything_moves(tmp_path):
@@ -358,7 +369,7 @@ def test_a_policy_of_the_other_task_is_refused_before_anything_moves(tmp_path):
 
 
 def test_drives_are_evaluated_with_their_interventions(tmp_path):
-    arguments = {"task": "drive", "policy": ("expert", "blind"), "length": 100.0, "speed": None, "episodes": 2}
+    arguments = {"task": "drive", "policy": ("expert", "blind"), "options": ROAD_100, "speed": None, "episodes": 2}
     expert, blind = evaluate(config(tmp_path, **arguments))
     assert expert.successes == 2 and expert.autonomy == 1.0 and expert.autonomy_low < 1.0
     assert blind.interventions > 2 and blind.successes == 0 and blind.autonomy < 0.9
@@ -367,7 +378,11 @@ def test_drives_are_evaluated_with_their_interventions(tmp_path):
     rows = list(csv.DictReader((tmp_path / "evaluation" / "outcomes.csv").open()))
     told = {(row["task"], row["preset"], row["rule"], row["length"], row["renderer"]) for row in rows}
     assert told == {("drive", "winding", "line", "100.0", "raycast")} and "density" not in rows[0]
-    ended = evaluate(config(tmp_path, **{**arguments, "interventions": "none", "policy": ("blind",)}))[0]
+    ended = evaluate(
+        config(
+            tmp_path, **{**arguments, "options": DriveOptions(length=100.0, interventions="none"), "policy": ("blind",)}
+        )
+    )[0]
     assert ended.autonomy is None and ended.interventions == 0 and ended.collisions + ended.out_of_bounds == 2
 
 
@@ -400,7 +415,12 @@ def test_the_weights_that_come_with_it_fly(tmp_path):
 
 
 def test_the_weights_that_come_with_it_drive(tmp_path):
-    arguments = {"task": "drive", "policy": ("pretrained",), "speed": None, "length": 150.0}
+    arguments = {
+        "task": "drive",
+        "policy": ("pretrained",),
+        "speed": None,
+        "options": DriveOptions(length=150.0, interventions="line"),
+    }
     for preset in ("winding", "junctions"):
         scores = evaluate(config(tmp_path / preset, **arguments, preset=preset, episodes=3))
         assert scores[0].successes == 3 and scores[0].autonomy == 1.0
