@@ -125,8 +125,7 @@ class GoalCourse(Course):
 
     def goal(self, vehicle: Vehicle) -> np.ndarray:
         """Cosine and sine of the bearing to the goal from the heading."""
-        x, y, _ = vehicle.base_position()
-        dx, dy = self.world.goal_m[:2] - (x, y)
+        dx, dy = (self.world.goal_m[:2] - vehicle.base_position()[:2]).tolist()
         bearing = math.atan2(dy, dx) - vehicle.yaw_rad
         return np.array([math.cos(bearing), math.sin(bearing)], np.float32)
 
@@ -140,7 +139,7 @@ class GoalCourse(Course):
 
     def is_left(self, vehicle: Vehicle) -> bool:
         """Outside the world's rectangle, or above the ceiling."""
-        x, y, z = vehicle.base_position()
+        x, y, z = vehicle.base_position().tolist()
         x_min, x_max, y_min, y_max = self.world.bounds_m
         return not (x_min <= x <= x_max and y_min <= y <= y_max and z <= self.ceiling_m)
 

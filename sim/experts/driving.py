@@ -18,6 +18,7 @@ from forestpilot.sim.courses.course import Course
 from forestpilot.sim.courses.road import RoadCourse
 from forestpilot.sim.experts.expert import FASTER, CameraViews, Expert, Labels, UnsuitableExpertError
 from forestpilot.sim.experts.planner import COLLISION_COST, Ground, RolloutPlanner
+from forestpilot.sim.records import record_of
 from forestpilot.sim.vehicles.car import (
     STEERING_LOCK_RAD,
     WHEELBASE_M,
@@ -92,35 +93,26 @@ class DrivingCosts(NamedTuple):
     clearance_decay_m: float
 
 
-class Road(NamedTuple):
-    """The line and the obstacles as the kernels take them."""
-
-    rows: np.ndarray
-    """(n,) records of the dtype `route_table.ROW`."""
-    closed: bool
-    """Whether it is a circuit."""
-    ground: Ground
-    """The clearance map."""
-
-
 @njit(cache=True, inline="always", fastmath=True)
-def _pursue(road, x, y, yaw, speed, index, beside, model):  # type: ignore[no-untyped-def]
+def _pursue(motion, index, beside, p, road):  # type: ignore[no-untyped-def]
     """Steering angle of pure pursuit towards the line shifted `beside` to the left, understeer made up for."""
+    x, y, yaw, speed, _, _ = motion
+    rows, closed = road
     reach = max(4.0, 0.9 * speed)
     ahead = index + int(reach / POINT_SPACING_M + 0.5)
-    count = road.rows.shape[0]
-    row = road.rows[wrap_index(ahead, count, road.closed)]
-    beyond = 0.0 if road.closed else max(0, ahead - count + 1) * POINT_SPACING_M
+    count = rows.shape[0]
+    row = rows[wrap_index(ahead, count, closed)]
+    beyond = 0.0 if closed else max(0, ahead - count + 1) * POINT_SPACING_M
     dx = row.x_m + beyond * row.cos_heading - beside * row.sin_heading - x
     dy = row.y_m + beyond * row.sin_heading + beside * row.cos_heading - y
     aside = dy * math.cos(yaw) - dx * math.sin(yaw)
     curvature = 2.0 * aside / max(dx * dx + dy * dy, 1.0)
-    steering = math.atan(WHEELBASE_M * curvature) + model.understeer * speed * speed * curvature
+    steering = math.atan(WHEELBASE_M * curvature) + p.understeer * speed * speed * curvature
     return max(-STEERING_LOCK_RAD, min(STEERING_LOCK_RAD, steering))
 
 
 @njit(cache=True, inline="always", fastmath=True)
-def _place_cost(row, motion, p, ground, left_s):  # type: ignore[no-untyped-def]
+def _place_cost(row, motion, p, distance, left_s):  # type: ignore[no-untyped-def]
     """Cost per second of being at a place, and the cost of a collision there (0 without one)."""
     x, y, yaw, _, _, _ = motion
     cosine = math.cos(yaw)
@@ -134,12 +126,12 @@ def _place_cost(row, motion, p, ground, left_s):  # type: ignore[no-untyped-def]
     if beyond > 0.0:
         rate += p.edge_weight * beyond
     least = 1e9
-    inverse = 1.0 / ground.cell
+    inverse = 1.0 / p.cell
     for end in range(2):
         ahead = DISC_AHEAD_M if end == 0 else -DISC_AHEAD_M
-        u = (x + ahead * cosine - ground.x_min) * inverse
-        v = (y + ahead * sine - ground.y_min) * inverse
-        least = min(least, sample_clearance(ground.distance, u, v))
+        u = (x + ahead * cosine - p.x_min) * inverse
+        v = (y + ahead * sine - p.y_min) * inverse
+        least = min(least, sample_clearance(distance, u, v))
     clearance = least - DISC_RADIUS_M
     if clearance < 0.0:
         return rate, COLLISION_COST * (1.0 + 1.5 * left_s / p.horizon_s)
@@ -149,26 +141,27 @@ def _place_cost(row, motion, p, ground, left_s):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True)
-def _roll(motion, plan, index, p, model, road):  # type: ignore[no-untyped-def]
-    """Roll the car on as `plan` says: at a fixed steering angle, or in pursuit of the line when that is no angle (above
+def _roll(motion, leg, index, p, road, distance):  # type: ignore[no-untyped-def]
+    """Roll the car on along a leg (steering angle, aim, first and last step): at a fixed steering angle, or in pursuit of the line when that is no angle (above
     9 rad).
 
     Returns:
         The cost, the motion at the end, the index on the line there, and whether it collided.
     """
-    fixed, aim, start, stop = plan
-    count = road.rows.shape[0]
+    fixed, aim, start, stop = leg
+    rows, closed = road
+    count = rows.shape[0]
     cost = 0.0
     for step in range(start, stop):
         wanted = fixed
         if fixed > 9.0:
-            wanted = _pursue(road, motion.x, motion.y, motion.yaw, motion.speed, index, aim, model)
-        row = road.rows[wrap_index(index, count, road.closed)]
+            wanted = _pursue(motion, index, aim, p, road)
+        row = rows[wrap_index(index, count, closed)]
         pull = max(-5.0, min(3.0, (max(row.speed_mps, LEAST_SPEED_MPS) - motion.speed) / 0.7))
-        motion = motion_step(motion, wanted, pull, model, MODEL_STEP_S)
-        index, _, _ = locate(road.rows, road.closed, motion.x, motion.y, index)
-        row = road.rows[wrap_index(index, count, road.closed)]
-        per_s, crash = _place_cost(row, motion, p, road.ground, p.horizon_s - step * MODEL_STEP_S)
+        motion = motion_step(motion, wanted, pull, p, MODEL_STEP_S)
+        index, _, _ = locate(rows, closed, motion.x, motion.y, index)
+        row = rows[wrap_index(index, count, closed)]
+        per_s, crash = _place_cost(row, motion, p, distance, p.horizon_s - step * MODEL_STEP_S)
         cost += MODEL_STEP_S * per_s
         if crash > 0.0:
             return cost + crash, motion, index, True
@@ -176,33 +169,34 @@ def _roll(motion, plan, index, p, model, road):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True, nogil=True)
-def steering_costs(motion, index, turns, p, model, road, out):  # type: ignore[no-untyped-def]
+def steering_costs(motion, index, turns, plan, road, distance, out):  # type: ignore[no-untyped-def]
     """Cost of each candidate steering angle.
 
     Args:
         motion: `DriveMotion`.
         index: point of the line that the car is at.
         turns: (K,) steering angles in radians.
-        p: `DrivingCosts`.
-        model: `DriveModel`.
-        road: `Road`.
+        plan: (1,) record of `DrivingCosts`, `DriveModel` and `Ground`.
+        road: `RouteTable.rows`, and whether it is a circuit.
+        distance: the clearance map.
         out: (K,) output.
     """
+    p = plan[0]
     steps = int(p.horizon_s / MODEL_STEP_S + 0.5)
     hold = int(p.hold_s / MODEL_STEP_S + 0.5)
     speed = max(motion.speed, LEAST_SPEED_MPS)
     start = DriveMotion(motion.x, motion.y, motion.yaw, speed, motion.yaw_rate, motion.steering)
     for k in range(turns.shape[0]):
         change = turns[k] - motion.steering
-        held, trunk, middle, crashed = _roll(start, (turns[k], 0.0, 0, hold), index, p, model, road)
+        held, trunk, middle, crashed = _roll(start, (turns[k], 0.0, 0, hold), index, p, road, distance)
         held += p.steering_weight * change * change
         best = held if crashed else 1e9
         if not crashed:
             for side in range(-1, 2):
                 base = held + p.beside_weight * abs(side)
                 if base < best:
-                    plan = (10.0, side * p.beside_m, hold, steps)
-                    rest, _, _, _ = _roll(trunk, plan, middle, p, model, road)
+                    leg = (10.0, side * p.beside_m, hold, steps)
+                    rest, _, _, _ = _roll(trunk, leg, middle, p, road, distance)
                     best = min(best, base + rest)
         out[k] = best
 
@@ -221,9 +215,9 @@ class DrivingPlanner(RolloutPlanner):
         self, world: World, table: RouteTable, model: DriveModel, config: DrivingConfig = DrivingConfig()
     ) -> None:
         super().__init__(CANDIDATE_STEERINGS_RAD, REFINEMENTS_RAD)
-        self._road = Road(table.rows, table.route.closed, Ground.of(world.clearance))
-        self._costs = config.constants()
-        self._model = model
+        self._road = (table.rows, table.route.closed)
+        self._plan = record_of(config.constants(), model, Ground.of(world.clearance))
+        self._distance = world.clearance.distance_m
 
     def costs(self, turns_rad: np.ndarray, *state: Any) -> np.ndarray:
         """(n,) float64 costs of steering angles (n,).
@@ -234,7 +228,7 @@ class DrivingPlanner(RolloutPlanner):
         """
         motion, index = state
         out = np.empty(len(turns_rad))
-        steering_costs(motion, index, turns_rad, self._costs, self._model, self._road, out)
+        steering_costs(motion, index, turns_rad, self._plan, self._road, self._distance, out)
         return out
 
 

@@ -16,6 +16,7 @@ from forestpilot.sim.cameras import CENTER, FORWARD, Rig
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.experts.expert import CameraViews, Expert, Labels, UnsuitableExpertError
 from forestpilot.sim.experts.planner import COLLISION_COST, Ground, RolloutPlanner
+from forestpilot.sim.records import record_of
 from forestpilot.sim.vehicles.quadrotor import (
     BODY_RADIUS_M,
     MAX_TURN_RAD,
@@ -91,52 +92,49 @@ class FlightCosts(NamedTuple):
     outside_weight: float
 
 
-class Forest(NamedTuple):
-    """The trunks and the flight area as the kernels take them."""
+class FlightArea(NamedTuple):
+    """The rectangle to stay in, and the goal, in metres."""
 
-    ground: Ground
-    """The clearance map."""
-    x_min: float
-    x_max: float
-    y_min: float
-    y_max: float
+    west: float
+    east: float
+    south: float
+    north: float
     goal_x: float
     goal_y: float
 
 
 @njit(cache=True, fastmath=True)
-def _advance(motion, leg, p, forest):  # type: ignore[no-untyped-def]
+def _advance(motion, leg, p, distance):  # type: ignore[no-untyped-def]
     """Roll the motion on along a leg: heading, speed, first and last step, and the rollout's length in seconds.
 
     Returns:
         The cost, the motion at the end, and whether it collided.
     """
     heading, speed, start, stop, total_s = leg
-    ground = forest.ground
     blend = 1.0 - math.exp(-MODEL_STEP_S / TILT_LAG_S)
     cosine = math.cos(heading)
     sine = math.sin(heading)
-    inverse_cell = 1.0 / ground.cell
+    inverse_cell = 1.0 / p.cell
     cost = 0.0
     for step in range(start, stop):
         motion = motion_step(motion, speed, cosine, sine, blend, MODEL_STEP_S)
         x = motion.x
         y = motion.y
-        u = (x - ground.x_min) * inverse_cell
-        v = (y - ground.y_min) * inverse_cell
-        clearance = sample_clearance(ground.distance, u, v) - BODY_RADIUS_M
+        u = (x - p.x_min) * inverse_cell
+        v = (y - p.y_min) * inverse_cell
+        clearance = sample_clearance(distance, u, v) - BODY_RADIUS_M
         if clearance < p.safety_margin_m:
             return cost + COLLISION_COST * (1.0 + 1.5 * (total_s - step * MODEL_STEP_S) / total_s), motion, True
         if clearance < 1.5:
             cost += MODEL_STEP_S * speed * p.clearance_weight * math.exp(-clearance / p.clearance_decay_m)
-        outside = max(max(forest.x_min - x, x - forest.x_max), max(forest.y_min - y, y - forest.y_max)) + 1.0
+        outside = max(max(p.west - x, x - p.east), max(p.south - y, y - p.north)) + 1.0
         if outside > 0.0:
             cost += MODEL_STEP_S * speed * p.outside_weight * outside
     return cost, motion, False
 
 
 @njit(cache=True, fastmath=True)
-def _candidate_cost(motion, heading, speed, bearing, p, forest):  # type: ignore[no-untyped-def]
+def _candidate_cost(motion, heading, speed, bearing, p, distance):  # type: ignore[no-untyped-def]
     """Least cost over the continuations of one first heading."""
     total_s = min(max(p.horizon_m / speed, p.least_s), p.most_s)
     steps = int(total_s / MODEL_STEP_S + 0.5)
@@ -149,7 +147,7 @@ def _candidate_cost(motion, heading, speed, bearing, p, forest):  # type: ignore
     for switch in range(2):
         switch_s = p.first_switch_s if switch == 0 else p.second_switch_s
         stop = min(int(switch_s / MODEL_STEP_S + 0.5), steps)
-        part, trunk, collided = _advance(trunk, (heading, speed, done, stop, total_s), p, forest)
+        part, trunk, collided = _advance(trunk, (heading, speed, done, stop, total_s), p, distance)
         spent += part
         done = stop
         if collided:
@@ -160,13 +158,13 @@ def _candidate_cost(motion, heading, speed, bearing, p, forest):  # type: ignore
             base = own + spent + 0.4 * abs(offset) + p.change_weight * change
             if base >= best:
                 continue
-            part, _, _ = _advance(trunk, (bearing + offset, speed, stop, steps, total_s), p, forest)
+            part, _, _ = _advance(trunk, (bearing + offset, speed, stop, steps, total_s), p, distance)
             best = min(best, base + part)
     return best
 
 
 @njit(cache=True, fastmath=True, nogil=True)
-def candidate_costs(motion, yaw, speed, turns, p, forest, out):  # type: ignore[no-untyped-def]
+def candidate_costs(motion, yaw, speed, turns, plan, distance, out):  # type: ignore[no-untyped-def]
     """Cost of each candidate turn.
 
     Args:
@@ -174,13 +172,14 @@ def candidate_costs(motion, yaw, speed, turns, p, forest, out):  # type: ignore[
         yaw: heading in radians.
         speed: speed to fly at in m/s.
         turns: (K,) heading changes in radians.
-        p: `FlightCosts`.
-        forest: `Forest`.
+        plan: (1,) record of `FlightCosts`, `Ground` and `FlightArea`.
+        distance: the clearance map.
         out: (K,) output.
     """
-    bearing = math.atan2(forest.goal_y - motion.y, forest.goal_x - motion.x)
+    p = plan[0]
+    bearing = math.atan2(p.goal_y - motion.y, p.goal_x - motion.x)
     for k in range(turns.shape[0]):
-        out[k] = _candidate_cost(motion, yaw + turns[k], speed, bearing, p, forest)
+        out[k] = _candidate_cost(motion, yaw + turns[k], speed, bearing, p, distance)
 
 
 class FlightPlanner(RolloutPlanner):
@@ -201,8 +200,9 @@ class FlightPlanner(RolloutPlanner):
         config: PlannerConfig = PlannerConfig(),
     ) -> None:
         super().__init__(CANDIDATE_TURNS_RAD, REFINEMENTS_RAD)
-        self._forest = Forest(Ground.of(clearance), *bounds_m, float(goal_m[0]), float(goal_m[1]))
-        self._costs = config.constants()
+        goal_x, goal_y = goal_m[:2]
+        self._plan = record_of(config.constants(), Ground.of(clearance), FlightArea(*bounds_m, goal_x, goal_y))
+        self._distance = clearance.distance_m
 
     def costs(self, turns_rad: np.ndarray, *state: Any) -> np.ndarray:
         """(n,) float64 costs of heading changes (n,).
@@ -213,7 +213,7 @@ class FlightPlanner(RolloutPlanner):
         """
         motion, yaw_rad, speed_mps = state
         out = np.empty(len(turns_rad))
-        candidate_costs(motion, yaw_rad, speed_mps, turns_rad, self._costs, self._forest, out)
+        candidate_costs(motion, yaw_rad, speed_mps, turns_rad, self._plan, self._distance, out)
         return out
 
 
@@ -239,7 +239,7 @@ class FlightExpert(Expert):
         motion = self._quadrotor.motion_state()
         offsets = views.eyes[:, :2] - views.eyes[CENTER, :2]
         labels = Labels.empty(len(views.axes))
-        for c, (dx, dy) in enumerate(offsets):
+        for c, (dx, dy) in enumerate(offsets.tolist()):
             forward = views.axes[c, FORWARD]
             shifted = motion._replace(x=motion.x + dx, y=motion.y + dy)
             advice = self._planner.advise(shifted, math.atan2(forward[1], forward[0]), self._course.speed_mps)

@@ -21,10 +21,8 @@ COLLISION_COST = 200.0
 
 
 class Ground(NamedTuple):
-    """A clearance map as the kernels take it."""
+    """Where a clearance map lies, in metres."""
 
-    distance: np.ndarray
-    """(rows, columns) float32 distance to the nearest trunk or box in metres."""
     x_min: float
     y_min: float
     cell: float
@@ -32,8 +30,8 @@ class Ground(NamedTuple):
 
     @classmethod
     def of(cls, clearance: ClearanceMap) -> Ground:
-        """The map of a world."""
-        return cls(clearance.distance_m, clearance.x_min, clearance.y_min, clearance.cell_m)
+        """The place of a world's map."""
+        return cls(clearance.x_min, clearance.y_min, clearance.cell_m)
 
 
 @dataclass(frozen=True)

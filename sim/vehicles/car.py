@@ -19,6 +19,7 @@ from numba import njit
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.cameras import Camera, Rig
 from forestpilot.sim.looks import VehicleLook
+from forestpilot.sim.records import record_of
 from forestpilot.sim.vehicles.car_look import car_look
 from forestpilot.sim.vehicles.rigid_body import (
     GRAVITY_MPS2,
@@ -211,7 +212,7 @@ class Car(Vehicle):
         self.steering_rad = 0.0
         self.grip = 0.95
         """Friction coefficient between tyres and ground."""
-        self._constants = parameters.constants(self.grip)
+        self._constants = record_of(parameters.constants(self.grip))
 
     @classmethod
     def rig(cls, camera: Camera) -> Rig:
@@ -246,7 +247,7 @@ class Car(Vehicle):
         )
         self._create_body(shape, parameters.mass_kg, parameters.inertia_kgm2)
         self.grip = grip
-        self._constants = parameters.constants(grip)
+        self._constants = record_of(parameters.constants(grip))
         self.put(place_m, yaw_rad, speed_mps)
 
     def put(self, place_m: np.ndarray, yaw_rad: float, speed_mps: float) -> None:
@@ -327,16 +328,17 @@ class Car(Vehicle):
 
 
 @njit(cache=True)
-def wheel_forces(state, steering, go, p, wrench):  # type: ignore[no-untyped-def]
+def wheel_forces(state, steering, go, constants, wrench):  # type: ignore[no-untyped-def]
     """Force and torque of ground and air on the car: fills `wrench` (world force 3, world torque 3).
 
     Args:
         state: (13,) as in `RigidBody.state`.
         steering: angle of the front wheels in radians.
         go: -1 to 1.
-        p: `CarConstants`.
+        constants: (1,) record of `CarConstants`.
         wrench: (6,) output.
     """
+    p = constants[0]
     r = rotation_of(state[QUATERNION])
     weight = p.mass * GRAVITY_MPS2
     vx = state[VX]

@@ -17,14 +17,12 @@ from numba import njit
 
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.looks import VehicleLook
+from forestpilot.sim.records import record_of
 from forestpilot.sim.vehicles.quadrotor_look import quadrotor_look
 from forestpilot.sim.vehicles.rigid_body import (
     GRAVITY_MPS2,
     PHYSICS_STEP_S,
-    POSITION,
     QUATERNION,
-    SPIN,
-    VELOCITY,
     VX,
     VY,
     VZ,
@@ -162,7 +160,7 @@ class Quadrotor(Vehicle):
     def __init__(self, client_id: int, parameters: QuadrotorParameters = QuadrotorParameters()) -> None:
         super().__init__(client_id)
         self.parameters = parameters
-        self._constants = parameters.constants()
+        self._constants = record_of(parameters.constants())
         self.motor_thrusts_n = np.zeros(4)
         self._altitude_m = CRUISING_ALTITUDE_M
 
@@ -205,7 +203,8 @@ class Quadrotor(Vehicle):
 
     def apply(self, command: FlightCommand) -> None:
         """Run the controller once on `state` and hand PyBullet the motors' force and torque for the next sub-step."""
-        control(self.state, self.motor_thrusts_n, self._constants, command, PHYSICS_STEP_S, self._wrench)
+        heading, speed, altitude = command
+        control(self.state, self.motor_thrusts_n, self._constants, heading, speed, altitude, self._wrench)
         self._push()
 
     @property
@@ -229,10 +228,8 @@ class Quadrotor(Vehicle):
 
     def motion_state(self) -> FlightMotion:
         """What `motion_step` continues."""
-        up_x, up_y, up_z = self.rotation[:, Z]
-        x, y, _ = self.state[POSITION]
-        vx, vy, _ = self.state[VELOCITY]
-        wx, wy, wz = self.state[SPIN]
+        up_x, up_y, up_z = self.rotation[:, Z].tolist()
+        x, y, *_, vx, vy, _, wx, wy, wz = self.state.tolist()
         scale = GRAVITY_MPS2 / max(up_z, 0.3)
         drag = self.parameters.drag_per_s[0]
         ax = scale * up_x - drag * vx
@@ -261,25 +258,24 @@ def acceleration_command(gain, speed, cosine, sine, vx, vy):  # type: ignore[no-
 
 
 @njit(cache=True)
-def control(state, motors, p, command, dt, wrench):  # type: ignore[no-untyped-def]
+def control(state, motors, constants, heading, speed, altitude, wrench):  # type: ignore[no-untyped-def]
     """One tick of the cascade: fills `wrench` (world force 3, world torque 3) and moves `motors` (4) on by their lag.
 
     Args:
         state: (13,) as in `Quadrotor.state`.
         motors: (4,) current thrusts in newtons; front left, front right, rear right, rear left.
-        p: `QuadrotorConstants`.
-        command: `FlightCommand`.
-        dt: sub-step in seconds.
+        constants: (1,) record of `QuadrotorConstants`.
+        heading, speed, altitude: set points in rad, m/s, m.
         wrench: (6,) output.
     """
+    p = constants[0]
     limit = p.motor_limit
-    heading = command.heading_rad
     r = rotation_of(state[QUATERNION])
     vx = state[VX]
     vy = state[VY]
     vz = state[VZ]
-    ax, ay = acceleration_command(VELOCITY_GAIN, command.speed_mps, math.cos(heading), math.sin(heading), vx, vy)
-    az = clip(6.0 * (clip(2.5 * (command.altitude_m - state[Z]), 1.5) - vz), 6.0)
+    ax, ay = acceleration_command(VELOCITY_GAIN, speed, math.cos(heading), math.sin(heading), vx, vy)
+    az = clip(6.0 * (clip(2.5 * (altitude - state[Z]), 1.5) - vz), 6.0)
     # Desired thrust per mass, drag fed forward; its direction is the desired body z axis.
     tx = ax + p.drag_x * vx
     ty = ay + p.drag_y * vy
@@ -305,7 +301,7 @@ def control(state, motors, p, command, dt, wrench):  # type: ignore[no-untyped-d
     # Mix into four motors on a cross at 45 degrees; yaw gives way first, as it saves the flight least.
     lever = 0.25 * math.sqrt(2.0) / p.arm
     yaw_part = clip(0.25 * torque_z / p.torque_per_thrust, 0.3 * thrust)
-    decay = 1.0 - math.exp(-dt / p.motor_lag)
+    decay = 1.0 - math.exp(-PHYSICS_STEP_S / p.motor_lag)
     for k in range(4):
         left = 1.0 if (k == 0 or k == 3) else -1.0
         front = 1.0 if k < 2 else -1.0

@@ -114,7 +114,7 @@ class RigidBody:
     @property
     def yaw_rad(self) -> float:
         """Heading in radians."""
-        x, y, z, w = self.state[QUATERNION]
+        x, y, z, w = self.state[QUATERNION].tolist()
         return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
 
     @property
@@ -130,14 +130,13 @@ class RigidBody:
     def heading_frame(self) -> HeadingMotion:
         """The motion as on-board instruments tell it."""
         rotation = self.rotation
-        (forward_x, _, _), (forward_y, _, _), (forward_z, left_z, up_z) = rotation
-        yaw = math.atan2(forward_y, forward_x)
+        yaw = math.atan2(rotation[1, 0], rotation[0, 0])
         cosine = math.cos(yaw)
         sine = math.sin(yaw)
-        vx, vy, vz = self.state[VELOCITY]
+        vx, vy, vz = self.state[VELOCITY].tolist()
         velocity = np.array([cosine * vx + sine * vy, cosine * vy - sine * vx, vz])
-        roll = math.atan2(left_z, up_z)
-        pitch = math.asin(max(-1.0, min(1.0, -forward_z)))
+        roll = math.atan2(rotation[Z, 1], rotation[Z, Z])
+        pitch = math.asin(max(-1.0, min(1.0, -rotation[Z, 0])))
         return HeadingMotion(velocity, roll, pitch, rotation.T @ self.state[SPIN])
 
 

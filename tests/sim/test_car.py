@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.physics import PHYSICS_HZ, PhysicsClient
+from forestpilot.sim.records import record_of
 from forestpilot.sim.vehicles.car import (
     STEERING_LOCK_RAD,
     STEERING_RATE_RADPS,
@@ -177,5 +178,5 @@ def test_the_kernel_is_its_slow_twin(seed, steering, go):
     velocity = rng.normal(0, (8, 8, 0.3))
     state = np.concatenate([[3, -2, rng.uniform(0.4, 0.6)], quaternion, velocity, rng.normal(0, 0.6, 3)])
     wrench = np.zeros(6)
-    wheel_forces(state, steering, go, PARAMETERS.constants(0.8), wrench)
+    wheel_forces(state, steering, go, record_of(PARAMETERS.constants(0.8)), wrench)
     assert np.allclose(wrench, slow_forces(state, steering, go, PARAMETERS, 0.8), rtol=1e-6, atol=1e-4)
