@@ -1,6 +1,17 @@
 """What older versions stored, as this version reads it: the one place that knows how things were called before.
 
-Plain values in, plain values out; what is of this version already comes back as it is.
+Plain values in, plain values out; what is of this version already comes back as it is. Whatever reads a file that
+version 0.1 may have written comes through here:
+
+| version 0.1 | now |
+|---|---|
+| `trips`, `most_trips` of a config | `episodes`, `most_episodes` |
+| `mix.densities`, `mix.length`, `mix.side_cameras`, `mix.interventions` | `mix.options`, those of the config's task |
+| `density`, `length`, `interventions` of an evaluation | `options` |
+| `gate: expert` and `limits: {...}` of DAgger | `gate: {part: expert, ...}` |
+| columns `trips`, `helped_steps` of rounds.csv; keys of validation.json and summary.json | `episodes`, `intervention_steps` |
+| folder `trips/` of an evaluation | `episodes/` |
+| environments `sim:ForestPilot/Drone-v0` | `forestpilot:ForestPilot/Drone-v0` |
 """
 
 from __future__ import annotations
@@ -9,22 +20,94 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+RENAMED_KEYS = {"trips": "episodes", "most_trips": "most_episodes"}
+"""Keys of configs."""
+RENAMED_COLUMNS = {"trips": "episodes", "helped_steps": "intervention_steps"}
+"""Columns of tables, and keys of what is counted."""
+MIX_OPTIONS = {
+    "drone": {"densities": "density"},
+    "drive": {"length": "length", "side_cameras": "side_cameras", "interventions": "interventions"},
+}
+"""Keys of a mix that were options of one of the two tasks of version 0.1."""
+EVALUATION_OPTIONS = {
+    "drone": {"density": "density"},
+    "drive": {"length": "length", "interventions": "interventions"},
+}
+"""Keys of an evaluation that were options of one of the tasks."""
+EVALUATION_KEYS = {"split", "seed_offset"}
+"""Keys that only an evaluation has."""
+GATE_OPTIONS = {
+    "expert": ("regret", "calm_regret", "clearance_m", "calm_s"),
+    "uncertainty": ("unsure_deg",),
+    "budget": ("agree_deg", "calm_s"),
+}
+"""Limits that were those of one gate."""
+FIRST_TASK = "drone"
+"""The task of a config of version 0.1 that does not name one."""
+EPISODES, EPISODES_OF_0_1 = "episodes", "trips"
+"""Folders in which an evaluation keeps what repeats its episodes."""
+
 
 def migrate_config(values: Mapping[str, Any]) -> dict[str, Any]:
     """The plain values of a config of any version (a run's, a YAML file's, a training state's) as of this version."""
-    return dict(values)
+    migrated = {RENAMED_KEYS.get(key, key): value for key, value in values.items()}
+    task = str(migrated.get("task", FIRST_TASK))
+    if isinstance(migrated.get("mix"), Mapping):
+        migrated["mix"] = _with_options(migrated["mix"], MIX_OPTIONS, task)
+    if EVALUATION_KEYS <= migrated.keys():
+        migrated = _with_options(_density_of_one(migrated), EVALUATION_OPTIONS, task)
+    if isinstance(migrated.get("limits"), Mapping):
+        migrated = _with_gates(migrated)
+    for key, value in migrated.items():
+        if isinstance(value, Mapping) and key not in ("mix", "options"):
+            migrated[key] = migrate_config(value)
+    return migrated
 
 
-def episodes_folder(folder: Path) -> Path:
-    """Where an evaluation keeps its episodes: in `episodes/`, which version 0.1 called `trips/`."""
-    old = folder / "trips"
-    return old if old.is_dir() else folder / "episodes"
-
-
-OLD_COLUMNS = {"trips": "episodes", "helped_steps": "intervention_steps"}
-"""Columns of the tables of version 0.1 that have another name now."""
+def migrate_row(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a table (rounds.csv, a study's cells) or what was counted (validation.json, a score), by its new names."""
+    return {RENAMED_COLUMNS.get(key, key): value for key, value in values.items()}
 
 
 def migrate_columns(columns: Sequence[str]) -> list[str]:
     """The columns of a table by the names of this version."""
-    return [OLD_COLUMNS.get(column, column) for column in columns]
+    return [RENAMED_COLUMNS.get(column, column) for column in columns]
+
+
+def migrate_env_id(env_id: str) -> str:
+    """The id of an environment, module included: version 0.1 had them in `sim`, and episodes leave the module out."""
+    return f"forestpilot:{env_id.rpartition(':')[2]}"
+
+
+def episodes_folder(evaluation: Path) -> Path:
+    """Where an evaluation keeps what repeats its episodes; one of version 0.1 keeps the folder that it has."""
+    old = evaluation / EPISODES_OF_0_1
+    return old if old.is_dir() else evaluation / EPISODES
+
+
+def _with_options(values: Mapping[str, Any], options: Mapping[str, Mapping[str, str]], task: str) -> dict[str, Any]:
+    """The values with the options of the task in a mapping of their own, and without those of the other task."""
+    old_keys = {key for keys in options.values() for key in keys}
+    if not old_keys & values.keys():
+        return dict(values)
+    own = {new: values[old] for old, new in options.get(task, {}).items() if values.get(old) is not None}
+    kept = {key: value for key, value in values.items() if key not in old_keys}
+    return {**kept, "options": {**own, **values.get("options", {})}}
+
+
+def _density_of_one(values: Mapping[str, Any]) -> dict[str, Any]:
+    """An evaluation's density as a list: options may name several."""
+    density = values.get("density")
+    return {**values, "density": [density]} if isinstance(density, (int, float)) else dict(values)
+
+
+def _with_gates(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The limits of all gates as options of the gate that was chosen; of each gate where a study has all of them."""
+    limits = values["limits"]
+    kept = {key: value for key, value in values.items() if key != "limits"}
+    options = {gate: {name: limits[name] for name in own if name in limits} for gate, own in GATE_OPTIONS.items()}
+    if isinstance(values.get("gate"), str):
+        return {**kept, "gate": {"part": values["gate"], **options.get(values["gate"], {})}}
+    if "gate" not in values:
+        return {**kept, **options}
+    return kept

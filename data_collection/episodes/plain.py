@@ -195,6 +195,8 @@ def _require_own_options(registry: Registry[Any], chosen: str, config: PartConfi
 
 
 def _changed(config: Any, values: Mapping[str, Any], task: Task | None = None) -> Any:
+    if isinstance(config, PartConfig) and values.get(PART_KEY) == config.part:
+        values = {key: value for key, value in values.items() if key != PART_KEY}
     return dataclasses.replace(config, **_fields(type(config), values, config, task))
 
 

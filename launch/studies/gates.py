@@ -25,7 +25,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
-from forestpilot.data_collection.rollouts.gates import GateLimits
+from forestpilot.data_collection.rollouts.gates.budget import BudgetGateConfig
+from forestpilot.data_collection.rollouts.gates.expert import ExpertGateConfig
+from forestpilot.data_collection.rollouts.gates.uncertainty import UncertaintyGateConfig
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.reading.study_results import Interval, Panel, StudyResult
 from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, cells_at, make_points, seed_range, stack
@@ -74,8 +76,12 @@ class Config(StudyConfig):
     """Test forests that every policy flies through."""
     first_steps: int = 800
     """Gradient steps in round 0; later rounds have train.steps."""
-    limits: GateLimits = GateLimits()
-    """When the gates open and close."""
+    expert: ExpertGateConfig = ExpertGateConfig()
+    """The gate of the arm `expert`."""
+    uncertainty: UncertaintyGateConfig = UncertaintyGateConfig()
+    """The gate of the arm `uncertainty`."""
+    budget: BudgetGateConfig = BudgetGateConfig()
+    """The gate of the arm `budget`."""
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=400, tensorboard=False))
     """How each round is trained; data, out and seed are set by the study."""
 
@@ -125,6 +131,9 @@ class Gates(RoundsStudy[Config]):
         """The run of one arm and seed: demonstrations, labels and gradient steps are the same in every arm."""
         config = self.config
         steps = config.train.steps
+        settings = dict(arm.settings)
+        if "gate" in settings:
+            settings["gate"] = getattr(config, settings["gate"])
         return DaggerConfig(
             out=str(folder),
             task=TASK,
@@ -140,11 +149,10 @@ class Gates(RoundsStudy[Config]):
             last_steps=steps,
             validation_episodes=1,
             validate_from=config.rounds,
-            limits=config.limits,
             train=config.train,
             mix=config.mix(),
             workers=config.workers,
-            **arm.settings,
+            **settings,
         )
 
     def run_cell(self, arm: RoundsArm, x: float, seed: int, bench: Bench) -> Cell:

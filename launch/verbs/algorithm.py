@@ -159,10 +159,10 @@ def _notice(size: tuple[int, int], lines: Sequence[str]) -> Image:
 def rounds_table(results: list[RoundResult], config: AlgorithmConfig) -> list[tuple[str, ...]]:
     """Rows of text for a table of rounds, the header first; what cannot happen in this run has no column."""
     columns = ["round", "episodes", "labels", "roll-in success"]
-    if getattr(config, "gate", "none") == "none":
-        columns.append("beta")
-    else:
+    if config.takes_turns:
         columns.extend(GATED_COLUMNS)
+    else:
+        columns.append("beta")
     columns += ["crashes", "validation success", "95 % interval"]
     if TASKS.get(config.task).put_back:
         columns.append("interventions")

@@ -75,6 +75,11 @@ class AlgorithmConfig:
         return False
 
     @property
+    def takes_turns(self) -> bool:
+        """True where the policy and a helper take turns within an episode."""
+        return False
+
+    @property
     def worlds_per_round(self) -> int:
         """Training worlds set aside for each later round."""
         return self.episodes

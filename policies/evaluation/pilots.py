@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from forestpilot.data_collection.rollouts.gates import Gate, GatedPilot
+from forestpilot.data_collection.rollouts.gates import Gate
+from forestpilot.data_collection.rollouts.gates.gated_pilot import GatedPilot
 from forestpilot.data_collection.rollouts.pilots import Decision, MixturePilot, Observations, Pilot, PilotFactory
 from forestpilot.data_collection.rollouts.pool import SLOTS
 from forestpilot.policies.evaluation.baselines import decided
@@ -126,9 +127,7 @@ class GatedFactory:
     """Makes the learner."""
     gate: Gate
     """Says when it gets help."""
-    calm_steps: int
-    """Steps in a row that must be calm before the helper hands back."""
 
     def __call__(self) -> Pilot:
         """The pilot."""
-        return GatedPilot(self.learner(), self.gate, self.calm_steps)
+        return GatedPilot(self.learner(), self.gate)

@@ -10,20 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY
-from forestpilot.data_collection.rollouts.gates import (
-    ExpertGate,
-    GatedPilot,
-    GateLimits,
-    Judgement,
-    NoveltyGate,
-    UncertaintyGate,
-    novelty_threshold,
-    turn_regret,
-)
+from forestpilot.data_collection.rollouts.gates import Gate, Judgement, RoundSoFar
+from forestpilot.data_collection.rollouts.gates.budget import BudgetGate, BudgetGateConfig, novelty_threshold
+from forestpilot.data_collection.rollouts.gates.expert import ExpertGate, ExpertGateConfig, turn_regret
+from forestpilot.data_collection.rollouts.gates.gated_pilot import GatedPilot
+from forestpilot.data_collection.rollouts.gates.no_gate import NoGateConfig
+from forestpilot.data_collection.rollouts.gates.uncertainty import UncertaintyGate, UncertaintyGateConfig
 from forestpilot.data_collection.rollouts.pilots import Decision
 from forestpilot.data_collection.rollouts.takeover import Takeover, count_handovers
 
-LIMITS = GateLimits()
+SO_FAR = RoundSoFar(max_turn_rad=1.0, control_hz=10)
 
 
 def test_the_policy_drives_until_somebody_takes_over_and_after_they_hand_back():
@@ -87,23 +83,25 @@ def test_regret_is_the_cost_above_the_best_between_candidates_too():
 
 def test_the_expert_gate_opens_where_the_turn_is_costly_or_something_is_near():
     infos = [info(VALLEY), info(VALLEY), info(VALLEY), info(VALLEY, 0.05), info(VALLEY, 0.05)]
-    judged = ExpertGate(LIMITS).judge(infos, learner(0.5, 0.3, 0.2, 0.4, 0.49), np.zeros((5, 2)))
+    judged = ExpertGate(ExpertGateConfig(), SO_FAR).judge(infos, learner(0.5, 0.3, 0.2, 0.4, 0.49), np.zeros((5, 2)))
     assert judged.take.tolist() == [False, False, True, True, False], "near, but turning away, needs no help"
     assert judged.give.tolist() == [True, False, False, False, True]
     assert not judged.ask.any()
 
 
 def test_the_uncertainty_gate_asks_and_never_takes_over():
-    limit = np.radians(LIMITS.unsure_deg)
+    gate, limit = UncertaintyGate(UncertaintyGateConfig(unsure_deg=1.5), SO_FAR), np.radians(1.5)
     for spread, asks in ((0.9 * limit, False), (1.1 * limit, True)):
-        judged = UncertaintyGate(LIMITS).judge([info(VALLEY)], learner(0.0, spread_rad=spread), np.zeros((1, 2)))
+        judged = gate.judge([info(VALLEY)], learner(0.0, spread_rad=spread), np.zeros((1, 2)))
         assert judged.ask.tolist() == [asks] and not judged.take.any()
     with pytest.raises(ValueError, match="single policy"):
-        UncertaintyGate(LIMITS).judge([info(VALLEY)], learner(0.0), np.zeros((1, 2)))
+        gate.judge([info(VALLEY)], learner(0.0), np.zeros((1, 2)))
 
 
-def test_the_novelty_gate_takes_over_above_its_threshold_until_both_agree():
-    gate = NoveltyGate(LIMITS, threshold_rad=0.2, max_turn_rad=1.0)
+def test_the_budget_gate_takes_over_above_its_threshold_until_both_agree():
+    lately = RoundSoFar(max_turn_rad=1.0, control_hz=10, share=0.5, disagreement=np.array([0.1, 0.2, 0.3]))
+    gate = BudgetGate(BudgetGateConfig(), lately)
+    assert gate.threshold_rad == pytest.approx(0.2)
     expert = np.array([[0.5, 1.0]])
     assert gate.judge([info(VALLEY)], learner(0.0, spread_rad=0.3), expert).take.all()
     assert not gate.judge([info(VALLEY)], learner(0.0, spread_rad=0.1), expert).take.any()
@@ -131,10 +129,13 @@ class Straight:
         return learner(*(0.0 for _ in slots))
 
 
-class Script:
+class Script(Gate):
     """A gate that says what it is told, step by step."""
 
+    Config = NoGateConfig
+
     def __init__(self, steps):
+        super().__init__(NoGateConfig(), SO_FAR)
         self.steps = iter(steps)
 
     def judge(self, infos, decision, expert):
@@ -143,7 +144,7 @@ class Script:
 
 def test_only_what_the_helper_did_or_was_asked_is_labelled():
     script = [(False, True, False), (True, False, False), (False, True, False), (False, True, True)]
-    pilot = GatedPilot(Straight(), Script(script), calm_steps=1)
+    pilot = GatedPilot(Straight(), Script(script))
     pilot.begin(1)
     pilot.restart(0, seed=3)
     decisions = [pilot.act({}, [info(VALLEY)], np.array([0])) for _ in script]
@@ -152,8 +153,18 @@ def test_only_what_the_helper_did_or_was_asked_is_labelled():
     assert [float(d.actions[0, 0]) for d in decisions] == [0.0, 0.5, 0.0, 0.0]
 
 
-def test_limits_that_make_no_sense_are_refused():
+def test_options_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="calm_regret"):
-        GateLimits(regret=3.0, calm_regret=4.0)
-    with pytest.raises(ValueError, match="0 or more"):
-        GateLimits(calm_s=-1.0)
+        ExpertGateConfig(regret=3.0, calm_regret=4.0)
+    with pytest.raises(ValueError, match="calm_s is -1.0; allowed: 0 or more"):
+        BudgetGateConfig(calm_s=-1.0)
+
+
+def test_a_helper_stays_as_long_as_the_gate_says():
+    steps = [ExpertGate(ExpertGateConfig(calm_s=calm_s), SO_FAR).calm_steps for calm_s in (0.0, 0.04, 1.0, 1.26)]
+    assert steps == [1, 1, 10, 13]
+
+
+def test_a_gate_refuses_the_options_of_another():
+    with pytest.raises(ValueError, match="ExpertGate takes ExpertGateConfig"):
+        ExpertGate(BudgetGateConfig(), SO_FAR)

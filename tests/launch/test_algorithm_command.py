@@ -13,6 +13,8 @@ import forestpilot.launch.screens
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, load_episode
 from forestpilot.data_collection.people.console import Command, Input, Key
+from forestpilot.data_collection.rollouts.gates.expert import ExpertGateConfig
+from forestpilot.data_collection.rollouts.gates.human import HumanGateConfig
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch import cli
 from forestpilot.launch.screens import ScreenConfig
@@ -30,7 +32,7 @@ POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), feature
 DAGGER = get_verb("dagger")
 assert DAGGER.Config is not None
 TINY = DAGGER.Config(
-    gate="human", rounds=1, expert_episodes=2, episodes=1, first_steps=10, last_steps=10, validation_episodes=2,
+    gate=HumanGateConfig(), rounds=1, expert_episodes=2, episodes=1, first_steps=10, last_steps=10, validation_episodes=2,
     workers=1, mix=ScenarioMix(options=DroneOptions(density=(0.005,))), screen=ScreenConfig(size="320x180"),
     train=TrainConfig(policy=POLICY, batch_windows=4, tensorboard=False),
 )  # fmt: skip
@@ -111,7 +113,7 @@ def test_the_table_has_the_columns_that_the_run_can_fill() -> None:
     )  # fmt: skip
     plain = rounds_table([result], DaggerConfig())
     assert "beta" in plain[0] and "takeovers" not in plain[0] and "interventions" not in plain[0]
-    gated = rounds_table([result], DaggerConfig(task="drive", gate="expert"))
+    gated = rounds_table([result], DaggerConfig(task="drive", gate=ExpertGateConfig()))
     row = dict(zip(*gated, strict=True))
     assert (row["takeovers"], row["mean takeover"], row["switches"], row["crashes"]) == ("4", "1.5 s", "7", "2")
     assert "beta" not in row and row["validation success"] == "30/40" and row["interventions"] == "0"

@@ -348,7 +348,7 @@ def test_the_study_of_gates_gives_every_arm_the_same_labels_and_demonstrations()
     runs = {arm.name: whole.dagger(Path("run"), arm, 1) for arm in whole.arms()}
     for run in runs.values():
         assert all(getattr(run, name) == getattr(runs["plain"], name) for name in SAME_FOR_ALL_GATES)
-    assert {run.gate for run in runs.values()} == {"none", "expert", "uncertainty", "budget"}
+    assert {run.gate.part for run in runs.values()} == {"none", "expert", "uncertainty", "budget"}
     assert runs["beta"].beta_of(2) == 0.25 and runs["plain"].beta_of(1) == 0.0
 
 

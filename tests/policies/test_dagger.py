@@ -16,6 +16,7 @@ import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_POLICY, load_episode
+from forestpilot.data_collection.rollouts.gates.expert import ExpertGateConfig
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.policies.algorithms.dagger.config import PRESETS, DaggerConfig
 from forestpilot.policies.algorithms.dagger.loop import run_dagger
@@ -105,8 +106,8 @@ def test_a_run_of_an_older_version_goes_on_with_the_defaults_of_settings_it_did_
     path.write_text(json.dumps(whole | {"config": older}))
     assert run_dagger(config) == results
     path.write_text(json.dumps(whole | {"config": older}))
-    with pytest.raises(ForestPilotError, match="gate: none there, expert asked"):
-        run_dagger(dataclasses.replace(config, gate="expert"))
+    with pytest.raises(ForestPilotError, match=r"gate\.part: none there, expert asked"):
+        run_dagger(dataclasses.replace(config, gate=ExpertGateConfig()))
     path.write_text(json.dumps(whole))
 
 

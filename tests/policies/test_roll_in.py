@@ -11,6 +11,8 @@ import pytest
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, Episode, load_episode
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
+from forestpilot.data_collection.rollouts.gates import GATES
+from forestpilot.data_collection.rollouts.gates.human import HumanGateConfig
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.windows.windows import WindowReader
@@ -30,7 +32,7 @@ BUDGET = 30
 
 
 def gated(out: Path, gate: str, **changes) -> DaggerConfig:
-    return tiny(out, gate=gate, label_budget=2 * BUDGET, most_episodes=16, ensemble=2, **changes)
+    return tiny(out, gate=GATES.get(gate).Config(), label_budget=2 * BUDGET, most_episodes=16, ensemble=2, **changes)
 
 
 def episodes_of(config: DaggerConfig, round_number: int) -> list[Episode]:
@@ -50,7 +52,7 @@ def test_no_round_has_more_labels_than_its_share(run):
     new = np.diff([r.labels for r in results])
     assert (new <= BUDGET).all()
     assert new[-1] > 0
-    if config.gate in ("none", "expert"):
+    if config.gate.part in ("none", "expert"):
         assert (new == BUDGET).all(), "a round flies on until its share is spent"
 
 
@@ -61,9 +63,9 @@ def test_what_nobody_asked_for_is_not_on_disk(run):
             silent = ~episode.labelled_steps
             assert not episode.expert_actions[silent].any() and not episode.expert_costs[silent].any()
             helped = episode.actor == ACTOR_EXPERT
-            if config.gate in ("expert", "budget"):
+            if config.gate.part in ("expert", "budget"):
                 assert not (episode.labelled_steps & ~helped).any()
-            if config.gate in ("none", "uncertainty"):
+            if config.gate.part in ("none", "uncertainty"):
                 assert not helped.any()
 
 
@@ -73,7 +75,7 @@ def test_figures_tell_who_drove(run):
     assert results[0].visited == results[0].takeovers == 0, "demonstrations are not counted"
     assert results[-1].visited == sum(map(len, actors))
     assert results[-1].intervention_steps == sum(int((a == ACTOR_EXPERT).sum()) for a in actors)
-    assert (results[-1].intervention_steps > 0) == (config.gate in ("expert", "budget"))
+    assert (results[-1].intervention_steps > 0) == (config.gate.part in ("expert", "budget"))
     if results[-1].intervention_steps:
         assert 0 < results[-1].takeovers <= results[-1].intervention_steps
 
@@ -87,7 +89,7 @@ def test_an_ensemble_is_of_different_policies_and_its_disagreement_is_recorded(r
     config, _ = run
     members = list((Path(config.out) / "rounds" / "round-01").glob("member-*/policy.safetensors"))
     recorded = [e.disagreement for e in episodes_of(config, 1)]
-    if config.gate in ("none", "expert"):
+    if config.gate.part in ("none", "expert"):
         assert not members and all(values is None for values in recorded)
     else:
         assert len(members) == 1
@@ -157,7 +159,7 @@ class Human:
 
 
 def test_a_human_at_the_gate_is_learned_from_where_they_drove(tmp_path):
-    human, config = Human(), tiny(tmp_path / "run", gate="human", train=FOR_ACTIONS)
+    human, config = Human(), tiny(tmp_path / "run", gate=HumanGateConfig(), train=FOR_ACTIONS)
     results = run_dagger(config, roll_in=human)
     assert human.pilots == ["round-00", "round-01"]
     long_enough = [e for number in (1, 2) for e in episodes_of(config, number) if e.num_steps >= 9]
@@ -167,7 +169,7 @@ def test_a_human_at_the_gate_is_learned_from_where_they_drove(tmp_path):
 
 
 def test_a_human_who_stops_can_go_on_later(tmp_path):
-    config = tiny(tmp_path / "run", gate="human", train=FOR_ACTIONS)
+    config = tiny(tmp_path / "run", gate=HumanGateConfig(), train=FOR_ACTIONS)
     with pytest.raises(RollInStoppedError, match="round 1 with 2 of 3 episodes to go"):
         run_dagger(config, roll_in=Human(episodes=1))
     assert len(run_dagger(config, roll_in=Human())) == 3
@@ -243,21 +245,20 @@ def test_each_member_goes_on_from_its_own_weights(tmp_path, monkeypatch):
 
 def test_settings_that_do_not_go_together_are_refused(tmp_path):
     for change, message in (
-        ({"gate": "budget"}, "label-budget"),
-        ({"gate": "expert", "beta": "linear"}, "not both"),
-        ({"gate": "human", "label_budget": 100}, "does not apply to a human"),
-        ({"gate": "uncertainty", "ensemble": 1}, "at least 2"),
-        ({"gate": "robot"}, "gate is 'robot'"),
+        ({"gate": GATES.get("budget").Config()}, "label-budget"),
+        ({"gate": GATES.get("expert").Config(), "beta": "linear"}, "not both"),
+        ({"gate": GATES.get("human").Config(), "label_budget": 100}, "does not apply to the gate human"),
+        ({"gate": GATES.get("uncertainty").Config(), "ensemble": 1}, "at least 2"),
         ({"expert_episodes": 0}, "--demonstrations"),
     ):
         with pytest.raises(ValueError, match=message):
             tiny(tmp_path / "run", **change)
     with pytest.raises(ValueError, match="needs a human who takes over, and nobody is there"):
-        run_dagger(tiny(tmp_path / "run", gate="human"))
+        run_dagger(tiny(tmp_path / "run", gate=HumanGateConfig()))
     with pytest.raises(ValueError, match="nothing for them to do"):
         run_dagger(tiny(tmp_path / "run"), roll_in=Human())
     with pytest.raises(ValueError, match=r"says what to do, not .* --train\.policy\.head mixture"):
-        run_dagger(tiny(tmp_path / "run", gate="human"), roll_in=Human())
+        run_dagger(tiny(tmp_path / "run", gate=HumanGateConfig()), roll_in=Human())
     assert not (tmp_path / "run").exists()
 
 

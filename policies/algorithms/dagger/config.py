@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, field
+from typing import Literal
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
-from forestpilot.data_collection.rollouts.gates import GateLimits
+from forestpilot.data_collection.rollouts.gates import GATES, Gate, GateConfig
+from forestpilot.data_collection.rollouts.gates.human import HumanGateConfig
+from forestpilot.data_collection.rollouts.gates.no_gate import NoGateConfig
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.registry import part_of
 from forestpilot.sim.tasks.drive import DriveOptions
 from forestpilot.sim.tasks.drone import DroneOptions
-
-Gates = Literal["none", "human", "expert", "uncertainty", "budget"]
-GATES: tuple[str, ...] = get_args(Gates)
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,12 @@ class DaggerConfig(AlgorithmConfig):
 
     out: str = not_the_result("runs/dagger")
     """Run folder."""
-    gate: Gates = "none"
-    """Who gets help and what is labelled: `none` (the expert labels every state), `human` (a human takes over by
-    keyboard), `expert` (the expert does, where its costs say so; both: only what the helper did is labelled),
-    `uncertainty` (the expert labels where an ensemble disagrees), `budget` (the expert takes over where it disagrees
-    most)."""
-    limits: GateLimits = GateLimits()
-    """When the automatic gates open and close."""
+    gate: GateConfig = field(
+        default=NoGateConfig(), metadata=part_of("forestpilot.data_collection.rollouts.gates:GATES")
+    )
+    """Who gets help, and what is labelled."""
     ensemble: int = 3
-    """Policies trained side by side for the gates `uncertainty` and `budget`; the first of them acts."""
+    """Policies trained side by side where the gate looks at how far they are apart; the first of them acts."""
     label_budget: int = 0
     """Keep at most so many labels in all rounds after the first, spread evenly over them: a round flies on, eight
     episodes at a time, until its share is there, and drops what is too much. 0: each round flies its episodes and keeps
@@ -54,29 +51,40 @@ class DaggerConfig(AlgorithmConfig):
 
     def _require_gate(self) -> None:
         """Raise ValueError where the gate, its ensemble and its budget do not go together."""
-        if self.gate not in GATES:
-            raise ValueError(f"gate is {self.gate!r}; allowed: {', '.join(GATES)}")
-        if self.gate != "none" and self.beta != "indicator":
-            raise ValueError(f"gate is {self.gate} and beta is {self.beta}: one of them says who acts, not both")
+        gate, name = self.gate_class, self.gate.part
+        if not gate.takes_beta and self.beta != "indicator":
+            raise ValueError(f"gate is {name} and beta is {self.beta}: one of them says who acts, not both")
         if self.label_budget < 0 or self.most_episodes < 0 or self.ensemble < 2:
             raise ValueError("label_budget and most_episodes must be 0 or more, ensemble at least 2")
-        if (self.label_budget or self.gate == "budget") and self.label_budget < max(1, self.rounds):
+        if (self.label_budget or gate.needs_budget) and self.label_budget < max(1, self.rounds):
             raise ValueError(
                 f"label_budget is {self.label_budget}; say how many labels may be kept in all, at least one for each "
                 f"of {self.rounds} rounds, for example --label-budget {1000 * max(1, self.rounds)}"
             )
-        if self.gate == "human" and self.label_budget:
-            raise ValueError("label_budget does not apply to a human; they hand back when they have had enough")
+        if self.label_budget and not gate.spends_labels:
+            raise ValueError(
+                f"label_budget does not apply to the gate {name}; a human hands back when they have had enough"
+            )
+
+    @property
+    def gate_class(self) -> type[Gate]:
+        """The gate, which says what it needs."""
+        return GATES.get(self.gate.part)
 
     @property
     def needs_human(self) -> bool:
         """True where a human is at the gate."""
-        return self.gate == "human"
+        return self.gate_class.needs_human()
+
+    @property
+    def takes_turns(self) -> bool:
+        """True where a gate says who drives, not the chance beta."""
+        return not self.gate_class.takes_beta
 
     @property
     def members(self) -> int:
         """Policies trained side by side."""
-        return self.ensemble if self.gate in ("uncertainty", "budget") else 1
+        return self.ensemble if self.gate_class.needs_ensemble else 1
 
     @property
     def worlds_per_round(self) -> int:
@@ -139,7 +147,7 @@ PRESETS: dict[str, DaggerConfig] = {
         train=TrainConfig(policy=DRIVE_POLICY, batch_windows=192, cache_gb=8.0),
     ),
     "human": DaggerConfig(
-        gate="human",
+        gate=HumanGateConfig(),
         rounds=3,
         episodes=10,
         expert_episodes=20,
@@ -149,7 +157,7 @@ PRESETS: dict[str, DaggerConfig] = {
     ),
     "human-drive": DaggerConfig(
         task="drive",
-        gate="human",
+        gate=HumanGateConfig(),
         rounds=3,
         episodes=4,
         expert_episodes=12,

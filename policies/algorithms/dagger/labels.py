@@ -9,7 +9,7 @@ import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import EpisodeHeader, load_episode
-from forestpilot.data_collection.rollouts.gates import ExpertGate, Gate, NoveltyGate, UncertaintyGate, novelty_threshold
+from forestpilot.data_collection.rollouts.gates import Gate, RoundSoFar
 from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
 
@@ -20,24 +20,22 @@ LEAST_EPISODES_LEFT = 8
 def make_gate(
     config: DaggerConfig, spec: TaskSpec, earlier: Sequence[EpisodeHeader], before: Sequence[EpisodeHeader]
 ) -> Gate:
-    """The automatic gate of the next episodes of a round.
+    """The gate of the next episodes of a round.
 
     Args:
-        config: names it, and its limits.
+        config: names it, and its options.
         spec: of the task.
         earlier: episodes of this round that count already.
         before: episodes of the round before.
     """
-    if config.gate == "expert":
-        return ExpertGate(config.limits)
-    if config.gate == "uncertainty":
-        return UncertaintyGate(config.limits)
     # What was seen of this round so far, or else in the last one, says how rare is rare enough.
     seen = earlier or before
     steps = float(np.mean([header.num_steps for header in seen])) if seen else 1.0
     episodes_left = max(config.episodes - len(earlier), LEAST_EPISODES_LEFT)
     share = (config.labels_per_round - count_labels(earlier)) / (episodes_left * steps)
-    return NoveltyGate(config.limits, novelty_threshold(_disagreement(seen), share), spec.max_turn_rad)
+    disagreement = _disagreement(seen) if config.gate_class.needs_ensemble else np.zeros(0)
+    so_far = RoundSoFar(spec.max_turn_rad, config.mix.control_hz, share, disagreement)
+    return config.gate_class(config.gate, so_far)
 
 
 def _disagreement(headers: Sequence[EpisodeHeader]) -> np.ndarray:

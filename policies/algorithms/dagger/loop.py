@@ -87,16 +87,15 @@ class Dagger(Algorithm[DaggerConfig]):
         config = self.config
         name = f"round-{round_number - 1:02d}"
         folders = tuple(str(self.member_folder(round_number - 1, member)) for member in range(self.members))
-        if config.gate in ("none", "human"):
-            beta = self.expert_share(round_number) if config.gate == "none" else 0.0
-            return PolicyFactory(folders[0], name, beta)
+        if not config.gate_class.judges:
+            # Beside a human the policy drives alone: the schedule of beta is then the indicator's.
+            return PolicyFactory(folders[0], name, self.expert_share(round_number))
         learner: PilotFactory = PolicyFactory(folders[0], name)
         if len(folders) > 1:
             learner = EnsembleFactory(folders, name)
         before = self.episodes_of(round_number - 1)
         gate = make_gate(config, self.policy.spec, earlier, before)
-        calm_steps = max(1, round(config.limits.calm_s * config.mix.control_hz))
-        return GatedFactory(learner, gate, calm_steps)
+        return GatedFactory(learner, gate)
 
 
 def run_dagger(
