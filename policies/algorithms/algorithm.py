@@ -81,7 +81,7 @@ class RollInStoppedError(ForestPilotError):
 
 
 class Validation(NamedTuple):
-    """What the validation worlds say of a round's policy."""
+    """Result of a round's policy on the validation worlds."""
 
     successes: int = 0
     """Worlds in which it reached the goal by itself."""
@@ -298,7 +298,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         save_policy(self.member_folder(round_number, member), self.policy, facts)
 
     def validate(self, round_number: int) -> Validation:
-        """What the round's policy does on the validation worlds; nothing for rounds that are not validated."""
+        """Run the round's policy on the validation worlds, once; nothing for rounds that are not validated."""
         if not self.config.is_validated(round_number):
             return Validation()
         folder = self.member_folder(round_number)

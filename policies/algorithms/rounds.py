@@ -17,7 +17,7 @@ from forestpilot.data_collection.rollouts.takeover import count_handovers
 
 @dataclass(frozen=True)
 class RoundResult:
-    """What a round came to; one row of rounds.csv."""
+    """Result of a round: one row of rounds.csv."""
 
     round: int
     """Number of the round; 0 is behavioural cloning."""
@@ -58,7 +58,7 @@ ROUND_FIELDS = tuple(field.name for field in dataclasses.fields(RoundResult))
 
 
 def count_round(headers: Sequence[EpisodeHeader], given: Sequence[EpisodeHeader], round_number: int) -> dict[str, Any]:
-    """What the episodes up to a round came to, as fields of `RoundResult`.
+    """Counts over the episodes up to a round, as fields of `RoundResult`.
 
     Args:
         headers: of the run's own episodes up to this round.

@@ -199,7 +199,7 @@ def _scenarios(config: EvaluateConfig, entrant: Entrant, progress: Progress) -> 
 def _about(
     config: EvaluateConfig, entrants: Sequence[Entrant], scenarios: Mapping[str, Sequence[Scenario]]
 ) -> dict[str, Any]:
-    """What an evaluation was of, for summary.json."""
+    """Facts of an evaluation, for summary.json."""
     policies = []
     for entrant in entrants:
         arguments = scenarios[entrant.name][0].env_kwargs

@@ -219,7 +219,7 @@ def read_outcomes(path: Path, broken: Callable[[int, Exception], None] | None = 
 
 @dataclass(frozen=True)
 class Score:
-    """What a policy's episodes came to."""
+    """Result of a policy's episodes."""
 
     policy: str
     """Name of the policy."""
@@ -361,7 +361,7 @@ def write_results(
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """What summary.json holds: `format`, `scores`, `paired`, and from format 2 on what they are of.
+    """Contents of summary.json: `format`, `scores`, `paired`, and from format 2 on what they are of.
 
     Raises:
         OSError: the file is missing.

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestpilot.data_collection.rollouts.progress import SilentProgress
+from forestpilot.data_collection.rollouts.replay import load_stored_episode, replay_episode
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
 from forestpilot.policies.evaluation.baselines import BlindPilot, decided
 from forestpilot.policies.evaluation.entrants import policy_names
@@ -157,6 +158,9 @@ def test_any_pilot_flies_by_the_name_of_its_module(tmp_path, monkeypatch):
     policies = read_summary(tmp_path / "evaluation")["policies"]
     assert {p["policy"] for p in policies} == {"my_pilots:Straight"}
     assert policies[0]["fingerprint"].startswith("my_pilots:Straight@")
+    stored = load_stored_episode(next((tmp_path / "evaluation" / "episodes").glob("mine-*.npz")))
+    assert stored.policy_path == "my_pilots:Straight"
+    assert len(list(replay_episode(stored))) == len(stored.actions) + 1, "a replay needs the actions, not the pilot"
 
 
 @pytest.mark.parametrize(

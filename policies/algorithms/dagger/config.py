@@ -1,4 +1,4 @@
-"""What a run of DAgger is told: its config, and named starting points."""
+"""Config of DAgger, and named starting points."""
 
 from __future__ import annotations
 

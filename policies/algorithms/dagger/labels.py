@@ -39,7 +39,7 @@ def make_gate(
 
 
 def _disagreement(headers: Sequence[EpisodeHeader]) -> np.ndarray:
-    """How far an ensemble's turns were apart at each state, (n,) radians; nothing of episodes without an ensemble."""
+    """Spread of an ensemble's turns at each state, (n,) radians; nothing of episodes without an ensemble."""
     known = []
     for header in headers:
         values = load_episode(header.path, keys=()).disagreement
