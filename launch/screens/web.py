@@ -20,6 +20,7 @@ from forestpilot.data_collection.people.console import HeldKeys, Input
 from forestpilot.launch.screens.web_gate import Gate, listen
 from forestpilot.launch.screens.web_page import compose_page
 from forestpilot.launch.screens.web_viewer import GRACE_S, NotUnderstood, Viewer, cut, read_message
+from forestpilot.sim.extras import require
 
 if TYPE_CHECKING:
     from websockets.sync.server import ServerConnection
@@ -57,8 +58,10 @@ class WebScreen:
 
         Raises:
             WebScreenError: the port is busy, or the address is not this machine's.
+            MissingExtraError: websockets or OpenCV is not installed.
             DrawingError: OpenCV cannot be used on this machine.
         """
+        require("websockets")
         from websockets.sync.server import serve
 
         from forestpilot.launch.pictures.opencv import import_cv2

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from forestpilot.sim.bullet_import import silent_descriptors
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.extras import require
 
 _BLIND_DRIVERS = ("offscreen", "dummy")
 WITHOUT_SCREEN = "without a screen use render_mode='rgb_array', or start a virtual display: xvfb-run -a COMMAND"
@@ -122,7 +123,6 @@ def import_pygame() -> Any:
     # pygame greets on standard output, which is for results.
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     try:
-        import pygame
+        return require("pygame")
     except ImportError as error:
-        raise WindowError(f"a window needs pygame-ce ({error}); install it: pip install pygame-ce") from error
-    return pygame
+        raise WindowError(f"a window cannot be opened: {error}") from error
