@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.episodes.migration import migrate_row
 from forestpilot.launch.reading.study_results import Interval, Point
 from forestpilot.sim.errors import ForestPilotError
 
 LEAST_TO_LARGEST = "least to largest seed"
 """What the ends of a figure are that was counted in training: too few seeds for an interval."""
-FIGURES_OF_0_1 = {"helped_steps": "intervention_steps"}
-"""Figures whose name was another one in cells of version 0.1."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,9 @@ class CellStore:
             return None
         try:
             cell = Cell(**json.loads(path.read_text(encoding="utf-8")))
-            figures = {FIGURES_OF_0_1.get(name, name): value for name, value in cell.figures.items()}
+            return dataclasses.replace(cell, figures=migrate_row(cell.figures))
         except (ValueError, TypeError, AttributeError) as error:
             raise ForestPilotError(f"{path} cannot be read ({error}); delete it and run the study again") from error
-        return Cell(cell.arm, cell.x, cell.seed, cell.rows, cell.labels, figures)
 
     def save(self, cell: Cell) -> None:
         """Store a finished cell."""

@@ -27,6 +27,7 @@ import numpy as np
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import load_episode
+from forestpilot.data_collection.episodes.migration import EPISODES_OF_0_1
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.data_collection.rollouts.results import load_result
@@ -48,7 +49,7 @@ from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.tasks import TASKS
 
-DRIVEN = ("driven", "trips")
+DRIVEN = ("driven", EPISODES_OF_0_1)
 """Folders of a dataset in which its drives lie as they are replayed: of this version, and of 0.1."""
 
 

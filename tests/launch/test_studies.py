@@ -410,6 +410,21 @@ def test_a_run_of_version_0_1_goes_on(fakes: Fakes, tmp_path: Path) -> None:
         quick(DaggerRoad, tmp_path).run()
 
 
+def test_the_study_of_gates_of_version_0_1_goes_on(fakes: Fakes, tmp_path: Path) -> None:
+    result = quick(Gates, tmp_path).run()
+    stored = json.loads((tmp_path / "config.json").read_text())["config"]
+    limits: dict[str, float] = {}
+    for gate in ("expert", "uncertainty", "budget"):
+        limits |= {name: value for name, value in stored.pop(gate).items() if name != "part"}
+    old = {"limits": limits, "trips": stored.pop("episodes"), "most_trips": stored.pop("most_episodes")}
+    (tmp_path / "study.json").write_text(json.dumps(stored | old))
+    (tmp_path / "config.json").unlink()
+    for path in (tmp_path / "cells").iterdir():
+        path.write_text(path.read_text().replace("intervention_steps", "helped_steps"))
+    done = len(fakes.driven)
+    assert quick(Gates, tmp_path).run() == result and len(fakes.driven) == done
+
+
 def test_more_roads_than_are_set_aside_are_refused() -> None:
     with pytest.raises(ValueError, match="set aside"):
         StudyConfig().require_training_worlds(10_001)
