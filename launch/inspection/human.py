@@ -10,16 +10,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN
 from forestpilot.data_collection.people.reaction import Delay, estimate_delay
 from forestpilot.data_collection.people.relabelling import RELABELLING_FILE, expert_turns
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.launch.inspection.checks import AT_LIMIT
-from forestpilot.launch.inspection.survey import Record, Survey
+from forestpilot.launch.inspection.records import Record
+from forestpilot.launch.inspection.survey import Survey
 from forestpilot.sim.errors import ForestPilotError
 
 EXCERPT_S = 20.0
 """Length of the excerpt that is drawn, seconds."""
+JUMP = 0.5
+"""A change of the turn by more than this, of 1, is a jump."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,6 @@ class Hand:
     """What `forestpilot relabel` noted about the delay it shifted out; empty where nothing."""
 
 
-def human_driven_steps(record: Record) -> NDArray[np.bool_]:
-    """(T,) at which steps the label is a human's."""
-    return record.labelled & (record.has_human | (record.actor == ACTOR_HUMAN))
-
-
 def hand_of(survey: Survey, replays: int, progress: Progress | None = None) -> Hand | None:
     """How the human steered whose data this is; None where there is none.
 
@@ -57,55 +54,73 @@ def hand_of(survey: Survey, replays: int, progress: Progress | None = None) -> H
         replays: episodes that may be simulated again to ask the expert, where its answers are not recorded.
         progress: who watches.
     """
-    records = [record for record in survey.records if human_driven_steps(record).any()]
+    records = [record for record in survey.records if record.human_steps.any()]
     if not records:
         return None
-    turns = np.concatenate([record.label[human_driven_steps(record), 0] for record in records])
-    changes = np.concatenate(
-        [np.abs(np.diff(record.label[:, 0]))[human_driven_steps(record)[1:]] for record in records]
-    )
-    keyed = [record for record in records if record.keys is not None]
-    held = np.concatenate([record.keys[human_driven_steps(record)] > 0 for record in keyed]) if keyed else None  # type: ignore[index]
-    known, replayed = _with_expert(records, replays, progress)
-    own = [np.where(human_driven_steps(record), record.label[:, 0], np.nan) for record in known]
+    turns = np.concatenate([record.turn[record.human_steps] for record in records])
+    changes = np.concatenate([_changes(record)[record.human_steps[1:]] for record in records])
+    known, expert_turns = _with_expert(records, replays, progress or SilentProgress())
+    own_turns = [np.where(record.human_steps, record.turn, np.nan) for record in known]
     return Hand(
         episodes=len(records),
         steps=len(turns),
-        held=None if held is None else float(held.mean()),
-        jumps=float((changes > 0.5).mean()) if len(changes) else 0.0,
+        held=_held(records),
+        jumps=float((changes > JUMP).mean()) if len(changes) else 0.0,
         at_limit=float((np.abs(turns) >= AT_LIMIT).mean()),
-        delay=estimate_delay(own, replayed, survey.spec.control_hz),
+        delay=estimate_delay(own_turns, expert_turns, survey.spec.control_hz),
         compared=len(known),
         shifted=_noted_shift(survey.folder),
     )
 
 
+def _changes(record: Record) -> NDArray[np.float32]:
+    """(T - 1,) how far the turn moves from each step to the next."""
+    return np.abs(np.diff(record.turn))
+
+
+def _held(records: Sequence[Record]) -> float | None:
+    """Share of the human's steps at which a key was held; None where no keys are recorded."""
+    held = [record.keys[record.human_steps] > 0 for record in records if record.keys is not None]
+    return float(np.concatenate(held).mean()) if held else None
+
+
 def _with_expert(
-    records: Sequence[Record], replays: int, progress: Progress | None
+    records: Sequence[Record], replays: int, progress: Progress
 ) -> tuple[list[Record], list[NDArray[np.float32]]]:
     """Episodes with the expert's turns at their states, recorded or asked for now."""
-    known = [record for record in records if record.expert is not None and _asked_everywhere(record)]
-    turns = [record.expert[:, 0] for record in known if record.expert is not None]
-    others = [record for record in records if not any(record is other for other in known)]
+    known: list[Record] = []
+    turns: list[NDArray[np.float32]] = []
+    others: list[Record] = []
+    for record in records:
+        recorded = _recorded_expert(record)
+        if recorded is None:
+            others.append(record)
+        else:
+            known.append(record)
+            turns.append(recorded)
     left = others[: max(0, replays - len(known))]
-    if left:
-        with (progress or SilentProgress()).stage("ask the expert", total=len(left)) as stage:
-            for record in left:
-                try:
-                    turns.append(expert_turns(record.meta, record.actions, record.state))
-                    known.append(record)
-                except ForestPilotError as error:
-                    (progress or SilentProgress()).note(f"{record.path.name} is not compared with the expert: {error}")
-                stage.advance()
+    if not left:
+        return known, turns
+    with progress.stage("ask the expert", total=len(left)) as stage:
+        for record in left:
+            try:
+                turns.append(expert_turns(record.meta, record.actions, record.state))
+                known.append(record)
+            except ForestPilotError as error:
+                progress.note(f"{record.path.name} is not compared with the expert: {error}")
+            stage.advance()
     return known, turns
 
 
-def _asked_everywhere(record: Record) -> bool:
-    """Whether the expert answered wherever the human's label is; unasked answers are zero."""
-    return record.expert is not None and bool(record.expert[human_driven_steps(record)].any(axis=1).all())
+def _recorded_expert(record: Record) -> NDArray[np.float32] | None:
+    """(T,) the expert's turns, if it answered wherever the human's label is; unasked answers are zero."""
+    if record.expert is None or not record.expert[record.human_steps].any(axis=1).all():
+        return None
+    return record.expert_turn
 
 
 def _noted_shift(folder: Path) -> str:
+    """What relabelling noted about the delay that it shifted out."""
     try:
         noted = json.loads((folder / RELABELLING_FILE).read_text(encoding="utf-8"))
         return str(noted.get("delay", {}).get("note", ""))
@@ -113,16 +128,39 @@ def _noted_shift(folder: Path) -> str:
         return ""
 
 
-def excerpt_of(survey: Survey) -> tuple[Record, slice] | None:
+@dataclass(frozen=True)
+class Excerpt:
+    """A stretch of an episode."""
+
+    record: Record
+    """The episode."""
+    part: slice
+    """Its steps."""
+    steering: float
+    """How far the human's turn moves in it, all steps together."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return (self.part.stop - self.part.start) / self.record.meta.control_hz
+
+
+def excerpt_of(survey: Survey) -> Excerpt | None:
     """The stretch of `EXCERPT_S` in which the human's turn changes most; None without keys."""
-    best: tuple[float, Record, slice] | None = None
+    best: Excerpt | None = None
     for record in survey.records:
-        if record.keys is None or not human_driven_steps(record).any():
+        if record.keys is None or not record.human_steps.any():
             continue
-        length = min(record.num_steps, round(EXCERPT_S * record.meta.control_hz))
-        changes = np.concatenate([[0.0], np.abs(np.diff(record.label[:, 0])) * human_driven_steps(record)[1:]])
-        windows = np.convolve(changes, np.ones(length), "valid")
-        start = int(windows.argmax())
-        if best is None or windows[start] > best[0]:
-            best = float(windows[start]), record, slice(start, start + length)
-    return None if best is None else best[1:]
+        excerpt = _liveliest(record)
+        if best is None or excerpt.steering > best.steering:
+            best = excerpt
+    return best
+
+
+def _liveliest(record: Record) -> Excerpt:
+    """The stretch of an episode in which the human's turn changes most."""
+    length = min(record.num_steps, round(EXCERPT_S * record.meta.control_hz))
+    changes = np.concatenate([[0.0], _changes(record) * record.human_steps[1:]])
+    steering = np.convolve(changes, np.ones(length), "valid")
+    start = int(steering.argmax())
+    return Excerpt(record, slice(start, start + length), float(steering[start]))

@@ -13,29 +13,41 @@ from numpy.typing import NDArray
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, CAMERAS
 from forestpilot.data_collection.rollouts.takeover import Handovers, count_handovers
 from forestpilot.launch.inspection.checks import AT_LIMIT
-from forestpilot.launch.inspection.survey import SIDES, Record, Survey
-from forestpilot.launch.terminal.tables import format_density
+from forestpilot.launch.inspection.records import SIDES, Record
+from forestpilot.launch.inspection.survey import Survey
+from forestpilot.launch.reading.evaluations import NO_RULE
+from forestpilot.launch.reading.tasks import task_named
 from forestpilot.sim.seeds import split_of
 
 DRIVERS = {ACTOR_EXPERT: "expert", ACTOR_POLICY: "policy", ACTOR_HUMAN: "human"}
+"""Who drove, in a word."""
 STRAIGHT_DEG = 2.0
 """A turn of less than this, in degrees, is straight ahead."""
 ONE_SIDED = 0.65
 """Share of the turns to one side from which the data lean to it."""
+SAME_PLACE = 1e-4
+"""Offsets that spread less than this, in metres and radians, are those of a fixed camera."""
 
 
 class Round(NamedTuple):
     """The episodes of one DAgger round, 0 for demonstrations."""
 
     number: int
+    """Number of the round."""
     episodes: int
+    """Number of episodes."""
     steps: int
+    """Steps in them."""
     labels: int
+    """Of these, steps with something to learn."""
     drivers: dict[str, float]
     """Share of the steps that each of `DRIVERS` drove."""
     outcomes: Counter[str]
+    """How often episodes ended in each way."""
     handovers: Handovers
+    """Takeovers."""
     control_hz: int
+    """Actions per second."""
 
     @property
     def mean_takeover_s(self) -> float:
@@ -47,43 +59,64 @@ class Worlds(NamedTuple):
     """Episodes in worlds of one kind."""
 
     kind: str
+    """The kind, in words."""
     episodes: int
+    """Number of episodes."""
     steps: int
+    """Steps in them."""
     least_mps: float
     """Smallest speed set point."""
     largest_mps: float
+    """Largest speed set point."""
 
 
 class Seeds(NamedTuple):
     """World seeds of one split."""
 
     split: str
+    """Name of the split."""
     episodes: int
+    """Number of episodes."""
     worlds: int
     """Different seeds."""
     first: int
+    """Smallest seed."""
     last: int
+    """Largest seed."""
 
 
 class Steering(NamedTuple):
     """What the labels teach about the turn, as shares of all labels."""
 
-    straight: float
-    left: float
-    right: float
-    at_limit: float
-    spread_deg: float
+    straight: float = 0.0
+    """Less than `STRAIGHT_DEG` to either side."""
+    left: float = 0.0
+    """More to the left."""
+    right: float = 0.0
+    """More to the right."""
+    at_limit: float = 0.0
+    """At the limit of the turn."""
+    spread_deg: float = 0.0
     """Standard deviation in degrees."""
-    change_deg: float
+    change_deg: float = 0.0
     """Mean change from one step to the next, in degrees."""
 
     @property
     def leaning(self) -> str:
         """The side that the data lean to: left, right, or empty."""
         turning = self.left + self.right
-        if turning and max(self.left, self.right) / turning > ONE_SIDED:
-            return "left" if self.left > self.right else "right"
-        return ""
+        if not turning or max(self.left, self.right) / turning <= ONE_SIDED:
+            return ""
+        return "left" if self.left > self.right else "right"
+
+
+class Spread(NamedTuple):
+    """Values in two figures."""
+
+    mean: float
+    """Mean."""
+    deviation: float
+    """Standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -94,43 +127,48 @@ class Corrections:
     """left or right."""
     labels: int
     """How many."""
-    shift_m: tuple[float, float]
-    """Mean and spread of its shift against the center camera in metres, left positive."""
-    yaw_deg: tuple[float, float]
-    """Of its yaw in degrees, left positive."""
-    rule_deg: tuple[float, float]
-    """Mean and spread of the geometric rule's correction."""
-    asked_deg: tuple[float, float] | None
-    """Of the expert's, who was asked at the camera's pose; None where nobody was."""
-    asked_minus_rule_deg: tuple[float, float] | None
-    """Of the difference between the two."""
+    shift_m: Spread
+    """Its shift against the center camera in metres, left positive."""
+    yaw_deg: Spread
+    """Its yaw in degrees, left positive."""
+    rule_deg: Spread
+    """The geometric rule's correction."""
+    asked_deg: Spread | None
+    """That of the expert, who was asked at the camera's pose; None where nobody was."""
+    asked_minus_rule_deg: Spread | None
+    """The difference between the two."""
 
 
 def drivers_of(records: Sequence[Record]) -> dict[str, float]:
     """Share of the steps that each of `DRIVERS` drove, those who did not drive left out."""
     actors = np.concatenate([record.actor for record in records])
-    shares = {name: float((actors == actor).mean()) for actor, name in DRIVERS.items()}
-    return {name: share for name, share in shares.items() if share > 0}
+    shares = {}
+    for actor, name in DRIVERS.items():
+        share = float((actors == actor).mean())
+        if share > 0:
+            shares[name] = share
+    return shares
 
 
 def rounds_of(survey: Survey) -> list[Round]:
     """The dataset by DAgger round."""
-    rounds = []
-    for number in sorted({record.meta.dagger_round for record in survey.records}):
-        records = [record for record in survey.records if record.meta.dagger_round == number]
-        rounds.append(
-            Round(
-                number=number,
-                episodes=len(records),
-                steps=sum(record.num_steps for record in records),
-                labels=sum(int(record.labelled.sum()) for record in records),
-                drivers=drivers_of(records),
-                outcomes=Counter(record.meta.outcome for record in records),
-                handovers=count_handovers(record.actor for record in records if _is_roll_in(record)),
-                control_hz=survey.spec.control_hz,
-            )
-        )
-    return rounds
+    by_round: dict[int, list[Record]] = {}
+    for record in survey.records:
+        by_round.setdefault(record.meta.dagger_round, []).append(record)
+    return [_round(survey, number, records) for number, records in sorted(by_round.items())]
+
+
+def _round(survey: Survey, number: int, records: Sequence[Record]) -> Round:
+    return Round(
+        number=number,
+        episodes=len(records),
+        steps=sum(record.num_steps for record in records),
+        labels=sum(int(record.labelled.sum()) for record in records),
+        drivers=drivers_of(records),
+        outcomes=Counter(record.meta.outcome for record in records),
+        handovers=count_handovers(record.actor for record in filter(_is_roll_in, records)),
+        control_hz=survey.spec.control_hz,
+    )
 
 
 def _is_roll_in(record: Record) -> bool:
@@ -142,7 +180,7 @@ def worlds_of(survey: Survey) -> list[Worlds]:
     """Kinds of worlds, the most frequent first."""
     groups: dict[str, list[Record]] = {}
     for record in survey.records:
-        groups.setdefault(_kind_of_world(record), []).append(record)
+        groups.setdefault(_kind_of_world(survey, record), []).append(record)
     rows = []
     for kind, records in groups.items():
         speeds = [set_point_mps(survey, record) for record in records]
@@ -156,18 +194,15 @@ def set_point_mps(survey: Survey, record: Record) -> float:
     return float(record.state[0, survey.spec.index("speed_set_point_mps")])
 
 
-def _kind_of_world(record: Record) -> str:
-    kwargs = record.meta.env_kwargs
-    parts = [str(kwargs.get("preset", "preset unknown"))]
-    if "density" in kwargs:
-        parts.append(f"{format_density(kwargs['density'])} trees per m²")
-    if "length" in kwargs:
-        parts.append(f"{kwargs['length']:g} m")
-    if kwargs.get("side_cameras", "fixed") != "fixed":
-        parts.append(f"side cameras {kwargs['side_cameras']}")
-    if kwargs.get("interventions", "none") != "none":
-        parts.append(f"put back at the {kwargs['interventions']}")
-    return ", ".join(parts)
+def _kind_of_world(survey: Survey, record: Record) -> str:
+    """The worlds of an episode in words, whatever their speed; on a road with its side cameras."""
+    told = dict(record.meta.env_kwargs)
+    told.pop("speed", None)
+    if told.get("interventions") == NO_RULE:
+        del told["interventions"]
+    kind = task_named(survey.spec.task).describe(told)
+    side_cameras = told.get("side_cameras", "fixed")
+    return kind if side_cameras == "fixed" else f"{kind}, side cameras {side_cameras}"
 
 
 def seeds_of_splits(survey: Survey) -> list[Seeds]:
@@ -178,16 +213,11 @@ def seeds_of_splits(survey: Survey) -> list[Seeds]:
     return [Seeds(name, len(seeds), len(set(seeds)), min(seeds), max(seeds)) for name, seeds in splits.items()]
 
 
-def degrees(survey: Survey, turns: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Turns in [-1, 1] as degrees, left positive."""
-    return np.degrees(turns * survey.spec.max_turn_rad)
-
-
 def steering_of(survey: Survey, turns: NDArray[np.float32], change_deg: float = 0.0) -> Steering:
     """What turns (N,) teach."""
     if not len(turns):
-        return Steering(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    deg = degrees(survey, turns)
+        return Steering()
+    deg = survey.degrees(turns)
     straight = np.abs(deg) < STRAIGHT_DEG
     return Steering(
         straight=float(straight.mean()),
@@ -201,12 +231,15 @@ def steering_of(survey: Survey, turns: NDArray[np.float32], change_deg: float = 
 
 def center_steering(survey: Survey) -> Steering:
     """What the center camera's labels teach."""
-    changes = [
-        np.abs(np.diff(record.label[:, 0]))[record.labelled[1:] & record.labelled[:-1]] for record in survey.records
-    ]
-    joined = np.concatenate(changes)
-    change_deg = float(degrees(survey, joined).mean()) if len(joined) else 0.0
-    return steering_of(survey, survey.over_labels(lambda record: record.label)[:, 0], change_deg)
+    changes = np.concatenate(list(map(_changes, survey.records)))
+    change_deg = float(survey.degrees(changes).mean()) if len(changes) else 0.0
+    return steering_of(survey, survey.labels[:, 0], change_deg)
+
+
+def _changes(record: Record) -> NDArray[np.float32]:
+    """Changes of the turn between neighbouring labels."""
+    both = record.labelled[1:] & record.labelled[:-1]
+    return np.abs(np.diff(record.turn))[both]
 
 
 def all_cameras_steering(survey: Survey) -> Steering:
@@ -216,41 +249,42 @@ def all_cameras_steering(survey: Survey) -> Steering:
 
 def corrections_of(survey: Survey) -> list[Corrections]:
     """How the side cameras' labels differ from the center camera's."""
-    rows = []
-    label = survey.over_labels(lambda record: record.label)[:, 0]
-    if not len(label):
+    if not survey.num_labels:
         return []
-    asked = _asked_turns(survey)
-    for camera in SIDES:
-        offsets = survey.over_labels(lambda record, c=camera: record.offsets[:, c, :2])  # type: ignore[misc]
-        rule = survey.over_labels(lambda record, c=camera: record.rule[:, c, 0])  # type: ignore[misc]
-        rows.append(
-            Corrections(
-                camera=CAMERAS[camera],
-                labels=len(label),
-                shift_m=_mean_and_spread(offsets[:, 0]),
-                yaw_deg=_mean_and_spread(np.degrees(offsets[:, 1])),
-                rule_deg=_mean_and_spread(degrees(survey, rule - label)),
-                asked_deg=None if asked is None else _mean_and_spread(degrees(survey, asked[:, camera] - label)),
-                asked_minus_rule_deg=(
-                    None if asked is None else _mean_and_spread(degrees(survey, asked[:, camera] - rule))
-                ),
-            )
-        )
-    return rows
+    return [_corrections(survey, camera) for camera in SIDES]
 
 
-def _asked_turns(survey: Survey) -> NDArray[np.float32] | None:
-    """(N, C) the expert's turns at each camera, at the steps with labels; None unless every episode has them."""
-    if any(record.asked is None for record in survey.records):
-        return None
-    return survey.over_labels(lambda record: record.taught)[..., 0]
+def _corrections(survey: Survey, camera: int) -> Corrections:
+    """How one side camera's labels differ from the center camera's."""
+    label = survey.labels[:, 0]
+    shift_m, yaw_rad, *_ = survey.over_labels(lambda record: record.offsets[:, camera]).T
+    rule = survey.over_labels(lambda record: record.rule[:, camera, 0])
+    asked_deg: Spread | None = None
+    asked_minus_rule_deg: Spread | None = None
+    if _was_asked(survey):
+        asked = survey.over_labels(lambda record: record.taught[:, camera, 0])
+        asked_deg = _spread(survey.degrees(asked - label))
+        asked_minus_rule_deg = _spread(survey.degrees(asked - rule))
+    return Corrections(
+        camera=CAMERAS[camera],
+        labels=len(label),
+        shift_m=_spread(shift_m),
+        yaw_deg=_spread(np.degrees(yaw_rad)),
+        rule_deg=_spread(survey.degrees(rule - label)),
+        asked_deg=asked_deg,
+        asked_minus_rule_deg=asked_minus_rule_deg,
+    )
 
 
-def _mean_and_spread(values: NDArray[np.floating]) -> tuple[float, float]:
-    return float(values.mean()), float(values.std())
+def _was_asked(survey: Survey) -> bool:
+    """Whether the expert was asked at each camera in every episode."""
+    return all(record.asked is not None for record in survey.records)
+
+
+def _spread(values: NDArray[np.floating]) -> Spread:
+    return Spread(float(values.mean()), float(values.std()))
 
 
 def has_sides_of_their_own(survey: Survey) -> bool:
     """Whether the side cameras' offsets were drawn anew, so that corrections vary with them."""
-    return any(float(np.ptp(record.offsets[:, SIDES, :2], axis=0).max()) > 1e-4 for record in survey.records)
+    return any(float(np.ptp(record.offsets[:, SIDES, :2], axis=0).max()) > SAME_PLACE for record in survey.records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,14 +10,32 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.episode import CAMERAS
-from forestpilot.launch.inspection.measures import degrees
-from forestpilot.launch.inspection.survey import CENTER, Record, Survey, read_pictures
+from forestpilot.launch.inspection.records import CENTER, Record, read_pictures
+from forestpilot.launch.inspection.survey import Survey
 from forestpilot.launch.pages.media import picture_of
 
+
+class Kind(NamedTuple):
+    """Labels of which one is shown."""
+
+    title: str
+    """What they are called."""
+    quantile: float
+    """Where they lie among all turns."""
+
+
 KINDS = (
-    ("Hardest left", 1.0), ("Left", 0.9), ("Straight ahead", 0.5), ("Right", 0.1), ("Hardest right", 0.0),
-)  # fmt: skip
-"""Which labels are shown: a name, and the quantile of the turn."""
+    Kind("Hardest left", 1.0),
+    Kind("Left", 0.9),
+    Kind("Straight ahead", 0.5),
+    Kind("Right", 0.1),
+    Kind("Hardest right", 0.0),
+)
+"""Which labels are shown."""
+SLOW_SHARE = 0.5
+"""Labels below this share of the median speed are not shown: the first moment of an episode shows little."""
+CANDIDATES = 2000
+"""Labels nearest to a quantile among which one of another episode is looked for."""
 
 
 class Sample(NamedTuple):
@@ -32,67 +51,79 @@ class Sample(NamedTuple):
     """(C, H, W, 3)."""
 
 
+class Place(NamedTuple):
+    """Where a label is."""
+
+    record: Record
+    """Its episode."""
+    step: int
+    """Its step."""
+
+
 def sample_pictures(survey: Survey) -> list[Sample]:
     """Steps at typical and extreme labels, each from another episode where there are enough."""
-    where = [
-        (number, step)
-        for number, record in enumerate(survey.records)
-        for step in np.flatnonzero(record.labelled).tolist()
-    ]
-    if not where:
+    places: list[Place] = []
+    for record in survey.records:
+        for step in np.flatnonzero(record.labelled).tolist():
+            places.append(Place(record, step))
+    if not places:
         return []
-    turns = survey.over_labels(lambda record: record.label)[:, 0]
     speeds = survey.over_labels(lambda record: record.speed_mps)
-    turns = np.where(speeds >= 0.5 * np.median(speeds), turns, np.inf)  # the first moment of an episode shows little
-    chosen: list[Sample] = []
-    for title, quantile in KINDS:
-        number, step = where[_nearest(turns, where, quantile, {id(sample.record) for sample in chosen}, survey)]
-        record = survey.records[number]
-        chosen.append(Sample(title, record, step, read_pictures(record, [step])[0]))
-    darkest = min((survey.records[number] for number, _ in where), key=_brightness)
+    turns = np.where(speeds >= SLOW_SHARE * np.median(speeds), survey.labels[:, 0], np.inf)
+    shown: list[Sample] = []
+    for kind in KINDS:
+        used = {sample.record.path for sample in shown}
+        shown.append(_sample(kind.title, places[_nearest(turns, places, kind.quantile, used)]))
+    darkest = min((place.record for place in places), key=_brightness)
     steps = np.flatnonzero(darkest.labelled)
-    step = int(steps[np.argsort(darkest.brightness[CENTER, steps])[len(steps) // 2]])
-    chosen.append(Sample("From the darkest episode", darkest, step, read_pictures(darkest, [step])[0]))
-    return chosen
+    middle = np.argsort(darkest.brightness[CENTER, steps])[len(steps) // 2]
+    shown.append(_sample("From the darkest episode", Place(darkest, int(steps[middle]))))
+    return shown
+
+
+def _sample(title: str, place: Place) -> Sample:
+    """What the cameras saw at a label."""
+    return Sample(title, place.record, place.step, read_pictures(place.record, place.step))
 
 
 def _brightness(record: Record) -> float:
     return float(np.median(record.brightness[CENTER]))
 
 
-def _nearest(
-    turns: NDArray[np.float32], where: list[tuple[int, int]], quantile: float, used: set[int], survey: Survey
-) -> int:
-    """Place of the label nearest to a quantile, in an episode that is not shown yet if there is one."""
+def _nearest(turns: NDArray[np.float32], places: list[Place], quantile: float, used: set[Path]) -> int:
+    """Number of the label nearest to a quantile, in an episode that is not shown yet if there is one."""
     target = 0.0 if quantile == 0.5 else float(np.quantile(turns[np.isfinite(turns)], quantile))
     order = np.argsort(np.abs(turns - target), kind="stable")
-    fresh = (place for place in order[:2000] if id(survey.records[where[place][0]]) not in used)
-    return int(next(fresh, order[0]))
+    for number in order[:CANDIDATES]:
+        if places[number].record.path not in used:
+            return int(number)
+    return int(order[0])
 
 
 def strip(survey: Survey, sample: Sample) -> Markup:
     """The three pictures of a sample side by side, each with what it teaches."""
     cells = []
-    for camera, picture in enumerate(sample.pictures):
-        turn = float(degrees(survey, sample.record.taught[sample.step, camera, 0]))
-        encoded, name = picture_of(picture, "png"), CAMERAS[camera]
+    turns_deg = survey.degrees(sample.record.taught[sample.step, :, 0])
+    for name, picture, turn_deg in zip(CAMERAS, sample.pictures, turns_deg, strict=True):
+        encoded = picture_of(picture, "png")
         image = f'src="{encoded.uri}" width="{encoded.width}" height="{encoded.height}" alt="{name} camera"'
-        words = f"<span>{name}</span><span>{in_words(turn)}</span>"
+        words = f"<span>{name}</span><span>{in_words(float(turn_deg))}</span>"
         cells.append(f'<div style="flex:0 0 31.5%;max-width:none"><img class="pixels" {image}>{words}</div>')
     return Markup('<div class="frames" style="gap:2.5%">' + "".join(cells) + "</div>")
 
 
-def caption(survey: Survey, sample: Sample) -> str:
+def caption(sample: Sample) -> str:
     """Where a sample is from."""
     record = sample.record
-    go, speed = float(record.label[sample.step, 1]), float(record.speed_mps[sample.step])
+    _, go = record.label[sample.step].tolist()
     seconds = sample.step / record.meta.control_hz
     taught = f"{go:+.2f}".replace("-", "−")
-    return f"{record.path.name} after {seconds:.1f} s, {speed:.1f} m/s; go {taught}."
+    return f"{record.path.name} after {seconds:.1f} s, {float(record.speed_mps[sample.step]):.1f} m/s; go {taught}."
 
 
 def in_words(turn_deg: float) -> str:
     """`12° left`; `straight` for next to nothing."""
     if abs(turn_deg) < 0.5:
         return "straight"
-    return f"{abs(turn_deg):.0f}° {'left' if turn_deg > 0 else 'right'}"
+    side = "left" if turn_deg > 0 else "right"
+    return f"{abs(turn_deg):.0f}° {side}"

@@ -1,12 +1,9 @@
-"""Every episode of a dataset, read once: its numbers are kept, of its pictures only what tells whether they are sound.
-
-A look changes nothing: a damaged file stays where it is and is reported.
-"""
+"""A look at every episode of a dataset, which changes nothing: a damaged file stays where it is and is reported."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,76 +16,16 @@ from forestpilot.data_collection.episodes.episode import (
     BrokenEpisodeError,
     Episode,
     EpisodeError,
-    EpisodeMeta,
     SchemaVersionError,
     load_episode,
 )
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
-from forestpilot.data_collection.windows.side_labels import fixed_offsets, geometric_label
+from forestpilot.launch.inspection.records import Record, read_record
 from forestpilot.launch.reading.datasets import IN_A_RUN
 from forestpilot.sim.envs.task_spec import TaskSpec
 
-CENTER = CAMERAS.index("center")
-SIDES = [CAMERAS.index("left"), CAMERAS.index("right")]
 
-
-@dataclass
-class Record:
-    """One episode without its pictures. T steps; C is the number of cameras, left, center and right."""
-
-    path: Path
-    """The file."""
-    meta: EpisodeMeta
-    """The episode as a whole."""
-    actions: NDArray[np.float32]
-    """(T, 2) turn and go as executed."""
-    actor: NDArray[np.uint8]
-    """(T,) who acted, as in `Episode`."""
-    labelled: NDArray[np.bool_]
-    """(T,) at which steps there is something to learn."""
-    label: NDArray[np.float32]
-    """(T, 2) what the center camera teaches: a watching human's action, else the expert's, else what was done."""
-    rule: NDArray[np.float32]
-    """(T, C, 2) what the geometric rule would teach at each camera."""
-    asked: NDArray[np.float32] | None
-    """(T, C, 2) what the expert answered at each camera; None where it is not what is learned."""
-    offsets: NDArray[np.float32]
-    """(T, C, 2 or 3) shift in metres, yaw in radians, maybe change of speed in m/s of each camera."""
-    state: NDArray[np.float32]
-    """(T, S) state before each action."""
-    speed_mps: NDArray[np.float32]
-    """(T,) speed over ground before each action."""
-    keys: NDArray[np.uint8] | None
-    """(T,) keys held; None where nobody could steer."""
-    expert: NDArray[np.float32] | None
-    """(T, 2) the expert's answer at the center camera, where it is recorded."""
-    brightness: NDArray[np.float32]
-    """(C, T + 1) mean grey level of each picture, 0 to 255."""
-    contrast: NDArray[np.float32]
-    """(C, T + 1) standard deviation of each picture."""
-    repeated: NDArray[np.bool_]
-    """(C, T) whether the picture after a step is, pixel for pixel, the one before it."""
-    has_human: bool
-    """Whether the labels are a human's, who steered along."""
-
-    @property
-    def num_steps(self) -> int:
-        """Number of actions T."""
-        return len(self.actions)
-
-    @property
-    def time_s(self) -> float:
-        """Duration in seconds."""
-        return self.num_steps / self.meta.control_hz
-
-    @property
-    def taught(self) -> NDArray[np.float32]:
-        """(T, C, 2) what each camera teaches as training does it by default: asked where it was asked, else the
-        rule's."""
-        return self.rule if self.asked is None else self.asked
-
-
-@dataclass
+@dataclass(frozen=True)
 class Finding:
     """Something that is wrong with a file."""
 
@@ -121,7 +58,9 @@ class Survey:
     def name(self) -> str:
         """What it is called on the page: the folder, with that of the run that it belongs to."""
         folder = self.folder.resolve()
-        return f"{folder.parent.name}/{folder.name}" if folder.name == IN_A_RUN else folder.name
+        if folder.name == IN_A_RUN:
+            return f"{folder.parent.name}/{folder.name}"
+        return folder.name
 
     @property
     def num_steps(self) -> int:
@@ -133,13 +72,36 @@ class Survey:
         """Steps with something to learn."""
         return sum(int(record.labelled.sum()) for record in self.records)
 
+    @property
+    def labels(self) -> NDArray[np.float32]:
+        """(N, 2) what the center camera teaches, at the steps with something to learn."""
+        return self.over_labels(_label)
+
+    @property
+    def turns_deg(self) -> NDArray[np.floating]:
+        """(N,) turns that the center camera teaches, degrees, left positive."""
+        return self.degrees(self.labels[:, 0])
+
+    @property
+    def limit_deg(self) -> float:
+        """Largest turn in degrees."""
+        return float(np.degrees(self.spec.max_turn_rad))
+
+    def degrees(self, turns: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Turns in [-1, 1] as degrees, left positive."""
+        return np.degrees(turns * self.spec.max_turn_rad)
+
     def over_labels(self, read: Callable[[Record], NDArray[np.float32]]) -> NDArray[np.float32]:
         """(N, ...) what `read` gives of each record (T, ...), at the steps with something to learn."""
         return np.concatenate([read(record)[record.labelled] for record in self.records])
 
     def over_steps(self, read: Callable[[Record], NDArray[np.float32]]) -> NDArray[np.float32]:
         """(N, ...) what `read` gives of each record, at every step."""
-        return np.concatenate([read(record) for record in self.records])
+        return np.concatenate(list(map(read, self.records)))
+
+
+def _label(record: Record) -> NDArray[np.float32]:
+    return record.label
 
 
 def survey_dataset(folder: Path, progress: Progress | None = None) -> Survey:
@@ -150,55 +112,65 @@ def survey_dataset(folder: Path, progress: Progress | None = None) -> Survey:
     """
     dataset = Dataset.open(folder, check=False)
     survey = Survey(folder, dataset.task_spec)
-    paths = sorted(path for path in (folder / "episodes").glob(f"*{EPISODE_SUFFIX}") if path.name[0] != ".")
+    paths = [path for path in _episode_files(folder / "episodes") if not path.name.startswith(".")]
     with (progress or SilentProgress()).stage(f"read {folder}", total=len(paths)) as stage:
         for path in paths:
             _take_in(survey, path)
             stage.advance()
     survey.unreadable += _set_aside(folder)
-    survey.num_discarded = len(list((folder / "discarded").glob(f"*{EPISODE_SUFFIX}")))
+    survey.num_discarded = len(_episode_files(folder / "discarded"))
     if not survey.records:
-        broken = f"; {len(survey.unreadable)} files cannot be read" if survey.unreadable else ""
-        first = f", the first because: {survey.unreadable[0].why}" if survey.unreadable else ""
-        raise DatasetError(f"{folder} is a dataset without an episode to look at{broken}{first}. Collect some first")
+        why = _why_none(survey)
+        raise DatasetError(f"{folder} is a dataset without an episode to look at{why}. Collect some first")
     return survey
 
 
-def read_pictures(record: Record, steps: Sequence[int]) -> list[NDArray[np.uint8]]:
-    """(C, H, W, 3) pictures of the cameras, before each of these steps."""
-    pictures = []
-    for step in steps:
-        episode = load_episode(record.path, CAMERAS, step, step + 1)
-        pictures.append(np.stack([episode.observations[camera][0] for camera in CAMERAS]))
-    return pictures
+def _episode_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{EPISODE_SUFFIX}"))
+
+
+def _why_none(survey: Survey) -> str:
+    """Why no episode can be read; empty where there is none at all."""
+    if not survey.unreadable:
+        return ""
+    first = survey.unreadable[0]
+    return f"; {len(survey.unreadable)} files cannot be read, the first because: {first.why}"
 
 
 def _take_in(survey: Survey, path: Path) -> None:
     """Add an episode to the survey, or the reason why it cannot be read."""
-    name = f"episodes/{path.name}"
     try:
         episode = load_episode(path)
         episode.validate()
         _require_task(survey.spec, episode)
-        survey.records.append(_record(survey.spec, path, episode))
     except SchemaVersionError as error:
+        kind = "Another version of the format"
+        why = _cause(error, path)
         advice = "Read it with the ForestPilot that wrote it, or move it to discarded/: training stops at it."
-        survey.unreadable.append(Finding(name, "Another version of the format", _cause(error, path), advice))
     except DatasetError as error:
+        kind = "Another task"
+        why = _cause(error, path)
         advice = "Move it to a dataset of its own: training stops at it."
-        survey.unreadable.append(Finding(name, "Another task", _cause(error, path), advice))
     except BrokenEpisodeError as error:
+        kind = "Damaged"
+        why = _cause(error, path)
         advice = "Training sets it aside in quarantine/. Record its world again, or restore it from a copy."
-        survey.unreadable.append(Finding(name, "Damaged", _cause(error, path), advice))
     except EpisodeError as error:
+        kind = "Values that cannot be right"
+        why = _cause(error, path)
         advice = "Take it out: training does not look for this."
-        survey.unreadable.append(Finding(name, "Values that cannot be right", _cause(error, path), advice))
     except OSError as error:
+        kind = "Cannot be read"
+        why = error.strerror or str(error)
         advice = "Look at its permissions and at the disk; its content may be fine."
-        survey.unreadable.append(Finding(name, "Cannot be read", error.strerror or str(error), advice))
+    else:
+        survey.records.append(read_record(survey.spec, path, episode))
+        return
+    survey.unreadable.append(Finding(f"episodes/{path.name}", kind, why, advice))
 
 
 def _require_task(spec: TaskSpec, episode: Episode) -> None:
+    """Raise DatasetError where an episode is of another task, or lacks an observation."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # another renderer is found by the checks, with the file's name
         try:
@@ -221,46 +193,12 @@ def _set_aside(folder: Path) -> list[Finding]:
     reasons: dict[str, str] = {}
     noted = folder / "quarantine" / "reasons.txt"
     if noted.is_file():
-        lines = noted.read_text(encoding="utf-8", errors="replace").splitlines()
-        reasons = {name: reason for name, _, reason in (line.partition("\t") for line in lines)}
-    files = sorted(path.name for path in (folder / "quarantine").glob(f"*{EPISODE_SUFFIX}"))
-    advice = "It is out of the dataset already. Collect its seed again, or delete it."
-    return [
-        Finding(f"quarantine/{name}", "Set aside as damaged", reasons.get(name, "no reason was noted"), advice)
-        for name in files
-    ]
-
-
-def _record(spec: TaskSpec, path: Path, episode: Episode) -> Record:
-    steps = episode.num_steps
-    told = episode.expert_actions is not None and episode.human_actions is None
-    asked = episode.expert_actions if told else None
-    own = episode.actions if episode.human_actions is None else episode.human_actions
-    label = own if asked is None else asked[:, CENTER]
-    offsets = episode.camera_offsets
-    if offsets is None:
-        offsets = np.broadcast_to(fixed_offsets(spec), (steps + 1, len(CAMERAS), 2))
-    state = episode.observations["state"][:steps]
-    forward_mps = state[:, spec.index("forward_mps")]
-    brightness, contrast, repeated = _look_at(episode)
-    return Record(
-        path=path, meta=episode.meta, actions=episode.actions, actor=episode.actor, labelled=episode.labelled_steps,
-        label=label, asked=asked, offsets=offsets[:steps], state=state, keys=episode.keys,
-        rule=np.stack(
-            [geometric_label(spec, label, offsets[:steps, c, :2], forward_mps) for c in range(len(CAMERAS))], axis=1
-        ),
-        speed_mps=np.hypot(forward_mps, state[:, spec.index("left_mps")]),
-        expert=None if episode.expert_actions is None else episode.expert_actions[:, CENTER],
-        brightness=brightness, contrast=contrast, repeated=repeated, has_human=episode.human_actions is not None,
-    )  # fmt: skip
-
-
-def _look_at(episode: Episode) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    """(C, T + 1) mean and (C, T + 1) spread of the pictures, and (C, T) whether each repeats the one before."""
-    brightness, contrast, repeated = [], [], []
-    for camera in CAMERAS:
-        flat = episode.observations[camera].reshape(episode.num_steps + 1, -1)
-        brightness.append(flat.mean(axis=1, dtype=np.float32))
-        contrast.append(flat[:, ::7].std(axis=1, dtype=np.float32))
-        repeated.append((flat[1:] == flat[:-1]).all(axis=1))
-    return np.stack(brightness), np.stack(contrast), np.stack(repeated)
+        for line in noted.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, reason = line.partition("\t")
+            reasons[name] = reason
+    findings = []
+    for path in _episode_files(folder / "quarantine"):
+        why = reasons.get(path.name, "no reason was noted")
+        advice = "It is out of the dataset already. Collect its seed again, or delete it."
+        findings.append(Finding(f"quarantine/{path.name}", "Set aside as damaged", why, advice))
+    return findings

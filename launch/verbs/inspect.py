@@ -15,6 +15,7 @@ from forestpilot.launch.reading.datasets import dataset_folder
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import print_table
 from forestpilot.launch.verbs import Verb
+from forestpilot.sim.outcomes import told
 
 if TYPE_CHECKING:
     from forestpilot.launch.inspection.page import Inspection
@@ -59,15 +60,13 @@ def run(config: Config) -> None:
 
 def print_inspection(inspection: Inspection) -> None:
     """A dataset in a few lines of text."""
-    from forestpilot.launch.inspection.checks import by_kind
-    from forestpilot.launch.inspection.measures import center_steering, drivers_of, rounds_of
+    from forestpilot.launch.inspection.checks import by_kind, files_of
+    from forestpilot.launch.inspection.measures import center_steering, drivers_of
 
     survey = inspection.survey
     steering = center_steering(survey)
     drivers = ", ".join(f"{name} {share:.0%}" for name, share in drivers_of(survey.records).items())
-    ends: Counter[str] = Counter()
-    for row in rounds_of(survey):
-        ends.update(row.outcomes)
+    ends = Counter(told(record.meta.outcome) for record in survey.records)
     rows = [
         ["", survey.name],
         ["episodes", str(len(survey.records))],
@@ -79,9 +78,9 @@ def print_inspection(inspection: Inspection) -> None:
     ]
     if inspection.hand is not None and inspection.hand.compared:
         rows.append(["human against expert", str(inspection.hand.delay)])
-    rows.append(["bad episodes", str(len({finding.file for finding in inspection.findings}) or "none")])
+    rows.append(["bad episodes", str(files_of(inspection.findings) or "none")])
     print_table(rows)
-    for kind, group in by_kind(inspection.findings):
+    for kind, group in by_kind(inspection.findings).items():
         first, *more = group
         print(f"{kind} ({len(group)}): {first.file}: {first.why}{', ...' * bool(more)}")
 

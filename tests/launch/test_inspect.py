@@ -98,8 +98,8 @@ def test_corrections_at_side_cameras_are_what_was_asked_against_the_rule(tmp_pat
     left, right = measures.corrections_of(survey)
     assert left.asked_deg == pytest.approx((-0.25 * np.degrees(spec.max_turn_rad), 0.0), abs=1e-3)
     assert right.asked_deg == pytest.approx((0.0, 0.0))
-    assert left.shift_m[0] > 0 > right.shift_m[0]
-    assert left.rule_deg[0] < 0 < right.rule_deg[0]
+    assert left.shift_m.mean > 0 > right.shift_m.mean
+    assert left.rule_deg.mean < 0 < right.rule_deg.mean
     assert left.asked_minus_rule_deg is not None
     assert left.asked_minus_rule_deg[0] == pytest.approx(left.asked_deg[0] - left.rule_deg[0], abs=1e-4)
     assert measures.has_sides_of_their_own(survey)
@@ -186,9 +186,14 @@ def test_what_a_checksum_cannot_tell_is_found(
 @pytest.mark.parametrize(
     ("meta", "steps", "kind", "why"),
     [
-        ({"outcome": "collision"}, 60, "Crashed demonstration", "the expert's episode ended as collision after 6.0 s"),
-        ({"outcome": "out_of_bounds"}, 60, "Demonstration that left the way", "as out of bounds"),
-        ({"outcome": "timeout"}, 60, "Demonstration that ran out of time", "as timeout"),
+        (
+            {"outcome": "collision"},
+            60,
+            "Crashed demonstration",
+            "the expert's episode ended after 6.0 s and 40 m: collision",
+        ),
+        ({"outcome": "out_of_bounds"}, 60, "Demonstration that left the way", "m: out of bounds"),
+        ({"outcome": "timeout"}, 60, "Demonstration that ran out of time", "m: out of time"),
         ({"outcome": "running"}, 60, "Stopped before the end", "ends after 6.0 s and 40 m"),
         ({}, 9, "Very short", "9 steps, 0.9 s"),
         ({"renderer": "tiny"}, 60, "Another renderer", "drawn by tiny, the dataset by raycast"),
@@ -305,7 +310,7 @@ def test_a_humans_delay_is_told_by_asking_the_expert_again(tmp_path: Path) -> No
     assert (without.compared, without.delay.trustworthy) == (0, False)
     excerpt = excerpt_of(survey)
     assert excerpt is not None
-    assert 0 < excerpt[1].stop - excerpt[1].start <= 200
+    assert 0 < excerpt.part.stop - excerpt.part.start <= 200
 
 
 def test_an_experts_data_have_no_hand(tmp_path: Path) -> None:
