@@ -8,6 +8,7 @@ version 0.1 may have written comes through here:
 | `trips`, `most_trips` of a config | `episodes`, `most_episodes` |
 | `mix.densities`, `mix.length`, `mix.side_cameras`, `mix.interventions` | `mix.options`, those of the config's task |
 | `density`, `length`, `interventions` of an evaluation | `options` |
+| `policy.head: mixture`, `policy.mixture_components` and the like | `policy.head: {part: mixture, components: ...}` |
 | `gate: expert` and `limits: {...}` of DAgger | `gate: {part: expert, ...}` |
 | columns `trips`, `helped_steps` of rounds.csv; keys of validation.json and summary.json | `episodes`, `intervention_steps` |
 | folder `trips/` of an evaluation | `episodes/` |
@@ -47,6 +48,36 @@ FIRST_TASK = "drone"
 EPISODES, EPISODES_OF_0_1 = "episodes", "trips"
 """Folders in which an evaluation keeps what repeats its episodes."""
 
+RENAMED_POLICY_FIELDS = {
+    "view_height": "view.height",
+    "view_width": "view.width",
+    "level_view": "view.level",
+    "horizon_offset_px": "view.horizon_offset_px",
+    "channels": "encoder.channels",
+    "memory_layers": "memory.layers",
+    "memory_heads": "memory.heads",
+    "hysteresis_per_rad": "head.hysteresis_per_rad",
+    "cost_clip": "head.clip",
+    "cost_scale": "head.scale",
+    "cost_curve": "head.curve",
+    "predict_go": "head.predict_go",
+    "mixture_components": "head.components",
+    "turn_bins": "head.bins",
+}
+"""Fields of a policy's config in version 0.1, which had those of all parts side by side, and where they are now."""
+_ONLY_OF = {
+    "memory_layers": "transformer",
+    "memory_heads": "transformer",
+    "hysteresis_per_rad": "turn-costs",
+    "cost_clip": "turn-costs",
+    "cost_scale": "turn-costs",
+    "cost_curve": "turn-costs",
+    "predict_go": "turn-costs",
+    "mixture_components": "mixture",
+    "turn_bins": "categorical",
+}
+"""The part that a field is an option of; a policy with another part has no such option any more."""
+
 
 def migrate_config(values: Mapping[str, Any]) -> dict[str, Any]:
     """The plain values of a config of any version (a run's, a YAML file's, a training state's) as of this version."""
@@ -60,7 +91,24 @@ def migrate_config(values: Mapping[str, Any]) -> dict[str, Any]:
         migrated = _with_gates(migrated)
     for key, value in migrated.items():
         if isinstance(value, Mapping) and key not in ("mix", "options"):
-            migrated[key] = migrate_config(value)
+            migrated[key] = migrate_policy_config(value) if key == "policy" else migrate_config(value)
+    return migrated
+
+
+def migrate_policy_config(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain values of a policy's config of any version as of this version: each part with its own options."""
+    migrated: dict[str, Any] = {}
+    for key, value in values.items():
+        name = str(key).replace("-", "_")
+        if name in ("memory", "head") and isinstance(value, str):
+            migrated.setdefault(name, {})["part"] = value
+        elif name in RENAMED_POLICY_FIELDS and not isinstance(values.get(_place(name)[0]), Mapping):
+            part, option = _place(name)
+            owner = _ONLY_OF.get(name)
+            if values.get(part, owner) == owner:
+                migrated.setdefault(part, {})[option] = value
+        else:
+            migrated[key] = value
     return migrated
 
 
@@ -111,3 +159,9 @@ def _with_gates(values: Mapping[str, Any]) -> dict[str, Any]:
     if "gate" not in values:
         return {**kept, **options}
     return kept
+
+
+def _place(name: str) -> tuple[str, str]:
+    """(part, option) that a field of version 0.1 is now."""
+    part, _, option = RENAMED_POLICY_FIELDS[name].partition(".")
+    return part, option

@@ -6,14 +6,14 @@ import dataclasses
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 
 def bench_train(
-    memory: Literal["none", "lstm", "transformer"] = "lstm",
-    head: Literal["regression", "gaussian", "mixture", "categorical", "turn-costs"] = "turn-costs",
+    memory: str = "lstm",
+    head: str = "turn-costs",
     threads: int = 2,
     batch_windows: int = 24,
     window: int = 8,
@@ -22,8 +22,8 @@ def bench_train(
     """Measure the training loop, sampling, mirroring and jitter included.
 
     Args:
-        memory: the policy's memory.
-        head: the policy's head.
+        memory: the policy's memory, by its registered name.
+        head: the policy's head, likewise.
         threads: torch threads; the number in use before is restored.
         batch_windows: windows per gradient step.
         window: steps per window.
@@ -36,6 +36,8 @@ def bench_train(
     """
     import torch
 
+    from forestpilot.policies.networks.heads import HEADS
+    from forestpilot.policies.networks.memories import MEMORIES
     from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 
     threads_before = torch.get_num_threads()
@@ -43,7 +45,7 @@ def bench_train(
         try:
             torch.set_num_threads(threads)
             dataset = make_up_dataset(Path(folder) / "data")
-            shape = PolicyConfig(memory=memory, head=head, window=window)
+            shape = PolicyConfig(memory=MEMORIES.get(memory).Config(), head=HEADS.get(head).Config(), window=window)
             policy = VisuomotorPolicy.seeded(shape, dataset.task_spec, seed=0)
             steps_per_s = _steps_per_s(policy, dataset, batch_windows, seconds)
             torch.set_num_threads(1)

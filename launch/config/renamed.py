@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from forestpilot.data_collection.episodes.migration import RENAMED_POLICY_FIELDS
+
 RENAMED = {
     "trips": "episodes",
     "flights": "episodes",
@@ -14,7 +16,7 @@ RENAMED = {
     "length": "options.length",
     "side_cameras": "options.side_cameras",
     "interventions": "options.interventions",
-    "policy.mixture_components": "policy.head.components",
+    **{f"policy.{old}": f"policy.{new}" for old, new in RENAMED_POLICY_FIELDS.items()},
 }
 """The end of an option's dotted name in version 0.1, and what it is now."""
 RENAMED_PRESETS = {"person": "human", "person-drive": "human-drive"}

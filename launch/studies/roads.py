@@ -18,6 +18,8 @@ from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, paired_differe
 from forestpilot.launch.studies.study import Bench, StudyConfig
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.evaluation.scores import INTERVENTION_S
+from forestpilot.policies.networks.heads.regression import RegressionConfig
+from forestpilot.policies.networks.memories.none import NoMemoryConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.outcomes import Outcome
@@ -41,7 +43,10 @@ def study_training(steps: int) -> TrainConfig:
     """
     # Where the wheels point already is left out: who sees it learns to keep them there.
     policy = PolicyConfig(
-        memory="none", head="regression", window=2, state_inputs=("forward_mps", "speed_set_point_mps")
+        state_inputs=("forward_mps", "speed_set_point_mps"),
+        memory=NoMemoryConfig(),
+        window=2,
+        head=RegressionConfig(),
     )
     return TrainConfig(policy=policy, steps=steps, batch_windows=64, side_labels="none", tensorboard=False)
 

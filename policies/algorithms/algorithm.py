@@ -34,8 +34,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-import numpy as np
-
 from forestpilot.data_collection.episodes.config_fields import travelling_values
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import EpisodeHeader
@@ -44,7 +42,7 @@ from forestpilot.data_collection.rollouts.pilots import PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.scenarios import task_spec_of
-from forestpilot.data_collection.windows.windows import Batch, WindowReader
+from forestpilot.data_collection.windows.windows import WindowReader
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.algorithms.demonstrations import keep_demonstrations, open_demonstrations
 from forestpilot.policies.algorithms.rounds import (
@@ -60,7 +58,7 @@ from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.networks.checkpoint import load_policy, save_policy
 from forestpilot.policies.networks.threads import torch_threads
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
-from forestpilot.policies.training.loop import make_reader, require_costs, train
+from forestpilot.policies.training.loop import Objective, make_reader, require_costs, train
 from forestpilot.policies.training.run import Run
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.seeds import seeds_of
@@ -70,8 +68,6 @@ ConfigT = TypeVar("ConfigT", bound=AlgorithmConfig)
 
 RollIn = Callable[[Job], None]
 """Runs a job's episodes with a human, and records them; returns early when the human has had enough."""
-StepWeights = Callable[[Batch], np.ndarray]
-"""Gives each step of a batch a weight (B, T) in its loss."""
 
 
 class RollInStoppedError(ForestPilotError):
@@ -263,16 +259,14 @@ class Algorithm(ABC, Generic[ConfigT]):
         self.progress.note(self._reader.describe())
         return self._reader
 
-    def fit(
-        self, reader: WindowReader, round_number: int, member: int = 0, step_weights: StepWeights | None = None
-    ) -> None:
+    def fit(self, reader: WindowReader, round_number: int, member: int = 0, objective: Objective | None = None) -> None:
         """Fit one policy to labels, from the weights of the round before, and store it.
 
         Args:
             reader: draws windows.
             round_number: the round.
             member: which of the policies that are trained side by side.
-            step_weights: weighs steps in the loss; None for equal weights.
+            objective: what is learned; by default labels, by the head's own loss.
         """
         config = self.config
         if config.retrain or not round_number:
@@ -283,7 +277,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         unfinished = self.folder / "members" / str(member) if member else self.folder
         how = config.round_training(round_number, member)
         with torch_threads(config.workers):
-            result = train(self.policy, reader, how, unfinished, round_number, self.progress, step_weights)
+            result = train(self.policy, reader, how, unfinished, round_number, self.progress, objective)
         self.keep(round_number, member, result.figures)
 
     def keep(self, round_number: int, member: int = 0, figures: Mapping[str, float] | None = None) -> None:

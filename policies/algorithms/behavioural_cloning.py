@@ -19,6 +19,7 @@ from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.loop import make_reader, require_costs, train
 from forestpilot.policies.training.run import Run
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.errors import InvalidArgumentError
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def clone(config: TrainConfig, progress: Progress | None = None) -> VisuomotorPo
         DatasetError: a dataset cannot be used.
     """
     if not config.data:
-        raise ValueError("data names no dataset; give at least one folder, for example --data DATASET")
+        raise InvalidArgumentError("data names no dataset; give at least one folder, for example --data DATASET")
     progress = progress or SilentProgress()
     datasets = [Dataset.open(folder) for folder in config.data]
     policy = VisuomotorPolicy.seeded(config.policy, require_one_task(datasets), config.seed)

@@ -36,8 +36,9 @@ def open_demonstrations(folders: Sequence[str], policy: VisuomotorPolicy) -> lis
             )
         if policy.head.needs_costs and not all(header.has_expert_costs for header in labelled):
             raise ValueError(
-                f"{dataset.folder} has labels without the expert's costs, as a human's are, and the policy's head "
-                f"learns from costs; choose another head: --train.policy.head {task.head_for_actions}"
+                f"{dataset.folder} has labels without the expert's costs, as a human's are, and the "
+                f"{policy.config.head.part} head learns from costs; choose another head: --train.policy.head "
+                f"{task.head_for_actions}"
             )
     return datasets
 

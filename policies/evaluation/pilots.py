@@ -41,7 +41,7 @@ class PolicyPilot:
 
     def restart(self, slot: int, seed: int) -> None:
         """Forget the slot's last episode."""
-        self._carry.restart([slot])
+        self._carry.restart([slot], [seed])
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
         """One step of the policy for the episodes in `slots`."""

@@ -21,8 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from forestpilot.policies.networks.heads import TurnCostsHead
-from forestpilot.policies.networks.memories import State
+from forestpilot.policies.networks.memories.base import State
 from forestpilot.policies.networks.views import ViewPreparer
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.sim.envs.task_spec import side_view
@@ -118,9 +117,7 @@ def onto_image(prepare: ViewPreparer, heat: np.ndarray, state: np.ndarray) -> np
                           (height, width))  # fmt: skip
     up = (middle_y - np.arange(height)[:, None] - 0.5) / focal
     left = (middle_x - np.arange(width)[None, :] - 0.5) / focal
-    zeros = np.zeros(len(heat))
-    roll = zeros if prepare.roll_index is None else state[:, prepare.roll_index].astype(np.float64)
-    pitch = zeros if prepare.pitch_index is None else state[:, prepare.pitch_index].astype(np.float64)
+    roll, pitch = prepare.tilt_of(state).astype(np.float64).T
     cos_roll, sin_roll = (np.array(f(roll))[:, None, None] for f in (np.cos, np.sin))
     cos_pitch, sin_pitch = (np.array(f(pitch))[:, None, None] for f in (np.cos, np.sin))
     # Ry(pitch) Rx(roll) turns it into the level camera's axes.
@@ -173,17 +170,9 @@ def _view_heat(policy: VisuomotorPolicy, observations: dict[str, np.ndarray], sh
         )  # fmt: skip
         memory = tuple(part[:1] for part in after)
         if looked_into:
-            turn = _turn(policy, prediction[:, 0])
+            turn = policy.head.smooth_turn(prediction[:, 0])
             maps[step] = ((turn[1:] - turn[0]).abs() @ weight).view(view.shape[:3])
     return torch.stack([maps[step] for step in shown]).numpy()
-
-
-def _turn(policy: VisuomotorPolicy, prediction: Tensor) -> Tensor:
-    """The turn (...) in action units that predictions (..., P) stand for."""
-    head = policy.head
-    if isinstance(head, TurnCostsHead):
-        return (head.costs(prediction).neg().softmax(-1) * head.turns).sum(-1)
-    return head.decode(prediction)[..., 0]
 
 
 def _patches(cameras: int, height: int, width: int) -> Tensor:

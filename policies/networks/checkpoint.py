@@ -4,10 +4,8 @@ a file.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +14,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.episodes.migration import migrate_policy_config
+from forestpilot.data_collection.episodes.plain import from_plain, to_plain
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError
 
-FORMAT = "forestpilot-policy-1"
-WEIGHTS_FILE, DESCRIPTION_FILE = "policy.safetensors", "policy.json"
+FORMAT = "forestpilot-policy-2"
+"""What is written."""
+READABLE_FORMATS = ("forestpilot-policy-1", FORMAT)
+"""What is read; the first is that of version 0.1."""
+WEIGHTS_FILE = "policy.safetensors"
+DESCRIPTION_FILE = "policy.json"
 _ADVICE = "Copy the folder again from where it came, or train anew with `forestpilot train`."
 
 
@@ -47,12 +52,12 @@ def save_policy(folder: str | Path, policy: VisuomotorPolicy, extra: dict[str, A
     digest = hashlib.sha256(weights).hexdigest()
     description = {
         "format": FORMAT,
-        "package_version": _package_version(),
+        "package_version": package_version(),
         "policy_id": digest[:12],
         "weights_sha256": digest,
         "weights_bytes": len(weights),
         "parameters": policy.num_parameters,
-        "config": dataclasses.asdict(policy.config),
+        "config": to_plain(policy.config),
         "task_spec": policy.spec.to_dict(),
         "extra": extra or {},
     }
@@ -85,12 +90,12 @@ def load_policy(folder: str | Path) -> VisuomotorPolicy:
             f"{path} does not have the SHA-256 in {DESCRIPTION_FILE}: altered or not its own. {_ADVICE}"
         )
     try:
-        config = PolicyConfig(**description["config"])
+        config = from_plain(PolicyConfig, migrate_policy_config(description["config"]), "config")
         policy = VisuomotorPolicy(config, TaskSpec.from_dict(description["task_spec"]))
     except (TypeError, ValueError) as error:
         raise CheckpointError(
             f"{folder / DESCRIPTION_FILE} describes no policy that this version can build: {error}. "
-            f"It was written by forestpilot {description.get('package_version')}, this is {_package_version()}."
+            f"It was written by forestpilot {description.get('package_version')}, this is {package_version()}."
         ) from error
     load_tensors(policy, _tensors(path, weights), path)
     return policy.eval()
@@ -107,9 +112,11 @@ def describe_policy(folder: str | Path) -> dict[str, Any]:
         description = json.loads(_read(path))
     except ValueError as error:
         raise CheckpointError(f"{path} is not JSON ({error}): truncated or altered. {_ADVICE}") from error
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        given = description.get("format") if isinstance(description, dict) else type(description).__name__
-        raise CheckpointError(f"{path} has the format {given!r}, this version reads {FORMAT!r}. {_ADVICE}")
+    given = description.get("format") if isinstance(description, dict) else type(description).__name__
+    if given not in READABLE_FORMATS:
+        raise CheckpointError(
+            f"{path} has the format {given!r}, this version reads {' and '.join(READABLE_FORMATS)}. {_ADVICE}"
+        )
     needed = {"weights_sha256": str, "weights_bytes": int, "config": dict, "task_spec": dict, "policy_id": str}
     for key, kind in needed.items():
         if not isinstance(description.get(key), kind):
@@ -124,13 +131,14 @@ def load_tensors(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path
         CheckpointError: they differ; the message names the first tensors that do.
     """
     own = module.state_dict()
-    wrong = [f"{name} is missing" for name in own if name not in tensors]
-    wrong += [f"{name} is not the policy's" for name in tensors if name not in own]
-    wrong += [
-        f"{name} is {tuple(tensors[name].shape)} {tensors[name].dtype}, not {tuple(own[name].shape)} {own[name].dtype}"
-        for name in own
-        if name in tensors and (tensors[name].shape != own[name].shape or tensors[name].dtype != own[name].dtype)
-    ]
+    wrong = []
+    for name in {**own, **tensors}:
+        if name not in tensors:
+            wrong.append(f"{name} is missing")
+        elif name not in own:
+            wrong.append(f"{name} is not the policy's")
+        elif _kind(tensors[name]) != _kind(own[name]):
+            wrong.append(f"{name} is {_kind(tensors[name])}, not {_kind(own[name])}")
     if wrong:
         raise CheckpointError(f"{path} does not fit its policy: {'; '.join(wrong[:3])}. {_ADVICE}")
     module.load_state_dict(tensors)
@@ -163,6 +171,10 @@ def load_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+def _kind(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} {tensor.dtype}"
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -175,10 +187,3 @@ def _tensors(path: Path, data: bytes) -> dict[str, Tensor]:
         return load(data)
     except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is no whole safetensors file ({error}). {_ADVICE}") from error
-
-
-def _package_version() -> str:
-    try:
-        return metadata.version("forestpilot")
-    except metadata.PackageNotFoundError:
-        return "unknown"

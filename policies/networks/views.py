@@ -8,16 +8,23 @@ needs no depth.
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numba import njit
+
+from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.errors import InvalidArgumentError
 
 OUTSIDE_GREY = 128
 """Value of view pixels that the camera did not see; the encoder reads it as zero."""
 
 _WEIGHT_BITS = 6
 """Bits of the bilinear weight along one axis; both axes and 8 bits of colour fit the 20-bit lane of a packed pixel."""
+
+ROLL, PITCH = 0, 1
+"""Columns of a tilt."""
 
 
 class Prepare(Protocol):
@@ -28,47 +35,65 @@ class Prepare(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class ViewConfig:
+    """What a view shows; its horizontal field of view is the camera's."""
+
+    height: int = 32
+    """Rows, pixels."""
+    width: int = 64
+    """Columns, pixels."""
+    level: bool = True
+    """Turn the image back by the IMU's roll and pitch before it is seen."""
+    horizon_offset_px: float = 0.0
+    """View pixels by which the horizon lies above the middle row; positive shows more ground."""
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 1:
+            raise InvalidArgumentError(
+                f"height and width of the view must be at least 1, got {self.height} and {self.width}"
+            )
+
+
 class ViewPreparer:
     """Turns camera images into level views of a fixed size.
 
     Args:
-        image_height: height of the camera image in pixels.
-        image_width: width of the camera image in pixels.
-        horizontal_fov_deg: horizontal field of view of the camera, and of the view.
-        view_height: height of the view in pixels.
-        view_width: width of the view in pixels.
-        horizon_offset_px: how many view pixels above the middle row the horizon lies; positive shows more ground.
-        roll_index: element of the state that holds the roll in radians.
-        pitch_index: element of the state that holds the pitch in radians, positive nose down.
-        level: undo roll and pitch; False looks straight through the tilted camera.
+        spec: the camera, and where roll and pitch stand in the state.
+        config: the view.
+
+    Raises:
+        ValueError: the view is to be level, and the state does not tell roll and pitch.
     """
 
-    def __init__(
-        self,
-        image_height: int,
-        image_width: int,
-        horizontal_fov_deg: float,
-        view_height: int,
-        view_width: int,
-        horizon_offset_px: float = 0.0,
-        roll_index: int | None = None,
-        pitch_index: int | None = None,
-        level: bool = True,
-    ) -> None:
-        if level and (roll_index is None or pitch_index is None):
-            raise ValueError(
-                "a level view needs roll_rad and pitch_rad in the state; set level_view to False without them"
+    def __init__(self, spec: TaskSpec, config: ViewConfig = ViewConfig()) -> None:
+        tilt = ("roll_rad", "pitch_rad")
+        if config.level and not set(tilt) <= set(spec.state_names):
+            raise InvalidArgumentError(
+                "a level view needs roll_rad and pitch_rad in the state; set view.level to False without"
             )
-        self.image_shape = (image_height, image_width, 3)
-        self.view_shape = (view_height, view_width, 3)
-        self.roll_index = roll_index if level else None
-        self.pitch_index = pitch_index if level else None
+        self.image_shape = (spec.image_height, spec.image_width, 3)
+        """(H, W, 3) of a camera image."""
+        self.view_shape = (config.height, config.width, 3)
+        """(h, w, 3) of a view."""
+        self.tilt_index = tuple(spec.index(name) for name in tilt) if config.level else ()
+        """Elements of the state that hold roll and pitch (nose down) in radians; empty where they do not matter."""
         # Several image pixels a view pixel are averaged first, or bilinear sampling would skip some of them.
-        self.shrink = max(1, image_width // view_width)
-        half_tangent = math.tan(math.radians(horizontal_fov_deg) / 2)
-        self.image_focal_px = (image_width / self.shrink) / 2 / half_tangent
-        self.view_focal_px = view_width / 2 / half_tangent
-        self.horizon_row = view_height / 2 - horizon_offset_px
+        self.shrink = max(1, spec.image_width // config.width)
+        """Side of the blocks of image pixels that are averaged first."""
+        half_tangent = math.tan(math.radians(spec.horizontal_fov_deg) / 2)
+        self.image_focal_px = (spec.image_width / self.shrink) / 2 / half_tangent
+        """Focal length of the averaged image."""
+        self.view_focal_px = config.width / 2 / half_tangent
+        """Focal length of the view."""
+        self.horizon_row = config.height / 2 - config.horizon_offset_px
+        """Row of the view at which the horizon lies."""
+
+    def tilt_of(self, state: np.ndarray) -> np.ndarray:
+        """(N, 2) float32: roll and pitch by which images are turned back, of states (N, S)."""
+        if not self.tilt_index:
+            return np.zeros((len(state), 2), dtype=np.float32)
+        return np.ascontiguousarray(state[:, self.tilt_index], dtype=np.float32)
 
     def __call__(self, images: np.ndarray, state: np.ndarray) -> np.ndarray:
         """Prepare a batch.
@@ -85,26 +110,19 @@ class ViewPreparer:
             ValueError: the images have another shape than the camera's.
         """
         if images.shape[1:] != self.image_shape or images.dtype != np.uint8:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"images must be (N, {self.image_shape}) uint8, got {images.shape} {images.dtype}; "
                 "the policy was made for another camera"
             )
-        number = len(images)
-        tilt = np.zeros((number, 2), dtype=np.float32)
-        if self.roll_index is not None and self.pitch_index is not None:
-            tilt[:, 0] = state[:, self.roll_index]
-            tilt[:, 1] = state[:, self.pitch_index]
         if self.shrink > 1:
             images = _box_shrink(images, self.shrink)
-        views = np.empty((number, *self.view_shape), dtype=np.uint8)
-        _level_kernel(
-            np.ascontiguousarray(images),
-            tilt,
-            np.float32(self.image_focal_px),
-            np.float32(self.view_focal_px),
-            np.float32(self.horizon_row),
-            views,
+        views = np.empty((len(images), *self.view_shape), dtype=np.uint8)
+        lenses = _Lenses(
+            image_focal=np.float32(self.image_focal_px),
+            view_focal=np.float32(self.view_focal_px),
+            horizon_row=np.float32(self.horizon_row),
         )
+        _level_kernel(np.ascontiguousarray(images), self.tilt_of(state), lenses, views)
         return views
 
 
@@ -118,8 +136,19 @@ def _box_shrink(images: np.ndarray, factor: int) -> np.ndarray:
     return ((blocks.sum(axis=(2, 4), dtype=np.uint32) + factor * factor // 2) // (factor * factor)).astype(np.uint8)
 
 
+class _Lenses(NamedTuple):
+    """How rays become pixels, in single precision."""
+
+    image_focal: np.float32
+    """Focal length of the image, its pixels."""
+    view_focal: np.float32
+    """Focal length of the view, its pixels."""
+    horizon_row: np.float32
+    """Row of the view at which the horizon lies."""
+
+
 @njit(cache=True, nogil=True, boundscheck=False, fastmath=True)
-def _level_kernel(images, tilt, image_focal, view_focal, horizon_row, views):  # type: ignore[no-untyped-def]
+def _level_kernel(images, tilt, lenses, views):  # type: ignore[no-untyped-def]
     """Sample every view pixel bilinearly from the tilted image; red, green and blue ride in one 64-bit word."""
     number, height, width, _ = images.shape
     _, view_height, view_width, _ = views.shape
@@ -130,7 +159,7 @@ def _level_kernel(images, tilt, image_focal, view_focal, horizon_row, views):  #
     one = np.int32(1 << _WEIGHT_BITS)
     scale = np.float32(1 << _WEIGHT_BITS)
     half_width, half_height = np.float32(width * 0.5), np.float32(height * 0.5)
-    inverse_focal = np.float32(1.0) / view_focal
+    inverse_focal = np.float32(1.0) / lenses.view_focal
     rounding = np.uint64((1 << (2 * _WEIGHT_BITS - 1)) * (1 + (1 << 20) + (1 << 40)))
     grey = np.uint8(OUTSIDE_GREY)
     for n in range(number):
@@ -141,18 +170,18 @@ def _level_kernel(images, tilt, image_focal, view_focal, horizon_row, views):  #
                 | np.uint64(image[3 * i + 1]) << np.uint64(20)
                 | np.uint64(image[3 * i + 2]) << np.uint64(40)
             )
-        sin_roll, cos_roll = np.float32(math.sin(tilt[n, 0])), np.float32(math.cos(tilt[n, 0]))
-        sin_pitch, cos_pitch = np.float32(math.sin(tilt[n, 1])), np.float32(math.cos(tilt[n, 1]))
+        sin_roll, cos_roll = np.float32(math.sin(tilt[n, ROLL])), np.float32(math.cos(tilt[n, ROLL]))
+        sin_pitch, cos_pitch = np.float32(math.sin(tilt[n, PITCH])), np.float32(math.cos(tilt[n, PITCH]))
         for row in range(view_height):
             # The ray (1, left, up) of the level camera, in body axes: Rx(-roll) Ry(-pitch) (1, left, up).
-            up = (horizon_row - np.float32(row) - np.float32(0.5)) * inverse_focal
+            up = (lenses.horizon_row - np.float32(row) - np.float32(0.5)) * inverse_focal
             forward = cos_pitch - sin_pitch * up
             down_mix = sin_pitch + cos_pitch * up
             for column in range(view_width):
                 left = (np.float32(view_width * 0.5) - np.float32(column) - np.float32(0.5)) * inverse_focal
                 body_left = cos_roll * left + sin_roll * down_mix
                 body_up = cos_roll * down_mix - sin_roll * left
-                over_forward = image_focal / max(forward, np.float32(1e-3))
+                over_forward = lenses.image_focal / max(forward, np.float32(1e-3))
                 x = half_width - body_left * over_forward
                 y = half_height - body_up * over_forward
                 inside = (x >= 0) & (x <= width) & (y >= 0) & (y <= height) & (forward > np.float32(1e-3))

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from forestpilot.policies.networks.encoders import ViewEncoder
-from forestpilot.policies.networks.heads import (
-    HEADS,
-    CategoricalHead,
-    GaussianHead,
-    Head,
-    MixtureHead,
-    RegressionHead,
-    TurnCostsHead,
-)
-from forestpilot.policies.networks.memories import MEMORIES, Memory, State, make_memory
-from forestpilot.policies.networks.views import ViewPreparer
+from forestpilot.policies.networks.chunks import EXECUTIONS, ChunkQueue, Execution
+from forestpilot.policies.networks.encoders import ENCODERS, EncoderConfig
+from forestpilot.policies.networks.encoders.base import EncoderShape
+from forestpilot.policies.networks.encoders.cnn import CNNConfig
+from forestpilot.policies.networks.heads import HEADS, HeadConfig
+from forestpilot.policies.networks.heads.base import ActContext, Head
+from forestpilot.policies.networks.heads.turn_costs import TurnCostsConfig
+from forestpilot.policies.networks.memories import MEMORIES, MemoryConfig
+from forestpilot.policies.networks.memories.base import Memory, State
+from forestpilot.policies.networks.memories.lstm import LSTMConfig
+from forestpilot.policies.networks.views import ViewConfig, ViewPreparer
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.registry import PartConfig, Registry, part_of
 
 CAMERAS = {"center": ("center",), "all": ("left", "center", "right")}
 """What PolicyConfig.cameras may say, and the cameras it means, in order."""
+PartT = TypeVar("PartT")
 
 
 @dataclass(frozen=True)
@@ -34,71 +36,76 @@ class PolicyConfig:
 
     cameras: Literal["center", "all"] = "center"
     """Cameras it sees: `center`, or `all` three at once."""
-    memory: Literal["none", "lstm", "transformer"] = "lstm"
-    """Memory: `none`, `lstm` or `transformer`."""
-    head: Literal["regression", "gaussian", "mixture", "categorical", "turn-costs"] = "turn-costs"
-    """What it predicts: `regression`, `gaussian`, `mixture`, `categorical` or `turn-costs`."""
-    view_height: int = 32
-    """Rows of the view, pixels."""
-    view_width: int = 64
-    """Columns of the view, pixels."""
-    level_view: bool = True
-    """Turn the image back by the IMU's roll and pitch before it is seen."""
-    horizon_offset_px: float = 0.0
-    """View pixels by which the horizon lies above the middle row; positive shows more ground."""
-    channels: tuple[int, int, int] = (16, 32, 64)
-    """Output channels of the three convolutions."""
-    features: int = 96
-    """Size of the feature vector of one step, and of the memory."""
+    view: ViewConfig = ViewConfig()
+    """What it sees of their pictures."""
     state_inputs: tuple[str, ...] = ()
     """Names of the state elements it reads; empty for all of them."""
+    encoder: EncoderConfig = field(
+        default=CNNConfig(), metadata=part_of("forestpilot.policies.networks.encoders:ENCODERS")
+    )
+    """From the views, state and goal of a step to its features."""
+    features: int = 96
+    """Size of the feature vector of one step, and of the memory."""
+    memory: MemoryConfig = field(
+        default=LSTMConfig(), metadata=part_of("forestpilot.policies.networks.memories:MEMORIES")
+    )
+    """What it remembers of the steps before."""
     window: int = 8
     """Steps of a training window, and steps a Transformer looks back on, itself included."""
-    memory_layers: int = 1
-    """Layers of a Transformer memory."""
-    memory_heads: int = 4
-    """Attention heads of a Transformer memory."""
-    hysteresis_per_rad: float = 0.3
-    """Turn-costs: cost (expert's units) per radian away from the heading, or steering, commanded last."""
-    cost_clip: float = 30.0
-    """Turn-costs: cost (expert's units) above the cheapest candidate beyond which all is equally bad."""
-    cost_scale: float = 1.0
-    """Turn-costs: divides the target of the network."""
-    cost_curve: Literal["linear", "sqrt"] = "sqrt"
-    """Turn-costs: `linear`, or `sqrt` to spread the small differences near the cheapest."""
-    predict_go: bool = True
-    """Turn-costs: learn the expert's go; False goes at the full set point."""
-    mixture_components: int = 3
-    """Mixture: number of Gaussians."""
-    turn_bins: int = 33
-    """Categorical: number of bins over the turn."""
+    head: HeadConfig = field(default=TurnCostsConfig(), metadata=part_of("forestpilot.policies.networks.heads:HEADS"))
+    """What it predicts, and how that becomes an action."""
+    chunk: int = 1
+    """Actions in a prediction, one for each of the next steps. What they are to be is what was done, or would have
+    been, at those steps of the recorded episode: in demonstrations that is a plan, on a learner's own way it is not.
+    """
+    chunk_execution: Execution = "receding"
+    """Chunks of several actions: execute some of each, then predict anew (receding), or the mean of what all
+    predictions say of the present step (averaged).
+    """
+    chunk_steps: int = 1
+    """Receding: actions that are executed of each chunk."""
+    chunk_decay: float = 0.01
+    """Averaged: a prediction that is i steps old weighs exp(decay * i)."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(self.channels))
         object.__setattr__(self, "state_inputs", tuple(self.state_inputs))
-        choices = {"cameras": tuple(CAMERAS), "memory": MEMORIES, "head": HEADS, "cost_curve": ("linear", "sqrt")}
-        for field, allowed in choices.items():
-            if getattr(self, field) not in allowed:
+        for name, kind in (("encoder", EncoderConfig), ("memory", MemoryConfig), ("head", HeadConfig)):
+            part = getattr(self, name)
+            if not isinstance(part, kind):
                 raise InvalidArgumentError(
-                    f"policy.{field} must be one of {', '.join(allowed)}, got {getattr(self, field)!r}"
+                    f"policy.{name} must be the options of a part, a {kind.__name__}; got {part!r}"
                 )
-        for field in (
-            "view_height",
-            "view_width",
-            "features",
-            "window",
-            "memory_layers",
-            "memory_heads",
-            "mixture_components",
-        ):
-            if getattr(self, field) < 1:
-                raise InvalidArgumentError(f"policy.{field} must be at least 1, got {getattr(self, field)}")
-        if self.turn_bins < 3:
-            raise InvalidArgumentError(f"policy.turn_bins must be at least 3, got {self.turn_bins}")
-        if self.cost_clip <= 0 or self.cost_scale <= 0 or self.hysteresis_per_rad < 0:
+        if self.cameras not in CAMERAS:
+            raise InvalidArgumentError(f"policy.cameras must be one of {', '.join(CAMERAS)}, got {self.cameras!r}")
+        for name in ("features", "window", "chunk"):
+            if getattr(self, name) < 1:
+                raise InvalidArgumentError(f"policy.{name} must be at least 1, got {getattr(self, name)}")
+        if self.chunk_execution not in EXECUTIONS:
             raise InvalidArgumentError(
-                "policy.cost_clip and policy.cost_scale must be positive, policy.hysteresis_per_rad not negative"
+                f"policy.chunk_execution must be one of {', '.join(EXECUTIONS)}, got {self.chunk_execution!r}"
             )
+        if not 1 <= self.chunk_steps <= self.chunk:
+            raise InvalidArgumentError(f"policy.chunk_steps must be 1 to chunk = {self.chunk}, got {self.chunk_steps}")
+
+    @property
+    def needs_costs(self) -> bool:
+        """Whether its head learns from the planner's costs, so that a human's actions are not enough."""
+        return part_class(HEADS, self.head).needs_costs
+
+
+def part_class(registry: Registry[PartT], config: PartConfig) -> PartT:
+    """What a part's config is the config of.
+
+    Raises:
+        UnknownNameError: nothing is registered under its name.
+        ValueError: it has no name.
+    """
+    if not config.part:
+        raise InvalidArgumentError(
+            f"{type(config).__name__} does not say which {registry.kind} it is of; set `part: ClassVar[str]` to the "
+            "name that it is registered under, or to package.module:Class"
+        )
+    return registry.get(config.part)
 
 
 @dataclass
@@ -109,25 +116,32 @@ class Carry:
     """The memory's state, batch first."""
     previous_turn_rad: np.ndarray
     """(B,) float32, turn commanded last (heading change or steering), NaN before the first step."""
+    generators: list[torch.Generator]
+    """Where each episode's noise is drawn; empty for heads that draw none."""
+    chunks: ChunkQueue | None = None
+    """Predictions that the next actions are taken from; None where each holds one action."""
     last_costs: np.ndarray | None = None
-    """(B, K) float32, predicted cost of each candidate turn at the last step; None for heads without costs."""
+    """(B, C) float32, predicted cost of each candidate turn at the last step; None for heads without costs."""
 
     @torch.inference_mode()
-    def restart(self, slots: Any) -> None:
+    def restart(self, slots: Any, seeds: Sequence[int] | None = None) -> None:
         """Forget the episodes in these slots.
 
         Args:
             slots: indices, or a (B,) bool mask, of episodes that begin anew.
+            seeds: of the noise of each of them; None draws on from where the last episode ended.
         """
-        index = self._index(slots)
+        index = np.arange(len(self.previous_turn_rad))[slots]
         for tensor in self.memory:
             tensor[index] = 0
         self.previous_turn_rad[index] = np.nan
         if self.last_costs is not None:
             self.last_costs[index] = np.nan
-
-    def _index(self, slots: Any) -> np.ndarray:
-        return np.arange(len(self.previous_turn_rad))[slots]
+        if self.chunks is not None:
+            self.chunks.restart(index)
+        if self.generators and seeds is not None:
+            for slot, seed in zip(index, seeds, strict=True):
+                self.generators[slot].manual_seed(seed)
 
 
 class VisuomotorPolicy(nn.Module):
@@ -138,50 +152,40 @@ class VisuomotorPolicy(nn.Module):
         spec: the task it is made for.
 
     Raises:
-        ValueError: the config asks for state elements that the task does not have.
+        ValueError: the config asks for state elements that the task does not have, or for parts that do not go with
+            one another; UnknownNameError for parts that nobody has registered.
     """
 
     state_index: Tensor
     state_scale: Tensor
     memory: Memory
+    head: Head
 
     def __init__(self, config: PolicyConfig, spec: TaskSpec) -> None:
         super().__init__()
-        self.config, self.spec = config, spec
+        self.config = config
+        self.spec = spec
         self.camera_names = CAMERAS[config.cameras]
         names = config.state_inputs or spec.state_names
         if unknown := [name for name in names if name not in spec.state_names]:
             raise InvalidArgumentError(
                 f"policy.state_inputs has {', '.join(unknown)}; this task has {', '.join(spec.state_names)}"
             )
-        self.prepare = ViewPreparer(
-            spec.image_height,
-            spec.image_width,
-            spec.horizontal_fov_deg,
-            config.view_height,
-            config.view_width,
-            config.horizon_offset_px,
-            _index_or_none(spec, "roll_rad"),
-            _index_or_none(spec, "pitch_rad"),
-            config.level_view,
-        )
+        self.prepare = ViewPreparer(spec, config.view)
         index = torch.tensor([spec.index(name) for name in names])
+        scale = torch.tensor(spec.state_scale, dtype=torch.float32)[index]
         self.register_buffer("state_index", index, persistent=False)
-        self.register_buffer(
-            "state_scale", torch.tensor(spec.state_scale, dtype=torch.float32)[index], persistent=False
+        self.register_buffer("state_scale", scale, persistent=False)
+        shape = EncoderShape(
+            view_height=config.view.height,
+            view_width=config.view.width,
+            num_cameras=len(self.camera_names),
+            num_inputs=len(names) + spec.goal_size,
+            features=config.features,
         )
-        self.encoder = ViewEncoder(
-            config.view_height,
-            config.view_width,
-            len(self.camera_names),
-            config.channels,
-            len(names) + spec.goal_size,
-            config.features,
-        )
-        self.memory = make_memory(
-            config.memory, config.features, config.window, config.memory_layers, config.memory_heads
-        )
-        self.head = _make_head(config, spec)
+        self.encoder = part_class(ENCODERS, config.encoder)(config.encoder, shape)
+        self.memory = part_class(MEMORIES, config.memory)(config.memory, config.features, config.window)
+        self.head = part_class(HEADS, config.head)(config.head, config.features, spec, config.chunk)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
@@ -214,13 +218,25 @@ class VisuomotorPolicy(nn.Module):
         features, memory = self.memory(features, memory)
         return self.head(features), memory
 
-    def begin(self, batch: int) -> Carry:
-        """The carry before the first step of `batch` episodes."""
-        return Carry(self.memory.initial(batch), np.full(batch, np.nan, dtype=np.float32))
+    def begin(self, batch: int, seeds: Sequence[int] | None = None) -> Carry:
+        """The carry before the first step of `batch` episodes; `seeds` of their noise, by default 0, 1, 2, ..."""
+        config = self.config
+        carry = Carry(self.memory.initial(batch), np.full(batch, np.nan, dtype=np.float32), [])
+        if self.head.draws_noise:
+            seeds = range(batch) if seeds is None else seeds
+            carry.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        if config.chunk > 1:
+            carry.chunks = ChunkQueue(
+                batch, config.chunk, config.chunk_execution, config.chunk_steps, config.chunk_decay
+            )
+        return carry
 
     @torch.inference_mode()
     def act(self, observations: dict[str, np.ndarray], carry: Carry | None = None) -> tuple[np.ndarray, Carry]:
         """One step of a batch of episodes.
+
+        The network sees every step, also where an action of an earlier chunk is executed, so that its memory follows
+        the episode.
 
         Args:
             observations: the environment's, batched: `left`, `center`, `right` (B, H, W, 3) uint8 (only those the
@@ -237,19 +253,25 @@ class VisuomotorPolicy(nn.Module):
         step = [torch.from_numpy(values)[:, None] for values in (views, state, goal)]
         prediction, carry.memory = self(*step, carry.memory)
         prediction = prediction[:, 0]
-        previous_turn = torch.from_numpy(self._previous_turn_rad(carry, state) / np.float32(self.spec.max_turn_rad))
-        actions = self.head.decode(prediction, previous_turn).numpy()
+        max_turn_rad = np.float32(self.spec.max_turn_rad)
+        previous_rad = self.spec.turn.previous_now_rad(self.spec, carry.previous_turn_rad, state)
+        chunks = self._chunks(prediction, torch.from_numpy(previous_rad / max_turn_rad), carry.generators)
+        actions = chunks[:, 0] if carry.chunks is None else carry.chunks.next(chunks)
         costs = self.head.costs(prediction)
         carry.last_costs = None if costs is None else costs.numpy()
-        carry.previous_turn_rad = actions[:, 0] * np.float32(self.spec.max_turn_rad)
+        carry.previous_turn_rad = actions[:, 0] * max_turn_rad
         return actions, carry
 
-    def _previous_turn_rad(self, carry: Carry, state: np.ndarray) -> np.ndarray:
-        """(B,) what the last command would be now; NaN where there was none."""
-        if self.spec.turn_kind == "steering":
-            return carry.previous_turn_rad  # wheels stay turned as they are, wherever the car heads
-        # The vehicle has turned since the last command, so the same heading is now a smaller turn away.
-        return carry.previous_turn_rad - state[:, self.spec.index("yaw_rate_radps")] / self.spec.control_hz
+    def _chunks(self, prediction: Tensor, previous: Tensor, generators: Sequence[torch.Generator]) -> np.ndarray:
+        """Actions (B, K, 2) that the head makes of predictions (B, ...)."""
+        if not generators:
+            return self.head.act(prediction, ActContext(previous)).numpy()
+        # One by one, so that what an episode draws does not depend on the others of the batch.
+        chunks = []
+        for row, generator in enumerate(generators):
+            own = slice(row, row + 1)
+            chunks.append(self.head.act(prediction[own], ActContext(previous[own]), generator))
+        return torch.cat(chunks).numpy()
 
     def views_of(self, observations: dict[str, np.ndarray]) -> np.ndarray:
         """Views (B, C, h, w, 3) uint8 of a batch of observations, each levelled with the tilt of its own camera."""
@@ -260,30 +282,3 @@ class VisuomotorPolicy(nn.Module):
             camera_state = side_view(self.spec, state, goal, yaws[name])[0] if yaws[name] else state
             views.append(self.prepare(observations[name], camera_state))
         return views[0][:, None] if len(views) == 1 else np.stack(views, axis=1)
-
-
-def _index_or_none(spec: TaskSpec, name: str) -> int | None:
-    return spec.index(name) if name in spec.state_names else None
-
-
-def _make_head(config: PolicyConfig, spec: TaskSpec) -> Head:
-    if config.head == "regression":
-        return RegressionHead(config.features)
-    if config.head == "gaussian":
-        return GaussianHead(config.features)
-    if config.head == "mixture":
-        return MixtureHead(config.features, config.mixture_components)
-    if config.head == "categorical":
-        return CategoricalHead(config.features, config.turn_bins)
-    if spec.turn_kind == "steering" and not config.predict_go:
-        raise InvalidArgumentError("policy.predict_go is False, which is full throttle in a car; set it to True")
-    turns = torch.tensor(spec.candidate_turns_rad, dtype=torch.float32) / spec.max_turn_rad
-    return TurnCostsHead(
-        config.features,
-        turns,
-        config.cost_clip,
-        config.cost_scale,
-        config.cost_curve,
-        config.hysteresis_per_rad * spec.max_turn_rad,
-        config.predict_go,
-    )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +25,12 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.data_collection.windows.augmentation import flip_batch, photometric
 from forestpilot.data_collection.windows.windows import Batch, WindowReader
+from forestpilot.policies.networks.heads.base import Target
 from forestpilot.policies.networks.visuomotor import CAMERAS, VisuomotorPolicy
 from forestpilot.policies.training.metrics import MetricsLog
 from forestpilot.policies.training.state import TrainingState
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.errors import InvalidArgumentError
 
 STATE_FILE = "checkpoints/training.safetensors"
 """Where in the run folder an unfinished training stands."""
@@ -68,7 +70,7 @@ def train(
     run_folder: str | Path,
     round_number: int = 0,
     progress: Progress | None = None,
-    step_weights: Callable[[Batch], np.ndarray] | None = None,
+    objective: Objective | None = None,
 ) -> TrainResult:
     """Train a policy in place, from the weights it has.
 
@@ -83,7 +85,7 @@ def train(
         run_folder: where states and metrics go.
         round_number: DAgger round; its draws differ from those of other rounds.
         progress: who watches.
-        step_weights: gives each step of a batch a weight (B, T) in its loss; None for equal weights.
+        objective: what is learned; by default labels, by the head's own loss.
 
     Returns:
         Speed and last figures.
@@ -93,17 +95,19 @@ def train(
         DivergedError: the loss is no longer a number.
     """
     run_folder = Path(run_folder)
+    objective = objective or Objective()
     training = TrainingState(policy.train(), config, round_number, run_folder / STATE_FILE)
-    first_step, started = training.step, time.perf_counter()
+    first_step = training.step
+    started = time.perf_counter()
     with (
         closing(MetricsLog(run_folder, (round_number, first_step), config.tensorboard)) as log,
         (progress or SilentProgress()).stage(f"train round {round_number}", config.steps) as stage,
     ):
         stage.advance(first_step)
         while training.step < config.steps:
-            batch = draw(policy, reader, config, round_number, training.step, step_weights)
+            batch = draw(policy, reader, config, (round_number, training.step), objective)
             prediction, _ = policy(batch.views, batch.state, batch.goal)
-            losses = policy.head.loss(prediction, batch.actions, batch.costs)
+            losses = objective.losses(policy, prediction, batch)
             training.update((losses * batch.weights).sum() / batch.weights.sum().clamp_min(1.0))
             if training.step % config.log_every == 0 or training.step == config.steps:
                 training.figures = measure(policy, prediction.detach(), batch) | training.summary()
@@ -119,33 +123,58 @@ def train(
     return TrainResult(training.step - first_step, _rate(training.step - first_step, config, started), training.figures)
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrainingBatch:
-    """A batch as tensors, augmented; shapes as in `forestpilot.data_collection.windows.windows.Batch`."""
+    """A batch as tensors, augmented."""
 
     views: Tensor
+    """(B, T, C, h, w, 3) uint8."""
     state: Tensor
+    """(B, T, S) float32."""
     goal: Tensor
-    actions: Tensor
-    costs: Tensor | None
+    """(B, T, G) float32."""
+    target: Target
+    """What to learn at each step."""
     weights: Tensor
     """(B, T) float32, zero where there is nothing to learn."""
+    generator: torch.Generator
+    """Draws what the loss draws; it follows from (seed, round, step) too."""
+
+
+class Objective:
+    """What a policy is trained on: labels, each as much as any other, by its head's own loss. Subclasses differ."""
+
+    def step_weights(self, batch: Batch) -> np.ndarray | None:
+        """Weight (B, T) of each step of a batch in the loss; None for equal weights."""
+        return None
+
+    def losses(self, policy: VisuomotorPolicy, prediction: Tensor, batch: TrainingBatch) -> Tensor:
+        """Loss (B, T) of each step, given what the policy predicts, (B, T, *P)."""
+        return policy.head.loss(prediction, batch.target, batch.generator)
 
 
 def draw(
     policy: VisuomotorPolicy,
     reader: Reader,
     config: TrainConfig,
-    round_number: int,
-    step: int,
-    step_weights: Callable[[Batch], np.ndarray] | None = None,
+    place: tuple[int, int],
+    objective: Objective | None = None,
 ) -> TrainingBatch:
-    """The batch of one step: windows, mirrored and jittered, all of it drawn from (seed, round, step)."""
-    rng = np.random.default_rng((config.seed, round_number, step))
+    """The batch of one step: windows, mirrored and jittered, all of it drawn from (seed, round, step).
+
+    Args:
+        policy: whose views and chunks the windows are for.
+        reader: draws windows.
+        config: how.
+        place: round, and step in the round.
+        objective: weighs the steps.
+    """
+    rng = np.random.default_rng((config.seed, *place))
     batch = reader.sample(config.batch_windows, rng, burn_in=config.burn_in)
     weights = batch.mask.astype(np.float32)
+    step_weights = objective.step_weights(batch) if objective is not None else None
     if step_weights is not None:
-        weights *= step_weights(batch)
+        weights *= step_weights
     weights[:, : config.burn_in] = 0
     if reader.has_gaps:
         # A label among labels is drawn in many windows, a lone one in its own only; so that both weigh the same in the
@@ -156,8 +185,19 @@ def draw(
         tensors = flip_batch(tensors, policy.spec, torch.from_numpy(rng.random(config.batch_windows) < 0.5))
     views = tensors.views
     if config.jitter:
-        views = photometric(views, torch.Generator().manual_seed(int(rng.integers(2**63))))
-    return TrainingBatch(views, tensors.state, tensors.goal, tensors.actions, tensors.costs, torch.from_numpy(weights))
+        views = photometric(views, _generator(rng))
+    return TrainingBatch(
+        views=views,
+        state=tensors.state,
+        goal=tensors.goal,
+        target=Target(tensors.actions.unsqueeze(-2), tensors.mask.unsqueeze(-1), tensors.costs),
+        weights=torch.from_numpy(weights),
+        generator=_generator(rng),
+    )
+
+
+def _generator(rng: np.random.Generator) -> torch.Generator:
+    return torch.Generator().manual_seed(int(rng.integers(2**63)))
 
 
 @torch.no_grad()
@@ -172,11 +212,14 @@ def measure(policy: VisuomotorPolicy, prediction: Tensor, batch: TrainingBatch) 
         for the mixture `components_in_use` (one means that it has collapsed).
     """
     mask = batch.weights > 0
-    error = (policy.head.decode(prediction) - batch.actions).abs()[mask]
+    acted = policy.head.act(prediction, generator=batch.generator)
+    # The first action of a chunk is the one that is sure to be executed.
+    errors = (acted[..., 0, :] - batch.target.actions[..., 0, :]).abs()[mask]
+    turn_errors, go_errors = errors.unbind(-1)
     return {
-        "turn_error_deg": float(error[:, 0].mean()) * math.degrees(policy.spec.max_turn_rad),
-        "go_error": float(error[:, 1].mean()),
-        **policy.head.diagnostics(prediction, batch.actions, batch.costs, mask),
+        "turn_error_deg": float(turn_errors.mean()) * math.degrees(policy.spec.max_turn_rad),
+        "go_error": float(go_errors.mean()),
+        **policy.head.diagnostics(prediction, batch.target, mask),
     }
 
 
@@ -202,7 +245,7 @@ def make_reader(policy: VisuomotorPolicy, datasets: Sequence[Dataset], config: T
 def require_costs(policy: VisuomotorPolicy, reader: WindowReader) -> None:
     """Raise ValueError where the policy's head learns from costs, and there are none."""
     if policy.head.needs_costs and not reader.has_costs:
-        raise ValueError(
-            "the turn-costs head learns from the expert's costs, which some of these episodes lack; collect with the "
-            "expert's labels, or choose another head, for example --policy.head mixture"
+        raise InvalidArgumentError(
+            f"the {policy.config.head.part} head learns from the expert's costs, which some of these episodes lack; "
+            "collect with the expert's labels, or choose another head, for example --policy.head mixture"
         )

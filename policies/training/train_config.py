@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from forestpilot.data_collection.episodes.config_fields import not_the_result, of_this_machine
 from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
 from forestpilot.policies.networks.visuomotor import PolicyConfig
+from forestpilot.sim.errors import InvalidArgumentError
 
 
 @dataclass(frozen=True)
@@ -67,21 +68,24 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", tuple(self.data))
-        for field in ("steps", "batch_windows", "checkpoint_every", "log_every"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, got {getattr(self, field)}")
+        for name in ("steps", "batch_windows", "checkpoint_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise InvalidArgumentError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.learning_rate <= 0 or not 0 <= self.ema_decay < 1 or not 0 <= self.warmup_fraction < 1:
-            raise ValueError("learning_rate must be positive, ema_decay and warmup_fraction in [0, 1)")
+            raise InvalidArgumentError("learning_rate must be positive, ema_decay and warmup_fraction in [0, 1)")
         if not 0 <= self.burn_in < self.policy.window:
-            raise ValueError(f"burn_in must be less than policy.window = {self.policy.window}, got {self.burn_in}")
+            raise InvalidArgumentError(
+                f"burn_in must be less than policy.window = {self.policy.window}, got {self.burn_in}"
+            )
         if not 0.0 <= self.human_delay <= 2.0:
-            raise ValueError(f"human_delay is {self.human_delay} s; allowed: 0 to 2")
+            raise InvalidArgumentError(f"human_delay is {self.human_delay} s; allowed: 0 to 2")
         require_side_labels(self.side_labels)
         by_rule = self.side_labels in ("geometric", "constant") and self.policy.cameras == "center"
-        if by_rule and self.policy.head == "turn-costs":
-            raise ValueError(
-                f"side_labels is {self.side_labels}, which gives side cameras a label but no costs, and the turn-costs "
-                "head learns from costs; choose another policy.head, for example regression, or side_labels asked"
+        if by_rule and self.policy.needs_costs:
+            raise InvalidArgumentError(
+                f"side_labels is {self.side_labels}, which gives side cameras a label but no costs, and the "
+                f"{self.policy.head.part} head learns from costs; choose another policy.head, for example regression, "
+                "or side_labels asked"
             )
 
     def learning_rate_at(self, step: int) -> float:

@@ -6,17 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from forestpilot.data_collection.episodes.plain import from_plain
 from forestpilot.data_collection.windows.windows import Batch
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.envs.task_spec import TaskSpec
 from tests.helpers.specs import make_spec
 
-SMALL: dict[str, Any] = {"channels": (4, 6, 8), "features": 16, "window": 5}
+SMALL: dict[str, Any] = {"encoder": {"channels": (4, 6, 8)}, "features": 16, "window": 5}
 """A policy shape that trains in no time."""
 
 
+def make_policy_config(**values: Any) -> PolicyConfig:
+    """A small policy's config; parts may be given by name, with options as `head={"part": ..., ...}`."""
+    return from_plain(PolicyConfig, SMALL | values)
+
+
 def make_policy(seed: int = 0, spec: TaskSpec | None = None, **config: Any) -> VisuomotorPolicy:
-    return VisuomotorPolicy.seeded(PolicyConfig(**(SMALL | config)), spec or make_spec(), seed)
+    return VisuomotorPolicy.seeded(make_policy_config(**config), spec or make_spec(), seed)
 
 
 def make_observations(rng: np.random.Generator, episodes: int, spec: TaskSpec) -> dict[str, np.ndarray]:

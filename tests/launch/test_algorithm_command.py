@@ -23,12 +23,17 @@ from forestpilot.launch.verbs.algorithm import rounds_table
 from forestpilot.policies.algorithms import ALGORITHMS
 from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.algorithms.rounds import RoundResult
+from forestpilot.policies.networks.encoders.cnn import CNNConfig
+from forestpilot.policies.networks.heads.mixture import MixtureConfig
+from forestpilot.policies.networks.views import ViewConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.tasks.drone import DroneOptions
 from tests.policies.noisy_demonstrations import NoisyDemonstrations
 
-POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4, head="mixture")
+POLICY = PolicyConfig(
+    view=ViewConfig(16, 32), encoder=CNNConfig((4, 8, 8)), features=16, window=4, head=MixtureConfig()
+)
 DAGGER = get_verb("dagger")
 assert DAGGER.Config is not None
 TINY = DAGGER.Config(

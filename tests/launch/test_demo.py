@@ -9,11 +9,13 @@ import pytest
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.verbs.demo import DemoConfig, run
 from forestpilot.policies.algorithms.dagger.config import DaggerConfig
+from forestpilot.policies.networks.encoders.cnn import CNNConfig
+from forestpilot.policies.networks.views import ViewConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.tasks.drive import DriveOptions
 
-POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)
+POLICY = PolicyConfig(view=ViewConfig(16, 32), encoder=CNNConfig((4, 8, 8)), features=16, window=4)
 TINY = DaggerConfig(
     rounds=1, expert_episodes=2, episodes=2, first_steps=10, last_steps=10, validation_episodes=2,
     mix=ScenarioMix(speeds=(12.0, 12.0)), train=TrainConfig(policy=POLICY, batch_windows=4, tensorboard=False),

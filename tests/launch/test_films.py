@@ -35,7 +35,11 @@ SMALL = ("--size", "320x180", "--fps", "5")
 def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The expert arrives in both worlds; who flies blind hits a tree before."""
     folder = tmp_path_factory.mktemp("films") / "evaluation"
-    evaluate(EvaluateConfig(("blind", "expert"), str(folder), episodes=2, options=DroneOptions(density=(0.1,)), speed=10.0, workers=1))
+    evaluate(
+        EvaluateConfig(
+            ("blind", "expert"), str(folder), episodes=2, options=DroneOptions(density=(0.1,)), speed=10.0, workers=1
+        )
+    )
     return folder
 
 

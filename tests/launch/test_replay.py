@@ -166,7 +166,7 @@ def test_the_costs_that_the_policy_predicts_can_be_drawn(evaluation: Path, tmp_p
     env = make_replay_env(episode)
     spec = env.unwrapped.task_spec  # type: ignore[attr-defined]
     env.close()
-    save_policy(tmp_path / "policy", VisuomotorPolicy.seeded(PolicyConfig(head="turn-costs"), spec, 0), {})
+    save_policy(tmp_path / "policy", VisuomotorPolicy.seeded(PolicyConfig(), spec, 0), {})
     films = {}
     for costs, path in (("policy", str(tmp_path / "policy")), ("policy", "blind"), ("none", "blind")):
         video = tmp_path / f"{len(films)}.mp4"

@@ -20,12 +20,17 @@ from forestpilot.launch.reports.failures import Look
 from forestpilot.launch.verbs.report import ReportConfig
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.networks.checkpoint import save_policy
+from forestpilot.policies.networks.encoders.cnn import CNNConfig
+from forestpilot.policies.networks.heads.regression import RegressionConfig
+from forestpilot.policies.networks.views import ViewConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.tasks.drone import DroneOptions
 from tests.browser import Browser, open_browser
 from tests.helpers.specs import make_spec
 
-POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=2, head="regression")
+POLICY = PolicyConfig(
+    view=ViewConfig(16, 32), encoder=CNNConfig((4, 8, 8)), features=16, window=2, head=RegressionConfig()
+)
 NASTY = "<img src=nasty> & $x$ \"quoted\" 'name'"
 """Names come from users."""
 SMALL = ("--failures", "2", "--seconds", "0.5", "--size", "320x180", "--replays", "2")

@@ -35,6 +35,7 @@ from forestpilot.launch.studies.three_cameras import ThreeCameras
 from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
+from forestpilot.policies.networks.heads.turn_costs import TurnCostsConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import ForestPilotError
 
@@ -391,7 +392,7 @@ def test_what_would_fail_after_hours_of_training_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match=r"gets 400 m far .* larger test_length"):
         compounding_error.Config(test_length=300.0)
     training = study_training(5)
-    for policy, message in (({"head": "turn-costs"}, "no costs"), ({"cameras": "all"}, "center only")):
+    for policy, message in (({"head": TurnCostsConfig()}, "no costs"), ({"cameras": "all"}, "center only")):
         train = dataclasses.replace(training, policy=dataclasses.replace(training.policy, **policy))
         with pytest.raises(ValueError, match=message):
             three_cameras.Config(train=train)

@@ -20,19 +20,19 @@ from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.networks.checkpoint import CheckpointError, load_policy
 from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.memories import MEMORIES
-from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
-from forestpilot.policies.training.loop import STATE_FILE, draw, make_reader, train
+from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+from forestpilot.policies.training.loop import STATE_FILE, Objective, TrainingBatch, draw, make_reader, train
 from forestpilot.policies.training.state import DivergedError
 from forestpilot.policies.training.train_config import TrainConfig
 from tests.helpers.episodes import make_episode, random_offsets
-from tests.helpers.made_up import SMALL, MadeUpReader, make_policy
+from tests.helpers.made_up import MadeUpReader, make_policy, make_policy_config
 from tests.helpers.specs import make_drive_spec, make_spec
 
 
 def make_config(policy: dict | None = None, **values: object) -> TrainConfig:
     settings = {"steps": 24, "batch_windows": 6, "learning_rate": 3e-3, "checkpoint_every": 5, "log_every": 4}
     settings["tensorboard"] = False
-    return TrainConfig(policy=PolicyConfig(**(SMALL | (policy or {}))), **(settings | values))  # type: ignore[arg-type]
+    return TrainConfig(policy=make_policy_config(**(policy or {})), **(settings | values))  # type: ignore[arg-type]
 
 
 def new_policy(config: TrainConfig) -> VisuomotorPolicy:
@@ -258,15 +258,18 @@ def test_masked_and_burn_in_steps_teach_nothing(tmp_path: Path) -> None:
     assert same_weights(*policies)
 
 
+class MoreToTheLeft(Objective):
+    def step_weights(self, batch: Batch) -> np.ndarray:
+        return 1.0 + (batch.actions[..., 0] > 0)
+
+
 def test_step_weights_scale_the_loss(tmp_path: Path) -> None:
     config = make_config()
-    plain, weighted, zeroed = new_policy(config), new_policy(config), new_policy(config)
+    plain, weighted, same = new_policy(config), new_policy(config), new_policy(config)
     train(plain, MadeUpReader(), config, tmp_path / "a")
-    train(
-        weighted, MadeUpReader(), config, tmp_path / "b", step_weights=lambda batch: 1.0 + (batch.actions[..., 0] > 0)
-    )
-    train(zeroed, MadeUpReader(), config, tmp_path / "c", step_weights=lambda batch: np.ones(batch.mask.shape))
-    assert same_weights(plain, zeroed)
+    train(weighted, MadeUpReader(), config, tmp_path / "b", objective=MoreToTheLeft())
+    train(same, MadeUpReader(), config, tmp_path / "c", objective=Objective())
+    assert same_weights(plain, same)
     assert not same_weights(plain, weighted)
 
 
@@ -277,21 +280,25 @@ def test_averaged_weights_are_the_ones_that_fly(tmp_path: Path) -> None:
     assert not same_weights(raw, averaged)
 
 
+def turns_of(batch: TrainingBatch) -> torch.Tensor:
+    return batch.target.actions[..., 0]
+
+
 def test_flips_mirror_half_of_the_windows() -> None:
     config, policy = make_config(batch_windows=200, jitter=False), make_policy()
-    plain = draw(policy, MadeUpReader(), replace(config, flip=False), 0, 0)
-    flipped = draw(policy, MadeUpReader(), config, 0, 0)
-    changed = (plain.actions[:, 0, 0] != flipped.actions[:, 0, 0]).float().mean()
+    plain = draw(policy, MadeUpReader(), replace(config, flip=False), (0, 0))
+    flipped = draw(policy, MadeUpReader(), config, (0, 0))
+    changed = (turns_of(plain)[:, 0] != turns_of(flipped)[:, 0]).float().mean()
     assert 0.35 < float(changed) < 0.65
-    assert torch.equal(plain.actions[..., 0].abs(), flipped.actions[..., 0].abs())
+    assert torch.equal(turns_of(plain).abs(), turns_of(flipped).abs())
 
 
 def test_draws_differ_between_steps_and_rounds_and_repeat() -> None:
     config, policy = make_config(), make_policy()
-    first = draw(policy, MadeUpReader(), config, 0, 0).views
-    assert torch.equal(first, draw(policy, MadeUpReader(), config, 0, 0).views)
-    assert not torch.equal(first, draw(policy, MadeUpReader(), config, 0, 1).views)
-    assert not torch.equal(first, draw(policy, MadeUpReader(), config, 1, 0).views)
+    first = draw(policy, MadeUpReader(), config, (0, 0)).views
+    assert torch.equal(first, draw(policy, MadeUpReader(), config, (0, 0)).views)
+    assert not torch.equal(first, draw(policy, MadeUpReader(), config, (0, 1)).views)
+    assert not torch.equal(first, draw(policy, MadeUpReader(), config, (1, 0)).views)
 
 
 def test_learning_rate_is_one_cycle() -> None:
@@ -347,13 +354,13 @@ def test_three_cameras_train_together(tmp_path: Path) -> None:
     config = make_config({"cameras": "all"}, steps=4)
     policy = VisuomotorPolicy.seeded(config.policy, dataset.task_spec, 0)
     reader = make_reader(policy, [dataset], config)
-    assert draw(policy, reader, config, 0, 0).views.shape == (6, 5, 3, 32, 64, 3)
+    assert draw(policy, reader, config, (0, 0)).views.shape == (6, 5, 3, 32, 64, 3)
     assert train(policy, reader, config, tmp_path / "run").steps == 4
 
 
 def test_rules_for_side_labels_go_with_other_heads_and_with_three_cameras() -> None:
     assert make_config({"head": "regression"}, side_labels="constant").side_labels == "constant"
-    assert make_config({"cameras": "all"}, side_labels="geometric").policy.head == "turn-costs"
+    assert make_config({"cameras": "all"}, side_labels="geometric").policy.needs_costs
 
 
 @pytest.mark.parametrize("side_labels", SIDE_LABELS)

@@ -22,12 +22,16 @@ from forestpilot.policies.algorithms.dagger.config import PRESETS, DaggerConfig
 from forestpilot.policies.algorithms.dagger.loop import run_dagger
 from forestpilot.policies.algorithms.rounds import RoundResult, best_round, round_folder
 from forestpilot.policies.networks.checkpoint import load_policy
+from forestpilot.policies.networks.encoders.cnn import CNNConfig
+from forestpilot.policies.networks.heads.regression import RegressionConfig
+from forestpilot.policies.networks.memories.none import NoMemoryConfig
+from forestpilot.policies.networks.views import ViewConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.tasks.drive import DriveOptions
 
-TINY_POLICY = PolicyConfig(view_height=16, view_width=32, channels=(4, 8, 8), features=16, window=4)
+TINY_POLICY = PolicyConfig(view=ViewConfig(16, 32), encoder=CNNConfig((4, 8, 8)), features=16, window=4)
 TINY_TRAIN = TrainConfig(policy=TINY_POLICY, batch_windows=8, log_every=5, checkpoint_every=5, tensorboard=False)
 TINY_MIX = ScenarioMix(width=32, height=24, speeds=(10.0, 12.0))
 
@@ -170,7 +174,7 @@ def test_retraining_starts_each_round_afresh(tmp_path):
 def test_drives_are_chosen_by_their_interventions(tmp_path):
     """The car is put back when it leaves the road in training, and by PilotNet's measure in validation."""
     mix = ScenarioMix(width=32, height=24, options=DriveOptions(60.0, "random-speed", "road"))
-    policy = dataclasses.replace(TINY_POLICY, memory="none", head="regression", window=1)
+    policy = dataclasses.replace(TINY_POLICY, memory=NoMemoryConfig(), head=RegressionConfig(), window=1)
     train = dataclasses.replace(TINY_TRAIN, policy=policy, batch_windows=32)
     results = run_dagger(tiny(tmp_path / "run", task="drive", rounds=1, mix=mix, train=train))
     dataset = Dataset.open(tmp_path / "run" / "dataset")

@@ -36,6 +36,7 @@ from forestpilot.policies.evaluation.scores import (
     write_results,
 )
 from forestpilot.policies.networks.checkpoint import save_policy
+from forestpilot.policies.networks.views import ViewConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.tasks import TASKS
@@ -405,7 +406,7 @@ class NoteTaker:
 
 def test_a_policy_on_another_renderer_warns(tmp_path):
     mix = ScenarioMix(width=32, height=24)
-    policy = VisuomotorPolicy.seeded(PolicyConfig(view_height=16, view_width=32), task_spec_of(DRONE, mix), 0)
+    policy = VisuomotorPolicy.seeded(PolicyConfig(view=ViewConfig(16, 32)), task_spec_of(DRONE, mix), 0)
     save_policy(tmp_path / "policy", policy)
     notes = NoteTaker()
     evaluate(config(tmp_path, policy=(str(tmp_path / "policy"),), episodes=1, renderer="tiny"), notes)

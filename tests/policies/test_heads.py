@@ -3,158 +3,228 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from forestpilot.policies.networks.heads import (
-    HEADS,
-    CategoricalHead,
-    GaussianHead,
-    Head,
-    MixtureHead,
-    RegressionHead,
-    TurnCostsHead,
-)
-from tests.helpers.made_up import make_policy
+from forestpilot.policies.networks.heads import HEADS
+from forestpilot.policies.networks.heads.base import ActContext, DistributionHead, Head, Target
+from forestpilot.policies.networks.heads.mixture import MixtureHead
+from forestpilot.policies.networks.heads.turn_costs import TurnCostsConfig, TurnCostsHead
+from tests.helpers.specs import make_spec
 
+FEATURES = 8
 TURNS = torch.linspace(-1, 1, 21)
+WITHOUT_COSTS = [name for name in HEADS.names() if not HEADS.get(name).needs_costs]
 
 
-def make_turn_costs(curve: str = "linear", hysteresis: float = 0.0, predict_go: bool = True) -> TurnCostsHead:
-    return TurnCostsHead(8, TURNS, clip=30.0, scale=10.0, curve=curve, hysteresis=hysteresis, predict_go=predict_go)
+def make_head(name: str, chunk: int = 1) -> Head:
+    part = HEADS.get(name)
+    return part(part.Config(), FEATURES, make_spec(), chunk)
+
+
+def make_turn_costs(**options: Any) -> TurnCostsHead:
+    config = TurnCostsConfig(**{"scale": 10.0, "curve": "linear", "hysteresis_per_rad": 0.0} | options)
+    return TurnCostsHead(config, FEATURES, make_spec())
 
 
 def predict(head: TurnCostsHead, costs: torch.Tensor, go: float = 0.5) -> torch.Tensor:
-    """The prediction that stands for these costs (..., K)."""
-    scaled = costs.sqrt() if head.curve == "sqrt" else costs
-    return torch.cat((scaled / head.scale, torch.full((*costs.shape[:-1], 1), math.atanh(go))), dim=-1)
+    """The prediction that stands for these costs (..., C)."""
+    scaled = costs.sqrt() if head.config.curve == "sqrt" else costs
+    return torch.cat((scaled / head.config.scale, torch.full((*costs.shape[:-1], 1), math.atanh(go))), dim=-1)
 
 
-def make_heads() -> list[Head]:
-    return [RegressionHead(8), GaussianHead(8), MixtureHead(8, 3), CategoricalHead(8, 33), make_turn_costs()]
-
-
-@pytest.mark.parametrize("head", make_heads(), ids=HEADS)
-def test_actions_stay_in_range_whatever_is_predicted(head: Head) -> None:
-    prediction = 50 * torch.randn(4, 5, head.size, generator=torch.Generator().manual_seed(0))
-    actions = head.decode(prediction)
-    assert actions.shape == (4, 5, 2)
-    assert actions.abs().max() <= 1
-    assert torch.isfinite(actions).all()
-
-
-@pytest.mark.parametrize("head", make_heads(), ids=HEADS)
-def test_loss_is_one_finite_number_a_step_with_gradients(head: Head) -> None:
-    prediction = torch.randn(4, 5, head.size, requires_grad=True)
-    loss = head.loss(prediction, torch.rand(4, 5, 2) * 2 - 1, torch.rand(4, 5, 21) * 500)
-    assert loss.shape == (4, 5)
-    loss.mean().backward()
-    assert prediction.grad is not None
-    assert torch.isfinite(prediction.grad).all()
-    assert (prediction.grad.abs().sum((0, 1)) > 0).all()
+def target(actions: torch.Tensor, costs: torch.Tensor | None = None) -> Target:
+    """What there is to learn where all of the actions (..., K, 2) are known."""
+    return Target(actions, torch.ones(actions.shape[:-1], dtype=torch.bool), costs)
 
 
 def fit(head: Head, turns: torch.Tensor, steps: int = 400) -> torch.Tensor:
-    """The turn that a head acts on after learning these equally frequent turns for one and the same features."""
+    """The action after learning these equally frequent turns for one and the same features."""
     torch.manual_seed(0)
     for module in head.modules():
         if isinstance(module, torch.nn.Linear):
             module.reset_parameters()
-    features = torch.ones(len(turns), 8)
-    actions = torch.stack((turns, torch.full_like(turns, 0.3)), dim=-1)
+    features = torch.ones(len(turns), FEATURES)
+    actions = torch.stack((turns, torch.full_like(turns, 0.3)), dim=-1)[:, None]
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-2)
     for _ in range(steps):
         optimizer.zero_grad()
-        head.loss(head(features), actions, None).mean().backward()
+        head.loss(head(features), target(actions)).mean().backward()
         optimizer.step()
-    return head.decode(head(features[:1])).detach()[0]
+    return head.act(head(features[:1])).detach()[0, 0]
 
 
-@pytest.mark.parametrize("head", make_heads()[:4], ids=HEADS[:4])
-def test_heads_fit_a_single_action(head: Head) -> None:
-    turn, go = fit(head, torch.full((8,), 0.4))
+@pytest.mark.parametrize("name", WITHOUT_COSTS)
+def test_heads_fit_a_single_action(name: str) -> None:
+    turn, go = fit(make_head(name), torch.full((8,), 0.4))
     assert float(turn) == pytest.approx(0.4, abs=0.05)
     assert float(go) == pytest.approx(0.3, abs=0.05)
 
 
-@pytest.mark.parametrize("head", [MixtureHead(8, 3), CategoricalHead(8, 33)], ids=["mixture", "categorical"])
-def test_multimodal_heads_choose_a_side_where_regression_takes_the_middle(head: Head) -> None:
+@pytest.mark.parametrize("name", ["mixture", "categorical"])
+def test_multimodal_heads_choose_a_side_where_regression_takes_the_middle(name: str) -> None:
     either = torch.tensor([-0.5, 0.5]).repeat(8)
-    assert abs(float(fit(head, either)[0])) == pytest.approx(0.5, abs=0.1)
-    assert abs(float(fit(RegressionHead(8), either)[0])) < 0.1
+    assert abs(float(fit(make_head(name), either)[0])) == pytest.approx(0.5, abs=0.1)
+    assert abs(float(fit(make_head("regression"), either)[0])) < 0.1
 
 
 def test_mixture_components_start_spread_and_say_when_they_collapse() -> None:
-    head = MixtureHead(8, 3)
-    _, means, _ = head._split(torch.zeros(1, head.size))
-    assert torch.allclose(means[0], torch.tensor([-0.3, 0.0, 0.3]), atol=1e-5)
-    mask, prediction = torch.ones(1, dtype=torch.bool), torch.zeros(1, head.size)
-    assert head.diagnostics(prediction, torch.zeros(1, 2), None, mask)["components_in_use"] == pytest.approx(3)
-    prediction[:, 0] = 50
-    assert head.diagnostics(prediction, torch.zeros(1, 2), None, mask)["components_in_use"] == pytest.approx(
-        1, abs=1e-3
-    )
+    head = make_head("mixture")
+    assert isinstance(head, MixtureHead)
+    prediction = torch.zeros(1, 1, head.outputs)
+    assert torch.allclose(head._split(prediction).mean, torch.tensor([-0.3, 0.0, 0.3]), atol=1e-5)
+    mask = torch.ones(1, dtype=torch.bool)
+    nothing = target(torch.zeros(1, 1, 2))
+    assert head.diagnostics(prediction, nothing, mask)["components_in_use"] == pytest.approx(3)
+    prediction[..., 0] = 50
+    assert head.diagnostics(prediction, nothing, mask)["components_in_use"] == pytest.approx(1, abs=1e-3)
+
+
+DISTRIBUTIONS = [name for name in HEADS.names() if issubclass(HEADS.get(name), DistributionHead)]
+
+
+def random_distribution(name: str) -> tuple[DistributionHead, torch.Tensor]:
+    """A head and one prediction (1, 1, P) of it that is neither flat nor sharp."""
+    head = make_head(name)
+    assert isinstance(head, DistributionHead)
+    return head, 0.7 * torch.randn(1, 1, head.outputs, generator=torch.Generator().manual_seed(4))
+
+
+def turn_density(name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Turns, and how likely each is to be drawn, go summed out."""
+    head, prediction = random_distribution(name)
+    turns = torch.linspace(-10, 10, 10_001)
+    goes = torch.linspace(-10, 10, 401) if name == "gaussian" else torch.zeros(1)
+    grid = torch.stack(torch.meshgrid(turns, goes, indexing="ij"), dim=-1).reshape(-1, 1, 2)
+    density = head.log_prob(prediction, grid).exp().view(len(turns), len(goes))
+    return turns, torch.trapezoid(density, goes) if len(goes) > 1 else density[:, 0]
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_densities_integrate_to_one(name: str) -> None:
+    turns, density = turn_density(name)
+    assert float(torch.trapezoid(density, turns)) == pytest.approx(1.0, abs=5e-3)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_samples_are_as_often_as_the_density_says(name: str) -> None:
+    turns, density = turn_density(name)
+    head, prediction = random_distribution(name)
+    drawn = head.sample(prediction.expand(20_000, 1, -1), torch.Generator().manual_seed(0))
+    assert drawn.shape == (20_000, 1, 2)
+    below = torch.cumulative_trapezoid(density, turns)
+    for share in (0.1, 0.3, 0.5, 0.7, 0.9):
+        quantile = float(turns[int((below < share).sum()) + 1])
+        assert float((drawn[..., 0] <= quantile).float().mean()) == pytest.approx(share, abs=0.015)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_gradients_of_log_prob_flow_and_samples_repeat(name: str) -> None:
+    head, prediction = random_distribution(name)
+    prediction = prediction.expand(6, 3, -1).clone().requires_grad_()
+    first, again = (head.sample(prediction.detach(), torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(first, again)
+    head.log_prob(prediction, first).sum().backward()
+    assert torch.isfinite(prediction.grad).all()
+    assert (prediction.grad.abs().sum((0, 1)) > 0).sum() >= 3
+
+
+def test_the_gaussians_loss_is_its_log_prob() -> None:
+    head, prediction = random_distribution("gaussian")
+    actions = torch.tensor([[[0.2, -0.3]]])
+    assert torch.equal(head.loss(prediction, target(actions)), -head.log_prob(prediction, actions)[..., 0])
+
+
+def test_a_chunk_is_learned_where_it_is_known() -> None:
+    head = make_head("regression", chunk=3)
+    prediction = head(torch.randn(4, FEATURES))
+    assert prediction.shape == (4, 3, 2)
+    actions = torch.zeros(4, 3, 2)
+    known = torch.tensor([[True, True, False]]).expand(4, 3)
+    actions[:, 2] = math.nan
+    loss = head.loss(prediction, Target(actions, known, None))
+    assert torch.allclose(loss, torch.tanh(prediction[:, :2]).square().sum(-1).mean(-1))
+    loss.sum().backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in head.parameters())
+
+
+def test_costs_are_for_one_action() -> None:
+    with pytest.raises(ValueError, match=r"policy.chunk is 3, but the head 'turn-costs' predicts one action"):
+        make_head("turn-costs", chunk=3)
 
 
 @pytest.mark.parametrize("curve", ["linear", "sqrt"])
 def test_turn_costs_recovers_the_costs_it_was_trained_on(curve: str) -> None:
-    head = make_turn_costs(curve)
+    head = make_turn_costs(curve=curve)
     costs = torch.rand(3, 21, generator=torch.Generator().manual_seed(0)) * 29
     costs -= costs.amin(-1, keepdim=True)
-    prediction = torch.cat((head.target(costs + 7.0), torch.zeros(3, 1)), dim=-1)
+    prediction = torch.cat((head.scaled(costs + 7.0), torch.zeros(3, 1)), dim=-1)
     assert torch.allclose(head.costs(prediction), costs, atol=1e-3)
 
 
-def test_turn_costs_target_is_relative_and_clipped() -> None:
-    target = make_turn_costs().target(torch.tensor([5.0, 10.0, 500.0]))
-    assert torch.allclose(target, torch.tensor([0.0, 0.5, 3.0]))
+def test_what_turn_costs_learns_is_relative_and_clipped() -> None:
+    assert torch.allclose(make_turn_costs().scaled(torch.tensor([5.0, 10.0, 500.0])), torch.tensor([0.0, 0.5, 3.0]))
 
 
 @pytest.mark.parametrize("best", [-0.37, -0.05, 0.0, 0.52])
 def test_turn_costs_finds_the_vertex_between_candidates(best: float) -> None:
     head = make_turn_costs()
-    action = head.decode(predict(head, 8 * (TURNS - best).square()))
-    assert float(action[0]) == pytest.approx(best, abs=1e-4)
-    assert float(action[1]) == pytest.approx(0.5, abs=1e-5)
+    turn, go = head.act(predict(head, 8 * (TURNS - best).square()))[0]
+    assert float(turn) == pytest.approx(best, abs=1e-4)
+    assert float(go) == pytest.approx(0.5, abs=1e-5)
 
 
 @pytest.mark.parametrize("end", [-1.0, 1.0])
 def test_turn_costs_at_the_end_takes_the_end(end: float) -> None:
     head = make_turn_costs()
-    assert float(head.decode(predict(head, 5 * (TURNS - end).abs()))[0]) == pytest.approx(end)
+    assert float(head.act(predict(head, 5 * (TURNS - end).abs()))[0, 0]) == pytest.approx(end)
 
 
 def test_turn_costs_keeps_to_the_side_it_chose() -> None:
-    head = make_turn_costs(hysteresis=1.0)
+    head = make_turn_costs(hysteresis_per_rad=1.0)
     costs = torch.full((21,), 10.0)
     costs[5], costs[15] = 1.0, 0.9
     prediction = predict(head, costs)
-    assert float(head.decode(prediction)[0]) > 0
-    assert float(head.decode(prediction, torch.tensor(-0.5))[0]) < 0
-    assert float(head.decode(prediction, torch.tensor(math.nan))[0]) > 0
+
+    def turn(previous: float | None) -> float:
+        context = ActContext(None if previous is None else torch.tensor(previous))
+        return float(head.act(prediction, context)[0, 0])
+
+    assert turn(None) > 0
+    assert turn(-0.5) < 0
+    assert turn(math.nan) > 0
 
 
 def test_turn_costs_can_fly_at_the_full_set_point() -> None:
     head = make_turn_costs(predict_go=False)
-    assert float(head.decode(predict(head, TURNS.square(), go=-0.9))[1]) == 1.0
+    assert float(head.act(predict(head, TURNS.square(), go=-0.9))[0, 1]) == 1.0
 
 
 def test_turn_costs_says_that_it_needs_costs() -> None:
     with pytest.raises(ValueError, match="choose another head"):
-        make_turn_costs().loss(torch.zeros(1, 22), torch.zeros(1, 2), None)
+        make_turn_costs().loss(torch.zeros(1, 22), target(torch.zeros(1, 1, 2)))
 
 
 def test_turn_costs_agreement_counts_the_neighbours() -> None:
-    head, mask = make_turn_costs(), torch.ones(3, dtype=torch.bool)
+    head = make_turn_costs()
+    mask = torch.ones(3, dtype=torch.bool)
     costs = (TURNS - 0.3).square().expand(3, 21)
     prediction = torch.stack([predict(head, (TURNS - best).square()) for best in (0.3, 0.4, 0.8)])
-    figures = head.diagnostics(prediction, torch.zeros(3, 2), costs, mask)
+    figures = head.diagnostics(prediction, target(torch.zeros(3, 1, 2), costs), mask)
     assert figures["argmin_agreement"] == pytest.approx(2 / 3)
     assert figures["regret"] > 0
 
 
-@pytest.mark.parametrize("name", HEADS)
-def test_every_head_can_be_chosen_by_name(name: str) -> None:
-    policy = make_policy(head=name)
-    assert policy.head.needs_costs == (name == "turn-costs")
+def test_the_smooth_turn_of_costs_moves_where_the_cheapest_jumps() -> None:
+    head = make_turn_costs()
+    left, right = (predict(head, 8 * (TURNS - 0.5).square() * (TURNS + 0.5).square() + c * TURNS) for c in (-0.1, 0.1))
+    assert float((head.act(left) - head.act(right))[0, 0].abs()) > 0.8
+    assert float((head.smooth_turn(left) - head.smooth_turn(right)).abs()) < 0.4
+
+
+def test_only_turn_costs_needs_costs() -> None:
+    assert [name for name in HEADS.names() if HEADS.get(name).needs_costs] == ["turn-costs"]
+    assert np.all([HEADS.get(name).Config.part == name for name in HEADS.names()])

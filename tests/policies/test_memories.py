@@ -5,22 +5,30 @@ from __future__ import annotations
 import pytest
 import torch
 
-from forestpilot.policies.networks.memories import MEMORIES, State, TransformerMemory, make_memory
+from forestpilot.policies.networks.memories import MEMORIES
+from forestpilot.policies.networks.memories.base import Memory, State
+from forestpilot.policies.networks.memories.transformer import TransformerConfig, TransformerMemory
 
 FEATURES, WINDOW = 16, 6
 
 
-def make_trained(name: str, layers: int = 1) -> torch.nn.Module:
+def make_memory(name: str, layers: int = 1, features: int = FEATURES) -> Memory:
+    part = MEMORIES.get(name)
+    config = TransformerConfig(layers=layers) if name == "transformer" else part.Config()
+    return part(config, features, WINDOW)
+
+
+def make_trained(name: str, layers: int = 1) -> Memory:
     """A memory whose output is no longer zero."""
     torch.manual_seed(0)
-    memory = make_memory(name, FEATURES, WINDOW, layers, 4).eval()
+    memory = make_memory(name, layers).eval()
     with torch.no_grad():
         for parameter in memory.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     return memory
 
 
-def step_through(memory: torch.nn.Module, features: torch.Tensor, state: State | None = None) -> torch.Tensor:
+def step_through(memory: Memory, features: torch.Tensor, state: State | None = None) -> torch.Tensor:
     outputs = []
     for t in range(features.shape[1]):
         output, state = memory(features[:, t : t + 1], state)
@@ -91,7 +99,7 @@ def test_the_past_matters_once_trained(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["lstm", "transformer"])
 def test_a_new_memory_adds_nothing_but_learns(name: str) -> None:
-    memory = make_memory(name, FEATURES, WINDOW, 1, 4)
+    memory = make_memory(name)
     features = torch.randn(2, WINDOW, FEATURES)
     output = memory(features)[0]
     assert torch.equal(output, features)
@@ -103,24 +111,19 @@ def test_a_new_memory_adds_nothing_but_learns(name: str) -> None:
 @torch.inference_mode()
 def test_an_lstm_carried_for_a_long_episode_stays_bounded() -> None:
     torch.manual_seed(0)
-    memory = make_memory("lstm", FEATURES, WINDOW, 1, 4)
+    memory = make_memory("lstm")
     _, (hidden, cell) = memory(torch.ones(1, 2000, FEATURES))
     assert hidden.abs().max() <= 1
     assert cell.abs().max() < 10
 
 
 def test_transformer_with_a_window_of_one_step_sees_itself() -> None:
-    memory = TransformerMemory(FEATURES, 1, 1, 4)
+    memory = TransformerMemory(TransformerConfig(), FEATURES, 1)
     features = torch.randn(2, 1, FEATURES)
     output, state = memory(features)
     assert torch.allclose(memory(features, state)[0], output, atol=1e-6)
 
 
-def test_unknown_memory_names_the_choices() -> None:
-    with pytest.raises(ValueError, match="none, lstm, transformer"):
-        make_memory("gru", FEATURES, WINDOW, 1, 4)
-
-
 def test_features_must_divide_among_heads() -> None:
-    with pytest.raises(ValueError, match="multiple of memory_heads"):
-        make_memory("transformer", 10, WINDOW, 1, 4)
+    with pytest.raises(ValueError, match=r"multiple of memory\.heads"):
+        make_memory("transformer", features=10)

@@ -19,6 +19,8 @@ from forestpilot.policies.evaluation.entrants import (
 )
 from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.networks.checkpoint import save_policy
+from forestpilot.policies.networks.memories import MEMORIES
+from forestpilot.policies.networks.memories.none import NoMemoryConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.tasks import TASKS
 from tests.helpers.specs import make_spec
@@ -30,7 +32,8 @@ DRONE, DRIVE = TASKS.get("drone"), TASKS.get("drive")
 @pytest.fixture(scope="module", params=["lstm", "transformer", "none"])
 def checkpoint(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("policy")
-    save_policy(folder, VisuomotorPolicy.seeded(PolicyConfig(memory=request.param), task_spec_of(DRONE, MIX), 3))
+    config = PolicyConfig(memory=MEMORIES.get(request.param).Config())
+    save_policy(folder, VisuomotorPolicy.seeded(config, task_spec_of(DRONE, MIX), 3))
     return str(folder)
 
 
@@ -99,7 +102,7 @@ def test_names_of_policies():
 
 def test_a_folder_with_an_equals_sign_in_it_is_loaded(tmp_path):
     folder = tmp_path / "lr=0.1" / "run"
-    save_policy(folder, VisuomotorPolicy.seeded(PolicyConfig(memory="none"), task_spec_of(DRONE, MIX), 3))
+    save_policy(folder, VisuomotorPolicy.seeded(PolicyConfig(memory=NoMemoryConfig()), task_spec_of(DRONE, MIX), 3))
     entrant = make_entrant(str(folder), DRONE)
     assert (entrant.name, entrant.target) == ("run", str(folder)) and make_entrant(f"a={folder}", DRONE).name == "a"
 

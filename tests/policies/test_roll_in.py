@@ -17,15 +17,17 @@ from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.windows.windows import WindowReader
 from forestpilot.policies.algorithms.algorithm import RollInStoppedError
-from forestpilot.policies.algorithms.dagger.config import DaggerConfig
+from forestpilot.policies.algorithms.dagger.config import PRESETS, DaggerConfig
 from forestpilot.policies.algorithms.dagger.labels import make_gate, trim_labels
 from forestpilot.policies.algorithms.dagger.loop import run_dagger
 from forestpilot.policies.networks.checkpoint import load_policy
+from forestpilot.policies.networks.heads.mixture import MixtureConfig
+from forestpilot.policies.networks.heads.regression import RegressionConfig
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.loop import draw, make_reader, train
 from tests.policies.test_dagger import TINY_MIX, TINY_TRAIN, assert_same_weights, tiny
 
-FOR_ACTIONS = dataclasses.replace(TINY_TRAIN, policy=dataclasses.replace(TINY_TRAIN.policy, head="mixture"))
+FOR_ACTIONS = dataclasses.replace(TINY_TRAIN, policy=dataclasses.replace(TINY_TRAIN.policy, head=MixtureConfig()))
 """A human gives actions, no costs."""
 BUDGET = 30
 """Labels in each later round."""
@@ -158,6 +160,13 @@ class Human:
             running.close()
 
 
+def test_a_human_at_the_gate_gives_no_costs_to_learn_from(tmp_path):
+    with pytest.raises(ValueError, match=r"--train\.policy\.head mixture"):
+        run_dagger(tiny(tmp_path / "run", gate="human"), roll_in=Human())
+    assert not (tmp_path / "run").exists(), "the mended command may have the folder"
+    assert not any(preset.train.policy.needs_costs for name, preset in PRESETS.items() if "human" in name)
+
+
 def test_a_human_at_the_gate_is_learned_from_where_they_drove(tmp_path):
     human, config = Human(), tiny(tmp_path / "run", gate=HumanGateConfig(), train=FOR_ACTIONS)
     results = run_dagger(config, roll_in=human)
@@ -190,7 +199,7 @@ def test_a_humans_demonstrations_can_stand_in_for_the_experts(tmp_path):
 
 def test_demonstrations_that_changed_since_the_run_began_are_refused(tmp_path):
     mine = by_hand(tmp_path / "mine")
-    head = dataclasses.replace(TINY_TRAIN, policy=dataclasses.replace(TINY_TRAIN.policy, head="regression"))
+    head = dataclasses.replace(TINY_TRAIN, policy=dataclasses.replace(TINY_TRAIN.policy, head=RegressionConfig()))
     config = tiny(tmp_path / "run", demonstrations=(str(mine.folder),), expert_episodes=0, rounds=0, train=head)
     run_dagger(config)
     mine.discard(mine.episodes[0].path)
@@ -274,8 +283,8 @@ def test_a_lone_label_weighs_as_much_as_one_among_many(tmp_path):
     reader = make_reader(policy, [dataset], dataclasses.replace(how, side_labels="none"))
     weight = np.zeros(2)
     for step in range(40):
-        batch = draw(policy, reader, how, 0, step)
-        is_lone = (batch.actions[..., 0] - 0.123).abs() < 1e-6
+        batch = draw(policy, reader, how, (0, step))
+        is_lone = (batch.target.actions[..., 0, 0] - 0.123).abs() < 1e-6
         weight += [float(batch.weights[~is_lone].sum()), float(batch.weights[is_lone].sum())]
     each = weight / (dense.num_steps, where.sum())
     assert each[1] / each[0] == pytest.approx(1.0, rel=0.25)

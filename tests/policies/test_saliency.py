@@ -11,7 +11,7 @@ import torch
 from forestpilot.data_collection.rollouts.scenarios import make_env
 from forestpilot.policies.evaluation.saliency import onto_image, overlay, saliency
 from forestpilot.policies.networks.checkpoint import load_policy
-from forestpilot.policies.networks.views import ViewPreparer
+from forestpilot.policies.networks.views import ViewConfig, ViewPreparer
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.sim.tasks import TASKS
 from tests.helpers.made_up import make_observations, make_policy
@@ -104,8 +104,10 @@ def test_covering_what_is_marked_moves_the_turn_more_than_covering_as_much_elsew
     [((48, 64), (0.0, 0.0), 0.0), ((48, 64), (0.5, -0.2), 3.0), ((97, 129), (-0.3, 0.25), 0.0)],
 )
 def test_the_map_lies_where_the_camera_saw_it(shape: tuple[int, int], tilt: tuple[float, float], offset: float) -> None:
-    prepare = ViewPreparer(*shape, 80.0, 32, 64, offset, roll_index=0, pitch_index=1)
-    state = np.array([tilt], np.float32)
+    spec = make_spec(image_height=shape[0], image_width=shape[1])
+    prepare = ViewPreparer(spec, ViewConfig(horizon_offset_px=offset))
+    state = np.zeros((1, spec.state_size), np.float32)
+    state[0, [spec.index("roll_rad"), spec.index("pitch_rad")]] = tilt
     row, column = np.mgrid[: shape[0], : shape[1]]
     picture = 120 + 60 * np.sin(row * 8 / shape[0]) * np.cos(column * 8 / shape[1])
     images = np.repeat(picture.round().astype(np.uint8)[None, ..., None], 3, axis=3)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestpilot.policies.networks.views import OUTSIDE_GREY, ViewPreparer
+from forestpilot.policies.networks.views import OUTSIDE_GREY, ViewConfig, ViewPreparer
 from forestpilot.sim.cameras import Camera, Rig, rotation_matrix
 from forestpilot.sim.envs.task_spec import side_view
 from forestpilot.sim.rendering import make_renderer
@@ -22,11 +22,16 @@ FOCAL_PX = 32 / math.tan(math.radians(40))
 
 
 def make_preparer(height: int = 48, width: int = 64, offset: float = 0.0, level: bool = True) -> ViewPreparer:
-    return ViewPreparer(height, width, 80.0, 32, 64, offset, roll_index=0, pitch_index=1, level=level)
+    spec = make_spec(image_height=height, image_width=width)
+    return ViewPreparer(spec, ViewConfig(horizon_offset_px=offset, level=level))
 
 
-def states(*tilts: tuple[float, float]) -> np.ndarray:
-    return np.array(tilts, dtype=np.float32)
+def states(*tilts: tuple[float, float] | np.ndarray) -> np.ndarray:
+    """States (N, S) of vehicles with these rolls and pitches."""
+    spec = make_spec()
+    made = np.zeros((len(tilts), spec.state_size), dtype=np.float32)
+    made[:, [spec.index("roll_rad"), spec.index("pitch_rad")]] = tilts
+    return made
 
 
 def slow_level(image: np.ndarray, roll: float, pitch: float, offset: float = 0.0) -> np.ndarray:
@@ -165,7 +170,7 @@ def test_larger_images_are_averaged_down() -> None:
 
 def test_each_frame_of_a_batch_stands_alone() -> None:
     rng = np.random.default_rng(0)
-    images, tilts = rng.integers(0, 256, (6, 48, 64, 3), dtype=np.uint8), rng.normal(0, 0.2, (6, 2)).astype(np.float32)
+    images, tilts = rng.integers(0, 256, (6, 48, 64, 3), dtype=np.uint8), states(*rng.normal(0, 0.2, (6, 2)))
     together = make_preparer()(images, tilts)
     assert all(np.array_equal(together[i], make_preparer()(images[i : i + 1], tilts[i : i + 1])[0]) for i in range(6))
 
@@ -181,12 +186,17 @@ def test_images_of_another_size_are_refused() -> None:
         make_preparer()(np.zeros((1, 24, 32, 3), dtype=np.uint8), states((0, 0)))
 
 
+def test_a_level_view_needs_roll_and_pitch() -> None:
+    names = tuple(name if name != "roll_rad" else "bank_rad" for name in make_spec().state_names)
+    with pytest.raises(ValueError, match=r"set view\.level to False"):
+        ViewPreparer(make_spec(state_names=names))
+    assert ViewPreparer(make_spec(state_names=names), ViewConfig(level=False)).view_shape == (32, 64, 3)
+
+
 def test_a_frame_takes_microseconds() -> None:
     rng = np.random.default_rng(0)
-    images, tilts = (
-        rng.integers(0, 256, (256, 48, 64, 3), dtype=np.uint8),
-        rng.normal(0, 0.2, (256, 2)).astype(np.float32),
-    )
+    images = rng.integers(0, 256, (256, 48, 64, 3), dtype=np.uint8)
+    tilts = states(*rng.normal(0, 0.2, (256, 2)))
     preparer = make_preparer()
     preparer(images, tilts)
     times = []

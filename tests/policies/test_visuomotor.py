@@ -12,7 +12,7 @@ from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.memories import MEMORIES
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.envs.task_spec import side_view
-from tests.helpers.made_up import make_observations, make_policy
+from tests.helpers.made_up import make_observations, make_policy, make_policy_config
 from tests.helpers.specs import make_drive_spec, make_spec, small_drive_spec
 
 
@@ -23,6 +23,10 @@ def shaken(policy: VisuomotorPolicy) -> VisuomotorPolicy:
         for parameter in policy.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
     return policy.eval()
+
+
+def turn_costs(hysteresis_per_rad: float) -> dict[str, object]:
+    return {"part": "turn-costs", "hysteresis_per_rad": hysteresis_per_rad}
 
 
 def roll_out(policy: VisuomotorPolicy, episode: list[dict[str, np.ndarray]]) -> np.ndarray:
@@ -36,14 +40,14 @@ def roll_out(policy: VisuomotorPolicy, episode: list[dict[str, np.ndarray]]) -> 
 @pytest.mark.parametrize("cameras", ["center", "all"])
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_acting_step_by_step_gives_the_predictions_of_the_window(memory: str, cameras: str) -> None:
-    policy = shaken(make_policy(memory=memory, cameras=cameras, hysteresis_per_rad=0.0))
+    policy = shaken(make_policy(memory=memory, cameras=cameras, head=turn_costs(0.0)))
     rng = np.random.default_rng(0)
     episode = [make_observations(rng, 3, policy.spec) for _ in range(policy.config.window)]
     views = torch.from_numpy(np.stack([policy.views_of(o) for o in episode], axis=1))
     state, goal = (torch.from_numpy(np.stack([o[key] for o in episode], axis=1)) for key in ("state", "goal"))
     with torch.inference_mode():
         prediction, _ = policy(views, state, goal)
-        expected = policy.head.decode(prediction).numpy()
+        expected = policy.head.act(prediction)[..., 0, :].numpy()
     assert np.allclose(roll_out(policy, episode), expected, atol=1e-4)
 
 
@@ -92,7 +96,7 @@ def test_episodes_of_a_batch_do_not_disturb_one_another(memory: str) -> None:
 
 
 def test_hysteresis_holds_the_commanded_heading_while_the_vehicle_turns() -> None:
-    policy = make_policy(hysteresis_per_rad=1e4)
+    policy = make_policy(head=turn_costs(1e4))
     observations = make_observations(np.random.default_rng(0), 1, policy.spec)
     observations["state"][0, policy.spec.index("yaw_rate_radps")] = 2.0
     carry = policy.begin(1)
@@ -106,7 +110,7 @@ def test_hysteresis_holds_the_commanded_heading_while_the_vehicle_turns() -> Non
 
 def test_hysteresis_holds_the_steering_wheel_however_fast_the_car_turns() -> None:
     spec = make_drive_spec()
-    policy = make_policy(spec=spec, hysteresis_per_rad=1e4)
+    policy = make_policy(spec=spec, head=turn_costs(1e4))
     observations = make_observations(np.random.default_rng(0), 1, policy.spec)
     observations["state"][0, spec.index("yaw_rate_radps")] = 1.0
     carry = policy.begin(1)
@@ -119,8 +123,8 @@ def test_hysteresis_holds_the_steering_wheel_however_fast_the_car_turns() -> Non
 
 def test_a_car_whose_go_is_not_learned_would_never_brake() -> None:
     with pytest.raises(ValueError, match="predict_go"):
-        make_policy(spec=small_drive_spec(), head="turn-costs", predict_go=False)
-    assert make_policy(spec=small_drive_spec(), head="regression", predict_go=False).spec.task == "drive"
+        make_policy(spec=small_drive_spec(), head={"part": "turn-costs", "predict_go": False})
+    assert make_policy(head={"part": "turn-costs", "predict_go": False}).spec.task == "drone"
 
 
 def test_side_cameras_are_levelled_with_their_own_tilt() -> None:
@@ -141,7 +145,7 @@ def test_previous_action_is_no_input() -> None:
 
 
 def test_only_the_named_state_elements_are_read() -> None:
-    policy = shaken(make_policy(state_inputs=("forward_mps", "yaw_rate_radps"), level_view=False))
+    policy = shaken(make_policy(state_inputs=("forward_mps", "yaw_rate_radps"), view={"level": False}))
     observations = make_observations(np.random.default_rng(0), 1, policy.spec)
     before, _ = policy.act(observations)
     observations["state"][0, policy.spec.index("altitude_m")] += 5
@@ -170,14 +174,29 @@ def test_default_policy_ships_in_less_than_two_megabytes() -> None:
     [
         ({"memory": "gru"}, "none, lstm, transformer"),
         ({"head": "turn_costs"}, "turn-costs"),
-        ({"cameras": "left"}, "center, all"),
+        ({"cameras": "left"}, "'center', 'all'"),
         ({"window": 0}, "window must be at least 1"),
-        ({"cost_clip": -1.0}, "cost_clip"),
+        ({"head": {"clip": -1.0}}, "clip and scale must be positive"),
+        ({"head": {"curve": "cubic"}}, "linear"),
+        ({"head": {"part": "mixture", "components": 0}}, "components must be at least 1"),
+        ({"head": {"part": "categorical", "bins": 2}}, "bins must be at least 3"),
+        ({"head": {"part": "mixture", "clip": 3.0}}, "clip is an option of 'turn-costs'"),
+        ({"memory": {"part": "transformer", "layers": 0}}, "layers"),
+        ({"encoder": {"channels": (0, 1, 2)}}, "channels"),
+        ({"view": {"width": 0}}, "width"),
+        ({"chunk": 0}, "chunk must be at least 1"),
+        ({"chunk": 4, "chunk_steps": 5}, "chunk_steps must be 1 to chunk = 4"),
+        ({"chunk_execution": "all"}, "receding"),
     ],
 )
 def test_config_says_what_is_allowed(values: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        PolicyConfig(**values)
+        make_policy_config(**values)
+
+
+def test_parts_are_given_by_their_options() -> None:
+    with pytest.raises(ValueError, match=r"policy\.head must be .* HeadConfig; got 'mixture'"):
+        PolicyConfig(head="mixture")  # type: ignore[arg-type]
 
 
 def test_unknown_state_input_names_those_there_are() -> None:

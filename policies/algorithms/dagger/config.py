@@ -11,6 +11,10 @@ from forestpilot.data_collection.rollouts.gates.human import HumanGateConfig
 from forestpilot.data_collection.rollouts.gates.no_gate import NoGateConfig
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.policies.algorithms.config import AlgorithmConfig
+from forestpilot.policies.networks.heads.mixture import MixtureConfig
+from forestpilot.policies.networks.heads.regression import RegressionConfig
+from forestpilot.policies.networks.memories.none import NoMemoryConfig
+from forestpilot.policies.networks.views import ViewConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.registry import part_of
@@ -119,9 +123,12 @@ DRIVE_MIX = ScenarioMix(
 )
 DRIVE_POLICY = PolicyConfig(
     # Where the wheels point already is left out: who sees it learns to keep them there. So is memory, which could tell.
-    memory="none", head="regression", window=1, state_inputs=("forward_mps", "speed_set_point_mps"),
-    horizon_offset_px=6.0,
-)  # fmt: skip
+    view=ViewConfig(horizon_offset_px=6.0),
+    state_inputs=("forward_mps", "speed_set_point_mps"),
+    memory=NoMemoryConfig(),
+    window=1,
+    head=RegressionConfig(),
+)
 PRESETS: dict[str, DaggerConfig] = {
     "demo": DaggerConfig(),
     "full": DaggerConfig(
@@ -153,7 +160,7 @@ PRESETS: dict[str, DaggerConfig] = {
         expert_episodes=20,
         validation_episodes=20,
         # A human says what to do, not what everything else would cost.
-        train=TrainConfig(policy=PolicyConfig(head="mixture")),
+        train=TrainConfig(policy=PolicyConfig(head=MixtureConfig())),
     ),
     "human-drive": DaggerConfig(
         task="drive",

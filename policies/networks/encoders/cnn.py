@@ -1,39 +1,45 @@
-"""From views, state and goal to one feature vector per step."""
+"""A small CNN, shared by the cameras."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from forestpilot.policies.networks.encoders import EncoderConfig
+from forestpilot.policies.networks.encoders.base import Encoder, EncoderShape
 from forestpilot.policies.networks.views import OUTSIDE_GREY
+from forestpilot.sim.errors import InvalidArgumentError
 
 
-class ViewEncoder(nn.Module):
-    """A small CNN, shared by the cameras, joined with the scaled state and the goal.
+@dataclass(frozen=True)
+class CNNConfig(EncoderConfig):
+    """Options of the CNN."""
+
+    part: ClassVar[str] = "cnn"
+
+    channels: tuple[int, int, int] = (16, 32, 64)
+    """Output channels of the three convolutions."""
+
+    def __post_init__(self) -> None:
+        if min(self.channels) < 1:
+            raise InvalidArgumentError(f"channels must be at least 1, got {self.channels}")
+
+
+class ConvolutionalEncoder(Encoder):
+    """Three convolutions, joined with the scaled state and the goal.
 
     The first convolution steps 4 pixels sideways and 2 down: trunks are tall and thin, so rows repeat more than
     columns do, yet its 5x5 kernel still sees every pixel.
-
-    Args:
-        view_height: rows of a view.
-        view_width: columns of a view.
-        num_cameras: views per step.
-        channels: output channels of the three convolutions.
-        num_inputs: elements of state and goal that join the picture.
-        features: size of the result.
     """
 
-    def __init__(
-        self,
-        view_height: int,
-        view_width: int,
-        num_cameras: int,
-        channels: tuple[int, int, int],
-        num_inputs: int,
-        features: int,
-    ) -> None:
-        super().__init__()
-        first, second, third = channels
+    Config: ClassVar[type[EncoderConfig]] = CNNConfig
+
+    def __init__(self, config: CNNConfig, shape: EncoderShape) -> None:
+        super().__init__(config, shape)
+        first, second, third = config.channels
         self.convolutions = nn.Sequential(
             nn.Conv2d(3, first, kernel_size=5, stride=(2, 4), padding=2),
             nn.ReLU(inplace=True),
@@ -43,19 +49,11 @@ class ViewEncoder(nn.Module):
             nn.ReLU(inplace=True),
         )
         with torch.no_grad():
-            flat = self.convolutions(torch.zeros(1, 3, view_height, view_width)).numel()
-        self.join = nn.Linear(num_cameras * flat + num_inputs, features)
+            flat = self.convolutions(torch.zeros(1, 3, shape.view_height, shape.view_width)).numel()
+        self.join = nn.Linear(shape.num_cameras * flat + shape.num_inputs, shape.features)
 
     def forward(self, views: Tensor, inputs: Tensor) -> Tensor:
-        """Encode N steps.
-
-        Args:
-            views: (N, C, h, w, 3) uint8.
-            inputs: (N, I) float32, scaled state and goal.
-
-        Returns:
-            (N, features) float32, not negative.
-        """
+        """(N, C, h, w, 3) uint8 and (N, I) float32 to (N, features) float32, not negative."""
         number, cameras, height, width, _ = views.shape
         # Rows of pixels with colour innermost are PyTorch's channels_last already: this permutation copies nothing.
         images = views.reshape(number * cameras, height, width, 3).permute(0, 3, 1, 2)

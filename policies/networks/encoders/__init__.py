@@ -1,0 +1,20 @@
+"""Encoders: from the views, state and goal of a step to its features. A file each; registered here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from forestpilot.sim.registry import PartConfig, Registry
+
+if TYPE_CHECKING:
+    from forestpilot.policies.networks.encoders.base import Encoder
+
+
+@dataclass(frozen=True)
+class EncoderConfig(PartConfig):
+    """Options of an encoder; each has a subclass of its own."""
+
+
+ENCODERS: Registry[type[Encoder]] = Registry("encoder", "forestpilot.policies.networks.encoders:ENCODERS")
+ENCODERS.register("cnn", "forestpilot.policies.networks.encoders.cnn:ConvolutionalEncoder", "three convolutions")

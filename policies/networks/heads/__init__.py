@@ -1,0 +1,30 @@
+"""Heads: what a policy predicts, what it is trained on, and how a prediction becomes actions. A file each.
+
+Those that come with ForestPilot predict both elements of an action, (turn, go), each in [-1, 1]. They differ in how
+they treat a turn on which demonstrations disagree: the planner turns left or right of a trunk dead ahead, and the mean
+of the two is the trunk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from forestpilot.sim.registry import PartConfig, Registry
+
+if TYPE_CHECKING:
+    from forestpilot.policies.networks.heads.base import Head
+
+
+@dataclass(frozen=True)
+class HeadConfig(PartConfig):
+    """Options of a head; each has a subclass of its own."""
+
+
+_HERE = "forestpilot.policies.networks.heads"
+HEADS: Registry[type[Head]] = Registry("head", f"{_HERE}:HEADS")
+HEADS.register("regression", f"{_HERE}.regression:RegressionHead", "squared error; averages left and right")
+HEADS.register("gaussian", f"{_HERE}.gaussian:GaussianHead", "a normal distribution per element")
+HEADS.register("mixture", f"{_HERE}.mixture:MixtureHead", "several normal distributions over the turn")
+HEADS.register("categorical", f"{_HERE}.categorical:CategoricalHead", "a probability for each bin of turn")
+HEADS.register("turn-costs", f"{_HERE}.turn_costs:TurnCostsHead", "the planner's cost of each candidate turn")

@@ -1,0 +1,158 @@
+"""What heads have in common: the contract, and one network that predicts every action of a chunk by itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from forestpilot.policies.networks.heads import HeadConfig
+from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.errors import InvalidArgumentError
+
+
+class Target(NamedTuple):
+    """What there is to learn at some steps; `...` is (B, T) in training."""
+
+    actions: Tensor
+    """(..., K, 2) float32: what to do at the step and at the K - 1 steps after it."""
+    known: Tensor
+    """(..., K) bool: which of these actions there are. A step whose own action is unknown weighs nothing anyway."""
+    costs: Tensor | None
+    """(..., C) float32: the planner's cost of each candidate turn at the step; None where nobody asked it."""
+
+
+class ActContext(NamedTuple):
+    """What a head may know besides its prediction when it acts."""
+
+    previous_turn: Tensor | None = None
+    """(...) what the turn commanded last would be now, in action units; NaN where there was none."""
+
+
+NO_CONTEXT = ActContext()
+"""Nothing is known but the prediction."""
+
+
+class Head(nn.Module, ABC):
+    """A network on the features that says what its outputs mean.
+
+    A subclass is made with its options, the size of the features, the task and the number of actions K that one
+    prediction holds, and registered in `forestpilot.policies.networks.heads.HEADS`. Whatever it draws, it draws from
+    the generator it is given: then a training that was killed and resumed equals one that was not.
+
+    Raises:
+        ValueError: more than one action a prediction is asked of a head that predicts one.
+    """
+
+    Config: ClassVar[type[HeadConfig]]
+    """Its options."""
+    needs_costs: ClassVar[bool] = False
+    """Whether the loss needs the planner's costs, so that a human's actions are not enough."""
+    predicts_chunks: ClassVar[bool] = True
+    """Whether a prediction may hold more than one action."""
+    draws_noise: ClassVar[bool] = False
+    """Whether `act` draws: each episode of a batch then has a generator of its own, and is acted on by itself."""
+
+    def __init__(self, config: HeadConfig, features: int, spec: TaskSpec, chunk: int = 1) -> None:
+        super().__init__()
+        if chunk > 1 and not self.predicts_chunks:
+            raise InvalidArgumentError(
+                f"policy.chunk is {chunk}, but the head {config.part!r} predicts one action at a time; set it to 1, "
+                "or choose another policy.head"
+            )
+        self.chunk = chunk
+        """Actions in a prediction, K."""
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (..., F) to predictions (..., *P); what P is, is the head's own business."""
+
+    @abstractmethod
+    def loss(self, prediction: Tensor, target: Target, generator: torch.Generator | None = None) -> Tensor:
+        """Loss of each step (...).
+
+        Args:
+            prediction: (..., *P).
+            target: what to learn.
+            generator: draws whatever is drawn.
+        """
+
+    @abstractmethod
+    def act(
+        self, prediction: Tensor, context: ActContext = NO_CONTEXT, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Actions (..., K, 2) in [-1, 1].
+
+        Args:
+            prediction: (..., *P).
+            context: what else is known.
+            generator: draws whatever is drawn; only of use where `draws_noise`.
+        """
+
+    def costs(self, prediction: Tensor) -> Tensor | None:
+        """Predicted cost of each candidate turn (..., C), for the overlay; None where a head predicts none."""
+        return None
+
+    def smooth_turn(self, prediction: Tensor) -> Tensor:
+        """A turn (...) in action units that moves with the prediction, to ask what it depends on; the first action's."""
+        return self.act(prediction)[..., 0, 0]
+
+    def diagnostics(self, prediction: Tensor, target: Target, mask: Tensor) -> dict[str, float]:
+        """Figures of this head alone for the log, name to value, over the steps in `mask` (...)."""
+        return {}
+
+
+class ActionsHead(Head):
+    """A small network with P outputs for each action of a chunk; predictions are (..., K, P).
+
+    Args:
+        outputs: number of outputs P for one action.
+    """
+
+    def __init__(self, config: HeadConfig, features: int, spec: TaskSpec, chunk: int, outputs: int) -> None:
+        super().__init__(config, features, spec, chunk)
+        self.outputs = outputs
+        self.network = small_network(features, chunk * outputs)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (..., F) to predictions (..., K, P)."""
+        prediction: Tensor = self.network(features)
+        return prediction.unflatten(-1, (self.chunk, self.outputs))
+
+    @abstractmethod
+    def action_loss(self, prediction: Tensor, actions: Tensor) -> Tensor:
+        """Loss of each action (..., K) for predictions (..., K, P) and actions (..., K, 2)."""
+
+    def loss(self, prediction: Tensor, target: Target, generator: torch.Generator | None = None) -> Tensor:
+        """Mean loss (...) of the actions that are known."""
+        if self.chunk == 1:
+            return self.action_loss(prediction, target.actions).squeeze(-1)
+        # What is unknown may be anything, and not even a number: it is taken out before it is learned and weighed.
+        losses = self.action_loss(prediction, target.actions.where(target.known[..., None], 0.0))
+        known = target.known.to(losses.dtype)
+        return (losses * known).sum(-1) / known.sum(-1).clamp_min(1.0)
+
+
+class DistributionHead(ActionsHead):
+    """A head that predicts how likely each action is."""
+
+    @abstractmethod
+    def log_prob(self, prediction: Tensor, actions: Tensor) -> Tensor:
+        """Logarithm of the density (..., K) of actions (..., K, 2) given predictions (..., K, P)."""
+
+    @abstractmethod
+    def sample(self, prediction: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Actions (..., K, 2) drawn from the distributions; one may lie outside [-1, 1]."""
+
+
+def small_network(features: int, outputs: int) -> nn.Sequential:
+    """The network of most heads: one hidden layer as wide as the features."""
+    return nn.Sequential(nn.Linear(features, features), nn.ReLU(inplace=True), nn.Linear(features, outputs))
+
+
+def go_error(go: Tensor, actions: Tensor) -> Tensor:
+    """Squared error of go: raw outputs (...) against actions (..., 2)."""
+    _, wanted = actions.unbind(-1)
+    return (torch.tanh(go) - wanted).square()
