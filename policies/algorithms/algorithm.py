@@ -86,6 +86,20 @@ class Validation(NamedTuple):
     interventions: int = 0
     """How often it was put back on its way."""
 
+    @property
+    def success(self) -> float | None:
+        """Share of the worlds; None where it was not run."""
+        if self.episodes == 0:
+            return None
+        return self.successes / self.episodes
+
+    @property
+    def interval(self) -> tuple[float, float] | tuple[None, None]:
+        """95 % Wilson interval of the share."""
+        if self.episodes == 0:
+            return None, None
+        return wilson_interval(self.successes, self.episodes)
+
 
 class Algorithm(ABC, Generic[ConfigT]):
     """A way of learning in rounds, made for one run.
@@ -154,13 +168,13 @@ class Algorithm(ABC, Generic[ConfigT]):
     def score(self, round_number: int) -> RoundResult:
         """The round's row: the episodes so far, and its policy on the validation worlds."""
         seen = self.validate(round_number)
-        low, high = wilson_interval(seen.successes, seen.episodes) if seen.episodes else (None, None)
+        low, high = seen.interval
         headers = [header for header in self.dataset.episodes if header.meta.dagger_round <= round_number]
         given = [header for source in self.demonstrations for header in source.episodes]
         return RoundResult(
             round=round_number,
             beta=self.expert_share(round_number),
-            validation_success=seen.successes / seen.episodes if seen.episodes else None,
+            validation_success=seen.success,
             validation_episodes=seen.episodes,
             low=low,
             high=high,
@@ -220,8 +234,9 @@ class Algorithm(ABC, Generic[ConfigT]):
             pilot: makes who acts, inside a rollout process. A human sits beside it where the algorithm has one.
             seeds: of the worlds; by default all of the round.
         """
-        wanted = self.config.seeds(round_number) if seeds is None else seeds
-        missing = [seed for seed in wanted if not self.dataset.has(round_number, seed)]
+        if seeds is None:
+            seeds = self.config.seeds(round_number)
+        missing = [seed for seed in seeds if not self.dataset.has(round_number, seed)]
         if not missing:
             return
         scenarios = tuple(self.config.mix.scenario(seed, self.task) for seed in missing)
@@ -274,7 +289,9 @@ class Algorithm(ABC, Generic[ConfigT]):
         else:
             start = load_policy(self.member_folder(round_number - 1, member))
         self.policy.load_state_dict(start.state_dict())
-        unfinished = self.folder / "members" / str(member) if member else self.folder
+        unfinished = self.folder
+        if member:
+            unfinished = self.folder / "members" / str(member)
         how = config.round_training(round_number, member)
         with torch_threads(config.workers):
             result = train(self.policy, reader, how, unfinished, round_number, self.progress, objective)

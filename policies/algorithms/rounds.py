@@ -13,6 +13,7 @@ from typing import Any
 from forestpilot.data_collection.episodes.episode import EpisodeHeader
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.rollouts.takeover import count_handovers
+from forestpilot.sim.outcomes import CRASHES, Outcome
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,17 @@ def count_round(headers: Sequence[EpisodeHeader], given: Sequence[EpisodeHeader]
     own = [h for h in headers if h.meta.dagger_round == round_number] or list(given)
     later = [h for h in headers if h.meta.dagger_round > 0]
     handovers = count_handovers(h.actor for h in later)
-    control_hz = later[0].meta.control_hz if later else 1
+    steps_per_s = later[0].meta.control_hz if later else 1
     return {
         "episodes": len(headers) + len(given),
         "labels": sum(h.num_labels for h in (*headers, *given)),
-        "rollout_success": sum(h.meta.outcome == "success" for h in own) / max(len(own), 1),
+        "rollout_success": sum(h.meta.outcome == Outcome.SUCCESS for h in own) / max(len(own), 1),
         "visited": sum(h.num_steps for h in later),
         "intervention_steps": handovers.intervention_steps,
         "takeovers": handovers.takeovers,
-        "mean_takeover_s": handovers.intervention_steps / max(handovers.takeovers, 1) / control_hz,
+        "mean_takeover_s": handovers.intervention_steps / max(handovers.takeovers, 1) / steps_per_s,
         "context_switches": handovers.context_switches,
-        "crashes": sum(h.meta.outcome in ("collision", "out_of_bounds") for h in later),
+        "crashes": sum(h.meta.outcome in CRASHES for h in later),
     }
 
 
@@ -97,7 +98,9 @@ def round_folder(run: Path, round_number: int) -> Path:
 def member_folder(run: Path, round_number: int, member: int) -> Path:
     """Where the policy of a member of the ensemble lies; the first member is the round's policy."""
     folder = round_folder(run, round_number)
-    return folder / f"member-{member}" if member else folder
+    if member == 0:
+        return folder
+    return folder / f"member-{member}"
 
 
 def write_rounds(run: Path, results: Sequence[RoundResult]) -> None:

@@ -110,8 +110,10 @@ def policy_names(policies: tuple[str, ...]) -> list[str]:
     names: list[str] = []
     for policy in policies:
         name = parse_policy(policy).short_name
-        count = sum(n == name or n.startswith(f"{name}-") for n in names)
-        names.append(f"{name}-{count + 1}" if count else name)
+        same = sum(other == name or other.startswith(f"{name}-") for other in names)
+        if same:
+            name = f"{name}-{same + 1}"
+        names.append(name)
     return names
 
 
@@ -147,8 +149,10 @@ def make_entrant(policy: str, task: Task, name: str = "") -> Entrant:
         return Entrant(name, target, NamedFactory(task.baselines[target], name), target)
     if is_reference(target):
         return Entrant(name, target, NamedFactory(target, name), _code_fingerprint(target))
-    folder = task.pretrained if target == PRETRAINED else Path(target)
-    if folder is None or not folder.is_dir():
+    folder = Path(target)
+    if target == PRETRAINED and task.pretrained is not None:
+        folder = task.pretrained
+    if not folder.is_dir():
         raise ForestPilotError(
             f"policy {target!r} is neither a folder nor one of {PRETRAINED}, {', '.join(task.baselines)}; name a run "
             "folder, or package.module:factory"

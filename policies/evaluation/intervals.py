@@ -31,9 +31,8 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
         )
     interval = stats.binomtest(int(successes), int(trials)).proportion_ci(LEVEL, method="wilson")
     # Rounding must not leave the share itself out where nothing, or everything, succeeded.
-    low = 0.0 if successes == 0 else float(interval.low)
-    high = 1.0 if successes == trials else float(interval.high)
-    return low, high
+    share = successes / trials
+    return min(share, float(interval.low)), max(share, float(interval.high))
 
 
 def paired_difference(only_first: int, only_second: int, trials: int) -> tuple[float, float, float]:
@@ -124,7 +123,9 @@ def poisson_interval(count: int, tail: float = TAIL) -> tuple[float, float]:
 
     if count < 0 or not 0.0 < tail < 0.5:
         raise ValueError(f"count is {count} and tail {tail}; allowed: count >= 0, tail between 0 and 0.5")
-    low = 0.5 * float(stats.chi2.ppf(tail, 2 * count)) if count else 0.0
+    low = 0.0
+    if count:
+        low = 0.5 * float(stats.chi2.ppf(tail, 2 * count))
     high = 0.5 * float(stats.chi2.isf(tail, 2 * count + 2))
     return low, high
 

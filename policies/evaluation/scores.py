@@ -99,13 +99,12 @@ class OutcomeRow:
         known: dict[str, Any] = {name: _number(name, values[name]) for name in FIGURES}
         known |= {name: _number(name, values.get(name) or 0.0) for name in LATER_FIGURES}
         known |= {name: str(values.get(name) or "") for name in TEXTS}
-        speed = values.get("speed")
         return cls(
             policy=values["policy"],
             seed=_seed(values["seed"]),
             outcome=values["outcome"],
             interventions=int(values.get("interventions") or 0),
-            speed=None if speed in (None, "") else _number("speed", speed),
+            speed=_optional("speed", values.get("speed")),
             options=_options(values),
             **known,
         )
@@ -176,6 +175,12 @@ def _number(name: str, text: Any) -> float:
     if not math.isfinite(value):
         raise ValueError(f"its {name} is {text}")
     return value
+
+
+def _optional(name: str, text: Any) -> float | None:
+    if text in (None, ""):
+        return None
+    return _number(name, text)
 
 
 def write_outcomes(path: Path, rows: Sequence[OutcomeRow]) -> None:
@@ -271,7 +276,7 @@ def score(rows: Sequence[OutcomeRow], counts_interventions: bool = False) -> Sco
     outcomes = [row.outcome for row in rows]
     successes = sum(row.succeeded for row in rows)
     low, high = wilson_interval(successes, len(rows))
-    plain = Score(
+    total = Score(
         policy=rows[0].policy,
         episodes=len(rows),
         successes=successes,
@@ -285,17 +290,19 @@ def score(rows: Sequence[OutcomeRow], counts_interventions: bool = False) -> Sco
         median_clearance_m=float(np.median([row.min_clearance_m for row in rows])),
         distance_km=sum(row.distance_m for row in rows) / 1000,
     )
-    return _with_autonomy(plain, rows) if counts_interventions else plain
+    if not counts_interventions:
+        return total
+    return _with_autonomy(total, rows)
 
 
-def _with_autonomy(plain: Score, rows: Sequence[OutcomeRow]) -> Score:
+def _with_autonomy(total: Score, rows: Sequence[OutcomeRow]) -> Score:
     """A score with the figures that are per time and per distance, and their intervals over the worlds."""
     counts = [row.counted_interventions for row in rows]
     lengths_km = [max(row.distance_m, LEAST_DISTANCE_M) / 1000 for row in rows]
     per_km, km_low, km_high = rate_interval(counts, lengths_km)
     per_s, s_low, s_high = rate_interval(counts, [row.time_s for row in rows])
     return dataclasses.replace(
-        plain,
+        total,
         interventions=sum(counts),
         autonomy=autonomy_of(per_s),
         autonomy_low=autonomy_of(s_high),
@@ -380,9 +387,12 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 def results_table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
     """Rows of text for a table of scores, the header first; with interventions where they were counted."""
-    counted = any(s.autonomy is not None for s in scores)
-    columns = [_autonomy_columns(s) if counted else _success_columns(s) for s in scores]
-    return [tuple(columns[0]), *(tuple(values.values()) for values in columns)]
+    columns_of = _success_columns
+    if any(s.autonomy is not None for s in scores):
+        columns_of = _autonomy_columns
+    rows = [columns_of(s) for s in scores]
+    header = tuple(rows[0])
+    return [header, *(tuple(row.values()) for row in rows)]
 
 
 def _success_columns(s: Score) -> dict[str, str]:
@@ -417,4 +427,6 @@ def _autonomy_columns(s: Score) -> dict[str, str]:
 
 def _percent(share: float | None, unit: str = " %") -> str:
     """Two decimals, which 99.9 % autonomy needs; a dash where there is none."""
-    return "-" if share is None else f"{100 * share:.2f}{unit}"
+    if share is None:
+        return "-"
+    return f"{100 * share:.2f}{unit}"
