@@ -316,7 +316,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         path = folder / "validation.json"
         if path.exists():
             stored = json.loads(path.read_text(encoding="utf-8"))
-            return Validation(*(stored[name] for name in Validation._fields))
+            return Validation(stored["successes"], stored["episodes"], stored["interventions"])
         mix = self.config.mix
         mix = dataclasses.replace(mix, options=mix.options.for_validation())
         seeds = seeds_of("validation", self.config.validation_episodes)

@@ -66,20 +66,22 @@ def count_round(headers: Sequence[EpisodeHeader], given: Sequence[EpisodeHeader]
         given: of the demonstrations that it was given; they count as episodes and labels, from round 0 on.
         round_number: the round.
     """
-    own = [h for h in headers if h.meta.dagger_round == round_number] or list(given)
-    later = [h for h in headers if h.meta.dagger_round > 0]
-    handovers = count_handovers(h.actor for h in later)
+    own = [header for header in headers if header.meta.dagger_round == round_number] or list(given)
+    later = [header for header in headers if header.meta.dagger_round > 0]
+    handovers = count_handovers(header.actor for header in later)
+    ends = [header.meta.outcome for header in later]
+    arrived = [header.meta.outcome for header in own].count(Outcome.SUCCESS)
     steps_per_s = later[0].meta.control_hz if later else 1
     return {
         "episodes": len(headers) + len(given),
-        "labels": sum(h.num_labels for h in (*headers, *given)),
-        "rollout_success": sum(h.meta.outcome == Outcome.SUCCESS for h in own) / max(len(own), 1),
-        "visited": sum(h.num_steps for h in later),
+        "labels": sum(header.num_labels for header in (*headers, *given)),
+        "rollout_success": arrived / max(len(own), 1),
+        "visited": sum(header.num_steps for header in later),
         "intervention_steps": handovers.intervention_steps,
         "takeovers": handovers.takeovers,
         "mean_takeover_s": handovers.intervention_steps / max(handovers.takeovers, 1) / steps_per_s,
         "context_switches": handovers.context_switches,
-        "crashes": sum(h.meta.outcome in CRASHES for h in later),
+        "crashes": sum(map(ends.count, CRASHES)),
     }
 
 

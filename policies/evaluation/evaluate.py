@@ -147,8 +147,8 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
     rows: list[OutcomeRow] = []
     with borrowed(pool, min(config.workers, config.episodes)) as own:
         for entrant in entrants:
-            results = _run_entrant(config, entrant, scenarios[entrant.name], own, progress)
-            rows += [_row(config.task, entrant.name, result) for result in results]
+            for result in _run_entrant(config, entrant, scenarios[entrant.name], own, progress):
+                rows.append(_row(config.task, entrant.name, result))
     return write_results(Path(config.out), rows, config.counts_interventions, _about(config, entrants, scenarios))
 
 

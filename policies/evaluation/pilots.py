@@ -47,8 +47,9 @@ class PolicyPilot:
         """One step of the policy for the episodes in `slots`."""
         from forestpilot.policies.networks.threads import torch_threads
 
-        batch = {key: np.zeros((self._batch, *values.shape[1:]), values.dtype) for key, values in observations.items()}
+        batch = {}
         for key, values in observations.items():
+            batch[key] = np.zeros((self._batch, *values.shape[1:]), values.dtype)
             batch[key][slots] = values
         # With one thread: a batch this small is faster so, and its last digits do not depend on the machine.
         with torch_threads(1):

@@ -96,9 +96,13 @@ class OutcomeRow:
         """
         if not values["policy"] or values["outcome"] not in ENDS:
             raise ValueError(f"its policy is {values['policy']!r} and its outcome {values['outcome']!r}")
-        known: dict[str, Any] = {name: _number(name, values[name]) for name in FIGURES}
-        known |= {name: _number(name, values.get(name) or 0.0) for name in LATER_FIGURES}
-        known |= {name: str(values.get(name) or "") for name in TEXTS}
+        known: dict[str, Any] = {}
+        for name in FIGURES:
+            known[name] = _number(name, values[name])
+        for name in LATER_FIGURES:
+            known[name] = _number(name, values.get(name) or 0.0)
+        for name in TEXTS:
+            known[name] = str(values.get(name) or "")
         return cls(
             policy=values["policy"],
             seed=_seed(values["seed"]),
@@ -124,8 +128,9 @@ class OutcomeRow:
 
     def to_values(self) -> dict[str, Any]:
         """This row by column, as `from_values` takes it."""
-        values = {name: getattr(self, name) for name in OUTCOME_FIELDS if name != "success"}
-        return values | {"success": int(self.succeeded)} | dict(self.options)
+        values = {**vars(self), **self.options, "success": int(self.succeeded)}
+        del values["options"]
+        return values
 
 
 COMMON_ARGUMENTS = ("preset", "speed", "control_hz", "width", "height", "renderer", "domain_randomisation")
@@ -185,14 +190,14 @@ def _optional(name: str, text: Any) -> float | None:
 
 def write_outcomes(path: Path, rows: Sequence[OutcomeRow]) -> None:
     """Write outcomes.csv, one line for each episode."""
-    values = [row.to_values() for row in rows]
-    columns = list(OUTCOME_FIELDS)
+    options: dict[str, None] = {}
     for row in rows:
-        columns += [name for name in row.options if name not in columns]
+        options |= dict.fromkeys(row.options)
+    columns = (*OUTCOME_FIELDS, *options)
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(values)
+    writer.writerows(row.to_values() for row in rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_new_file(path, [text.getvalue().encode()])
 
@@ -273,8 +278,8 @@ def score(rows: Sequence[OutcomeRow], counts_interventions: bool = False) -> Sco
         rows: one per episode.
         counts_interventions: True where a mistake does not end an episode but is counted, so that there is an autonomy.
     """
-    outcomes = [row.outcome for row in rows]
-    successes = sum(row.succeeded for row in rows)
+    outcomes = _column(rows, "outcome")
+    successes = sum(_column(rows, "succeeded"))
     low, high = wilson_interval(successes, len(rows))
     total = Score(
         policy=rows[0].policy,
@@ -285,22 +290,27 @@ def score(rows: Sequence[OutcomeRow], counts_interventions: bool = False) -> Sco
         collisions=outcomes.count(Outcome.COLLISION),
         out_of_bounds=outcomes.count(Outcome.OUT_OF_BOUNDS),
         timeouts=outcomes.count(Outcome.TIMEOUT),
-        mean_progress_m=float(np.mean([row.progress_m for row in rows])),
-        mean_speed_mps=float(np.mean([row.mean_speed_mps for row in rows])),
-        median_clearance_m=float(np.median([row.min_clearance_m for row in rows])),
-        distance_km=sum(row.distance_m for row in rows) / 1000,
+        mean_progress_m=float(np.mean(_column(rows, "progress_m"))),
+        mean_speed_mps=float(np.mean(_column(rows, "mean_speed_mps"))),
+        median_clearance_m=float(np.median(_column(rows, "min_clearance_m"))),
+        distance_km=sum(_column(rows, "distance_m")) / 1000,
     )
     if not counts_interventions:
         return total
     return _with_autonomy(total, rows)
 
 
+def _column(rows: Sequence[OutcomeRow], name: str) -> list[Any]:
+    """One figure of every row."""
+    return [getattr(row, name) for row in rows]
+
+
 def _with_autonomy(total: Score, rows: Sequence[OutcomeRow]) -> Score:
     """A score with the figures that are per time and per distance, and their intervals over the worlds."""
-    counts = [row.counted_interventions for row in rows]
+    counts = _column(rows, "counted_interventions")
     lengths_km = [max(row.distance_m, LEAST_DISTANCE_M) / 1000 for row in rows]
     per_km, km_low, km_high = rate_interval(counts, lengths_km)
-    per_s, s_low, s_high = rate_interval(counts, [row.time_s for row in rows])
+    per_s, s_low, s_high = rate_interval(counts, _column(rows, "time_s"))
     return dataclasses.replace(
         total,
         interventions=sum(counts),
@@ -331,8 +341,10 @@ def compare(rows: Sequence[OutcomeRow], first: str, second: str) -> dict[str, An
     seeds = sorted(set(success[first]) & set(success[second]))
     if not seeds:
         raise ValueError(f"{first} and {second} share no world in common")
-    only_first = sum(success[first][seed] > success[second][seed] for seed in seeds)
-    only_second = sum(success[first][seed] < success[second][seed] for seed in seeds)
+    only_first = only_second = 0
+    for seed in seeds:
+        only_first += success[first][seed] and not success[second][seed]
+        only_second += success[second][seed] and not success[first][seed]
     difference, low, high = paired_difference(only_first, only_second, len(seeds))
     return {"first": first, "second": second, "worlds": len(seeds), "difference": difference, "low": low, "high": high}
 
