@@ -215,7 +215,7 @@ class Dataset:
         header = EpisodeHeader(
             path=path,
             num_steps=episode.num_steps,
-            has_expert_costs=episode.expert_costs is not None and episode.human_actions is None,
+            has_expert_costs=episode.labels.has_costs,
             file_bytes=path.stat().st_size,
             meta=meta,
             actor=episode.actor,

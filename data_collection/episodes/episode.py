@@ -25,6 +25,10 @@ import hdf5plugin
 import numpy as np
 
 from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT as ACTOR_EXPERT
+from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN, EpisodeLabels
+from forestpilot.data_collection.episodes.labels import ACTOR_POLICY as ACTOR_POLICY
+from forestpilot.sim.cameras import CAMERA_NAMES
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.outcomes import OUTCOMES
 
@@ -34,9 +38,8 @@ LABELS_VERSION = 2
 """Version of an episode that says what is a label and what is not: who does not ask would learn the wrong thing."""
 READABLE_VERSIONS = (SCHEMA_VERSION, LABELS_VERSION)
 """A reader refuses any other."""
-CAMERAS = ("left", "center", "right")
+CAMERAS = CAMERA_NAMES
 """Names of the cameras, in the order of every camera axis in the project."""
-ACTOR_POLICY, ACTOR_EXPERT, ACTOR_HUMAN = 0, 1, 2
 OPTIONAL_ARRAYS = (
     "expert_actions",
     "expert_costs",
@@ -152,9 +155,9 @@ class Episode:
     expert_costs: np.ndarray | None = None
     """(T, 3, K) float32: the expert's cost of each candidate turn, per camera pose."""
     camera_offsets: np.ndarray | None = None
-    """(T+1, 3, 2) float32: shift in metres and yaw in radians of each camera against the center one, left positive;
-    None where they stand as the task spec says. A third column is the change of speed in m/s that the expert was asked
-    about."""
+    """(T+1, 3, 3) float32: shift in metres and yaw in radians of each camera against the center one, left positive, and
+    the change of speed in m/s that the expert was asked about; None where they stand as the task spec says. Version 0.1
+    wrote two columns where no change of speed was asked about."""
     keys: np.ndarray | None = None
     """(T,) uint8: steering keys that a human held, as in `forestpilot.data_collection.people.console.Key`; None where nobody could."""
     human_actions: np.ndarray | None = None
@@ -174,9 +177,17 @@ class Episode:
     def labelled_steps(self) -> np.ndarray:
         """(T,) bool: `labelled`, or where it is None every step if an expert or a watching human told what to do, else
         those at which no policy acted."""
-        return _labelled_steps(
-            self.labelled, self.expert_actions is not None or self.human_actions is not None, self.actor
-        )
+        return self.labels.labelled_steps
+
+    @property
+    def labels(self) -> EpisodeLabels:
+        """What it teaches, and by whom."""
+        arrays = {"actions": self.actions, "actor": self.actor}
+        for name in ("expert_actions", "expert_costs", "human_actions", "labelled"):
+            values = getattr(self, name)
+            if values is not None:
+                arrays[name] = values
+        return EpisodeLabels(arrays)
 
     def validate(self) -> None:
         """Check shapes, types, ranges and finiteness of every array.
@@ -227,12 +238,6 @@ class Episode:
             raise EpisodeError(f"actor is {self.actor.max()}; allowed: 0 policy, 1 expert, 2 human")
         if self.camera_offsets is not None and self.camera_offsets[:, CAMERAS.index("center")].any():
             raise EpisodeError("camera_offsets moves the center camera, against which the others are measured")
-
-
-def _labelled_steps(labelled: np.ndarray | None, all_told: bool, actor: np.ndarray) -> np.ndarray:
-    if labelled is not None:
-        return labelled
-    return np.ones(len(actor), bool) if all_told else actor != ACTOR_POLICY
 
 
 def _require(name: str, values: np.ndarray, dtype: type, shape: tuple[int | None, ...]) -> None:
@@ -380,22 +385,16 @@ def read_header(path: str | Path) -> EpisodeHeader:
     path = Path(path)
     size = check_bytes(path)
     with open_episode(path) as demo:
+        labels = EpisodeLabels(demo)
         return EpisodeHeader(
             path=path,
             num_steps=int(demo.attrs["num_samples"]),
-            # A human who said what to do is learned from, and gives no costs.
-            has_expert_costs="expert_costs" in demo and "human_actions" not in demo,
+            has_expert_costs=labels.has_costs,
             file_bytes=size,
             meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),
             actor=demo["actor"][:],
-            labelled=read_labelled(demo),
+            labelled=labels.labelled_steps,
         )
-
-
-def read_labelled(demo: h5py.Group) -> np.ndarray:
-    """(T,) bool: `Episode.labelled_steps` of an open episode."""
-    labelled = demo["labelled"][:] if "labelled" in demo else None
-    return _labelled_steps(labelled, "expert_actions" in demo or "human_actions" in demo, demo["actor"][:])
 
 
 def check_bytes(path: str | Path) -> int:

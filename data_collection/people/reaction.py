@@ -103,45 +103,6 @@ def estimate_delay(
     return Delay(max(0.0, peak_s), correlation, max(0.0, low_s), max(0.0, high_s), not reason, reason)
 
 
-def shift_labels(
-    actions: NDArray[np.float32], delay_s: float, control_hz: int, present: NDArray[np.bool_] | None = None
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Labels moved back in time: for each step, what a human did `delay_s` later.
-
-    Args:
-        actions: (T, 2) float32, what the human did at each step.
-        delay_s: how late that was, in seconds, 0 or more.
-        control_hz: steps per second.
-        present: (T,) bool, at which steps the human was there; None for all.
-
-    Returns:
-        (T, 2) float32 labels, interpolated between steps and zero where unknown; and (T,) bool, where they are known:
-        not at the last steps, nor where the human was away.
-
-    Raises:
-        ValueError: the delay is negative or not finite.
-    """
-    if not math.isfinite(delay_s) or delay_s < 0 or control_hz <= 0:
-        raise ValueError(f"delay_s is {delay_s} and control_hz {control_hz}; allowed: 0 or more, and above 0")
-    there = present
-    if there is None:
-        there = np.ones(len(actions), bool)
-    later = round(delay_s * control_hz, 6)
-    whole = math.floor(later)
-    part = later - whole
-    steps = np.arange(len(actions))
-    before = steps + whole
-    after = before + (part > 0)
-    last = len(actions) - 1
-    inside = after <= last
-    before = np.minimum(before, last)
-    after = np.minimum(after, last)
-    known = inside & there[before] & there[after]
-    labels = ((1 - part) * actions[before] + part * actions[after]).astype(np.float32)
-    labels[~known] = 0.0
-    return labels, known
-
-
 def _as_episodes(values: NDArray[np.floating] | Sequence[NDArray[np.floating]]) -> list[NDArray[np.float64]]:
     if isinstance(values, np.ndarray) and values.ndim == 1:
         values = [values]

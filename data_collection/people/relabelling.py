@@ -33,9 +33,10 @@ from forestpilot.data_collection.episodes.episode import (
     open_episode,
 )
 from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.episodes.labels import shift_labels
 from forestpilot.data_collection.people.console import Input
 from forestpilot.data_collection.people.drivers import Choice, Driver
-from forestpilot.data_collection.people.reaction import Delay, estimate_delay, shift_labels
+from forestpilot.data_collection.people.reaction import Delay, estimate_delay
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.replay import ReplayDivergedError

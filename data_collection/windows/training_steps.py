@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, CAMERAS, EpisodeHeader, read_labelled
-from forestpilot.data_collection.people.reaction import shift_labels
+from forestpilot.data_collection.episodes.episode import CAMERAS, EpisodeHeader
+from forestpilot.data_collection.episodes.labels import EpisodeLabels
 from forestpilot.data_collection.windows.side_labels import SideLabels, constant_label, fixed_offsets, geometric_label
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
 
@@ -96,28 +96,28 @@ class StepLoader:
         steps = slice(start, stop)
         state, goal = demo["obs/state"][steps], demo["obs/goal"][steps]
         offsets = self._offsets(demo)
-        own, mask = self._driven(demo)
-        turned = {
-            camera: self._side_view(state, goal, offsets[steps, camera], _expert_told(demo))
-            for camera in self._seen_by(tellers)
-        }
+        labels = EpisodeLabels(demo)
+        lesson = labels.lesson(self._spec.control_hz, self._human_delay_s)
+        asked = labels.expert_actions(steps)
+        turned = {}
+        for camera in self._seen_by(tellers):
+            turned[camera] = self._side_view(state, goal, offsets[steps, camera], asked is not None)
         views = np.empty((len(tellers), len(state), *self.view_shape), dtype=np.uint8)
         for row, teller in enumerate(tellers):
             for column, camera in enumerate(self._shown_by(teller)):
                 pictures = demo[f"obs/{CAMERAS[camera]}"][steps]
                 views[row, :, column] = self._prepare(pictures, turned[camera][0])
-        told = "expert_costs" in demo and _expert_told(demo)
-        costs = demo["expert_costs"][steps] if told and self.gives_costs else None
+        costs = labels.expert_costs(steps) if self.gives_costs else None
         speed_mps = state[:, self._spec.index("forward_mps")]
+        center = lesson.actions[steps]
+        actions = [self._labels(center, asked, teller, offsets[:, teller, :2], steps, speed_mps) for teller in tellers]
         return TrainingSteps(
             views=views,
             state=np.stack([turned[teller][0] for teller in tellers]),
             goal=np.stack([turned[teller][1] for teller in tellers]),
-            actions=np.stack(
-                [self._labels(demo, own, steps, teller, offsets[:, teller, :2], speed_mps) for teller in tellers]
-            ),
+            actions=np.stack(actions),
             costs=None if costs is None else np.stack([costs[:, teller] for teller in tellers]),
-            mask=mask[steps],
+            mask=lesson.known[steps],
         )
 
     def _shown_by(self, teller: int) -> tuple[int, ...]:
@@ -146,24 +146,17 @@ class StepLoader:
             return demo["camera_offsets"][:]
         return np.broadcast_to(fixed_offsets(self._spec), (len(demo["obs/state"]), len(CAMERAS), 2))
 
-    def _driven(self, demo: h5py.Group) -> tuple[np.ndarray, np.ndarray]:
-        """What was done at each step of the episode, or would have been, (T, 2), and where that is known, (T,) bool."""
-        labelled = read_labelled(demo)
-        if "human_actions" in demo:  # moved back already, where somebody was late
-            return demo["human_actions"][:], labelled
-        actions, by_hand = demo["actions"][:], demo["actor"][:] == ACTOR_HUMAN
-        if self._human_delay_s == 0.0 or _expert_told(demo) or not by_hand.any():
-            return actions, labelled
-        moved, known = shift_labels(actions, self._human_delay_s, self._spec.control_hz, by_hand)
-        return np.where(by_hand[:, None], moved, actions), labelled & (known | ~by_hand)
-
     def _labels(
-        self, demo: h5py.Group, own: np.ndarray, steps: slice, teller: int, offsets: np.ndarray, speed_mps: np.ndarray
+        self,
+        center: np.ndarray,
+        asked: np.ndarray | None,
+        teller: int,
+        offsets: np.ndarray,
+        steps: slice,
+        speed_mps: np.ndarray,
     ) -> np.ndarray:
-        """What one camera learns, (n, 2); `own` (T, 2) is what was done, `offsets` (T+1, 2) are the camera's, at every
-        step of the episode."""
-        asked = demo["expert_actions"][steps] if _expert_told(demo) else None
-        center = own[steps] if asked is None else asked[:, CENTER]
+        """What one camera learns, (n, 2), given what the center one does (n, 2) and what the expert answered (n, 3, 2);
+        `offsets` (T+1, 2) are the camera's at every step of the episode."""
         if teller == CENTER:
             return center
         if self._side_labels == "constant":
@@ -171,11 +164,6 @@ class StepLoader:
         if asked is not None and self._side_labels == "asked":
             return asked[:, teller]
         return geometric_label(self._spec, center, offsets[steps], speed_mps)
-
-
-def _expert_told(demo: h5py.Group) -> bool:
-    """Whether the expert's answers are what is learned; a human who said what to do comes first."""
-    return "expert_actions" in demo and "human_actions" not in demo
 
 
 def _unchanged(images: np.ndarray, state: np.ndarray) -> np.ndarray:

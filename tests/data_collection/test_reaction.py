@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestpilot.data_collection.people.reaction import Delay, estimate_delay, shift_labels
+from forestpilot.data_collection.episodes.labels import shift_labels
+from forestpilot.data_collection.people.reaction import Delay, estimate_delay
 
 HZ, FINE = 10, 10
 """Steps per second, and finer steps per step in which a delay need not be a whole number."""

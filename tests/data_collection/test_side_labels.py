@@ -213,7 +213,7 @@ def test_demonstrated_drives_carry_the_poses_of_their_cameras(tmp_path: Path) ->
     assert spec.turn_kind == "steering"
     episodes = {header.meta.seed: load_episode(header.path) for header in dataset.episodes}
     for episode in episodes.values():
-        assert episode.camera_offsets.shape == (episode.num_steps + 1, 3, 2)
+        assert episode.camera_offsets.shape == (episode.num_steps + 1, 3, 3)
         assert len(np.unique(episode.camera_offsets[:, 0, 0])) == episode.num_steps + 1
     batch = WindowReader([dataset], 1, side_labels="geometric").sample(200, np.random.default_rng(0))
     assert batch.views.shape == (200, 1, 1, 24, 32, 3)
@@ -222,7 +222,7 @@ def test_demonstrated_drives_carry_the_poses_of_their_cameras(tmp_path: Path) ->
         geometric_label(
             spec,
             np.repeat(e.expert_actions[:, 1:2], 3, axis=1),
-            e.camera_offsets[:-1],
+            e.camera_offsets[:-1, :, :2],
             e.observations["state"][:-1, :1],
         )
         for e in episodes.values()

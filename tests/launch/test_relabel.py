@@ -14,7 +14,7 @@ import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import load_episode
-from forestpilot.data_collection.people.reaction import shift_labels
+from forestpilot.data_collection.episodes.labels import shift_labels
 from forestpilot.launch.cli import main
 from forestpilot.launch.verbs.relabel import Config
 from tests.data_collection.steering_along import DELAY_STEPS, HZ, Human, record
