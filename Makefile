@@ -5,6 +5,7 @@ PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 OUT    ?= runs/demo
 ARGS   ?=
+LINKS  := $(addprefix .package/forestpilot/,sim data_collection policies launch)
 
 # A name that exists may still not run (pyenv's shims), so each candidate is asked for its version.
 VERSION_OK := import sys; raise SystemExit(not (3, 10) <= sys.version_info[:2] < (3, 14))
@@ -12,12 +13,12 @@ PYTHON ?= $(shell for name in python3.11 python3.10 python3 python; do \
 	if "$$name" -c '$(VERSION_OK)' >/dev/null 2>&1; then echo "$$name"; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test lint docs bench clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-install: $(STAMP)  ## create .venv and install ForestPilot with its tools into it
+install: $(STAMP)  ## create .venv and install ForestPilot with all extras and its tools into it
 
 demo: $(STAMP)  ## demonstrations, cloning, DAgger, evaluation and videos, into runs/demo
 	$(VENV)/bin/forestpilot demo --out $(OUT) $(ARGS)
@@ -33,6 +34,10 @@ lint: $(STAMP)  ## ruff, mypy and the floors of the house (import-linter)
 	rm -rf build/lint && mkdir -p build/lint && cp -RL .package/forestpilot build/lint/
 	cd build/lint && $(CURDIR)/$(VENV)/bin/lint-imports --no-cache --config $(CURDIR)/pyproject.toml
 
+docs: $(STAMP)  ## the pages of docs/ as a site in build/site; warnings are errors
+	$(PY) docs/draw_architecture.py
+	$(VENV)/bin/mkdocs build --strict --quiet --site-dir build/site
+
 bench: $(STAMP)  ## the figures of the README: renderer, environment, expert, data, training
 	for what in render env expert data train; do $(VENV)/bin/forestpilot bench $$what $(ARGS) || exit 1; done
 
@@ -41,7 +46,7 @@ clean:  ## remove .venv and caches; runs/ and datasets stay
 	find sim data_collection policies launch tests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # The stamp is written last: an installation that was interrupted is taken up again by the next make.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt | $(LINKS)
 	@$(if $(PYTHON),,$(error $(NO_PYTHON)))
 	@"$(PYTHON)" -c '$(VERSION_OK)' || { echo "$(PYTHON) is $$("$(PYTHON)" --version 2>/dev/null || echo no Python that runs), but ForestPilot needs Python 3.10 to 3.13 \
 	(3.11 is what is tested). Name another one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
@@ -51,6 +56,10 @@ $(STAMP): pyproject.toml constraints.txt
 	"$(PYTHON)" -m venv --clear $(VENV); }
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+
+# A source distribution and a zip file come without links.
+$(LINKS):
+	ln -s ../../$(@F) $@
 
 define NO_PYTHON
 No Python between 3.10 and 3.13 was found (3.11 is what is tested). Install one - Debian/Ubuntu: apt install python3.11 \
