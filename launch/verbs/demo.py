@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drive import DriveOptions
 
+FPS = 20
+"""Frames per second of the videos."""
 DRIVE = DaggerConfig(
     task="drive",
     rounds=2,
@@ -75,6 +78,24 @@ class DemoConfig:
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """A task to learn, and how much of it to look at."""
+
+    dagger: DaggerConfig
+    """How it is learned."""
+    folder: Path
+    """Run folder."""
+    episodes: int
+    """Test worlds."""
+    videos: int
+    """Videos of successes, and as many of failures."""
+    most_videos: int | None = None
+    """Videos at most; None for all."""
+    baselines: tuple[str, ...] = ()
+    """Pilots that are evaluated besides."""
+
+
+@dataclass(frozen=True)
 class Part:
     """Results of learning one task."""
 
@@ -101,64 +122,68 @@ def run(config: DemoConfig) -> None:
     out = Path(config.out)
     claimed = Run.claim(out, "demo", config)
     with RolloutPool(config.workers) as pool:
-        parts = [_learn(config, config.dagger, out, ("blind",), config.episodes, progress, pool, claimed)]
+        flight = Lesson(config.dagger, out, config.episodes, config.videos, baselines=("blind",))
+        parts = [_learn(config, flight, progress, pool, claimed)]
         if config.roads:
-            parts.append(_learn(config, config.drive, out / "drive", (), config.roads, progress, pool))
+            drive = Lesson(config.drive, out / "drive", config.roads, config.videos, most_videos=1)
+            parts.append(_learn(config, drive, progress, pool))
     claimed.record()
     for part in parts:
         _report(part)
     print(f"{time.perf_counter() - started:.0f} s in all")
 
 
-def _learn(
-    config: DemoConfig, dagger: DaggerConfig, out: Path, baselines: tuple[str, ...], episodes: int,
-    progress: Progress, pool: RolloutPool, claimed: Run | None = None,
-) -> Part:  # fmt: skip
+def _learn(config: DemoConfig, lesson: Lesson, progress: Progress, pool: RolloutPool, run: Run | None = None) -> Part:
     """Learn one task, run the cloned and the mended policy through the same test worlds, and film some of it."""
-    dagger = dataclasses.replace(dagger, out=str(out), workers=config.workers)
-    rounds = run_dagger(dagger, progress, pool, run=claimed)
-    task = TASKS.get(dagger.task)
-    mix = dagger.mix.complete(task)
+    out = lesson.folder
+    dagger = dataclasses.replace(lesson.dagger, out=str(out), workers=config.workers)
+    rounds = run_dagger(dagger, progress, pool, run=run)
+    mix = dagger.mix.complete(TASKS.get(dagger.task))
     evaluation = EvaluateConfig(
-        policy=(*baselines, f"bc={round_folder(out, 0)}", f"dagger={out}"), out=str(out / "evaluation"),
-        task=dagger.task, episodes=episodes, speed=mix.speeds[1], preset=mix.presets[0],
-        options=mix.options.for_validation(), workers=config.workers,
-    )  # fmt: skip
+        policy=(*lesson.baselines, f"bc={round_folder(out, 0)}", f"dagger={out}"),
+        out=str(out / "evaluation"),
+        task=dagger.task,
+        episodes=lesson.episodes,
+        speed=max(mix.speeds),
+        preset=mix.presets[0],
+        options=mix.options.for_validation(),
+        workers=config.workers,
+    )
     scores = evaluate(evaluation, progress, pool)
-    flies = dagger.task == "drone"
     title = f"{dagger.task}, where nobody has trained: {evaluation.describe()}"
     plot = plot_rounds(rounds, out / "success_by_round.png", best_round(rounds).round)
-    chosen = choose_to_film(read_outcomes(out / "evaluation"), config.videos if flies else min(1, config.videos))
-    videos = _film(config, out, chosen if flies else chosen[:1], progress)
+    chosen = choose_to_film(read_outcomes(out / "evaluation"), lesson.videos)[: lesson.most_videos]
+    videos = [path for row in chosen for path in _film(config, out, row, progress)]
     return Part(out, dagger, rounds, scores, title, plot, videos)
 
 
-def _film(config: DemoConfig, out: Path, chosen: list[OutcomeRow], progress: Progress) -> list[Path]:
-    """A video of each of these episodes."""
-    paths: list[Path] = []
-    for outcome in chosen:
-        replay = ReplayConfig(
-            out / "evaluation",
-            seed=(outcome.seed,),
-            policy=(outcome.policy,),
-            video=out / "videos",
-            size=config.size,
-            fps=20,
-        )
-        paths += [path for replayed in replay_evaluation(replay, progress) for path in replayed.files]
-    return paths
+def _film(config: DemoConfig, out: Path, row: OutcomeRow, progress: Progress) -> Iterator[Path]:
+    """Film an episode."""
+    replay = ReplayConfig(
+        out / "evaluation",
+        seed=(row.seed,),
+        policy=(row.policy,),
+        video=out / "videos",
+        size=config.size,
+        fps=FPS,
+    )
+    for replayed in replay_evaluation(replay, progress):
+        yield from replayed.files
 
 
 def choose_to_film(outcomes: list[OutcomeRow], count: int) -> list[OutcomeRow]:
     """`count` successes of DAgger, the tightest first, and `count` failures, DAgger's before those of cloning."""
-    successes = [o for o in outcomes if o.policy == "dagger" and o.succeeded]
-    failures = [o for policy in ("dagger", "bc") for o in outcomes if o.policy == policy and not o.succeeded]
-    return sorted(successes, key=lambda o: o.min_clearance_m)[:count] + failures[:count]
+    mended = [row for row in outcomes if row.policy == "dagger"]
+    cloned = [row for row in outcomes if row.policy == "bc"]
+    successes = sorted((row for row in mended if row.succeeded), key=lambda row: row.min_clearance_m)
+    failures = [row for row in (*mended, *cloned) if not row.succeeded]
+    return successes[:count] + failures[:count]
 
 
 def _report(part: Part) -> None:
     """The table of results, and where everything lies."""
-    out, last = part.folder, part.rounds[-1]
+    out = part.folder
+    last = part.rounds[-1]
     print_table(results_table(part.scores), title=part.title)
     print(f"{last.labels} labelled states in {last.episodes} training episodes\n")
     places = {

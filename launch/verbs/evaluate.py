@@ -10,23 +10,20 @@ from forestpilot.launch.terminal.tables import print_table
 from forestpilot.launch.verbs import Verb
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import results_table
-from forestpilot.policies.training.run import Run
 
 
 def run(config: EvaluateConfig) -> None:
     """Evaluate, then print the table and the differences between the policies, world by world."""
-    with Run(Path(config.out), "evaluate", config).recording():
-        scores = evaluate(config, make_progress())
+    scores = evaluate(config, make_progress())
     print_table(results_table(scores), title=config.describe())
     for pair in json.loads((Path(config.out) / "summary.json").read_text(encoding="utf-8"))["paired"]:
         print(
             f"{pair['second']} against {pair['first']} on the same {pair['worlds']} worlds: "
             f"{100 * pair['difference']:+.0f} points ({100 * pair['low']:+.0f} to {100 * pair['high']:+.0f})"
         )
-    print(
-        f"{config.out}/outcomes.csv\nnext: forestpilot report {config.out}    (one page, worst episodes first)\n"
-        f"      forestpilot replay {config.out} --worst 3 --video videos/"
-    )
+    print(f"{config.out}/outcomes.csv")
+    print(f"next: forestpilot report {config.out}    (one page, worst episodes first)")
+    print(f"      forestpilot replay {config.out} --worst 3 --video videos/")
 
 
 VERB = Verb(EvaluateConfig, run, resumes=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.launch.pictures.plots import plot_success_grid
 from forestpilot.launch.terminal.progress import make_progress
@@ -26,7 +27,7 @@ class GridConfig:
 
     policy: str = "pretrained"
     """Folder of a checkpoint, or pretrained, blind, reactive or expert."""
-    out: str = "runs/grid"
+    out: str = not_the_result("runs/grid")
     """Folder with one evaluation for each cell, and the picture."""
     preset: str = "loquercio"
     """Forest preset: loquercio (trunks 0.6 m, the published one) or default (0.24-0.70 m)."""
@@ -36,7 +37,7 @@ class GridConfig:
     """Trees per square metre; published: 1/49, 1/36, 1/25."""
     episodes: int = 100
     """Test worlds for each cell."""
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    workers: int = not_the_result(default_factory=lambda: os.cpu_count() or 1)
     """Number of processes; by default one per core."""
 
     def __post_init__(self) -> None:
@@ -51,13 +52,16 @@ def run(config: GridConfig) -> None:
     with Run(Path(config.out), "grid", config).recording(), RolloutPool(config.workers) as pool:
         for density in config.densities:
             for speed in config.speeds:
-                scores[density, speed] = evaluate(_cell(config, density, speed), progress, pool)[0]
+                (scores[density, speed],) = evaluate(_cell(config, density, speed), progress, pool)
     header = ("trees/m2", *(f"{speed:g} m/s" for speed in config.speeds))
-    rows = [(format_density(d), *(_text(scores[d, s]) for s in config.speeds)) for d in config.densities]
+    table = [header]
+    for density in config.densities:
+        cells = (_text(scores[density, speed]) for speed in config.speeds)
+        table.append((format_density(density), *cells))
     name = next(iter(scores.values())).policy
-    print_table([header, *rows], title=f"{name}: successes in {config.episodes} test worlds, 95 % interval, mean speed")
-    cells = {cell: (score.successes, score.episodes) for cell, score in scores.items()}
-    print(plot_success_grid(cells, Path(config.out) / "success_grid.png", f"{name}: episodes to the goal"))
+    print_table(table, title=f"{name}: successes in {config.episodes} test worlds, 95 % interval, mean speed")
+    counts = {cell: (score.successes, score.episodes) for cell, score in scores.items()}
+    print(plot_success_grid(counts, Path(config.out) / "success_grid.png", f"{name}: episodes to the goal"))
 
 
 def _cell(config: GridConfig, density: float, speed: float) -> EvaluateConfig:

@@ -16,6 +16,7 @@ from forestpilot.data_collection.rollouts.results import EpisodeResult, load_res
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
 from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, policy_names, require_pilot
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, write_results
+from forestpilot.policies.training.run import Run
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.registry import name_of
 from forestpilot.sim.seeds import seeds_of
@@ -129,7 +130,7 @@ class EvaluateConfig:
 
 
 def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: RolloutPool | None = None) -> list[Score]:
-    """Send every policy through the same worlds; writes outcomes.csv, summary.json and episodes/.
+    """Send every policy through the same worlds; writes outcomes.csv, summary.json, config.json and episodes/.
 
     Returns:
         One score per policy, in the order given.
@@ -145,11 +146,12 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
     entrants = [make_entrant(policy, task, name) for policy, name in zip(config.policy, names)]
     scenarios = {entrant.name: _scenarios(config, entrant, progress) for entrant in entrants}
     rows: list[OutcomeRow] = []
-    with borrowed(pool, min(config.workers, config.episodes)) as own:
+    run = Run(Path(config.out), "evaluate", config)
+    with run.recording(), borrowed(pool, min(config.workers, config.episodes)) as own:
         for entrant in entrants:
             for result in _run_entrant(config, entrant, scenarios[entrant.name], own, progress):
                 rows.append(_row(config.task, entrant.name, result))
-    return write_results(Path(config.out), rows, config.counts_interventions, _about(config, entrants, scenarios))
+        return write_results(run.folder, rows, config.counts_interventions, _about(config, entrants, scenarios))
 
 
 def _row(task: str, policy: str, result: EpisodeResult) -> OutcomeRow:

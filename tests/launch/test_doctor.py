@@ -69,8 +69,11 @@ def test_a_library_that_only_some_need_is_no_fault(monkeypatch: pytest.MonkeyPat
 
 def test_every_registry_is_listed_with_whoever_registered_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     homes = set()
-    for module in Path(doctor.__file__).parents[2].glob("*/**/*.py"):
-        homes |= set(re.findall(r'= Registry\(\s*"[^"]+",\s*"([^"]+)"', module.read_text(encoding="utf-8")))
+    root = Path(doctor.__file__).parents[2]
+    for path in root.glob("*/**/*.py"):
+        found = re.findall(r"^(\w+)(?:: .*)? = Registry\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+        module = path.relative_to(root).with_suffix("").as_posix().removesuffix("/__init__").replace("/", ".")
+        homes |= {f"forestpilot.{module}:{name}" for name in found}
     assert homes == set(doctor.REGISTRIES)
     monkeypatch.setattr(registry, "_registering", "forestpilot-rover")
     TASKS.register("rover", "nowhere:ROVER", "a rover")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from forestpilot.launch.verbs.demo import choose_to_film
 from forestpilot.launch.verbs.grid import GridConfig, run
-from forestpilot.launch.verbs.replay import Outcome
+from forestpilot.policies.evaluation.scores import OutcomeRow
 
 
 def test_every_cell_is_flown_tabled_and_drawn(tmp_path: Path, capsys) -> None:
@@ -18,8 +18,8 @@ def test_every_cell_is_flown_tabled_and_drawn(tmp_path: Path, capsys) -> None:
     assert (tmp_path / "success_grid.png").stat().st_size > 5000 and (tmp_path / "config.json").exists()
 
 
-def outcome(policy: str, seed: int, end: str, clearance: float) -> Outcome:
-    return Outcome(policy, seed, end, clearance, 30.0)
+def outcome(policy: str, seed: int, end: str, clearance: float) -> OutcomeRow:
+    return OutcomeRow(policy, seed, end, 30.0, 6.0, clearance, 5.0)
 
 
 def test_the_demo_films_tight_successes_and_failures_of_dagger_first() -> None:

@@ -108,18 +108,18 @@ def test_the_stopwatch_counts_only_while_it_runs() -> None:
         def __init__(self) -> None:
             self._renderer = Renderer()
 
-        def _drive(self) -> int:
+        def _move(self) -> int:
             return sum(range(20_000))
 
-        def _label(self) -> None: ...
+        def expert_labels(self) -> None: ...
 
     vehicle, watch = Vehicle(), Stopwatch()
     watch.attach(vehicle)
-    vehicle._drive()
+    vehicle._move()
     assert vehicle._renderer.render() == 7
     watch.total_s = 1.0
     assert watch.shares()["rest"] == 1.0
     watch.running = True
     for _ in range(20):
-        vehicle._drive()
+        vehicle._move()
     assert watch.shares()["physics"] > 0
