@@ -35,17 +35,16 @@ from forestpilot.data_collection.rollouts.results import result_path
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.reading.study_results import Panel, Point, StudyResult
 from forestpilot.launch.studies.cells import Cell, stack
-from forestpilot.launch.studies.roads import drive_test_roads, study_training
+from forestpilot.launch.studies.roads import QUICK_SIZES, drive_test_roads, study_training
 from forestpilot.launch.studies.rounds import (
     EXPERT_DRIVES,
     LEARNER_DRIVES,
     RoadRoundsConfig,
+    RoadRoundsStudy,
     RoundsArm,
-    RoundsStudy,
 )
 from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, log_slope, mean_interval, statistic_interval
 from forestpilot.launch.studies.study import Bench
-from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.algorithms.rounds import round_folder
 from forestpilot.sim.cameras import MIN_SIZE_PX
 from forestpilot.sim.outcomes import CRASHES
@@ -94,7 +93,7 @@ class Config(RoadRoundsConfig):
         return np.unique(np.geomspace(self.shortest, self.horizon, self.horizons).round().astype(np.int64))
 
 
-class CompoundingError(RoundsStudy[Config]):
+class CompoundingError(RoadRoundsStudy[Config]):
     """Growth of the cost with the number of steps."""
 
     name = "compounding-error"
@@ -103,10 +102,8 @@ class CompoundingError(RoundsStudy[Config]):
     full = Config()
     quick = Config(
         out="runs/study-compounding-error-quick",
-        seeds=2,
-        length=100.0,
         test_length=150.0,
-        test_roads=4,
+        **QUICK_SIZES,
         rounds=1,
         drives=2,
         shortest=10,
@@ -122,10 +119,6 @@ class CompoundingError(RoundsStudy[Config]):
     def xs(self) -> Sequence[float]:
         """The last round: its policy is what is compared."""
         return (self.config.rounds,)
-
-    def dagger(self, folder: Path, arm: RoundsArm, seed: int) -> DaggerConfig:
-        """The run of one arm and seed: the same network, worlds and gradient steps in every arm."""
-        return self.config.dagger(folder, arm.settings, seed)
 
     def run_cell(self, arm: RoundsArm, x: float, seed: int, bench: Bench) -> Cell:
         """Train, drive the test roads, and replay the drives for what each step cost."""

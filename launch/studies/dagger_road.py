@@ -19,12 +19,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.launch.reading.study_results import Panel, Point, StudyResult
 from forestpilot.launch.studies.cells import Cell, cells_at, group_by_arm_and_x, make_points
 from forestpilot.launch.studies.roads import (
+    QUICK_SIZES,
     RATE_NOTE,
     compare_pairs,
     drive_test_roads,
@@ -35,11 +35,10 @@ from forestpilot.launch.studies.rounds import (
     EXPERT_DRIVES,
     LEARNER_DRIVES,
     RoadRoundsConfig,
+    RoadRoundsStudy,
     RoundsArm,
-    RoundsStudy,
 )
 from forestpilot.launch.studies.study import Bench
-from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.algorithms.rounds import round_folder
 
 CLONING = RoundsArm("expert", "the expert drives in every round: cloning with more and more data", EXPERT_DRIVES)
@@ -62,7 +61,7 @@ class Config(RoadRoundsConfig):
     """Drives recorded in each round."""
 
 
-class DaggerRoad(RoundsStudy[Config]):
+class DaggerRoad(RoadRoundsStudy[Config]):
     """Schedules of who drives while states are collected, by number of labels."""
 
     name = "dagger-road"
@@ -71,10 +70,8 @@ class DaggerRoad(RoundsStudy[Config]):
     full = Config()
     quick = Config(
         out="runs/study-dagger-road-quick",
-        seeds=2,
-        length=100.0,
         test_length=100.0,
-        test_roads=4,
+        **QUICK_SIZES,
         rounds=1,
         drives=2,
         train=study_training(40),
@@ -87,10 +84,6 @@ class DaggerRoad(RoundsStudy[Config]):
     def xs(self) -> Sequence[float]:
         """Numbers of the rounds."""
         return range(self.config.rounds + 1)
-
-    def dagger(self, folder: Path, arm: RoundsArm, seed: int) -> DaggerConfig:
-        """The run of one arm and seed: the same network, worlds and gradient steps in every arm."""
-        return self.config.dagger(folder, arm.settings, seed)
 
     def run_cell(self, arm: RoundsArm, x: float, seed: int, bench: Bench) -> Cell:
         """Run the loop (once for an arm and seed), and drive the policy of one round over the test roads."""

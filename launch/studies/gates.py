@@ -42,12 +42,6 @@ from forestpilot.sim.tasks.drone import DroneOptions
 
 TASK = "drone"
 PLAIN = RoundsArm("plain", "the learner flies, every state is labelled")
-OTHERS = (
-    RoundsArm("beta", "the expert flies 0.5^i of round i", {"beta": "exponential", "beta_decay": 0.5}),
-    RoundsArm("expert", "the expert takes over when its costs say so", {"gate": "expert"}),
-    RoundsArm("uncertainty", "states at which an ensemble disagrees are labelled", {"gate": "uncertainty"}),
-    RoundsArm("budget", "the expert takes over where the ensemble disagrees most", {"gate": "budget"}),
-)
 FIGURES = ("visited", "intervention_steps", "takeovers", "mean_takeover_s", "context_switches", "crashes")
 """What is kept of `RoundResult` for every cell."""
 
@@ -121,7 +115,16 @@ class Gates(RoundsStudy[Config]):
 
     def arms(self) -> Sequence[RoundsArm]:
         """Plain DAgger, and four other ways to spend labels."""
-        return (PLAIN, *OTHERS)
+        config = self.config
+        return (
+            PLAIN,
+            RoundsArm("beta", "the expert flies 0.5^i of round i", {"beta": "exponential", "beta_decay": 0.5}),
+            RoundsArm("expert", "the expert takes over when its costs say so", {"gate": config.expert}),
+            RoundsArm(
+                "uncertainty", "states at which an ensemble disagrees are labelled", {"gate": config.uncertainty}
+            ),
+            RoundsArm("budget", "the expert takes over where the ensemble disagrees most", {"gate": config.budget}),
+        )
 
     def xs(self) -> Sequence[float]:
         """Numbers of the rounds."""
@@ -131,9 +134,6 @@ class Gates(RoundsStudy[Config]):
         """The run of one arm and seed: demonstrations, labels and gradient steps are the same in every arm."""
         config = self.config
         steps = config.train.steps
-        settings = dict(arm.settings)
-        if "gate" in settings:
-            settings["gate"] = getattr(config, settings["gate"])
         return DaggerConfig(
             out=str(folder),
             task=TASK,
@@ -152,7 +152,7 @@ class Gates(RoundsStudy[Config]):
             train=config.train,
             mix=config.mix(),
             workers=config.workers,
-            **settings,
+            **arm.settings,
         )
 
     def run_cell(self, arm: RoundsArm, x: float, seed: int, bench: Bench) -> Cell:
@@ -195,7 +195,7 @@ class Gates(RoundsStudy[Config]):
                 + "; with few seeds they are too narrow. Counts: mean of the training seeds, from the least to the "
                 "largest; flights are flown eight at a time and counted whole",
                 *_short_of_labels(config, last),
-                *_differences(last),
+                *_differences(last, self.arms()),
             ),
         )
 
@@ -271,10 +271,12 @@ def _short_of_labels(config: Config, last: Sequence[Cell]) -> list[str]:
     return [f"fewer labels than plain within {config.most_episodes} flights a round: {', '.join(short)}"]
 
 
-def _differences(last: Sequence[Cell]) -> list[str]:
+def _differences(last: Sequence[Cell], arms: Sequence[RoundsArm]) -> list[str]:
     """Sentences on the differences in success to plain DAgger after the last round; none for a single seed."""
     sentences = []
-    for arm in OTHERS:
+    for arm in arms:
+        if arm == PLAIN:
+            continue
         paired = paired_difference(last, PLAIN.name, arm.name, lambda cell: 100 * float(cell.column("success").mean()))
         if paired is None:
             continue

@@ -36,6 +36,7 @@ from forestpilot.launch.reading.study_results import Interval, Panel, StudyResul
 from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, make_points, seed_range
 from forestpilot.launch.studies.key_presser import KeyPresserFactory
 from forestpilot.launch.studies.roads import (
+    QUICK_SIZES,
     RATE_NOTE,
     TASK,
     RoadStudyConfig,
@@ -137,10 +138,8 @@ class Keyboard(Study[Config, KeyboardArm]):
     full = Config()
     quick = Config(
         out="runs/study-keyboard-quick",
-        seeds=2,
-        length=100.0,
         test_length=100.0,
-        test_roads=4,
+        **QUICK_SIZES,
         demonstrations=2,
         train=_training(40),
     )

@@ -28,6 +28,8 @@ from forestpilot.sim.tasks.drive import DriveOptions
 from forestpilot.sim.worlds.roads.road import PRESETS as ROADS
 
 TASK = "drive"
+QUICK_SIZES: Mapping[str, Any] = {"seeds": 2, "length": 100.0, "test_roads": 4}
+"""Sizes with which a study on roads takes a minute or two."""
 LEAST_DISTANCE_M = 1.0
 """A car that was put back again and again without ever moving has driven next to nothing, not nothing."""
 RATE_NOTE = (

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from forestpilot.launch.studies.roads import TASK, RoadStudyConfig, study_training
 from forestpilot.launch.studies.study import Arm, Bench, ConfigT, Study
@@ -76,30 +76,32 @@ class RoadRoundsConfig(RoadStudyConfig):
             raise ValueError(f"rounds is {self.rounds} and drives is {self.drives}; both must be at least 1")
         self.require_training_worlds((self.rounds + 1) * self.drives)
 
-    def dagger(self, folder: Path, settings: Mapping[str, Any], seed: int) -> DaggerConfig:
-        """The run of one arm and seed: the same network, worlds and gradient steps in every arm.
 
-        Args:
-            folder: run folder of the loop.
-            settings: what sets the arm apart.
-            seed: training seed.
-        """
-        steps = self.train.steps
+RoadRoundsConfigT = TypeVar("RoadRoundsConfigT", bound=RoadRoundsConfig)
+
+
+class RoadRoundsStudy(RoundsStudy[RoadRoundsConfigT]):
+    """A study of DAgger on roads."""
+
+    def dagger(self, folder: Path, arm: RoundsArm, seed: int) -> DaggerConfig:
+        """The run of one arm and seed: the same network, worlds and gradient steps in every arm."""
+        config = self.config
+        steps = config.train.steps
         return DaggerConfig(
             out=str(folder),
             task=TASK,
             seed=seed,
-            first_world=self.first_world(seed),
-            rounds=self.rounds,
-            expert_episodes=self.drives,
-            episodes=self.drives,
+            first_world=config.first_world(seed),
+            rounds=config.rounds,
+            expert_episodes=config.drives,
+            episodes=config.drives,
             first_steps=steps,
             steps=steps,
             last_steps=steps,
             validation_episodes=1,
-            validate_from=self.rounds,
-            mix=self.mix(interventions="road"),
-            train=self.train,
-            workers=self.workers,
-            **settings,
+            validate_from=config.rounds,
+            mix=config.mix(interventions="road"),
+            train=config.train,
+            workers=config.workers,
+            **arm.settings,
         )

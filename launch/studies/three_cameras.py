@@ -29,6 +29,7 @@ from forestpilot.data_collection.windows.side_labels import SideLabels
 from forestpilot.launch.reading.study_results import Panel, StudyResult
 from forestpilot.launch.studies.cells import Cell, cells_at, make_points
 from forestpilot.launch.studies.roads import (
+    QUICK_SIZES,
     RATE_NOTE,
     TASK,
     RoadStudyConfig,
@@ -107,10 +108,8 @@ class ThreeCameras(Study[Config, CamerasArm]):
     full = Config()
     quick = Config(
         out="runs/study-three-cameras-quick",
-        seeds=2,
-        length=100.0,
         test_length=100.0,
-        test_roads=4,
+        **QUICK_SIZES,
         demonstrations=(1, 3),
         train=study_training(60),
     )
