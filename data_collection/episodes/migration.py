@@ -85,7 +85,7 @@ def migrate_config(values: Mapping[str, Any]) -> dict[str, Any]:
     task = str(migrated.get("task", FIRST_TASK))
     if isinstance(migrated.get("mix"), Mapping):
         migrated["mix"] = _with_options(migrated["mix"], MIX_OPTIONS, task)
-    if EVALUATION_KEYS <= migrated.keys():
+    if migrated.keys() >= EVALUATION_KEYS:
         migrated = _with_options(_density_of_one(migrated), EVALUATION_OPTIONS, task)
     if isinstance(migrated.get("limits"), Mapping):
         migrated = _with_gates(migrated)

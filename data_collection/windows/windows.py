@@ -46,12 +46,12 @@ class Batch(NamedTuple):
     goal: Values
     """(B, T, 2) float32, likewise."""
     actions: Values
-    """(B, T, 2) float32: what to learn, the expert's action or a human's."""
+    """(B, T + A, 2) float32: what to learn, the expert's action or a human's, also at the A steps after the window."""
     costs: Values | None
     """(B, T, K) float32: the expert's cost of each candidate turn; None unless every episode has them,
     and where side cameras are labelled by a rule."""
     mask: Values
-    """(B, T) bool: whether the step is there and has something to learn."""
+    """(B, T + A) bool: whether the step is there and has something to learn."""
 
 
 class WindowReader:
@@ -73,6 +73,7 @@ class WindowReader:
         side_probabilities: of being told by the left, center and right camera.
         allowed_splits: splits of worlds that may be read.
         human_delay_s: how late people drive, in seconds; their labels are moved back by it.
+        ahead: steps A after a window whose actions come along, for policies that predict several at once.
 
     Raises:
         ValueError: an argument out of range.
@@ -93,10 +94,12 @@ class WindowReader:
         side_probabilities: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3),
         allowed_splits: Sequence[str] = ("train",),
         human_delay_s: float = 0.0,
+        ahead: int = 0,
     ) -> None:
         _require_arguments(length, tuple(cameras), side_labels, cache_bytes, side_probabilities)
         self.task_spec = require_one_task(datasets)
         self.length = length
+        self.ahead = ahead
         self.cache_bytes = cache_bytes
         self.cache_bytes_used = 0
         """Memory that the cached episodes take, in bytes."""
@@ -258,32 +261,32 @@ class WindowReader:
             views=np.empty((*shape, *self._loader.view_shape), dtype=np.uint8),
             state=np.empty((*shape, spec.state_size), dtype=np.float32),
             goal=np.empty((*shape, spec.goal_size), dtype=np.float32),
-            actions=np.empty((*shape, 2), dtype=np.float32),
+            actions=np.empty((batch, self.length + self.ahead, 2), dtype=np.float32),
             costs=np.empty((*shape, spec.num_candidates), dtype=np.float32) if self.has_costs else None,
-            mask=np.empty(shape, dtype=np.bool_),
+            mask=np.empty((batch, self.length + self.ahead), dtype=np.bool_),
         )
 
     def _fill(self, batch: Batch, row: int, header: EpisodeHeader, start: int, teller: int) -> None:
         """Copy one window into its row of the batch."""
-        stop = min(start + self.length, header.num_steps)
+        count = min(self.length, header.num_steps - start)
+        told = min(self.length + self.ahead, header.num_steps - start)
         steps = self._cache.get(header.path)
         if steps is not None:
-            teller_row, source = self._loader.tellers.index(teller), slice(start, stop)
+            teller_row, first = self._loader.tellers.index(teller), start
         else:
-            steps = self._read(header.path, start, stop, teller)
-            teller_row, source = 0, slice(0, stop - start)
-        count = stop - start
-        batch.views[row, :count] = steps.views[teller_row, source]
-        batch.state[row, :count] = steps.state[teller_row, source]
-        batch.goal[row, :count] = steps.goal[teller_row, source]
-        batch.actions[row, :count] = steps.actions[teller_row, source]
+            steps = self._read(header.path, start, start + told, teller)
+            teller_row, first = 0, 0
+        seen = slice(first, first + count)
+        batch.views[row, :count] = steps.views[teller_row, seen]
+        batch.state[row, :count] = steps.state[teller_row, seen]
+        batch.goal[row, :count] = steps.goal[teller_row, seen]
         if batch.costs is not None and steps.costs is not None:
-            batch.costs[row, :count] = steps.costs[teller_row, source]
-        batch.mask[row, :count] = steps.mask[source]
-        if count < self.length:
-            for values in batch:
-                if values is not None:
-                    values[row, count:] = 0
+            batch.costs[row, :count] = steps.costs[teller_row, seen]
+        batch.actions[row, :told] = steps.actions[teller_row, first : first + told]
+        batch.mask[row, :told] = steps.mask[first : first + told]
+        for values, filled in zip(batch, (count, count, count, told, count, told), strict=True):
+            if values is not None:
+                values[row, filled:] = 0
 
     def _read(self, path: Path, start: int, stop: int, teller: int) -> TrainingSteps:
         try:

@@ -20,6 +20,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
@@ -171,7 +172,8 @@ def draw(
     """
     rng = np.random.default_rng((config.seed, *place))
     batch = reader.sample(config.batch_windows, rng, burn_in=config.burn_in)
-    weights = batch.mask.astype(np.float32)
+    steps = batch.views.shape[1]
+    weights = batch.mask[:, :steps].astype(np.float32)
     step_weights = objective.step_weights(batch) if objective is not None else None
     if step_weights is not None:
         weights *= step_weights
@@ -190,10 +192,18 @@ def draw(
         views=views,
         state=tensors.state,
         goal=tensors.goal,
-        target=Target(tensors.actions.unsqueeze(-2), tensors.mask.unsqueeze(-1), tensors.costs),
+        target=_target(tensors, policy.config.chunk),
         weights=torch.from_numpy(weights),
         generator=_generator(rng),
     )
+
+
+def _target(batch: Batch, chunk: int) -> Target:
+    """At each step of a batch of tensors the actions of the next K steps, as far as they are there."""
+    missing = batch.views.shape[1] + chunk - 1 - batch.mask.shape[1]
+    actions = pad(batch.actions, (0, 0, 0, missing))
+    known = pad(batch.mask, (0, missing))
+    return Target(actions.unfold(1, chunk, 1).transpose(-1, -2), known.unfold(1, chunk, 1), batch.costs)
 
 
 def _generator(rng: np.random.Generator) -> torch.Generator:
@@ -239,6 +249,7 @@ def make_reader(policy: VisuomotorPolicy, datasets: Sequence[Dataset], config: T
         int(config.cache_gb * 1e9),
         policy.prepare,
         human_delay_s=config.human_delay,
+        ahead=policy.config.chunk - 1,
     )
 
 
