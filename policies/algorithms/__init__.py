@@ -1,4 +1,6 @@
-"""Algorithms: ways of learning in rounds, by name. `forestpilot.policies.algorithms.algorithm` says how to write one."""
+"""Algorithms: ways of learning in rounds, by name. How to write one is told in
+`forestpilot.policies.algorithms.algorithm`.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """Entrants: what a `--policy` stands for, and how the pilot behind it is made.
 
 A `--policy` is a baseline of the task by name, `pretrained`, the folder of a checkpoint, or `package.module:factory`,
-which names something that makes a pilot (see `forestpilot.data_collection.rollouts.pilots.Pilot`) without arguments,
-such as its class. `NAME=` before it says what its episodes are filed under. A name has no path separator, so that an `=` in
-a path stays where it is: `runs/lr=0.1` is a folder, and of `best=runs/lr=0.1` the name is `best`.
+which names something that makes a pilot without arguments, such as its class; what a pilot is, is told in
+`forestpilot.data_collection.rollouts.pilots.Pilot`. `NAME=` before it says what its episodes are filed under. A name
+has no path separator, so that an `=` in a path stays where it is: `runs/lr=0.1` is a folder, and of `best=runs/lr=0.1`
+the name is `best`.
 """
 
 from __future__ import annotations

@@ -27,10 +27,14 @@ from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.sim.envs.task_spec import side_view
 from forestpilot.sim.errors import InvalidArgumentError
 
-PATCH_PX, STRIDE_PX = 6, 3
-"""Side of the blurred squares, and how far apart they are, in view pixels."""
+PATCH_PX = 6
+"""Side of the blurred squares, in view pixels."""
+STRIDE_PX = 3
+"""Distance from one of them to the next, in view pixels."""
 BLUR_PX = (9, 15)
 """Rows and columns that a blurred pixel is the mean of: wider than high, as trunks are upright."""
+LEAST_FORWARD = 1e-3
+"""Rays that point less far ahead than this do not meet the view."""
 TINT = (255, 150, 40)
 """Colour of what is looked at most."""
 
@@ -60,19 +64,22 @@ def saliency(
         ValueError: something is missing, of another length, or of another camera.
     """
     steps = _require_steps(policy, observations)
-    height, width = policy.prepare.image_shape[:2]
-    shown = list(range(steps) if at is None else at)
+    shown = list(range(steps))
+    if at is not None:
+        shown = list(at)
     if not shown:
-        return {name: np.zeros((0, height, width), np.float32) for name in policy.camera_names}
+        height, width, *_ = policy.prepare.image_shape
+        return dict.fromkeys(policy.camera_names, np.zeros((0, height, width), np.float32))
     heat = _view_heat(policy, observations, shown)
     yaws = {"left": policy.spec.side_yaw_rad, "center": 0.0, "right": -policy.spec.side_yaw_rad}
-    maps = []
+    maps: dict[str, np.ndarray] = {}
     for number, name in enumerate(policy.camera_names):
         state, _ = side_view(policy.spec, observations["state"], observations["goal"], yaws[name])
-        maps.append(onto_image(policy.prepare, heat[:, number], state[shown]))
-    most = np.max(maps, axis=(0, 2, 3))[:, None, None]
-    return {name: np.divide(found, most, out=np.zeros_like(found), where=most > 0)
-            for name, found in zip(policy.camera_names, maps, strict=True)}  # fmt: skip
+        maps[name] = onto_image(policy.prepare, heat[:, number], state[shown])
+    most = np.max(list(maps.values()), axis=(0, 2, 3))[:, None, None]
+    for found in maps.values():
+        np.divide(found, most, out=found, where=most > 0)
+    return maps
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -88,7 +95,7 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: the two differ in size.
     """
-    if image.shape[:2] != heat.shape or image.shape[2:] != (3,):
+    if image.shape != (*heat.shape, 3):
         raise InvalidArgumentError(f"image is {image.shape} and heat {heat.shape}; they must be (H, W, 3) and (H, W)")
     share = np.clip(np.nan_to_num(np.asarray(heat, np.float32)), 0.0, 1.0)[..., None]
     picture = image.astype(np.float32)
@@ -109,29 +116,37 @@ def onto_image(prepare: ViewPreparer, heat: np.ndarray, state: np.ndarray) -> np
     Returns:
         (T, H, W) float32; 0 where the view does not reach.
     """
-    height, width = prepare.image_shape[:2]
-    view_height, view_width = prepare.view_shape[:2]
-    focal = prepare.image_focal_px * prepare.shrink
-    # The ray (1, left, up) of each image pixel in body axes; the middle is that of the blocks which were averaged.
-    middle_y, middle_x = (size % prepare.shrink // 2 + size // prepare.shrink * prepare.shrink / 2 for size in
-                          (height, width))  # fmt: skip
-    up = (middle_y - np.arange(height)[:, None] - 0.5) / focal
-    left = (middle_x - np.arange(width)[None, :] - 0.5) / focal
-    roll, pitch = prepare.tilt_of(state).astype(np.float64).T
-    cos_roll, sin_roll = (np.array(f(roll))[:, None, None] for f in (np.cos, np.sin))
-    cos_pitch, sin_pitch = (np.array(f(pitch))[:, None, None] for f in (np.cos, np.sin))
-    # Ry(pitch) Rx(roll) turns it into the level camera's axes.
-    level_left = cos_roll * left - sin_roll * up
-    rolled_up = sin_roll * left + cos_roll * up
-    forward = cos_pitch + sin_pitch * rolled_up
-    level_up = cos_pitch * rolled_up - sin_pitch
-    scale = prepare.view_focal_px / np.maximum(forward, 1e-3)
-    column, row = view_width / 2 - level_left * scale, prepare.horizon_row - level_up * scale
-    inside = (forward > 1e-3) & (column >= 0) & (column <= view_width) & (row >= 0) & (row <= view_height)
+    view_height, view_width, *_ = prepare.view_shape
+    forward, left, up = _level_rays(prepare, state)
+    scale = prepare.view_focal_px / np.maximum(forward, LEAST_FORWARD)
+    column = view_width / 2 - left * scale
+    row = prepare.horizon_row - up * scale
+    inside = (forward > LEAST_FORWARD) & (column >= 0) & (column <= view_width) & (row >= 0) & (row <= view_height)
     grid = torch.from_numpy(np.stack([2 * column / view_width - 1, 2 * row / view_height - 1], axis=-1)).float()
     values = torch.from_numpy(np.ascontiguousarray(heat, np.float32))[:, None]
     sampled = F.grid_sample(values, grid, padding_mode="border", align_corners=False)[:, 0].numpy()
     return np.where(inside, sampled, np.float32(0.0))
+
+
+def _level_rays(prepare: ViewPreparer, state: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rays of the image's pixels (forward, left, up), each (T, H, W), in the axes of a level camera."""
+    height, width, *_ = prepare.image_shape
+    focal = prepare.image_focal_px * prepare.shrink
+    # The ray (1, left, up) of each image pixel in body axes.
+    up = (_middle(height, prepare.shrink) - np.arange(height)[:, None] - 0.5) / focal
+    left = (_middle(width, prepare.shrink) - np.arange(width)[None, :] - 0.5) / focal
+    roll, pitch = prepare.tilt_of(state).astype(np.float64).T[:, :, None, None]
+    # Ry(pitch) Rx(roll) turns it into the level camera's axes.
+    level_left = np.cos(roll) * left - np.sin(roll) * up
+    rolled_up = np.sin(roll) * left + np.cos(roll) * up
+    forward = np.cos(pitch) + np.sin(pitch) * rolled_up
+    level_up = np.cos(pitch) * rolled_up - np.sin(pitch)
+    return forward, level_left, level_up
+
+
+def _middle(size: int, shrink: int) -> float:
+    """Middle of the blocks of pixels that were averaged, which may leave some pixels out at the rim."""
+    return size % shrink // 2 + size // shrink * shrink / 2
 
 
 def _require_steps(policy: VisuomotorPolicy, observations: dict[str, np.ndarray]) -> int:
@@ -151,23 +166,26 @@ def _require_steps(policy: VisuomotorPolicy, observations: dict[str, np.ndarray]
 
 @torch.inference_mode()
 def _view_heat(policy: VisuomotorPolicy, observations: dict[str, np.ndarray], shown: Sequence[int]) -> np.ndarray:
-    """How far the turn moves at some steps when a pixel of a view is blurred, (n, C, h, w) float32 in action units."""
+    """Change of the turn at some steps when a pixel of a view is blurred, (n, C, h, w) float32 in action units."""
     views = torch.from_numpy(policy.views_of(observations))
-    state, goal = (torch.from_numpy(np.array(observations[name], np.float32)) for name in ("state", "goal"))
-    covers = _patches(*views.shape[1:4])
+    state = torch.from_numpy(np.array(observations["state"], np.float32))
+    goal = torch.from_numpy(np.array(observations["goal"], np.float32))
+    _, cameras, height, width, _ = views.shape
+    covers = _patches(cameras, height, width)
     weight = covers.flatten(1).float()
     weight = weight / weight.sum(0)
     memory: State = policy.memory.initial(1)
     maps: dict[int, Tensor] = {}
     for step, (view, step_state, step_goal) in enumerate(zip(views, state, goal, strict=True)):
         looked_into = step in shown
-        covered = torch.where(covers[..., None], _blurred(view), view) if looked_into else view[None][:0]
-        batch = torch.cat((view[None], covered))[:, None]
+        batch = view[None]
+        if looked_into:
+            batch = torch.cat((batch, torch.where(covers[..., None], _blurred(view), view)))
         rows = len(batch)
+        remembered = tuple(part.expand(rows, *part.shape[1:]).contiguous() for part in memory)
         prediction, after = policy(
-            batch, step_state.expand(rows, 1, -1), step_goal.expand(rows, 1, -1),
-            tuple(part.expand(rows, *part.shape[1:]).contiguous() for part in memory),
-        )  # fmt: skip
+            batch[:, None], step_state.expand(rows, 1, -1), step_goal.expand(rows, 1, -1), remembered
+        )
         memory = tuple(part[:1] for part in after)
         if looked_into:
             turn = policy.head.smooth_turn(prediction[:, 0])
@@ -176,14 +194,13 @@ def _view_heat(policy: VisuomotorPolicy, observations: dict[str, np.ndarray], sh
 
 
 def _patches(cameras: int, height: int, width: int) -> Tensor:
-    """Which pixels each patch covers, (K, C, h, w) bool; those over the rim are cut off, so that it is covered as
-    often."""
+    """Pixels of each patch, (K, C, h, w) bool; those over the rim are cut off, so that it is covered as often."""
     overlap = PATCH_PX - STRIDE_PX
-    corners = list(
-        itertools.product(range(cameras), range(-overlap, height, STRIDE_PX), range(-overlap, width, STRIDE_PX))
-    )
+    tops = range(-overlap, height, STRIDE_PX)
+    lefts = range(-overlap, width, STRIDE_PX)
+    corners = list(itertools.product(range(cameras), tops, lefts))
     covers = torch.zeros(len(corners), cameras, height, width, dtype=torch.bool)
-    for cover, (camera, top, left) in zip(covers, corners, strict=True):
+    for cover, (camera, top, left) in zip(covers, corners):
         cover[camera, max(0, top) : top + PATCH_PX, max(0, left) : left + PATCH_PX] = True
     return covers
 

@@ -133,7 +133,8 @@ def test_every_camera_of_every_policy_has_a_map_in_range(memory: str, head: str)
 
 def test_a_map_depends_on_the_steps_before_and_not_on_those_after() -> None:
     policy = make_policy(memory="lstm")
-    torch.nn.init.normal_(policy.memory.get_parameter("out.weight"))  # new memories are closed
+    # New memories are closed.
+    torch.nn.init.normal_(policy.memory.get_parameter("out.weight"), generator=torch.Generator().manual_seed(0))
     observations = make_observations(np.random.default_rng(0), 5, make_spec())
 
     def maps_of(steps: slice) -> np.ndarray:
