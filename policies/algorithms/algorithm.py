@@ -38,6 +38,7 @@ from forestpilot.data_collection.episodes.config_fields import travelling_values
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import EpisodeHeader
 from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.episodes.migration import migrate_row
 from forestpilot.data_collection.rollouts.pilots import PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
@@ -315,7 +316,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         folder = self.member_folder(round_number)
         path = folder / "validation.json"
         if path.exists():
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = migrate_row(json.loads(path.read_text(encoding="utf-8")))
             return Validation(stored["successes"], stored["episodes"], stored["interventions"])
         mix = self.config.mix
         mix = dataclasses.replace(mix, options=mix.options.for_validation())

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from forestpilot.data_collection.episodes.config_fields import result_values
 from forestpilot.data_collection.episodes.migration import migrate_config
+from forestpilot.data_collection.episodes.plain import from_plain
 from forestpilot.policies.networks.checkpoint import CheckpointError, load_state, load_tensors, save_state
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.train_config import TrainConfig
@@ -118,7 +119,9 @@ class TrainingState:
             if self.config.keep_optimizer:
                 self._load_optimizer(tensors)
             return
-        kept, own = migrate_config(facts["config"]), self._identity()
+        # Options that did not exist yet have the values they were born with.
+        kept = result_values(from_plain(TrainConfig, migrate_config(facts["config"]), str(self.path)))
+        own = self._identity()
         if different := [f"{key} (was {kept.get(key)}, now {own[key]})" for key in own if kept.get(key) != own[key]]:
             raise CheckpointError(
                 f"{self.path} is of a run with another config: {'; '.join(different)}. Repeat that config to go on, "
