@@ -57,7 +57,8 @@ SMALL_CHUNK_STEPS = 512
 ZSTD_LEVEL = 1
 """On rendered forests level 3 is 10 % smaller but takes 1.4 times as long, which collection feels."""
 HEADER_BYTES = 512
-_ROBOMIMIC_GYM = 2
+ROBOMIMIC_GYM = 2
+"""robomimic's number for an environment that `gym.make` makes."""
 _HEADER_LINE = re.compile(rb"ForestPilot episode (?P<version>\d+) crc32=(?P<crc>[0-9a-f]{8}) bytes=(?P<bytes>\d+)\n?")
 
 
@@ -281,7 +282,7 @@ def _hdf5_image(episode: Episode) -> bytes:
         data = file.create_group("data")
         data.attrs["total"] = episode.num_steps
         data.attrs["env_args"] = json.dumps(
-            {"env_name": episode.meta.env_id, "type": _ROBOMIMIC_GYM, "env_kwargs": episode.meta.env_kwargs}
+            {"env_name": episode.meta.env_id, "type": ROBOMIMIC_GYM, "env_kwargs": episode.meta.env_kwargs}
         )
         demo = data.create_group("demo_0")
         demo.attrs["num_samples"] = episode.num_steps

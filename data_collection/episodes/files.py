@@ -1,24 +1,25 @@
 """Files that are there whole or not at all, written by several processes side by side.
 
-A file is written under a temporary name, flushed to the disk and renamed. The writer holds a lock (flock) on its
-temporary file; the kernel drops the lock when the process dies, however it dies. So a temporary file that can be locked
-is a dead one.
+A file is written under a temporary name, flushed to the disk and renamed. Beside it lies a lock file that the writer
+holds; it is dropped when the process dies, however it dies. So a temporary file whose lock can be had is a dead one.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from forestpilot.sim.errors import ForestPilotError
 
 TEMPORARY_SUFFIX = ".tmp"
+LOCK_SUFFIX = ".lock"
 
 
 class DiskFullError(ForestPilotError):
@@ -35,55 +36,110 @@ def write_new_file(path: Path, parts: Iterable[bytes]) -> None:
     Raises:
         DiskFullError: no space left. The temporary file is gone, other files are untouched.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
-    try:
-        descriptor = _open_locked(temporary)
+    with written_whole(path) as temporary:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o644)
         try:
             for part in parts:
                 _write_all(descriptor, part)
-            os.fsync(descriptor)
-            os.replace(temporary, path)
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A place to write to, file or folder, that takes the place of `path` when the `with` block is done.
+
+    Until then `path` stays as it is, and it does for ever if the block raises or the process is killed. A folder can
+    only take the place of none or of an empty one.
+
+    Args:
+        path: file or folder to make.
+
+    Raises:
+        DiskFullError: no space left. What was written is gone, other files are untouched.
+        FileNotFoundError: the folder that it would lie in is missing.
+    """
+    if not path.parent.is_dir():  # a lock would make it
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
+    try:
+        with _held(_lock_of(temporary)):
+            try:
+                yield temporary
+                _flush(temporary)
+                os.replace(temporary, path)
+            finally:
+                _remove(temporary)
         _flush_folder(path.parent)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError(_disk_full_message(path)) from error
         raise
 
 
 def remove_stale_temporaries(folder: Path) -> list[str]:
-    """Remove the temporary files of writers that have died; those of living writers stay.
+    """Remove what writers that have died left behind; the temporary files of living writers stay.
 
     Returns:
-        Names of the files removed.
+        Names of the temporary files removed.
     """
     removed = []
-    for path in sorted(folder.glob(f".*{TEMPORARY_SUFFIX}")):
-        with suppress(
-            OSError
-        ):  # gone meanwhile, locked by its writer, not ours to remove, or a file system without locks
-            descriptor = os.open(path, os.O_RDWR)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
-                removed.append(path.name)
-            finally:
-                os.close(descriptor)
+    locks = {Path(str(lock).removesuffix(LOCK_SUFFIX)) for lock in folder.glob(f".*{TEMPORARY_SUFFIX}{LOCK_SUFFIX}")}
+    for temporary in sorted({*folder.glob(f".*{TEMPORARY_SUFFIX}"), *locks}):
+        # Held by its writer, gone meanwhile, not ours to remove, or a file system without locks.
+        with suppress(Timeout, OSError, NotImplementedError):
+            lock = _lock_of(temporary)
+            lock.acquire(blocking=False)
+            there = temporary.exists()
+            _remove(temporary)
+            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.release()
+            if there:
+                removed.append(temporary.name)
     return removed
 
 
-def _open_locked(path: Path) -> int:
-    """A locked descriptor of a new file; made again if a clean-up took the file between its making and its locking."""
-    while True:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        with suppress(OSError):  # a file system without locks: temporary files then stay until someone removes them
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink > 0:
-            return descriptor
-        os.close(descriptor)
+_BINARY = getattr(os, "O_BINARY", 0)
+"""Windows would otherwise change the ends of lines."""
+
+
+def _lock_of(temporary: Path) -> FileLock:
+    return FileLock(f"{temporary}{LOCK_SUFFIX}")
+
+
+@contextmanager
+def _held(lock: FileLock) -> Iterator[None]:
+    """The lock, held; on a file system without locks nothing is, and temporary files stay until someone removes them."""
+    with suppress(OSError, NotImplementedError):
+        lock.acquire(timeout=1.0)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def _flush(temporary: Path) -> None:
+    """Have every byte on the disk."""
+    files = [temporary]
+    if temporary.is_dir():
+        files = [file for file in temporary.rglob("*") if file.is_file()]
+    for file in files:
+        descriptor = os.open(file, os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _remove(temporary: Path) -> None:
+    """Remove a file or folder, if it is there."""
+    if temporary.is_dir():
+        shutil.rmtree(temporary, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _write_all(descriptor: int, part: bytes) -> None:
@@ -94,7 +150,10 @@ def _write_all(descriptor: int, part: bytes) -> None:
 
 def _flush_folder(folder: Path) -> None:
     """Make the rename itself survive a power loss."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders
+        return
     try:
         os.fsync(descriptor)
     except OSError as error:

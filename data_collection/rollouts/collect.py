@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
-from forestpilot.data_collection.rollouts.progress import Progress
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.seeds import split_of

@@ -19,8 +19,8 @@ from types import TracebackType
 import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.pilots import Decision, Pilot, PilotFactory
-from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.recorder import OBSERVATION_KEYS, EpisodeRecorder
 from forestpilot.data_collection.rollouts.results import EpisodeResult, save_result
 from forestpilot.data_collection.rollouts.scenarios import Scenario

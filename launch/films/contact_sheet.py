@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.files import write_new_file
-from forestpilot.data_collection.rollouts.progress import Stage
+from forestpilot.data_collection.episodes.progress import Stage
 from forestpilot.data_collection.rollouts.replay import StoredEpisode
 from forestpilot.launch.films.pace import FilmConfig
 from forestpilot.launch.films.scene import EpisodeScene

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from forestpilot.data_collection.rollouts.progress import Stage
+from forestpilot.data_collection.episodes.progress import Stage
 from forestpilot.data_collection.rollouts.replay import StoredEpisode
 from forestpilot.launch.films.pace import HOLD_S, FilmConfig, Piece, ticks, with_hold
 from forestpilot.launch.films.scene import EpisodeScene

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from forestpilot.data_collection.rollouts.progress import Stage
+from forestpilot.data_collection.episodes.progress import Stage
 from forestpilot.data_collection.rollouts.replay import StoredEpisode
 from forestpilot.launch.films.pace import FilmConfig, Piece, Tick, ticks, with_hold
 from forestpilot.launch.films.scene import EpisodeScene

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.data_collection.rollouts.progress import Stage
+from forestpilot.data_collection.episodes.progress import Stage
 from forestpilot.data_collection.rollouts.replay import (
     ReplayedStep,
     StoredEpisode,

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.people.reaction import Delay, estimate_delay
 from forestpilot.data_collection.people.relabelling import RELABELLING_FILE, expert_turns
-from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.launch.inspection.checks import AT_LIMIT
 from forestpilot.launch.inspection.records import Record
 from forestpilot.launch.inspection.survey import Survey

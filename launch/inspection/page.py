@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forestpilot.data_collection.episodes.dataset import package_version
-from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.launch.inspection import content, sections
 from forestpilot.launch.inspection.checks import files_of, find_bad
 from forestpilot.launch.inspection.human import Hand, hand_of

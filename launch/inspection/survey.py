@@ -19,7 +19,7 @@ from forestpilot.data_collection.episodes.episode import (
     SchemaVersionError,
     load_episode,
 )
-from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
+from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.launch.inspection.records import Record, read_record
 from forestpilot.launch.reading.datasets import IN_A_RUN
 from forestpilot.sim.envs.task_spec import TaskSpec

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from forestpilot.data_collection.episodes.files import written_whole
 from forestpilot.sim.extras import require
 from forestpilot.sim.tasks.task import format_density
 
@@ -152,7 +152,6 @@ def save_figure(figure: Any, path: Path | str) -> Path:
     """Write a figure, whole or not at all; the suffix of the path chooses PNG, SVG or PDF."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    figure.savefig(temporary, dpi=150)
-    os.replace(temporary, path)
+    with written_whole(path) as unfinished:
+        figure.savefig(unfinished, dpi=150, format=path.suffix.removeprefix("."))
     return path

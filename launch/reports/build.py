@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.launch.pages.blocks import SceneCard, Scenes, Section, Text
 from forestpilot.launch.pages.dates import utc_words
 from forestpilot.launch.pages.page import Page, fit_videos

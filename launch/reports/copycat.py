@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.launch.pages.blocks import Bar, Bars, Cell, Point, Row, Section, Table, Text, figure, percent
 from forestpilot.launch.pages.figures import sign_of
 from forestpilot.launch.reading.tasks import task_named

@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from forestpilot.data_collection.rollouts.progress import Progress
+from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.launch.pages.blocks import SceneCard, figure
 from forestpilot.launch.pages.figures import Line, Panel, seconds_figure
 from forestpilot.launch.pages.media import Picture, picture_of

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
+from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.pool import RolloutPool, borrowed
-from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.launch.reading.study_results import ArmNote, StudyResult, write_study_results
 from forestpilot.launch.studies.cells import Cell, CellStore
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate

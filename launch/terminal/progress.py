@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from forestpilot.data_collection.rollouts.progress import Progress, Stage
+from forestpilot.data_collection.episodes.progress import Progress, Stage
 
 PLAIN_INTERVAL_S = 10.0
 

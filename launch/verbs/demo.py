@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
+from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.rollouts.pool import RolloutPool
-from forestpilot.data_collection.rollouts.progress import Progress
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.pictures.plots import plot_rounds
 from forestpilot.launch.reading.outcomes import read_outcomes

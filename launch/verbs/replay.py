@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro.conf
 
-from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress, Stage
+from forestpilot.data_collection.episodes.progress import Progress, SilentProgress, Stage
 from forestpilot.launch.films.pace import FilmConfig
 from forestpilot.launch.pictures.sizes import parse_size
 from forestpilot.launch.reading.outcomes import (

@@ -39,9 +39,9 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import EpisodeHeader
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.episodes.migration import migrate_row
+from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.pilots import PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
-from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.scenarios import task_spec_of
 from forestpilot.data_collection.windows.windows import WindowReader
 from forestpilot.policies.algorithms.config import AlgorithmConfig

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.dataset import Dataset, require_one_task
+from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
-from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.policies.algorithms.algorithm import Algorithm
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.networks.checkpoint import save_policy

@@ -10,8 +10,8 @@ from typing import Any
 
 from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.plain import to_plain
+from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
-from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.results import EpisodeResult, load_result, result_path
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
 from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, policy_names, require_pilot

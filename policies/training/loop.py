@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.rollouts.progress import Progress, SilentProgress
+from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.windows.augmentation import flip_batch, photometric
 from forestpilot.data_collection.windows.windows import Batch, WindowReader
 from forestpilot.policies.networks.heads.base import Target

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from pathlib import Path
 from typing import Any
+
+from forestpilot.data_collection.episodes.files import write_new_file
 
 
 class MetricsLog:
@@ -69,8 +71,7 @@ def _drop_rows_after(path: Path, resume_at: tuple[int, int]) -> list[str] | None
     # A process killed while writing may leave half a row.
     whole = [row for row in rows[1:] if len(row) == len(columns) and row[0].isdigit() and row[1].isdigit()]
     kept = [row for row in whole if (int(row[0]), int(row[1])) <= resume_at]
-    temporary = path.with_suffix(".csv.tmp")
-    with open(temporary, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([columns, *kept])
-    os.replace(temporary, path)
+    text = io.StringIO()
+    csv.writer(text).writerows([columns, *kept])
+    write_new_file(path, [text.getvalue().encode()])
     return columns

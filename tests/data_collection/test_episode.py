@@ -27,7 +27,11 @@ from forestpilot.data_collection.episodes.episode import (
     read_header,
     save_episode,
 )
-from forestpilot.data_collection.episodes.files import DiskFullError, remove_stale_temporaries, write_new_file
+from forestpilot.data_collection.episodes.files import (
+    DiskFullError,
+    remove_stale_temporaries,
+    written_whole,
+)
 from tests.helpers.episodes import make_episode
 
 
@@ -244,36 +248,48 @@ def test_other_errors_of_the_disk_pass_unchanged(tmp_path: Path) -> None:
 def test_a_dead_writers_temporary_file_goes_and_a_living_ones_stays(tmp_path: Path) -> None:
     dead = tmp_path / ".a.hdf5.0.tmp"
     dead.write_bytes(b"half")
-    living = tmp_path / ".b.hdf5.1.tmp"
-    descriptor = files._open_locked(living)
-    assert remove_stale_temporaries(tmp_path) == [dead.name]
-    assert living.exists()
-    os.close(descriptor)
-    assert remove_stale_temporaries(tmp_path) == [living.name]
+    (tmp_path / ".c.hdf5.2.tmp.lock").touch()
+    with written_whole(tmp_path / "b.hdf5") as living:
+        living.write_bytes(b"half")
+        assert remove_stale_temporaries(tmp_path) == [dead.name]
+        assert living.exists()
+        living.write_bytes(b"all")
+    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("b.hdf5", b"all")]
 
 
-def test_a_writer_whose_new_file_was_swept_away_makes_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between making and locking its temporary file a writer looks dead to a clean-up in another process."""
-    real_flock, swept = files.fcntl.flock, []
+def test_what_a_block_has_written_is_gone_when_it_raises(tmp_path: Path) -> None:
+    old = tmp_path / "b.bin"
+    old.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), written_whole(old) as unfinished:
+        unfinished.write_bytes(b"half")
+        raise KeyboardInterrupt
+    with pytest.raises(ZeroDivisionError), written_whole(tmp_path / "folder") as unfinished:
+        unfinished.mkdir()
+        (unfinished / "part").write_bytes(b"half")
+        raise ZeroDivisionError
+    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("b.bin", b"old")]
 
-    def sweep_first(descriptor: int, operation: int) -> None:
-        if not swept:
-            swept.append(True)
-            for path in tmp_path.glob(".*.tmp"):
-                path.unlink()
-        real_flock(descriptor, operation)
 
-    monkeypatch.setattr(files.fcntl, "flock", sweep_first)
-    write_new_file(tmp_path / "e.bin", [b"all ", b"there"])
-    assert swept
-    assert (tmp_path / "e.bin").read_bytes() == b"all there"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["e.bin"]
+def test_a_folder_is_written_whole_too(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    with written_whole(tmp_path / "set") as unfinished:
+        (unfinished / "inner").mkdir(parents=True)
+        (unfinished / "inner" / "part").write_bytes(b"all")
+        assert not list((tmp_path / "set").iterdir())
+    assert (tmp_path / "set" / "inner" / "part").read_bytes() == b"all"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["set"]
 
 
 def test_importing_the_package_imports_no_torch_and_no_hdf5() -> None:
     import subprocess
     import sys
 
-    code = "import sys; sys.argv = ['forestpilot']; import forestpilot.data_collection; assert not {'torch', 'h5py', 'numpy'} & set(sys.modules)"
-    code += "; import forestpilot.data_collection.windows.windows; assert 'torch' not in sys.modules"
+    code = """
+import sys
+sys.argv = ["forestpilot"]
+import forestpilot.data_collection
+assert not {"torch", "h5py", "numpy"} & set(sys.modules)
+import forestpilot.data_collection.windows.windows
+assert "torch" not in sys.modules
+"""
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

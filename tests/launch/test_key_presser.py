@@ -10,9 +10,9 @@ import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, load_episode
+from forestpilot.data_collection.episodes.progress import SilentProgress
 from forestpilot.data_collection.people.console import Key
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, roll_out
-from forestpilot.data_collection.rollouts.progress import SilentProgress
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.studies import keyboard
 from forestpilot.launch.studies.key_presser import KeyPresserFactory, held_keys

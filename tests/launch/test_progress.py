@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from forestpilot.data_collection.rollouts.progress import SilentProgress
+from forestpilot.data_collection.episodes.progress import SilentProgress
 from forestpilot.launch.terminal.progress import BarProgress, PlainProgress, format_fields, make_progress
 
 

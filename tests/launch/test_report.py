@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forestpilot.data_collection.rollouts.progress import SilentProgress
+from forestpilot.data_collection.episodes.progress import SilentProgress
 from forestpilot.data_collection.rollouts.results import result_path
 from forestpilot.launch import cli
 from forestpilot.launch.pages.page import fit_videos

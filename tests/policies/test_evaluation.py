@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestpilot.data_collection.rollouts.progress import SilentProgress
+from forestpilot.data_collection.episodes.progress import SilentProgress
 from forestpilot.data_collection.rollouts.replay import load_stored_episode, replay_episode
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
 from forestpilot.policies.evaluation.baselines import BlindPilot, decided

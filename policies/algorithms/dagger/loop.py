@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from forestpilot.data_collection.episodes.episode import EpisodeHeader
+from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
 from forestpilot.data_collection.rollouts.pool import RolloutPool
-from forestpilot.data_collection.rollouts.progress import Progress
 from forestpilot.policies.algorithms.algorithm import Algorithm, RollIn, RollInStoppedError
 from forestpilot.policies.algorithms.dagger.config import PRESETS, DaggerConfig
 from forestpilot.policies.algorithms.dagger.labels import count_labels, make_gate, trim_labels

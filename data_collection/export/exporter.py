@@ -1,0 +1,76 @@
+"""What an exporter is: it writes a dataset in another format, whole or not at all."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.files import written_whole
+from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.registry import PartConfig
+
+
+class ExportError(ForestPilotError):
+    """A dataset that cannot be exported, or a place where something is already."""
+
+
+@dataclass(frozen=True)
+class ExporterConfig(PartConfig):
+    """Options of an exporter."""
+
+
+class Exporter(ABC):
+    """Writes a dataset in another format; subclasses are registered in `EXPORTERS` and say how in `write`."""
+
+    Config: ClassVar[type[ExporterConfig]]
+    """Its options."""
+
+    def export(self, dataset: Dataset, out: Path | str, config: Any = None, progress: Progress | None = None) -> Path:
+        """Write all steps of all episodes.
+
+        Args:
+            dataset: what to write.
+            out: file or folder to make; it may be there already, but empty.
+            config: options, an instance of `Config`; by default the ordinary ones.
+            progress: is told of each episode.
+
+        Returns:
+            What was made; until it is whole, nothing is there.
+
+        Raises:
+            ExportError: there is something at `out`, or nothing in the dataset.
+            BrokenEpisodeError: an episode is damaged.
+            DiskFullError: no space left.
+        """
+        out = Path(out)
+        _require_empty(out)
+        if not len(dataset):
+            raise ExportError(f"{dataset.folder} has no episode to export; collect some first")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(out) as unfinished:
+            self.write(dataset, unfinished, config or self.Config(), progress or SilentProgress())
+        return out
+
+    @abstractmethod
+    def write(self, dataset: Dataset, out: Path, config: Any, progress: Progress) -> None:
+        """Write the dataset to `out`, which does not exist; `export` puts it in its place when this returns.
+
+        Args:
+            dataset: what to write; it has an episode at least.
+            out: file or folder to make.
+            config: an instance of `Config`.
+            progress: to be told of each episode.
+        """
+
+
+def _require_empty(out: Path) -> None:
+    if out.is_dir():
+        taken = any(out.iterdir())
+    else:
+        taken = out.exists() and out.stat().st_size > 0
+    if taken:
+        raise ExportError(f"there is something at {out} already; give another place, or remove it")

@@ -1,0 +1,117 @@
+"""Every exporter: what `EXPORTERS` promises of it, tested by being registered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.plain import from_plain, to_plain
+from forestpilot.data_collection.episodes.progress import Stage
+from forestpilot.data_collection.export import EXPORTERS, Exporter, ExporterConfig, ExportError
+from tests.helpers.episodes import ENV_ID, make_episode
+from tests.helpers.specs import small_spec
+
+LENGTHS = (7, 12, 9)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Three short episodes."""
+    dataset = Dataset.create(tmp_path_factory.mktemp("data") / "dataset", small_spec(), ENV_ID)
+    for seed, steps in enumerate(LENGTHS):
+        dataset.add(make_episode(seed, steps))
+    return dataset
+
+
+@pytest.fixture(params=EXPORTERS.names())
+def exporter(request: pytest.FixtureRequest) -> Exporter:
+    """Each of them."""
+    return EXPORTERS.get(request.param)()
+
+
+class Told:
+    """Keeps what it is told, and may be told to stop."""
+
+    def __init__(self, stop_after: int = 10**9) -> None:
+        self.count = 0
+        self.total: int | None = None
+        self.stop_after = stop_after
+
+    def stage(self, name: str, total: int | None = None) -> AbstractContextManager[Stage]:
+        self.total = total
+        return self._stage()
+
+    @contextmanager
+    def _stage(self) -> Iterator[Stage]:
+        yield self
+
+    def advance(self, count: int = 1, **fields: object) -> None:
+        self.count += count
+        if self.count >= self.stop_after:
+            raise KeyboardInterrupt
+
+    def note(self, message: str) -> None: ...
+
+
+def contents(place: Path) -> dict[str, bytes]:
+    """Every file at a place, by its path in it."""
+    if place.is_file():
+        return {place.name: place.read_bytes()}
+    return {str(file.relative_to(place)): file.read_bytes() for file in place.rglob("*") if file.is_file()}
+
+
+def test_its_options_are_its_own_and_survive_being_stored(exporter: Exporter) -> None:
+    config = exporter.Config()
+    assert isinstance(config, ExporterConfig)
+    assert config.part in EXPORTERS
+    plain = {key: value for key, value in to_plain(config).items() if key != "part"}
+    assert from_plain(type(config), plain) == config
+
+
+def test_it_makes_what_it_says_and_tells_how_far_it_is(exporter: Exporter, dataset: Dataset, tmp_path: Path) -> None:
+    told = Told()
+    out = exporter.export(dataset, tmp_path / "out", progress=told)
+    assert out == tmp_path / "out"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+    assert sum(map(len, contents(out).values())) > 1000
+    assert told.count == told.total == len(LENGTHS)
+
+
+def test_a_longer_episode_makes_a_larger_export(exporter: Exporter, dataset: Dataset, tmp_path: Path) -> None:
+    """Every step is written: a longer episode is larger by more than its pictures could be squeezed to."""
+    sizes = []
+    for steps in (20, 40, 60):
+        other = Dataset.create(tmp_path / f"data-{steps}", small_spec(), ENV_ID)
+        other.add(make_episode(5, steps))
+        out = exporter.export(other, tmp_path / f"out-{steps}")
+        sizes.append(sum(map(len, contents(out).values())))
+    assert sizes[1] - sizes[0] > 20 * 100
+    assert sizes[2] - sizes[1] > 20 * 100
+
+
+def test_what_is_there_already_stays(exporter: Exporter, dataset: Dataset, tmp_path: Path) -> None:
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.write_bytes(b"mine")
+    folder.mkdir()
+    (folder / "mine").write_bytes(b"mine")
+    for taken in (file, folder):
+        with pytest.raises(ExportError, match="already"):
+            exporter.export(dataset, taken)
+    assert file.read_bytes() == (folder / "mine").read_bytes() == b"mine"
+
+
+def test_interrupted_it_leaves_nothing(exporter: Exporter, dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        exporter.export(dataset, tmp_path / "out", progress=Told(stop_after=2))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_dataset_is_refused(exporter: Exporter, tmp_path: Path) -> None:
+    empty = Dataset.create(tmp_path / "dataset", small_spec(), ENV_ID)
+    with pytest.raises(ExportError, match="no episode"):
+        exporter.export(empty, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
