@@ -57,7 +57,7 @@ def write_contact_sheet(
 
 
 def moment_times(duration_s: float, period_s: float, moments: int, last_s: float | None = None) -> list[float]:
-    """When the tiles are: evenly spaced up to one control period before the end, and the end.
+    """Instants of the tiles in seconds: evenly spaced up to one control period before the end, and the end.
 
     Raises:
         ValueError: fewer than 3 moments.
@@ -97,7 +97,7 @@ def contact_sheet(scene: EpisodeScene, moments: int, last_s: float | None = None
 
 
 class Grid:
-    """Where the tiles of a sheet lie."""
+    """Arrangement of the tiles of a sheet."""
 
     def __init__(self, tiles: int) -> None:
         """Choose the number of columns: the one of 3, 4 and 5 that leaves the fewest places empty."""

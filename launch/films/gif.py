@@ -22,7 +22,7 @@ from forestpilot.sim.extras import require
 
 
 class Reduction(NamedTuple):
-    """How much of a GIF is given up to make it smaller."""
+    """Part of a GIF that is given up to make it smaller."""
 
     share: float
     """Share of the width."""
@@ -46,7 +46,7 @@ DITHER = "dither=bayer:bayer_scale=3:diff_mode=rectangle"
 
 @dataclass(frozen=True)
 class GifFacts:
-    """What became of a GIF."""
+    """Size and shape of a GIF that was written."""
 
     path: Path
     """Where it is."""

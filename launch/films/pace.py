@@ -23,7 +23,7 @@ class Tick(NamedTuple):
 
     @property
     def badge(self) -> str:
-        """What tells the viewer that time runs slowly; empty where it does not."""
+        """Words that tell the viewer that time runs slowly; empty where it does not."""
         return f"1/{self.slow:g} speed" if self.slow > 1.0 else ""
 
 

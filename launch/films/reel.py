@@ -163,7 +163,7 @@ class ClipPainter:
         return picture
 
     def _paint_view(self, picture: Image, view: Image) -> None:
-        """What the policy sees ahead, in the lower right corner."""
+        """The policy's view ahead, in the lower right corner."""
         width = round(0.2 * self._width)
         height = round(width * view.shape[0] / view.shape[1])
         left = self._width - width
@@ -207,10 +207,11 @@ def title_card(near_misses: Sequence[NearMiss], size: tuple[int, int], successes
     picture: Image = np.full((height, width, 3), PANEL, np.uint8)
     pen = Pen(import_cv2(), height / 34)
     shown = f"the {len(near_misses)} closest" if len(near_misses) > 1 else "the closest"
-    of = "" if successes is None else f" of {successes} successful episodes"
+    if successes is not None:
+        shown += f" of {successes} successful episodes"
     lines = [
         ("Nearest misses", INK, 2.6),
-        (f"{shown}{of}", INK, 1.2),
+        (shown, INK, 1.2),
         (describe_settings(near_misses[0].episode), DIM, 1.0),
         ("", DIM, 0.5),
     ]
@@ -234,5 +235,5 @@ def _line_height(pen: Pen, scale: float) -> float:
 
 
 def describe_settings(episode: StoredEpisode) -> str:
-    """What the worlds of an evaluation have in common, in a few words."""
+    """Words for what the worlds of an evaluation have in common."""
     return task_of_env(episode.env_id).describe(episode.env_kwargs)

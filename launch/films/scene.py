@@ -94,19 +94,19 @@ class EpisodeScene:
 
     @property
     def title(self) -> str:
-        """Who crossed which world."""
+        """Policy and world."""
         return f"{self.episode.policy}, world {self.world.seed}"
 
     @property
     def worlds(self) -> str:
-        """What the world is like, in words, without the rule that the notes tell of."""
+        """The world in words, without the rule that the notes tell of."""
         told = dict(self.episode.env_kwargs)
         told.pop("interventions", None)
         return task_named(self.spec.task).describe(told)
 
     @property
     def duration_s(self) -> float:
-        """How long the episode takes in seconds."""
+        """Duration of the episode in seconds."""
         return len(self.episode.actions) / self.spec.control_hz
 
     @property
@@ -134,7 +134,7 @@ class EpisodeScene:
         return EpisodePainter(size, episode)
 
     def at(self, time_s: float) -> Moment:
-        """What there is to show at an instant, which lies not before the last one; beyond the end, that of the end.
+        """The moment at an instant, which lies not before the last one; beyond the end, that of the end.
 
         The chase view is one black pixel as long as no camera is placed.
         """
@@ -179,7 +179,9 @@ class EpisodeScene:
         """The chase view; the camera moves on by the time since its last picture."""
         if self._camera is None:
             return NO_PICTURE
-        elapsed_s = 0.0 if self._drawn_s is None else time_s - self._drawn_s
+        elapsed_s = 0.0
+        if self._drawn_s is not None:
+            elapsed_s = time_s - self._drawn_s
         self._drawn_s = time_s
         return self._camera.draw(vehicle, elapsed_s)
 
@@ -219,7 +221,7 @@ class EpisodeScene:
         return self._turn_rad(answers[CENTER])
 
     def _costs_at(self, step: ReplayedStep) -> NDArray[Any] | None:
-        """What each candidate turn costs; None where nobody says."""
+        """Costs of the candidate turns; None where nobody says."""
         if step.action is None or self.costs == "none":
             return None
         if self._adviser is not None:

@@ -61,7 +61,7 @@ def _policy(scene: EpisodeScene) -> str:
 
 
 def _same_world(one: World, other: World) -> bool:
-    """Whether what stands in two worlds is the same."""
+    """True where the same stands in two worlds."""
     for part in ("trees", "boxes", "bounds_m", "start_m", "goal_m"):
         if not np.array_equal(getattr(one, part), getattr(other, part)):
             return False

@@ -89,7 +89,7 @@ def _seeds_table(survey: Survey) -> Table:
 
 
 def _split_text(survey: Survey) -> Text:
-    """Whether there are worlds that nobody may train in."""
+    """Warning of worlds that nobody may train in."""
     foreign = [row.split for row in seeds_of_splits(survey) if row.split != "train"]
     if not foreign:
         return Text("All worlds are training worlds.")
@@ -165,7 +165,7 @@ def _steering_row(name: str, steering: Steering) -> dict[str, str]:
 
 
 def sides_blocks(survey: Survey) -> Blocks:
-    """What the side cameras teach beside the center camera."""
+    """Lessons of the side cameras beside the center camera."""
     rows = corrections_of(survey)
     if not rows:
         return []
@@ -180,7 +180,7 @@ def sides_blocks(survey: Survey) -> Blocks:
 
 
 def _sides_text(survey: Survey, asked: bool) -> str:
-    """Where the side cameras' labels come from."""
+    """Origin of the side cameras' labels."""
     rule = _words(survey).side_rule
     if asked:
         return (
@@ -206,10 +206,9 @@ def _corrections_diagram(sides: list[figures.SideLabels]) -> Diagram:
 
 
 def _expert_against_rule(survey: Survey, sides: list[figures.SideLabels]) -> Diagram:
-    ruled = [side.correction_deg for side in figures.ruled_at_sides(survey)]
-    told = [side.correction_deg for side in sides]
-    rule = Counted(np.concatenate(ruled), "rule’s correction, °")
-    expert = Counted(np.concatenate(told), "expert’s correction, °")
+    ruled = figures.joined(figures.ruled_at_sides(survey))
+    rule = Counted(ruled.correction_deg, "rule’s correction, °")
+    expert = Counted(figures.joined(sides).correction_deg, "expert’s correction, °")
     alt = "The expert's corrections against the geometric rule's; the dashed line is where both agree"
     return Diagram(
         "Expert against rule",
@@ -241,7 +240,7 @@ def _spread(values: Spread, unit: str, digits: int) -> str:
 
 
 def hand_blocks(survey: Survey, hand: Hand) -> Blocks:
-    """How the human steered."""
+    """Figures of the human's steering."""
     held = "no keys are recorded" if hand.held is None else f"a key was held in {percent(hand.held)} of them"
     blocks: Blocks = [
         Text(

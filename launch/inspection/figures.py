@@ -134,7 +134,7 @@ def _outline(axes: Any, style: int, values: Values, edges: Values) -> None:
 
 
 def map_figure(x: Counted, y: Counted, alt: str, identity: bool = False) -> Markup:
-    """How often two values come together: the stronger a cell, the more often, by powers of the count.
+    """A map of how often two values come together: the stronger a cell, the more often, by powers of the count.
 
     Args:
         x: first values.
@@ -176,7 +176,7 @@ def _shade(axes: Any, counts: Values, x_edges: Values, y_edges: Values) -> None:
 
 
 def states_figure(survey: Survey, alt: str) -> Markup:
-    """What each element of the state has been, as small histograms."""
+    """Small histograms of each element of the state."""
     names = survey.spec.state_names
     states = survey.over_steps(lambda record: record.state)
     rows = math.ceil(len(names) / 2)
@@ -202,7 +202,7 @@ def speeds_figure(survey: Survey, alt: str) -> Markup:
 
 
 class SideLabels(NamedTuple):
-    """What the labels of a side camera add to those of the center camera."""
+    """Labels of a side camera against those of the center camera."""
 
     camera: str
     """left or right."""
@@ -215,12 +215,12 @@ class SideLabels(NamedTuple):
 
 
 def taught_at_sides(survey: Survey) -> list[SideLabels]:
-    """What both side cameras teach: the expert's answer, or the geometric rule's."""
+    """Labels of both side cameras: the expert's answer, or the geometric rule's."""
     return _at_sides(survey, survey.over_labels(lambda record: record.taught))
 
 
 def ruled_at_sides(survey: Survey) -> list[SideLabels]:
-    """What the geometric rule says at both side cameras."""
+    """The geometric rule's answers at both side cameras."""
     return _at_sides(survey, survey.over_labels(lambda record: record.rule))
 
 
@@ -235,13 +235,20 @@ def _at_sides(survey: Survey, taught: Values) -> list[SideLabels]:
     return sides
 
 
+def joined(sides: Sequence[SideLabels]) -> SideLabels:
+    """The labels of several side cameras, one after the other."""
+    cameras, *columns = zip(*sides, strict=True)
+    return SideLabels(" and ".join(cameras), *map(np.concatenate, columns))
+
+
 def side_figures(survey: Survey, sides: Sequence[SideLabels]) -> dict[str, Markup]:
     """Corrections at the side cameras, against where the cameras stood: `shift` and `yaw`; none if they never move."""
     if not has_sides_of_their_own(survey):
         return {}
-    correction = Counted(np.concatenate([side.correction_deg for side in sides]), "correction of the turn, °")
-    shift = Counted(np.concatenate([side.shift_m for side in sides]), "shift of the camera, m, left positive")
-    yaw = Counted(np.concatenate([side.yaw_deg for side in sides]), "yaw of the camera, °, left positive")
+    both = joined(sides)
+    correction = Counted(both.correction_deg, "correction of the turn, °")
+    shift = Counted(both.shift_m, "shift of the camera, m, left positive")
+    yaw = Counted(both.yaw_deg, "yaw of the camera, °, left positive")
     alt = "How the correction at the side cameras changes with their"
     return {
         "shift": map_figure(shift, correction, f"{alt} shift"),

@@ -26,7 +26,7 @@ JUMP = 0.5
 
 @dataclass(frozen=True)
 class Hand:
-    """How a human steered."""
+    """A human's steering, in figures."""
 
     episodes: int
     """Episodes in which a human steered."""
@@ -47,7 +47,7 @@ class Hand:
 
 
 def hand_of(survey: Survey, replays: int, progress: Progress | None = None) -> Hand | None:
-    """How the human steered whose data this is; None where there is none.
+    """Steering of the human whose data this is; None where there is none.
 
     Args:
         survey: the dataset.
@@ -81,7 +81,9 @@ def _changes(record: Record) -> NDArray[np.float32]:
 def _held(records: Sequence[Record]) -> float | None:
     """Share of the human's steps at which a key was held; None where no keys are recorded."""
     held = [record.keys[record.human_steps] > 0 for record in records if record.keys is not None]
-    return float(np.concatenate(held).mean()) if held else None
+    if not held:
+        return None
+    return float(np.concatenate(held).mean())
 
 
 def _with_expert(
@@ -120,7 +122,7 @@ def _recorded_expert(record: Record) -> NDArray[np.float32] | None:
 
 
 def _noted_shift(folder: Path) -> str:
-    """What relabelling noted about the delay that it shifted out."""
+    """Note of relabelling about the delay that it shifted out."""
     try:
         noted = json.loads((folder / RELABELLING_FILE).read_text(encoding="utf-8"))
         return str(noted.get("delay", {}).get("note", ""))
@@ -141,7 +143,7 @@ class Excerpt:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Length in seconds."""
         return (self.part.stop - self.part.start) / self.record.meta.control_hz
 
 

@@ -14,7 +14,7 @@ from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUM
 from forestpilot.data_collection.rollouts.takeover import Handovers, count_handovers
 from forestpilot.launch.inspection.checks import AT_LIMIT
 from forestpilot.launch.inspection.records import SIDES, Record
-from forestpilot.launch.inspection.survey import Survey
+from forestpilot.launch.inspection.survey import Survey, steps_of
 from forestpilot.launch.reading.evaluations import NO_RULE
 from forestpilot.launch.reading.tasks import task_named
 from forestpilot.sim.seeds import split_of
@@ -86,7 +86,7 @@ class Seeds(NamedTuple):
 
 
 class Steering(NamedTuple):
-    """What the labels teach about the turn, as shares of all labels."""
+    """Turns that the labels teach, as shares of all labels."""
 
     straight: float = 0.0
     """Less than `STRAIGHT_DEG` to either side."""
@@ -121,7 +121,7 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class Corrections:
-    """How the turn that a side camera teaches differs from the center camera's, in degrees."""
+    """Differences of the turn that a side camera teaches from the center camera's, in degrees."""
 
     camera: str
     """left or right."""
@@ -162,7 +162,7 @@ def _round(survey: Survey, number: int, records: Sequence[Record]) -> Round:
     return Round(
         number=number,
         episodes=len(records),
-        steps=sum(record.num_steps for record in records),
+        steps=steps_of(records),
         labels=sum(int(record.labelled.sum()) for record in records),
         drivers=drivers_of(records),
         outcomes=Counter(record.meta.outcome for record in records),
@@ -172,7 +172,7 @@ def _round(survey: Survey, number: int, records: Sequence[Record]) -> Round:
 
 
 def _is_roll_in(record: Record) -> bool:
-    """Whether somebody could take over: a demonstration is no takeover, however it begins."""
+    """True where somebody could take over: a demonstration is no takeover, however it begins."""
     return record.meta.dagger_round > 0 or bool((record.actor == ACTOR_POLICY).any())
 
 
@@ -184,8 +184,7 @@ def worlds_of(survey: Survey) -> list[Worlds]:
     rows = []
     for kind, records in groups.items():
         speeds = [set_point_mps(survey, record) for record in records]
-        steps = sum(record.num_steps for record in records)
-        rows.append(Worlds(kind, len(records), steps, min(speeds), max(speeds)))
+        rows.append(Worlds(kind, len(records), steps_of(records), min(speeds), max(speeds)))
     return sorted(rows, key=lambda row: (-row.episodes, row.kind))
 
 
@@ -214,7 +213,7 @@ def seeds_of_splits(survey: Survey) -> list[Seeds]:
 
 
 def steering_of(survey: Survey, turns: NDArray[np.float32], change_deg: float = 0.0) -> Steering:
-    """What turns (N,) teach."""
+    """Figures of turns (N,)."""
     if not len(turns):
         return Steering()
     deg = survey.degrees(turns)
@@ -230,7 +229,7 @@ def steering_of(survey: Survey, turns: NDArray[np.float32], change_deg: float = 
 
 
 def center_steering(survey: Survey) -> Steering:
-    """What the center camera's labels teach."""
+    """Figures of the center camera's labels."""
     changes = np.concatenate(list(map(_changes, survey.records)))
     change_deg = float(survey.degrees(changes).mean()) if len(changes) else 0.0
     return steering_of(survey, survey.labels[:, 0], change_deg)
@@ -243,19 +242,19 @@ def _changes(record: Record) -> NDArray[np.float32]:
 
 
 def all_cameras_steering(survey: Survey) -> Steering:
-    """What the labels of all three cameras teach, as training uses them by default."""
+    """Figures of the labels of all three cameras, as training uses them by default."""
     return steering_of(survey, survey.over_labels(lambda record: record.taught)[..., 0].ravel())
 
 
 def corrections_of(survey: Survey) -> list[Corrections]:
-    """How the side cameras' labels differ from the center camera's."""
+    """Differences of the side cameras' labels from the center camera's."""
     if not survey.num_labels:
         return []
     return [_corrections(survey, camera) for camera in SIDES]
 
 
 def _corrections(survey: Survey, camera: int) -> Corrections:
-    """How one side camera's labels differ from the center camera's."""
+    """Differences of one side camera's labels from the center camera's."""
     label = survey.labels[:, 0]
     shift_m, yaw_rad, *_ = survey.over_labels(lambda record: record.offsets[:, camera]).T
     rule = survey.over_labels(lambda record: record.rule[:, camera, 0])
@@ -277,7 +276,7 @@ def _corrections(survey: Survey, camera: int) -> Corrections:
 
 
 def _was_asked(survey: Survey) -> bool:
-    """Whether the expert was asked at each camera in every episode."""
+    """True where the expert was asked at each camera in every episode."""
     return all(record.asked is not None for record in survey.records)
 
 
@@ -286,5 +285,5 @@ def _spread(values: NDArray[np.floating]) -> Spread:
 
 
 def has_sides_of_their_own(survey: Survey) -> bool:
-    """Whether the side cameras' offsets were drawn anew, so that corrections vary with them."""
+    """True where the side cameras' offsets were drawn anew, so that corrections vary with them."""
     return any(float(np.ptp(record.offsets[:, SIDES, :2], axis=0).max()) > SAME_PLACE for record in survey.records)

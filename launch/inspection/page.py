@@ -71,5 +71,5 @@ def _parts(inspection: Inspection, number: int, inspections: Sequence[Inspection
 
 
 def default_path(folder: Path) -> Path:
-    """Where the page goes unless something else is asked for."""
+    """Path of the page unless something else is asked for."""
     return folder / "inspect.html"

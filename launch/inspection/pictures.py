@@ -52,7 +52,7 @@ class Sample(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a label is."""
+    """Place of a label."""
 
     record: Record
     """Its episode."""
@@ -82,7 +82,7 @@ def sample_pictures(survey: Survey) -> list[Sample]:
 
 
 def _sample(title: str, place: Place) -> Sample:
-    """What the cameras saw at a label."""
+    """Pictures of all cameras at a label."""
     return Sample(title, place.record, place.step, read_pictures(place.record, place.step))
 
 
@@ -113,7 +113,7 @@ def strip(survey: Survey, sample: Sample) -> Markup:
 
 
 def caption(sample: Sample) -> str:
-    """Where a sample is from."""
+    """Origin of a sample."""
     record = sample.record
     _, go = record.label[sample.step].tolist()
     seconds = sample.step / record.meta.control_hz

@@ -83,7 +83,9 @@ class Record:
     @property
     def expert_turn(self) -> NDArray[np.float32] | None:
         """(T,) the expert's turn at the center camera, where it is recorded."""
-        return None if self.expert is None else self.expert[:, 0]
+        if self.expert is None:
+            return None
+        return self.expert[:, 0]
 
     @property
     def human_steps(self) -> NDArray[np.bool_]:

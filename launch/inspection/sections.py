@@ -44,7 +44,7 @@ def _overview_row(survey: Survey, findings: Sequence[Finding]) -> dict[str, str]
 
 
 def counts_blocks(survey: Survey, findings: Sequence[Finding]) -> Blocks:
-    """How much there is, who drove, how it ended."""
+    """Counts: how much there is, who drove, how it ended."""
     rounds = rounds_of(survey)
     minutes = survey.num_steps / survey.spec.control_hz / 60
     text = (
@@ -67,7 +67,7 @@ def counts_blocks(survey: Survey, findings: Sequence[Finding]) -> Blocks:
 
 
 def _verdict(survey: Survey, findings: Sequence[Finding]) -> str:
-    """What to look at first, in a sentence or two."""
+    """The first things to look at, in a sentence or two."""
     steering = center_steering(survey)
     says = [f"{percent(steering.straight)} of the labels are straight ahead (within {STRAIGHT_DEG:g}°)"]
     if steering.leaning:
@@ -109,7 +109,7 @@ def _round_row(row: Round, mixed: bool) -> dict[str, str]:
 
 
 def _drivers(shares: dict[str, float]) -> str:
-    """Who drove, with their shares where it was not one alone."""
+    """Drivers, with their shares where it was not one alone."""
     if len(shares) == 1:
         return ", ".join(shares)
     return ", ".join(f"{name} {percent(share)}" for name, share in shares.items())

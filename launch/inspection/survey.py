@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class Finding:
 
 @dataclass
 class Survey:
-    """What is in a dataset."""
+    """Content of a dataset."""
 
     folder: Path
     """The dataset's folder."""
@@ -56,7 +56,7 @@ class Survey:
 
     @property
     def name(self) -> str:
-        """What it is called on the page: the folder, with that of the run that it belongs to."""
+        """Name on the page: the folder, with that of the run that it belongs to."""
         folder = self.folder.resolve()
         if folder.name == IN_A_RUN:
             return f"{folder.parent.name}/{folder.name}"
@@ -65,7 +65,7 @@ class Survey:
     @property
     def num_steps(self) -> int:
         """Steps in all readable episodes."""
-        return sum(record.num_steps for record in self.records)
+        return steps_of(self.records)
 
     @property
     def num_labels(self) -> int:
@@ -100,6 +100,11 @@ class Survey:
         return np.concatenate(list(map(read, self.records)))
 
 
+def steps_of(records: Sequence[Record]) -> int:
+    """Steps of some episodes together."""
+    return sum(record.num_steps for record in records)
+
+
 def _label(record: Record) -> NDArray[np.float32]:
     return record.label
 
@@ -130,7 +135,7 @@ def _episode_files(folder: Path) -> list[Path]:
 
 
 def _why_none(survey: Survey) -> str:
-    """Why no episode can be read; empty where there is none at all."""
+    """Reason why no episode can be read; empty where there is none at all."""
     if not survey.unreadable:
         return ""
     first = survey.unreadable[0]
@@ -189,7 +194,7 @@ def _cause(error: Exception, path: Path) -> str:
 
 
 def _set_aside(folder: Path) -> list[Finding]:
-    """What lies in quarantine/, with the reasons noted there."""
+    """Files in quarantine/, with the reasons noted there."""
     reasons: dict[str, str] = {}
     noted = folder / "quarantine" / "reasons.txt"
     if noted.is_file():

@@ -16,7 +16,7 @@ from forestpilot.sim.extras import require
 
 @dataclass
 class Page:
-    """What stands on a page."""
+    """Content of a page."""
 
     title: str
     """Heading and title."""

@@ -82,7 +82,7 @@ def free_distance_m(
     limit_m: float,
     nearest_m: float = 0.8,
 ) -> float:
-    """How far one can go from a position before coming within `MARGIN_M` of a trunk: `nearest_m` to `limit_m`."""
+    """Free distance from a position until one comes within `MARGIN_M` of a trunk: `nearest_m` to `limit_m`."""
     dx = math.cos(direction_rad)
     dy = math.sin(direction_rad)
     _, _, radius, *_ = trees.T

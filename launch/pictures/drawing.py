@@ -27,7 +27,7 @@ costs a few units and a crash hundreds."""
 
 @dataclass(frozen=True)
 class Moment:
-    """What there is to show of one instant of an episode."""
+    """One instant of an episode, with all that a picture shows of it."""
 
     chase: Image
     """(h, w, 3) uint8 of any size, best `EpisodePainter.chase_size`."""
@@ -62,12 +62,12 @@ class Moment:
 
     @property
     def is_over(self) -> bool:
-        """Whether the episode has ended."""
+        """True once the episode has ended."""
         return self.outcome != Outcome.RUNNING
 
     @property
     def end(self) -> str:
-        """How it ended, in words; `running` until then."""
+        """Outcome in words; `running` until there is one."""
         if not self.is_over:
             return self.outcome
         return told(self.outcome, self.interventions)
@@ -82,7 +82,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the parts of a picture are, in pixels: views below the chase view, text and map to their right."""
+    """Places of a picture's parts, in pixels: views below the chase view, text and map to their right."""
 
     width: int
     """Width of the picture."""
@@ -124,7 +124,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class PaintedEpisode:
-    """What stays the same in all pictures of an episode."""
+    """Everything that stays the same in all pictures of an episode."""
 
     world: World
     """The world that is crossed."""

@@ -26,7 +26,7 @@ MAX_TICKS = 12
 
 
 class Round(Protocol):
-    """What the plot needs of a DAgger round."""
+    """A DAgger round, as much of it as the plot needs."""
 
     @property
     def round(self) -> int:

@@ -43,7 +43,7 @@ BOXES: dict[int, Color] = {
 
 
 class View(NamedTuple):
-    """Which part of the world a picture shows."""
+    """The part of the world that a picture shows."""
 
     x_max: float
     """x at the top row, metres."""

@@ -43,7 +43,7 @@ class Setting:
 
     @property
     def counts_interventions(self) -> bool:
-        """Whether a vehicle that was put back goes on, so that there is an autonomy."""
+        """True where a vehicle that was put back goes on, so that there is an autonomy."""
         return self.rule not in ("", NO_RULE)
 
     @property
@@ -61,7 +61,7 @@ NO_RULE = "none"
 
 @dataclass(frozen=True)
 class EpisodeFacts:
-    """What the stored episodes of a policy say about it; the same in all of them."""
+    """Facts about a policy that its stored episodes tell; the same in all of them."""
 
     fingerprint: str = ""
     """Which weights acted; the name of a baseline; empty if unknown."""
@@ -74,13 +74,13 @@ class EpisodeFacts:
 
     @property
     def trained(self) -> bool:
-        """Whether a network acted, as far as one knows."""
+        """True where a network acted, as far as one knows."""
         return network_acted(self.policy_path)
 
 
 @dataclass
 class Evaluation:
-    """What `forestpilot evaluate` left in a folder."""
+    """Episodes that `forestpilot evaluate` left in a folder."""
 
     folder: Path
     """The folder."""
@@ -94,6 +94,11 @@ class Evaluation:
     """When vehicles are put back, for episodes of version 0.1, which do not say so themselves."""
     notes: list[str] = field(default_factory=list)
     """What is missing or damaged, in sentences."""
+
+    @property
+    def says_something(self) -> bool:
+        """True where some episode can be read."""
+        return bool(self.rows)
 
     def setting(self, row: OutcomeRow) -> Setting:
         """The setting of an episode."""
@@ -109,11 +114,13 @@ class Evaluation:
         for name in OLD_OPTIONS:
             if kwargs.get(name) is not None:
                 options.setdefault(name, kwargs[name])
-        rule = str(kwargs.get("interventions") or self.old_rule) if task.put_back else ""
+        rule = ""
+        if task.put_back:
+            rule = str(kwargs.get("interventions") or self.old_rule)
         return Setting(task.name, row.preset, row.speed, _world_options(options), rule)
 
     def result_path(self, row: OutcomeRow) -> Path:
-        """Where the episode of a row is stored."""
+        """File of a row's episode."""
         return result_path(episodes_folder(self.folder), row.policy, row.seed)
 
 
@@ -121,8 +128,11 @@ def _world_options(options: Mapping[str, float | str]) -> Options:
     """The options that say which worlds these are, in order."""
     kept = {}
     for name, value in sorted(options.items()):
-        if name not in NOT_THE_WORLDS:
-            kept[name] = round(value, 5) if isinstance(value, float) else value
+        if name in NOT_THE_WORLDS:
+            continue
+        if isinstance(value, float):
+            value = round(value, 5)
+        kept[name] = value
     return tuple(kept.items())
 
 
@@ -189,7 +199,7 @@ def _read_episodes(folder: Path, notes: list[str]) -> list[OutcomeRow]:
 
 
 def _facts_by_policy(folder: Path, rows: list[OutcomeRow]) -> dict[str, EpisodeFacts]:
-    """What the first readable episode of each policy says."""
+    """Facts about each policy, from its first readable episode."""
     facts: dict[str, EpisodeFacts] = {}
     for row in rows:
         if row.policy in facts:
@@ -204,9 +214,10 @@ def _facts_by_policy(folder: Path, rows: list[OutcomeRow]) -> dict[str, EpisodeF
             env_kwargs=meta["env_kwargs"] if isinstance(meta["env_kwargs"], dict) else {},
             package_version=str(meta.get("package_version") or ""),
         )
-    for row in rows:
-        # A baseline is known by its name.
-        facts.setdefault(row.policy, EpisodeFacts(policy_path="" if network_acted(row.policy) else row.policy))
+    for policy in {row.policy for row in rows} - facts.keys():
+        facts[policy] = EpisodeFacts()
+        if not network_acted(policy):  # a baseline is known by its name
+            facts[policy] = EpisodeFacts(policy_path=policy)
     return facts
 
 

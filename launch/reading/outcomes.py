@@ -19,7 +19,7 @@ class ReplayError(ForestPilotError):
 
 @dataclass(frozen=True)
 class Choice:
-    """Which episodes of an evaluation to look at; all if nothing is asked for."""
+    """Episodes of an evaluation to look at; all if nothing is asked for."""
 
     worst: int = 0
     """Number of worst episodes: failures first, the most interventions first, then the smallest clearance."""
@@ -32,7 +32,7 @@ class Choice:
 
     @property
     def takes_all(self) -> bool:
-        """Whether every episode of the policies is meant."""
+        """True where every episode of the policies is meant."""
         return not (self.worst or self.best or self.seeds)
 
 

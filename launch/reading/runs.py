@@ -36,13 +36,10 @@ class Runs:
 
     @property
     def says_something(self) -> bool:
-        """Whether there is a figure to report."""
-        return (
-            any(evaluation.rows for evaluation in self.evaluations)
-            or any(run.rounds.rows for run in self.daggers)
-            or any(run.metrics.rows for run in self.trainings)
-            or any(run.result for run in self.studies)
-        )
+        """True where there is a figure to report."""
+        found: list[Evaluation | DaggerRun | TrainingRun | StudyRun] = [*self.evaluations, *self.daggers]
+        found += [*self.trainings, *self.studies]
+        return any(run.says_something for run in found)
 
 
 def read_runs(folders: Sequence[Path]) -> Runs:

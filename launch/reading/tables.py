@@ -38,7 +38,7 @@ class Table:
 
 @dataclass
 class DaggerRun:
-    """What `forestpilot dagger` left in a folder."""
+    """Rounds that `forestpilot dagger` left in a folder."""
 
     folder: Path
     """The folder."""
@@ -53,13 +53,19 @@ class DaggerRun:
     notes: list[str] = field(default_factory=list)
     """What is missing or damaged, in sentences."""
 
+    @property
+    def says_something(self) -> bool:
+        """True where a round is finished."""
+        return bool(self.rounds.rows)
+
 
 def read_dagger(folder: Path) -> DaggerRun:
     """The rounds of a DAgger run, as far as they can be read."""
     rounds, notes = read_table(folder / "rounds.csv", ("round", "labels"))
     run, wrong_config = read_config(folder)
-    # A demo keeps its drone's rounds in its own folder, and their config in its own.
-    config = run.config.get("dagger", {}) if run.verb == "demo" else run.config
+    config = run.config
+    if run.verb == "demo":  # it keeps its drone's rounds in its own folder, and their config in its own
+        config = config.get("dagger", {})
     policy, wrong_policy = read_json(folder / "policy.json")
     notes += filter(None, (wrong_config, wrong_policy))
     notes += _gaps(folder, [int(row["round"]) for row in rounds.rows], config.get("rounds"))
@@ -113,6 +119,11 @@ class TrainingRun:
     """What is missing or damaged, in sentences."""
 
     @property
+    def says_something(self) -> bool:
+        """True where something was measured."""
+        return bool(self.metrics.rows)
+
+    @property
     def curves(self) -> dict[str, list[float]]:
         """Name of a figure to its value in each row."""
         curves = {}
@@ -156,7 +167,7 @@ def read_training(folder: Path) -> TrainingRun:
 
 @dataclass
 class StudyRun:
-    """What a study left in a folder."""
+    """Results that a study left in a folder."""
 
     folder: Path
     """The folder."""
@@ -164,6 +175,11 @@ class StudyRun:
     """What came out; None where it is not finished, or cannot be read."""
     notes: list[str] = field(default_factory=list)
     """What is missing or damaged, in sentences."""
+
+    @property
+    def says_something(self) -> bool:
+        """True where the study is finished."""
+        return self.result is not None
 
 
 def read_study(folder: Path) -> StudyRun:
@@ -210,14 +226,15 @@ def read_table(path: Path, numeric: Sequence[str]) -> tuple[Table, list[str]]:
     if missing := [name for name in numeric if name not in columns]:
         return Table(path, columns, []), [f"{path} has no column {', '.join(missing)}; it is left out."]
     whole = [row for row in rows if _is_whole(row, numeric)]
-    lost = len(rows) - len(whole)
-    verb = "is" if lost == 1 else "are"
-    notes = [f"{path}: {lost} of {len(rows)} rows {verb} left out, because they are not whole."] if lost else []
+    notes = []
+    if lost := len(rows) - len(whole):
+        verb = "is" if lost == 1 else "are"
+        notes.append(f"{path}: {lost} of {len(rows)} rows {verb} left out, because they are not whole.")
     return Table(path, columns, whole), notes
 
 
 def _is_whole(row: Mapping[str | None, Any], numeric: Sequence[str]) -> bool:
-    """Whether a row has a value in each column and no more, and numbers where there must be some."""
+    """True where a row has a value in each column and no more, and numbers where there must be some."""
     if None in row or None in row.values():
         return False
     return all(math.isfinite(number(row[name])) for name in numeric)

@@ -44,16 +44,16 @@ class Arm:
 
     @property
     def counts_interventions(self) -> bool:
-        """Whether vehicles were put back and went on, so that there is an autonomy."""
+        """True where vehicles were put back and went on, so that there is an autonomy."""
         return all(setting.counts_interventions for setting in self.settings)
 
     @cached_property
     def score(self) -> Score:
-        """What all its episodes came to."""
+        """Score of all its episodes."""
         return self.score_of(self.episodes)
 
     def score_of(self, worlds: Iterable[WorldKey]) -> Score:
-        """What its episodes through some worlds came to."""
+        """Score of its episodes through some worlds."""
         return score(list(map(self.row, worlds)), self.counts_interventions)
 
     def in_setting(self, setting: Setting) -> list[WorldKey]:
@@ -101,7 +101,7 @@ def gather_arms(evaluations: Sequence[Evaluation], notes: list[str]) -> list[Arm
 
 
 def _weights(evaluation: Evaluation, policy: str) -> str:
-    """What makes policies of the same name the same: their weights; the evaluation's own where nobody noted them."""
+    """Fingerprint by which policies of one name are the same: their weights', or the evaluation's own folder."""
     facts = evaluation.facts[policy]
     if facts.fingerprint:
         return facts.fingerprint

@@ -16,7 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -106,50 +106,62 @@ def trace_episode(episode: StoredEpisode, keep_steps: bool = False) -> Trace:
     """
     env = make_replay_env(episode, expert=True)
     vehicle: Any = env.unwrapped
-    states: list[ReplayedStep] = []
+    states: list[_State] = []
+    steps: list[ReplayedStep] = []
+    intervened_at: list[int] = []
     try:
         for step in replay_episode(episode, env):
-            states.append(step if keep_steps else _light(step))
+            states.append(_state(vehicle.task_spec, step))
+            if step.info.get("intervened"):
+                intervened_at.append(step.index)
+            if keep_steps:
+                steps.append(step)
         spec: TaskSpec = vehicle.task_spec
         world: World = vehicle.world
     finally:
         env.close()
+    path_m, yaw_rad, speed_mps, clearance_m, expert_turn = map(np.array, zip(*states))
     degrees = math.degrees(spec.max_turn_rad)
     return Trace(
         episode=episode,
         spec=spec,
         world=world,
-        path_m=np.array([step.position_m for step in states]),
-        yaw_rad=np.array([heading_rad(step.rotation) for step in states]),
-        speed_mps=np.array([_speed_mps(spec, step) for step in states]),
-        clearance_m=np.array([step.info["clearance_m"] for step in states]),
+        path_m=path_m,
+        yaw_rad=yaw_rad,
+        speed_mps=speed_mps,
+        clearance_m=clearance_m,
         turn_deg=degrees * episode.actions[:, 0].astype(float),
-        expert_turn_deg=degrees * np.array([_expert_turn(step) for step in states[:-1]]),
-        intervened_at=[step.index for step in states if step.info.get("intervened")],
-        steps=states if keep_steps else [],
+        expert_turn_deg=degrees * expert_turn[:-1],
+        intervened_at=intervened_at,
+        steps=steps,
     )
 
 
-def _speed_mps(spec: TaskSpec, step: ReplayedStep) -> float:
-    """Speed over ground at a state, m/s."""
+class _State(NamedTuple):
+    """One state of an episode, without its pictures, which would fill the memory on a long road."""
+
+    position_m: NDArray[np.float64]
+    yaw_rad: float
+    speed_mps: float
+    clearance_m: float
+    expert_turn: float
+    """The turn that the expert would command, -1 to 1."""
+
+
+def _state(spec: TaskSpec, step: ReplayedStep) -> _State:
     state = step.observation["state"]
-    return math.hypot(state[spec.index("forward_mps")], state[spec.index("left_mps")])
-
-
-def _expert_turn(step: ReplayedStep) -> float:
-    """The turn that the expert would command at a state, -1 to 1."""
-    return float(step.info["expert_action"][CENTER][0])
-
-
-def _light(step: ReplayedStep) -> ReplayedStep:
-    """A state without its pictures, which would fill the memory on a long road."""
-    state = {"state": step.observation["state"]}
-    return ReplayedStep(step.index, step.position_m, step.rotation, state, step.action, step.info)
+    return _State(
+        position_m=step.position_m,
+        yaw_rad=heading_rad(step.rotation),
+        speed_mps=math.hypot(state[spec.index("forward_mps")], state[spec.index("left_mps")]),
+        clearance_m=step.info["clearance_m"],
+        expert_turn=float(step.info["expert_action"][CENTER][0]),
+    )
 
 
 @dataclass(frozen=True)
 class CopycatFigures:
-    """How much an arm repeats itself, over some replayed episodes."""
+    """Figures of how much an arm repeats itself, over some replayed episodes."""
 
     episodes: int
     """Number of episodes."""
@@ -180,35 +192,40 @@ class CopycatFigures:
 
 
 def copycat_figures(traces: Sequence[Trace]) -> CopycatFigures | None:
-    """How much an arm repeats itself; None where no episode has two steps.
+    """Figures of how much an arm repeats itself; None where no episode has two steps.
 
     Args:
         traces: replayed episodes of one arm.
     """
-    traces = [trace for trace in traces if len(trace.turn_deg) > 1]
-    if not traces:
+    changes: list[NDArray[np.float64]] = []
+    expert_changes: list[NDArray[np.float64]] = []
+    errors: list[NDArray[np.float64]] = []
+    told = [trace for trace in traces if len(trace.turn_deg) > 1]
+    if not told:
         return None
-    change = [np.abs(np.diff(trace.turn_deg)) for trace in traces]
-    expert_change = [np.abs(np.diff(trace.expert_turn_deg)) for trace in traces]
-    error = np.concatenate([np.abs(trace.turn_deg - trace.expert_turn_deg)[1:] for trace in traces])
-    own_step = np.concatenate(change)
-    expert_step = np.concatenate(expert_change)
+    for trace in told:
+        changes.append(np.abs(np.diff(trace.turn_deg)))
+        expert_changes.append(np.abs(np.diff(trace.expert_turn_deg)))
+        errors.append(np.abs(trace.turn_deg - trace.expert_turn_deg)[1:])
+    own_step = np.concatenate(changes)
+    expert_step = np.concatenate(expert_changes)
+    error = np.concatenate(errors)
     at_change = _largest(expert_step)
-    low, high = _ratio_interval(change, expert_change)
+    low, high = _ratio_interval(changes, expert_changes)
     return CopycatFigures(
-        episodes=len(traces),
+        episodes=len(told),
         steps=len(error),
         change_deg=float(own_step.mean()),
         expert_change_deg=float(expert_step.mean()),
         ratio=_ratio(own_step.sum(), expert_step.sum()),
         ratio_low=low,
         ratio_high=high,
-        autocorrelation=_autocorrelation([trace.turn_deg for trace in traces]),
-        expert_autocorrelation=_autocorrelation([trace.expert_turn_deg for trace in traces]),
+        autocorrelation=_autocorrelation([trace.turn_deg for trace in told]),
+        expert_autocorrelation=_autocorrelation([trace.expert_turn_deg for trace in told]),
         error_deg=_mean(error[~at_change]),
         change_error_deg=_mean(error[at_change]),
         repeats=_mean((own_step < error)[at_change]),
-        standing=_mean(np.concatenate(list(map(_moving, traces))) < STANDING_MPS),
+        standing=_mean(np.concatenate(list(map(_moving, told))) < STANDING_MPS),
     )
 
 
@@ -246,8 +263,12 @@ def _moving(trace: Trace) -> NDArray[np.float64]:
 
 
 def _ratio(above: float, below: float) -> float:
-    return float(above / below) if below > 0 else math.nan
+    if below <= 0:
+        return math.nan
+    return float(above / below)
 
 
 def _mean(values: NDArray[np.generic]) -> float:
-    return float(values.mean()) if len(values) else math.nan
+    if not len(values):
+        return math.nan
+    return float(values.mean())

@@ -33,7 +33,7 @@ class ReportError(ForestPilotError):
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the report should hold."""
+    """Content that is wished for in a report."""
 
     failures: int
     """Number of worst episodes to look at."""
@@ -58,7 +58,7 @@ def build(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> str:
 
 
 def make_page(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> tuple[Page, list[SceneCard]]:
-    """What the report says, and those of its parts that are large.
+    """The page of a report, and those of its parts that are large.
 
     Raises:
         ReportError: none of the folders holds anything that can be reported.
@@ -72,7 +72,7 @@ def make_page(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> tu
     if wishes.failures:
         scenes = make_scenes(choose_episodes(arms, wishes.failures), wishes.look, progress)
     sections = [*_result_sections(arms, scenes), *_learning_sections(runs), *_episode_sections(arms, wishes, progress)]
-    if any(run.metrics.rows for run in runs.trainings):
+    if any(run.says_something for run in runs.trainings):
         sections.append(training_section(runs.trainings))
     sections.append(provenance_section(runs, wishes.command))
     names = ", ".join(dict.fromkeys(folder.resolve().name for folder in folders))
@@ -80,7 +80,7 @@ def make_page(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> tu
 
 
 def _what(runs: Runs, arms: Sequence[Arm]) -> str:
-    """What is reported on, counted."""
+    """Runs and episodes that are reported on, counted."""
     counts = {
         "episode": sum(len(arm.episodes) for arm in arms),
         "arm": len(arms),
@@ -110,7 +110,7 @@ def _by_task(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
 
 
 def _result_sections(arms: Sequence[Arm], scenes: Sequence[SceneCard]) -> list[Section]:
-    """What episodes came to: results first, then the worst episodes, then what stands behind the results."""
+    """Sections on outcomes of episodes: results first, then the worst episodes, then what stands behind the results."""
     results: list[Section] = []
     behind: list[Section] = []
     settings: list[Section] = []
@@ -128,7 +128,7 @@ def _result_sections(arms: Sequence[Arm], scenes: Sequence[SceneCard]) -> list[S
 
 
 def _episode_sections(arms: Sequence[Arm], wishes: Wishes, progress: Progress) -> list[Section]:
-    """How episodes went: distributions, and what was done step by step."""
+    """Sections on the course of episodes: distributions, and what was done step by step."""
     sections = []
     for number, (task, own) in enumerate(_by_task(arms).items()):
         sections.append(distributions_section(task, own))
@@ -159,8 +159,8 @@ def _scenes_section(scenes: Sequence[SceneCard]) -> Section:
 
 
 def _learning_sections(runs: Runs) -> list[Section]:
-    """How policies came to be: studies and rounds."""
+    """Sections on learning: studies and rounds."""
     sections = [study_section(run, number) for number, run in enumerate(runs.studies, start=1)]
-    if any(run.rounds.rows for run in runs.daggers):
+    if any(run.says_something for run in runs.daggers):
         sections.append(rounds_section(runs.daggers))
     return sections

@@ -49,12 +49,12 @@ class Pair:
 
     @property
     def shown(self) -> bool:
-        """Whether a difference is shown, after the correction."""
+        """True where a difference is shown, after the correction."""
         return self.p_holm < SIGNIFICANT
 
     @property
     def verdict(self) -> str:
-        """What the pair shows, in a sentence."""
+        """The finding about the pair, in a sentence."""
         if not self.shown:
             return f"No difference between {self.first.name} and {self.second.name} is shown."
         if self.difference > 0:

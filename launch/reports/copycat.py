@@ -35,7 +35,7 @@ class Measured(NamedTuple):
 
     @property
     def shows_signs(self) -> bool:
-        """Whether it changes less than the expert would, and stays with its own turn where the expert changes."""
+        """True where it changes less than the expert would, and stays with its own turn where the expert changes."""
         return self.arm.trained and self.figures.ratio_high < FEW_CHANGES and self.figures.repeats > MANY_REPEATS
 
 
@@ -51,7 +51,9 @@ def copycat_section(task: str, arms: Sequence[Arm], replays: int, progress: Prog
     """
     words = task_named(task).words
     section = Section(f"copycat-{task}", f"Reacting or repeating: {words.episodes}")
-    introduction = _WHAT if explain else "The signs are those of above."
+    introduction = "The signs are those of above."
+    if explain:
+        introduction = _WHAT
     section.blocks.append(Text(f"{introduction} {words.expert}".strip()))
     measured: list[Measured] = []
     for style, arm in enumerate(arms):
@@ -92,7 +94,7 @@ _DEFINITIONS = (
 
 
 def _reading(measured: Sequence[Measured]) -> str:
-    """Which trained arms show the signs, in a sentence."""
+    """Names of the trained arms that show the signs, in a sentence."""
     if not any(each.arm.trained for each in measured):
         return "No arm with a network was measured, so nobody could have learned to copy."
     rule = (
@@ -131,13 +133,13 @@ def _traces(arm: Arm, worlds: Sequence[WorldKey], progress: Progress) -> tuple[l
 
 
 def _change_bars(measured: Sequence[Measured]) -> Bars:
-    """How much turns change, beside the expert's."""
+    """Mean changes of the turn, beside the expert's."""
     definition = f"Mean change of the turn from one step to the next; {EXPERT_SIGN} is the expert at the same states."
     return _bars("Change from step to step", measured, _changes, _change_text, definition)
 
 
 def _error_bars(measured: Sequence[Measured]) -> Bars:
-    """How far turns are from the expert's, where that changes and elsewhere."""
+    """Distances of turns from the expert's, where that changes and elsewhere."""
     title = "Error where the expert changes its mind"
     definition = (
         f"Distance from the expert's turn where that changes most; {EXPERT_SIGN} is the distance at all other steps."

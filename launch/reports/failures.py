@@ -50,12 +50,12 @@ class Choice:
 
     @property
     def failed(self) -> bool:
-        """Whether it is a failure; otherwise it is a near miss."""
+        """True for a failure; otherwise it is a near miss."""
         return not self.row.succeeded
 
     @property
     def command(self) -> str:
-        """What replays it."""
+        """Command that replays it."""
         folder = shlex.quote(str(self.evaluation.folder))
         policy = shlex.quote(self.row.policy)
         return f"forestpilot replay {folder} --policy {policy} --seed {self.row.seed} --video videos/"
@@ -63,7 +63,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Look:
-    """How closely episodes are looked at."""
+    """Closeness with which episodes are looked at."""
 
     seconds: float
     """Seconds before the event."""
@@ -224,7 +224,7 @@ def _map(trace: Trace, at: int) -> Picture:
 
 
 def _marks(trace: Trace, at: int) -> NDArray[np.float64]:
-    """Where it went wrong: the places where a car was put back, as far as they were reached; the end of a failure."""
+    """Places where it went wrong: where a car was put back, as far as they were reached; the end of a failure."""
     states = [state - 1 for state in trace.intervened_at if state <= at]
     if not states and trace.episode.outcome in CRASHES:
         states = [-1]

@@ -13,7 +13,7 @@ import numpy as np
 from forestpilot.launch.pages.blocks import Cell, Diagram, Diagrams, Section, Table, Text, interval, percent, table_of
 from forestpilot.launch.pages.figures import Axes, Line, lines_figure, smoothed
 from forestpilot.launch.reading.evaluations import NOT_THE_WORLDS
-from forestpilot.launch.reading.study_results import Panel, StudyResult
+from forestpilot.launch.reading.study_results import Panel, Point, StudyResult
 from forestpilot.launch.reading.tables import DaggerRun, StudyRun, TrainingRun, number
 from forestpilot.launch.reading.tasks import task_named
 from forestpilot.policies.evaluation.intervals import wilson_interval
@@ -72,7 +72,7 @@ def rounds_section(runs: Sequence[DaggerRun]) -> Section:
         )
     )
     shown = [run for run in runs if run.rounds.rows]
-    names = _names([run.folder.name for run in shown])
+    names = _names(shown)
     if any(map(_validated_rows, shown)):
         section.blocks.append(_round_diagrams(shown, names))
     for run, name in zip(shown, names, strict=True):
@@ -83,14 +83,16 @@ def rounds_section(runs: Sequence[DaggerRun]) -> Section:
     return section
 
 
-def _names(names: Sequence[str]) -> list[str]:
-    """The names, numbered where several agree."""
-    found = []
-    met: Counter[str] = Counter()
-    for name in names:
-        met[name] += 1
-        found.append(f"{name} ({met[name]})" if names.count(name) > 1 else name)
-    return found
+def _names(runs: Sequence[DaggerRun | TrainingRun]) -> list[str]:
+    """Names of the runs' folders, numbered where several agree."""
+    names = [run.folder.name for run in runs]
+    counts = Counter(names)
+    told: list[str] = []
+    for place, name in enumerate(names):
+        if counts[name] > 1:
+            name += f" ({names[: place + 1].count(name)})"
+        told.append(name)
+    return told
 
 
 def _validated_rows(run: DaggerRun) -> list[Mapping[str, str]]:
@@ -180,15 +182,17 @@ def _rounds_table(run: DaggerRun, name: str) -> Table:
 
 def _round_cell(run: DaggerRun, row: Mapping[str, str], column: str) -> str:
     value = number(row[column])
-    if column == "round":
-        return f"{row[column]} ✓" if value == run.chosen else row[column]
+    if column == "round" and value == run.chosen:
+        return f"{row[column]} ✓"
     if column == INTERVENTIONS and number(row.get("validation_episodes")) == 0:
         return "–"
     if column.endswith("_success"):
         return percent(value)
     if math.isnan(value):
         return row[column] or "–"
-    return f"{value:,.0f}" if value == round(value) else f"{value:.3g}"
+    if value == round(value):
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
 
 
 def _validation_by_setting(run: DaggerRun, name: str) -> Table | None:
@@ -233,7 +237,9 @@ def _speed_class(row: Mapping[str, Any], distinct: int) -> str:
 def _leading_number(text: str) -> float:
     first, _, _ = text.replace("–", " ").partition(" ")
     value = number(first)
-    return -1.0 if math.isnan(value) else value
+    if math.isnan(value):
+        return -1.0
+    return value
 
 
 def _share_cell(successes: Sequence[bool]) -> Cell:
@@ -263,7 +269,7 @@ def training_section(runs: Sequence[TrainingRun]) -> Section:
         diagram = _curve(name, shown)
         if diagram is not None:
             diagrams.append(diagram)
-    names = _names([run.folder.name for run in shown])
+    names = _names(shown)
     section.blocks.append(Diagrams(diagrams, list(enumerate(names))))
     return section
 
@@ -306,10 +312,12 @@ def study_section(run: StudyRun, number_of_study: int) -> Section:
         return section
     if result.question:
         section.blocks.append(Text(result.question))
-    arms: dict[str, None] = {}
+    arms: list[str] = []
     for panel in result.panels:
-        arms |= dict.fromkeys(point.arm for point in panel.points)
-    diagrams = [_study_diagram(panel, result, list(arms)) for panel in result.panels]
+        for point in panel.points:
+            if point.arm not in arms:
+                arms.append(point.arm)
+    diagrams = [_study_diagram(panel, result, arms) for panel in result.panels]
     section.blocks.append(Diagrams(diagrams, list(enumerate(arms))))
     for arm in result.arms:
         section.blocks.append(Text(f"{arm.name}: {arm.meaning}."))
@@ -321,14 +329,17 @@ def study_section(run: StudyRun, number_of_study: int) -> Section:
 
 def _study_diagram(panel: Panel, result: StudyResult, arms: Sequence[str]) -> Diagram:
     """One figure of a study, a curve for each arm."""
+    by_arm: dict[str, list[Point]] = {}
+    for point in sorted(panel.points, key=lambda point: point.x):
+        by_arm.setdefault(point.arm, []).append(point)
     lines = []
     told = []
     for style, arm in enumerate(arms):
-        points = sorted([point for point in panel.points if point.arm == arm], key=lambda point: point.x)
-        if points:
-            mean, low, high = np.transpose([point.value for point in points]).tolist()
-            lines.append(Line(style, [point.x for point in points], mean, low, high))
-            told.append(f"{arm}: {points[-1].value.mean:.3g} at {points[-1].x:g}")
+        if arm in by_arm:
+            points = by_arm[arm]
+            x, mean, low, high = np.transpose([(point.x, *point.value) for point in points]).tolist()
+            lines.append(Line(style, x, mean, low, high))
+            told.append(f"{arm}: {mean[-1]:.3g} at {x[-1]:g}")
     log = "x" * result.log_x + "y" * panel.log_y
     svg = lines_figure(lines, Axes(result.x_label, panel.label, log=log), "; ".join(told))
     text = panel.meaning

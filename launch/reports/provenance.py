@@ -39,7 +39,7 @@ class HasFolder(Protocol):
 
 
 def provenance_section(runs: Runs, command: str) -> Section:
-    """Where everything came from."""
+    """Origin of everything in the report."""
     section = Section("made", "How this was made")
     section.blocks += [Text(f"This report: {utc_words()}, by the command"), Code(command), _versions_table()]
     section.blocks.append(table_of([_run_row(folder, runs) for folder in runs.folders], "Runs in this report"))
@@ -80,7 +80,7 @@ def _run_row(folder: Path, runs: Runs) -> dict[str, str]:
 
 
 def _kinds(folder: Path, runs: Runs) -> list[str]:
-    """What a folder is."""
+    """Kinds of run that a folder is."""
     found = []
     if _is_among(folder, runs.evaluations):
         found.append("evaluation")
@@ -127,6 +127,6 @@ def _old_verb(keys: set[str]) -> str:
 
 
 def _written(folder: Path) -> str:
-    """When a run last got on."""
+    """Time at which a run last got on."""
     times = [path.stat().st_mtime for path in map(folder.joinpath, RESULTS) if path.is_file()]
     return utc_words(max(times)) if times else "–"

@@ -14,7 +14,6 @@ from forestpilot.launch.pages.blocks import (
     Diagram,
     Diagrams,
     Point,
-    Row,
     Section,
     Square,
     Squares,
@@ -43,14 +42,14 @@ SCALE_STARTS = (0.99, 0.95, 0.9, 0.8, 0.5, 0.0)
 
 
 def results_section(task: str, arms: Sequence[Arm], pairs: Sequence[Pair]) -> Section:
-    """What each arm came to, with intervals.
+    """Results of each arm, with intervals.
 
     Args:
         task: name of the task.
         arms: of this task.
         pairs: the arms compared.
     """
-    counted = any(arm.counts_interventions for arm in arms)
+    counted = _any_counted(arms)
     section = Section(f"results-{task}", f"Results: {episodes_of(task)}")
     section.blocks.append(Text(_best(arms, pairs), "verdict"))
     if not _same_worlds(arms):
@@ -67,8 +66,13 @@ def results_section(task: str, arms: Sequence[Arm], pairs: Sequence[Pair]) -> Se
     return section
 
 
+def _any_counted(arms: Sequence[Arm]) -> bool:
+    """True where interventions of some arm were counted."""
+    return any(arm.counts_interventions for arm in arms)
+
+
 def episodes_of(task: str) -> str:
-    """What several episodes of a task are called."""
+    """Name of several episodes of a task."""
     return task_named(task).words.episodes
 
 
@@ -77,7 +81,7 @@ def _same_worlds(arms: Sequence[Arm]) -> bool:
 
 
 def _best(arms: Sequence[Arm], pairs: Sequence[Pair]) -> str:
-    """Which arm did best, and from which it is not shown to differ, in a sentence or two."""
+    """The arm that did best, and those from which it is not shown to differ, in a sentence or two."""
     if len(arms) == 1 or not _same_worlds(arms):
         return " ".join(map(_sentence, arms))
     best = max(arms, key=lambda arm: arm.score.successes)
@@ -92,7 +96,7 @@ def _best(arms: Sequence[Arm], pairs: Sequence[Pair]) -> str:
 
 
 def _sentence(arm: Arm) -> str:
-    """What an arm came to."""
+    """Result of an arm in a sentence."""
     score = arm.score
     words = task_named(arm.task).words
     text = (
@@ -126,8 +130,7 @@ def _success_bars(arms: Sequence[Arm]) -> Bars:
 
 def _autonomy_bars(arms: Sequence[Arm]) -> Bars:
     """Autonomy on a scale that begins where the lowest interval does, because 99 % and 99.9 % are far apart."""
-    lowest = min(arm.score.autonomy_low or 0.0 for arm in arms if arm.counts_interventions)
-    start = next(limit for limit in SCALE_STARTS if lowest >= limit)
+    start = _scale_start(arms)
 
     def place(autonomy: float | None) -> float:
         return ((autonomy or 0.0) - start) / (1 - start)
@@ -144,6 +147,15 @@ def _autonomy_bars(arms: Sequence[Arm]) -> Bars:
         "bootstrap over the roads, or the exact Poisson interval of the count where that is wider."
     )
     return Bars("Autonomy", bars, percent(start), "100 %", definition)
+
+
+def _scale_start(arms: Sequence[Arm]) -> float:
+    """The largest of `SCALE_STARTS` that lies below all intervals."""
+    lowest = 1.0
+    for arm in arms:
+        if arm.counts_interventions:
+            lowest = min(lowest, arm.score.autonomy_low or 0.0)
+    return max(start for start in SCALE_STARTS if start <= lowest)
 
 
 def _results_table(arms: Sequence[Arm], counted: bool) -> Table:
@@ -174,7 +186,7 @@ def _results_table(arms: Sequence[Arm], counted: bool) -> Table:
 
 
 def _intervention_cells(s: Score) -> dict[str, str]:
-    """What interventions came to; dashes where they were not counted."""
+    """Figures of interventions; dashes where they were not counted."""
     if s.autonomy is None:
         return {"autonomy": "–", "interventions": "–", "per km (95 %)": "–"}
     ends = f"{s.interventions_per_km_low:.3f}–{s.interventions_per_km_high:.3f}"
@@ -267,10 +279,10 @@ def settings_section(task: str, arms: Sequence[Arm]) -> Section | None:
                 section.blocks.append(_speed_table(arm))
         return section
     shared, names = _told_apart(settings)
-    rows: list[Row] = []
-    for name, setting in zip(names, settings, strict=True):
-        rows.append([name, *(_setting_cell(arm, setting) for arm in arms)])
-    header = ["worlds", *(arm.name for arm in arms)]
+    columns: list[list[str | Cell]] = [["worlds", *names]]
+    for arm in arms:
+        columns.append([arm.name, *(_setting_cell(arm, setting) for setting in settings)])
+    header, *rows = zip(*columns, strict=True)
     section.blocks.append(Table(header, rows, f"In all of them: {shared}" if shared else ""))
     return section
 
@@ -340,7 +352,7 @@ def _none_first(value: float | None) -> float:
 
 
 def distributions_section(task: str, arms: Sequence[Arm]) -> Section:
-    """How clearance, speed and time are distributed over the episodes."""
+    """Distributions of clearance, speed and time over the episodes."""
     section = Section(f"distributions-{task}", f"Distributions: {episodes_of(task)}")
     section.blocks.append(
         Text(
@@ -365,7 +377,7 @@ def distributions_section(task: str, arms: Sequence[Arm]) -> Section:
             "Duration of an episode until it ended, in whatever way; crashes end early.",
         ),
     ]
-    if any(arm.counts_interventions for arm in arms):
+    if _any_counted(arms):
         words = task_named(task).words
         diagrams.append(
             _distribution(

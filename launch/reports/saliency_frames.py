@@ -20,7 +20,7 @@ Frames = dict[str, list[Frame]]
 
 
 def look_closely(trace: Trace, first: int, at: int, facts: EpisodeFacts) -> tuple[Frames, str]:
-    """What the policy that acted looked at before a state of its episode, and why there is nothing to show of it.
+    """Frames of what the policy that acted looked at before a state, or why there are none.
 
     Args:
         trace: the episode, with its observations.

@@ -46,7 +46,7 @@ def run(config: Config) -> None:
     from forestpilot.launch.inspection.survey import survey_dataset
 
     progress = make_progress()
-    folders = [dataset_folder(given) for given in config.datasets]
+    folders = list(map(dataset_folder, config.datasets))
     surveys = [survey_dataset(folder, progress) for folder in folders]
     inspections = [look_at(survey, config.replays, progress) for survey in surveys]
     path = config.out or default_path(folders[0])

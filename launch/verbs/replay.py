@@ -137,7 +137,7 @@ class ReplayConfig:
 
     @property
     def choice(self) -> Choice:
-        """Which episodes are meant."""
+        """Episodes that are meant."""
         return Choice(self.worst, self.best, self.seed, self.policy)
 
     def film(self, fps: int) -> FilmConfig:
@@ -276,11 +276,11 @@ def _side_by_side(config: ReplayConfig, rows: Sequence[OutcomeRow], progress: Pr
     """Show the episodes of several policies through a world together."""
     from forestpilot.launch.films.side_by_side import side_by_side_frames, write_side_by_side
 
-    episodes = [_load(config, row) for row in rows]
+    episodes = _load_all(config, rows)
     stem = f"side-by-side-{rows[0].seed}"
     files: list[Path] = []
     told = ""
-    policies = ", ".join(episode.policy for episode in episodes)
+    policies = _joined([row.policy for row in rows])
     with progress.stage(f"{name}: {policies}", total=len(config.products) * _states(episodes)) as stage:
         if config.video is not None:
             files.append(config.video / f"{stem}.mp4")
@@ -318,7 +318,7 @@ def _reel(config: ReplayConfig, path: Path, rows: Sequence[OutcomeRow], successe
     """Make the highlight reel: each episode is replayed twice, to find its moment and to film it."""
     from forestpilot.launch.films.reel import closest_moment, write_reel
 
-    episodes = [_load(config, row) for row in rows]
+    episodes = _load_all(config, rows)
     with progress.stage("reel", total=2 * _states(episodes)) as stage:
         near_misses = [closest_moment(episode, stage) for episode in episodes]
         write_reel(path, near_misses, config.reel_film, successes, stage)
@@ -331,6 +331,10 @@ def _load(config: ReplayConfig, row: OutcomeRow) -> StoredEpisode:
     from forestpilot.data_collection.rollouts.results import result_path
 
     return load_stored_episode(result_path(episodes_folder(config.evaluation), row.policy, row.seed))
+
+
+def _load_all(config: ReplayConfig, rows: Sequence[OutcomeRow]) -> list[StoredEpisode]:
+    return [_load(config, row) for row in rows]
 
 
 def _require_writable(folder: Path) -> None:
