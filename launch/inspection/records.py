@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, CAMERAS, Episode, EpisodeMeta, load_episode
+from forestpilot.data_collection.episodes.labels import Teacher
 from forestpilot.data_collection.windows.side_labels import fixed_offsets, geometric_label
 from forestpilot.sim.envs.task_spec import TaskSpec
 
@@ -104,8 +105,8 @@ def read_record(spec: TaskSpec, path: Path, episode: Episode) -> Record:
     steps = episode.num_steps
     state = episode.observations["state"][:steps]
     forward_mps = state[:, spec.index("forward_mps")]
-    asked = _asked(episode)
-    label = _label(episode, asked)
+    labels = episode.labels
+    lesson = labels.lesson(episode.meta.control_hz)
     offsets = _offsets(spec, episode)
     looks = _Looks(episode)
     return Record(
@@ -113,10 +114,10 @@ def read_record(spec: TaskSpec, path: Path, episode: Episode) -> Record:
         meta=episode.meta,
         actions=episode.actions,
         actor=episode.actor,
-        labelled=episode.labelled_steps,
-        label=label,
-        rule=_rule(spec, label, offsets, forward_mps),
-        asked=asked,
+        labelled=lesson.known,
+        label=lesson.actions,
+        rule=_rule(spec, lesson.actions, offsets, forward_mps),
+        asked=labels.expert_actions(),
         offsets=offsets,
         state=state,
         speed_mps=np.hypot(forward_mps, state[:, spec.index("left_mps")]),
@@ -125,24 +126,8 @@ def read_record(spec: TaskSpec, path: Path, episode: Episode) -> Record:
         brightness=looks.brightness,
         contrast=looks.contrast,
         repeated=looks.repeated,
-        has_human=episode.human_actions is not None,
+        has_human=labels.teacher is Teacher.WATCHER,
     )
-
-
-def _asked(episode: Episode) -> NDArray[np.float32] | None:
-    """(T, C, 2) the expert's answers, where it is they that are learned."""
-    if episode.human_actions is not None:
-        return None
-    return episode.expert_actions
-
-
-def _label(episode: Episode, asked: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    """(T, 2) what the center camera teaches."""
-    if asked is not None:
-        return asked[:, CENTER]
-    if episode.human_actions is not None:
-        return episode.human_actions
-    return episode.actions
 
 
 def _offsets(spec: TaskSpec, episode: Episode) -> NDArray[np.float32]:
