@@ -6,6 +6,9 @@ Round 0 is behavioural cloning: the expert flies, and the policy learns what it 
 policy flies, the expert says at each state what it would have done there, and the policy learns from all states so far
 (DAgger: Ross, Gordon & Bagnell 2011). `forestpilot dagger` does the same with memory, mirrored pictures, side cameras,
 several processes, validation, and a run folder that goes on where it was killed.
+
+It takes about four minutes of one idle core. After the rounds, 6, 12, 16, 16, 19 and 19 of 20 test forests were crossed
+(one seed; 1 tree per 25 m2, 5 m/s).
 """
 
 from __future__ import annotations
