@@ -14,6 +14,8 @@ COLLIDER_HEIGHT_M = 7.0
 """Every trunk's collider is this tall: no vehicle gets above a trunk, so the real height does not matter. Crowns and
 the low branches of young spruces give way."""
 PARKING_Z_M = -1000.0
+CONTACT_DISTANCE = 8
+"""Place of the distance in what PyBullet tells of a contact."""
 
 
 class PhysicsClient:
@@ -47,7 +49,7 @@ class PhysicsClient:
     def touches(self, body: int) -> bool:
         """Whether the body touches anything, ground included."""
         contacts = pybullet.getContactPoints(bodyA=body, physicsClientId=self.id)
-        return any(contact[8] <= 0.0 for contact in contacts)
+        return any(contact[CONTACT_DISTANCE] <= 0.0 for contact in contacts)
 
     def close(self) -> None:
         """Disconnect; further calls do nothing."""

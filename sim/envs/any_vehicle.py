@@ -12,7 +12,7 @@ from forestpilot.sim.courses.course import Course
 from forestpilot.sim.envs.base import Seeing, VehicleEnv
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.experts import EXPERTS
-from forestpilot.sim.vehicles import VEHICLES
+from forestpilot.sim.vehicles import DEFAULT_VEHICLE, VEHICLES
 
 
 class AnyVehicleEnv(VehicleEnv):
@@ -30,7 +30,7 @@ class AnyVehicleEnv(VehicleEnv):
 
     def __init__(
         self,
-        vehicle: str = "quadrotor",
+        vehicle: str = DEFAULT_VEHICLE,
         course: str = "forest",
         advisor: str = "flight",
         task: str = "",

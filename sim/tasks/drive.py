@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.tasks.keys import KeyShaping
-from forestpilot.sim.tasks.task import Task, TaskOptions, TaskWords
+from forestpilot.sim.tasks.task import PRETRAINED, Task, TaskOptions, TaskWords
 
 SIDE_CAMERAS = ("fixed", "random", "random-speed")
 RULES = {
@@ -84,7 +83,7 @@ DRIVE = DriveTask(
         "blind": "forestpilot.policies.evaluation.baselines:BlindDriver",
         "expert": "forestpilot.data_collection.rollouts.pilots:ExpertPilot",
     },
-    pretrained=Path(__file__).parents[2] / "policies" / "pretrained" / "drive",
+    pretrained=PRETRAINED / "drive",
     # A car's turn is its steering angle.
     keys=KeyShaping(turn_per_s=1.6, turn_back_per_s=2.4, go_per_s=2.5, go_back_per_s=4.0, full_turn_mps=5.0),
     # On a road there is one way.

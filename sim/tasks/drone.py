@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.tasks.keys import KeyShaping
-from forestpilot.sim.tasks.task import Task, TaskOptions, TaskWords, format_density
+from forestpilot.sim.tasks.task import PRETRAINED, Task, TaskOptions, TaskWords, format_density
 
 BASELINES = "forestpilot.policies.evaluation.baselines"
 
@@ -60,7 +59,7 @@ DRONE = DroneTask(
         "reactive": f"{BASELINES}:ReactivePilot",
         "expert": "forestpilot.data_collection.rollouts.pilots:ExpertPilot",
     },
-    pretrained=Path(__file__).parents[2] / "policies" / "pretrained" / "drone",
+    pretrained=PRETRAINED / "drone",
     # A drone's turn is a change of heading, so that it may be quick.
     keys=KeyShaping(turn_per_s=2.5, turn_back_per_s=4.0, go_per_s=2.5, go_back_per_s=1.5),
     # Round a tree there are two ways.

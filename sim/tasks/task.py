@@ -12,6 +12,9 @@ import numpy as np
 
 from forestpilot.sim.tasks.keys import KeyShaping
 
+PRETRAINED = Path(__file__).parent.parent.parent / "policies" / "pretrained"
+"""Folder of the weights that come with ForestPilot, one folder a task."""
+
 
 @dataclass(frozen=True)
 class TaskOptions(ABC):
@@ -119,7 +122,8 @@ class Task:
     @property
     def bare_env_id(self) -> str:
         """Id without the module, as episodes are filed under."""
-        return self.env_id.rpartition(":")[2]
+        _, _, bare = self.env_id.rpartition(":")
+        return bare
 
     def describe(self, env_kwargs: Mapping[str, Any]) -> str:
         """A scenario's worlds in a few words, from the arguments of its environment."""

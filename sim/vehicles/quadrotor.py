@@ -23,6 +23,7 @@ from forestpilot.sim.vehicles.rigid_body import (
     GRAVITY_MPS2,
     PHYSICS_STEP_S,
     QUATERNION,
+    TORQUE_X,
     VX,
     VY,
     VZ,
@@ -57,6 +58,12 @@ TILT_LAG_S = 0.06
 """Each of the two lags of the acceleration behind its command in the planner's model; fitted to the rigid body, see
 the tests."""
 MODEL_STEP_S = 0.05
+# Places of the motors.
+FRONT_LEFT = 0
+FRONT_RIGHT = 1
+REAR_RIGHT = 2
+REAR_LEFT = 3
+
 CRUISING_ALTITUDE_M = 1.8
 """Altitude above starts that lie on the ground, in metres."""
 
@@ -315,10 +322,14 @@ def control(state, motors, constants, heading, speed, altitude, wrench):  # type
 def _rigid_body_wrench(state, r, motors, p, wrench):  # type: ignore[no-untyped-def]
     """Force and torque of the motors and of drag, in the world frame."""
     lever = p.arm / math.sqrt(2.0)
-    total = motors[0] + motors[1] + motors[2] + motors[3]
-    torque_x = lever * (motors[0] - motors[1] - motors[2] + motors[3])
-    torque_y = -lever * (motors[0] + motors[1] - motors[2] - motors[3])
-    torque_z = p.torque_per_thrust * (motors[0] - motors[1] + motors[2] - motors[3])
+    front_left = motors[FRONT_LEFT]
+    front_right = motors[FRONT_RIGHT]
+    rear_right = motors[REAR_RIGHT]
+    rear_left = motors[REAR_LEFT]
+    total = front_left + front_right + rear_right + rear_left
+    torque_x = lever * (front_left - front_right - rear_right + rear_left)
+    torque_y = -lever * (front_left + front_right - rear_right - rear_left)
+    torque_z = p.torque_per_thrust * (front_left - front_right + rear_right - rear_left)
     vx = state[VX]
     vy = state[VY]
     vz = state[VZ]
@@ -326,8 +337,8 @@ def _rigid_body_wrench(state, r, motors, p, wrench):  # type: ignore[no-untyped-
     fy = -p.mass * p.drag_y * (r[0, 1] * vx + r[1, 1] * vy + r[Z, 1] * vz)
     fz = total - p.mass * p.drag_z * (r[0, Z] * vx + r[1, Z] * vy + r[Z, Z] * vz)
     for i in range(3):
-        wrench[i] = r[i, 0] * fx + r[i, 1] * fy + r[i, 2] * fz
-        wrench[3 + i] = r[i, 0] * torque_x + r[i, 1] * torque_y + r[i, 2] * torque_z
+        wrench[i] = r[i, 0] * fx + r[i, 1] * fy + r[i, Z] * fz
+        wrench[TORQUE_X + i] = r[i, 0] * torque_x + r[i, 1] * torque_y + r[i, Z] * torque_z
 
 
 @njit(cache=True, inline="always", fastmath=True)
