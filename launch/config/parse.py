@@ -23,6 +23,7 @@ from forestpilot.launch.config.parts import (
     choose_parts,
     choose_tasks,
     is_config,
+    owners_of,
     part_slots,
     require_belonging,
     task_slots,
@@ -164,10 +165,11 @@ def _start(
     start = choose_tasks(start, paths, flags)
     known = set(option_paths(start))
     for path in paths:
-        if path not in known and (renamed := new_name(path, known)):
+        if path in known:
+            continue
+        if renamed := new_name(path, known.__contains__):
             raise ConfigError(f"{source}: `{path}` is now `{renamed}`")
-        if path not in known:
-            require_belonging(path, task_slots(start), source)
+        require_belonging(path, task_slots(start), source)
     try:
         given = fields_from_plain(config_class, values, source, start)
     except ForestPilotError:
@@ -195,13 +197,19 @@ def _require_known(flags: Sequence[str], start: Any) -> None:
     What is left, the parser refuses with the closest known one.
     """
     known = {*option_paths(start), "help"}
+    places = [*part_slots(start), *task_slots(start)]
+
+    def is_known(path: str) -> bool:
+        """Tell if there is such an option, or would be with other parts."""
+        return path in known or any(owners_of(path, place) for place in places)
+
     for arg in flags:
         path = as_path(arg)
         if not arg.startswith("--") or path in known:
             continue
-        if renamed := new_name(path, known):
+        if renamed := new_name(path, is_known):
             raise ConfigError(f"`{as_flag(path)}` is now `{as_flag(renamed)}`")
-        require_belonging(path, [*part_slots(start), *task_slots(start)])
+        require_belonging(path, places)
 
 
 def _gather_repeats(config_class: type[DataclassInstance], args: Sequence[str]) -> list[str]:

@@ -109,10 +109,7 @@ def require_belonging(path: str, places: Iterable[Slot], source: str = "") -> No
         source: file that the option stands in; empty for the command line.
     """
     for slot in places:
-        if not path.startswith(f"{slot.path}."):
-            continue
-        option = path.removeprefix(f"{slot.path}.").partition(".")[0]
-        owners = [name for name in slot.registry.names() if option in _options(slot, name)]
+        owners = owners_of(path, slot)
         if owners and slot.part not in owners:
             kind = slot.registry.kind
             told, choice = (f"{source}: {path}", f"{slot.chooser}: {owners[0]}")
@@ -122,6 +119,15 @@ def require_belonging(path: str, places: Iterable[Slot], source: str = "") -> No
                 f"{told} belongs to the {kind} {' and the '.join(owners)}, but the {kind} here is {slot.part}; "
                 f"leave it out, or choose another {kind}: {choice}"
             )
+
+
+def owners_of(path: str, place: Slot) -> list[str]:
+    """Names of the parts that may stand in a place and have an option of a dotted name."""
+    inside = path.removeprefix(f"{place.path}.")
+    if inside == path:
+        return []
+    option = inside.partition(".")[0]
+    return [name for name in place.registry.names() if option in _options(place, name)]
 
 
 def as_flag(path: str) -> str:

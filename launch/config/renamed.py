@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable
 
-from forestpilot.data_collection.episodes.migration import RENAMED_POLICY_FIELDS
+from forestpilot.data_collection.episodes.migration import (
+    EVALUATION_OPTIONS,
+    GATE_OPTIONS,
+    MIX_OPTIONS,
+    RENAMED_KEYS,
+    RENAMED_POLICY_FIELDS,
+)
 
 RENAMED = {
-    "trips": "episodes",
+    **RENAMED_KEYS,
     "flights": "episodes",
-    "most_trips": "most_episodes",
     "shaves": "near_misses",
-    "density": "options.density",
-    "densities": "options.density",
-    "length": "options.length",
-    "side_cameras": "options.side_cameras",
-    "interventions": "options.interventions",
     **{f"policy.{old}": f"policy.{new}" for old, new in RENAMED_POLICY_FIELDS.items()},
+    **{f"limits.{name}": f"gate.{name}" for options in GATE_OPTIONS.values() for name in options},
+    **{
+        old: f"options.{new}"
+        for options in (*MIX_OPTIONS.values(), *EVALUATION_OPTIONS.values())
+        for old, new in options.items()
+    },
 }
-"""The end of an option's dotted name in version 0.1, and what it is now."""
+"""The end of an option's dotted name in version 0.1, and what it is now; files are migrated by the same tables."""
 RENAMED_PRESETS = {"person": "human", "person-drive": "human-drive"}
 """Presets of version 0.1, and what they are called now."""
 
 
-def new_name(path: str, known: Collection[str]) -> str | None:
+def new_name(path: str, is_known: Callable[[str], bool]) -> str | None:
     """Present name of an option of an earlier version; None for any other.
 
     Args:
         path: dotted name of the option, which is not known.
-        known: dotted names of all options that there are.
+        is_known: tells if there is an option of a dotted name.
     """
     for old, new in RENAMED.items():
         outer, matched = _before(path, old)
-        if matched and (renamed := outer + new) in known:
-            return renamed
+        if matched and is_known(outer + new):
+            return outer + new
     return None
 
 

@@ -16,8 +16,8 @@ from forestpilot.policies.training.run import Run
 class Net:
     """A small part."""
 
-    memory: Literal["none", "lstm"] = "none"
-    """Kind of memory."""
+    kind: Literal["none", "lstm"] = "none"
+    """Kind of kind."""
     channels: tuple[int, ...] = (16, 32)
     """Channels of each layer."""
 
@@ -40,7 +40,7 @@ class Job:
     """Whether to flip."""
     size: tuple[int, int] = (4, 3)
     """Width and height in pixels."""
-    policy: Net = field(default_factory=Net)
+    net: Net = field(default_factory=Net)
     """The network."""
 
     def __post_init__(self) -> None:
@@ -54,10 +54,10 @@ def parse(*args: str) -> Job:
 
 def test_flags_override_the_file_which_overrides_the_defaults(tmp_path: Path) -> None:
     file = tmp_path / "job.yaml"
-    file.write_text("data: [a, b]\nrate: 1e-4\nlimit-s: 3\npolicy: {memory: lstm, channels: [8]}\n")
-    job = parse("--config", str(file), "--policy.channels", "4", "5", "--no-flip")
+    file.write_text("data: [a, b]\nrate: 1e-4\nlimit-s: 3\nnet: {kind: lstm, channels: [8]}\n")
+    job = parse("--config", str(file), "--net.channels", "4", "5", "--no-flip")
     assert job == Job((Path("a"), Path("b")), 1e-4, 3.0, False, (4, 3), Net("lstm", (4, 5)))
-    assert parse(f"--config={file}").policy.channels == (8,)
+    assert parse(f"--config={file}").net.channels == (8,)
 
 
 def test_a_required_value_may_come_from_the_file_or_a_flag_but_must_come(
@@ -80,13 +80,13 @@ def test_repeated_sequence_flags_add_up() -> None:
     ("text", "named"),
     [
         ("datta: [a]", "did you mean 'data'"),
-        ("data: [a]\npolicy: {memry: lstm}", "policy.memry"),
-        ("data: [a]\npolicy: {memory: lst}", "'none', 'lstm'"),
+        ("data: [a]\nnet: {knd: lstm}", "net.knd"),
+        ("data: [a]\nnet: {kind: lst}", "'none', 'lstm'"),
         ("data: [a]\nrate: fast", "rate must be float"),
         ("data: [a]\nflip: 1", "flip must be bool"),
         ("data: a", "data must be a list"),
         ("data: [a]\nsize: [1, 2, 3]", "2 entries"),
-        ("data: [a]\npolicy: 3", "must be a mapping"),
+        ("data: [a]\nnet: 3", "must be a mapping"),
         ("- 1\n- 2", "mapping"),
         ("data: [a", "not valid YAML"),
     ],
@@ -106,9 +106,9 @@ def test_a_missing_file_is_an_error_that_names_it() -> None:
 
 def test_unknown_flags_are_refused_with_the_closest_one(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        parse("--data", "a", "--polcy.memory", "lstm")
+        parse("--data", "a", "--nett.kind", "lstm")
     assert stop.value.code == 2
-    assert "--policy.memory" in capsys.readouterr().err
+    assert "--net.kind" in capsys.readouterr().err
 
 
 def test_help_shows_defaults_and_the_docstrings_of_fields(capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +122,7 @@ def test_help_shows_defaults_and_the_docstrings_of_fields(capsys: pytest.Capture
 
 
 def test_what_a_run_has_saved_repeats_it(tmp_path: Path) -> None:
-    job = Job((Path("a"),), limit_s=2.0, policy=Net("lstm", (8,)))
+    job = Job((Path("a"),), limit_s=2.0, net=Net("lstm", (8,)))
     Run(tmp_path / "run", "job", job).record()
     assert parse("--config", str(tmp_path / "run" / "config.json")) == job
 
@@ -130,9 +130,9 @@ def test_what_a_run_has_saved_repeats_it(tmp_path: Path) -> None:
 def test_a_preset_gives_the_defaults_that_files_and_flags_override(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    presets = {"small": Job((Path("s"),)), "full": Job((Path("f"),), rate=0.5, policy=Net("lstm", (1, 2, 3)))}
+    presets = {"small": Job((Path("s"),)), "full": Job((Path("f"),), rate=0.5, net=Net("lstm", (1, 2, 3)))}
     file = tmp_path / "job.yaml"
-    file.write_text("policy: {channels: [7]}\n")
+    file.write_text("net: {channels: [7]}\n")
     assert parse_config(Job, [], "job", presets) == presets["small"]
     job = parse_config(Job, ["--preset", "full", "--config", str(file), "--limit-s", "1"], "job", presets)
     assert job == Job((Path("f"),), 0.5, 1.0, True, (4, 3), Net("lstm", (7,)))
@@ -150,6 +150,6 @@ def test_a_value_that_the_config_refuses_is_the_users_mistake(
         parse("--data", "a", "--rate", "-1")
     assert stop.value.code == 2
     assert "must be positive" in capsys.readouterr().err
-    (tmp_path / "job.yaml").write_text("data: [a]\npolicy: {channels: []}\n")
+    (tmp_path / "job.yaml").write_text("data: [a]\nnet: {channels: []}\n")
     with pytest.raises(ConfigError, match="needs a layer"):
         parse("--config", str(tmp_path / "job.yaml"))

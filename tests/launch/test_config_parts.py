@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from forestpilot.launch.config import ConfigError, parse_config
+from forestpilot.launch.verbs import get_verb
 from forestpilot.sim.registry import PartConfig, Registry, UnknownNameError, name_of, part_of
 from forestpilot.sim.tasks import TaskOptions, task_options
 from forestpilot.sim.tasks.drive import DriveOptions
@@ -210,7 +211,9 @@ def test_a_presets_task_and_parts_are_where_flags_begin() -> None:
     [
         ("--trips", "`--trips` is now `--episodes`"),
         ("--shaves", "`--shaves` is now `--near-misses`"),
-        ("--mix.density", "`--mix.density` is now `--mix.options.density`"),
+        ("--mix.densities", "`--mix.densities` is now `--mix.options.density`"),
+        ("--mix.length", "`--mix.length` is now `--mix.options.length`"),
+        ("--policy.mixture-components", "`--policy.mixture-components` is now `--policy.head.components`"),
     ],
 )
 def test_an_option_of_an_earlier_version_is_answered_by_its_new_name(old: str, new: str) -> None:
@@ -221,3 +224,26 @@ def test_an_option_of_an_earlier_version_is_answered_by_its_new_name(old: str, n
 def test_a_preset_of_an_earlier_version_is_answered_by_its_new_name() -> None:
     with pytest.raises(ConfigError, match="'person' is now 'human'"):
         parse("--preset", "person", presets={"human": Job()})
+
+
+GONE = {
+    "collect": "mix.densities mix.length mix.side-cameras mix.interventions",
+    "train": "policy.channels policy.view-height policy.view-width policy.level-view policy.horizon-offset-px "
+    "policy.memory-layers policy.memory-heads policy.mixture-components policy.turn-bins policy.cost-clip "
+    "policy.cost-scale policy.cost-curve policy.hysteresis-per-rad policy.predict-go",
+    "dagger": "trips most-trips limits.regret limits.calm-regret limits.clearance-m limits.calm-s limits.unsure-deg "
+    "limits.agree-deg mix.densities train.policy.turn-bins",
+    "evaluate": "density length interventions",
+    "relabel": "trips",
+    "demo": "dagger.trips drive.mix.length dagger.train.policy.memory-heads",
+}
+"""Options of version 0.1 that are called otherwise now."""
+
+
+@pytest.mark.parametrize("verb", GONE)
+def test_every_option_of_version_0_1_that_is_gone_is_answered_by_its_new_name(verb: str) -> None:
+    found = get_verb(verb)
+    assert found.Config is not None
+    for option in GONE[verb].split():
+        with pytest.raises(ConfigError, match=f"`--{option}` is now `--"):
+            parse_config(found.Config, [f"--{option}", "1"], verb, found.presets)
