@@ -5,7 +5,8 @@
 
 The environment is an ordinary one of Gymnasium: images uint8, state and goal float32, metres of progress as reward. The
 network is a small CNN on the center camera's picture, joined with the scaled state and the goal. It takes about eight
-minutes of one idle core; at the end 85 of the last 100 training flights through these sparse forests arrived (one seed).
+minutes of one idle core; at the end 85 of the last 100 training flights through these sparse forests arrived (one
+seed).
 """
 
 from __future__ import annotations
