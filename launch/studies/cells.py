@@ -110,6 +110,11 @@ def make_points(cells: Sequence[Cell], measure: Callable[[Sequence[Cell]], Inter
     return points
 
 
+def mean_labels(cells: Sequence[Cell]) -> float:
+    """Labelled states behind a policy, on average over the training seeds."""
+    return sum(cell.labels for cell in cells) / len(cells)
+
+
 def seed_range(cells: Sequence[Cell], figure: Callable[[Cell], float]) -> Interval:
     """Mean of a figure over the training seeds, from the least to the largest."""
     values = [figure(cell) for cell in cells]

@@ -34,7 +34,7 @@ from forestpilot.data_collection.rollouts.replay import load_stored_episode, rep
 from forestpilot.data_collection.rollouts.results import result_path
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.reading.study_results import Panel, Point, StudyResult
-from forestpilot.launch.studies.cells import Cell, stack
+from forestpilot.launch.studies.cells import Cell, mean_labels, stack
 from forestpilot.launch.studies.roads import QUICK_SIZES, drive_test_roads, study_training
 from forestpilot.launch.studies.rounds import (
     EXPERT_DRIVES,
@@ -177,10 +177,10 @@ class CompoundingError(RoadRoundsStudy[Config]):
         steps = self.config.steps().astype(float)
         slope = statistic_interval(self._sums(group), lambda means: log_slope(steps, means))
         left = 100 * float((stack(group, "costs")[..., -1] >= 1.0).mean())
-        labels = sum(cell.labels for cell in group) / len(group)
         return (
-            f"{group[0].arm}: J grows like T^{slope.mean:.2f} ({slope.low:.2f} to {slope.high:.2f}); {labels:.0f} "
-            f"labels; {left:.0f} % of the drives were off the line by a metre or over at the end"
+            f"{group[0].arm}: J grows like T^{slope.mean:.2f} ({slope.low:.2f} to {slope.high:.2f}); "
+            f"{mean_labels(group):.0f} labels; {left:.0f} % of the drives were off the line by a metre or over at the "
+            "end"
         )
 
 

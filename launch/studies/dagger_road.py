@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.launch.reading.study_results import Panel, Point, StudyResult
-from forestpilot.launch.studies.cells import Cell, cells_at, group_by_arm_and_x, make_points
+from forestpilot.launch.studies.cells import Cell, cells_at, group_by_arm_and_x, make_points, mean_labels
 from forestpilot.launch.studies.roads import (
     QUICK_SIZES,
     RATE_NOTE,
@@ -119,6 +119,5 @@ def _points_by_labels(cells: Sequence[Cell]) -> list[Point]:
     """Falls per km, each placed at the mean number of labels of its seeds."""
     points = []
     for point, group in zip(make_points(cells, interventions_per_km), group_by_arm_and_x(cells)):
-        labels = sum(cell.labels for cell in group) / len(group)
-        points.append(dataclasses.replace(point, x=round(labels)))
+        points.append(dataclasses.replace(point, x=round(mean_labels(group))))
     return points

@@ -202,9 +202,13 @@ class Keyboard(Study[Config, KeyboardArm]):
             episode = load_episode(header.path)
             changes.append(np.abs(np.diff(episode.actions[:, 0])))
             labels += episode.num_steps
-        driven = [load_result(path) for folder in DRIVEN for path in sorted((data / folder).glob("*.npz"))]
-        interventions = sum(result.interventions for result in driven)
-        distance_m = sum(result.distance_m for result in driven)
+        interventions = 0
+        distance_m = 0.0
+        for folder in DRIVEN:
+            for path in sorted((data / folder).glob("*.npz")):
+                result = load_result(path)
+                interventions += result.interventions
+                distance_m += result.distance_m
         change_rad = np.concatenate(changes).mean() * dataset.task_spec.max_turn_rad
         return labels, {
             "falls_per_km": interventions / distance_m * 1000,

@@ -117,8 +117,11 @@ def _road(row: Mapping[str, str]) -> dict[str, Any]:
 
 def count_interventions(cells: Sequence[Cell]) -> NDArray[np.float64]:
     """Interventions on every road, (seeds, roads); who ran out of time would have needed another."""
-    outcomes = [[row["outcome"] for row in cell.rows] for cell in cells]
-    return stack(cells, "interventions") + (np.array(outcomes) == Outcome.TIMEOUT)
+    counts = stack(cells, "interventions")
+    for seed, cell in enumerate(cells):
+        for road, row in enumerate(cell.rows):
+            counts[seed, road] += row["outcome"] == Outcome.TIMEOUT
+    return counts
 
 
 def interventions_per_km(cells: Sequence[Cell]) -> Interval:

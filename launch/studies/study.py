@@ -162,7 +162,11 @@ class Study(ABC, Generic[ConfigT, ArmT]):
 
     def plan(self) -> list[Place[ArmT]]:
         """Every cell of the study, in the order in which they are run."""
-        return [Place(arm, x, seed) for seed in range(self.config.seeds) for arm in self.arms() for x in self.xs()]
+        places = []
+        for seed in range(self.config.seeds):
+            for arm in self.arms():
+                places += [Place(arm, x, seed) for x in self.xs()]
+        return places
 
     def run(self, progress: Progress | None = None, pool: RolloutPool | None = None) -> StudyResult:
         """Run the cells that are not on disk yet, and write down what all of them come to.
