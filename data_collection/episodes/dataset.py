@@ -25,7 +25,7 @@ from forestpilot.data_collection.episodes.episode import (
     EpisodeHeader,
     SchemaVersionError,
     read_header,
-    save_episode,
+    write_valid_episode,
 )
 from forestpilot.data_collection.episodes.files import remove_stale_temporaries, write_new_file
 from forestpilot.sim.envs.task_spec import TaskSpec
@@ -211,7 +211,7 @@ class Dataset:
 
     def _write(self, path: Path, episode: Episode) -> Path:
         meta = episode.meta
-        save_episode(path, episode)
+        write_valid_episode(path, episode)
         header = EpisodeHeader(
             path=path,
             num_steps=episode.num_steps,

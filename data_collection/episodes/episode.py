@@ -160,7 +160,8 @@ class Episode:
     the change of speed in m/s that the expert was asked about; None where they stand as the task spec says. Version 0.1
     wrote two columns where no change of speed was asked about."""
     keys: np.ndarray | None = None
-    """(T,) uint8: steering keys that a human held, as in `forestpilot.data_collection.people.console.Key`; None where nobody could."""
+    """(T,) uint8: steering keys that a human held, as in `forestpilot.data_collection.people.console.Key`; None where
+    nobody could."""
     human_actions: np.ndarray | None = None
     """(T, 2) float32: what a human, watching, would have done; it is learned in place of what was done."""
     labelled: np.ndarray | None = None
@@ -267,12 +268,17 @@ def save_episode(path: str | Path, episode: Episode) -> Path:
         DiskFullError: no space left; nothing that was written before is touched.
     """
     episode.validate()
+    return write_valid_episode(Path(path), episode)
+
+
+def write_valid_episode(path: Path, episode: Episode) -> Path:
+    """`save_episode` for an episode that has been validated already."""
     image = _hdf5_image(episode)
     plain = episode.labelled is None and episode.human_actions is None
     version = SCHEMA_VERSION if plain else LABELS_VERSION
     line = f"ForestPilot episode {version} crc32={zlib.crc32(image):08x} bytes={len(image)}\n"
-    write_new_file(Path(path), [line.encode().ljust(HEADER_BYTES - 1) + b"\n", image])
-    return Path(path)
+    write_new_file(path, [line.encode().ljust(HEADER_BYTES - 1) + b"\n", image])
+    return path
 
 
 def _hdf5_image(episode: Episode) -> bytes:

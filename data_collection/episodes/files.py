@@ -109,7 +109,7 @@ def _lock_of(temporary: Path) -> FileLock:
 
 @contextmanager
 def _held(lock: FileLock) -> Iterator[None]:
-    """The lock, held; on a file system without locks nothing is, and temporary files stay until someone removes them."""
+    """The lock, held; on a file system without locks nothing is, and what a dead writer leaves stays."""
     with suppress(OSError, NotImplementedError):
         lock.acquire(timeout=1.0)
     try:

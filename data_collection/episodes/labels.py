@@ -104,7 +104,7 @@ class EpisodeLabels:
         return Lesson(np.where(by_hand[:, None], moved, actions), known & (told | ~by_hand))
 
     def expert_actions(self, steps: slice = slice(None)) -> NDArray[np.float32] | None:
-        """(n, 3, 2) what the expert answered at the left, center and right camera's pose; None where it is not learned."""
+        """(n, 3, 2) the expert's answers at left, center and right camera; None where they are not learned."""
         if self.teacher is not Teacher.EXPERT:
             return None
         answers: NDArray[np.float32] = self._arrays["expert_actions"][steps]

@@ -10,7 +10,7 @@ version 0.1 may have written comes through here:
 | `density`, `length`, `interventions` of an evaluation | `options` |
 | `policy.head: mixture`, `policy.mixture_components` and the like | `policy.head: {part: mixture, components: ...}` |
 | `gate: expert` and `limits: {...}` of DAgger | `gate: {part: expert, ...}` |
-| columns `trips`, `helped_steps` of rounds.csv; keys of validation.json and summary.json | `episodes`, `intervention_steps` |
+| columns `trips`, `helped_steps` of rounds.csv; keys of validation.json | `episodes`, `intervention_steps` |
 | folder `trips/` of an evaluation | `episodes/` |
 | environments `sim:ForestPilot/Drone-v0` | `forestpilot:ForestPilot/Drone-v0` |
 """
@@ -113,7 +113,7 @@ def migrate_policy_config(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def migrate_row(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of a table (rounds.csv, a study's cells) or what was counted (validation.json, a score), by its new names."""
+    """A row of a table, or what was counted (validation.json, a score), by the names of this version."""
     return {RENAMED_COLUMNS.get(key, key): value for key, value in values.items()}
 
 

@@ -157,8 +157,9 @@ def _field(field: dataclasses.Field[Any], hint: Any, value: Any, default: Any, t
         return _part(registry, value, default)
     if "task_options" in field.metadata:
         return _options(field.metadata["task_options"], value, default, task)
-    given_in_part = isinstance(value, Mapping) and _is_config(default)
-    return _changed(default, value, task) if given_in_part else _convert(value, hint)
+    if isinstance(value, Mapping) and _is_config(default):  # given in part
+        return _changed(default, value, task)
+    return _convert(value, hint)
 
 
 def _options(defaults: str, value: Any, default: Any, task: Task | None) -> Any:
@@ -233,9 +234,12 @@ def _converter() -> Converter:
 
 def _unstructure(config: Any) -> dict[str, Any]:
     """By what a field holds, not by how it is typed: a part is more than the kind that it is of."""
-    named = {PART_KEY: config.part} if isinstance(config, PartConfig) and config.part else {}
-    fields = (field.name for field in dataclasses.fields(config))
-    return named | {name: _converter().unstructure(getattr(config, name)) for name in fields}
+    plain: dict[str, Any] = {}
+    if isinstance(config, PartConfig) and config.part:
+        plain[PART_KEY] = config.part
+    for field in dataclasses.fields(config):
+        plain[field.name] = _converter().unstructure(getattr(config, field.name))
+    return plain
 
 
 def _scalar(value: Any, hint: type) -> Any:

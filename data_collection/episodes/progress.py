@@ -1,7 +1,7 @@
 """How long commands tell how far they are: a tiny protocol, silent by default.
 
-Library code takes a `Progress` as an argument and never prints. `forestpilot.launch.terminal.progress` has the one with bars on standard
-error.
+Library code takes a `Progress` as an argument and never prints. `forestpilot.launch.terminal.progress` has the one with
+bars on standard error.
 
     with progress.stage("collect", total=100) as stage:
         for ...:

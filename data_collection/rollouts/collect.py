@@ -1,4 +1,4 @@
-"""Demonstrations: an expert, or somebody at the keyboard, runs through training worlds and every episode is recorded."""
+"""Demonstrations: an expert, or somebody at the keyboard, runs through training worlds and is recorded."""
 
 from __future__ import annotations
 

@@ -26,7 +26,9 @@ class EpisodeRecorder:
     """
 
     def __init__(self, task: str, scenario: Scenario, expert: bool, record: bool) -> None:
-        self.task, self.scenario, self._recording = task, scenario, record
+        self.task = task
+        self.scenario = scenario
+        self._recording = record
         self.env = make_env(TASKS.get(task), **scenario.env_kwargs, expert=expert)
         self.observation, self.info = self.env.reset(seed=scenario.seed)
         self._clearance: float = self.info["clearance_m"]
@@ -39,7 +41,7 @@ class EpisodeRecorder:
 
     @property
     def pilot_info(self) -> dict[str, Any]:
-        """Told to a pilot beside the observation: `info`, what the cameras see in metres (`depth`), and the `task_spec`."""
+        """Told to a pilot beside the observation: `info`, what the cameras see in metres (`depth`), the `task_spec`."""
         assert self.env.frames is not None
         return {**self.info, "depth": self.env.frames.depth, "task_spec": self.env.task_spec}
 
@@ -75,20 +77,27 @@ class EpisodeRecorder:
         Returns:
             Whether the episode is over.
         """
-        labels = {k: self.info.get(k) for k in ("expert_action", "expert_costs")} if self._recording else {}
+        before = self.info
         self.observation, reward, terminated, truncated, self.info = self.env.step(action)
         self._clearance = min(self._clearance, self.info["clearance_m"])
         self._speeds.append(self.info["speed_mps"])
         self._steps_off_line += bool(self.info.get("lane_departure", False))
         self._hashes.append(self.env.state_hash())
-        self._steps.append(
-            {
-                "actions": action, "actor": actor, "rewards": reward, "terminated": terminated, "truncated": truncated,
-                "labelled": labelled, "keys": keys, "human_actions": human_action,
-                "disagreement": disagreement, **labels,
-            }
-        )  # fmt: skip
+        step = {
+            "actions": action,
+            "actor": actor,
+            "rewards": reward,
+            "terminated": terminated,
+            "truncated": truncated,
+            "labelled": labelled,
+            "keys": keys,
+            "human_actions": human_action,
+            "disagreement": disagreement,
+        }
+        self._steps.append(step)
         if self._recording:
+            step["expert_action"] = before.get("expert_action")
+            step["expert_costs"] = before.get("expert_costs")
             self._observations.append(self.observation)
             self._offsets.append(self.info["camera_offsets"])
         return terminated or truncated
@@ -105,37 +114,47 @@ class EpisodeRecorder:
             distance_m=float(np.sum(self._speeds)) / self.env.task_spec.control_hz,
             interventions=self.info.get("interventions", 0),
             off_line_s=self._steps_off_line / self.env.task_spec.control_hz,
-            actions=np.array([s["actions"] for s in self._steps], np.float32),
+            actions=np.array(self._column("actions"), np.float32),
             state_hashes=np.array(self._hashes, np.uint64),
         )
 
     def episode(self, policy_id: str, dagger_round: int = 0) -> Episode:
         """The episode as an episode, as far as it went; at least one step must have been taken."""
         spec = self.env.task_spec
-        column = {k: [s[k] for s in self._steps] for k in self._steps[0]}
         meta = EpisodeMeta(
-            outcome=self.info["outcome"], seed=self.scenario.seed, env_id=TASKS.get(self.task).bare_env_id,
-            env_kwargs=self.scenario.env_kwargs, control_hz=spec.control_hz, renderer=spec.renderer,
-            package_version=package_version(), dagger_round=dagger_round, policy_id=policy_id,
-            progress_m=self.info["progress_m"], task_spec=spec.to_dict(),
-        )  # fmt: skip
-        labelled = np.array(column["labelled"], bool)
-        return Episode(
-            observations={k: np.stack([o[k] for o in self._observations]) for k in OBSERVATION_KEYS},
-            actions=np.array(column["actions"], np.float32),
-            actor=np.array(column["actor"], np.uint8),
-            rewards=np.array(column["rewards"], np.float32),
-            terminated=np.array(column["terminated"], bool),
-            truncated=np.array(column["truncated"], bool),
-            meta=meta,
-            expert_actions=_where_asked(column["expert_action"], labelled),
-            expert_costs=_where_asked(column["expert_costs"], labelled),
-            camera_offsets=np.array(self._offsets, np.float32),
-            keys=_all_or_none(column["keys"], np.uint8),
-            human_actions=_all_or_none(column["human_actions"], np.float32),
-            labelled=None if labelled.all() else labelled,
-            disagreement=_all_or_none(column["disagreement"], np.float32),
+            outcome=self.info["outcome"],
+            seed=self.scenario.seed,
+            env_id=TASKS.get(self.task).bare_env_id,
+            env_kwargs=self.scenario.env_kwargs,
+            control_hz=spec.control_hz,
+            renderer=spec.renderer,
+            package_version=package_version(),
+            dagger_round=dagger_round,
+            policy_id=policy_id,
+            progress_m=self.info["progress_m"],
+            task_spec=spec.to_dict(),
         )
+        labelled = np.array(self._column("labelled"), bool)
+        return Episode(
+            observations={key: np.stack([seen[key] for seen in self._observations]) for key in OBSERVATION_KEYS},
+            actions=np.array(self._column("actions"), np.float32),
+            actor=np.array(self._column("actor"), np.uint8),
+            rewards=np.array(self._column("rewards"), np.float32),
+            terminated=np.array(self._column("terminated"), bool),
+            truncated=np.array(self._column("truncated"), bool),
+            meta=meta,
+            expert_actions=_where_asked(self._column("expert_action"), labelled),
+            expert_costs=_where_asked(self._column("expert_costs"), labelled),
+            camera_offsets=np.array(self._offsets, np.float32),
+            keys=_all_or_none(self._column("keys"), np.uint8),
+            human_actions=_all_or_none(self._column("human_actions"), np.float32),
+            labelled=None if labelled.all() else labelled,
+            disagreement=_all_or_none(self._column("disagreement"), np.float32),
+        )
+
+    def _column(self, name: str) -> list[Any]:
+        """What is known by a name of each step."""
+        return [step[name] for step in self._steps]
 
     def close(self) -> None:
         """Free the environment."""
@@ -144,7 +163,9 @@ class EpisodeRecorder:
 
 def _all_or_none(values: list[Any], dtype: type) -> np.ndarray | None:
     """The values as an array; None where one is missing."""
-    return None if any(value is None for value in values) else np.array(values, dtype)
+    if any(value is None for value in values):
+        return None
+    return np.array(values, dtype)
 
 
 def _where_asked(values: list[Any], labelled: np.ndarray) -> np.ndarray | None:

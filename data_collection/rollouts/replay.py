@@ -1,7 +1,7 @@
-"""Stored episodes, simulated again: the same world and actions lead through the same states, or the replay fails loudly.
+"""Stored episodes, simulated again: the same world and actions lead through the same states, or the replay fails.
 
-What is stored of an episode is its world's seed and its actions, not its pictures. The hash of each state is compared with
-the stored one.
+What is stored of an episode is its world's seed and its actions, not its pictures. The hash of each state is compared
+with the stored one.
 """
 
 from __future__ import annotations

@@ -99,17 +99,24 @@ def save_result(folder: Path, task: str, policy: str, policy_path: str, finished
         policy_path: folder of the checkpoint that acted, or name of the baseline.
         finished: the finished episode.
     """
-    meta = {
-        "task": task, "env_id": TASKS.get(task).env_id, "env_kwargs": finished.scenario.env_kwargs, "seed": finished.scenario.seed,
-        "policy": policy, "policy_path": policy_path, "package_version": package_version(),
-        "control_hz": finished.scenario.env_kwargs.get("control_hz"),
-        **{key: getattr(finished, key) for key in RESULT_FIGURES},
-    }  # fmt: skip
+    scenario = finished.scenario
+    meta: dict[str, Any] = {
+        "task": task,
+        "env_id": TASKS.get(task).env_id,
+        "env_kwargs": scenario.env_kwargs,
+        "seed": scenario.seed,
+        "policy": policy,
+        "policy_path": policy_path,
+        "package_version": package_version(),
+        "control_hz": scenario.env_kwargs.get("control_hz"),
+    }
+    for name in RESULT_FIGURES:
+        meta[name] = getattr(finished, name)
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer, actions=finished.actions, state_hashes=finished.state_hashes, meta=np.array(json.dumps(meta))
     )
-    path = result_path(folder, policy, finished.scenario.seed)
+    path = result_path(folder, policy, scenario.seed)
     folder.mkdir(parents=True, exist_ok=True)
     write_new_file(path, [buffer.getvalue()])
     return path

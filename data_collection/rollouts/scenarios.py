@@ -33,10 +33,10 @@ class ScenarioMix:
     """Worlds and speeds that are run; each episode draws its own from its seed."""
 
     presets: tuple[str, ...] = ()
-    """Presets of the worlds; each episode draws one. Forests: `default` (trunks 0.24-0.70 m), `loquercio` (0.6 m). Roads:
-    `winding`, `easy`, `junctions`, `obstacles`. Empty for the task's first."""
+    """Presets of the worlds; each episode draws one. Forests: `default` (trunks 0.24-0.70 m), `loquercio` (0.6 m).
+    Roads: `winding`, `easy`, `junctions`, `obstacles`. Empty for the task's first."""
     speeds: tuple[float, ...] = ()
-    """Least and largest speed set point in m/s; each episode draws one in between. Empty for the task's ordinary one."""
+    """Least and largest speed set point in m/s; each episode draws its own. Empty for the task's ordinary one."""
     options: TaskOptions = field(default=NoOptions(), metadata=task_options())
     """What else the task's worlds have, by default as the task has it."""
     control_hz: int = 10

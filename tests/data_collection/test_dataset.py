@@ -23,7 +23,7 @@ from forestpilot.data_collection.episodes.dataset import (
     SpecMismatchError,
     require_one_task,
 )
-from forestpilot.data_collection.episodes.episode import EpisodeError, SchemaVersionError, load_episode
+from forestpilot.data_collection.episodes.episode import Episode, EpisodeError, SchemaVersionError, load_episode
 from forestpilot.data_collection.episodes.files import DiskFullError
 from tests.helpers.episodes import ENV_ID, make_episode
 from tests.helpers.specs import small_spec
@@ -243,6 +243,15 @@ def test_an_episode_that_does_not_fit_its_task_is_refused(dataset: Dataset, key:
     with pytest.raises(EpisodeError, match=message):
         dataset.add(episode)
     assert not dataset.has(0, 7)
+
+
+def test_an_episode_is_validated_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    validate, calls = Episode.validate, []
+    monkeypatch.setattr(Episode, "validate", lambda episode: (calls.append(episode), validate(episode)))
+    dataset.add(make_episode(7))
+    assert len(calls) == 1
+    dataset.replace(make_episode(7))
+    assert len(calls) == 2
 
 
 def test_costs_of_another_number_of_candidates_are_refused(dataset: Dataset) -> None:

@@ -260,13 +260,17 @@ def test_a_dead_writers_temporary_file_goes_and_a_living_ones_stays(tmp_path: Pa
 def test_what_a_block_has_written_is_gone_when_it_raises(tmp_path: Path) -> None:
     old = tmp_path / "b.bin"
     old.write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), written_whole(old) as unfinished:
-        unfinished.write_bytes(b"half")
-        raise KeyboardInterrupt
-    with pytest.raises(ZeroDivisionError), written_whole(tmp_path / "folder") as unfinished:
-        unfinished.mkdir()
-        (unfinished / "part").write_bytes(b"half")
-        raise ZeroDivisionError
+
+    def write_half(path: Path, stop: type[BaseException], folder: bool) -> None:
+        with written_whole(path) as unfinished:
+            if folder:
+                unfinished.mkdir()
+            (unfinished / "part" if folder else unfinished).write_bytes(b"half")
+            raise stop
+
+    for path, stop, folder in ((old, KeyboardInterrupt, False), (tmp_path / "folder", ZeroDivisionError, True)):
+        with pytest.raises(stop):
+            write_half(path, stop, folder)
     assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("b.bin", b"old")]
 
 

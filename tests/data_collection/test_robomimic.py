@@ -82,5 +82,5 @@ def test_masks_part_the_demonstrations_and_name_the_successes(dataset: Dataset, 
 
 
 def test_a_share_that_leaves_nothing_to_train_from_is_refused() -> None:
-    with pytest.raises(ValueError, match="valid_share is 1.0"):
+    with pytest.raises(ValueError, match=r"valid_share is 1\.0"):
         RobomimicConfig(valid_share=1.0)

@@ -1,4 +1,4 @@
-"""The expert at the gate: a rule that stands in for a watching human (HG-DAgger: Kelly et al. 2019, arXiv:1810.02890)."""
+"""The expert at the gate: it stands in for a watching human (HG-DAgger: Kelly et al. 2019, arXiv:1810.02890)."""
 
 from __future__ import annotations
 

@@ -47,8 +47,8 @@ class Judgement(NamedTuple):
 class Gate(ABC):
     """Decides of every step whether the learner needs help; subclasses are registered in `GATES`.
 
-    Its class says what it needs, so that nobody asks for its name. A gate goes to worker processes: it is picklable, and
-    keeps no memory of the episodes that it judges.
+    Its class says what it needs, so that nobody asks for its name. A gate goes to worker processes: it is picklable,
+    and keeps no memory of the episodes that it judges.
 
     Args:
         config: its options.

@@ -39,7 +39,7 @@ class GatedPilot:
         self._learner.restart(slot, seed)
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
-        """The learner always decides, so that its memory follows the episode; the expert overrules it while it helps."""
+        """The learner always decides, so that its memory follows the episode; the expert overrules it."""
         learner = self._learner.act(observations, infos, slots)
         expert = self._expert.act(observations, infos, slots).actions
         judged = self._gate.judge(infos, learner, expert)
