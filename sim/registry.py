@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -99,8 +100,11 @@ class Registry(Generic[PartT]):
         if name in self._parts:
             taken = self._lines[name].distribution
             raise DuplicateNameError(f"there is a {self.kind} {name!r} already, from {taken}; choose another name")
+        # A plug-in may be the first to import a registry, whose own lines are ForestPilot's all the same.
+        caller = sys._getframe(1).f_globals.get("__name__", "").partition(".")[0]
+        distribution = OWN_DISTRIBUTION if caller == OWN_DISTRIBUTION else _registering
         self._parts[name] = part
-        self._lines[name] = Registered(name, summary, _registering)
+        self._lines[name] = Registered(name, summary, distribution)
 
     def unregister(self, name: str) -> None:
         """Take a part out again; tests do."""

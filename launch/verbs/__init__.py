@@ -38,6 +38,7 @@ for _name, _summary in {
     "demo": "everything in five minutes: demonstrations, cloning, DAgger, evaluation, videos",
     "collect": "fly or drive, the expert or you by keyboard, and record episodes into a dataset",
     "inspect": "look at datasets: what they cover, what they teach, which episodes are bad",
+    "export": "write a dataset in the format of another project, for its tools to read",
     "train": "train a policy on datasets by behavioural cloning",
     "relabel": "watch a policy's recorded episodes and steer along: what you do becomes labels",
     "evaluate": "run policies through test worlds: outcomes.csv and a table with intervals",

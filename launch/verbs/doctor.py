@@ -40,6 +40,7 @@ REGISTRIES = (
     "forestpilot.sim.courses:COURSES",
     "forestpilot.sim.experts:EXPERTS",
     "forestpilot.data_collection.rollouts.gates:GATES",
+    "forestpilot.data_collection.export:EXPORTERS",
     "forestpilot.policies.networks.encoders:ENCODERS",
     "forestpilot.policies.networks.memories:MEMORIES",
     "forestpilot.policies.networks.heads:HEADS",

@@ -1,0 +1,23 @@
+"""`forestpilot export`: a dataset becomes a file of another format, whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import pytest
+
+from forestpilot.launch import cli
+
+
+def test_a_dataset_that_was_collected_is_exported_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "data"
+    out = tmp_path / "robomimic.hdf5"
+    small = ["--mix.width", "32", "--mix.height", "24", "--workers", "1"]
+    assert cli.main(["collect", "--episodes", "2", "--out", str(data), *small]) == 0
+    assert cli.main(["export", str(data), "--to", "robomimic", "--out", str(out)]) == 0
+    assert "2 episodes" in capsys.readouterr().out
+    with h5py.File(out) as file:
+        assert len(file["data"]) == 2
+    assert cli.main(["export", str(data), "--out", str(out)]) == 2
+    assert "there is something at" in capsys.readouterr().err
