@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
+from forestpilot.data_collection.episodes.migration import episodes_folder
 from forestpilot.data_collection.rollouts.replay import load_stored_episode, replay_episode
 from forestpilot.data_collection.rollouts.results import result_path
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
@@ -130,7 +131,7 @@ class CompoundingError(RoadRoundsStudy[Config]):
         rows = drive_test_roads(evaluation, bench)
         with bench.progress.stage("cost of each step", total=len(rows)) as stage:
             for row in rows:
-                costs = costs_of_episode(result_path(out / "episodes", arm.name, row["seed"]), self.config.horizon)
+                costs = costs_of_episode(result_path(episodes_folder(out), arm.name, row["seed"]), self.config.horizon)
                 row["costs"] = [round(cost, COST_DECIMALS) for cost in costs.tolist()]
                 stage.advance()
         return Cell(arm.name, number, seed, rows, labels)

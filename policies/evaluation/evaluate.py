@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from forestpilot.data_collection.episodes.dataset import package_version
+from forestpilot.data_collection.episodes.migration import episodes_folder
 from forestpilot.data_collection.episodes.plain import to_plain
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
@@ -163,7 +164,7 @@ def _run_entrant(
     config: EvaluateConfig, entrant: Entrant, scenarios: Sequence[Scenario], pool: RolloutPool, progress: Progress
 ) -> list[EpisodeResult]:
     """All episodes of one policy; those that an interrupted run has stored are not run again."""
-    folder = Path(config.out) / "episodes"
+    folder = episodes_folder(Path(config.out))
     done: dict[int, EpisodeResult] = {}
     for scenario in scenarios:
         path = result_path(folder, entrant.name, scenario.seed)

@@ -174,6 +174,15 @@ def test_a_pilot_that_is_not_there_is_told_before_anything_moves(tmp_path, polic
     assert not (tmp_path / "evaluation").exists()
 
 
+def test_an_evaluation_of_version_0_1_goes_on_in_the_folder_that_it_has(tmp_path):
+    first = evaluate(config(tmp_path, policy=("blind",), episodes=1))
+    (tmp_path / "evaluation" / "episodes").rename(tmp_path / "evaluation" / "trips")
+    second = evaluate(config(tmp_path, policy=("blind",), episodes=2))
+    assert len(list((tmp_path / "evaluation" / "trips").glob("*.npz"))) == 2
+    assert not (tmp_path / "evaluation" / "episodes").exists()
+    assert first[0].episodes == 1 and second[0].episodes == 2
+
+
 def test_evaluating_again_repeats_nothing_and_changes_nothing(tmp_path):
     first = evaluate(config(tmp_path, policy=("expert",)))
     folder = tmp_path / "evaluation"
