@@ -41,7 +41,8 @@ class PolicyArgument(NamedTuple):
         if self.name:
             return self.name
         if is_reference(self.target):
-            return self.target.rpartition(":")[2]
+            _, _, attribute = self.target.partition(":")
+            return attribute
         return Path(self.target).resolve().name
 
 

@@ -1,4 +1,4 @@
-"""Every registered algorithm: killed and resumed equals uninterrupted, worlds are kept apart, and the best round is kept.
+"""Every registered algorithm: killed and resumed equals uninterrupted, worlds are apart, and the best round is kept.
 
 An algorithm of one file stands beside the registered ones, and inherits all of that.
 """

@@ -162,7 +162,7 @@ class Human:
 
 def test_a_human_at_the_gate_gives_no_costs_to_learn_from(tmp_path):
     with pytest.raises(ValueError, match=r"--train\.policy\.head mixture"):
-        run_dagger(tiny(tmp_path / "run", gate="human"), roll_in=Human())
+        run_dagger(tiny(tmp_path / "run", gate=HumanGateConfig()), roll_in=Human())
     assert not (tmp_path / "run").exists(), "the mended command may have the folder"
     assert not any(preset.train.policy.needs_costs for name, preset in PRESETS.items() if "human" in name)
 
