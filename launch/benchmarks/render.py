@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from forestpilot.sim.cameras import Camera, Rig, rotation_matrix
-from forestpilot.sim.rendering import Frames, make_renderer
+from forestpilot.sim.rendering import Frames, Renderer, make_renderer
 from forestpilot.sim.rendering.pybullet.streamed import StreamedTinyRenderer
 from forestpilot.sim.worlds.appearance import draw_appearance
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest
@@ -43,7 +43,7 @@ def bench_render(seconds: float = 20.0, width: int = 64, height: int = 48, seed:
         Figures in ms per call (median over turns of a turn's mean), the two ratios, and the budgets.
     """
     world, camera = bench_world(seed), Camera(width, height)
-    renderers = {
+    renderers: dict[str, Renderer] = {
         "raycast": make_renderer("raycast", camera, 3),
         "tiny": make_renderer("tiny", camera, 3),
         "streamed_tiny": StreamedTinyRenderer(camera, 3),

@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from forestpilot.sim.worlds.words import format_density
+
+__all__ = ["format_columns", "format_density", "print_table"]
+
 
 def print_table(rows: Sequence[Sequence[str]], title: str = "") -> None:
     """Print rows of text, the header first."""
@@ -30,8 +34,3 @@ def format_columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """The rows as lines with aligned columns: the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-
-
-def format_density(trees_per_m2: float) -> str:
-    """`1/25` for 0.04 trees per square metre, as the literature writes it; `0` for none."""
-    return f"1/{1 / trees_per_m2:.0f}" if trees_per_m2 > 0 else "0"

@@ -1,19 +1,27 @@
 """Renderers: (world, camera poses) to RGB, depth and segmentation of all cameras in one call."""
 
+from collections.abc import Callable
+
 from forestpilot.sim.cameras import Camera
+from forestpilot.sim.registry import Registry
 from forestpilot.sim.rendering.protocol import Frames, Renderer, VehiclePose
 
-__all__ = ["RENDERER_NAMES", "Frames", "Renderer", "VehiclePose", "make_renderer"]
+__all__ = ["RENDERERS", "Frames", "Renderer", "VehiclePose", "make_renderer"]
 
-RENDERER_NAMES = ("raycast", "tiny", "egl")
-"""The fast ray-caster (default), PyBullet's TinyRenderer (the reference), PyBullet with EGL (needs a driver)."""
+RENDERERS: Registry[Callable[[Camera, int], Renderer]] = Registry("renderer", "forestpilot.sim.rendering:RENDERERS")
+"""Makers of renderers, given the camera that every image has and the number of images per call."""
+RENDERERS.register(
+    "raycast", "forestpilot.sim.rendering.raycast.renderer:RaycastRenderer", "the fast ray-caster, on the CPU"
+)
+RENDERERS.register("tiny", "forestpilot.sim.rendering.pybullet.tiny:TinyRenderer", "PyBullet's TinyRenderer, slow")
+RENDERERS.register("egl", "forestpilot.sim.rendering.pybullet.egl:EglRenderer", "PyBullet with EGL; needs a driver")
 
 
 def make_renderer(name: str, camera: Camera, num_cameras: int) -> Renderer:
     """Make a renderer by name.
 
     Args:
-        name: one of `RENDERER_NAMES`.
+        name: one of `RENDERERS`.
         camera: size and field of view of every image.
         num_cameras: images per call.
 
@@ -23,12 +31,4 @@ def make_renderer(name: str, camera: Camera, num_cameras: int) -> Renderer:
     """
     if num_cameras < 1:
         raise ValueError(f"num_cameras is {num_cameras}; give at least 1")
-    if name == "raycast":
-        from forestpilot.sim.rendering.raycast.renderer import RaycastRenderer
-
-        return RaycastRenderer(camera, num_cameras)
-    if name in RENDERER_NAMES:
-        from forestpilot.sim.rendering.pybullet.renderer import BulletRenderer
-
-        return BulletRenderer(name, camera, num_cameras)
-    raise ValueError(f"renderer is {name!r}; choose one of {', '.join(RENDERER_NAMES)}")
+    return RENDERERS.get(name)(camera, num_cameras)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from forestpilot.sim.cameras import rotation_matrix
 from forestpilot.sim.looks import VehicleLook
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ class VehiclePose(NamedTuple):
     """What is drawn."""
     steering_rad: float = 0.0
     """Angle of steered parts, left positive."""
+
+    def part_turns(self) -> NDArray[np.float64]:
+        """Rotations (n, 3, 3) from the own frame of each part of the look to the body's."""
+        turns = []
+        for part in self.look.parts:
+            steered_rad = self.steering_rad if part.steered else 0.0
+            turns.append(rotation_matrix(0.0, part.pitch_rad, part.yaw_rad + steered_rad))
+        return np.stack(turns)
 
 
 class Frames(NamedTuple):

@@ -10,7 +10,8 @@ import numpy as np
 
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.tasks.keys import KeyShaping
-from forestpilot.sim.tasks.task import PRETRAINED, Task, TaskOptions, TaskWords, format_density
+from forestpilot.sim.tasks.task import PRETRAINED, Task, TaskOptions, TaskWords
+from forestpilot.sim.worlds.words import format_density
 
 BASELINES = "forestpilot.policies.evaluation.baselines"
 

@@ -141,10 +141,3 @@ def task_options(start: str = "Options") -> dict[str, str]:
             `evaluation_options`.
     """
     return {"task_options": start}
-
-
-def format_density(trees_per_m2: float) -> str:
-    """`1/25` for 0.04 trees per square metre, as the literature writes it; `0` for none."""
-    if trees_per_m2 <= 0:
-        return "0"
-    return f"1/{1 / trees_per_m2:.0f}"

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.sim.worlds.world import CAR_BODY, CAR_CABIN, LOG, NO_BOXES
+from forestpilot.sim.worlds.tables import CAR_BODY, CAR_CABIN, LOG, NO_BOXES, Boxes
 
 FloatArray = NDArray[np.float32]
 
-GROUND_PATTERNS, BARK_PATTERNS, LEAF_PATTERNS = 4, 3, 3
+GROUND_PATTERNS = 4
+BARK_PATTERNS = 3
+LEAF_PATTERNS = 3
 """How many patterns of each kind a renderer's texture bank must hold."""
 
 _SKIES = np.array(
@@ -122,7 +124,7 @@ def _clip(colors: NDArray[np.floating]) -> FloatArray:
 def _box_colors(boxes: NDArray[np.float32], paints: NDArray[np.floating], bark: NDArray[np.floating]) -> FloatArray:
     """Colours (b, 3) by kind: logs are of bark (b, 3), parked cars have paints (b, 3), barriers are white."""
     colors = np.full((len(boxes), 3), 232.0)
-    for index, kind in enumerate(boxes[:, 7].astype(int) if len(boxes) else ()):
+    for index, kind in enumerate(Boxes.of(boxes).kind.astype(int)):
         if kind == LOG:
             colors[index] = bark[index]
         elif kind == CAR_BODY:
@@ -188,8 +190,8 @@ def default_appearance(trees: NDArray[np.float32], boxes: NDArray[np.float32] = 
         trees: (n, 7) float32 as in `World.trees`.
         boxes: (b, 8) float32 as in `World.boxes`; a parked car's cabin follows its body.
     """
-    count = len(trees)
-    vary = np.sin(np.arange(count)[:, None] * np.array([12.9898, 78.233, 37.719])) % 1.0
+    vary = np.sin(np.arange(len(trees))[:, None] * np.array([12.9898, 78.233, 37.719])) % 1.0
+    vary_bark, vary_leaf, vary_green = np.split(vary, 3, axis=1)
     leaf = np.array([66, 110, 48], np.float32)
     haze = np.array([203, 216, 224], np.float32)
     return Appearance(
@@ -201,8 +203,8 @@ def default_appearance(trees: NDArray[np.float32], boxes: NDArray[np.float32] = 
         treeline_color=_clip(haze + (leaf - haze) * 0.4),
         treeline_height_rad=0.08,
         treeline_phase=0.0,
-        bark_colors=_clip(np.array([116, 88, 62]) * (0.8 + 0.4 * vary[:, :1])),
-        leaf_colors=_clip(leaf * (0.8 + 0.4 * vary[:, 1:2]) + np.array([30, 10, 0]) * (vary[:, 2:] - 0.5)),
+        bark_colors=_clip(np.array([116, 88, 62]) * (0.8 + 0.4 * vary_bark)),
+        leaf_colors=_clip(leaf * (0.8 + 0.4 * vary_leaf) + np.array([30, 10, 0]) * (vary_green - 0.5)),
         bark_pattern=0,
         leaf_pattern=0,
         ground_colors=np.array([[56, 62, 32], [128, 122, 70]], np.float32),

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from forestpilot.sim.worlds.tables import BOX, NO_BOXES, TREE, Bounds, records
+
 CELL_M = 0.1
 REACH_M = 2.0
 
@@ -26,73 +28,76 @@ class ClearanceMap(NamedTuple):
 
 
 def build_clearance_map(
-    trees: np.ndarray,
-    bounds_m: tuple[float, float, float, float],
-    boxes: np.ndarray | None = None,
-    cell_m: float = CELL_M,
+    trees: np.ndarray, bounds_m: Bounds, boxes: np.ndarray = NO_BOXES, cell_m: float = CELL_M
 ) -> ClearanceMap:
-    """The clearance map of (n, 7) trees and (b, 8) boxes over the bounds (x_min, x_max, y_min, y_max)."""
-    x_min, x_max, y_min, y_max = bounds_m
-    shape = (math.ceil((y_max - y_min) / cell_m) + 1, math.ceil((x_max - x_min) / cell_m) + 1)
-    distance = np.full(shape, REACH_M, np.float32)
-    _stamp_trees(distance, np.ascontiguousarray(trees[:, :3]), x_min, y_min, cell_m)
-    if boxes is not None:
-        _stamp_boxes(distance, np.ascontiguousarray(boxes[:, :5]).astype(np.float64), x_min, y_min, cell_m)
-    return ClearanceMap(x_min, y_min, cell_m, distance)
+    """The clearance map of (n, 7) trees and (b, 8) boxes within these bounds."""
+    rows = math.ceil((bounds_m.y_max - bounds_m.y_min) / cell_m) + 1
+    columns = math.ceil((bounds_m.x_max - bounds_m.x_min) / cell_m) + 1
+    grid = ClearanceMap(bounds_m.x_min, bounds_m.y_min, cell_m, np.full((rows, columns), REACH_M, np.float32))
+    _stamp_trees(grid, records(trees, TREE))
+    _stamp_boxes(grid, records(boxes, BOX))
+    return grid
 
 
 @njit(cache=True)
-def _stamp_trees(distance: np.ndarray, trees: np.ndarray, x_min: float, y_min: float, cell: float) -> None:
+def _cells_within(middle: float, reach: float, cell: float, count: int) -> range:
+    """Indices of the grid lines of an axis that lie within reach of a place on it."""
+    first = max(0, int((middle - reach) / cell))
+    last = min(count - 1, int((middle + reach) / cell) + 1)
+    return range(first, last + 1)
+
+
+@njit(cache=True)
+def _stamp_trees(grid: ClearanceMap, trees: np.ndarray) -> None:
     """Lower every grid point within reach of a trunk to its distance from that trunk's surface."""
-    rows, columns = distance.shape
-    for k in range(trees.shape[0]):
-        x, y, radius = trees[k, 0] - x_min, trees[k, 1] - y_min, trees[k, 2]
-        reach = radius + REACH_M
-        j0, j1 = max(0, int((y - reach) / cell)), min(rows - 1, int((y + reach) / cell) + 1)
-        i0, i1 = max(0, int((x - reach) / cell)), min(columns - 1, int((x + reach) / cell) + 1)
-        for j in range(j0, j1 + 1):
+    rows, columns = grid.distance_m.shape
+    cell = grid.cell_m
+    for tree in trees:
+        x = tree.x_m - grid.x_min
+        y = tree.y_m - grid.y_min
+        reach = tree.radius_m + REACH_M
+        for j in _cells_within(y, reach, cell, rows):
             dy = j * cell - y
-            for i in range(i0, i1 + 1):
+            for i in _cells_within(x, reach, cell, columns):
                 dx = i * cell - x
-                d = math.sqrt(dx * dx + dy * dy) - radius
-                if d < distance[j, i]:
-                    distance[j, i] = d
+                d = math.sqrt(dx * dx + dy * dy) - tree.radius_m
+                grid.distance_m[j, i] = min(grid.distance_m[j, i], d)
 
 
 @njit(cache=True)
-def _stamp_boxes(distance: np.ndarray, boxes: np.ndarray, x_min: float, y_min: float, cell: float) -> None:
-    """Lower every grid point within reach of a box to its distance from the box's outline on the ground.
-
-    Args:
-        distance: (rows, columns) grid that is changed.
-        boxes: (b, 5) x, y of the middle, yaw, length along it, width.
-        x_min: x of the first column in metres.
-        y_min: y of the first row in metres.
-        cell: spacing of the grid in metres.
-    """
-    rows, columns = distance.shape
-    for k in range(boxes.shape[0]):
-        x, y, half_length, half_width = boxes[k, 0] - x_min, boxes[k, 1] - y_min, boxes[k, 3] / 2, boxes[k, 4] / 2
-        cos, sin = math.cos(boxes[k, 2]), math.sin(boxes[k, 2])
+def _stamp_boxes(grid: ClearanceMap, boxes: np.ndarray) -> None:
+    """Lower every grid point within reach of a box to its distance from the box's outline on the ground."""
+    rows, columns = grid.distance_m.shape
+    cell = grid.cell_m
+    for box in boxes:
+        x = box.x_m - grid.x_min
+        y = box.y_m - grid.y_min
+        half_length = np.float64(box.length_m) / 2
+        half_width = np.float64(box.width_m) / 2
+        cosine = math.cos(np.float64(box.yaw_rad))
+        sine = math.sin(np.float64(box.yaw_rad))
         reach = math.sqrt(half_length * half_length + half_width * half_width) + REACH_M
-        for j in range(max(0, int((y - reach) / cell)), min(rows - 1, int((y + reach) / cell) + 1) + 1):
-            for i in range(max(0, int((x - reach) / cell)), min(columns - 1, int((x + reach) / cell) + 1) + 1):
-                dx, dy = i * cell - x, j * cell - y
-                along, aside = abs(cos * dx + sin * dy) - half_length, abs(cos * dy - sin * dx) - half_width
+        for j in _cells_within(y, reach, cell, rows):
+            dy = j * cell - y
+            for i in _cells_within(x, reach, cell, columns):
+                dx = i * cell - x
+                along = abs(cosine * dx + sine * dy) - half_length
+                aside = abs(cosine * dy - sine * dx) - half_width
                 outside = math.sqrt(max(along, 0.0) ** 2 + max(aside, 0.0) ** 2)
                 d = outside + min(max(along, aside), 0.0)
-                if d < distance[j, i]:
-                    distance[j, i] = d
+                grid.distance_m[j, i] = min(grid.distance_m[j, i], d)
 
 
 @njit(cache=True, inline="always")
 def sample_clearance(distance: np.ndarray, u: float, v: float) -> float:
     """Bilinear clearance at grid coordinates u (columns) and v (rows); outside the grid the full reach."""
     rows, columns = distance.shape
-    i, j = math.floor(u), math.floor(v)
+    i = math.floor(u)
+    j = math.floor(v)
     if i < 0 or j < 0 or i >= columns - 1 or j >= rows - 1:
         return REACH_M
-    a, b = u - i, v - j
+    a = u - i
+    b = v - j
     low = distance[j, i] + a * (distance[j, i + 1] - distance[j, i])
     high = distance[j + 1, i] + a * (distance[j + 1, i + 1] - distance[j + 1, i])
     return low + b * (high - low)
@@ -115,25 +120,30 @@ def _flood(free: np.ndarray, start_u: float, start_v: float, goal_u: float, goal
     """Flood fill from the start over free cells; marks what it visits in `free`."""
     rows, columns = free.shape
     stack = np.empty((rows * columns, 2), np.int32)
-    stack[0, 0], stack[0, 1] = int(start_v + 0.5), int(start_u + 0.5)
-    size = 1
-    if free[stack[0, 0], stack[0, 1]] == 0:
-        return False
-    free[stack[0, 0], stack[0, 1]] = 0
+    size = _push(free, stack, 0, int(start_v + 0.5), int(start_u + 0.5))
     while size > 0:
         size -= 1
-        j, i = stack[size, 0], stack[size, 1]
+        j, i = stack[size]
         if (i - goal_u) ** 2 + (j - goal_v) ** 2 <= reach * reach:
             return True
         # The cell towards the goal is pushed last, so that open forests are crossed without filling them.
-        for step in range(4):
-            dj, di = (1, 0) if step == 0 else (-1, 0) if step == 1 else (0, -1) if step == 2 else (0, 1)
-            jj, ii = j + dj, i + di
-            if 0 <= jj < rows and 0 <= ii < columns and free[jj, ii] == 1:
-                free[jj, ii] = 0
-                stack[size, 0], stack[size, 1] = jj, ii
-                size += 1
+        size = _push(free, stack, size, j + 1, i)
+        size = _push(free, stack, size, j - 1, i)
+        size = _push(free, stack, size, j, i - 1)
+        size = _push(free, stack, size, j, i + 1)
     return False
+
+
+@njit(cache=True)
+def _push(free: np.ndarray, stack: np.ndarray, size: int, j: int, i: int) -> int:
+    """Mark a cell and push it onto the stack, if it is a free one of the map; returns the stack's size."""
+    rows, columns = free.shape
+    if not (0 <= j < rows and 0 <= i < columns and free[j, i] == 1):
+        return size
+    free[j, i] = 0
+    stack[size, 0] = j
+    stack[size, 1] = i
+    return size + 1
 
 
 @njit(cache=True)
@@ -141,8 +151,9 @@ def path_clearance(path: np.ndarray, trees: np.ndarray) -> float:
     """Least distance in metres from the points (n, >= 2) of a path to the surface of any trunk of (m, 7) trees."""
     least = 1e9
     for k in range(trees.shape[0]):
-        x, y, radius = trees[k, 0], trees[k, 1], trees[k, 2]
+        x, y, radius, _, _, _, _ = trees[k]
         for i in range(path.shape[0]):
-            dx, dy = path[i, 0] - x, path[i, 1] - y
+            dx = path[i, 0] - x
+            dy = path[i, 1] - y
             least = min(least, math.sqrt(dx * dx + dy * dy) - radius)
     return least

@@ -14,9 +14,10 @@ from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.seeds import rng_for
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.clearance import build_clearance_map, has_free_path
-from forestpilot.sim.worlds.world import NO_BOXES, Ribbon, World
+from forestpilot.sim.worlds.growth import draw_grown_trees
+from forestpilot.sim.worlds.words import format_density, format_range
+from forestpilot.sim.worlds.world import NO_BOXES, Bounds, Ribbon, World
 
-DENSITIES_PER_M2 = {"1/49": 1 / 49, "1/36": 1 / 36, "1/25": 1 / 25, "1/15": 1 / 15, "1/10": 1 / 10}
 MAX_REDRAWS = 50
 
 
@@ -69,13 +70,31 @@ class ForestConfig:
             )
 
 
+@dataclass(frozen=True, eq=False)
+class Forest(World):
+    """Trees scattered over a rectangle, to be crossed from one end to the other."""
+
+    config: ForestConfig
+    """What it was drawn from, besides the seed."""
+
+    def describe(self) -> str:
+        """For example `forest of 1/25 trees/m2, trunks 0.24-0.7 m`."""
+        parts = [
+            f"forest of {format_density(self.config.density_per_m2)} trees/m2",
+            f"trunks {format_range(*self.config.trunk_diameter_m, 'm')}",
+        ]
+        if self.config.trail:
+            parts.append("a trail")
+        return ", ".join(parts)
+
+
 PRESETS = {
     "default": ForestConfig(),
     "loquercio": ForestConfig(trunk_diameter_m=(0.6, 0.6)),
 }
 
 
-def make_forest(config: ForestConfig, seed: int) -> World:
+def make_forest(config: ForestConfig, seed: int) -> Forest:
     """Draw the forest of a seed; one without a free path is drawn again from the same seed's next stream.
 
     Raises:
@@ -92,15 +111,15 @@ def make_forest(config: ForestConfig, seed: int) -> World:
     )
 
 
-def _draw(config: ForestConfig, seed: int, redraw: int, rng: np.random.Generator) -> World:
+def _draw(config: ForestConfig, seed: int, redraw: int, rng: np.random.Generator) -> Forest:
     """One forest, passable or not."""
-    x_min, half_width = -config.margin_behind_m, config.width_m / 2
-    bounds = (x_min, x_min + config.length_m, -half_width, half_width)
+    x_min = -config.margin_behind_m
+    bounds = Bounds(x_min, x_min + config.length_m, -config.width_m / 2, config.width_m / 2)
     trail = _draw_trail(config, rng)
     centers = _hard_core_points(config, bounds, trail, rng)
     trees = _draw_trees(config, centers, rng)
     appearance = draw_appearance(rng, trees) if config.domain_randomisation else default_appearance(trees)
-    return World(
+    return Forest(
         seed=seed,
         trees=trees,
         boxes=NO_BOXES,
@@ -115,6 +134,7 @@ def _draw(config: ForestConfig, seed: int, redraw: int, rng: np.random.Generator
         appearance=appearance,
         clearance=build_clearance_map(trees, bounds),
         redraws=redraw,
+        config=config,
     )
 
 
@@ -123,8 +143,9 @@ def _draw_trail(config: ForestConfig, rng: np.random.Generator) -> np.ndarray:
     if not config.trail:
         return np.zeros(0, np.float32)
     x = np.arange(0.0, config.length_m + 0.25, 0.5) - config.margin_behind_m
-    amplitude, phase = rng.uniform(0.5, 2.0, 2), rng.uniform(0, 2 * np.pi, 2)
-    waves = amplitude[0] * np.sin(x / 6 + phase[0]) + amplitude[1] * np.sin(x / 11 + phase[1])
+    short_m, long_m = rng.uniform(0.5, 2.0, 2)
+    short_phase, long_phase = rng.uniform(0, 2 * np.pi, 2)
+    waves = short_m * np.sin(x / 6 + short_phase) + long_m * np.sin(x / 11 + long_phase)
     return (waves * np.clip(x / 8, 0, 1) * np.clip((config.flight_m - x) / 8, 0, 1)).astype(np.float32)
 
 
@@ -136,18 +157,16 @@ def _trail_ribbon(config: ForestConfig, trail: np.ndarray, half_width_m: float) 
     return (Ribbon(np.stack([x, trail], axis=1).astype(np.float32), half_width_m, closed=False),)
 
 
-def _hard_core_points(
-    config: ForestConfig, bounds: tuple[float, float, float, float], trail: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def _hard_core_points(config: ForestConfig, bounds: Bounds, trail: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(n, 2) Poisson number of points, each at least `hard_core_m` from those before it (random sequential
     addition)."""
-    x_min, x_max, y_min, y_max = bounds
-    wanted = rng.poisson(config.density_per_m2 * (x_max - x_min) * (y_max - y_min))
+    depth, width = bounds.x_max - bounds.x_min, bounds.y_max - bounds.y_min
+    wanted = rng.poisson(config.density_per_m2 * depth * width)
     tries = 20 * wanted + 20
-    candidates = rng.uniform((x_min, y_min), (x_max, y_max), (tries, 2))
+    candidates = rng.uniform((bounds.x_min, bounds.y_min), (bounds.x_max, bounds.y_max), (tries, 2))
     free = np.hypot(candidates[:, 0], candidates[:, 1]) >= config.start_clear_m
     if trail.size:
-        trail_y = np.interp(candidates[:, 0], x_min + 0.5 * np.arange(trail.size), trail)
+        trail_y = np.interp(candidates[:, 0], bounds.x_min + 0.5 * np.arange(trail.size), trail)
         free &= np.abs(candidates[:, 1] - trail_y) >= config.trail_half_width_m + config.trunk_diameter_m[1] / 2
     return _sequential_addition(candidates[free], wanted, config.hard_core_m)
 
@@ -159,25 +178,29 @@ def _sequential_addition(candidates: np.ndarray, wanted: int, spacing: float) ->
     for point in candidates:
         if len(taken) == wanted:
             break
-        i, j = int(point[0] // spacing), int(point[1] // spacing)
-        neighbours = (q for a in (-1, 0, 1) for b in (-1, 0, 1) for q in cells.get((i + a, j + b), ()))
-        if any((q[0] - point[0]) ** 2 + (q[1] - point[1]) ** 2 < spacing**2 for q in neighbours):
+        cell = (int(point[0] // spacing), int(point[1] // spacing))
+        if _is_crowded(point, cell, cells, spacing):
             continue
         taken.append(point)
-        cells.setdefault((i, j), []).append(point)
+        cells.setdefault(cell, []).append(point)
     return np.array(taken).reshape(-1, 2)
+
+
+def _is_crowded(
+    point: np.ndarray, cell: tuple[int, int], cells: dict[tuple[int, int], list[np.ndarray]], spacing: float
+) -> bool:
+    """Whether a point that was taken stands within the spacing of this one, which falls into a cell."""
+    column, row = cell
+    for i in (column - 1, column, column + 1):
+        for j in (row - 1, row, row + 1):
+            for other in cells.get((i, j), ()):
+                if (other[0] - point[0]) ** 2 + (other[1] - point[1]) ** 2 < spacing**2:
+                    return True
+    return False
 
 
 def _draw_trees(config: ForestConfig, centers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(n, 7) float32 trees at the given centres; radii in steps of 1 cm so that colliders can be shared."""
-    count = len(centers)
     low, high = config.trunk_diameter_m
-    trees = np.zeros((count, 7), np.float32)
-    trees[:, :2] = centers
-    trees[:, 2] = np.round(rng.uniform(low, high, count) / 2, 2)
-    trees[:, 3] = rng.uniform(3.8, 6.5, count)
-    trees[:, 6] = rng.random(count) < 0.4
-    sphere = trees[:, 6] > 0.5
-    trees[:, 4] = np.where(sphere, rng.uniform(1.1, 1.9, count), rng.uniform(0.9, 1.8, count))
-    trees[:, 5] = np.where(sphere, 2 * trees[:, 4], rng.uniform(3.0, 6.0, count))
-    return trees
+    radii = np.round(rng.uniform(low, high, len(centers)) / 2, 2)
+    return draw_grown_trees(centers, radii, rng)

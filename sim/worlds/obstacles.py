@@ -10,7 +10,7 @@ import numpy as np
 from forestpilot.sim.worlds.roads.centre_line import POINT_SPACING_M
 from forestpilot.sim.worlds.roads.layout import Layout
 from forestpilot.sim.worlds.roads.road_config import RoadConfig
-from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, NO_BOXES
+from forestpilot.sim.worlds.tables import BARRIER, CAR_BODY, CAR_CABIN, LOG, NO_BOXES, Boxes
 
 GAP_M = 2.7
 """At least this much of the road's width stays free."""
@@ -23,11 +23,23 @@ CAR_ROOM_M = 3.0
 """The line keeps to the middle of the gap this far before and behind the obstacle, a car's length about."""
 
 
-class Obstacle(NamedTuple):
-    """One obstacle in the road's own coordinates: along the middle line from its point, and to the left of it."""
+class Solid(NamedTuple):
+    """A box in the road's own directions, to the left of a point of its middle line; metres and radians."""
 
-    boxes: tuple[tuple[float, ...], ...]
-    """Each: aside, yaw against the road, length, width, base, top (metres, radians), kind."""
+    aside_m: float
+    yaw_rad: float
+    """Against the road."""
+    length_m: float
+    width_m: float
+    base_m: float
+    top_m: float
+    kind: int
+
+
+class Obstacle(NamedTuple):
+    """One obstacle: what stands there, and the gap that it leaves."""
+
+    solids: tuple[Solid, ...]
     half_length_m: float
     """Half its extent along the road."""
     gap_middle_m: float
@@ -46,8 +58,9 @@ def place_obstacles(
     shift = np.zeros(len(layout.line.x_m))
     if config.obstacle_gap_m is None:
         return shift, NO_BOXES
-    rows: list[tuple[float, ...]] = []
-    free_from, at = 0.0, FIRST_OBSTACLE_M + rng.uniform(0.0, 0.5) * config.obstacle_gap_m
+    rows: list[Boxes] = []
+    free_from = 0.0
+    at = FIRST_OBSTACLE_M + rng.uniform(0.0, 0.5) * config.obstacle_gap_m
     while True:
         obstacle = _KINDS[rng.integers(len(_KINDS))](width_m, rng)
         reach = obstacle.half_length_m + CAR_ROOM_M
@@ -56,11 +69,12 @@ def place_obstacles(
         if at + reach + way_over > config.length_m:
             break
         index = layout.start + round(at / POINT_SPACING_M)
-        rows += [_on_the_ground(layout, index, box) for box in obstacle.boxes]
+        for solid in obstacle.solids:
+            rows.append(_on_the_ground(layout, index, solid))
         shift += obstacle.gap_middle_m * _plateau(len(shift), index, reach, way_over)
         free_from = at + reach + way_over
         at += config.obstacle_gap_m * rng.uniform(0.6, 1.4)
-    boxes = np.array(rows, np.float32).reshape(-1, 8)
+    boxes = np.array(rows, np.float32).reshape(-1, len(Boxes._fields))
     boxes.setflags(write=False)
     return shift, boxes
 
@@ -77,47 +91,60 @@ def _plateau(points: int, middle: int, reach_m: float, way_over_m: float) -> np.
     return 1 - t + np.sin(2 * np.pi * t) / (2 * np.pi)
 
 
-def _on_the_ground(layout: Layout, index: int, box: tuple[float, ...]) -> tuple[float, ...]:
-    """The row of `World.boxes` of a box beside a point of the road's line."""
-    aside, yaw, *rest = box
+def _on_the_ground(layout: Layout, index: int, solid: Solid) -> Boxes:
+    """The row of `World.boxes` of a solid beside a point of the road's line."""
     heading = float(layout.line.heading_rad[index])
-    x = float(layout.line.x_m[index]) - aside * math.sin(heading)
-    y = float(layout.line.y_m[index]) + aside * math.cos(heading)
-    return (x, y, math.remainder(heading + yaw, 2 * math.pi), *rest)
+    return Boxes(
+        x_m=float(layout.line.x_m[index]) - solid.aside_m * math.sin(heading),
+        y_m=float(layout.line.y_m[index]) + solid.aside_m * math.cos(heading),
+        yaw_rad=math.remainder(heading + solid.yaw_rad, 2 * math.pi),
+        length_m=solid.length_m,
+        width_m=solid.width_m,
+        base_m=solid.base_m,
+        top_m=solid.top_m,
+        kind=solid.kind,
+    )
 
 
-def _log(width_m: float, rng: np.random.Generator) -> Obstacle:
+def _draw_log(width_m: float, rng: np.random.Generator) -> Obstacle:
     """A trunk that fell across the road from one side, its foot beyond the road's edge."""
-    side, gap = rng.choice([-1.0, 1.0]), rng.uniform(GAP_M + 0.1, min(3.4, width_m - 1.2))
-    skew, thick = rng.uniform(-0.3, 0.3), rng.uniform(0.4, 0.7)
+    side = rng.choice([-1.0, 1.0])
+    gap = rng.uniform(GAP_M + 0.1, min(3.4, width_m - 1.2))
+    skew = rng.uniform(-0.3, 0.3)
+    thick = rng.uniform(0.4, 0.7)
     length = (width_m - gap + rng.uniform(1.0, 3.0)) / math.cos(skew)
     inner = gap - 0.5 * width_m
     aside = inner + 0.5 * (length * math.cos(skew) + thick * abs(math.sin(skew)))
-    box = (side * aside, 0.5 * math.pi + skew, length, thick, 0.0, thick, float(LOG))
+    log = Solid(side * aside, 0.5 * math.pi + skew, length, thick, 0.0, thick, LOG)
     half_length = 0.5 * (length * abs(math.sin(skew)) + thick)
-    return Obstacle((box,), half_length, side * 0.5 * (gap - width_m))
+    return Obstacle((log,), half_length, side * 0.5 * (gap - width_m))
 
 
-def _parked_car(width_m: float, rng: np.random.Generator) -> Obstacle:
+def _draw_parked_car(width_m: float, rng: np.random.Generator) -> Obstacle:
     """A car parked along one edge, more or less on the road."""
-    side, gap = rng.choice([-1.0, 1.0]), rng.uniform(GAP_M + 0.1, width_m - 1.6)
-    skew, length, wide = rng.uniform(-0.05, 0.05), rng.uniform(3.9, 4.5), rng.uniform(1.65, 1.8)
+    side = rng.choice([-1.0, 1.0])
+    gap = rng.uniform(GAP_M + 0.1, width_m - 1.6)
+    skew = rng.uniform(-0.05, 0.05)
+    length = rng.uniform(3.9, 4.5)
+    wide = rng.uniform(1.65, 1.8)
     inner = gap - 0.5 * width_m
     aside = side * (inner + 0.5 * (wide * math.cos(skew) + length * abs(math.sin(skew))))
-    body = (aside, skew, length, wide, 0.22, 0.85, float(CAR_BODY))
-    cabin = (aside, skew, 0.52 * length, wide - 0.16, 0.85, 1.45, float(CAR_CABIN))
+    body = Solid(aside, skew, length, wide, 0.22, 0.85, CAR_BODY)
+    cabin = Solid(aside, skew, 0.52 * length, wide - 0.16, 0.85, 1.45, CAR_CABIN)
     return Obstacle((body, cabin), 0.5 * length, side * 0.5 * (gap - width_m))
 
 
-def _narrowing(width_m: float, rng: np.random.Generator) -> Obstacle:
+def _draw_narrowing(width_m: float, rng: np.random.Generator) -> Obstacle:
     """Barriers from both edges that leave a gap somewhere between them."""
-    gap, share = rng.uniform(2.8, 3.2), rng.uniform(0.2, 0.8)
-    closed = {1.0: share * (width_m - gap), -1.0: (1 - share) * (width_m - gap)}
-    boxes = tuple(
-        (side * 0.5 * (width_m - wide), 0.5 * math.pi, wide, 0.3, 0.0, 0.9, float(BARRIER))
-        for side, wide in closed.items()
+    gap = rng.uniform(2.8, 3.2)
+    share = rng.uniform(0.2, 0.8)
+    left = share * (width_m - gap)
+    right = (1 - share) * (width_m - gap)
+    barriers = (
+        Solid(0.5 * (width_m - left), 0.5 * math.pi, left, 0.3, 0.0, 0.9, BARRIER),
+        Solid(-0.5 * (width_m - right), 0.5 * math.pi, right, 0.3, 0.0, 0.9, BARRIER),
     )
-    return Obstacle(boxes, 0.15, 0.5 * (closed[-1.0] - closed[1.0]))
+    return Obstacle(barriers, 0.15, 0.5 * (right - left))
 
 
-_KINDS = (_log, _parked_car, _narrowing)
+_KINDS = (_draw_log, _draw_parked_car, _draw_narrowing)

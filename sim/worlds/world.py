@@ -8,12 +8,30 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from forestpilot.sim.worlds.clearance import ClearanceMap
+from forestpilot.sim.worlds.tables import (
+    BARRIER,
+    BOX,
+    CAR_BODY,
+    CAR_CABIN,
+    CONE,
+    LOG,
+    NO_BOXES,
+    SPHERE,
+    TREE,
+    Bounds,
+    Boxes,
+    Trees,
+    records,
+)
+from forestpilot.sim.worlds.words import format_density
 
 if TYPE_CHECKING:
     from forestpilot.sim.worlds.appearance import Appearance
 
-LOG, CAR_BODY, CAR_CABIN, BARRIER = 0, 1, 2, 3
-"""Kinds of boxes: a fallen log, a parked car's body and the cabin on top of it, a barrier that narrows the road."""
+__all__ = [
+    "BARRIER", "BOX", "CAR_BODY", "CAR_CABIN", "CONE", "LOG", "NO_BOXES", "SPHERE", "TREE", "Bounds", "Boxes", "Ribbon",
+    "Trees", "World", "records",
+]  # fmt: skip
 
 
 class Ribbon(NamedTuple):
@@ -34,13 +52,11 @@ class World:
     seed: int
     """The seed it was made from."""
     trees: np.ndarray
-    """(n, 7) float32: x, y, trunk radius, trunk height, crown radius, crown height (metres), kind (0 cone, 1
-    sphere)."""
+    """(n, 7) float32, the columns of `Trees`."""
     boxes: np.ndarray
-    """(b, 8) float32 obstacles: x, y of the middle, yaw (radians), length along the yaw, width, height of the base
-    above the ground, height of the top (metres), kind (`LOG`, `CAR_BODY`, `CAR_CABIN`, `BARRIER`)."""
-    bounds_m: tuple[float, float, float, float]
-    """x_min, x_max, y_min, y_max of the world in metres."""
+    """(b, 8) float32, the columns of `Boxes`: obstacles that stand upright on or above the ground."""
+    bounds_m: Bounds
+    """How far the world reaches."""
     start_m: np.ndarray
     """(3,) start position in metres."""
     start_yaw_rad: float
@@ -62,6 +78,6 @@ class World:
     redraws: int
     """How many drawn worlds were thrown away: forests that nothing could pass through, roads that met themselves."""
 
-
-NO_BOXES = np.zeros((0, 8), np.float32)
-NO_BOXES.setflags(write=False)
+    def describe(self) -> str:
+        """The world in a few words, for example `1/25 trees/m2`; for a scenario's, see a task's `describe`."""
+        return f"{format_density(len(self.trees) / self.bounds_m.area_m2)} trees/m2"

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from forestpilot.sim.cameras import Camera, Rig, chase_pose, rotation_matrix
 from forestpilot.sim.errors import ForestPilotError
-from forestpilot.sim.rendering import RENDERER_NAMES, make_renderer
+from forestpilot.sim.rendering import make_renderer
 from forestpilot.sim.rendering.protocol import FAR_M, GROUND_ID, NEAR_M, SKY_ID, VEHICLE_ID
-from forestpilot.sim.rendering.pybullet.textures import skyline, texture_bank
 from forestpilot.sim.rendering.raycast.intersect import (
     Box,
     View,
@@ -24,6 +23,7 @@ from forestpilot.sim.rendering.raycast.intersect import (
     screen_box,
     sphere_rows,
 )
+from forestpilot.sim.rendering.raycast.textures import skyline, texture_bank
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest
 from tests.sim.vehicles import drawn_car, drawn_quadrotor
@@ -336,15 +336,6 @@ def test_render_before_a_world_and_wrong_shapes_are_refused(world):
         renderer.render(eyes[:2], axes[:2])
     renderer.close()
     renderer.close()
-
-
-def test_renderer_names():
-    assert RENDERER_NAMES == ("raycast", "tiny", "egl")
-    assert make_renderer("raycast", CAMERA, 1).name == "raycast"
-    with pytest.raises(ValueError, match="raycast, tiny, egl"):
-        make_renderer("opengl", CAMERA, 1)
-    with pytest.raises(ValueError, match="at least 1"):
-        make_renderer("raycast", CAMERA, 0)
 
 
 def test_appearance_repeats_under_a_seed_and_varies_across_seeds(world):

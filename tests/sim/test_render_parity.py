@@ -12,9 +12,9 @@ from forestpilot.sim.cameras import Camera, Rig, chase_pose, rotation_matrix
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.rendering import make_renderer
 from forestpilot.sim.rendering.protocol import FAR_M, GROUND_ID, SKY_ID, VEHICLE_ID
-from forestpilot.sim.rendering.pybullet import renderer as bullet
+from forestpilot.sim.rendering.pybullet import egl
 from forestpilot.sim.rendering.pybullet.streamed import StreamedTinyRenderer
-from forestpilot.sim.rendering.raycast.scene import box_table, wheel_table
+from forestpilot.sim.rendering.solids import solids_of, wheels_of
 from forestpilot.sim.worlds.appearance import draw_appearance
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest
 from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, Ribbon
@@ -107,10 +107,12 @@ def add_colliders(client, world):
         else:
             half = (length / 2, width / 2, (high - low) / 2)
             add(ident, place, (0, 0, yaw), shapeType=pybullet.GEOM_BOX, halfExtents=half)
-    for x, y, cosine, sine, half_width, radius, _, _, index in wheel_table(box_table(world.boxes)).astype(float):
-        turn = (0, math.pi / 2, math.atan2(sine, cosine))
-        size = {"radius": radius, "height": 2 * half_width}
-        add(2 * len(world.trees) + int(index), (x, y, radius), turn, shapeType=pybullet.GEOM_CYLINDER, **size)
+    for wheel in wheels_of(solids_of(world.boxes)):
+        turn = (0, math.pi / 2, math.atan2(wheel["sine"], wheel["cosine"]))
+        radius = float(wheel["half_width_m"])
+        size = {"radius": radius, "height": 2 * float(wheel["half_length_m"])}
+        place = (float(wheel["x_m"]), float(wheel["y_m"]), radius)
+        add(2 * len(world.trees) + int(wheel["box"]), place, turn, shapeType=pybullet.GEOM_CYLINDER, **size)
     return ids
 
 
@@ -221,14 +223,14 @@ def test_tiny_renderer_draws_the_same_car():
 
 
 def test_egl_shows_the_same_silhouettes():
-    problem = bullet.egl_problem()
+    problem = egl.egl_problem()
     if problem:
         pytest.skip(f"EGL is not available: {problem}")
     assert_same_pictures(compare("egl", cluttered_world(SEEDS[0]), SEEDS[0]))
 
 
 def test_missing_egl_is_told_with_what_to_do(monkeypatch):
-    monkeypatch.setattr(bullet, "egl_problem", lambda: "there is no driver")
+    monkeypatch.setattr(egl, "egl_problem", lambda: "there is no driver")
     with pytest.raises(ForestPilotError, match=r"there is no driver.*Install an EGL driver.*'raycast' or 'tiny'"):
         make_renderer("egl", CAMERA, 3)
 

@@ -8,7 +8,7 @@ from forestpilot.sim.worlds.appearance import default_appearance
 from forestpilot.sim.worlds.clearance import build_clearance_map
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest
 from forestpilot.sim.worlds.roads.road import RoadWorld, Route
-from forestpilot.sim.worlds.world import NO_BOXES, World
+from forestpilot.sim.worlds.world import NO_BOXES, Bounds, World
 
 BARE = make_forest(ForestConfig(density_per_m2=0.0), 0)
 
@@ -38,7 +38,7 @@ def circle_route(radius_m: float, width_m: float = 5.0) -> Route:
 def road_of(route: Route, boxes: np.ndarray = NO_BOXES, grip: float = 0.95) -> RoadWorld:
     """A road along this route with these boxes (b, 8) and no trees."""
     low_x, high_x, low_y, high_y = route.x_m.min(), route.x_m.max(), route.y_m.min(), route.y_m.max()
-    bounds = (low_x - 30, high_x + 30, low_y - 30, high_y + 30)
+    bounds = Bounds(low_x - 30, high_x + 30, low_y - 30, high_y + 30)
     trees, boxes = BARE.trees[:0], np.asarray(boxes, np.float32).reshape(-1, 8)
     fields = {f.name: getattr(BARE, f.name) for f in dataclasses.fields(World)}
     fields |= {

@@ -1,4 +1,4 @@
-"""The reference renderers: the same world as PyBullet visuals, drawn by TinyRenderer (on the CPU) or through EGL.
+"""The same world as PyBullet visuals: what the reference renderers, TinyRenderer (on the CPU) and EGL, share.
 
 They show what the ray-caster is measured against: plain colours without texture, fog or shadows, but the same shapes,
 camera and segmentation ids. Each renderer has its own PyBullet client, so it never disturbs the physics.
@@ -6,15 +6,10 @@ camera and segmentation ids. Each renderer has its own PyBullet client, so it ne
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import itertools
 import math
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,11 +28,12 @@ from forestpilot.sim.rendering.protocol import (
     VehiclePose,
     checked_poses,
 )
-from forestpilot.sim.rendering.pybullet.meshes import scaled_mesh_file, unit_mesh_file
-from forestpilot.sim.rendering.raycast.scene import box_table, wheel_table
-from forestpilot.sim.rendering.vehicle_parts import part_turns
+from forestpilot.sim.rendering.pybullet.matrices import projection_of, quaternion_of, view_of
+from forestpilot.sim.rendering.pybullet.meshes import unit_mesh_file
+from forestpilot.sim.rendering.solids import solids_of, wheels_of
 from forestpilot.sim.worlds.appearance import ROAD_SURFACES
-from forestpilot.sim.worlds.world import CAR_CABIN, LOG, Ribbon, World
+from forestpilot.sim.worlds.tables import CAR_CABIN, LOG, SPHERE, Boxes, Trees
+from forestpilot.sim.worlds.world import Ribbon, World
 
 GROUND_HALF_SIZE_M = 400.0
 STRIP_HEIGHT_M, STRIP_OVERLAP_M, POINTS_PER_STRIP = 0.03, 0.15, 6
@@ -46,103 +42,44 @@ GLASS_COLOR = (34, 44, 54)
 TYRE_COLOR = (30, 30, 33)
 OUT_OF_SIGHT = (0.0, 0.0, -500.0)
 UNTURNED = (0.0, 0.0, 0.0, 1.0)
-_PROBE_TIMEOUT_S = 60
 PART_MESHES = {BALL: "sphere", BLOCK: "cube", DRUM: "drum"}
 """Unit mesh of each shape that vehicles are made of."""
 
 
-def _egl_plugin() -> str | None:
-    """Path of PyBullet's EGL plugin, or None if this build has none."""
-    spec = importlib.util.find_spec("eglRenderer")
-    return spec.origin if spec else None
-
-
-@functools.cache
-def egl_problem() -> str | None:
-    """Why EGL cannot be used on this machine, or None if it works.
-
-    Asked in another process, because the plugin ends the process where it finds no driver.
-    """
-    plugin = _egl_plugin()
-    if plugin is None:
-        return "this build of PyBullet has no eglRenderer plugin"
-    script = (
-        "import sys, pybullet as p; c = p.connect(p.DIRECT);"
-        f"ok = p.loadPlugin({plugin!r}, '_eglRendererPlugin', physicsClientId=c) >= 0;"
-        "ok = ok and p.getCameraImage(32, 24, renderer=p.ER_BULLET_HARDWARE_OPENGL)[2] is not None;"
-        "print('drew' if ok else '', flush=True)"
-    )
-    try:
-        probe = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        return f"the EGL driver did not draw within {_PROBE_TIMEOUT_S} s"
-    if "drew" in probe.stdout:
-        return None
-    return f"the EGL plugin could not start (exit status {probe.returncode}): there is no working EGL driver"
-
-
-def _load_egl(client: int) -> int:
-    """Load the EGL plugin into a client and return its id.
-
-    Raises:
-        ForestPilotError: EGL does not work here.
-    """
-    problem = egl_problem()
-    if problem is None:
-        with silent_descriptors():
-            plugin = pybullet.loadPlugin(_egl_plugin(), "_eglRendererPlugin", physicsClientId=client)
-        if plugin >= 0:
-            return plugin
-        problem = "PyBullet could not load its EGL plugin"
-    raise ForestPilotError(
-        f"renderer 'egl' does not work here: {problem}. Install an EGL driver (Debian and Ubuntu: libegl1 and "
-        "libgl1-mesa-dri, or the graphics card's own driver), or choose renderer 'raycast' or 'tiny'."
-    )
-
-
-def crown_pose(tree: NDArray[np.float32]) -> tuple[str, tuple[float, float, float], tuple[float, float, float]]:
-    """Unit shape, scale and position of a tree's crown; `tree` is a row (7,) of `World.trees`."""
-    x, y, _, trunk_height, radius, height, kind = (float(value) for value in tree)
-    if kind > 0.5:
-        return "sphere", (radius, radius, radius), (x, y, trunk_height + 0.7 * radius)
-    return "cone", (radius, radius, height), (x, y, trunk_height - 0.5)
+def crown_pose(tree: Trees) -> tuple[str, tuple[float, float, float], tuple[float, float, float]]:
+    """Unit shape, scale and position of a tree's crown."""
+    radius = tree.crown_radius_m
+    if tree.kind == SPHERE:
+        return "sphere", (radius, radius, radius), (tree.x_m, tree.y_m, tree.height_m + 0.7 * radius)
+    return "cone", (radius, radius, tree.crown_height_m), (tree.x_m, tree.y_m, tree.height_m - 0.5)
 
 
 class BulletRenderer:
-    """Draws a world with PyBullet's getCameraImage; `name` is "tiny" or "egl"."""
+    """Draws a world with PyBullet's getCameraImage; subclasses say which of PyBullet's renderers does."""
 
-    def __init__(self, name: str, camera: Camera, num_cameras: int) -> None:
-        """Connect a PyBullet client of its own.
+    name: str
+    """Name under which the renderer is registered."""
+    flag: ClassVar[int]
+    """PyBullet's number of it."""
+    asks_at_corners: ClassVar[bool] = False
+    """Whether it asks what is seen at a pixel's corner, not at its centre."""
+    caches_files: ClassVar[bool] = True
+    """Whether files that were read are kept in memory."""
 
-        Raises:
-            ForestPilotError: name is "egl" and EGL does not work on this machine.
-        """
-        self.name = name
+    def __init__(self, camera: Camera, num_cameras: int) -> None:
+        """Connect a PyBullet client of its own."""
         self.camera = camera
         self.num_cameras = num_cameras
         self._client: int | None = pybullet.connect(pybullet.DIRECT)
-        # EGL's files are read once and deleted; a cache of them would only grow.
-        pybullet.setPhysicsEngineParameter(enableFileCaching=int(name == "tiny"), physicsClientId=self._client)
-        self._plugin: int | None = None
-        self._flag = pybullet.ER_TINY_RENDERER
-        if name == "egl":
-            try:
-                self._plugin = _load_egl(self._client)
-            except ForestPilotError:
-                self.close()
-                raise
-            self._flag = pybullet.ER_BULLET_HARDWARE_OPENGL
-        self._projection = _projection(camera, corner=name == "tiny")
+        pybullet.setPhysicsEngineParameter(enableFileCaching=int(self.caches_files), physicsClientId=self._client)
+        self._projection = projection_of(camera, corner=self.asks_at_corners)
         self._ids = np.zeros(0, np.int32)
         self._vehicle_bodies: dict[VehicleLook, list[int]] = {}
         self._sky = np.full(3, 255, np.uint8)
         self._light = [0.0, 0.0, 1.0]
 
     def set_world(self, world: World) -> None:
-        """Rebuild the client's visuals; the client is reset, so nothing is left of the world before.
-
-        With EGL some 0.3 MB per world stay with PyBullet's plugin; TinyRenderer's memory does not grow.
-        """
+        """Rebuild the client's visuals; the client is reset, so nothing is left of the world before."""
         pybullet.resetSimulation(physicsClientId=self._open_client())
         self._vehicle_bodies = {}
         self._ids = np.zeros(0, np.int32)
@@ -168,29 +105,46 @@ class BulletRenderer:
 
     def _add_boxes(self, world: World) -> None:
         """One body per box and one per wheel of a parked car; logs and wheels are lying cylinders."""
-        for index, box in enumerate(world.boxes):
-            x, y, yaw, length, width, low, high, kind = (float(value) for value in box)
-            place, color = (x, y, 0.5 * (low + high)), world.appearance.box_colors[index]
-            half = (0.5 * length, 0.5 * width, 0.5 * (high - low))
-            ident = 2 * len(world.trees) + index
-            if kind == LOG:
-                half = (half[1], half[0], half[2])
-                self._add("drum", half, place, color, ident, yaw_rad=yaw - 0.5 * np.pi)
-            else:
-                color = GLASS_COLOR if kind == CAR_CABIN else color
-                self._add("cube", half, place, color, ident, yaw_rad=yaw)
+        first_id = 2 * len(world.trees)
+        for index, row in enumerate(world.boxes.tolist()):
+            box = Boxes(*row)
+            color = world.appearance.box_colors[index]
+            half = (0.5 * box.length_m, 0.5 * box.width_m, 0.5 * (box.top_m - box.base_m))
+            place = (box.x_m, box.y_m, 0.5 * (box.base_m + box.top_m))
+            if box.kind == LOG:
+                self._add_lying(half, place, box.yaw_rad, color, first_id + index)
+                continue
+            if box.kind == CAR_CABIN:
+                color = GLASS_COLOR
+            self._add("cube", half, place, color, first_id + index, yaw_rad=box.yaw_rad)
+        for wheel in wheels_of(solids_of(world.boxes)):
+            radius = float(wheel["half_width_m"])
+            half = (float(wheel["half_length_m"]), radius, radius)
+            place = (float(wheel["x_m"]), float(wheel["y_m"]), radius)
+            yaw_rad = math.atan2(wheel["sine"], wheel["cosine"])
+            self._add_lying(half, place, yaw_rad, TYRE_COLOR, first_id + int(wheel["box"]))
 
-        for x, y, cosine, sine, half_width, radius, _, _, index in wheel_table(box_table(world.boxes)).tolist():
-            yaw = math.atan2(sine, cosine) - 0.5 * math.pi
-            ident = 2 * len(world.trees) + int(index)
-            self._add("drum", (radius, half_width, radius), (x, y, radius), TYRE_COLOR, ident, yaw_rad=yaw)
+    def _add_lying(
+        self,
+        half: tuple[float, float, float],
+        place: tuple[float, float, float],
+        yaw_rad: float,
+        color: ArrayLike,
+        ident: int,
+    ) -> None:
+        """Add a cylinder along its own length; half-axes along its length, its width and upwards."""
+        half_length, half_width, half_height = half
+        # The unit drum lies along its y axis.
+        scale = (half_width, half_length, half_height)
+        self._add("drum", scale, place, color, ident, yaw_rad=yaw_rad - 0.5 * math.pi)
 
     def _add_trees(self, world: World) -> None:
         """One body per trunk and one per crown."""
         look = world.appearance
-        for index, tree in enumerate(world.trees):
-            x, y, radius, height = (float(value) for value in tree[:4])
-            self._add("cylinder", (radius, radius, height), (x, y, 0.0), look.bark_colors[index], 2 * index)
+        for index, row in enumerate(world.trees.tolist()):
+            tree = Trees(*row)
+            scale = (tree.radius_m, tree.radius_m, tree.height_m)
+            self._add("cylinder", scale, (tree.x_m, tree.y_m, 0.0), look.bark_colors[index], 2 * index)
             shape, scale, place = crown_pose(tree)
             self._add(shape, scale, place, look.leaf_colors[index], 2 * index + 1)
 
@@ -215,8 +169,7 @@ class BulletRenderer:
         )
         turn = (0.0, 0.0, math.sin(0.5 * yaw_rad), math.cos(0.5 * yaw_rad))
         body = pybullet.createMultiBody(0, -1, visual, place, turn, physicsClientId=client)
-        if self.name == "egl":
-            Path(mesh["fileName"]).unlink()
+        self._mesh_was_read(mesh)
         if body < 0:
             raise ForestPilotError(
                 f"PyBullet could not add a {shape} to the picture; make a new renderer and try again"
@@ -227,13 +180,11 @@ class BulletRenderer:
         return body
 
     def _mesh(self, shape: str, scale: tuple[float, ...]) -> dict[str, Any]:
-        """The arguments that make a scaled unit shape.
+        """The arguments that make a scaled unit shape."""
+        return {"fileName": unit_mesh_file(shape), "meshScale": scale}
 
-        EGL keeps one set of triangles per file name, with the scale it first saw, so there each body has its own file.
-        """
-        if self.name == "tiny":
-            return {"fileName": unit_mesh_file(shape), "meshScale": scale}
-        return {"fileName": scaled_mesh_file(shape, scale)}
+    def _mesh_was_read(self, mesh: dict[str, Any]) -> None:
+        """Called when PyBullet has read a mesh from its file."""
 
     def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: VehiclePose | None = None) -> Frames:
         """Draw all cameras; see `forestpilot.sim.rendering.protocol.Renderer.render`.
@@ -258,14 +209,14 @@ class BulletRenderer:
         rgba, buffer, bodies = pybullet.getCameraImage(
             width,
             height,
-            viewMatrix=_view(eye, axes),
+            viewMatrix=view_of(eye, axes),
             projectionMatrix=self._projection,
             lightDirection=self._light,
             lightAmbientCoeff=0.6,
             lightDiffuseCoeff=0.45,
             lightSpecularCoeff=0.0,
             shadow=0,
-            renderer=self._flag,
+            renderer=self.flag,
             physicsClientId=self._open_client(),
         )[2:5]
         depth, ids = frames.depth[index], frames.segmentation[index]
@@ -294,7 +245,7 @@ class BulletRenderer:
             ]
         position = np.asarray(vehicle.position, float)
         rotation = np.asarray(vehicle.rotation, float)
-        turns = part_turns(vehicle.look, vehicle.steering_rad)
+        turns = vehicle.part_turns()
         for body, part, turn in zip(self._vehicle_bodies[vehicle.look], parts, turns, strict=True):
             place = position + rotation @ np.array(part.center)
             turned = quaternion_of(rotation @ turn)
@@ -311,10 +262,12 @@ class BulletRenderer:
         if self._client is None:
             return
         with silent_descriptors():
-            if self._plugin is not None:
-                pybullet.unloadPlugin(self._plugin, physicsClientId=self._client)
+            self._before_disconnecting(self._client)
             pybullet.disconnect(physicsClientId=self._client)
         self._client = None
+
+    def _before_disconnecting(self, client: int) -> None:
+        """Called while the client is still there."""
 
 
 def _strips(ribbon: Ribbon) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
@@ -324,43 +277,3 @@ def _strips(ribbon: Ribbon) -> Iterator[tuple[NDArray[np.float64], NDArray[np.fl
         points = np.concatenate([points, points[:1]])
     corners = np.concatenate([points[:-1:POINTS_PER_STRIP], points[-1:]])
     return itertools.pairwise(corners)
-
-
-def _projection(camera: Camera, corner: bool) -> list[float]:
-    """OpenGL projection matrix of a camera, column after column.
-
-    Args:
-        camera: size and field of view.
-        corner: shift the picture by half a pixel, because TinyRenderer asks at pixels' corners, not at their centres.
-    """
-    depth = NEAR_M - FAR_M
-    matrix = np.zeros((4, 4))
-    matrix[0, 0] = 2 * camera.focal_px / camera.width
-    matrix[1, 1] = 2 * camera.focal_px / camera.height
-    matrix[2, 2], matrix[2, 3] = (FAR_M + NEAR_M) / depth, 2 * FAR_M * NEAR_M / depth
-    matrix[3, 2] = -1.0
-    if corner:
-        matrix[0, 2], matrix[1, 2] = 1 / camera.width, 1 / camera.height
-    return matrix.T.ravel().tolist()
-
-
-def _view(eye: NDArray[np.float32], axes: NDArray[np.float32]) -> list[float]:
-    """OpenGL view matrix of a pose, column after column."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = axes * np.array([[1.0], [1.0], [-1.0]])
-    matrix[:3, 3] = -matrix[:3, :3] @ eye
-    return matrix.T.ravel().tolist()
-
-
-def quaternion_of(rotation: NDArray[np.float64]) -> list[float]:
-    """Unit quaternion (x, y, z, w) of a rotation matrix (3, 3).
-
-    Source: Bar-Itzhack 2000, "New method for extracting the quaternion from a rotation matrix": the eigenvector of the
-    largest eigenvalue, which holds at every attitude.
-    """
-    r = np.asarray(rotation, np.float64)
-    k = np.zeros((4, 4))
-    k[:3, :3] = r + r.T - np.eye(3) * np.trace(r)
-    k[:3, 3] = k[3, :3] = [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]]
-    k[3, 3] = np.trace(r)
-    return np.linalg.eigh(k)[1][:, -1].tolist()

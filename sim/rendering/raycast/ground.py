@@ -5,12 +5,12 @@ import math
 import numpy as np
 from numba import njit
 
-from forestpilot.sim.rendering.pybullet.textures import PATCHES, SPECKLES, STONES
 from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Scalar, Triple, View
 from forestpilot.sim.rendering.raycast.light_map import OPENNESS, SUN
 from forestpilot.sim.rendering.raycast.road import AHEAD_X, AHEAD_Y, HALF_WIDTH, MARKED, Place, place_on_road
 from forestpilot.sim.rendering.raycast.sampling import TO_UNIT, floor_of, sample
 from forestpilot.sim.rendering.raycast.scene import ASPHALT, GRAVEL, TRAIL, Scene
+from forestpilot.sim.rendering.raycast.textures import PATCHES, SPECKLES, STONES
 
 F = np.float32
 GRAIN_TEXELS_PER_M = F(36)

@@ -5,10 +5,11 @@ import math
 import numpy as np
 from numba import njit
 
-from forestpilot.sim.rendering.pybullet.textures import TILE_SIZE
 from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Floats, Scalar, Triple
 from forestpilot.sim.rendering.raycast.sampling import around, floor_of, sample
-from forestpilot.sim.rendering.raycast.scene import WHEEL_PLACE, WHEEL_RADIUS_M, Scene
+from forestpilot.sim.rendering.raycast.scene import Scene
+from forestpilot.sim.rendering.raycast.textures import TILE_SIZE
+from forestpilot.sim.rendering.solids import WHEEL_PLACE, WHEEL_RADIUS_M
 from forestpilot.sim.worlds.world import CAR_BODY, CAR_CABIN, LOG
 
 F = np.float32

@@ -37,7 +37,7 @@ from forestpilot.sim.rendering.raycast.intersect import (
 from forestpilot.sim.rendering.raycast.scene import Scene, make_scene
 from forestpilot.sim.rendering.raycast.shade import shade_pixels, smooth_edges
 from forestpilot.sim.rendering.raycast.vehicle import draw_vehicle
-from forestpilot.sim.rendering.vehicle_parts import Parts, place_parts
+from forestpilot.sim.rendering.raycast.vehicle_parts import Parts, place_parts
 from forestpilot.sim.worlds.world import LOG, World
 
 F = np.float32

@@ -3,8 +3,8 @@
 import numpy as np
 from numba import njit
 
-from forestpilot.sim.rendering.pybullet.textures import TILE_BITS, TILE_SIZE
 from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Scalar
+from forestpilot.sim.rendering.raycast.textures import TILE_BITS, TILE_SIZE
 
 F = np.float32
 TILE_MASK = TILE_SIZE - 1

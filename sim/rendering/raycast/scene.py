@@ -4,22 +4,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forestpilot.sim.rendering.pybullet.textures import FIRST_BARK, FIRST_LEAF, skyline, texture_bank
 from forestpilot.sim.rendering.raycast.intersect import Bytes, Floats, Ids
 from forestpilot.sim.rendering.raycast.light_map import make_light_map
 from forestpilot.sim.rendering.raycast.road import Road, make_road
+from forestpilot.sim.rendering.raycast.textures import FIRST_BARK, FIRST_LEAF, skyline, texture_bank
+from forestpilot.sim.rendering.solids import solids_of, table_of, wheels_of
 from forestpilot.sim.worlds.appearance import ROAD_SURFACES, Appearance
-from forestpilot.sim.worlds.world import CAR_BODY, World
+from forestpilot.sim.worlds.world import World
 
 F = np.float32
 
 SURFACES = ("trail", *ROAD_SURFACES)
 """What a ribbon can be made of; kernels know a surface by its place in this list."""
-TRAIL, ASPHALT, GRAVEL, DIRT = range(4)
-WHEEL_RADIUS_M, WHEEL_HALF_WIDTH_M = 0.31, 0.1
-"""Size of a parked car's wheels."""
-WHEEL_PLACE = 0.62
-"""Distance of its axles from its middle, as a share of half its length."""
+TRAIL = SURFACES.index("trail")
+ASPHALT = SURFACES.index("asphalt")
+GRAVEL = SURFACES.index("gravel")
 GROVE_M = 10.0
 """Trees are gathered in square groves of this side, so that those out of sight are passed over together."""
 
@@ -78,25 +77,6 @@ def _colors(colors: Floats, count: int, things: str = "trees") -> Floats:
     return np.array(colors, F)
 
 
-def box_table(boxes: Floats) -> Floats:
-    """`World.boxes` as the kernels read them; see `Scene.boxes`."""
-    x, y, yaw, length, width, low, high, kind = np.asarray(boxes, F).reshape(-1, 8).T
-    return np.stack([x, y, np.cos(yaw), np.sin(yaw), length / 2, width / 2, low, high, kind], axis=1).astype(F)
-
-
-def wheel_table(boxes: Floats) -> Floats:
-    """Wheels (w, 9) of the parked cars among the boxes of a `box_table`; see `Scene.wheels`."""
-    wheels = []
-    for index in np.flatnonzero(boxes[:, 8] == CAR_BODY):
-        x, y, cosine, sine, half_length, half_width = boxes[index, :6]
-        for along in (WHEEL_PLACE * half_length, -WHEEL_PLACE * half_length):
-            for aside in (half_width - WHEEL_HALF_WIDTH_M, WHEEL_HALF_WIDTH_M - half_width):
-                place = x + along * cosine - aside * sine, y + along * sine + aside * cosine
-                axle = (-sine, cosine, WHEEL_HALF_WIDTH_M, WHEEL_RADIUS_M)
-                wheels.append((*place, *axle, 0.0, 2 * WHEEL_RADIUS_M, index))
-    return np.array(wheels, F).reshape(-1, 9)
-
-
 def _groves(trees: Floats) -> tuple[Ids, Floats]:
     """The order and the groves of the trees; see `Scene`."""
     if not len(trees):
@@ -140,7 +120,8 @@ def make_scene(world: World, smooth: bool) -> Scene:
     # Copies throughout: a world's arrays are read-only, which Numba takes for another type and compiles again.
     trees = np.array(world.trees, F).reshape(-1, 7)
     sun = np.array(look.sun_direction, F)
-    boxes = box_table(world.boxes)
+    solids = solids_of(world.boxes)
+    boxes = table_of(solids)
     order, groves = _groves(trees)
     light_map, origin, texels_per_m = make_light_map(world, trees, boxes, sun)
     road_color, shoulder = _road_colors(look, world.surface)
@@ -151,7 +132,7 @@ def make_scene(world: World, smooth: bool) -> Scene:
         bark=_colors(look.bark_colors, len(trees)),
         leaf=_colors(look.leaf_colors, len(trees)),
         boxes=boxes,
-        wheels=wheel_table(boxes),
+        wheels=table_of(wheels_of(solids), "box"),
         paint=_colors(look.box_colors, len(boxes), "boxes"),
         road=make_road(world.ribbons, world.markings),
         surface=SURFACES.index(world.surface),

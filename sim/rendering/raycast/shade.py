@@ -10,7 +10,6 @@ import numpy as np
 from numba import njit
 
 from forestpilot.sim.rendering.protocol import SKY_ID
-from forestpilot.sim.rendering.pybullet.textures import PATCHES, SKYLINE_SIZE, TILE_SIZE
 from forestpilot.sim.rendering.raycast.ground import shade_ground
 from forestpilot.sim.rendering.raycast.intersect import (
     HALF,
@@ -27,6 +26,7 @@ from forestpilot.sim.rendering.raycast.intersect import (
 from forestpilot.sim.rendering.raycast.obstacles import shade_box
 from forestpilot.sim.rendering.raycast.sampling import around, floor_of, sample
 from forestpilot.sim.rendering.raycast.scene import Scene
+from forestpilot.sim.rendering.raycast.textures import PATCHES, SKYLINE_SIZE, TILE_SIZE
 
 F = np.float32
 BARK_TEXELS_PER_M = F(110)

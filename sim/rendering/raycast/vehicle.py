@@ -24,7 +24,7 @@ from forestpilot.sim.rendering.raycast.intersect import (
     screen_box,
 )
 from forestpilot.sim.rendering.raycast.scene import Scene
-from forestpilot.sim.rendering.vehicle_parts import Parts
+from forestpilot.sim.rendering.raycast.vehicle_parts import Parts
 
 F = np.float32
 

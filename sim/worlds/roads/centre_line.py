@@ -37,6 +37,11 @@ def extend(line: CentreLine, curvature: np.ndarray) -> CentreLine:
     return CentreLine(x, y, heading[1:], curvature)
 
 
+def joined(line: CentreLine, further: CentreLine) -> CentreLine:
+    """A line and what follows it as one line."""
+    return CentreLine(*(np.concatenate(pair) for pair in zip(line, further)))
+
+
 def bend(angle_rad: float, peak_per_m: float) -> np.ndarray:
     """(n,) curvature of a bend through an angle (left positive) that is nowhere tighter than the peak."""
     length = abs(angle_rad) / peak_per_m
@@ -60,7 +65,9 @@ def draw_piece(rng: np.random.Generator, max_curvature_per_m: float, heading_rad
     peak = max_curvature_per_m * rng.uniform(0.45, 1.0)
     angle = min(rng.uniform(0.35, 1.9), 60.0 * peak)
     left = rng.random() < 1 / (1 + math.exp(2.5 * heading_rad))
-    return bend(angle if left else -angle, peak)
+    if not left:
+        angle = -angle
+    return bend(angle, peak)
 
 
 def draw_circuit(rng: np.random.Generator, length_m: float, max_curvature_per_m: float) -> CentreLine | None:
@@ -77,7 +84,8 @@ def draw_circuit(rng: np.random.Generator, length_m: float, max_curvature_per_m:
     usual = max(3.0, length_m * max_curvature_per_m / (2 * np.pi * _USUAL_SWING_RAD))
     waves = np.arange(2, round(1.5 * usual) + 1)
     # Slow waves turn the road far: they are smaller, or long laps would run into themselves.
-    size, phase = rng.normal(0.0, np.minimum(1.0, waves / (0.7 * usual))), rng.uniform(0, 2 * np.pi, len(waves))
+    size = rng.normal(0.0, np.minimum(1.0, waves / (0.7 * usual)))
+    phase = rng.uniform(0, 2 * np.pi, len(waves))
     size *= max_curvature_per_m * rng.uniform(0.9, 1.3) / math.sqrt(0.5 * float(size @ size))
     curvature = _close_lap(size @ np.sin(waves[:, None] * u + phase[:, None]), u, max_curvature_per_m)
     if curvature is None:
@@ -85,8 +93,8 @@ def draw_circuit(rng: np.random.Generator, length_m: float, max_curvature_per_m:
     bends = np.convolve(np.concatenate([np.abs(curvature), np.abs(curvature[:20])]), np.ones(20), "valid")[:points]
     curvature = np.roll(curvature, -int(np.argmin(bends))) * rng.choice([-1.0, 1.0])
     heading, step = _drive_lap(curvature)
-    x, y = (np.concatenate([[0.0], np.cumsum(part)[:-1]]) for part in (step.real, step.imag))
-    return CentreLine(x, y, heading, curvature)
+    place = np.concatenate([[0.0], np.cumsum(step)[:-1]])
+    return CentreLine(place.real.copy(), place.imag.copy(), heading, curvature)
 
 
 _USUAL_SWING_RAD = 0.8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,16 +19,18 @@ from forestpilot.sim.worlds.roads.centre_line import (
     draw_circuit,
     draw_piece,
     extend,
+    joined,
     straight,
 )
 from forestpilot.sim.worlds.roads.road_config import RoadConfig
 
-FOLLOW, LEFT, STRAIGHT, RIGHT = 0, 1, 2, 3
+FOLLOW, LEFT, STRAIGHT, RIGHT = range(4)
 """Route commands: follow the road; at the junction ahead turn left, go straight on, turn right."""
 COMMAND_NAMES = ("follow", "left", "straight", "right")
 GAP_M = 14.0
 """A road keeps this distance from other parts of itself and from foreign junction arms."""
-LEAD_IN_M, LEAD_OUT_M = 10.0, 25.0
+LEAD_IN_M = 10.0
+LEAD_OUT_M = 25.0
 """How far the road reaches behind the start and beyond the goal."""
 START_STRAIGHT_M = 10.0
 FILLET_RADIUS_M = (9.0, 12.0)
@@ -38,10 +41,12 @@ ARM_M = 45.0
 """How far an arm leads on behind the corner."""
 STRAIGHT_BEFORE_JUNCTION_M = 12.0
 FIRST_JUNCTION_M = (50.0, 90.0)
-COMMAND_BEFORE_M, COMMAND_AFTER_M = 25.0, 5.0
+COMMAND_BEFORE_M = 25.0
+COMMAND_AFTER_M = 5.0
 """The command is shown from this far before the middle of the junction until this far behind its corner."""
 MAX_REDRAWS = 60
-_TRIES, _STRIKES = 10, 40
+_TRIES = 10
+_STRIKES = 40
 _MOST_JUNCTIONS = 64
 BEND_SHARE_WITH_OBSTACLES = 0.55
 """Bends of roads with obstacles are this much gentler: what is left is for driving around them."""
@@ -64,6 +69,40 @@ class Layout(NamedTuple):
     """How many layouts were thrown away because they ran into themselves."""
 
 
+POINT = np.dtype([("x_m", np.float64), ("y_m", np.float64), ("step", np.float64), ("beyond_m", np.float64)])
+"""A point that the road must keep away from: its place, the step of the line at which one leaves it to get there, and
+the distance from there (0 for a point of the line itself)."""
+
+
+def _points(x_m: np.ndarray, y_m: np.ndarray, step: np.ndarray | float, beyond_m: np.ndarray | float) -> np.ndarray:
+    """(n,) records of the dtype `POINT`."""
+    points = np.empty(len(x_m), POINT)
+    points["x_m"] = x_m
+    points["y_m"] = y_m
+    points["step"] = step
+    points["beyond_m"] = beyond_m
+    return points
+
+
+class Mark(NamedTuple):
+    """Where a command is shown."""
+
+    first: int
+    """First step."""
+    end: int
+    """The step behind the last."""
+    command: int
+    """`LEFT`, `STRAIGHT` or `RIGHT`."""
+
+
+class _Size(NamedTuple):
+    """How much of a walk there was before a piece was laid, to take it back."""
+
+    steps: int
+    arms: int
+    marks: int
+
+
 @dataclass
 class Walk:
     """A road in the making: the pieces laid so far and everything it must keep away from."""
@@ -71,11 +110,11 @@ class Walk:
     line: CentreLine
     """Starts as one point."""
     arms: list[np.ndarray] = field(default_factory=list)
-    """(n, 4) each: x, y, the step at which it leaves the line, and the distance from there in metres."""
-    marks: list[tuple[int, int, int]] = field(default_factory=list)
-    """(first step, step behind the last, command) of each junction."""
-    history: list[tuple[int, int, int]] = field(default_factory=list)
-    """Steps, arms and marks before each piece, to take pieces back."""
+    """The ways not taken, (n,) records of the dtype `POINT` each."""
+    marks: list[Mark] = field(default_factory=list)
+    """One for each junction."""
+    history: list[_Size] = field(default_factory=list)
+    """Before each piece."""
 
     @property
     def steps(self) -> int:
@@ -83,58 +122,60 @@ class Walk:
         return len(self.line.x_m)
 
     def occupied(self) -> np.ndarray:
-        """(m, 4) x, y, step of leaving the line, distance from there in metres: every second point laid so far."""
-        line = np.zeros(((self.steps + 1) // 2, 4))
-        line[:, 0], line[:, 1] = self.line.x_m[::2], self.line.y_m[::2]
-        line[:, 2] = np.arange(0, self.steps, 2)
+        """(m,) records of the dtype `POINT`: every second point laid so far."""
+        line = _points(self.line.x_m[::2], self.line.y_m[::2], np.arange(0, self.steps, 2), 0.0)
         return np.concatenate([line, *(arm[::2] for arm in self.arms)])
 
-    def append(
-        self,
-        curvature: np.ndarray,
-        arms: list[np.ndarray] | None = None,
-        mark: tuple[int, int, int] | None = None,
-    ) -> bool:
+    def append(self, curvature: np.ndarray, arms: Sequence[np.ndarray] = (), mark: Mark | None = None) -> bool:
         """Lay the next piece with its junction arms (curvature each), unless that would run into what is there."""
         piece = extend(self.line, curvature)
-        new = np.stack([piece.x_m, piece.y_m, self.steps + np.arange(len(piece.x_m)), 0 * piece.x_m], axis=1)
-        ways = [self._way(arm) for arm in arms or []]
+        ways = [_points(piece.x_m, piece.y_m, self.steps + np.arange(len(piece.x_m)), 0.0)]
+        for arm in arms:
+            ways.append(self._way(arm))
         there = self.occupied()
-        for i, way in enumerate([new, *ways]):
-            if _comes_near(np.concatenate([there, *[new, *ways][:i]]), way, math.inf):
+        for way in ways:
+            if _comes_near(there, way, math.inf):
                 return False
-        self.history.append((self.steps, len(self.arms), len(self.marks)))
-        self.line = CentreLine(*(np.concatenate(pair) for pair in zip(self.line, piece)))
-        self.arms += ways
-        self.marks += [mark] if mark else []
+            there = np.concatenate([there, way])
+        self.history.append(_Size(self.steps, len(self.arms), len(self.marks)))
+        self.line = joined(self.line, piece)
+        self.arms += ways[1:]
+        if mark is not None:
+            self.marks.append(mark)
         return True
 
     def take_back(self, pieces: int) -> None:
         """Take the last pieces up again."""
-        steps, arms, marks = self.history[max(0, len(self.history) - pieces)]
+        before = self.history[max(0, len(self.history) - pieces)]
         del self.history[-pieces:]
-        self.line = CentreLine(*(values[:steps] for values in self.line))
-        del self.arms[arms:], self.marks[marks:]
+        self.line = CentreLine(*(values[: before.steps] for values in self.line))
+        del self.arms[before.arms :]
+        del self.marks[before.marks :]
 
     def _way(self, curvature: np.ndarray) -> np.ndarray:
-        """(n, 4) rows as in `arms` of an arm that leaves the line at its end."""
+        """The points of an arm that leaves the line at its end."""
         arm = extend(self.line, curvature)
         distance = POINT_SPACING_M * np.arange(1, len(arm.x_m) + 1)
-        return np.stack([arm.x_m, arm.y_m, np.full(len(arm.x_m), self.steps - 1.0), distance], axis=1)
+        return _points(arm.x_m, arm.y_m, self.steps - 1.0, distance)
 
 
 @njit(cache=True)
 def _comes_near(there: np.ndarray, new: np.ndarray, lap_m: float) -> bool:
-    """Whether new points come within `GAP_M` of points that are not near along the road as well; rows as in `Walk`."""
+    """Whether new points come within `GAP_M` of points that are not near along the road as well; dtype `POINT`."""
     for i in range(0, new.shape[0], 2):
+        a = new[i]
         for j in range(there.shape[0]):
-            dx, dy = new[i, 0] - there[j, 0], new[i, 1] - there[j, 1]
-            if dx * dx + dy * dy < GAP_M * GAP_M:
-                along = POINT_SPACING_M * abs(new[i, 2] - there[j, 2]) + new[i, 3] + there[j, 3]
-                along = min(along, lap_m - along)
-                # Where two ways fork they part more slowly than a bend comes around.
-                if along > (30.0 if new[i, 3] + there[j, 3] == 0.0 else 50.0):
-                    return True
+            b = there[j]
+            dx = a.x_m - b.x_m
+            dy = a.y_m - b.y_m
+            if dx * dx + dy * dy >= GAP_M * GAP_M:
+                continue
+            along = POINT_SPACING_M * abs(a.step - b.step) + a.beyond_m + b.beyond_m
+            along = min(along, lap_m - along)
+            # Where two ways fork they part more slowly than a bend comes around.
+            on_line = a.beyond_m + b.beyond_m == 0.0
+            if along > (30.0 if on_line else 50.0):
+                return True
     return False
 
 
@@ -152,7 +193,10 @@ def draw_layout(config: RoadConfig, seed: int) -> Layout:
         turns[:] = COMMAND_NAMES.index(config.route)
     for redraw in range(MAX_REDRAWS):
         stream = rng_for(seed, SeedStream.ROAD_LINES + redraw)
-        layout = _closed(config, stream, redraw) if closed else _open(config, turns, stream, redraw)
+        if closed:
+            layout = _closed(config, stream, redraw)
+        else:
+            layout = _open(config, turns, stream, redraw)
         if layout is not None:
             return layout
     raise ForestPilotError(f"no road that stays clear of itself in {MAX_REDRAWS} draws of seed {seed}; make it shorter")
@@ -164,8 +208,8 @@ def _closed(config: RoadConfig, rng: np.random.Generator, redraws: int) -> Layou
     if line is None:
         return None
     points = len(line.x_m)
-    rows = np.stack([line.x_m, line.y_m, np.arange(points), np.zeros(points)], axis=1)[::2]
-    if _comes_near(rows, rows, POINT_SPACING_M * points):
+    there = _points(line.x_m, line.y_m, np.arange(points), 0.0)[::2].copy()
+    if _comes_near(there, there, POINT_SPACING_M * points):
         return None
     return Layout(line, 0, True, (), np.zeros(points, np.int8), redraws)
 
@@ -175,12 +219,12 @@ def _open(config: RoadConfig, turns: np.ndarray, rng: np.random.Generator, redra
     zero = np.zeros(1)
     first = CentreLine(zero - LEAD_IN_M, zero, zero, zero)
     ahead = extend(first, straight(LEAD_IN_M + START_STRAIGHT_M))
-    walk = Walk(CentreLine(*(np.concatenate(pair) for pair in zip(first, ahead))))
+    walk = Walk(joined(first, ahead))
     start = round(LEAD_IN_M / POINT_SPACING_M)
     wanted = start + round((config.length_m + LEAD_OUT_M) / POINT_SPACING_M) + 1
     forks = start + _draw_forks(config, rng)
     for _ in range(_STRIKES):
-        while walk.steps < wanted and any(_go_on(config, walk, forks, turns, rng) for _ in range(_TRIES)):
+        while walk.steps < wanted and _go_on(config, walk, forks, turns, rng):
             pass
         if walk.steps >= wanted:
             return _finish(walk, start, wanted, redraws)
@@ -201,9 +245,16 @@ def _draw_forks(config: RoadConfig, rng: np.random.Generator) -> np.ndarray:
 
 
 def _go_on(config: RoadConfig, walk: Walk, forks: np.ndarray, turns: np.ndarray, rng: np.random.Generator) -> bool:
+    """Lay a next piece; False where none of several tries fits."""
+    return any(_try_piece(config, walk, forks, turns, rng) for _ in range(_TRIES))
+
+
+def _try_piece(config: RoadConfig, walk: Walk, forks: np.ndarray, turns: np.ndarray, rng: np.random.Generator) -> bool:
     """Try to lay a next piece: a bend or a straight, or what the next junction asks for."""
     heading = float(walk.line.heading_rad[-1])
-    bound = config.max_curvature_per_m * (BEND_SHARE_WITH_OBSTACLES if config.obstacle_gap_m else 1.0)
+    bound = config.max_curvature_per_m
+    if config.obstacle_gap_m:
+        bound *= BEND_SHARE_WITH_OBSTACLES
     junction = len(walk.marks)
     if junction == len(forks):
         return walk.append(draw_piece(rng, bound, heading))
@@ -229,15 +280,18 @@ def _lay_junction(walk: Walk, turn: int, bound: float, rng: np.random.Generator)
     peak = 1 / rng.uniform(*FILLET_RADIUS_M)
     angles = {LEFT: rng.uniform(*FILLET_ANGLE_RAD), RIGHT: -rng.uniform(*FILLET_ANGLE_RAD)}
     corners = {way: bend(angles[way], peak) for way in (turn, *others) if way != STRAIGHT}
-    longest = max(len(corner) for corner in corners.values())
+    longest = max(map(len, corners.values()))
+    fork = walk.steps - 1
+    middle = fork + max(map(_tangent_steps, corners.values()))
     corners[STRAIGHT] = np.zeros(longest)
     heading = float(walk.line.heading_rad[-1])
-    arms = [np.concatenate([corners[way], _draw_way_on(rng, bound, heading + angles.get(way, 0.0))]) for way in others]
-    fork = walk.steps - 1
-    middle = fork + max(_tangent_steps(corner) for way, corner in corners.items() if way != STRAIGHT)
+    arms = []
+    for way in others:
+        way_on = _draw_way_on(rng, bound, heading + angles.get(way, 0.0))
+        arms.append(np.concatenate([corners[way], way_on]))
     first = middle - round(COMMAND_BEFORE_M / POINT_SPACING_M)
     end = fork + longest + round(COMMAND_AFTER_M / POINT_SPACING_M)
-    return walk.append(corners[turn], arms, (first, end, turn))
+    return walk.append(corners[turn], arms, Mark(first, end, turn))
 
 
 def _draw_way_on(rng: np.random.Generator, bound: float, heading: float) -> np.ndarray:
@@ -260,7 +314,8 @@ def _tangent_steps(corner: np.ndarray) -> int:
 def _finish(walk: Walk, start: int, wanted: int, redraws: int) -> Layout:
     """The layout of a walk, cut to the wanted number of points."""
     command = np.zeros(wanted, np.int8)
-    for first, end, turn in walk.marks:
-        command[first:end] = turn
+    for mark in walk.marks:
+        command[mark.first : mark.end] = mark.command
     line = CentreLine(*(values[:wanted] for values in walk.line))
-    return Layout(line, start, False, tuple(arm[:, :2] for arm in walk.arms), command, redraws)
+    arms = tuple(np.stack([arm["x_m"], arm["y_m"]], axis=1) for arm in walk.arms)
+    return Layout(line, start, False, arms, command, redraws)

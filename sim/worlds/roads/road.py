@@ -15,7 +15,7 @@ from forestpilot.sim.worlds.roads.layout import COMMAND_NAMES, FOLLOW, LEFT, RIG
 from forestpilot.sim.worlds.roads.road_config import PRESETS, ROUTES, SURFACE_GRIP, RoadConfig
 from forestpilot.sim.worlds.roads.roadside import plant_trees
 from forestpilot.sim.worlds.roads.route import Route, make_route
-from forestpilot.sim.worlds.world import Ribbon, World
+from forestpilot.sim.worlds.world import Bounds, Ribbon, World
 
 __all__ = [
     "COMMAND_NAMES", "FOLLOW", "LEFT", "POINT_SPACING_M", "PRESETS", "RIGHT", "ROUTES", "STRAIGHT", "SURFACE_GRIP",
@@ -41,6 +41,17 @@ class RoadWorld(World):
     width_m: float
     """Width of the road in metres."""
 
+    def describe(self) -> str:
+        """For example `asphalt road of 600 m, 4.7 m wide, 3 junctions`."""
+        way = "circuit" if self.route.closed else "road"
+        parts = [f"{self.surface} {way} of {self.route.length_m:.0f} m", f"{self.width_m:.1f} m wide"]
+        junctions = self.route.junctions
+        if junctions:
+            parts.append(f"{junctions} junction{'s' * (junctions > 1)}")
+        if len(self.boxes):
+            parts.append("obstacles")
+        return ", ".join(parts)
+
 
 def make_road(config: RoadConfig, seed: int) -> RoadWorld:
     """Draw the road of a seed.
@@ -53,7 +64,8 @@ def make_road(config: RoadConfig, seed: int) -> RoadWorld:
     """
     layout = draw_layout(config, seed)
     rng = rng_for(seed, SeedStream.ROAD_DETAILS)
-    width, shoulder = rng.uniform(*config.width_m), rng.uniform(*config.shoulder_m)
+    width = rng.uniform(*config.width_m)
+    shoulder = rng.uniform(*config.shoulder_m)
     surface = config.surfaces[rng.integers(len(config.surfaces))]
     markings = surface == "asphalt" and bool(rng.random() < MARKED_SHARE)
     shift, boxes = place_obstacles(config, layout, width, rng)
@@ -93,8 +105,9 @@ def _ribbons(layout: Layout, width_m: float) -> tuple[Ribbon, ...]:
     return tuple(ribbons)
 
 
-def _bounds(ribbons: tuple[Ribbon, ...]) -> tuple[float, float, float, float]:
-    """x_min, x_max, y_min, y_max in metres around all ribbons."""
+def _bounds(ribbons: tuple[Ribbon, ...]) -> Bounds:
+    """A rectangle around all ribbons."""
     points = np.concatenate([ribbon.points_m for ribbon in ribbons]).astype(float)
-    (x_min, y_min), (x_max, y_max) = points.min(axis=0) - MARGIN_M, points.max(axis=0) + MARGIN_M
-    return float(x_min), float(x_max), float(y_min), float(y_max)
+    x_min, y_min = (points.min(axis=0) - MARGIN_M).tolist()
+    x_max, y_max = (points.max(axis=0) + MARGIN_M).tolist()
+    return Bounds(x_min, x_max, y_min, y_max)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from forestpilot.sim.worlds.roads.centre_line import POINT_SPACING_M
-from forestpilot.sim.worlds.roads.layout import Layout
+from forestpilot.sim.worlds.roads.centre_line import POINT_SPACING_M, CentreLine
+from forestpilot.sim.worlds.roads.layout import FOLLOW, Layout
 
 SIGHT_CAP_M = 60.0
 
@@ -40,6 +40,12 @@ class Route(NamedTuple):
     """Whether the last point joins the first: one lap is the route."""
 
     @property
+    def junctions(self) -> int:
+        """Number of junctions on the way."""
+        ahead = self.command != FOLLOW
+        return int(ahead[0]) + int(np.count_nonzero(ahead[1:] & ~ahead[:-1]))
+
+    @property
     def length_m(self) -> float:
         """Length of the drive in metres."""
         return POINT_SPACING_M * (len(self.x_m) - (not self.closed))
@@ -55,22 +61,27 @@ def make_route(layout: Layout, length_m: float, width_m: float, shoulder_m: floa
         shoulder_m: gap between the road's edge and the trees.
         shift_m: (n,) lateral shift of the line to drive against each point of the road's middle, left positive.
     """
-    points = len(layout.line.x_m) if layout.closed else round(length_m / POINT_SPACING_M) + 1
-    x, y, heading, curvature, shift, command = _resample(layout, shift_m, points)
-    left, right = 0.5 * width_m - shift, 0.5 * width_m + shift
-    sight = _sight(x, y, heading, left + shoulder_m, right + shoulder_m, layout.closed)
-    route = Route(x, y, heading, curvature, left, right, sight, command, layout.closed)
-    for values in route[:-1]:
-        values.setflags(write=False)
+    points = round(length_m / POINT_SPACING_M) + 1
+    if layout.closed:
+        points = len(layout.line.x_m)
+    line, shift, command = _resample(layout, shift_m, points)
+    left = 0.5 * width_m - shift
+    right = 0.5 * width_m + shift
+    sight = _sight(_corridor(line, left + shoulder_m, right + shoulder_m), layout.closed)
+    route = Route(*line, left, right, sight, command, layout.closed)
+    for values in route:
+        if isinstance(values, np.ndarray):
+            values.setflags(write=False)
     return route
 
 
-def _resample(layout: Layout, shift_m: np.ndarray, points: int) -> tuple[np.ndarray, ...]:
-    """x, y, heading, curvature, shift and command of the shifted line from the start on, evenly spaced."""
-    line, from_start = layout.line, slice(layout.start, layout.start + points)
+def _resample(layout: Layout, shift_m: np.ndarray, points: int) -> tuple[CentreLine, np.ndarray, np.ndarray]:
+    """The shifted line from the start on, evenly spaced, with its shift (n,) and the command (n,) at each point."""
+    line = layout.line
     if not shift_m.any():
-        plain = (line.x_m, line.y_m, line.heading_rad, line.curvature_per_m, shift_m, layout.command)
-        return tuple(values[from_start].copy() for values in plain)
+        drive = slice(layout.start, layout.start + points)
+        plain = CentreLine(*(values[drive].copy() for values in line))
+        return plain, shift_m[drive].copy(), layout.command[drive].copy()
     x = line.x_m - shift_m * np.sin(line.heading_rad)
     y = line.y_m + shift_m * np.cos(line.heading_rad)
     aside = np.gradient(shift_m, POINT_SPACING_M)
@@ -78,42 +89,76 @@ def _resample(layout: Layout, shift_m: np.ndarray, points: int) -> tuple[np.ndar
     along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
     curvature = np.gradient(heading, along)
     at = along[layout.start] + POINT_SPACING_M * np.arange(points)
-    fields = [np.interp(at, along, values) for values in (x, y, heading, curvature, shift_m)]
+    shifted = CentreLine(*(np.interp(at, along, values) for values in (x, y, heading, curvature)))
     nearest = np.clip(np.round(np.interp(at, along, np.arange(len(along)))), 0, len(along) - 1).astype(int)
-    return (*fields, layout.command[nearest])
+    return shifted, np.interp(at, along, shift_m), layout.command[nearest]
+
+
+class _Corridor(NamedTuple):
+    """A line and the edges that hide what lies behind them, each array (n,) float64 in metres."""
+
+    x: np.ndarray
+    y: np.ndarray
+    left_x: np.ndarray
+    left_y: np.ndarray
+    right_x: np.ndarray
+    right_y: np.ndarray
 
 
 @njit(cache=True)
-def _sight(
-    x: np.ndarray, y: np.ndarray, heading: np.ndarray, left: np.ndarray, right: np.ndarray, closed: bool
-) -> np.ndarray:
-    """(n,) metres along the line to the first point that a straight look from each point reaches only through an edge.
+def _corridor(line: CentreLine, left_m: np.ndarray, right_m: np.ndarray) -> _Corridor:
+    """The corridor whose edges are that far from a line."""
+    normal_x = -np.sin(line.heading_rad)
+    normal_y = np.cos(line.heading_rad)
+    return _Corridor(
+        line.x_m,
+        line.y_m,
+        line.x_m + left_m * normal_x,
+        line.y_m + left_m * normal_y,
+        line.x_m - right_m * normal_x,
+        line.y_m - right_m * normal_y,
+    )
 
-    The look is a funnel whose two rims close in on the corridor's edges as it goes along (left, right: distances of
-    the edges from the line).
-    """
-    n, reach = x.size, int(SIGHT_CAP_M / POINT_SPACING_M)
-    edges = np.empty((n, 4))
-    for i in range(n):
-        normal_x, normal_y = -np.sin(heading[i]), np.cos(heading[i])
-        edges[i, 0], edges[i, 1] = x[i] + left[i] * normal_x, y[i] + left[i] * normal_y
-        edges[i, 2], edges[i, 3] = x[i] - right[i] * normal_x, y[i] - right[i] * normal_y
+
+@njit(cache=True)
+def _sight(corridor: _Corridor, closed: bool) -> np.ndarray:
+    """(n,) metres along the line to the first point that a straight look from each point reaches only through an
+    edge."""
+    n = corridor.x.size
+    reach = int(SIGHT_CAP_M / POINT_SPACING_M)
     sight = np.full(n, SIGHT_CAP_M)
     for i in range(n):
-        left_x, left_y = edges[i, 0] - x[i], edges[i, 1] - y[i]
-        right_x, right_y = edges[i, 2] - x[i], edges[i, 3] - y[i]
-        for step in range(1, reach):
-            j = (i + step) % n
-            if i + step >= n and not closed:
-                break
-            to_x, to_y = x[j] - x[i], y[j] - y[i]
-            if left_x * to_y - left_y * to_x > 0 or right_x * to_y - right_y * to_x < 0:
-                sight[i] = POINT_SPACING_M * step
-                break
-            to_x, to_y = edges[j, 0] - x[i], edges[j, 1] - y[i]
-            if left_x * to_y - left_y * to_x < 0:
-                left_x, left_y = to_x, to_y
-            to_x, to_y = edges[j, 2] - x[i], edges[j, 3] - y[i]
-            if right_x * to_y - right_y * to_x > 0:
-                right_x, right_y = to_x, to_y
+        last = reach if closed else min(reach, n - i)
+        sight[i] = _look_along(corridor, i, last)
     return sight
+
+
+@njit(cache=True)
+def _look_along(corridor: _Corridor, i: int, last: int) -> float:
+    """Metres along the line that one sees from its point i, looking at fewer than `last` points.
+
+    The look is a funnel whose two rims close in on the corridor's edges as it goes along.
+    """
+    x = corridor.x[i]
+    y = corridor.y[i]
+    left_x = corridor.left_x[i] - x
+    left_y = corridor.left_y[i] - y
+    right_x = corridor.right_x[i] - x
+    right_y = corridor.right_y[i] - y
+    for step in range(1, last):
+        j = (i + step) % corridor.x.size
+        to_x = corridor.x[j] - x
+        to_y = corridor.y[j] - y
+        if left_x * to_y - left_y * to_x > 0 or right_x * to_y - right_y * to_x < 0:
+            return POINT_SPACING_M * step
+        to_x = corridor.left_x[j] - x
+        to_y = corridor.left_y[j] - y
+        if left_x * to_y - left_y * to_x < 0:
+            left_x = to_x
+            left_y = to_y
+        to_x = corridor.right_x[j] - x
+        to_y = corridor.right_y[j] - y
+        if right_x * to_y - right_y * to_x > 0:
+            right_x = to_x
+            right_y = to_y
+    return SIGHT_CAP_M

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forestpilot.sim.cameras import rotation_matrix
 from forestpilot.sim.looks import Shadow, VehicleLook
 from forestpilot.sim.rendering.protocol import VehiclePose
 from forestpilot.sim.rendering.raycast.intersect import Floats, Ids
@@ -62,22 +61,14 @@ def _tables(look: VehicleLook) -> _Tables:
     )
 
 
-def part_turns(look: VehicleLook, steering_rad: float) -> np.ndarray:
-    """Rotations (n, 3, 3) from each part's own frame to the body's."""
-    turns = []
-    for part in look.parts:
-        steered_rad = steering_rad if part.steered else 0.0
-        turns.append(rotation_matrix(0.0, part.pitch_rad, part.yaw_rad + steered_rad))
-    return np.stack(turns)
-
-
 def place_parts(vehicle: VehiclePose) -> Parts:
     """The parts of a vehicle in the world."""
     tables = _tables(vehicle.look)
     to_world = np.asarray(vehicle.rotation, np.float64)
     origin = np.asarray(vehicle.position, np.float64)
-    turns = to_world @ part_turns(vehicle.look, vehicle.steering_rad)
-    ahead = to_world[:2, 0] / max(float(np.hypot(*to_world[:2, 0])), 1e-9)
+    turns = to_world @ vehicle.part_turns()
+    ahead = to_world[:2, 0]
+    ahead = ahead / max(float(np.hypot(*ahead)), 1e-9)
     return Parts(
         centers=(origin + tables.centers @ to_world.T).astype(F),
         to_unit=np.ascontiguousarray(np.swapaxes(turns, 1, 2) / tables.halves[:, :, None], F),
