@@ -11,7 +11,7 @@ import numpy as np
 
 from forestpilot.data_collection.episodes.files import written_whole
 from forestpilot.sim.extras import require
-from forestpilot.sim.tasks.task import format_density
+from forestpilot.sim.worlds.words import format_density
 
 POINTS = "#1f6fb2"
 """Colour of measured points."""

@@ -28,9 +28,13 @@ class ClearanceMap(NamedTuple):
 
 
 def build_clearance_map(
-    trees: np.ndarray, bounds_m: Bounds, boxes: np.ndarray = NO_BOXES, cell_m: float = CELL_M
+    trees: np.ndarray,
+    bounds_m: Bounds | tuple[float, float, float, float],
+    boxes: np.ndarray = NO_BOXES,
+    cell_m: float = CELL_M,
 ) -> ClearanceMap:
-    """The clearance map of (n, 7) trees and (b, 8) boxes within these bounds."""
+    """The clearance map of (n, 7) trees and (b, 8) boxes within these bounds (x_min, x_max, y_min, y_max)."""
+    bounds_m = Bounds(*bounds_m)
     rows = math.ceil((bounds_m.y_max - bounds_m.y_min) / cell_m) + 1
     columns = math.ceil((bounds_m.x_max - bounds_m.x_min) / cell_m) + 1
     grid = ClearanceMap(bounds_m.x_min, bounds_m.y_min, cell_m, np.full((rows, columns), REACH_M, np.float32))

@@ -56,7 +56,7 @@ class World:
     boxes: np.ndarray
     """(b, 8) float32, the columns of `Boxes`: obstacles that stand upright on or above the ground."""
     bounds_m: Bounds
-    """How far the world reaches."""
+    """How far the world reaches; a plain (x_min, x_max, y_min, y_max) becomes one."""
     start_m: np.ndarray
     """(3,) start position in metres."""
     start_yaw_rad: float
@@ -77,6 +77,9 @@ class World:
     """Distance to the nearest trunk or box on a grid, for planners."""
     redraws: int
     """How many drawn worlds were thrown away: forests that nothing could pass through, roads that met themselves."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bounds_m", Bounds(*self.bounds_m))
 
     def describe(self) -> str:
         """The world in a few words, for example `1/25 trees/m2`; for a scenario's, see a task's `describe`."""
