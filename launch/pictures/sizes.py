@@ -22,10 +22,10 @@ def parse_size(text: str) -> tuple[int, int]:
     Raises:
         SizeError: the text is no size, or it is smaller than 320x180 or larger than 3840x2160.
     """
-    match = re.fullmatch(r"\s*(\d+)\s*[xX]\s*(\d+)\s*", text)
+    match = re.fullmatch(r"\s*(?P<width>\d+)\s*[xX]\s*(?P<height>\d+)\s*", text)
     if match is not None:
-        width = _even(int(match[1]))
-        height = _even(int(match[2]))
+        width = _even(int(match["width"]))
+        height = _even(int(match["height"]))
         if MIN_SIZE[0] <= width <= MAX_SIZE[0] and MIN_SIZE[1] <= height <= MAX_SIZE[1]:
             return width, height
     raise SizeError(f"video size is {text!r}; give WIDTHxHEIGHT from 320x180 to 3840x2160, for example 960x540")

@@ -279,6 +279,21 @@ def test_the_reel_starts_with_the_closest(evaluation: Path, tmp_path: Path, caps
     assert [entry.name for entry in path.parent.iterdir()] == ["reel.mp4"]
 
 
+def test_a_pilot_of_ones_own_is_replayed_filmed_and_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pilot = "mine=forestpilot.policies.evaluation.baselines:BlindPilot"
+    folder = tmp_path / "evaluation"
+    worlds = DroneOptions(density=(0.1,))
+    evaluate(EvaluateConfig((pilot,), str(folder), episodes=1, options=worlds, speed=10.0, workers=1))
+    capsys.readouterr()
+    assert cli.main(["replay", str(folder), "--video", str(tmp_path / "out"), "--costs", "policy", *SMALL]) == 0
+    assert "mine  world 2000000" in capsys.readouterr().out, "who has no checkpoint is shown with the expert's costs"
+    assert len(list((tmp_path / "out").glob("mine-2000000-*.mp4"))) == 1
+    assert cli.main(["report", str(folder), "--failures", "1", "--replays", "0", "--no-videos"]) == 0
+    assert "baselines:BlindPilot has no network to look into" in (folder / "report.html").read_text()
+
+
 def test_without_a_success_there_is_no_reel(
     evaluation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
