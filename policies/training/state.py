@@ -26,7 +26,10 @@ class TrainingState:
     """The tensors that change as a round goes on, and how they are kept on disk."""
 
     def __init__(self, policy: VisuomotorPolicy, config: TrainConfig, round_number: int, path: Path) -> None:
-        self.policy, self.config, self.round, self.path = policy, config, round_number, path
+        self.policy = policy
+        self.config = config
+        self.round = round_number
+        self.path = path
         self.step = 0
         self.total_steps_before = 0
         self.figures: dict[str, float] = {}
@@ -119,15 +122,9 @@ class TrainingState:
             if self.config.keep_optimizer:
                 self._load_optimizer(tensors)
             return
-        # Options that did not exist yet have the values they were born with.
-        kept = result_values(from_plain(TrainConfig, migrate_config(facts["config"]), str(self.path)))
-        own = self._identity()
-        if different := [f"{key} (was {kept.get(key)}, now {own[key]})" for key in own if kept.get(key) != own[key]]:
-            raise CheckpointError(
-                f"{self.path} is of a run with another config: {'; '.join(different)}. Repeat that config to go on, "
-                "or choose another run folder to start over"
-            )
-        self.step, self.total_steps_before = facts["step"], facts["total_steps_before"]
+        self._require_same_config(facts["config"])
+        self.step = facts["step"]
+        self.total_steps_before = facts["total_steps_before"]
         self.figures = facts["figures"]
         own_tensors = {
             name.removeprefix("policy/"): tensor for name, tensor in tensors.items() if name.startswith("policy/")
@@ -137,6 +134,20 @@ class TrainingState:
         self.running_loss.copy_(tensors["running_loss"])
         for i, average in enumerate(self.average):
             average.copy_(tensors[f"average/{i}"])
+
+    def _require_same_config(self, stored: dict[str, Any]) -> None:
+        """Raise CheckpointError where a setting that changes the numbers is not as it was stored."""
+        # Options that did not exist yet have the values they were born with.
+        kept = result_values(from_plain(TrainConfig, migrate_config(stored), str(self.path)))
+        different = []
+        for key, value in self._identity().items():
+            if kept.get(key) != value:
+                different.append(f"{key} (was {kept.get(key)}, now {value})")
+        if different:
+            raise CheckpointError(
+                f"{self.path} is of a run with another config: {'; '.join(different)}. Repeat that config to go on, "
+                "or choose another run folder to start over"
+            )
 
     def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
         for i, parameter in enumerate(self.parameters):
