@@ -121,7 +121,7 @@ def take_flag(flag: str, args: Sequence[str]) -> tuple[str | None, list[str]]:
             if value is None:
                 raise ConfigError(f"{flag} needs a value")
         elif arg.startswith(f"{flag}="):
-            value = arg.partition("=")[2]
+            value = arg.removeprefix(f"{flag}=")
         else:
             rest.append(arg)
     return value, rest

@@ -95,7 +95,7 @@ def choose_tasks(config: Any, values: Mapping[str, Any], args: Sequence[str]) ->
         UnknownNameError: there is no such task.
     """
     for path, name in {**values, **_given(args)}.items():
-        if path.rpartition(".")[2] == "task" and _has(config, path):
+        if (path == "task" or path.endswith(".task")) and _has(config, path):
             config = _replaced(config, path, name)
     return _with_task_options(config, DEFAULT_TASK)
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES = 1024
 """What a page says is never longer."""
-SESSION_OVER, ELSEWHERE = 4000, 4001
+SESSION_OVER = 4000
+ELSEWHERE = 4001
 """Close codes that the page explains, and after which it does not come back by itself."""
 
 
@@ -66,7 +67,8 @@ class WebScreen:
 
         from forestpilot.launch.pictures.opencv import import_cv2
 
-        self._cv2, self._quality = import_cv2(), quality
+        self._cv2 = import_cv2()
+        self._quality = quality
         self._size = (width, height)
         self._lock = threading.Lock()
         self._keys = HeldKeys()
@@ -181,7 +183,8 @@ class WebScreen:
             if self._closed:
                 return
             viewer = Viewer(connection, self._encode)
-            previous, self._viewer = self._viewer, viewer
+            previous = self._viewer
+            self._viewer = viewer
             self._keys.release_all()
             if self._picture is not None:
                 viewer.offer(self._picture)

@@ -102,8 +102,8 @@ class Gate:
         hosts = request.headers.get_all("Host")
         if len(hosts) != 1 or not self._is_own_name(hosts[0]):
             return _respond(HTTPStatus.FORBIDDEN, _REFUSED.encode())
-        given, expected = request.path.removeprefix("/"), self._token
-        if not secrets.compare_digest(given.encode(), expected.encode()):
+        given = request.path.removeprefix("/")
+        if not secrets.compare_digest(given.encode(), self._token.encode()):
             return _respond(HTTPStatus.FORBIDDEN, _REFUSED.encode())
         if "Upgrade" not in request.headers:
             return _respond(HTTPStatus.OK, self._page.html, self._page.headers(hosts[0]))

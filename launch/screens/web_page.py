@@ -37,7 +37,8 @@ class Page:
 
 def compose_page(title: str, width: int, height: int) -> Page:
     """The page with its style, its script and the help for the keys; pictures are `width` x `height` pixels."""
-    style, script = _read("web_page.css"), _read("web_page.js")
+    style = _read("web_page.css")
+    script = _read("web_page.js")
     parts = {
         "title": html.escape(title),
         "width": str(width),

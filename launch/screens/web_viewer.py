@@ -43,7 +43,8 @@ class Viewer:
         """When it last said something, on the monotonic clock."""
         self.has_focus = False
         """Whether the page is in front and has the keyboard."""
-        self._connection, self._encode = connection, encode
+        self._connection = connection
+        self._encode = encode
         self._changed = threading.Condition()
         self._picture: NDArray[np.uint8] | None = None
         self._in_flight = 0
@@ -102,7 +103,9 @@ class Viewer:
                     self._changed.wait_for(self._has_work)
                     if self._stopped:
                         return
-                    farewell, beat, self._beat = self._farewell, self._beat, None
+                    farewell = self._farewell
+                    beat = self._beat
+                    self._beat = None
                     picture = self._take_picture() if farewell is None else None
                 if farewell is not None:
                     self._connection.close(*farewell)
@@ -120,7 +123,8 @@ class Viewer:
         """The waiting picture, if the page can take one."""
         if self._picture is None or self._in_flight >= IN_FLIGHT:
             return None
-        picture, self._picture = self._picture, None
+        picture = self._picture
+        self._picture = None
         self._in_flight += 1
         return picture
 
@@ -140,7 +144,8 @@ def read_message(message: str | bytes) -> tuple[str, Any]:
         content = None
     if not isinstance(content, dict):
         raise NotUnderstood("a message is a JSON object")
-    kind, value = content.get("kind"), content.get("value")
+    kind = content.get("kind")
+    value = content.get("value")
     understood = (
         (kind in ("down", "up") and isinstance(value, str) and (value in STEERING or value in COMMANDS))
         or (kind == "focus" and isinstance(value, bool))

@@ -22,7 +22,8 @@ SETTLE_S = 0.3
 window cannot know them from new ones."""
 RESTING = 0.08
 """Deflection of a stick below which nobody touches it."""
-TURN_AXIS, GO_AXIS = 0, 1
+TURN_AXIS = 0
+GO_AXIS = 1
 """A gamepad's left stick; pushed to the left or forward, its axes read negative."""
 BUTTONS = {0: "Space", 1: "Enter", 7: "KeyP"}
 """Buttons of a gamepad and the keys they stand for; on most pads A, B and start."""
@@ -48,10 +49,13 @@ class WindowScreen:
         self._window = Window(width, height, title, resizable=True, advice=WITHOUT_SCREEN)
         with suppress(self._pygame.error):  # keys are enough
             self._pygame.joystick.init()
-        self._size, self._now = (width, height), now
+        self._size = (width, height)
+        self._now = now
         self._names = {_scancode(self._pygame, code): code for code in (*STEERING, *COMMANDS)}
-        self._keys, self._held_before = HeldKeys(), set[str]()
-        self._present, self._settled_s = True, now() + SETTLE_S
+        self._keys = HeldKeys()
+        self._held_before: set[str] = set()
+        self._present = True
+        self._settled_s = now() + SETTLE_S
         self._pads: dict[int, Any] = {}
         self._picture: NDArray[np.uint8] | None = None
 
@@ -95,7 +99,8 @@ class WindowScreen:
             self._present = False
             self._keys.release_all()
         elif event.type == pygame.WINDOWFOCUSGAINED:
-            self._present, self._settled_s = True, self._now() + SETTLE_S
+            self._present = True
+            self._settled_s = self._now() + SETTLE_S
             self._held_before.clear()
         elif event.type in (pygame.WINDOWSIZECHANGED, pygame.WINDOWEXPOSED) and self._picture is not None:
             self._window.draw(self._picture)
@@ -125,7 +130,8 @@ class WindowScreen:
         """(turn, go) of the first gamepad that somebody touches."""
         for pad in self._pads.values():
             if pad.get_numaxes() > GO_AXIS:
-                turn, go = -float(pad.get_axis(TURN_AXIS)), -float(pad.get_axis(GO_AXIS))
+                turn = -float(pad.get_axis(TURN_AXIS))
+                go = -float(pad.get_axis(GO_AXIS))
                 if max(abs(turn), abs(go)) > RESTING:
                     return turn, go
         return None

@@ -133,7 +133,7 @@ def _packages() -> Iterator[Finding]:
     """Versions of what the distribution says that it requires, without importing anything."""
     own = _version(DISTRIBUTION)
     if own is None:
-        where = Path(__file__).parents[2]
+        where = Path(__file__).parent.parent.parent
         yield Finding("note", DISTRIBUTION, f"runs from {where} without being installed, so nobody knows what it needs")
         return
     yield Finding("ok", DISTRIBUTION, own)
@@ -258,7 +258,7 @@ def _hdf5() -> Finding:
 
 def _numba_cache() -> Finding:
     """Compiled kernels are kept beside the modules, or where NUMBA_CACHE_DIR says."""
-    beside = Path(__file__).parents[2] / "sim"
+    beside = Path(__file__).parent.parent.parent / "sim"
     folder = Path(os.environ.get("NUMBA_CACHE_DIR", beside))
     if os.access(folder, os.W_OK):
         return Finding("ok", "Numba's cache", f"kernels are kept in {folder}")
