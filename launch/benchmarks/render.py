@@ -22,7 +22,8 @@ SIDE_M = 92.0
 """Side of the square forest from which the trees are taken, at 1/25 trees per square metre."""
 BLOCK = 20
 """Control steps that one renderer draws before the next one has its turn."""
-SPEED_MPS, CONTROL_HZ = 5.0, 10
+SPEED_MPS = 5.0
+CONTROL_HZ = 10
 WANTED = {"raycast_ms": 0.45, "times_faster_than_tiny": 20.0, "times_faster_than_streamed_tiny": 10.0}
 """The project's budgets: at most so many ms for three 64x48 images of 300 trees, and at least these ratios."""
 

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from forestpilot.sim.cameras import CAMERA_NAMES
+from forestpilot.sim.envs.task_spec import TaskSpec
+
 
 def bench_train(
     memory: str = "lstm",
@@ -102,18 +105,15 @@ def make_up_dataset(folder: Path, episodes: int = 12, steps: int = 80) -> Any:
     from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
     from forestpilot.sim.tasks import DEFAULT_TASK, TASKS
 
-    env_id, rng = "ForestPilot/Drone-v0", np.random.default_rng(0)
-    spec = task_spec_of(TASKS.get(DEFAULT_TASK), ScenarioMix())
-    dataset = Dataset.create(folder, spec, env_id)
+    task = TASKS.get(DEFAULT_TASK)
+    rng = np.random.default_rng(0)
+    spec = task_spec_of(task, ScenarioMix())
+    dataset = Dataset.create(folder, spec, task.bare_env_id)
     for seed in range(episodes):
-        size = (steps + 1, spec.image_height, spec.image_width, 3)
-        observations = {name: rng.integers(0, 256, size, dtype=np.uint8) for name in ("left", "center", "right")}
-        observations["state"] = rng.normal(0, 0.2, (steps + 1, spec.state_size)).astype(np.float32)
-        observations["goal"] = np.tile(np.array([1.0, 0.0], dtype=np.float32), (steps + 1, 1))
         meta = EpisodeMeta(
             outcome="success",
             seed=seed,
-            env_id=env_id,
+            env_id=task.bare_env_id,
             env_kwargs={},
             control_hz=spec.control_hz,
             renderer=spec.renderer,
@@ -123,18 +123,25 @@ def make_up_dataset(folder: Path, episodes: int = 12, steps: int = 80) -> Any:
             progress_m=40.0,
             task_spec=spec.to_dict(),
         )
-        ended = np.arange(steps) == steps - 1
-        dataset.add(
-            Episode(
-                observations=observations,
-                actions=rng.uniform(-1, 1, (steps, 2)).astype(np.float32),
-                expert_actions=rng.uniform(-1, 1, (steps, 3, 2)).astype(np.float32),
-                expert_costs=rng.uniform(0, 10, (steps, 3, spec.num_candidates)).astype(np.float32),
-                actor=np.full(steps, ACTOR_EXPERT, dtype=np.uint8),
-                rewards=np.zeros(steps, dtype=np.float32),
-                terminated=ended,
-                truncated=np.zeros(steps, dtype=np.bool_),
-                meta=meta,
-            )
+        episode = Episode(
+            observations=_noise(rng, spec, steps + 1),
+            actions=rng.uniform(-1, 1, (steps, 2)).astype(np.float32),
+            expert_actions=rng.uniform(-1, 1, (steps, 3, 2)).astype(np.float32),
+            expert_costs=rng.uniform(0, 10, (steps, 3, spec.num_candidates)).astype(np.float32),
+            actor=np.full(steps, ACTOR_EXPERT, dtype=np.uint8),
+            rewards=np.zeros(steps, dtype=np.float32),
+            terminated=np.arange(steps) == steps - 1,
+            truncated=np.zeros(steps, dtype=np.bool_),
+            meta=meta,
         )
+        dataset.add(episode)
     return dataset
+
+
+def _noise(rng: np.random.Generator, spec: TaskSpec, count: int) -> dict[str, np.ndarray]:
+    """Observations in which nothing is to be seen."""
+    size = (count, spec.image_height, spec.image_width, 3)
+    observations = {name: rng.integers(0, 256, size, dtype=np.uint8) for name in CAMERA_NAMES}
+    observations["state"] = rng.normal(0, 0.2, (count, spec.state_size)).astype(np.float32)
+    observations["goal"] = np.tile(np.array([1.0, 0.0], dtype=np.float32), (count, 1))
+    return observations
