@@ -11,7 +11,7 @@ import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +24,7 @@ from forestpilot.launch.terminal.tables import format_columns
 from forestpilot.launch.verbs import Verb
 from forestpilot.sim.cameras import CAMERA_NAMES
 from forestpilot.sim.extras import EXTRAS, MissingExtraError, require
-from forestpilot.sim.registry import OWN_DISTRIBUTION, Registered, Registry, broken_plugins, import_attribute
+from forestpilot.sim.registry import OWN_DISTRIBUTION, Registered, Registry, broken_plugins, import_attribute, name_of
 from forestpilot.sim.tasks import TASKS
 
 Status = Literal["ok", "note", "MISSING"]
@@ -39,6 +39,7 @@ REGISTRIES = (
     "forestpilot.sim.vehicles.turns:TURNS",
     "forestpilot.sim.courses:COURSES",
     "forestpilot.sim.experts:EXPERTS",
+    "forestpilot.sim.rendering:RENDERERS",
     "forestpilot.data_collection.rollouts.gates:GATES",
     "forestpilot.data_collection.export:EXPORTERS",
     "forestpilot.policies.networks.encoders:ENCODERS",
@@ -61,7 +62,7 @@ class DoctorConfig:
     frame: Path | None = None
     """Where to store the test frames as PNGs: NAME.png makes NAME-TASK.png for each task; by default they are only
     checked."""
-    renderer: str = "raycast"
+    renderer: str = field(default="raycast", metadata=name_of("forestpilot.sim.rendering:RENDERERS"))
     """Renderer that draws the test frames."""
 
 
