@@ -36,7 +36,7 @@ lint: $(STAMP)  ## ruff, mypy and the floors of the house (import-linter)
 
 docs: $(STAMP)  ## the pages of docs/ as a site in build/site; warnings are errors
 	$(PY) docs/draw_architecture.py
-	$(VENV)/bin/mkdocs build --strict --quiet --site-dir build/site
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet --site-dir build/site
 
 bench: $(STAMP)  ## the figures of the README: renderer, environment, expert, data, training
 	for what in render env expert data train; do $(VENV)/bin/forestpilot bench $$what $(ARGS) || exit 1; done
