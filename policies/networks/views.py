@@ -44,7 +44,7 @@ class ViewConfig:
     width: int = 64
     """Columns, pixels."""
     level: bool = True
-    """Turn the image back by the IMU's roll and pitch before it is seen."""
+    """Turn the image back by the IMU's roll and pitch, where the state tells them, before it is seen."""
     horizon_offset_px: float = 0.0
     """View pixels by which the horizon lies above the middle row; positive shows more ground."""
 
@@ -63,20 +63,21 @@ class ViewPreparer:
         config: the view.
 
     Raises:
-        ValueError: the view is to be level, and the state does not tell roll and pitch.
+        ValueError: the view is to be level, and the state tells only one of roll and pitch.
     """
 
     def __init__(self, spec: TaskSpec, config: ViewConfig = ViewConfig()) -> None:
         tilt = ("roll_rad", "pitch_rad")
-        if config.level and not set(tilt) <= set(spec.state_names):
+        told = set(tilt) & set(spec.state_names)
+        if config.level and len(told) == 1:
             raise InvalidArgumentError(
-                "a level view needs roll_rad and pitch_rad in the state; set view.level to False without"
+                "a level view needs both roll_rad and pitch_rad in the state; set view.level to False without"
             )
         self.image_shape = (spec.image_height, spec.image_width, 3)
         """(H, W, 3) of a camera image."""
         self.view_shape = (config.height, config.width, 3)
         """(h, w, 3) of a view."""
-        self.tilt_index = tuple(spec.index(name) for name in tilt) if config.level else ()
+        self.tilt_index = tuple(spec.index(name) for name in tilt) if config.level and told else ()
         """Elements of the state that hold roll and pitch (nose down) in radians; empty where they do not matter."""
         # Several image pixels a view pixel are averaged first, or bilinear sampling would skip some of them.
         self.shrink = max(1, spec.image_width // config.width)

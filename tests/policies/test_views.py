@@ -186,6 +186,15 @@ def test_images_of_another_size_are_refused() -> None:
         make_preparer()(np.zeros((1, 24, 32, 3), dtype=np.uint8), states((0, 0)))
 
 
+def test_a_vehicle_without_tilt_is_level_by_itself() -> None:
+    names = tuple(
+        name.replace("roll_rad", "bank_rad").replace("pitch_rad", "nose_rad") for name in make_spec().state_names
+    )
+    images = np.random.default_rng(0).integers(0, 256, (1, 48, 64, 3), dtype=np.uint8)
+    plain = ViewPreparer(make_spec(state_names=names))
+    assert np.array_equal(plain(images, states((0.3, -0.2))), images[:, 8:40])
+
+
 def test_a_level_view_needs_roll_and_pitch() -> None:
     names = tuple(name if name != "roll_rad" else "bank_rad" for name in make_spec().state_names)
     with pytest.raises(ValueError, match=r"set view\.level to False"):
