@@ -1,4 +1,4 @@
-"""A head: a Laplace distribution over each element of the action, which forgives a wrong label more than a normal one."""
+"""A head: a Laplace distribution over each element of the action, more forgiving of a wrong label than a normal one."""
 
 from __future__ import annotations
 
