@@ -1,4 +1,4 @@
-"""Named numbers for kernels: a record is one array, which costs a kernel less to take than a tuple of so many numbers."""
+"""Named numbers for kernels: a record is one array, which a kernel takes faster than a tuple of so many numbers."""
 
 from __future__ import annotations
 

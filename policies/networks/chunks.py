@@ -1,4 +1,4 @@
-"""Action chunks: several actions predicted at once, and which of them is executed (Zhao et al. 2023, arXiv:2304.13705)."""
+"""Action chunks: several actions predicted at once, and which is executed (Zhao et al. 2023, arXiv:2304.13705)."""
 
 from __future__ import annotations
 

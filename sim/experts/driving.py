@@ -142,8 +142,9 @@ def _place_cost(row, motion, p, distance, left_s):  # type: ignore[no-untyped-de
 
 @njit(cache=True, fastmath=True)
 def _roll(motion, leg, index, p, road, distance):  # type: ignore[no-untyped-def]
-    """Roll the car on along a leg (steering angle, aim, first and last step): at a fixed steering angle, or in pursuit of the line when that is no angle (above
-    9 rad).
+    """Roll the car on along a leg: steering angle, aim, first and last step.
+
+    The wheels are held at the angle, or, when that is no angle (above 9 rad), pursue the line.
 
     Returns:
         The cost, the motion at the end, the index on the line there, and whether it collided.

@@ -1,4 +1,4 @@
-"""Vehicles: a rigid body with a controller, what it tells of itself, and what planners and renderers must know of it."""
+"""Vehicles: a rigid body with a controller, what it tells of itself, what planners and renderers must know of it."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def step_record(env, step, case, observation, info):
 
 
 def drive_through(case):
-    """The record of an episode with a fixed sequence of actions: name to an array, one row for each state that has it."""
+    """The record of an episode with fixed actions: name to an array, one row for each state that has it."""
     env = make_env(TASKS.get(case["task"]), **case["env_kwargs"])
     rng = np.random.default_rng(case["seed"])
     actions = rng.uniform(*case["actions"], (case["steps"], 2)).astype(np.float32)

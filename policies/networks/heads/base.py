@@ -96,7 +96,7 @@ class Head(nn.Module, ABC):
         return None
 
     def smooth_turn(self, prediction: Tensor) -> Tensor:
-        """A turn (...) in action units that moves with the prediction, to ask what it depends on; the first action's."""
+        """A turn (...) in action units that moves with the prediction, to ask what it depends on."""
         return self.act(prediction)[..., 0, 0]
 
     def diagnostics(self, prediction: Tensor, target: Target, mask: Tensor) -> dict[str, float]:

@@ -61,7 +61,7 @@ class TransformerMemory(Memory):
         return past, torch.zeros(batch, self.window - 1, dtype=torch.bool, device=past.device)
 
     def forward(self, features: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """(B, T, F) and the carried steps to (B, T, F) and the steps to carry on; a step sees the last W, itself too."""
+        """(B, T, F) and the carried steps to (B, T, F) and the steps to carry on; each sees the last W."""
         batch, steps, _ = features.shape
         past, known = self.initial(batch) if state is None else state
         everything = torch.cat((past, features), dim=1)
