@@ -25,7 +25,7 @@ FLOORS = {
     "sim": ("#2b6cb0", "worlds, vehicles, experts, environments"),
 }
 """The floors from the top, with a colour and what is there."""
-WIDTH = 1080
+WIDTH = 1160
 MARGIN = 18
 TITLE_WIDTH = 250
 BOX_HEIGHT = 32
@@ -193,10 +193,11 @@ def place_rooms(rows: list[list[str]], edges: Edges, top: float) -> dict[str, Bo
             wanted[room] = sum(above) / len(above) if above else (TITLE_WIDTH + WIDTH) / 2
         row.sort(key=lambda room: (wanted[room], room))
         widths = [Box(room, 0, 0).width for room in row]
-        left = (TITLE_WIDTH + WIDTH - sum(widths) - COLUMN_GAP * (len(row) - 1)) / 2
+        gap = min(COLUMN_GAP, (WIDTH - 2 * MARGIN - TITLE_WIDTH - sum(widths)) / len(row))
+        left = (TITLE_WIDTH + WIDTH - sum(widths) - gap * (len(row) - 1)) / 2
         for room, width in zip(row, widths, strict=True):
             boxes[room] = Box(room, left + width / 2, top)
-            left += width + COLUMN_GAP
+            left += width + gap
         top += ROW_HEIGHT
     return boxes
 
