@@ -71,9 +71,12 @@ class Camera:
 
 def rotation_matrix(roll_rad: float, pitch_rad: float, yaw_rad: float) -> NDArray[np.float64]:
     """Body-to-world rotation Rz(yaw) Ry(pitch) Rx(roll), (3, 3): positive yaw turns left, pitch dips the nose."""
-    cr, sr = math.cos(roll_rad), math.sin(roll_rad)
-    cp, sp = math.cos(pitch_rad), math.sin(pitch_rad)
-    cy, sy = math.cos(yaw_rad), math.sin(yaw_rad)
+    cr = math.cos(roll_rad)
+    sr = math.sin(roll_rad)
+    cp = math.cos(pitch_rad)
+    sp = math.sin(pitch_rad)
+    cy = math.cos(yaw_rad)
+    sy = math.sin(yaw_rad)
     return np.array(
         [
             [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
@@ -101,7 +104,8 @@ class Rig:
     @property
     def offsets(self) -> FloatArray:
         """(3, 2) float32: shift to the left in metres and yaw in radians of left, center, right camera."""
-        shift, yaw = self.side_offset_m, self.side_yaw_rad
+        shift = self.side_offset_m
+        yaw = self.side_yaw_rad
         return np.array([[shift, yaw], [0.0, 0.0], [-shift, -yaw]], np.float32)
 
     def poses(
@@ -119,8 +123,12 @@ class Rig:
         """
         to_world = np.asarray(rotation, np.float64).T
         shifts, yaws = np.asarray(self.offsets if offsets is None else offsets, np.float64)[:, :2].T
-        sines, cosines, zeros, ones = np.sin(yaws), np.cos(yaws), np.zeros(3), np.ones(3)
-        right, up = np.stack([sines, -cosines, zeros], axis=1), np.stack([zeros, zeros, ones], axis=1)
+        sines = np.sin(yaws)
+        cosines = np.cos(yaws)
+        zeros = np.zeros(3)
+        ones = np.ones(3)
+        right = np.stack([sines, -cosines, zeros], axis=1)
+        up = np.stack([zeros, zeros, ones], axis=1)
         axes = np.stack([right, up, np.stack([cosines, sines, zeros], axis=1)], axis=1) @ to_world
         body_eyes = np.stack([self.forward_m * ones, shifts, self.up_m * ones], axis=1)
         eyes = np.asarray(position, np.float64) + body_eyes @ to_world

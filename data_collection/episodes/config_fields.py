@@ -17,7 +17,8 @@ from typing import Any
 
 from forestpilot.data_collection.episodes.plain import DataclassInstance, to_plain
 
-_RESULT, _TRAVELS = "changes_the_result", "means_something_elsewhere"
+_RESULT = "changes_the_result"
+_TRAVELS = "means_something_elsewhere"
 
 
 def not_the_result(default: Any = dataclasses.MISSING, *, default_factory: Any = dataclasses.MISSING) -> Any:

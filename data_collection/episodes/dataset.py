@@ -308,7 +308,8 @@ class Dataset:
 
 def _free_name(folder: Path, path: Path) -> Path:
     """A name in a folder for a file that moves there; numbered where it is taken."""
-    target, copies = folder / path.name, 1
+    target = folder / path.name
+    copies = 1
     while target.exists():
         copies += 1
         target = folder / f"{path.stem}.{copies}{path.suffix}"

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from forestpilot.sim.cameras import CENTER
 from forestpilot.sim.errors import InvalidArgumentError
 
-ACTOR_POLICY, ACTOR_EXPERT, ACTOR_HUMAN = 0, 1, 2
+ACTOR_POLICY = 0
+ACTOR_EXPERT = 1
+ACTOR_HUMAN = 2
 
 
 class Teacher(Enum):

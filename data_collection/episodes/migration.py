@@ -45,7 +45,8 @@ GATE_OPTIONS = {
 """Limits that were those of one gate."""
 FIRST_TASK = "drone"
 """The task of a config of version 0.1 that does not name one."""
-EPISODES, EPISODES_OF_0_1 = "episodes", "trips"
+EPISODES = "episodes"
+EPISODES_OF_0_1 = "trips"
 """Folders in which an evaluation keeps what repeats its episodes."""
 
 RENAMED_POLICY_FIELDS = {

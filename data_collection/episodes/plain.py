@@ -303,7 +303,8 @@ def _is_list(hint: Any) -> bool:
 def _list(value: Any, hint: Any) -> Any:
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise _MisfitError("", f"must be a list, not {value!r}")
-    collection, kinds = get_origin(hint), get_args(hint)
+    collection = get_origin(hint)
+    kinds = get_args(hint)
     if collection is list or kinds[-1] is Ellipsis:
         kinds = (kinds[0],) * len(value)
     if len(value) != len(kinds):

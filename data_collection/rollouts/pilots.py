@@ -86,7 +86,9 @@ class MixturePilot:
     def __init__(self, learner: Pilot, beta: float) -> None:
         if not 0.0 <= beta <= 1.0:
             raise ValueError(f"beta is {beta}; it is a probability, 0 to 1")
-        self._learner, self._expert, self._beta = learner, ExpertPilot(), beta
+        self._learner = learner
+        self._expert = ExpertPilot()
+        self._beta = beta
         self.name = learner.name
         self._coins: dict[int, np.random.Generator] = {}
 

@@ -148,7 +148,8 @@ def read_result_file(path: Path, keys: Sequence[str]) -> tuple[dict[str, Any], n
     try:
         with np.load(path, allow_pickle=False) as stored:
             meta = json.loads(str(stored["meta"]))
-            actions, state_hashes = stored["actions"], stored["state_hashes"]
+            actions = stored["actions"]
+            state_hashes = stored["state_hashes"]
     except FileNotFoundError as error:
         raise EpisodeFileError(f"there is no episode {path}; evaluate again, it stores every episode") from error
     except Exception as error:  # zip and NumPy raise half a dozen types for broken files

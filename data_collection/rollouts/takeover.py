@@ -27,7 +27,8 @@ class Takeover:
             raise ValueError(
                 f"helper is {helper} and calm_steps {calm_steps}; a helper is no policy, calm takes a step"
             )
-        self._helper, self._calm_steps = helper, calm_steps
+        self._helper = helper
+        self._calm_steps = calm_steps
         self.restart()
 
     @property
@@ -37,7 +38,8 @@ class Takeover:
 
     def restart(self) -> None:
         """A new episode begins: the policy drives."""
-        self._helping, self._calm = False, 0
+        self._helping = False
+        self._calm = 0
 
     def step(self, take: bool, give: bool) -> int:
         """Who drives this step.
@@ -50,7 +52,8 @@ class Takeover:
             `ACTOR_POLICY` or the helper.
         """
         if take:
-            self._helping, self._calm = True, 0
+            self._helping = True
+            self._calm = 0
         elif self._helping:
             self._calm = self._calm + 1 if give else 0
             self._helping = self._calm < self._calm_steps

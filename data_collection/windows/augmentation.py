@@ -10,7 +10,8 @@ import torch
 from forestpilot.data_collection.windows.windows import Batch
 from forestpilot.sim.envs.task_spec import TaskSpec
 
-CAMERA_DIM, WIDTH_DIM = 2, 4
+CAMERA_DIM = 2
+WIDTH_DIM = 4
 NOISE_PLACES = 2**15
 """Places at which a frame's noise can be cut from the bank of normal numbers."""
 

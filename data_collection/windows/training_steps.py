@@ -94,7 +94,8 @@ class StepLoader:
         """Steps `start` to `stop` of an episode, told by the given cameras (default: all that can)."""
         tellers = tellers or self.tellers
         steps = slice(start, stop)
-        state, goal = demo["obs/state"][steps], demo["obs/goal"][steps]
+        state = demo["obs/state"][steps]
+        goal = demo["obs/goal"][steps]
         offsets = self._offsets(demo)
         labels = EpisodeLabels(demo)
         lesson = labels.lesson(self._spec.control_hz, self._human_delay_s)
@@ -133,7 +134,8 @@ class StepLoader:
         """State and goal as they read at a camera's pose, and at the speed that the expert was asked about there."""
         turned, turned_goal = side_view(self._spec, state, goal, offsets[:, 1])
         if asked and self._side_labels == "asked" and offsets.shape[1] == 3:
-            speed, yaw_rate = self._spec.index("forward_mps"), self._spec.index("yaw_rate_radps")
+            speed = self._spec.index("forward_mps")
+            yaw_rate = self._spec.index("yaw_rate_radps")
             before = np.maximum(turned[:, speed], ARC_FROM_MPS)
             turned[:, speed] += offsets[:, 2]
             turned[:, yaw_rate] *= np.where(offsets[:, 2] != 0, turned[:, speed] / before, 1.0)

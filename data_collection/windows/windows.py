@@ -200,7 +200,8 @@ class WindowReader:
         drawn = rng.integers(self.num_labels, size=batch)
         before = np.zeros(batch, np.int64)
         if self._labelled is not None:
-            drawn, before = self._labelled[drawn], rng.integers(burn_in, self.length, size=batch)
+            drawn = self._labelled[drawn]
+            before = rng.integers(burn_in, self.length, size=batch)
         tellers = np.full(batch, CENTER)
         if len(self._loader.tellers) > 1:
             tellers = rng.choice(len(CAMERAS), size=batch, p=self._side_probabilities)
@@ -256,7 +257,8 @@ class WindowReader:
         self.cache_bytes_used = sum(steps.num_bytes for steps in self._cache.values())
 
     def _empty_batch(self, batch: int) -> Batch:
-        spec, shape = self.task_spec, (batch, self.length)
+        spec = self.task_spec
+        shape = (batch, self.length)
         return Batch(
             views=np.empty((*shape, *self._loader.view_shape), dtype=np.uint8),
             state=np.empty((*shape, spec.state_size), dtype=np.float32),
@@ -272,10 +274,12 @@ class WindowReader:
         told = min(self.length + self.ahead, header.num_steps - start)
         steps = self._cache.get(header.path)
         if steps is not None:
-            teller_row, first = self._loader.tellers.index(teller), start
+            teller_row = self._loader.tellers.index(teller)
+            first = start
         else:
             steps = self._read(header.path, start, start + told, teller)
-            teller_row, first = 0, 0
+            teller_row = 0
+            first = 0
         seen = slice(first, first + count)
         batch.views[row, :count] = steps.views[teller_row, seen]
         batch.state[row, :count] = steps.state[teller_row, seen]

@@ -103,7 +103,8 @@ def _raw_bytes(episode: Any) -> int:
 def _rate(draw: Callable[[], Any], batch: int, seconds: float) -> int:
     """Windows per second of repeated draws."""
     draw()
-    started, draws = time.perf_counter(), 0
+    started = time.perf_counter()
+    draws = 0
     while time.perf_counter() - started < seconds:
         draw()
         draws += 1

@@ -51,7 +51,8 @@ def make(place: str, expert: bool) -> gymnasium.Env[Any, Any]:
 
 
 def _bench_place(place: str, seconds: float) -> dict[str, Any]:
-    with_labels, plain = make(place, expert=True), make(place, expert=False)
+    with_labels = make(place, expert=True)
+    plain = make(place, expert=False)
     episodes = [_expert_episode(with_labels, seed) for seed in range(2)]
     watch = Stopwatch()
     watch.attach(with_labels.unwrapped)

@@ -43,7 +43,8 @@ def bench_render(seconds: float = 20.0, width: int = 64, height: int = 48, seed:
     Returns:
         Figures in ms per call (median over turns of a turn's mean), the two ratios, and the budgets.
     """
-    world, camera = bench_world(seed), Camera(width, height)
+    world = bench_world(seed)
+    camera = Camera(width, height)
     renderers: dict[str, Renderer] = {
         "raycast": make_renderer("raycast", camera, 3),
         "tiny": make_renderer("tiny", camera, 3),

@@ -85,12 +85,14 @@ def _steps_per_s(policy: Any, dataset: Any, batch_windows: int, seconds: float) 
 
 def _act_ms(policy: Any, episodes: int, repeats: int = 200) -> float:
     """Median milliseconds of one call of `act` for a batch of episodes."""
-    spec, rng = policy.spec, np.random.default_rng(0)
+    spec = policy.spec
+    rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (episodes, spec.image_height, spec.image_width, 3), dtype=np.uint8)
     state = rng.normal(0, 0.1, (episodes, spec.state_size)).astype(np.float32)
     observations = dict.fromkeys(("left", "center", "right"), images) | {"state": state}
     observations["goal"] = np.tile(np.array([1.0, 0.0], dtype=np.float32), (episodes, 1))
-    carry, times = None, []
+    carry = None
+    times = []
     for _ in range(repeats):
         started = time.perf_counter()
         _, carry = policy.act(observations, carry)

@@ -161,9 +161,13 @@ def draw_keys(pen: Pen, picture: Image, area: Rect, keys: Key, color: Color) -> 
     for key, column, row in _CAPS:
         corner = (area.left + column * (cap + gap), top + row * (cap + gap))
         opposite = (corner[0] + cap - 1, corner[1] + cap - 1)
-        fill, edge, sign = EDGE, DIM, DIM
+        fill = EDGE
+        edge = DIM
+        sign = DIM
         if keys & key:
-            fill, edge, sign = color, INK, PANEL
+            fill = color
+            edge = INK
+            sign = PANEL
         cv2.rectangle(picture, corner, opposite, fill, -1)
         cv2.rectangle(picture, corner, opposite, edge, pen.thick(0.12))
         middle = np.array([corner[0] + cap / 2, corner[1] + cap / 2])
@@ -187,7 +191,8 @@ def draw_axis(
     """
     cv2 = pen.cv2
     axis = _upright(pen, area, value) if upright else _lying(pen, area, value, ends)
-    low, high = (axis.trough.left, axis.trough.top), (axis.trough.right - 1, axis.trough.bottom - 1)
+    low = (axis.trough.left, axis.trough.top)
+    high = (axis.trough.right - 1, axis.trough.bottom - 1)
     cv2.rectangle(picture, low, high, EDGE, -1)
     cv2.rectangle(picture, *axis.filled, color, -1)
     cv2.line(picture, *axis.mark, INK, pen.thick(0.12))

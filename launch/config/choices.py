@@ -30,7 +30,8 @@ def for_the_parser(config: Any) -> Any:
     values: dict[str, Any] = {}
     kinds: dict[str, type[Any] | Choices] = {}
     for field in dataclasses.fields(config):
-        name, value = field.name, getattr(config, field.name)
+        name = field.name
+        value = getattr(config, field.name)
         if is_config(value):
             values[name] = for_the_parser(value)
         if isinstance(value, PartConfig) and "registry" in field.metadata:

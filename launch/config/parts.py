@@ -112,9 +112,11 @@ def require_belonging(path: str, places: Iterable[Slot], source: str = "") -> No
         owners = owners_of(path, slot)
         if owners and slot.part not in owners:
             kind = slot.registry.kind
-            told, choice = (f"{source}: {path}", f"{slot.chooser}: {owners[0]}")
+            told = f"{source}: {path}"
+            choice = f"{slot.chooser}: {owners[0]}"
             if not source:
-                told, choice = f"`{as_flag(path)}`", f"`{as_flag(slot.chooser)} {owners[0]}`"
+                told = f"`{as_flag(path)}`"
+                choice = f"`{as_flag(slot.chooser)} {owners[0]}`"
             raise ConfigError(
                 f"{told} belongs to the {kind} {' and the '.join(owners)}, but the {kind} here is {slot.part}; "
                 f"leave it out, or choose another {kind}: {choice}"
@@ -158,9 +160,11 @@ def _options(slot: Slot, name: str) -> set[str]:
 def task_slots(config: Any, prefix: str = "", task: str = DEFAULT_TASK, chooser: str = "task") -> Iterator[Slot]:
     """All places in a config that hold options of a task, which the nearest field `task` around them says."""
     if hasattr(config, "task"):
-        task, chooser = config.task, f"{prefix}task"
+        task = config.task
+        chooser = f"{prefix}task"
     for field in dataclasses.fields(config):
-        value, path = getattr(config, field.name), f"{prefix}{field.name}"
+        value = getattr(config, field.name)
+        path = f"{prefix}{field.name}"
         if "task_options" in field.metadata:
             yield Slot(path, TASKS, task, chooser, "Options")
         elif is_config(value):

@@ -30,7 +30,8 @@ class ScreenConfig:
         try:
             parse_size(self.size)
         except SizeError:
-            (low_w, low_h), (high_w, high_h) = MIN_SIZE, MAX_SIZE
+            low_w, low_h = MIN_SIZE
+            high_w, high_h = MAX_SIZE
             allowed = f"WIDTHxHEIGHT from {low_w}x{low_h} to {high_w}x{high_h}, for example 1280x720"
             raise ScreenError(f"the screen's size is {self.size!r}; give {allowed}") from None
         if not self.host.strip():

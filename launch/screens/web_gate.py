@@ -115,7 +115,8 @@ class Gate:
         """Tell if a `Host` header names this machine in a way that nobody else can bring about."""
         try:
             parts = urlsplit(f"//{host}")
-            name, _ = parts.hostname or "", parts.port
+            name = parts.hostname or ""
+            _ = parts.port
         except ValueError:
             return False
         if parts.netloc != host or parts.username is not None or "%" in host:

@@ -13,7 +13,8 @@ from forestpilot.launch.pictures.plots import MUTED, add_axes, new_figure, save_
 from forestpilot.launch.reading.study_results import INTERVAL_BARS, Panel, Point, StudyResult
 from forestpilot.launch.studies.shifted_views import ShiftedViews
 
-GREY, ORANGE = "#5b6670", "#d1772f"
+GREY = "#5b6670"
+ORANGE = "#d1772f"
 ARMS = (GREY, ORANGE, "#1f6fb2", "#2f9e57", "#9256c4", "#c23b4f")
 """Colours of the things compared, in order."""
 MARKERS = ("o", "s", "^", "D", "v", "P")

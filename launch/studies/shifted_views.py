@@ -29,7 +29,8 @@ UP = 2
 SHIFTS_M = (0.25, 0.5, 0.75, 1.0, 1.2)
 """Shifts to the left that are measured, in metres; the same to the right."""
 SHOWN_SHIFT_M = 1.0
-WIDTH, HEIGHT = 256, 192
+WIDTH = 256
+HEIGHT = 192
 PLACES_PER_ROAD = 5
 
 

@@ -28,7 +28,8 @@ def parse(args: Sequence[str], prog: str) -> Study[Any, Any]:
     """
     if not args:
         raise ConfigError(f"which study? Give one of {', '.join(STUDIES)}; `{prog} --help` tells what they ask")
-    name, rest = args[0], list(args[1:])
+    name = args[0]
+    rest = list(args[1:])
     if name in ("-h", "--help"):
         print(_help(prog))
         raise SystemExit(0)

@@ -79,7 +79,8 @@ class EvaluateConfig:
             raise InvalidArgumentError(f"speed is {self.speed} m/s; allowed: 1 to {task.max_speed_mps:g}")
         if not isinstance(self.options, task.Options):
             if not isinstance(self.options, NoOptions):
-                given, taken = type(self.options).__name__, task.Options.__name__
+                given = type(self.options).__name__
+                taken = task.Options.__name__
                 raise InvalidArgumentError(f"options are {given}; the {task.name} task takes {taken}")
             object.__setattr__(self, "options", task.evaluation_options)
         for policy in self.policy:

@@ -23,7 +23,8 @@ OUTSIDE_GREY = 128
 _WEIGHT_BITS = 6
 """Bits of the bilinear weight along one axis; both axes and 8 bits of colour fit the 20-bit lane of a packed pixel."""
 
-ROLL, PITCH = 0, 1
+ROLL = 0
+PITCH = 1
 """Columns of a tilt."""
 
 
@@ -130,8 +131,10 @@ class ViewPreparer:
 def _box_shrink(images: np.ndarray, factor: int) -> np.ndarray:
     """Average blocks of factor x factor pixels; rows and columns that fill no block are cut equally on both sides."""
     number, height, width, _ = images.shape
-    rows, columns = height // factor, width // factor
-    top, left = (height - rows * factor) // 2, (width - columns * factor) // 2
+    rows = height // factor
+    columns = width // factor
+    top = (height - rows * factor) // 2
+    left = (width - columns * factor) // 2
     blocks = images[:, top : top + rows * factor, left : left + columns * factor]
     blocks = blocks.reshape(number, rows, factor, columns, factor, 3)
     return ((blocks.sum(axis=(2, 4), dtype=np.uint32) + factor * factor // 2) // (factor * factor)).astype(np.uint8)
@@ -159,7 +162,8 @@ def _level_kernel(images, tilt, lenses, views):  # type: ignore[no-untyped-def]
     weight_y = np.empty(view_width, np.int32)
     one = np.int32(1 << _WEIGHT_BITS)
     scale = np.float32(1 << _WEIGHT_BITS)
-    half_width, half_height = np.float32(width * 0.5), np.float32(height * 0.5)
+    half_width = np.float32(width * 0.5)
+    half_height = np.float32(height * 0.5)
     inverse_focal = np.float32(1.0) / lenses.view_focal
     rounding = np.uint64((1 << (2 * _WEIGHT_BITS - 1)) * (1 + (1 << 20) + (1 << 40)))
     grey = np.uint8(OUTSIDE_GREY)
@@ -171,8 +175,10 @@ def _level_kernel(images, tilt, lenses, views):  # type: ignore[no-untyped-def]
                 | np.uint64(image[3 * i + 1]) << np.uint64(20)
                 | np.uint64(image[3 * i + 2]) << np.uint64(40)
             )
-        sin_roll, cos_roll = np.float32(math.sin(tilt[n, ROLL])), np.float32(math.cos(tilt[n, ROLL]))
-        sin_pitch, cos_pitch = np.float32(math.sin(tilt[n, PITCH])), np.float32(math.cos(tilt[n, PITCH]))
+        sin_roll = np.float32(math.sin(tilt[n, ROLL]))
+        cos_roll = np.float32(math.cos(tilt[n, ROLL]))
+        sin_pitch = np.float32(math.sin(tilt[n, PITCH]))
+        cos_pitch = np.float32(math.cos(tilt[n, PITCH]))
         for row in range(view_height):
             # The ray (1, left, up) of the level camera, in body axes: Rx(-roll) Ry(-pitch) (1, left, up).
             up = (lenses.horizon_row - np.float32(row) - np.float32(0.5)) * inverse_focal
@@ -189,14 +195,16 @@ def _level_kernel(images, tilt, lenses, views):  # type: ignore[no-untyped-def]
                 # Pixel centres lie at halves; the half pixel along the rim repeats the rim.
                 x = min(max(x - np.float32(0.5), np.float32(0.0)), np.float32(width - 1.001))
                 y = min(max(y - np.float32(0.5), np.float32(0.0)), np.float32(height - 1.001))
-                x_low, y_low = np.int32(x), np.int32(y)
+                x_low = np.int32(x)
+                y_low = np.int32(y)
                 weight_x[column] = np.int32((x - np.float32(x_low)) * scale + np.float32(0.5))
                 weight_y[column] = np.int32((y - np.float32(y_low)) * scale + np.float32(0.5))
                 source[column] = y_low * np.int32(width) + x_low if inside else np.int32(-1)
             out = views[n, row].reshape(-1)
             for column in range(view_width):
                 at = max(source[column], np.int32(0))
-                right, lower = weight_x[column], weight_y[column]
+                right = weight_x[column]
+                lower = weight_y[column]
                 word = (
                     packed[at] * np.uint64((one - right) * (one - lower))
                     + packed[at + 1] * np.uint64(right * (one - lower))

@@ -275,7 +275,8 @@ class VisuomotorPolicy(nn.Module):
 
     def views_of(self, observations: dict[str, np.ndarray]) -> np.ndarray:
         """Views (B, C, h, w, 3) uint8 of a batch of observations, each levelled with the tilt of its own camera."""
-        state, goal = observations["state"], observations["goal"]
+        state = observations["state"]
+        goal = observations["goal"]
         yaws = {"left": self.spec.side_yaw_rad, "center": 0.0, "right": -self.spec.side_yaw_rad}
         views = []
         for name in self.camera_names:

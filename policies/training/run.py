@@ -212,7 +212,8 @@ def _born(config: DataclassInstance) -> dict[str, Any]:
         return {}
     values = to_plain(fresh)
     for field in dataclasses.fields(config):
-        own, default = getattr(config, field.name), getattr(fresh, field.name)
+        own = getattr(config, field.name)
+        default = getattr(fresh, field.name)
         if dataclasses.is_dataclass(own) and not isinstance(own, type) and type(own) is not type(default):
             values[field.name] = _born(own)
     return values

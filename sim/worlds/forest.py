@@ -160,7 +160,8 @@ def _trail_ribbon(config: ForestConfig, trail: np.ndarray, half_width_m: float) 
 def _hard_core_points(config: ForestConfig, bounds: Bounds, trail: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(n, 2) Poisson number of points, each at least `hard_core_m` from those before it (random sequential
     addition)."""
-    depth, width = bounds.x_max - bounds.x_min, bounds.y_max - bounds.y_min
+    depth = bounds.x_max - bounds.x_min
+    width = bounds.y_max - bounds.y_min
     wanted = rng.poisson(config.density_per_m2 * depth * width)
     tries = 20 * wanted + 20
     candidates = rng.uniform((bounds.x_min, bounds.y_min), (bounds.x_max, bounds.y_max), (tries, 2))

@@ -55,7 +55,8 @@ class DaggerConfig(AlgorithmConfig):
 
     def _require_gate(self) -> None:
         """Raise ValueError where the gate, its ensemble and its budget do not go together."""
-        gate, name = self.gate_class, self.gate.part
+        gate = self.gate_class
+        name = self.gate.part
         if not gate.takes_beta and self.beta != "indicator":
             raise ValueError(f"gate is {name} and beta is {self.beta}: one of them says who acts, not both")
         if self.label_budget < 0 or self.most_episodes < 0 or self.ensemble < 2:

@@ -41,7 +41,8 @@ def unit_cylinder() -> Mesh:
     ring = _ring()
     vertices = np.concatenate([np.c_[ring, np.zeros(SIDES)], np.c_[ring, np.ones(SIDES)]])
     normals = np.tile(np.c_[ring, np.zeros(SIDES)] / np.linalg.norm(ring, axis=1, keepdims=True), (2, 1))
-    here, there = np.arange(SIDES), (np.arange(SIDES) + 1) % SIDES
+    here = np.arange(SIDES)
+    there = (np.arange(SIDES) + 1) % SIDES
     lower = np.stack([here, there, there + SIDES], axis=1)
     upper = np.stack([here, there + SIDES, here + SIDES], axis=1)
     return Mesh(vertices, normals, np.concatenate([lower, upper]))
@@ -52,8 +53,10 @@ def unit_cone() -> Mesh:
     ring = _ring()
     outward = np.c_[ring, np.full(SIDES, 0.5)]
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-    rim, apex = np.c_[ring, np.zeros(SIDES)], np.tile([0.0, 0.0, 1.0], (SIDES, 1))
-    here, there = np.arange(SIDES), (np.arange(SIDES) + 1) % SIDES
+    rim = np.c_[ring, np.zeros(SIDES)]
+    apex = np.tile([0.0, 0.0, 1.0], (SIDES, 1))
+    here = np.arange(SIDES)
+    there = (np.arange(SIDES) + 1) % SIDES
     side = np.stack([here, there, here + SIDES], axis=1)
     base = np.stack([np.full(SIDES, 3 * SIDES), there + 2 * SIDES, here + 2 * SIDES], axis=1)
     down = np.tile([0.0, 0.0, -1.0], (SIDES + 1, 1))
@@ -96,7 +99,8 @@ def unit_drum() -> Mesh:
     rims = [np.c_[ring[:, 0], np.full(SIDES, y), ring[:, 1]] for y in (-1.0, 1.0)]
     outward = np.c_[ring[:, 0], np.zeros(SIDES), ring[:, 1]] / np.linalg.norm(ring, axis=1, keepdims=True)
     ends = [np.tile([0.0, y, 0.0], (SIDES, 1)) for y in (-1.0, 1.0)]
-    here, there = np.arange(SIDES), (np.arange(SIDES) + 1) % SIDES
+    here = np.arange(SIDES)
+    there = (np.arange(SIDES) + 1) % SIDES
     fan = np.stack([np.zeros(SIDES - 2, int), here[1:-1], here[2:]], axis=1)
     sides = [np.stack([here, here + SIDES, there + SIDES], axis=1), np.stack([here, there + SIDES, there], axis=1)]
     return Mesh(
@@ -114,7 +118,8 @@ def unit_cube() -> Mesh:
     for axis in range(3):
         for side in (-1.0, 1.0):
             normal = np.roll([side, 0.0, 0.0], axis)
-            u, v = np.roll([0.0, 1.0, 0.0], axis), np.roll([0.0, 0.0, side], axis)
+            u = np.roll([0.0, 1.0, 0.0], axis)
+            v = np.roll([0.0, 0.0, side], axis)
             first = len(vertices)
             vertices += [normal + a * u + b * v for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
             normals += [normal] * 4

@@ -36,7 +36,9 @@ from forestpilot.sim.worlds.tables import CAR_CABIN, LOG, SPHERE, Boxes, Trees
 from forestpilot.sim.worlds.world import Ribbon, World
 
 GROUND_HALF_SIZE_M = 400.0
-STRIP_HEIGHT_M, STRIP_OVERLAP_M, POINTS_PER_STRIP = 0.03, 0.15, 6
+STRIP_HEIGHT_M = 0.03
+STRIP_OVERLAP_M = 0.15
+POINTS_PER_STRIP = 6
 """Roads are strips of about three metres, this high above the ground and this far under one another's ends."""
 GLASS_COLOR = (34, 44, 54)
 TYRE_COLOR = (30, 30, 33)
@@ -98,7 +100,8 @@ class BulletRenderer:
         color = look.trail_color if world.surface == "trail" else look.road_colors[ROAD_SURFACES.index(world.surface)]
         for ribbon in world.ribbons:
             for start, end in _strips(ribbon):
-                (x, y), (ahead_x, ahead_y) = (start + end) / 2, end - start
+                (x, y) = (start + end) / 2
+                (ahead_x, ahead_y) = end - start
                 scale = (0.5 * float(np.hypot(ahead_x, ahead_y)) + STRIP_OVERLAP_M, ribbon.half_width_m, 1.0)
                 place = (float(x), float(y), STRIP_HEIGHT_M)
                 self._add("square", scale, place, color, GROUND_ID, yaw_rad=float(np.arctan2(ahead_y, ahead_x)))
@@ -205,7 +208,8 @@ class BulletRenderer:
 
     def _draw(self, eye: NDArray[np.float32], axes: NDArray[np.float32], index: int, frames: Frames) -> None:
         """Draw one camera into its place in the frames."""
-        width, height = self.camera.width, self.camera.height
+        width = self.camera.width
+        height = self.camera.height
         rgba, buffer, bodies = pybullet.getCameraImage(
             width,
             height,
@@ -219,7 +223,8 @@ class BulletRenderer:
             renderer=self.flag,
             physicsClientId=self._open_client(),
         )[2:5]
-        depth, ids = frames.depth[index], frames.segmentation[index]
+        depth = frames.depth[index]
+        ids = frames.segmentation[index]
         depth[:] = FAR_M * NEAR_M / (FAR_M - (FAR_M - NEAR_M) * np.asarray(buffer, np.float64).reshape(height, width))
         # Index -1 (nothing) reads the last entry, which is always spare and says sky.
         ids[:] = self._ids[np.asarray(bodies).reshape(height, width)]

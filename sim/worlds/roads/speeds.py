@@ -44,6 +44,7 @@ def _brake_in_time(allowed: np.ndarray, braking: float, closed: bool) -> np.ndar
     speed = allowed.copy()
     count = len(speed)
     for k in range(2 * count - 2 if closed else count - 2, -1, -1):
-        i, following = k % count, (k + 1) % count
+        i = k % count
+        following = (k + 1) % count
         speed[i] = min(speed[i], math.sqrt(speed[following] ** 2 + 2 * braking * POINT_SPACING_M))
     return speed
