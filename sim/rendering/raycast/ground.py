@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
+from forestpilot.sim.rendering.raycast.columns import BLUE, GREEN, RED, X, Y, Z
 from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Scalar, Triple, View
 from forestpilot.sim.rendering.raycast.light_map import OPENNESS, SUN
 from forestpilot.sim.rendering.raycast.road import AHEAD_X, AHEAD_Y, HALF_WIDTH, MARKED, Place, place_on_road
@@ -30,7 +31,7 @@ TRACK_M = F(0.78)
 def _ground_light(scene: Scene, x: Scalar, y: Scalar, channel: int) -> Scalar:
     """A channel of the light map at (x, y) metres, 0 to 1; its edge value outside."""
     height, width, _ = scene.light_map.shape
-    u, v = (x - scene.map_origin[0]) * scene.map_scale - HALF, (y - scene.map_origin[1]) * scene.map_scale - HALF
+    u, v = (x - scene.map_origin[X]) * scene.map_scale - HALF, (y - scene.map_origin[Y]) * scene.map_scale - HALF
     u, v = min(max(u, ZERO), F(width) - F(1.01)), min(max(v, ZERO), F(height) - F(1.01))
     if not scene.smooth:
         return F(scene.light_map[int(v + HALF), int(u + HALF), channel]) * TO_UNIT
@@ -53,9 +54,9 @@ def _unit(value: Scalar) -> Scalar:
 def _mix(under: Triple, over: Triple, share: Scalar) -> Triple:
     """A blend of two colours."""
     return (
-        under[0] + share * (over[0] - under[0]),
-        under[1] + share * (over[1] - under[1]),
-        under[2] + share * (over[2] - under[2]),
+        under[RED] + share * (over[RED] - under[RED]),
+        under[GREEN] + share * (over[GREEN] - under[GREEN]),
+        under[BLUE] + share * (over[BLUE] - under[BLUE]),
     )
 
 
@@ -64,8 +65,8 @@ def _footprint(view: View, ray: Triple, pixel_m: Scalar, normal_x: Scalar, norma
     """How many metres of ground a pixel covers along the unit direction (normal_x, normal_y)."""
     size = ZERO
     for axis in range(2):
-        fall = view.axes[axis, 2] / ray[2]
-        step_x, step_y = view.axes[axis, 0] - fall * ray[0], view.axes[axis, 1] - fall * ray[1]
+        fall = view.axes[axis, Z] / ray[Z]
+        step_x, step_y = view.axes[axis, X] - fall * ray[X], view.axes[axis, Y] - fall * ray[Y]
         size += abs(step_x * normal_x + step_y * normal_y)
     return max(size * pixel_m, F(0.002))
 
@@ -107,12 +108,12 @@ def _asphalt(
     light -= F(0.10) * scene.road_wear * track
     crack = max(ONE - abs(blotch - F(0.52)) * F(150), ZERO) * _unit((F(0.03) - pixel_m) * F(60))
     light -= F(0.5) * scene.road_wear * crack * _unit(patch * F(4) - F(2.1))
-    color = scene.road_color[0] * light, scene.road_color[1] * light, scene.road_color[2] * light
+    color = scene.road_color[RED] * light, scene.road_color[GREEN] * light, scene.road_color[BLUE] * light
     dust = _unit((place.edge + F(0.45)) * F(1.4) + F(1.6) * (patch - HALF)) * F(0.45)
-    color = _mix(color, (scene.shoulder[0], scene.shoulder[1], scene.shoulder[2]), dust)
+    color = _mix(color, (scene.shoulder[RED], scene.shoulder[GREEN], scene.shoulder[BLUE]), dust)
     if scene.road.chords[place.chord, MARKED] > ZERO:
         cover = _markings(scene, place, spread[0], spread[1], blotch)
-        color = _mix(color, (scene.marking[0], scene.marking[1], scene.marking[2]), cover)
+        color = _mix(color, (scene.marking[RED], scene.marking[GREEN], scene.marking[BLUE]), cover)
     return color
 
 
@@ -126,7 +127,7 @@ def _gravel(scene: Scene, place: Place, x: Scalar, y: Scalar, pixel_m: Scalar, p
     track = max(ONE - abs(abs(place.aside) - TRACK_M) * F(2.2), ZERO) * (F(0.4) + F(0.6) * scene.road_wear)
     light = F(0.93) + (F(0.62) - F(0.3) * track) * (stones - HALF) + F(0.26) * (ONE - track) * (heaps - HALF)
     light += F(0.24) * (patch - HALF) + F(0.13) * track
-    return scene.road_color[0] * light, scene.road_color[1] * light, scene.road_color[2] * light
+    return scene.road_color[RED] * light, scene.road_color[GREEN] * light, scene.road_color[BLUE] * light
 
 
 @njit(**KERNEL)
@@ -138,7 +139,7 @@ def _dirt(
     track = _unit(F(1.4) - abs(abs(place.aside) - TRACK_M) * F(3.4) + F(0.5) * (patch - HALF))
     light = F(1.02) + F(0.4) * (lumps - HALF) + F(0.2) * (grain - HALF) + F(0.25) * (patch - HALF)
     light -= (F(0.22) + F(0.2) * scene.road_wear) * track
-    color = scene.road_color[0] * light, scene.road_color[1] * light, scene.road_color[2] * light
+    color = scene.road_color[RED] * light, scene.road_color[GREEN] * light, scene.road_color[BLUE] * light
     half_width = scene.road.chords[place.chord, HALF_WIDTH]
     middle = F(0.95) - abs(place.aside) * F(3.2)
     side = (abs(place.aside) - F(0.7) * half_width) / (F(0.35) * half_width)
@@ -156,7 +157,9 @@ def _road_color(
         cover = _unit(HALF - place.edge / F(0.4))
         cover = _unit(cover * F(1.7) + patch - F(0.85)) if cover > ZERO else ZERO
         worn = F(0.75) + F(0.35) * grain
-        return _mix(floor, (scene.road_color[0] * worn, scene.road_color[1] * worn, scene.road_color[2] * worn), cover)
+        return _mix(
+            floor, (scene.road_color[RED] * worn, scene.road_color[GREEN] * worn, scene.road_color[BLUE] * worn), cover
+        )
     ahead_x, ahead_y = scene.road.chords[place.chord, AHEAD_X], scene.road.chords[place.chord, AHEAD_Y]
     across = _footprint(view, ray, pixel_m, -ahead_y, ahead_x)
     paved = scene.surface == ASPHALT
@@ -169,7 +172,7 @@ def _road_color(
     under = floor
     if cover < ONE:
         worn = F(0.72) + F(0.45) * grain
-        shoulder = scene.shoulder[0] * worn, scene.shoulder[1] * worn, scene.shoulder[2] * worn
+        shoulder = scene.shoulder[RED] * worn, scene.shoulder[GREEN] * worn, scene.shoulder[BLUE] * worn
         under = _mix(floor, shoulder, verge if place.edge < F(2) else ZERO)
     if cover == ZERO:
         return under
@@ -188,8 +191,8 @@ def _road_color(
 def shade_ground(scene: Scene, view: View, x: Scalar, y: Scalar, ray: Triple, pixel_m: Scalar) -> Triple:
     """Colour of the ground at (x, y) metres, which a ray (x, y, z) hit where a pixel is pixel_m wide."""
     # At a grazing angle a pixel covers more ground along the view than across: the mip level takes the geometric mean.
-    grazing_m = pixel_m * math.sqrt(min(ONE / max(-ray[2], F(0.02)), F(30)))
-    grain_x, grain_y = x + scene.ground_offset[0], y + scene.ground_offset[1]
+    grazing_m = pixel_m * math.sqrt(min(ONE / max(-ray[Z], F(0.02)), F(30)))
+    grain_x, grain_y = x + scene.ground_offset[X], y + scene.ground_offset[Y]
     grain = sample(
         scene.bank, scene.ground_tile, grain_x * GRAIN_TEXELS_PER_M, grain_y * GRAIN_TEXELS_PER_M,
         grazing_m * GRAIN_TEXELS_PER_M, scene.smooth,
@@ -200,13 +203,13 @@ def shade_ground(scene: Scene, view: View, x: Scalar, y: Scalar, ray: Triple, pi
     )  # fmt: skip
     blend = F(0.55) * grain + F(0.45) * patch
     color = (
-        scene.ground[0, 0] + blend * (scene.ground[1, 0] - scene.ground[0, 0]),
-        scene.ground[0, 1] + blend * (scene.ground[1, 1] - scene.ground[0, 1]),
-        scene.ground[0, 2] + blend * (scene.ground[1, 2] - scene.ground[0, 2]),
+        scene.ground[0, RED] + blend * (scene.ground[1, RED] - scene.ground[0, RED]),
+        scene.ground[0, GREEN] + blend * (scene.ground[1, GREEN] - scene.ground[0, GREEN]),
+        scene.ground[0, BLUE] + blend * (scene.ground[1, BLUE] - scene.ground[0, BLUE]),
     )
     place = place_on_road(scene.road, x, y)
     if place.chord >= 0:
         color = _road_color(scene, view, place, color, x, y, ray, pixel_m, grazing_m, grain, patch)
     sun = scene.sun_strength * _ground_light(scene, x, y, SUN)
     light = ((ONE - scene.sun_strength) * F(0.9) + F(1.25) * sun) * _ground_light(scene, x, y, OPENNESS)
-    return color[0] * light, color[1] * light, color[2] * light
+    return color[RED] * light, color[GREEN] * light, color[BLUE] * light

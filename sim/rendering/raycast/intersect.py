@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from forestpilot.sim.rendering.protocol import FAR_M, GROUND_ID, NEAR_M, SKY_ID
+from forestpilot.sim.rendering.raycast.columns import COSINE, FORWARD, HALF_LENGTH, HALF_WIDTH, RIGHT, SINE, UP, X, Y, Z
 
 # No "nnan" and "ninf": rays parallel to a plane divide by zero, and the comparisons after that must hold.
 # The kernels allocate nothing, so Numba's reference counting is off: counting each array that is passed on, pixel by
@@ -77,16 +78,16 @@ def row_direction(view: View, row: int) -> tuple[Scalar, Scalar, Scalar, Scalar]
     slope = (HALF * np.float32(view.depth.shape[0]) - np.float32(row) - HALF) / view.focal_px
     return (
         slope,
-        view.axes[2, 0] + slope * view.axes[1, 0],
-        view.axes[2, 1] + slope * view.axes[1, 1],
-        view.axes[2, 2] + slope * view.axes[1, 2],
+        view.axes[FORWARD, X] + slope * view.axes[UP, X],
+        view.axes[FORWARD, Y] + slope * view.axes[UP, Y],
+        view.axes[FORWARD, Z] + slope * view.axes[UP, Z],
     )
 
 
 @njit(**KERNEL)
 def ground_rows(view: View, eye_height: Scalar) -> None:
     """Fill the image with the ground plane, and with sky where no ground is within the far plane."""
-    right_z = view.axes[0, 2]
+    right_z = view.axes[RIGHT, Z]
     for row in range(view.depth.shape[0]):
         middle_z = row_direction(view, row)[3]
         depth, ids = view.depth[row], view.ids[row]
@@ -103,7 +104,7 @@ def cylinder_rows(
     view: View, box: Box, x: Scalar, y: Scalar, radius: Scalar, low: Scalar, high: Scalar, ident: int
 ) -> None:
     """Side of a vertical cylinder with its axis at (x, y), from height low to high above the eye."""
-    right_x, right_y, right_z = view.axes[0]
+    right_x, right_y, right_z = view.axes[RIGHT]
     outside = x * x + y * y - radius * radius
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
@@ -127,7 +128,7 @@ def cylinder_rows(
 @njit(**KERNEL)
 def sphere_rows(view: View, box: Box, x: Scalar, y: Scalar, z: Scalar, radius: Scalar, ident: int) -> None:
     """Sphere around (x, y, z)."""
-    right_x, right_y, right_z = view.axes[0]
+    right_x, right_y, right_z = view.axes[RIGHT]
     outside = x * x + y * y + z * z - radius * radius
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
@@ -151,7 +152,7 @@ def cone_rows(
     view: View, box: Box, x: Scalar, y: Scalar, radius: Scalar, low: Scalar, high: Scalar, ident: int
 ) -> None:
     """Upright cone: base disc at height low around (x, y), apex at height high, both above the eye's height."""
-    right_x, right_y, right_z = view.axes[0]
+    right_x, right_y, right_z = view.axes[RIGHT]
     slope2 = (radius / (high - low)) ** 2
     outside = x * x + y * y - slope2 * high * high
     for row in range(box.first_row, box.last_row + 1):
@@ -192,10 +193,10 @@ def _slab(start: Scalar, step: Scalar, half: Scalar) -> tuple[Scalar, Scalar]:
 @njit(**KERNEL)
 def box_rows(view: View, box: Box, x: Scalar, y: Scalar, low: Scalar, high: Scalar, solid: Floats, ident: int) -> None:
     """Upright box with its middle at (x, y), from height low to high; `solid` is a row of `Scene.boxes`."""
-    cosine, sine, half_length, half_width = solid[2], solid[3], solid[4], solid[5]
+    cosine, sine, half_length, half_width = solid[COSINE], solid[SINE], solid[HALF_LENGTH], solid[HALF_WIDTH]
     middle, aside, rise = x * cosine + y * sine, y * cosine - x * sine, HALF * (low + high)
     tall = HALF * (high - low)
-    right_x, right_y, right_z = view.axes[0]
+    right_x, right_y, right_z = view.axes[RIGHT]
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
         columns = slice(box.first_column, box.last_column + 1)
@@ -216,10 +217,10 @@ def box_rows(view: View, box: Box, x: Scalar, y: Scalar, low: Scalar, high: Scal
 @njit(**KERNEL)
 def log_rows(view: View, box: Box, x: Scalar, y: Scalar, low: Scalar, high: Scalar, solid: Floats, ident: int) -> None:
     """Lying cylinder that fits a box with its middle at (x, y), from height low to high; `solid` as in `box_rows`."""
-    cosine, sine, half_length, half_width = solid[2], solid[3], solid[4], solid[5]
+    cosine, sine, half_length, half_width = solid[COSINE], solid[SINE], solid[HALF_LENGTH], solid[HALF_WIDTH]
     tall = HALF * (high - low)
     middle, aside, rise = x * cosine + y * sine, (y * cosine - x * sine) / half_width, HALF * (low + high) / tall
-    right_x, right_y, right_z = view.axes[0]
+    right_x, right_y, right_z = view.axes[RIGHT]
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
         columns = slice(box.first_column, box.last_column + 1)
@@ -264,14 +265,14 @@ def screen_box(
     for end in range(2):
         z = low if end == 0 else high
         radius = radius_low if end == 0 else radius_high
-        forward = x * view.axes[2, 0] + y * view.axes[2, 1] + z * view.axes[2, 2]
+        forward = x * view.axes[FORWARD, X] + y * view.axes[FORWARD, Y] + z * view.axes[FORWARD, Z]
         nearest, farthest = forward - radius, forward + radius
         in_front |= (farthest > NEAR) & (nearest < FAR)
         if nearest < np.float32(0.1):
             crosses_eye_plane = True
             continue
-        rightward = x * view.axes[0, 0] + y * view.axes[0, 1] + z * view.axes[0, 2]
-        upward = x * view.axes[1, 0] + y * view.axes[1, 1] + z * view.axes[1, 2]
+        rightward = x * view.axes[RIGHT, X] + y * view.axes[RIGHT, Y] + z * view.axes[RIGHT, Z]
+        upward = x * view.axes[UP, X] + y * view.axes[UP, Y] + z * view.axes[UP, Z]
         least, most = _span(rightward, nearest, farthest, radius, view.focal_px)
         left, right = min(left, least), max(right, most)
         least, most = _span(-upward, nearest, farthest, radius, view.focal_px)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
+from forestpilot.sim.rendering.raycast.columns import X, Y, Z
 from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Floats, Scalar
 from forestpilot.sim.worlds.world import World
 
@@ -64,12 +65,12 @@ def _darken_stripe(
 @njit(**KERNEL)
 def _cast_tree_shadows(light_map: Bytes, trees: Floats, origin: Floats, sun: Floats, texels_per_m: Scalar) -> None:
     """Trunk shadows, then crown shadows along the sun's direction, and the dark foot of every trunk."""
-    away_x, away_y = -sun[0] / sun[2], -sun[1] / sun[2]
+    away_x, away_y = -sun[X] / sun[Z], -sun[Y] / sun[Z]
     length = math.sqrt(away_x * away_x + away_y * away_y) + F(1e-6)
     for part in range(2):
         for t in range(trees.shape[0]):
             x, y, trunk_radius, trunk_height, crown_radius, crown_height, kind = trees[t]
-            column, row = (x - origin[0]) * texels_per_m, (y - origin[1]) * texels_per_m
+            column, row = (x - origin[X]) * texels_per_m, (y - origin[Y]) * texels_per_m
             if part == 0:
                 reach = trunk_height * length * texels_per_m
                 half_width = trunk_radius * texels_per_m
@@ -97,22 +98,22 @@ def _cast_box_shadows(light_map: Bytes, boxes: Floats, origin: Floats, sun: Floa
     height, width, _ = light_map.shape
     for b in range(boxes.shape[0]):
         x, y, cosine, sine, half_length, half_width, low, high, _ = boxes[b]
-        shift_x, shift_y = -sun[0] / sun[2] * high, -sun[1] / sun[2] * high
+        shift_x, shift_y = -sun[X] / sun[Z] * high, -sun[Y] / sun[Z] * high
         reach = math.sqrt(half_length * half_length + half_width * half_width) + F(0.6)
-        sun_along, sun_aside = sun[0] * cosine + sun[1] * sine, sun[1] * cosine - sun[0] * sine
-        first_row = int((y + min(shift_y, ZERO) - reach - origin[1]) * texels_per_m)
-        last_row = int((y + max(shift_y, ZERO) + reach - origin[1]) * texels_per_m)
-        first_column = int((x + min(shift_x, ZERO) - reach - origin[0]) * texels_per_m)
-        last_column = int((x + max(shift_x, ZERO) + reach - origin[0]) * texels_per_m)
+        sun_along, sun_aside = sun[X] * cosine + sun[Y] * sine, sun[Y] * cosine - sun[X] * sine
+        first_row = int((y + min(shift_y, ZERO) - reach - origin[Y]) * texels_per_m)
+        last_row = int((y + max(shift_y, ZERO) + reach - origin[Y]) * texels_per_m)
+        first_column = int((x + min(shift_x, ZERO) - reach - origin[X]) * texels_per_m)
+        last_column = int((x + max(shift_x, ZERO) + reach - origin[X]) * texels_per_m)
         for v in range(max(0, first_row), min(height, last_row + 1)):
             for u in range(max(0, first_column), min(width, last_column + 1)):
-                east = origin[0] + (np.float32(u) + HALF) / texels_per_m - x
-                north = origin[1] + (np.float32(v) + HALF) / texels_per_m - y
+                east = origin[X] + (np.float32(u) + HALF) / texels_per_m - x
+                north = origin[Y] + (np.float32(v) + HALF) / texels_per_m - y
                 along, aside = east * cosine + north * sine, north * cosine - east * sine
                 enter_along, leave_along = _slab(along, sun_along, half_length)
                 enter_aside, leave_aside = _slab(aside, sun_aside, half_width)
-                enter = max(max(enter_along, enter_aside), low / sun[2])
-                if enter < min(min(leave_along, leave_aside), high / sun[2]):
+                enter = max(max(enter_along, enter_aside), low / sun[Z])
+                if enter < min(min(leave_along, leave_aside), high / sun[Z]):
                     light_map[v, u, SUN] = min(light_map[v, u, SUN], np.uint8(F(255) * (ONE - TRUNK_SHADOW)))
                 beyond_x, beyond_y = max(abs(along) - half_length, ZERO), max(abs(aside) - half_width, ZERO)
                 near = ONE - math.sqrt(beyond_x * beyond_x + beyond_y * beyond_y) / F(0.6)

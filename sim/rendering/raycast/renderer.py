@@ -16,6 +16,27 @@ from numpy.typing import ArrayLike
 from forestpilot.sim.cameras import Camera
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.rendering.protocol import Frames, VehiclePose, checked_poses
+from forestpilot.sim.rendering.raycast.columns import (
+    BASE,
+    BODY,
+    CROWN_HEIGHT,
+    CROWN_KIND,
+    CROWN_RADIUS,
+    FORWARD,
+    GROVE_END,
+    GROVE_HEIGHT,
+    GROVE_RADIUS,
+    HALF_LENGTH,
+    HALF_WIDTH,
+    KIND,
+    RIGHT,
+    TOP,
+    TRUNK_HEIGHT,
+    TRUNK_RADIUS,
+    X,
+    Y,
+    Z,
+)
 from forestpilot.sim.rendering.raycast.intersect import (
     FAR,
     HALF,
@@ -57,7 +78,7 @@ class Lens(NamedTuple):
 @njit(**KERNEL)
 def _trace_trunk(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, ident: int) -> None:
     """Draw a trunk whose axis is at (x, y) from the eye, unless the eye is inside it."""
-    radius, high = tree[2], low + tree[3]
+    radius, high = tree[TRUNK_RADIUS], low + tree[TRUNK_HEIGHT]
     if x * x + y * y <= radius * radius:
         return
     box = screen_box(view, x, y, low, high, radius, radius)
@@ -68,18 +89,18 @@ def _trace_trunk(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, id
 @njit(**KERNEL)
 def _trace_crown(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, ident: int) -> None:
     """Draw a crown, unless the eye is inside it: from there the leaves are transparent."""
-    radius = tree[4]
-    if tree[6] > HALF:
-        z = low + tree[3] + F(0.7) * radius
+    radius = tree[CROWN_RADIUS]
+    if tree[CROWN_KIND] > HALF:
+        z = low + tree[TRUNK_HEIGHT] + F(0.7) * radius
         if x * x + y * y + z * z <= radius * radius:
             return
         box = screen_box(view, x, y, z, z, radius, radius)
         if box.first_row <= box.last_row and box.first_column <= box.last_column:
             sphere_rows(view, box, x, y, z, radius, ident)
         return
-    base = low + tree[3] - HALF
-    apex = base + tree[5]
-    inner = radius * apex / tree[5]
+    base = low + tree[TRUNK_HEIGHT] - HALF
+    apex = base + tree[CROWN_HEIGHT]
+    inner = radius * apex / tree[CROWN_HEIGHT]
     if base <= ZERO and apex >= ZERO and x * x + y * y <= inner * inner:
         return
     box = screen_box(view, x, y, base, apex, radius, F(0.02))
@@ -91,15 +112,15 @@ def _trace_crown(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, id
 def _trace_tree(view: View, trees: Floats, t: int, eye: Floats, half_width: Scalar, widen: Scalar) -> None:
     """Draw a tree unless it is behind the camera, beyond the far plane or beside the picture."""
     tree = trees[t]
-    right, forward = view.axes[0], view.axes[2]
-    x, y, z = tree[0] - eye[0], tree[1] - eye[1], HALF * (tree[3] + tree[5]) - eye[2]
-    reach = tree[4] + HALF * (tree[3] + tree[5]) + tree[4]
-    ahead = x * forward[0] + y * forward[1] + z * forward[2]
-    aside = abs(x * right[0] + y * right[1] + z * right[2])
+    right, forward = view.axes[RIGHT], view.axes[FORWARD]
+    x, y, z = tree[X] - eye[X], tree[Y] - eye[Y], HALF * (tree[TRUNK_HEIGHT] + tree[CROWN_HEIGHT]) - eye[Z]
+    reach = tree[CROWN_RADIUS] + HALF * (tree[TRUNK_HEIGHT] + tree[CROWN_HEIGHT]) + tree[CROWN_RADIUS]
+    ahead = x * forward[X] + y * forward[Y] + z * forward[Z]
+    aside = abs(x * right[X] + y * right[Y] + z * right[Z])
     if (ahead < -reach) | (ahead > FAR + reach) | (aside - half_width * ahead > reach * widen):
         return
-    _trace_trunk(view, x, y, -eye[2], tree, np.int32(2 * t))
-    _trace_crown(view, x, y, -eye[2], tree, np.int32(2 * t + 1))
+    _trace_trunk(view, x, y, -eye[Z], tree, np.int32(2 * t))
+    _trace_crown(view, x, y, -eye[Z], tree, np.int32(2 * t + 1))
 
 
 @njit(**KERNEL)
@@ -107,18 +128,18 @@ def _trace_boxes(view: View, boxes: Floats, wheels: Floats, eye: Floats, first_i
     """Draw all boxes, their ids counted from first_id; logs and the wheels of parked cars are lying cylinders."""
     for w in range(wheels.shape[0]):
         wheel = wheels[w]
-        x, y, high = wheel[0] - eye[0], wheel[1] - eye[1], wheel[7] - eye[2]
-        box = screen_box(view, x, y, -eye[2], high, wheel[5], wheel[5])
+        x, y, high = wheel[X] - eye[X], wheel[Y] - eye[Y], wheel[TOP] - eye[Z]
+        box = screen_box(view, x, y, -eye[Z], high, wheel[HALF_WIDTH], wheel[HALF_WIDTH])
         if (box.first_row <= box.last_row) & (box.first_column <= box.last_column):
-            log_rows(view, box, x, y, -eye[2], high, wheel, np.int32(first_id + int(wheel[8])))
+            log_rows(view, box, x, y, -eye[Z], high, wheel, np.int32(first_id + int(wheel[BODY])))
     for b in range(boxes.shape[0]):
         solid = boxes[b]
-        x, y, low, high = solid[0] - eye[0], solid[1] - eye[1], solid[6] - eye[2], solid[7] - eye[2]
-        radius = math.sqrt(solid[4] * solid[4] + solid[5] * solid[5])
+        x, y, low, high = solid[X] - eye[X], solid[Y] - eye[Y], solid[BASE] - eye[Z], solid[TOP] - eye[Z]
+        radius = math.sqrt(solid[HALF_LENGTH] * solid[HALF_LENGTH] + solid[HALF_WIDTH] * solid[HALF_WIDTH])
         box = screen_box(view, x, y, low, high, radius, radius)
         if (box.first_row > box.last_row) | (box.first_column > box.last_column):
             continue
-        if solid[8] == F(LOG):
+        if solid[KIND] == F(LOG):
             log_rows(view, box, x, y, low, high, solid, np.int32(first_id + b))
         else:
             box_rows(view, box, x, y, low, high, solid, np.int32(first_id + b))
@@ -127,19 +148,19 @@ def _trace_boxes(view: View, boxes: Floats, wheels: Floats, eye: Floats, first_i
 @njit(**KERNEL)
 def trace_world(view: View, scene: Scene, eye: Floats) -> None:
     """Fill depth and ids of one camera with the ground, all trees and all boxes."""
-    ground_rows(view, eye[2])
+    ground_rows(view, eye[Z])
     half_width = HALF * F(view.depth.shape[1]) / view.focal_px
     half_height = HALF * F(view.depth.shape[0]) / view.focal_px
     widen = np.sqrt(F(1) + half_width * half_width + half_height * half_height)
-    right, forward = view.axes[0], view.axes[2]
+    right, forward = view.axes[RIGHT], view.axes[FORWARD]
     first = 0
     for g in range(scene.groves.shape[0]):
         grove = scene.groves[g]
-        x, y, z = grove[0] - eye[0], grove[1] - eye[1], HALF * grove[3] - eye[2]
-        reach = grove[2] + HALF * grove[3]
-        ahead = x * forward[0] + y * forward[1] + z * forward[2]
-        aside = abs(x * right[0] + y * right[1] + z * right[2])
-        last = int(grove[4])
+        x, y, z = grove[X] - eye[X], grove[Y] - eye[Y], HALF * grove[GROVE_HEIGHT] - eye[Z]
+        reach = grove[GROVE_RADIUS] + HALF * grove[GROVE_HEIGHT]
+        ahead = x * forward[X] + y * forward[Y] + z * forward[Z]
+        aside = abs(x * right[X] + y * right[Y] + z * right[Z])
+        last = int(grove[GROVE_END])
         if (ahead > -reach) & (ahead < FAR + reach) & (aside - half_width * ahead < reach * widen):
             for place in range(first, last):
                 _trace_tree(view, scene.trees, scene.order[place], eye, half_width, widen)

@@ -10,6 +10,20 @@ import numpy as np
 from numba import njit
 
 from forestpilot.sim.rendering.protocol import SKY_ID
+from forestpilot.sim.rendering.raycast.columns import (
+    BLUE,
+    CROWN_HEIGHT,
+    CROWN_KIND,
+    CROWN_RADIUS,
+    GREEN,
+    RED,
+    RIGHT,
+    TRUNK_HEIGHT,
+    TRUNK_RADIUS,
+    X,
+    Y,
+    Z,
+)
 from forestpilot.sim.rendering.raycast.ground import shade_ground
 from forestpilot.sim.rendering.raycast.intersect import (
     HALF,
@@ -45,9 +59,9 @@ def background(scene: Scene, x: Scalar, y: Scalar, z: Scalar, focal_px: Scalar) 
     rise = z / flat
     up = max(rise, ZERO)
     up = up / (F(0.45) + up)
-    red = scene.haze[0] + up * (scene.sky[0] - scene.haze[0])
-    green = scene.haze[1] + up * (scene.sky[1] - scene.haze[1])
-    blue = scene.haze[2] + up * (scene.sky[2] - scene.haze[2])
+    red = scene.haze[RED] + up * (scene.sky[RED] - scene.haze[RED])
+    green = scene.haze[GREEN] + up * (scene.sky[GREEN] - scene.haze[GREEN])
+    blue = scene.haze[BLUE] + up * (scene.sky[BLUE] - scene.haze[BLUE])
     if rise > F(0.3):
         red, green, blue = _clouds(scene, x / z, y / z, rise, red, green, blue)
     if rise < scene.treeline_height * F(2):
@@ -57,9 +71,9 @@ def background(scene: Scene, x: Scalar, y: Scalar, z: Scalar, focal_px: Scalar) 
             cover *= _below(scene.treeline_height * _skyline(scene, place), rise, focal_px)
             if scene.smooth:
                 cover = _nearer_treeline(scene, cover, place, rise, focal_px)
-        red += cover * (scene.treeline[0] - red)
-        green += cover * (scene.treeline[1] - green)
-        blue += cover * (scene.treeline[2] - blue)
+        red += cover * (scene.treeline[RED] - red)
+        green += cover * (scene.treeline[GREEN] - green)
+        blue += cover * (scene.treeline[BLUE] - blue)
     return red, green, blue
 
 
@@ -98,19 +112,19 @@ def _clouds(scene: Scene, x: Scalar, y: Scalar, rise: Scalar, red: Scalar, green
 @njit(**KERNEL)
 def shade_trunk(scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar, pixel_m: Scalar) -> Triple:
     """Colour of trunk t at the point (x, y) metres from its axis, at this height."""
-    inverse = ONE / scene.trees[t, 2]
+    inverse = ONE / scene.trees[t, TRUNK_RADIUS]
     normal_x, normal_y = x * inverse, y * inverse
-    texels_per_m = F(TILE_SIZE) / (F(6.2832) * scene.trees[t, 2])
+    texels_per_m = F(TILE_SIZE) / (F(6.2832) * scene.trees[t, TRUNK_RADIUS])
     bark = sample(
         scene.bank, scene.bark_tile, around(normal_x, normal_y) * F(TILE_SIZE // 4),
         height * BARK_TEXELS_PER_M + F(61 * (t & 63)), pixel_m * texels_per_m, scene.smooth,
     )  # fmt: skip
-    facing = normal_x * scene.sun[0] + normal_y * scene.sun[1]
+    facing = normal_x * scene.sun[X] + normal_y * scene.sun[Y]
     direct = scene.sun_strength * max(facing, ZERO) * F(0.9)
     ambient = (ONE - scene.sun_strength) * F(0.55) + F(0.25) + F(0.10) * facing
     foot = min(F(0.55) + F(0.9) * height, ONE)
     light = (direct + ambient * foot) * (F(0.6) + F(0.75) * bark)
-    return scene.bark[t, 0] * light, scene.bark[t, 1] * light, scene.bark[t, 2] * light
+    return scene.bark[t, RED] * light, scene.bark[t, GREEN] * light, scene.bark[t, BLUE] * light
 
 
 @njit(**KERNEL)
@@ -118,8 +132,12 @@ def _crown_surface(
     scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar
 ) -> tuple[Scalar, Scalar, Scalar, Scalar, Scalar]:
     """Normal (x, y, z) and texture coordinates along the surface in metres, for a point of crown t."""
-    trunk_height, radius, crown_height = scene.trees[t, 3], scene.trees[t, 4], scene.trees[t, 5]
-    if scene.trees[t, 6] > HALF:
+    trunk_height, radius, crown_height = (
+        scene.trees[t, TRUNK_HEIGHT],
+        scene.trees[t, CROWN_RADIUS],
+        scene.trees[t, CROWN_HEIGHT],
+    )
+    if scene.trees[t, CROWN_KIND] > HALF:
         inverse = ONE / radius
         normal_z = (height - trunk_height - F(0.7) * radius) * inverse
         return x * inverse, y * inverse, normal_z, around(x, y) * radius * F(1.2), normal_z * radius * F(1.3)
@@ -143,14 +161,16 @@ def shade_crown(scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar, pixe
         pixel_m * LEAF_TEXELS_PER_M, scene.smooth,
     )  # fmt: skip
     depth = leaves
-    if scene.trees[t, 6] < HALF and normal_z > ZERO:
-        tier = (scene.trees[t, 3] + scene.trees[t, 5] - height) * CONE_TIERS / scene.trees[t, 5] + leaves * F(0.7)
+    if scene.trees[t, CROWN_KIND] < HALF and normal_z > ZERO:
+        tier = (scene.trees[t, TRUNK_HEIGHT] + scene.trees[t, CROWN_HEIGHT] - height) * CONE_TIERS / scene.trees[
+            t, CROWN_HEIGHT
+        ] + leaves * F(0.7)
         depth = HALF * leaves + HALF * (tier - F(floor_of(tier)))
-    facing = normal_x * scene.sun[0] + normal_y * scene.sun[1] + normal_z * scene.sun[2] + (leaves - HALF) * F(0.8)
+    facing = normal_x * scene.sun[X] + normal_y * scene.sun[Y] + normal_z * scene.sun[Z] + (leaves - HALF) * F(0.8)
     direct = scene.sun_strength * max(facing, ZERO)
     ambient = (ONE - F(0.6) * scene.sun_strength) * (F(0.62) + F(0.33) * normal_z)
     light = (direct + ambient) * (F(0.45) + F(0.95) * depth)
-    return scene.leaf[t, 0] * light, scene.leaf[t, 1] * light, scene.leaf[t, 2] * light
+    return scene.leaf[t, RED] * light, scene.leaf[t, GREEN] * light, scene.leaf[t, BLUE] * light
 
 
 @njit(**KERNEL)
@@ -163,7 +183,7 @@ def _surface_color(scene: Scene, view: View, ident: int, place: Triple, ray: Tri
     t = ident >> 1
     if t >= scene.trees.shape[0]:
         return shade_box(scene, ident - 2 * scene.trees.shape[0], x, y, z, pixel_m)
-    x, y = x - scene.trees[t, 0], y - scene.trees[t, 1]
+    x, y = x - scene.trees[t, X], y - scene.trees[t, Y]
     if ident & 1 == 0:
         return shade_trunk(scene, t, x, y, z, pixel_m)
     return shade_crown(scene, t, x, y, z, pixel_m)
@@ -174,12 +194,12 @@ def _pixel_color(scene: Scene, view: View, eye: Floats, row: int, u: int) -> Tri
     """Colour of one pixel whose depth and id are known."""
     slope, x, y, z = row_direction(view, row)
     across = view.slopes[u]
-    x, y, z = x + across * view.axes[0, 0], y + across * view.axes[0, 1], z + across * view.axes[0, 2]
+    x, y, z = x + across * view.axes[RIGHT, X], y + across * view.axes[RIGHT, Y], z + across * view.axes[RIGHT, Z]
     ident = view.ids[row, u]
     if ident == SKY_ID:
         return background(scene, x, y, z, view.focal_px)
     t = view.depth[row, u]
-    place = eye[0] + t * x, eye[1] + t * y, eye[2] + t * z
+    place = eye[X] + t * x, eye[Y] + t * y, eye[Z] + t * z
     red, green, blue = _surface_color(scene, view, ident, place, (x, y, z), t)
     fog = min(t * t * (ONE + slope * slope + across * across) * scene.inverse_fog2, ONE)
     fog *= fog * HALF + HALF
@@ -197,9 +217,9 @@ def shade_pixels(scene: Scene, view: View, eye: Floats, rgb: Bytes) -> None:
     for row in range(view.depth.shape[0]):
         for u in range(view.depth.shape[1]):
             red, green, blue = _pixel_color(scene, view, eye, row, u)
-            rgb[row, u, 0] = np.uint8(red)
-            rgb[row, u, 1] = np.uint8(green)
-            rgb[row, u, 2] = np.uint8(blue)
+            rgb[row, u, RED] = np.uint8(red)
+            rgb[row, u, GREEN] = np.uint8(green)
+            rgb[row, u, BLUE] = np.uint8(blue)
 
 
 @njit(**KERNEL)
@@ -224,7 +244,7 @@ def smooth_edges(scene: Scene, view: View, fine: View, eye: Floats, rgb: Bytes) 
             red, green, blue = HALF, HALF, HALF
             for sub in range(4):
                 one = _pixel_color(scene, fine, eye, 2 * row + (sub >> 1), 2 * u + (sub & 1))
-                red, green, blue = red + one[0] * QUARTER, green + one[1] * QUARTER, blue + one[2] * QUARTER
-            rgb[row, u, 0] = np.uint8(red)
-            rgb[row, u, 1] = np.uint8(green)
-            rgb[row, u, 2] = np.uint8(blue)
+                red, green, blue = red + one[RED] * QUARTER, green + one[GREEN] * QUARTER, blue + one[BLUE] * QUARTER
+            rgb[row, u, RED] = np.uint8(red)
+            rgb[row, u, GREEN] = np.uint8(green)
+            rgb[row, u, BLUE] = np.uint8(blue)

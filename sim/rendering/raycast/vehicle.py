@@ -7,6 +7,7 @@ from numba import njit
 
 from forestpilot.sim.looks import BALL, BLOCK, Shadow
 from forestpilot.sim.rendering.protocol import GROUND_ID, VEHICLE_ID
+from forestpilot.sim.rendering.raycast.columns import RIGHT, UP, X, Y, Z
 from forestpilot.sim.rendering.raycast.intersect import (
     HALF,
     KERNEL,
@@ -33,24 +34,24 @@ F = np.float32
 def _apply(matrix: Floats, x: Scalar, y: Scalar, z: Scalar) -> Triple:
     """A matrix (3, 3) times a vector."""
     return (
-        matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z,
-        matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z,
-        matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z,
+        matrix[X, X] * x + matrix[X, Y] * y + matrix[X, Z] * z,
+        matrix[Y, X] * x + matrix[Y, Y] * y + matrix[Y, Z] * z,
+        matrix[Z, X] * x + matrix[Z, Y] * y + matrix[Z, Z] * z,
     )
 
 
 @njit(**KERNEL)
 def _ball_hit(ray: Triple, middle: Triple) -> tuple[Scalar, Triple]:
     """Depth at which a ray meets the unit ball from outside, or -1, and the normal there."""
-    a = ray[0] * ray[0] + ray[1] * ray[1] + ray[2] * ray[2]
-    closest = (ray[0] * middle[0] + ray[1] * middle[1] + ray[2] * middle[2]) / a
+    a = ray[X] * ray[X] + ray[Y] * ray[Y] + ray[Z] * ray[Z]
+    closest = (ray[X] * middle[X] + ray[Y] * middle[Y] + ray[Z] * middle[Z]) / a
     # Distance from the ball's middle at the closest point: thin discs seen from afar need it without cancellation.
-    miss_x, miss_y, miss_z = closest * ray[0] - middle[0], closest * ray[1] - middle[1], closest * ray[2] - middle[2]
+    miss_x, miss_y, miss_z = closest * ray[X] - middle[X], closest * ray[Y] - middle[Y], closest * ray[Z] - middle[Z]
     root = ONE - (miss_x * miss_x + miss_y * miss_y + miss_z * miss_z)
     if root <= ZERO:
         return -ONE, (ZERO, ZERO, ZERO)
     back = math.sqrt(root / a)
-    return closest - back, (miss_x - back * ray[0], miss_y - back * ray[1], miss_z - back * ray[2])
+    return closest - back, (miss_x - back * ray[X], miss_y - back * ray[Y], miss_z - back * ray[Z])
 
 
 @njit(**KERNEL)
@@ -64,34 +65,34 @@ def _slab(ray: Scalar, middle: Scalar) -> tuple[Scalar, Scalar]:
 @njit(**KERNEL)
 def _block_hit(ray: Triple, middle: Triple) -> tuple[Scalar, Triple]:
     """Depth at which a ray meets the cube from -1 to 1 from outside, or -1, and the normal there."""
-    enter_x, leave_x = _slab(ray[0], middle[0])
-    enter_y, leave_y = _slab(ray[1], middle[1])
-    enter_z, leave_z = _slab(ray[2], middle[2])
+    enter_x, leave_x = _slab(ray[X], middle[X])
+    enter_y, leave_y = _slab(ray[Y], middle[Y])
+    enter_z, leave_z = _slab(ray[Z], middle[Z])
     t = max(max(enter_x, enter_y), enter_z)
     if t >= min(min(leave_x, leave_y), leave_z):
         return -ONE, (ZERO, ZERO, ZERO)
     if t == enter_x:
-        return t, ((-ONE if ray[0] > ZERO else ONE), ZERO, ZERO)
+        return t, ((-ONE if ray[X] > ZERO else ONE), ZERO, ZERO)
     if t == enter_y:
-        return t, (ZERO, (-ONE if ray[1] > ZERO else ONE), ZERO)
-    return t, (ZERO, ZERO, (-ONE if ray[2] > ZERO else ONE))
+        return t, (ZERO, (-ONE if ray[Y] > ZERO else ONE), ZERO)
+    return t, (ZERO, ZERO, (-ONE if ray[Z] > ZERO else ONE))
 
 
 @njit(**KERNEL)
 def _drum_hit(ray: Triple, middle: Triple) -> tuple[Scalar, Triple]:
     """Depth at which a ray meets the unit drum around the y axis from outside, or -1, and the normal there."""
-    enter, leave = _slab(ray[1], middle[1])
-    a = ray[0] * ray[0] + ray[2] * ray[2] + F(1e-12)
-    closest = (ray[0] * middle[0] + ray[2] * middle[2]) / a
-    miss_x, miss_z = closest * ray[0] - middle[0], closest * ray[2] - middle[2]
+    enter, leave = _slab(ray[Y], middle[Y])
+    a = ray[X] * ray[X] + ray[Z] * ray[Z] + F(1e-12)
+    closest = (ray[X] * middle[X] + ray[Z] * middle[Z]) / a
+    miss_x, miss_z = closest * ray[X] - middle[X], closest * ray[Z] - middle[Z]
     root = ONE - (miss_x * miss_x + miss_z * miss_z)
     back = math.sqrt(max(root, ZERO) / a)
     t = max(enter, closest - back)
     if (root <= ZERO) | (t >= min(leave, closest + back)):
         return -ONE, (ZERO, ZERO, ZERO)
     if t == enter:
-        return t, (ZERO, (-ONE if ray[1] > ZERO else ONE), ZERO)
-    return t, (miss_x - back * ray[0], ZERO, miss_z - back * ray[2])
+        return t, (ZERO, (-ONE if ray[Y] > ZERO else ONE), ZERO)
+    return t, (miss_x - back * ray[X], ZERO, miss_z - back * ray[Z])
 
 
 @njit(**KERNEL)
@@ -107,11 +108,11 @@ def part_hit(shape: int, ray: Triple, middle: Triple) -> tuple[Scalar, Triple]:
 @njit(**KERNEL)
 def _part_light(scene: Scene, matrix: Floats, normal: Triple) -> Scalar:
     """Brightness where a part was hit, given the normal on its unit shape."""
-    x = matrix[0, 0] * normal[0] + matrix[1, 0] * normal[1] + matrix[2, 0] * normal[2]
-    y = matrix[0, 1] * normal[0] + matrix[1, 1] * normal[1] + matrix[2, 1] * normal[2]
-    z = matrix[0, 2] * normal[0] + matrix[1, 2] * normal[1] + matrix[2, 2] * normal[2]
+    x = matrix[X, X] * normal[X] + matrix[Y, X] * normal[Y] + matrix[Z, X] * normal[Z]
+    y = matrix[X, Y] * normal[X] + matrix[Y, Y] * normal[Y] + matrix[Z, Y] * normal[Z]
+    z = matrix[X, Z] * normal[X] + matrix[Y, Z] * normal[Y] + matrix[Z, Z] * normal[Z]
     length = math.sqrt(x * x + y * y + z * z)
-    facing = x * scene.sun[0] + y * scene.sun[1] + z * scene.sun[2]
+    facing = x * scene.sun[X] + y * scene.sun[Y] + z * scene.sun[Z]
     return F(0.62) + F(0.13) * z / length + F(0.4) * max(facing / length, ZERO)
 
 
@@ -125,7 +126,7 @@ def _corner_box(view: View, center: Triple, matrix: Floats) -> Box:
         b = ONE if corner & 2 else -ONE
         c = ONE if corner & 4 else -ONE
         reach = _apply(matrix, a, b, c)
-        x, y, z = _apply(view.axes, center[0] + reach[0], center[1] + reach[1], center[2] + reach[2])
+        x, y, z = _apply(view.axes, center[X] + reach[X], center[Y] + reach[Y], center[Z] + reach[Z])
         if z < F(0.1):
             return Box(0, height - 1, 0, width - 1)
         left, right = min(left, x / z), max(right, x / z)
@@ -146,7 +147,7 @@ def _draw_part(scene: Scene, view: View, center: Triple, parts: Parts, index: in
     matrix, shape, color = parts.to_unit[index], parts.shapes[index], parts.colors[index]
     opacity = parts.opacities[index]
     box = _corner_box(view, center, parts.from_unit[index])
-    middle = _apply(matrix, center[0], center[1], center[2])
+    middle = _apply(matrix, center[X], center[Y], center[Z])
     quarter = F(0.25) / view.focal_px
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
@@ -155,9 +156,9 @@ def _draw_part(scene: Scene, view: View, center: Triple, parts: Parts, index: in
             for sub in range(4):
                 upward = quarter if sub < 2 else -quarter
                 across = view.slopes[u] + (quarter if sub & 1 else -quarter)
-                x = middle_x + across * view.axes[0, 0] + upward * view.axes[1, 0]
-                y = middle_y + across * view.axes[0, 1] + upward * view.axes[1, 1]
-                z = middle_z + across * view.axes[0, 2] + upward * view.axes[1, 2]
+                x = middle_x + across * view.axes[RIGHT, X] + upward * view.axes[UP, X]
+                y = middle_y + across * view.axes[RIGHT, Y] + upward * view.axes[UP, Y]
+                z = middle_z + across * view.axes[RIGHT, Z] + upward * view.axes[UP, Z]
                 t, normal = part_hit(shape, _apply(matrix, x, y, z), middle)
                 if (t > NEAR) & (t < view.depth[row, u]):
                     cover += F(0.25)
@@ -179,18 +180,18 @@ def _darken_ground(
     view: View, eye: Floats, x: Scalar, y: Scalar, ahead: Floats, shadow: Shadow, strength: Scalar, rgb: Bytes
 ) -> None:
     """Darken the ground under a rectangle with a fading rim around (x, y) metres; see `sim.looks.Shadow`."""
-    x, y = x - eye[0], y - eye[1]
+    x, y = x - eye[X], y - eye[Y]
     half_length, half_width, rim = shadow.half_length_m, shadow.half_width_m, shadow.rim_m
     reach = math.sqrt(half_length * half_length + half_width * half_width) + rim
-    box = screen_box(view, x, y, -eye[2], -eye[2], reach, reach)
+    box = screen_box(view, x, y, -eye[Z], -eye[Z], reach, reach)
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, _ = row_direction(view, row)
         for u in range(box.first_column, box.last_column + 1):
             if view.ids[row, u] != GROUND_ID:
                 continue
             t, slope = view.depth[row, u], view.slopes[u]
-            east = t * (middle_x + slope * view.axes[0, 0]) - x
-            north = t * (middle_y + slope * view.axes[0, 1]) - y
+            east = t * (middle_x + slope * view.axes[RIGHT, X]) - x
+            north = t * (middle_y + slope * view.axes[RIGHT, Y]) - y
             along = max(abs(east * ahead[0] + north * ahead[1]) - half_length, ZERO)
             aside = max(abs(north * ahead[0] - east * ahead[1]) - half_width, ZERO)
             fade = min(max(F(1.4) - F(1.4) * math.sqrt(along * along + aside * aside) / rim, ZERO), ONE)
@@ -202,11 +203,11 @@ def _darken_ground(
 def draw_vehicle(scene: Scene, view: View, eye: Floats, parts: Parts, rgb: Bytes) -> None:
     """Draw the vehicle and its shadow over one finished image; parts as from `vehicle_parts.place_parts`."""
     shadow, origin, centers = parts.shadow, parts.origin, parts.centers
-    away = (origin[2] + shadow.height_m) / scene.sun[2]
-    x, y = origin[0] - away * scene.sun[0], origin[1] - away * scene.sun[1]
+    away = (origin[Z] + shadow.height_m) / scene.sun[Z]
+    x, y = origin[X] - away * scene.sun[X], origin[Y] - away * scene.sun[Y]
     _darken_ground(view, eye, x, y, parts.ahead, shadow, shadow.sun_share * scene.sun_strength, rgb)
     if shadow.sky_share > ZERO:
-        _darken_ground(view, eye, origin[0], origin[1], parts.ahead, shadow, shadow.sky_share, rgb)
+        _darken_ground(view, eye, origin[X], origin[Y], parts.ahead, shadow, shadow.sky_share, rgb)
     for index in range(centers.shape[0]):
-        x, y, z = centers[index, 0] - eye[0], centers[index, 1] - eye[1], centers[index, 2] - eye[2]
+        x, y, z = centers[index, X] - eye[X], centers[index, Y] - eye[Y], centers[index, Z] - eye[Z]
         _draw_part(scene, view, (x, y, z), parts, index, rgb)
