@@ -22,7 +22,8 @@ STONE_TEXELS_PER_M = F(150)
 LINE_HALF_WIDTH_M = F(0.055)
 LINE_INSET_M = F(0.22)
 """Distance of an edge line's middle from the road's edge."""
-DASH_M, DASH_PERIOD_M = F(2.5), F(6)
+DASH_M = F(2.5)
+DASH_PERIOD_M = F(6)
 TRACK_M = F(0.78)
 """Distance of the wheel tracks from the middle of the road."""
 
@@ -31,12 +32,16 @@ TRACK_M = F(0.78)
 def _ground_light(scene: Scene, x: Scalar, y: Scalar, channel: int) -> Scalar:
     """A channel of the light map at (x, y) metres, 0 to 1; its edge value outside."""
     height, width, _ = scene.light_map.shape
-    u, v = (x - scene.map_origin[X]) * scene.map_scale - HALF, (y - scene.map_origin[Y]) * scene.map_scale - HALF
-    u, v = min(max(u, ZERO), F(width) - F(1.01)), min(max(v, ZERO), F(height) - F(1.01))
+    u = (x - scene.map_origin[X]) * scene.map_scale - HALF
+    v = (y - scene.map_origin[Y]) * scene.map_scale - HALF
+    u = min(max(u, ZERO), F(width) - F(1.01))
+    v = min(max(v, ZERO), F(height) - F(1.01))
     if not scene.smooth:
         return F(scene.light_map[int(v + HALF), int(u + HALF), channel]) * TO_UNIT
-    column, row = int(u), int(v)
-    u, v = u - F(column), v - F(row)
+    column = int(u)
+    row = int(v)
+    u -= F(column)
+    v -= F(row)
     upper = F(scene.light_map[row, column, channel]) * (ONE - u)
     upper += F(scene.light_map[row, column + 1, channel]) * u
     lower = F(scene.light_map[row + 1, column, channel]) * (ONE - u)
@@ -66,7 +71,8 @@ def _footprint(view: View, ray: Triple, pixel_m: Scalar, normal_x: Scalar, norma
     size = ZERO
     for axis in range(2):
         fall = view.axes[axis, Z] / ray[Z]
-        step_x, step_y = view.axes[axis, X] - fall * ray[X], view.axes[axis, Y] - fall * ray[Y]
+        step_x = view.axes[axis, X] - fall * ray[X]
+        step_y = view.axes[axis, Y] - fall * ray[Y]
         size += abs(step_x * normal_x + step_y * normal_y)
     return max(size * pixel_m, F(0.002))
 
@@ -160,7 +166,8 @@ def _road_color(
         return _mix(
             floor, (scene.road_color[RED] * worn, scene.road_color[GREEN] * worn, scene.road_color[BLUE] * worn), cover
         )
-    ahead_x, ahead_y = scene.road.chords[place.chord, AHEAD_X], scene.road.chords[place.chord, AHEAD_Y]
+    ahead_x = scene.road.chords[place.chord, AHEAD_X]
+    ahead_y = scene.road.chords[place.chord, AHEAD_Y]
     across = _footprint(view, ray, pixel_m, -ahead_y, ahead_x)
     paved = scene.surface == ASPHALT
     ragged = (
@@ -192,7 +199,8 @@ def shade_ground(scene: Scene, view: View, x: Scalar, y: Scalar, ray: Triple, pi
     """Colour of the ground at (x, y) metres, which a ray (x, y, z) hit where a pixel is pixel_m wide."""
     # At a grazing angle a pixel covers more ground along the view than across: the mip level takes the geometric mean.
     grazing_m = pixel_m * math.sqrt(min(ONE / max(-ray[Z], F(0.02)), F(30)))
-    grain_x, grain_y = x + scene.ground_offset[X], y + scene.ground_offset[Y]
+    grain_x = x + scene.ground_offset[X]
+    grain_y = y + scene.ground_offset[Y]
     grain = sample(
         scene.bank, scene.ground_tile, grain_x * GRAIN_TEXELS_PER_M, grain_y * GRAIN_TEXELS_PER_M,
         grazing_m * GRAIN_TEXELS_PER_M, scene.smooth,

@@ -89,8 +89,9 @@ def ground_rows(view: View, eye_height: Scalar) -> None:
     """Fill the image with the ground plane, and with sky where no ground is within the far plane."""
     right_z = view.axes[RIGHT, Z]
     for row in range(view.depth.shape[0]):
-        middle_z = row_direction(view, row)[3]
-        depth, ids = view.depth[row], view.ids[row]
+        _, _, _, middle_z = row_direction(view, row)
+        depth = view.depth[row]
+        ids = view.ids[row]
         for u in range(depth.shape[0]):
             z = middle_z + view.slopes[u] * right_z
             t = -eye_height / z
@@ -109,7 +110,9 @@ def cylinder_rows(
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
         columns = slice(box.first_column, box.last_column + 1)
-        depth, ids, slopes = view.depth[row, columns], view.ids[row, columns], view.slopes[columns]
+        depth = view.depth[row, columns]
+        ids = view.ids[row, columns]
+        slopes = view.slopes[columns]
         for u in range(depth.shape[0]):
             dx = middle_x + slopes[u] * right_x
             dy = middle_y + slopes[u] * right_y
@@ -133,7 +136,9 @@ def sphere_rows(view: View, box: Box, x: Scalar, y: Scalar, z: Scalar, radius: S
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
         columns = slice(box.first_column, box.last_column + 1)
-        depth, ids, slopes = view.depth[row, columns], view.ids[row, columns], view.slopes[columns]
+        depth = view.depth[row, columns]
+        ids = view.ids[row, columns]
+        slopes = view.slopes[columns]
         for u in range(depth.shape[0]):
             dx = middle_x + slopes[u] * right_x
             dy = middle_y + slopes[u] * right_y
@@ -158,7 +163,9 @@ def cone_rows(
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
         columns = slice(box.first_column, box.last_column + 1)
-        depth, ids, slopes = view.depth[row, columns], view.ids[row, columns], view.slopes[columns]
+        depth = view.depth[row, columns]
+        ids = view.ids[row, columns]
+        slopes = view.slopes[columns]
         for u in range(depth.shape[0]):
             dx = middle_x + slopes[u] * right_x
             dy = middle_y + slopes[u] * right_y
@@ -167,15 +174,19 @@ def cone_rows(
             b = dx * x + dy * y - slope2 * dz * high
             root = b * b - a * outside
             spread = math.sqrt(max(root, ZERO))
-            one, two = (b - spread) / a, (b + spread) / a
-            first, second = min(one, two), max(one, two)
-            z1, z2 = first * dz, second * dz
+            one = (b - spread) / a
+            two = (b + spread) / a
+            first = min(one, two)
+            second = max(one, two)
+            z1 = first * dz
+            z2 = second * dz
             on_first = (root > ZERO) & (first > NEAR) & (z1 >= low) & (z1 <= high)
             on_second = (root > ZERO) & (second > NEAR) & (z2 >= low) & (z2 <= high)
             t = second if on_second else NOWHERE
             t = first if on_first else t
             base = low / dz
-            base_x, base_y = base * dx - x, base * dy - y
+            base_x = base * dx - x
+            base_y = base * dy - y
             on_base = (base > NEAR) & (base < t) & (base_x * base_x + base_y * base_y < radius * radius)
             t = base if on_base else t
             hit = t < depth[u]
@@ -186,21 +197,29 @@ def cone_rows(
 @njit(**KERNEL)
 def _slab(start: Scalar, step: Scalar, half: Scalar) -> tuple[Scalar, Scalar]:
     """Depths at which a ray from 0 along `step` enters and leaves the slab from start - half to start + half."""
-    one, two = (start - half) / step, (start + half) / step
+    one = (start - half) / step
+    two = (start + half) / step
     return min(one, two), max(one, two)
 
 
 @njit(**KERNEL)
 def box_rows(view: View, box: Box, x: Scalar, y: Scalar, low: Scalar, high: Scalar, solid: Floats, ident: int) -> None:
     """Upright box with its middle at (x, y), from height low to high; `solid` is a row of `Scene.boxes`."""
-    cosine, sine, half_length, half_width = solid[COSINE], solid[SINE], solid[HALF_LENGTH], solid[HALF_WIDTH]
-    middle, aside, rise = x * cosine + y * sine, y * cosine - x * sine, HALF * (low + high)
+    cosine = solid[COSINE]
+    sine = solid[SINE]
+    half_length = solid[HALF_LENGTH]
+    half_width = solid[HALF_WIDTH]
+    middle = x * cosine + y * sine
+    aside = y * cosine - x * sine
+    rise = HALF * (low + high)
     tall = HALF * (high - low)
     right_x, right_y, right_z = view.axes[RIGHT]
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
         columns = slice(box.first_column, box.last_column + 1)
-        depth, ids, slopes = view.depth[row, columns], view.ids[row, columns], view.slopes[columns]
+        depth = view.depth[row, columns]
+        ids = view.ids[row, columns]
+        slopes = view.slopes[columns]
         for u in range(depth.shape[0]):
             dx = middle_x + slopes[u] * right_x
             dy = middle_y + slopes[u] * right_y
@@ -217,14 +236,21 @@ def box_rows(view: View, box: Box, x: Scalar, y: Scalar, low: Scalar, high: Scal
 @njit(**KERNEL)
 def log_rows(view: View, box: Box, x: Scalar, y: Scalar, low: Scalar, high: Scalar, solid: Floats, ident: int) -> None:
     """Lying cylinder that fits a box with its middle at (x, y), from height low to high; `solid` as in `box_rows`."""
-    cosine, sine, half_length, half_width = solid[COSINE], solid[SINE], solid[HALF_LENGTH], solid[HALF_WIDTH]
+    cosine = solid[COSINE]
+    sine = solid[SINE]
+    half_length = solid[HALF_LENGTH]
+    half_width = solid[HALF_WIDTH]
     tall = HALF * (high - low)
-    middle, aside, rise = x * cosine + y * sine, (y * cosine - x * sine) / half_width, HALF * (low + high) / tall
+    middle = x * cosine + y * sine
+    aside = (y * cosine - x * sine) / half_width
+    rise = HALF * (low + high) / tall
     right_x, right_y, right_z = view.axes[RIGHT]
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
         columns = slice(box.first_column, box.last_column + 1)
-        depth, ids, slopes = view.depth[row, columns], view.ids[row, columns], view.slopes[columns]
+        depth = view.depth[row, columns]
+        ids = view.ids[row, columns]
+        slopes = view.slopes[columns]
         for u in range(depth.shape[0]):
             dx = middle_x + slopes[u] * right_x
             dy = middle_y + slopes[u] * right_y
@@ -235,7 +261,8 @@ def log_rows(view: View, box: Box, x: Scalar, y: Scalar, low: Scalar, high: Scal
             across = side * rise - up * aside  # b * b - a * outside, without its cancellation (Lagrange's identity)
             root = a - across * across
             spread = math.sqrt(max(root, ZERO))
-            first, last = (b - spread) / a, (b + spread) / a
+            first = (b - spread) / a
+            last = (b + spread) / a
             enter, leave = _slab(middle, dx * cosine + dy * sine, half_length)
             t = max(first, enter)
             hit = (root > ZERO) & (t < min(last, leave)) & (t > NEAR) & (t < depth[u])
@@ -248,7 +275,8 @@ def _span(
     center: Scalar, depth_low: Scalar, depth_high: Scalar, radius: Scalar, focal: Scalar
 ) -> tuple[Scalar, Scalar]:
     """Extent on screen, in pixels from the middle, of a ball's box from depth_low to depth_high."""
-    least, most = center - radius, center + radius
+    least = center - radius
+    most = center + radius
     least = focal * least / (depth_low if least < ZERO else depth_high)
     most = focal * most / (depth_low if most > ZERO else depth_high)
     return least, most
@@ -260,13 +288,18 @@ def screen_box(
 ) -> Box:
     """Rectangle that holds the hull of two balls around (x, y), at heights low and high; empty when out of sight."""
     height, width = view.depth.shape
-    left, right, top, bottom = NOWHERE, -NOWHERE, NOWHERE, -NOWHERE
-    crosses_eye_plane, in_front = False, False
+    left = NOWHERE
+    right = -NOWHERE
+    top = NOWHERE
+    bottom = -NOWHERE
+    crosses_eye_plane = False
+    in_front = False
     for end in range(2):
         z = low if end == 0 else high
         radius = radius_low if end == 0 else radius_high
         forward = x * view.axes[FORWARD, X] + y * view.axes[FORWARD, Y] + z * view.axes[FORWARD, Z]
-        nearest, farthest = forward - radius, forward + radius
+        nearest = forward - radius
+        farthest = forward + radius
         in_front |= (farthest > NEAR) & (nearest < FAR)
         if nearest < np.float32(0.1):
             crosses_eye_plane = True
@@ -274,14 +307,17 @@ def screen_box(
         rightward = x * view.axes[RIGHT, X] + y * view.axes[RIGHT, Y] + z * view.axes[RIGHT, Z]
         upward = x * view.axes[UP, X] + y * view.axes[UP, Y] + z * view.axes[UP, Z]
         least, most = _span(rightward, nearest, farthest, radius, view.focal_px)
-        left, right = min(left, least), max(right, most)
+        left = min(left, least)
+        right = max(right, most)
         least, most = _span(-upward, nearest, farthest, radius, view.focal_px)
-        top, bottom = min(top, least), max(bottom, most)
+        top = min(top, least)
+        bottom = max(bottom, most)
     if not in_front:
         return Box(0, -1, 0, -1)
     if crosses_eye_plane:
         return Box(0, height - 1, 0, width - 1)
-    middle_u, middle_v = HALF * np.float32(width), HALF * np.float32(height)
+    middle_u = HALF * np.float32(width)
+    middle_v = HALF * np.float32(height)
     return Box(
         int(max(ZERO, middle_v + top)),
         int(min(np.float32(height - 1), middle_v + bottom)),

@@ -17,7 +17,8 @@ MAP_MAX_TEXELS = 4_000_000
 """A larger world has a coarser map: writing more than 8 MB would show in the time that a reset takes."""
 MAP_MARGIN_M = 12.0
 """How far the map reaches beyond the outermost trees; shadows end there."""
-SUN, OPENNESS = 0, 1
+SUN = 0
+OPENNESS = 1
 """Channels of the map: share of the sun that comes through and of the sky that is seen; 0 to 255."""
 CROWN_SHADOW = F(0.62)
 """Share of the sun that a crown takes from the ground."""
@@ -33,7 +34,8 @@ def _darken_disc(
     height, width, _ = light_map.shape
     for v in range(max(0, int(row - outer)), min(height, int(row + outer) + 2)):
         for u in range(max(0, int(column - outer)), min(width, int(column + outer) + 2)):
-            dx, dy = np.float32(u) + HALF - column, np.float32(v) + HALF - row
+            dx = np.float32(u) + HALF - column
+            dy = np.float32(v) + HALF - row
             fade = (outer - math.sqrt(dx * dx + dy * dy)) / (outer - inner)
             fade = min(max(fade, ZERO), ONE)
             light_map[v, u, channel] = np.uint8(F(light_map[v, u, channel]) * (ONE - strength * fade))
@@ -46,18 +48,23 @@ def _darken_stripe(
     """Lower the sun to a trunk's shadow: a soft stripe with round ends; lengths in texels, (ahead_x, ahead_y) unit."""
     height, width, _ = light_map.shape
     reach = half_width + ONE
-    end_x, end_y = column + length * ahead_x, row + length * ahead_y
+    end_x = column + length * ahead_x
+    end_y = row + length * ahead_y
     for v in range(max(0, int(min(row, end_y) - reach)), min(height, int(max(row, end_y) + reach) + 1)):
         # Only the columns that this row of a slanting stripe can touch.
-        from_x, to_x = min(column, end_x), max(column, end_x)
+        from_x = min(column, end_x)
+        to_x = max(column, end_x)
         if abs(ahead_y) > F(0.05):
             middle = column + (np.float32(v) + HALF - row) * ahead_x / ahead_y
             aside = (reach + HALF) / abs(ahead_y)
-            from_x, to_x = max(from_x, middle - aside), min(to_x, middle + aside)
+            from_x = max(from_x, middle - aside)
+            to_x = min(to_x, middle + aside)
         for u in range(max(0, int(from_x - reach)), min(width, int(to_x + reach) + 1)):
-            dx, dy = np.float32(u) + HALF - column, np.float32(v) + HALF - row
+            dx = np.float32(u) + HALF - column
+            dy = np.float32(v) + HALF - row
             along = min(max(dx * ahead_x + dy * ahead_y, ZERO), length)
-            dx, dy = dx - along * ahead_x, dy - along * ahead_y
+            dx -= along * ahead_x
+            dy -= along * ahead_y
             cover = min(max(half_width + HALF - math.sqrt(dx * dx + dy * dy), ZERO), ONE)
             light_map[v, u, SUN] = min(light_map[v, u, SUN], np.uint8(F(255) * (ONE - TRUNK_SHADOW * cover)))
 
@@ -65,12 +72,14 @@ def _darken_stripe(
 @njit(**KERNEL)
 def _cast_tree_shadows(light_map: Bytes, trees: Floats, origin: Floats, sun: Floats, texels_per_m: Scalar) -> None:
     """Trunk shadows, then crown shadows along the sun's direction, and the dark foot of every trunk."""
-    away_x, away_y = -sun[X] / sun[Z], -sun[Y] / sun[Z]
+    away_x = -sun[X] / sun[Z]
+    away_y = -sun[Y] / sun[Z]
     length = math.sqrt(away_x * away_x + away_y * away_y) + F(1e-6)
     for part in range(2):
         for t in range(trees.shape[0]):
             x, y, trunk_radius, trunk_height, crown_radius, crown_height, kind = trees[t]
-            column, row = (x - origin[X]) * texels_per_m, (y - origin[Y]) * texels_per_m
+            column = (x - origin[X]) * texels_per_m
+            row = (y - origin[Y]) * texels_per_m
             if part == 0:
                 reach = trunk_height * length * texels_per_m
                 half_width = trunk_radius * texels_per_m
@@ -79,7 +88,8 @@ def _cast_tree_shadows(light_map: Bytes, trees: Floats, origin: Floats, sun: Flo
                 _darken_disc(light_map, OPENNESS, column, row, half_width, foot, F(0.55))
                 continue
             middle = trunk_height + (F(0.7) * crown_radius if kind > HALF else F(0.25) * crown_height)
-            column, row = column + away_x * middle * texels_per_m, row + away_y * middle * texels_per_m
+            column += away_x * middle * texels_per_m
+            row += away_y * middle * texels_per_m
             radius = crown_radius * texels_per_m
             _darken_disc(light_map, SUN, column, row, F(0.55) * radius, F(1.05) * radius, CROWN_SHADOW)
 
@@ -88,7 +98,8 @@ def _cast_tree_shadows(light_map: Bytes, trees: Floats, origin: Floats, sun: Flo
 def _slab(start: Scalar, step: Scalar, half: Scalar) -> tuple[Scalar, Scalar]:
     """Between which parameters the line start + t * step lies within -half and half."""
     step = step if abs(step) > F(1e-6) else F(1e-6)
-    one, two = (-half - start) / step, (half - start) / step
+    one = (-half - start) / step
+    two = (half - start) / step
     return min(one, two), max(one, two)
 
 
@@ -98,9 +109,11 @@ def _cast_box_shadows(light_map: Bytes, boxes: Floats, origin: Floats, sun: Floa
     height, width, _ = light_map.shape
     for b in range(boxes.shape[0]):
         x, y, cosine, sine, half_length, half_width, low, high, _ = boxes[b]
-        shift_x, shift_y = -sun[X] / sun[Z] * high, -sun[Y] / sun[Z] * high
+        shift_x = -sun[X] / sun[Z] * high
+        shift_y = -sun[Y] / sun[Z] * high
         reach = math.sqrt(half_length * half_length + half_width * half_width) + F(0.6)
-        sun_along, sun_aside = sun[X] * cosine + sun[Y] * sine, sun[Y] * cosine - sun[X] * sine
+        sun_along = sun[X] * cosine + sun[Y] * sine
+        sun_aside = sun[Y] * cosine - sun[X] * sine
         first_row = int((y + min(shift_y, ZERO) - reach - origin[Y]) * texels_per_m)
         last_row = int((y + max(shift_y, ZERO) + reach - origin[Y]) * texels_per_m)
         first_column = int((x + min(shift_x, ZERO) - reach - origin[X]) * texels_per_m)
@@ -109,13 +122,15 @@ def _cast_box_shadows(light_map: Bytes, boxes: Floats, origin: Floats, sun: Floa
             for u in range(max(0, first_column), min(width, last_column + 1)):
                 east = origin[X] + (np.float32(u) + HALF) / texels_per_m - x
                 north = origin[Y] + (np.float32(v) + HALF) / texels_per_m - y
-                along, aside = east * cosine + north * sine, north * cosine - east * sine
+                along = east * cosine + north * sine
+                aside = north * cosine - east * sine
                 enter_along, leave_along = _slab(along, sun_along, half_length)
                 enter_aside, leave_aside = _slab(aside, sun_aside, half_width)
                 enter = max(max(enter_along, enter_aside), low / sun[Z])
                 if enter < min(min(leave_along, leave_aside), high / sun[Z]):
                     light_map[v, u, SUN] = min(light_map[v, u, SUN], np.uint8(F(255) * (ONE - TRUNK_SHADOW)))
-                beyond_x, beyond_y = max(abs(along) - half_length, ZERO), max(abs(aside) - half_width, ZERO)
+                beyond_x = max(abs(along) - half_length, ZERO)
+                beyond_y = max(abs(aside) - half_width, ZERO)
                 near = ONE - math.sqrt(beyond_x * beyond_x + beyond_y * beyond_y) / F(0.6)
                 near = max(near, ZERO) * min(ONE, F(1.6) - F(2) * low)
                 open_sky = np.uint8(F(255) * (ONE - F(0.6) * max(near, ZERO)))
@@ -134,9 +149,10 @@ def make_light_map(world: World, trees: Floats, boxes: Floats, sun: Floats) -> t
     Returns:
         The map (rows along y, columns along x, 2) uint8, its corner (2,) in metres, and its texels per metre.
     """
+    bounds = world.bounds_m
     places = trees[:, :2] if len(trees) else np.zeros((1, 2), F)
-    low = np.minimum(places.min(axis=0), [world.bounds_m[0], world.bounds_m[2]]) - MAP_MARGIN_M
-    high = np.maximum(places.max(axis=0), [world.bounds_m[1], world.bounds_m[3]]) + MAP_MARGIN_M
+    low = np.minimum(places.min(axis=0), [bounds.x_min, bounds.y_min]) - MAP_MARGIN_M
+    high = np.maximum(places.max(axis=0), [bounds.x_max, bounds.y_max]) + MAP_MARGIN_M
     texels_per_m = min(MAP_TEXELS_PER_M, math.sqrt(MAP_MAX_TEXELS / float(np.prod(high - low))))
     width, height = (np.ceil((high - low) * texels_per_m)).astype(int) + 1
     light_map = np.full((height, width, 2), 255, np.uint8)

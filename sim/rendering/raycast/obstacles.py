@@ -40,7 +40,8 @@ TYRE = (F(26), F(26), F(28))
 @njit(**KERNEL)
 def _box_normal(box: Floats, along: Scalar, aside: Scalar, z: Scalar) -> Triple:
     """Which face of a box a point lies on: its normal along the length, the width and upwards."""
-    to_end, to_side = abs(abs(along) - box[HALF_LENGTH]), abs(abs(aside) - box[HALF_WIDTH])
+    to_end = abs(abs(along) - box[HALF_LENGTH])
+    to_side = abs(abs(aside) - box[HALF_WIDTH])
     to_top = min(abs(z - box[TOP]), abs(z - box[BASE]))
     if (to_top <= to_end) & (to_top <= to_side):
         return ZERO, ZERO, (ONE if z > HALF * (box[BASE] + box[TOP]) else -ONE)
@@ -52,7 +53,8 @@ def _box_normal(box: Floats, along: Scalar, aside: Scalar, z: Scalar) -> Triple:
 @njit(**KERNEL)
 def _light(scene: Scene, box: Floats, normal: Triple, height: Scalar) -> Scalar:
     """Brightness of a face whose normal is given in the box's own directions."""
-    x, y = normal[X] * box[COSINE] - normal[Y] * box[SINE], normal[X] * box[SINE] + normal[Y] * box[COSINE]
+    x = normal[X] * box[COSINE] - normal[Y] * box[SINE]
+    y = normal[X] * box[SINE] + normal[Y] * box[COSINE]
     facing = max(x * scene.sun[X] + y * scene.sun[Y] + normal[Z] * scene.sun[Z], ZERO)
     ambient = (ONE - F(0.6) * scene.sun_strength) * (F(0.68) + F(0.27) * normal[Z])
     return (scene.sun_strength * facing + ambient) * min(F(0.6) + F(0.9) * height, ONE)
@@ -61,8 +63,10 @@ def _light(scene: Scene, box: Floats, normal: Triple, height: Scalar) -> Scalar:
 @njit(**KERNEL)
 def _log_color(scene: Scene, b: int, box: Floats, along: Scalar, aside: Scalar, z: Scalar, pixel_m: Scalar) -> Triple:
     """Bark around a lying trunk, and the pale wood of its ends."""
-    middle, tall = HALF * (box[BASE] + box[TOP]), HALF * (box[TOP] - box[BASE])
-    side, up = aside / box[HALF_WIDTH], (z - middle) / tall
+    middle = HALF * (box[BASE] + box[TOP])
+    tall = HALF * (box[TOP] - box[BASE])
+    side = aside / box[HALF_WIDTH]
+    up = (z - middle) / tall
     if abs(abs(along) - box[HALF_LENGTH]) < F(0.004):
         ring = math.sqrt(side * side + up * up) * F(6)
         ring = F(0.86) + F(0.14) * abs(F(2) * (ring - F(floor_of(ring))) - ONE)
@@ -121,8 +125,10 @@ def _cabin_color(scene: Scene, b: int, box: Floats, normal: Triple, along: Scala
 def shade_box(scene: Scene, b: int, x: Scalar, y: Scalar, z: Scalar, pixel_m: Scalar) -> Triple:
     """Colour of box b at the world point (x, y, z), where a pixel is pixel_m wide."""
     box = scene.boxes[b]
-    east, north = x - box[X], y - box[Y]
-    along, aside = east * box[COSINE] + north * box[SINE], north * box[COSINE] - east * box[SINE]
+    east = x - box[X]
+    north = y - box[Y]
+    along = east * box[COSINE] + north * box[SINE]
+    aside = north * box[COSINE] - east * box[SINE]
     if box[KIND] == F(LOG):
         return _log_color(scene, b, box, along, aside, z, pixel_m)
     normal = _box_normal(box, along, aside, z)

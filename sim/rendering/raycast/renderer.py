@@ -78,7 +78,8 @@ class Lens(NamedTuple):
 @njit(**KERNEL)
 def _trace_trunk(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, ident: int) -> None:
     """Draw a trunk whose axis is at (x, y) from the eye, unless the eye is inside it."""
-    radius, high = tree[TRUNK_RADIUS], low + tree[TRUNK_HEIGHT]
+    radius = tree[TRUNK_RADIUS]
+    high = low + tree[TRUNK_HEIGHT]
     if x * x + y * y <= radius * radius:
         return
     box = screen_box(view, x, y, low, high, radius, radius)
@@ -112,8 +113,11 @@ def _trace_crown(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, id
 def _trace_tree(view: View, trees: Floats, t: int, eye: Floats, half_width: Scalar, widen: Scalar) -> None:
     """Draw a tree unless it is behind the camera, beyond the far plane or beside the picture."""
     tree = trees[t]
-    right, forward = view.axes[RIGHT], view.axes[FORWARD]
-    x, y, z = tree[X] - eye[X], tree[Y] - eye[Y], HALF * (tree[TRUNK_HEIGHT] + tree[CROWN_HEIGHT]) - eye[Z]
+    right = view.axes[RIGHT]
+    forward = view.axes[FORWARD]
+    x = tree[X] - eye[X]
+    y = tree[Y] - eye[Y]
+    z = HALF * (tree[TRUNK_HEIGHT] + tree[CROWN_HEIGHT]) - eye[Z]
     reach = tree[CROWN_RADIUS] + HALF * (tree[TRUNK_HEIGHT] + tree[CROWN_HEIGHT]) + tree[CROWN_RADIUS]
     ahead = x * forward[X] + y * forward[Y] + z * forward[Z]
     aside = abs(x * right[X] + y * right[Y] + z * right[Z])
@@ -128,13 +132,18 @@ def _trace_boxes(view: View, boxes: Floats, wheels: Floats, eye: Floats, first_i
     """Draw all boxes, their ids counted from first_id; logs and the wheels of parked cars are lying cylinders."""
     for w in range(wheels.shape[0]):
         wheel = wheels[w]
-        x, y, high = wheel[X] - eye[X], wheel[Y] - eye[Y], wheel[TOP] - eye[Z]
+        x = wheel[X] - eye[X]
+        y = wheel[Y] - eye[Y]
+        high = wheel[TOP] - eye[Z]
         box = screen_box(view, x, y, -eye[Z], high, wheel[HALF_WIDTH], wheel[HALF_WIDTH])
         if (box.first_row <= box.last_row) & (box.first_column <= box.last_column):
             log_rows(view, box, x, y, -eye[Z], high, wheel, np.int32(first_id + int(wheel[BODY])))
     for b in range(boxes.shape[0]):
         solid = boxes[b]
-        x, y, low, high = solid[X] - eye[X], solid[Y] - eye[Y], solid[BASE] - eye[Z], solid[TOP] - eye[Z]
+        x = solid[X] - eye[X]
+        y = solid[Y] - eye[Y]
+        low = solid[BASE] - eye[Z]
+        high = solid[TOP] - eye[Z]
         radius = math.sqrt(solid[HALF_LENGTH] * solid[HALF_LENGTH] + solid[HALF_WIDTH] * solid[HALF_WIDTH])
         box = screen_box(view, x, y, low, high, radius, radius)
         if (box.first_row > box.last_row) | (box.first_column > box.last_column):
@@ -152,11 +161,14 @@ def trace_world(view: View, scene: Scene, eye: Floats) -> None:
     half_width = HALF * F(view.depth.shape[1]) / view.focal_px
     half_height = HALF * F(view.depth.shape[0]) / view.focal_px
     widen = np.sqrt(F(1) + half_width * half_width + half_height * half_height)
-    right, forward = view.axes[RIGHT], view.axes[FORWARD]
+    right = view.axes[RIGHT]
+    forward = view.axes[FORWARD]
     first = 0
     for g in range(scene.groves.shape[0]):
         grove = scene.groves[g]
-        x, y, z = grove[X] - eye[X], grove[Y] - eye[Y], HALF * grove[GROVE_HEIGHT] - eye[Z]
+        x = grove[X] - eye[X]
+        y = grove[Y] - eye[Y]
+        z = HALF * grove[GROVE_HEIGHT] - eye[Z]
         reach = grove[GROVE_RADIUS] + HALF * grove[GROVE_HEIGHT]
         ahead = x * forward[X] + y * forward[Y] + z * forward[Z]
         aside = abs(x * right[X] + y * right[Y] + z * right[Z])
@@ -210,7 +222,8 @@ def draw_vehicles(
 
 def _lens(camera: Camera, samples: int) -> Lens:
     """The lens of a camera whose every pixel is split into samples x samples."""
-    width, focal_px = camera.width * samples, camera.focal_px * samples
+    width = camera.width * samples
+    focal_px = camera.focal_px * samples
     return Lens(((np.arange(width) + 0.5 - width / 2) / focal_px).astype(F), F(focal_px))
 
 
@@ -224,7 +237,8 @@ class RaycastRenderer:
         self.camera = camera
         self.num_cameras = num_cameras
         self._smooth = camera.width >= SMOOTH_FROM_PX
-        self._lens, self._fine_lens = _lens(camera, 1), _lens(camera, 2)
+        self._lens = _lens(camera, 1)
+        self._fine_lens = _lens(camera, 2)
         self._scene: Scene | None = None
 
     def set_world(self, world: World) -> None:
@@ -240,14 +254,17 @@ class RaycastRenderer:
         """
         if self._scene is None:
             raise ForestPilotError("render() was called before set_world(world); set a world first")
-        count, height, width = self.num_cameras, self.camera.height, self.camera.width
+        count = self.num_cameras
+        height = self.camera.height
+        width = self.camera.width
         eyes, axes = checked_poses(eyes, axes, count)
         rgb = np.empty((count, height, width, 3), np.uint8)
         depth = np.empty((count, height, width), F)
         ids = np.empty((count, height, width), np.int32)
         draw(self._scene, self._lens, eyes, axes, rgb, depth, ids)
         if self._smooth:
-            fine_depth, fine_ids = np.empty((2 * height, 2 * width), F), np.empty((2 * height, 2 * width), np.int32)
+            fine_depth = np.empty((2 * height, 2 * width), F)
+            fine_ids = np.empty((2 * height, 2 * width), np.int32)
             draw_edges(self._scene, self._lens, self._fine_lens, eyes, axes, rgb, depth, ids, fine_depth, fine_ids)
         if vehicle is not None:
             draw_vehicles(self._scene, self._lens, eyes, axes, place_parts(vehicle), rgb, depth, ids)

@@ -66,7 +66,8 @@ class Place(NamedTuple):
 def place_on_chord(chords: Floats, k: int, x: Scalar, y: Scalar) -> tuple[Scalar, Scalar]:
     """Distance from the middle line (left positive) and distance along chord k of the point (x, y), in metres."""
     chord = chords[k]
-    east, north = x - chord[X], y - chord[Y]
+    east = x - chord[X]
+    north = y - chord[Y]
     along = east * chord[AHEAD_X] + north * chord[AHEAD_Y]
     aside = north * chord[AHEAD_X] - east * chord[AHEAD_Y]
     beyond = along - min(max(along, ZERO), chord[LENGTH])
@@ -80,18 +81,26 @@ def place_on_chord(chords: Floats, k: int, x: Scalar, y: Scalar) -> tuple[Scalar
 @njit(**KERNEL)
 def place_on_road(road: Road, x: Scalar, y: Scalar) -> Place:
     """The place of the point (x, y) on the nearest ribbon; where ribbons overlap, on the one whose edge is farther."""
-    u, v = (x - road.origin[0]) / F(CELL_M), (y - road.origin[1]) / F(CELL_M)
+    u = (x - road.origin[X]) / F(CELL_M)
+    v = (y - road.origin[Y]) / F(CELL_M)
     rows, columns = road.first.shape
     if not ((u >= ZERO) & (v >= ZERO) & (u < F(columns - 1)) & (v < F(rows))):
         return Place(NOWHERE, ZERO, ZERO, -1)
-    row, column = int(v), int(u)
-    edge, aside, along, nearest = NOWHERE, ZERO, ZERO, -1
+    row = int(v)
+    column = int(u)
+    edge = NOWHERE
+    aside = ZERO
+    along = ZERO
+    nearest = -1
     for member in range(road.first[row, column], road.first[row, column + 1]):
         k = road.members[member]
         this_aside, this_along = place_on_chord(road.chords, k, x, y)
         this_edge = abs(this_aside) - road.chords[k, HALF_WIDTH]
         if this_edge < edge:
-            edge, aside, along, nearest = this_edge, this_aside, road.chords[k, ALONG] + this_along, k
+            edge = this_edge
+            aside = this_aside
+            along = road.chords[k, ALONG] + this_along
+            nearest = k
     return Place(edge, aside, along, nearest)
 
 
@@ -99,7 +108,8 @@ def place_on_road(road: Road, x: Scalar, y: Scalar) -> Place:
 def _middle_distance(chords: Floats, i: int, j: int) -> Scalar:
     """Distance of chord i's middle from the line of chord j, in metres."""
     ahead = HALF * chords[i, LENGTH]
-    x, y = chords[i, X] + ahead * chords[i, AHEAD_X], chords[i, Y] + ahead * chords[i, AHEAD_Y]
+    x = chords[i, X] + ahead * chords[i, AHEAD_X]
+    y = chords[i, Y] + ahead * chords[i, AHEAD_Y]
     return abs(place_on_chord(chords, j, x, y)[0])
 
 
@@ -140,14 +150,16 @@ def _visit_cells(
     """Go over the cells near every chord: stage 0 finds each cell's least distance from an edge, stage 1 counts the
     chords that may be nearest to some point of the cell, stage 2 writes them down."""
     rows, columns = nearest.shape
-    cell, half_diagonal = F(CELL_M), F(0.7072 * CELL_M)
+    cell = F(CELL_M)
+    half_diagonal = F(0.7072 * CELL_M)
     for k in range(chords.shape[0]):
         reach = chords[k, HALF_WIDTH] + F(REACH_M) + half_diagonal + HALF * chords[k, LENGTH]
-        x = chords[k, X] + HALF * chords[k, LENGTH] * chords[k, AHEAD_X] - origin[0]
-        y = chords[k, Y] + HALF * chords[k, LENGTH] * chords[k, AHEAD_Y] - origin[1]
+        x = chords[k, X] + HALF * chords[k, LENGTH] * chords[k, AHEAD_X] - origin[X]
+        y = chords[k, Y] + HALF * chords[k, LENGTH] * chords[k, AHEAD_Y] - origin[Y]
         for j in range(max(0, int((y - reach) / cell)), min(rows, int((y + reach) / cell) + 1)):
             for i in range(max(0, int((x - reach) / cell)), min(columns, int((x + reach) / cell) + 1)):
-                middle_x, middle_y = origin[0] + (F(i) + HALF) * cell, origin[1] + (F(j) + HALF) * cell
+                middle_x = origin[X] + (F(i) + HALF) * cell
+                middle_y = origin[Y] + (F(j) + HALF) * cell
                 edge = abs(place_on_chord(chords, k, middle_x, middle_y)[0]) - chords[k, HALF_WIDTH]
                 if stage == 0:
                     nearest[j, i] = min(nearest[j, i], edge)
@@ -167,14 +179,20 @@ def _chords_of(ribbon: Ribbon, number: int, marked: bool) -> Floats:
         corners = np.concatenate([corners, points[-1:]])
     steps = np.diff(corners, axis=0)
     length = np.hypot(steps[:, 0], steps[:, 1])
-    corners, steps, length = corners[:-1][length > 1e-6], steps[length > 1e-6], length[length > 1e-6]
+    corners = corners[:-1][length > 1e-6]
+    steps = steps[length > 1e-6]
+    length = length[length > 1e-6]
     heading = np.unwrap(np.arctan2(steps[:, 1], steps[:, 0]))
     curvature = np.gradient(heading) / length if len(heading) > 1 else np.zeros(len(heading))
     chords = np.zeros((len(steps), 10), F)
-    chords[:, X : Y + 1], chords[:, AHEAD_X : AHEAD_Y + 1] = corners, steps / length[:, None]
-    chords[:, LENGTH], chords[:, ALONG] = length, np.cumsum(length) - length
-    chords[:, BULGE], chords[:, HALF_WIDTH] = 0.5 * curvature, ribbon.half_width_m
-    chords[:, MARKED], chords[:, RIBBON] = marked, number
+    chords[:, X : Y + 1] = corners
+    chords[:, AHEAD_X : AHEAD_Y + 1] = steps / length[:, None]
+    chords[:, LENGTH] = length
+    chords[:, ALONG] = np.cumsum(length) - length
+    chords[:, BULGE] = 0.5 * curvature
+    chords[:, HALF_WIDTH] = ribbon.half_width_m
+    chords[:, MARKED] = marked
+    chords[:, RIBBON] = number
     return chords
 
 
@@ -196,8 +214,10 @@ def make_road(ribbons: Sequence[Ribbon], markings: bool) -> Road:
     margin = chords[:, HALF_WIDTH].max() + REACH_M + 2 * CELL_M
     origin = (chords[:, :2].min(axis=0) - margin).astype(F)
     columns, rows = np.ceil((chords[:, :2].max(axis=0) + margin - origin) / CELL_M).astype(int)
-    nearest, count = np.full((rows, columns), NOWHERE, F), np.zeros((rows, columns), np.int32)
-    first, members = np.zeros((rows, columns + 1), np.int32), np.zeros(0, np.int32)
+    nearest = np.full((rows, columns), NOWHERE, F)
+    count = np.zeros((rows, columns), np.int32)
+    first = np.zeros((rows, columns + 1), np.int32)
+    members = np.zeros(0, np.int32)
     _visit_cells(chords, origin, nearest, count, first, members, 0)
     _visit_cells(chords, origin, nearest, count, first, members, 1)
     ends = np.cumsum(count.ravel(), dtype=np.int32).reshape(rows, columns)

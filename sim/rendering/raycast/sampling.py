@@ -39,12 +39,16 @@ def sample(bank: Bytes, tile: int, x: Scalar, y: Scalar, texels_per_pixel: Scala
     size2 = 1 << (2 * TILE_BITS)
     offset = (4 * (size2 - (size2 >> (2 * level)))) // 3
     shrink = ONE / F(1 << level)
-    x, y = x * shrink, y * shrink
+    x *= shrink
+    y *= shrink
     if not smooth:
         return _texel(bank, tile, level, offset, floor_of(x), floor_of(y)) * TO_UNIT
-    x, y = x - HALF, y - HALF
-    left, top = floor_of(x), floor_of(y)
-    u, v = x - F(left), y - F(top)
+    x -= HALF
+    y -= HALF
+    left = floor_of(x)
+    top = floor_of(y)
+    u = x - F(left)
+    v = y - F(top)
     upper = _texel(bank, tile, level, offset, left, top) * (ONE - u)
     upper += _texel(bank, tile, level, offset, left + 1, top) * u
     lower = _texel(bank, tile, level, offset, left, top + 1) * (ONE - u)

@@ -10,6 +10,7 @@ from forestpilot.sim.rendering.raycast.road import Road, make_road
 from forestpilot.sim.rendering.raycast.textures import FIRST_BARK, FIRST_LEAF, skyline, texture_bank
 from forestpilot.sim.rendering.solids import solids_of, table_of, wheels_of
 from forestpilot.sim.worlds.appearance import ROAD_SURFACES, Appearance
+from forestpilot.sim.worlds.tables import Trees
 from forestpilot.sim.worlds.world import World
 
 F = np.float32
@@ -83,14 +84,15 @@ def _groves(trees: Floats) -> tuple[Ids, Floats]:
         return np.zeros(0, np.int32), np.zeros((0, 5), F)
     cells = np.floor(trees[:, :2] / GROVE_M).astype(np.int64)
     order = np.lexsort(cells.T)
-    cells, sorted_trees = cells[order], trees[order]
+    cells = cells[order]
+    columns = Trees.of(trees[order])
     ends = np.append(np.flatnonzero((cells[1:] != cells[:-1]).any(axis=1)) + 1, len(trees))
     starts = np.append(0, ends[:-1])
-    x, y, radius = sorted_trees[:, 0], sorted_trees[:, 1], np.maximum(sorted_trees[:, 2], sorted_trees[:, 4])
-    low = np.stack([np.minimum.reduceat(place - radius, starts) for place in (x, y)], axis=1)
-    high = np.stack([np.maximum.reduceat(place + radius, starts) for place in (x, y)], axis=1)
+    radius = np.maximum(columns.radius_m, columns.crown_radius_m)
+    low = np.stack([np.minimum.reduceat(place - radius, starts) for place in (columns.x_m, columns.y_m)], axis=1)
+    high = np.stack([np.maximum.reduceat(place + radius, starts) for place in (columns.x_m, columns.y_m)], axis=1)
     # A round crown's top is 1.7 radii above its trunk, which its height of two radii covers.
-    tall = np.maximum.reduceat(sorted_trees[:, 3] + sorted_trees[:, 5], starts)
+    tall = np.maximum.reduceat(columns.height_m + columns.crown_height_m, starts)
     reach = np.hypot(*((high - low) / 2).T)
     return order.astype(np.int32), np.column_stack([(low + high) / 2, reach, tall, ends]).astype(F)
 

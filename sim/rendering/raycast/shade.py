@@ -113,7 +113,8 @@ def _clouds(scene: Scene, x: Scalar, y: Scalar, rise: Scalar, red: Scalar, green
 def shade_trunk(scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar, pixel_m: Scalar) -> Triple:
     """Colour of trunk t at the point (x, y) metres from its axis, at this height."""
     inverse = ONE / scene.trees[t, TRUNK_RADIUS]
-    normal_x, normal_y = x * inverse, y * inverse
+    normal_x = x * inverse
+    normal_y = y * inverse
     texels_per_m = F(TILE_SIZE) / (F(6.2832) * scene.trees[t, TRUNK_RADIUS])
     bark = sample(
         scene.bank, scene.bark_tile, around(normal_x, normal_y) * F(TILE_SIZE // 4),
@@ -132,11 +133,9 @@ def _crown_surface(
     scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar
 ) -> tuple[Scalar, Scalar, Scalar, Scalar, Scalar]:
     """Normal (x, y, z) and texture coordinates along the surface in metres, for a point of crown t."""
-    trunk_height, radius, crown_height = (
-        scene.trees[t, TRUNK_HEIGHT],
-        scene.trees[t, CROWN_RADIUS],
-        scene.trees[t, CROWN_HEIGHT],
-    )
+    trunk_height = scene.trees[t, TRUNK_HEIGHT]
+    radius = scene.trees[t, CROWN_RADIUS]
+    crown_height = scene.trees[t, CROWN_HEIGHT]
     if scene.trees[t, CROWN_KIND] > HALF:
         inverse = ONE / radius
         normal_z = (height - trunk_height - F(0.7) * radius) * inverse
@@ -183,7 +182,8 @@ def _surface_color(scene: Scene, view: View, ident: int, place: Triple, ray: Tri
     t = ident >> 1
     if t >= scene.trees.shape[0]:
         return shade_box(scene, ident - 2 * scene.trees.shape[0], x, y, z, pixel_m)
-    x, y = x - scene.trees[t, X], y - scene.trees[t, Y]
+    x -= scene.trees[t, X]
+    y -= scene.trees[t, Y]
     if ident & 1 == 0:
         return shade_trunk(scene, t, x, y, z, pixel_m)
     return shade_crown(scene, t, x, y, z, pixel_m)
@@ -194,7 +194,9 @@ def _pixel_color(scene: Scene, view: View, eye: Floats, row: int, u: int) -> Tri
     """Colour of one pixel whose depth and id are known."""
     slope, x, y, z = row_direction(view, row)
     across = view.slopes[u]
-    x, y, z = x + across * view.axes[RIGHT, X], y + across * view.axes[RIGHT, Y], z + across * view.axes[RIGHT, Z]
+    x += across * view.axes[RIGHT, X]
+    y += across * view.axes[RIGHT, Y]
+    z += across * view.axes[RIGHT, Z]
     ident = view.ids[row, u]
     if ident == SKY_ID:
         return background(scene, x, y, z, view.focal_px)
@@ -241,10 +243,14 @@ def smooth_edges(scene: Scene, view: View, fine: View, eye: Floats, rgb: Bytes) 
                 same &= (fine.ids[v, 2 * u] == ident) & (fine.ids[v, 2 * u + 1] == ident)
             if same:
                 continue
-            red, green, blue = HALF, HALF, HALF
+            red = HALF
+            green = HALF
+            blue = HALF
             for sub in range(4):
                 one = _pixel_color(scene, fine, eye, 2 * row + (sub >> 1), 2 * u + (sub & 1))
-                red, green, blue = red + one[RED] * QUARTER, green + one[GREEN] * QUARTER, blue + one[BLUE] * QUARTER
+                red += one[RED] * QUARTER
+                green += one[GREEN] * QUARTER
+                blue += one[BLUE] * QUARTER
             rgb[row, u, RED] = np.uint8(red)
             rgb[row, u, GREEN] = np.uint8(green)
             rgb[row, u, BLUE] = np.uint8(blue)

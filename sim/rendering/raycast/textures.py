@@ -18,7 +18,8 @@ FIRST_BARK = GROUND_PATTERNS
 FIRST_LEAF = FIRST_BARK + BARK_PATTERNS
 PATCHES = FIRST_LEAF + LEAF_PATTERNS
 """Index of the broad patches that vary the ground over tens of metres, after the ground, bark and leaf patterns."""
-SPECKLES, STONES = PATCHES + 1, PATCHES + 2
+SPECKLES = PATCHES + 1
+STONES = PATCHES + 2
 """Indices of asphalt's fine grain and of gravel."""
 SKYLINE_SIZE = 1024
 

@@ -46,7 +46,9 @@ def _ball_hit(ray: Triple, middle: Triple) -> tuple[Scalar, Triple]:
     a = ray[X] * ray[X] + ray[Y] * ray[Y] + ray[Z] * ray[Z]
     closest = (ray[X] * middle[X] + ray[Y] * middle[Y] + ray[Z] * middle[Z]) / a
     # Distance from the ball's middle at the closest point: thin discs seen from afar need it without cancellation.
-    miss_x, miss_y, miss_z = closest * ray[X] - middle[X], closest * ray[Y] - middle[Y], closest * ray[Z] - middle[Z]
+    miss_x = closest * ray[X] - middle[X]
+    miss_y = closest * ray[Y] - middle[Y]
+    miss_z = closest * ray[Z] - middle[Z]
     root = ONE - (miss_x * miss_x + miss_y * miss_y + miss_z * miss_z)
     if root <= ZERO:
         return -ONE, (ZERO, ZERO, ZERO)
@@ -58,7 +60,8 @@ def _ball_hit(ray: Triple, middle: Triple) -> tuple[Scalar, Triple]:
 def _slab(ray: Scalar, middle: Scalar) -> tuple[Scalar, Scalar]:
     """Depths at which a ray enters and leaves the slab of half thickness 1."""
     inverse = ONE / (ray if abs(ray) > F(1e-7) else F(1e-7))
-    one, two = (middle - ONE) * inverse, (middle + ONE) * inverse
+    one = (middle - ONE) * inverse
+    two = (middle + ONE) * inverse
     return min(one, two), max(one, two)
 
 
@@ -84,7 +87,8 @@ def _drum_hit(ray: Triple, middle: Triple) -> tuple[Scalar, Triple]:
     enter, leave = _slab(ray[Y], middle[Y])
     a = ray[X] * ray[X] + ray[Z] * ray[Z] + F(1e-12)
     closest = (ray[X] * middle[X] + ray[Z] * middle[Z]) / a
-    miss_x, miss_z = closest * ray[X] - middle[X], closest * ray[Z] - middle[Z]
+    miss_x = closest * ray[X] - middle[X]
+    miss_z = closest * ray[Z] - middle[Z]
     root = ONE - (miss_x * miss_x + miss_z * miss_z)
     back = math.sqrt(max(root, ZERO) / a)
     t = max(enter, closest - back)
@@ -120,7 +124,10 @@ def _part_light(scene: Scene, matrix: Floats, normal: Triple) -> Scalar:
 def _corner_box(view: View, center: Triple, matrix: Floats) -> Box:
     """Rectangle that holds a part: that of the corners of the box around it, or the whole image when near the eye."""
     height, width = view.depth.shape
-    left, right, top, bottom = NOWHERE, -NOWHERE, NOWHERE, -NOWHERE
+    left = NOWHERE
+    right = -NOWHERE
+    top = NOWHERE
+    bottom = -NOWHERE
     for corner in range(8):
         a = ONE if corner & 1 else -ONE
         b = ONE if corner & 2 else -ONE
@@ -129,9 +136,12 @@ def _corner_box(view: View, center: Triple, matrix: Floats) -> Box:
         x, y, z = _apply(view.axes, center[X] + reach[X], center[Y] + reach[Y], center[Z] + reach[Z])
         if z < F(0.1):
             return Box(0, height - 1, 0, width - 1)
-        left, right = min(left, x / z), max(right, x / z)
-        top, bottom = min(top, -y / z), max(bottom, -y / z)
-    middle_u, middle_v = HALF * np.float32(width), HALF * np.float32(height)
+        left = min(left, x / z)
+        right = max(right, x / z)
+        top = min(top, -y / z)
+        bottom = max(bottom, -y / z)
+    middle_u = HALF * np.float32(width)
+    middle_v = HALF * np.float32(height)
     return Box(
         int(max(ZERO, middle_v + view.focal_px * top)),
         int(min(np.float32(height - 1), middle_v + view.focal_px * bottom)),
@@ -144,7 +154,9 @@ def _corner_box(view: View, center: Triple, matrix: Floats) -> Box:
 def _draw_part(scene: Scene, view: View, center: Triple, parts: Parts, index: int, rgb: Bytes) -> None:
     """Blend one part, its centre relative to the eye, over the image where it is nearer than what was there; four rays
     per pixel."""
-    matrix, shape, color = parts.to_unit[index], parts.shapes[index], parts.colors[index]
+    matrix = parts.to_unit[index]
+    shape = parts.shapes[index]
+    color = parts.colors[index]
     opacity = parts.opacities[index]
     box = _corner_box(view, center, parts.from_unit[index])
     middle = _apply(matrix, center[X], center[Y], center[Z])
@@ -152,7 +164,9 @@ def _draw_part(scene: Scene, view: View, center: Triple, parts: Parts, index: in
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
         for u in range(box.first_column, box.last_column + 1):
-            cover, light, nearest = ZERO, ZERO, view.depth[row, u]
+            cover = ZERO
+            light = ZERO
+            nearest = view.depth[row, u]
             for sub in range(4):
                 upward = quarter if sub < 2 else -quarter
                 across = view.slopes[u] + (quarter if sub & 1 else -quarter)
@@ -180,8 +194,11 @@ def _darken_ground(
     view: View, eye: Floats, x: Scalar, y: Scalar, ahead: Floats, shadow: Shadow, strength: Scalar, rgb: Bytes
 ) -> None:
     """Darken the ground under a rectangle with a fading rim around (x, y) metres; see `sim.looks.Shadow`."""
-    x, y = x - eye[X], y - eye[Y]
-    half_length, half_width, rim = shadow.half_length_m, shadow.half_width_m, shadow.rim_m
+    x -= eye[X]
+    y -= eye[Y]
+    half_length = shadow.half_length_m
+    half_width = shadow.half_width_m
+    rim = shadow.rim_m
     reach = math.sqrt(half_length * half_length + half_width * half_width) + rim
     box = screen_box(view, x, y, -eye[Z], -eye[Z], reach, reach)
     for row in range(box.first_row, box.last_row + 1):
@@ -189,7 +206,8 @@ def _darken_ground(
         for u in range(box.first_column, box.last_column + 1):
             if view.ids[row, u] != GROUND_ID:
                 continue
-            t, slope = view.depth[row, u], view.slopes[u]
+            t = view.depth[row, u]
+            slope = view.slopes[u]
             east = t * (middle_x + slope * view.axes[RIGHT, X]) - x
             north = t * (middle_y + slope * view.axes[RIGHT, Y]) - y
             along = max(abs(east * ahead[0] + north * ahead[1]) - half_length, ZERO)
@@ -202,12 +220,17 @@ def _darken_ground(
 @njit(**KERNEL)
 def draw_vehicle(scene: Scene, view: View, eye: Floats, parts: Parts, rgb: Bytes) -> None:
     """Draw the vehicle and its shadow over one finished image; parts as from `vehicle_parts.place_parts`."""
-    shadow, origin, centers = parts.shadow, parts.origin, parts.centers
+    shadow = parts.shadow
+    origin = parts.origin
+    centers = parts.centers
     away = (origin[Z] + shadow.height_m) / scene.sun[Z]
-    x, y = origin[X] - away * scene.sun[X], origin[Y] - away * scene.sun[Y]
+    x = origin[X] - away * scene.sun[X]
+    y = origin[Y] - away * scene.sun[Y]
     _darken_ground(view, eye, x, y, parts.ahead, shadow, shadow.sun_share * scene.sun_strength, rgb)
     if shadow.sky_share > ZERO:
         _darken_ground(view, eye, origin[X], origin[Y], parts.ahead, shadow, shadow.sky_share, rgb)
     for index in range(centers.shape[0]):
-        x, y, z = centers[index, X] - eye[X], centers[index, Y] - eye[Y], centers[index, Z] - eye[Z]
+        x = centers[index, X] - eye[X]
+        y = centers[index, Y] - eye[Y]
+        z = centers[index, Z] - eye[Z]
         _draw_part(scene, view, (x, y, z), parts, index, rgb)
