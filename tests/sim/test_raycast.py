@@ -14,6 +14,7 @@ from forestpilot.sim.rendering import make_renderer
 from forestpilot.sim.rendering.protocol import FAR_M, GROUND_ID, NEAR_M, SKY_ID, VEHICLE_ID
 from forestpilot.sim.rendering.raycast.intersect import (
     Box,
+    Upright,
     View,
     box_rows,
     cone_rows,
@@ -134,7 +135,8 @@ def test_cylinder_kernel_agrees_with_numpy(attitude, place, radius, below, above
     x, y = place[0] * math.cos(place[1]), place[0] * math.sin(place[1])
     view, rays = view_of(attitude)
     args = tuple(F(value) for value in (x, y, radius, -below, above))
-    cylinder_rows(view, whole(view), *args, np.int32(6))
+    x, y, radius, low, high = args
+    cylinder_rows(view, whole(view), Upright(x, y, low, high), radius, np.int32(6))
     assert_agree(view, cylinder_twin(rays, *map(float, args)), 6)
 
 
@@ -155,7 +157,8 @@ def test_cone_kernel_agrees_with_numpy(attitude, place, radius, low, tall):
     x, y = place[0] * math.cos(place[1]), place[0] * math.sin(place[1])
     view, rays = view_of(attitude)
     args = tuple(F(value) for value in (x, y, radius, low, low + tall))
-    cone_rows(view, whole(view), *args, np.int32(9))
+    x, y, radius, low, high = args
+    cone_rows(view, whole(view), Upright(x, y, low, high), radius, np.int32(9))
     assert_agree(view, cone_twin(rays, *map(float, args)), 9)
 
 
@@ -169,7 +172,8 @@ def test_box_and_log_kernels_agree_with_numpy(kernel, twin, attitude, place, yaw
     values = [0, 0, math.cos(yaw), math.sin(yaw), half_length, half_width, 0, tall, 0]
     solid, high = np.array(values, F), low + F(tall)
     reach = F(math.hypot(half_length, half_width))
-    kernel(view, screen_box(view, x, y, low, high, reach, reach), x, y, low, high, solid, np.int32(12))
+    place = Upright(x, y, low, high)
+    kernel(view, screen_box(view, place, reach, reach), place, solid, np.int32(12))
     expected = twin(rays, float(x), float(y), yaw, half_length, half_width, float(low), float(high))
     assert_agree(view, expected, 12)
 
@@ -190,7 +194,7 @@ def test_screen_box_holds_every_hit(attitude, place, radius, low, tall):
     x, y = F(place[0] * math.cos(place[1])), F(place[0] * math.sin(place[1]))
     view, rays = view_of(attitude)
     hits = cylinder_twin(rays, float(x), float(y), radius, low, low + tall) < FAR_M
-    box = screen_box(view, x, y, F(low), F(low + tall), F(radius), F(radius))
+    box = screen_box(view, Upright(x, y, F(low), F(low + tall)), F(radius), F(radius))
     outside = hits.copy()
     outside[box.first_row : box.last_row + 1, box.first_column : box.last_column + 1] = False
     assert not outside.any()

@@ -1,6 +1,7 @@
 """Colours of the ground: forest floor, trails and roads in the light that the trees let through."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -26,6 +27,19 @@ DASH_M = F(2.5)
 DASH_PERIOD_M = F(6)
 TRACK_M = F(0.78)
 """Distance of the wheel tracks from the middle of the road."""
+
+
+class Spot(NamedTuple):
+    """A point of the ground as its textures see it."""
+
+    x: Scalar
+    y: Scalar
+    """Where it is, in metres."""
+    pixel_m: Scalar
+    """Width of a pixel there, the geometric mean of along the view and across."""
+    grain: Scalar
+    patch: Scalar
+    """Fine and broad noise there, 0 to 1."""
 
 
 @njit(**KERNEL)
@@ -100,10 +114,9 @@ def _markings(scene: Scene, place: Place, across: Scalar, lengthwise: Scalar, wo
 
 
 @njit(**KERNEL)
-def _asphalt(
-    scene: Scene, place: Place, x: Scalar, y: Scalar, pixel_m: Scalar, patch: Scalar, spread: tuple[Scalar, Scalar]
-) -> Triple:
+def _asphalt(scene: Scene, place: Place, spot: Spot, spread: tuple[Scalar, Scalar]) -> Triple:
     """Colour of asphalt: fine grain, worn wheel paths, dust at the edges, cracks, markings."""
+    x, y, pixel_m, _, patch = spot
     speckle = sample(
         scene.bank, SPECKLES, x * SPECKLE_TEXELS_PER_M, y * SPECKLE_TEXELS_PER_M,
         pixel_m * SPECKLE_TEXELS_PER_M, scene.smooth,
@@ -124,8 +137,9 @@ def _asphalt(
 
 
 @njit(**KERNEL)
-def _gravel(scene: Scene, place: Place, x: Scalar, y: Scalar, pixel_m: Scalar, patch: Scalar) -> Triple:
+def _gravel(scene: Scene, place: Place, spot: Spot) -> Triple:
     """Colour of gravel: coarse stones, pressed flat and paler where wheels run."""
+    x, y, pixel_m, _, patch = spot
     stones = sample(
         scene.bank, STONES, x * STONE_TEXELS_PER_M, y * STONE_TEXELS_PER_M, pixel_m * STONE_TEXELS_PER_M, scene.smooth
     )
@@ -137,10 +151,9 @@ def _gravel(scene: Scene, place: Place, x: Scalar, y: Scalar, pixel_m: Scalar, p
 
 
 @njit(**KERNEL)
-def _dirt(
-    scene: Scene, place: Place, grass: Triple, x: Scalar, y: Scalar, pixel_m: Scalar, grain: Scalar, patch: Scalar
-) -> Triple:
+def _dirt(scene: Scene, place: Place, grass: Triple, spot: Spot) -> Triple:
     """Colour of a dirt road: two dark wheel tracks with grass between them, and weeds towards the edges."""
+    x, y, pixel_m, grain, patch = spot
     lumps = sample(scene.bank, STONES, x * F(46), y * F(46), pixel_m * F(46), scene.smooth)
     track = _unit(F(1.4) - abs(abs(place.aside) - TRACK_M) * F(3.4) + F(0.5) * (patch - HALF))
     light = F(1.02) + F(0.4) * (lumps - HALF) + F(0.2) * (grain - HALF) + F(0.25) * (patch - HALF)
@@ -155,10 +168,11 @@ def _dirt(
 
 @njit(**KERNEL)
 def _road_color(
-    scene: Scene, view: View, place: Place, floor: Triple, x: Scalar, y: Scalar, ray: Triple,
-    pixel_m: Scalar, grazing_m: Scalar, grain: Scalar, patch: Scalar,
-) -> Triple:  # fmt: skip
+    scene: Scene, view: View, place: Place, floor: Triple, spot: Spot, ray: Triple, pixel_m: Scalar
+) -> Triple:
     """Colour of the ground near a ribbon, the forest floor's colour being `floor`."""
+    grain = spot.grain
+    patch = spot.patch
     if scene.surface == TRAIL:
         cover = _unit(HALF - place.edge / F(0.4))
         cover = _unit(cover * F(1.7) + patch - F(0.85)) if cover > ZERO else ZERO
@@ -184,13 +198,11 @@ def _road_color(
     if cover == ZERO:
         return under
     if paved:
-        over = _asphalt(
-            scene, place, x, y, grazing_m, patch, (across, _footprint(view, ray, pixel_m, ahead_x, ahead_y))
-        )
+        over = _asphalt(scene, place, spot, (across, _footprint(view, ray, pixel_m, ahead_x, ahead_y)))
     elif scene.surface == GRAVEL:
-        over = _gravel(scene, place, x, y, grazing_m, patch)
+        over = _gravel(scene, place, spot)
     else:
-        over = _dirt(scene, place, floor, x, y, grazing_m, grain, patch)
+        over = _dirt(scene, place, floor, spot)
     return _mix(under, over, cover)
 
 
@@ -217,7 +229,7 @@ def shade_ground(scene: Scene, view: View, x: Scalar, y: Scalar, ray: Triple, pi
     )
     place = place_on_road(scene.road, x, y)
     if place.chord >= 0:
-        color = _road_color(scene, view, place, color, x, y, ray, pixel_m, grazing_m, grain, patch)
+        color = _road_color(scene, view, place, color, Spot(x, y, grazing_m, grain, patch), ray, pixel_m)
     sun = scene.sun_strength * _ground_light(scene, x, y, SUN)
     light = ((ONE - scene.sun_strength) * F(0.9) + F(1.25) * sun) * _ground_light(scene, x, y, OPENNESS)
     return color[RED] * light, color[GREEN] * light, color[BLUE] * light

@@ -63,6 +63,15 @@ class View(NamedTuple):
     """Focal length in pixels."""
 
 
+class Upright(NamedTuple):
+    """Where something upright stands: its axis and the heights of its ends, relative to the eye, in metres."""
+
+    x: Scalar
+    y: Scalar
+    low: Scalar
+    high: Scalar
+
+
 class Box(NamedTuple):
     """Inclusive screen rectangle in pixels; empty where a first exceeds a last."""
 
@@ -101,10 +110,9 @@ def ground_rows(view: View, eye_height: Scalar) -> None:
 
 
 @njit(**KERNEL)
-def cylinder_rows(
-    view: View, box: Box, x: Scalar, y: Scalar, radius: Scalar, low: Scalar, high: Scalar, ident: int
-) -> None:
-    """Side of a vertical cylinder with its axis at (x, y), from height low to high above the eye."""
+def cylinder_rows(view: View, box: Box, place: Upright, radius: Scalar, ident: int) -> None:
+    """Side of a vertical cylinder."""
+    x, y, low, high = place
     right_x, right_y, right_z = view.axes[RIGHT]
     outside = x * x + y * y - radius * radius
     for row in range(box.first_row, box.last_row + 1):
@@ -153,10 +161,9 @@ def sphere_rows(view: View, box: Box, x: Scalar, y: Scalar, z: Scalar, radius: S
 
 
 @njit(**KERNEL)
-def cone_rows(
-    view: View, box: Box, x: Scalar, y: Scalar, radius: Scalar, low: Scalar, high: Scalar, ident: int
-) -> None:
-    """Upright cone: base disc at height low around (x, y), apex at height high, both above the eye's height."""
+def cone_rows(view: View, box: Box, place: Upright, radius: Scalar, ident: int) -> None:
+    """Upright cone: base disc at its lower end, apex at its upper end, both above the eye's height."""
+    x, y, low, high = place
     right_x, right_y, right_z = view.axes[RIGHT]
     slope2 = (radius / (high - low)) ** 2
     outside = x * x + y * y - slope2 * high * high
@@ -203,8 +210,9 @@ def _slab(start: Scalar, step: Scalar, half: Scalar) -> tuple[Scalar, Scalar]:
 
 
 @njit(**KERNEL)
-def box_rows(view: View, box: Box, x: Scalar, y: Scalar, low: Scalar, high: Scalar, solid: Floats, ident: int) -> None:
-    """Upright box with its middle at (x, y), from height low to high; `solid` is a row of `Scene.boxes`."""
+def box_rows(view: View, box: Box, place: Upright, solid: Floats, ident: int) -> None:
+    """Upright box; `solid` is a row of `Scene.boxes`."""
+    x, y, low, high = place
     cosine = solid[COSINE]
     sine = solid[SINE]
     half_length = solid[HALF_LENGTH]
@@ -234,8 +242,9 @@ def box_rows(view: View, box: Box, x: Scalar, y: Scalar, low: Scalar, high: Scal
 
 
 @njit(**KERNEL)
-def log_rows(view: View, box: Box, x: Scalar, y: Scalar, low: Scalar, high: Scalar, solid: Floats, ident: int) -> None:
-    """Lying cylinder that fits a box with its middle at (x, y), from height low to high; `solid` as in `box_rows`."""
+def log_rows(view: View, box: Box, place: Upright, solid: Floats, ident: int) -> None:
+    """Lying cylinder that fits into an upright box; `solid` as in `box_rows`."""
+    x, y, low, high = place
     cosine = solid[COSINE]
     sine = solid[SINE]
     half_length = solid[HALF_LENGTH]
@@ -283,10 +292,9 @@ def _span(
 
 
 @njit(**KERNEL)
-def screen_box(
-    view: View, x: Scalar, y: Scalar, low: Scalar, high: Scalar, radius_low: Scalar, radius_high: Scalar
-) -> Box:
-    """Rectangle that holds the hull of two balls around (x, y), at heights low and high; empty when out of sight."""
+def screen_box(view: View, place: Upright, radius_low: Scalar, radius_high: Scalar) -> Box:
+    """Rectangle that holds the hull of two balls, around the lower and the upper end; empty when out of sight."""
+    x, y, low, high = place
     height, width = view.depth.shape
     left = NOWHERE
     right = -NOWHERE

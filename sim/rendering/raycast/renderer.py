@@ -42,10 +42,10 @@ from forestpilot.sim.rendering.raycast.intersect import (
     HALF,
     KERNEL,
     ZERO,
-    Bytes,
     Floats,
     Ids,
     Scalar,
+    Upright,
     View,
     box_rows,
     cone_rows,
@@ -75,6 +75,14 @@ class Lens(NamedTuple):
     """Focal length in pixels."""
 
 
+class Fine(NamedTuple):
+    """Twice as fine an image for smoothing edges: its lens, and scratch space for its depth and ids (2 H, 2 W)."""
+
+    lens: Lens
+    depth: Floats
+    ids: Ids
+
+
 @njit(**KERNEL)
 def _trace_trunk(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, ident: int) -> None:
     """Draw a trunk whose axis is at (x, y) from the eye, unless the eye is inside it."""
@@ -82,9 +90,10 @@ def _trace_trunk(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, id
     high = low + tree[TRUNK_HEIGHT]
     if x * x + y * y <= radius * radius:
         return
-    box = screen_box(view, x, y, low, high, radius, radius)
+    place = Upright(x, y, low, high)
+    box = screen_box(view, place, radius, radius)
     if box.first_row <= box.last_row and box.first_column <= box.last_column:
-        cylinder_rows(view, box, x, y, radius, low, high, ident)
+        cylinder_rows(view, box, place, radius, ident)
 
 
 @njit(**KERNEL)
@@ -95,7 +104,7 @@ def _trace_crown(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, id
         z = low + tree[TRUNK_HEIGHT] + F(0.7) * radius
         if x * x + y * y + z * z <= radius * radius:
             return
-        box = screen_box(view, x, y, z, z, radius, radius)
+        box = screen_box(view, Upright(x, y, z, z), radius, radius)
         if box.first_row <= box.last_row and box.first_column <= box.last_column:
             sphere_rows(view, box, x, y, z, radius, ident)
         return
@@ -104,9 +113,10 @@ def _trace_crown(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, id
     inner = radius * apex / tree[CROWN_HEIGHT]
     if base <= ZERO and apex >= ZERO and x * x + y * y <= inner * inner:
         return
-    box = screen_box(view, x, y, base, apex, radius, F(0.02))
+    place = Upright(x, y, base, apex)
+    box = screen_box(view, place, radius, F(0.02))
     if box.first_row <= box.last_row and box.first_column <= box.last_column:
-        cone_rows(view, box, x, y, radius, base, apex, ident)
+        cone_rows(view, box, place, radius, ident)
 
 
 @njit(**KERNEL)
@@ -135,9 +145,10 @@ def _trace_boxes(view: View, boxes: Floats, wheels: Floats, eye: Floats, first_i
         x = wheel[X] - eye[X]
         y = wheel[Y] - eye[Y]
         high = wheel[TOP] - eye[Z]
-        box = screen_box(view, x, y, -eye[Z], high, wheel[HALF_WIDTH], wheel[HALF_WIDTH])
+        place = Upright(x, y, -eye[Z], high)
+        box = screen_box(view, place, wheel[HALF_WIDTH], wheel[HALF_WIDTH])
         if (box.first_row <= box.last_row) & (box.first_column <= box.last_column):
-            log_rows(view, box, x, y, -eye[Z], high, wheel, np.int32(first_id + int(wheel[BODY])))
+            log_rows(view, box, place, wheel, np.int32(first_id + int(wheel[BODY])))
     for b in range(boxes.shape[0]):
         solid = boxes[b]
         x = solid[X] - eye[X]
@@ -145,13 +156,14 @@ def _trace_boxes(view: View, boxes: Floats, wheels: Floats, eye: Floats, first_i
         low = solid[BASE] - eye[Z]
         high = solid[TOP] - eye[Z]
         radius = math.sqrt(solid[HALF_LENGTH] * solid[HALF_LENGTH] + solid[HALF_WIDTH] * solid[HALF_WIDTH])
-        box = screen_box(view, x, y, low, high, radius, radius)
+        place = Upright(x, y, low, high)
+        box = screen_box(view, place, radius, radius)
         if (box.first_row > box.last_row) | (box.first_column > box.last_column):
             continue
         if solid[KIND] == F(LOG):
-            log_rows(view, box, x, y, low, high, solid, np.int32(first_id + b))
+            log_rows(view, box, place, solid, np.int32(first_id + b))
         else:
-            box_rows(view, box, x, y, low, high, solid, np.int32(first_id + b))
+            box_rows(view, box, place, solid, np.int32(first_id + b))
 
 
 @njit(**KERNEL)
@@ -181,43 +193,36 @@ def trace_world(view: View, scene: Scene, eye: Floats) -> None:
 
 
 @njit(**KERNEL)
-def draw(scene: Scene, lens: Lens, eyes: Floats, axes: Floats, rgb: Bytes, depth: Floats, ids: Ids) -> None:
-    """Draw every camera: eyes (C, 3), axes (C, 3, 3); writes rgb (C, H, W, 3), depth and ids (C, H, W)."""
+def _view(lens: Lens, axes: Floats, frames: Frames, camera: int) -> View:
+    """One camera's rays and the images that it writes."""
+    return View(frames.depth[camera], frames.segmentation[camera], lens.slopes, axes[camera], lens.focal_px)
+
+
+@njit(**KERNEL)
+def draw(scene: Scene, lens: Lens, eyes: Floats, axes: Floats, frames: Frames) -> None:
+    """Draw every camera, eyes (C, 3) and axes (C, 3, 3), into its frames."""
     for camera in range(eyes.shape[0]):
-        view = View(depth[camera], ids[camera], lens.slopes, axes[camera], lens.focal_px)
+        view = _view(lens, axes, frames, camera)
         trace_world(view, scene, eyes[camera])
-        shade_pixels(scene, view, eyes[camera], rgb[camera])
+        shade_pixels(scene, view, eyes[camera], frames.rgb[camera])
 
 
 @njit(**KERNEL)
-def draw_edges(
-    scene: Scene,
-    lens: Lens,
-    fine_lens: Lens,
-    eyes: Floats,
-    axes: Floats,
-    rgb: Bytes,
-    depth: Floats,
-    ids: Ids,
-    fine_depth: Floats,
-    fine_ids: Ids,
-) -> None:
-    """Smooth the edges of finished images; fine_depth and fine_ids (2 H, 2 W) are scratch space."""
+def draw_edges(scene: Scene, lens: Lens, fine: Fine, eyes: Floats, axes: Floats, frames: Frames) -> None:
+    """Smooth the edges of finished frames."""
     for camera in range(eyes.shape[0]):
-        view = View(depth[camera], ids[camera], lens.slopes, axes[camera], lens.focal_px)
-        fine = View(fine_depth, fine_ids, fine_lens.slopes, axes[camera], fine_lens.focal_px)
-        trace_world(fine, scene, eyes[camera])
-        smooth_edges(scene, view, fine, eyes[camera], rgb[camera])
+        view = _view(lens, axes, frames, camera)
+        fine_view = View(fine.depth, fine.ids, fine.lens.slopes, axes[camera], fine.lens.focal_px)
+        trace_world(fine_view, scene, eyes[camera])
+        smooth_edges(scene, view, fine_view, eyes[camera], frames.rgb[camera])
 
 
 @njit(**KERNEL)
-def draw_vehicles(
-    scene: Scene, lens: Lens, eyes: Floats, axes: Floats, parts: Parts, rgb: Bytes, depth: Floats, ids: Ids
-) -> None:
-    """Draw the vehicle over every camera's finished image; parts as from `place_parts`."""
+def draw_vehicles(scene: Scene, lens: Lens, eyes: Floats, axes: Floats, parts: Parts, frames: Frames) -> None:
+    """Draw the vehicle over every camera's finished frame; parts as from `place_parts`."""
     for camera in range(eyes.shape[0]):
-        view = View(depth[camera], ids[camera], lens.slopes, axes[camera], lens.focal_px)
-        draw_vehicle(scene, view, eyes[camera], parts, rgb[camera])
+        view = _view(lens, axes, frames, camera)
+        draw_vehicle(scene, view, eyes[camera], parts, frames.rgb[camera])
 
 
 def _lens(camera: Camera, samples: int) -> Lens:
@@ -258,17 +263,19 @@ class RaycastRenderer:
         height = self.camera.height
         width = self.camera.width
         eyes, axes = checked_poses(eyes, axes, count)
-        rgb = np.empty((count, height, width, 3), np.uint8)
-        depth = np.empty((count, height, width), F)
-        ids = np.empty((count, height, width), np.int32)
-        draw(self._scene, self._lens, eyes, axes, rgb, depth, ids)
+        frames = Frames(
+            rgb=np.empty((count, height, width, 3), np.uint8),
+            depth=np.empty((count, height, width), F),
+            segmentation=np.empty((count, height, width), np.int32),
+        )
+        draw(self._scene, self._lens, eyes, axes, frames)
         if self._smooth:
-            fine_depth = np.empty((2 * height, 2 * width), F)
-            fine_ids = np.empty((2 * height, 2 * width), np.int32)
-            draw_edges(self._scene, self._lens, self._fine_lens, eyes, axes, rgb, depth, ids, fine_depth, fine_ids)
+            size = (2 * height, 2 * width)
+            fine = Fine(self._fine_lens, np.empty(size, F), np.empty(size, np.int32))
+            draw_edges(self._scene, self._lens, fine, eyes, axes, frames)
         if vehicle is not None:
-            draw_vehicles(self._scene, self._lens, eyes, axes, place_parts(vehicle), rgb, depth, ids)
-        return Frames(rgb, depth, ids)
+            draw_vehicles(self._scene, self._lens, eyes, axes, place_parts(vehicle), frames)
+        return frames
 
     def close(self) -> None:
         """Let go of the world."""

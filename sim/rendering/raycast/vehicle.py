@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from forestpilot.sim.looks import BALL, BLOCK, Shadow
+from forestpilot.sim.looks import BALL, BLOCK
 from forestpilot.sim.rendering.protocol import GROUND_ID, VEHICLE_ID
 from forestpilot.sim.rendering.raycast.columns import RIGHT, UP, X, Y, Z
 from forestpilot.sim.rendering.raycast.intersect import (
@@ -20,6 +20,7 @@ from forestpilot.sim.rendering.raycast.intersect import (
     Floats,
     Scalar,
     Triple,
+    Upright,
     View,
     row_direction,
     screen_box,
@@ -190,17 +191,17 @@ def _draw_part(scene: Scene, view: View, center: Triple, parts: Parts, index: in
 
 
 @njit(**KERNEL)
-def _darken_ground(
-    view: View, eye: Floats, x: Scalar, y: Scalar, ahead: Floats, shadow: Shadow, strength: Scalar, rgb: Bytes
-) -> None:
+def _darken_ground(view: View, eye: Floats, x: Scalar, y: Scalar, parts: Parts, strength: Scalar, rgb: Bytes) -> None:
     """Darken the ground under a rectangle with a fading rim around (x, y) metres; see `sim.looks.Shadow`."""
     x -= eye[X]
     y -= eye[Y]
+    ahead = parts.ahead
+    shadow = parts.shadow
     half_length = shadow.half_length_m
     half_width = shadow.half_width_m
     rim = shadow.rim_m
     reach = math.sqrt(half_length * half_length + half_width * half_width) + rim
-    box = screen_box(view, x, y, -eye[Z], -eye[Z], reach, reach)
+    box = screen_box(view, Upright(x, y, -eye[Z], -eye[Z]), reach, reach)
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, _ = row_direction(view, row)
         for u in range(box.first_column, box.last_column + 1):
@@ -226,9 +227,9 @@ def draw_vehicle(scene: Scene, view: View, eye: Floats, parts: Parts, rgb: Bytes
     away = (origin[Z] + shadow.height_m) / scene.sun[Z]
     x = origin[X] - away * scene.sun[X]
     y = origin[Y] - away * scene.sun[Y]
-    _darken_ground(view, eye, x, y, parts.ahead, shadow, shadow.sun_share * scene.sun_strength, rgb)
+    _darken_ground(view, eye, x, y, parts, shadow.sun_share * scene.sun_strength, rgb)
     if shadow.sky_share > ZERO:
-        _darken_ground(view, eye, origin[X], origin[Y], parts.ahead, shadow, shadow.sky_share, rgb)
+        _darken_ground(view, eye, origin[X], origin[Y], parts, shadow.sky_share, rgb)
     for index in range(centers.shape[0]):
         x = centers[index, X] - eye[X]
         y = centers[index, Y] - eye[Y]
