@@ -9,7 +9,7 @@ LINKS  := $(addprefix .package/forestpilot/,sim data_collection policies launch)
 
 # A name that exists may still not run (pyenv's shims), so each candidate is asked for its version.
 VERSION_OK := import sys; raise SystemExit(not (3, 10) <= sys.version_info[:2] < (3, 14))
-PYTHON ?= $(shell for name in python3.11 python3.10 python3 python; do \
+PYTHON ?= $(shell for name in python3.11 python3.10 python3.12 python3.13 python3 python; do \
 	if "$$name" -c '$(VERSION_OK)' >/dev/null 2>&1; then echo "$$name"; break; fi; done)
 
 .DEFAULT_GOAL := help
