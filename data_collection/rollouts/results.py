@@ -54,34 +54,26 @@ class EpisodeResult:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the goal was reached, and without being put back on the way."""
+        """True where the goal was reached without being put back on the way."""
         return succeeded(self.outcome, self.interventions)
 
-    def row(self, policy: str) -> dict[str, Any]:
-        """This episode as a row of outcomes.csv."""
-        kwargs = self.scenario.env_kwargs
-        return {
-            "policy": policy,
-            "seed": self.scenario.seed,
-            "outcome": self.outcome,
-            "success": int(self.succeeded),
-            "progress_m": round(self.progress_m, 3),
-            "time_s": round(self.time_s, 3),
-            "min_clearance_m": round(self.min_clearance_m, 4),
-            "mean_speed_mps": round(self.mean_speed_mps, 3),
-            "density": kwargs.get("density"),
-            "speed": kwargs.get("speed"),
-            "preset": kwargs.get("preset"),
-            "distance_m": round(self.distance_m, 3),
-            "interventions": self.interventions,
-            "off_line_s": round(self.off_line_s, 3),
-        }
+    @property
+    def figures(self) -> dict[str, Any]:
+        """How it went, by name: all but the scenario and the arrays."""
+        return {name: getattr(self, name) for name in RESULT_FIGURES}
 
 
 RESULT_FIGURES = (
-    "outcome", "progress_m", "time_s", "min_clearance_m", "mean_speed_mps", "distance_m", "interventions", "off_line_s",
+    "outcome",
+    "progress_m",
+    "time_s",
+    "min_clearance_m",
+    "mean_speed_mps",
+    "distance_m",
+    "interventions",
+    "off_line_s",
     "fingerprint",
-)  # fmt: skip
+)
 
 
 def result_path(folder: Path, policy: str, seed: int) -> Path:
@@ -109,9 +101,8 @@ def save_result(folder: Path, task: str, policy: str, policy_path: str, finished
         "policy_path": policy_path,
         "package_version": package_version(),
         "control_hz": scenario.env_kwargs.get("control_hz"),
+        **finished.figures,
     }
-    for name in RESULT_FIGURES:
-        meta[name] = getattr(finished, name)
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer, actions=finished.actions, state_hashes=finished.state_hashes, meta=np.array(json.dumps(meta))

@@ -56,6 +56,7 @@ from forestpilot.policies.algorithms.rounds import (
 )
 from forestpilot.policies.evaluation.intervals import wilson_interval
 from forestpilot.policies.evaluation.pilots import PolicyFactory
+from forestpilot.policies.evaluation.scores import OutcomeRow
 from forestpilot.policies.networks.checkpoint import load_policy, save_policy
 from forestpilot.policies.networks.threads import torch_threads
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
@@ -329,7 +330,9 @@ class Algorithm(ABC, Generic[ConfigT]):
             episodes=len(finished),
             interventions=sum(result.interventions for result in finished),
         )
-        rows = [result.row(folder.name) for result in finished]
+        rows = []
+        for result in finished:
+            rows.append(OutcomeRow.of_result(result, folder.name, self.config.task).to_values())
         write_new_file(path, [json.dumps({**seen._asdict(), "rows": rows}).encode()])
         return seen
 

@@ -152,13 +152,8 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
     with run.recording(), borrowed(pool, min(config.workers, config.episodes)) as own:
         for entrant in entrants:
             for result in _run_entrant(config, entrant, scenarios[entrant.name], own, progress):
-                rows.append(_row(config.task, entrant.name, result))
+                rows.append(OutcomeRow.of_result(result, entrant.name, config.task))
         return write_results(run.folder, rows, config.counts_interventions, _about(config, entrants, scenarios))
-
-
-def _row(task: str, policy: str, result: EpisodeResult) -> OutcomeRow:
-    """An episode as it stands in outcomes.csv."""
-    return OutcomeRow.of_episode(result.row(policy) | {"task": task}, result.scenario.env_kwargs)
 
 
 def _run_entrant(

@@ -13,13 +13,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.policies.evaluation.intervals import paired_difference, rate_interval, wilson_interval
 from forestpilot.sim.outcomes import ENDS, Outcome, succeeded, told
+
+if TYPE_CHECKING:
+    from forestpilot.data_collection.rollouts.results import EpisodeResult
 
 SUMMARY_FORMAT = 2
 """Format of summary.json: 1 held scores and pairs, 2 says what they are of."""
@@ -64,6 +67,8 @@ class OutcomeRow:
     """When the vehicle is put back; empty in files of version 0.1, and where it never can be."""
     renderer: str = ""
     """Renderer of the pictures; empty in files of version 0.1."""
+    fingerprint: str = ""
+    """Which weights, or which code, acted; empty in files of version 0.1."""
     options: Mapping[str, float | str] = field(default_factory=dict, hash=False)
     """The task's own scenario fields, such as `density` or `length`."""
 
@@ -74,7 +79,7 @@ class OutcomeRow:
 
     @property
     def end(self) -> str:
-        """How it ended, in a reader's words."""
+        """The outcome in a reader's words."""
         return told(self.outcome, self.interventions)
 
     @property
@@ -115,7 +120,7 @@ class OutcomeRow:
 
     @classmethod
     def of_episode(cls, values: Mapping[str, Any], env_kwargs: Mapping[str, Any]) -> OutcomeRow:
-        """The row of an episode: what is known of it, and the arguments of its environment.
+        """The row of an episode: what is known of it, rounded, and the arguments of its environment.
 
         Raises:
             KeyError, TypeError, ValueError: see `from_values`.
@@ -124,7 +129,22 @@ class OutcomeRow:
         for name in OUTCOME_FIELDS:
             told[name] = values.get(name, env_kwargs.get(name))
         told["rule"] = env_kwargs.get("interventions")
-        return cls.from_values(told)
+        row = cls.from_values(told)
+        rounded = {name: round(getattr(row, name), decimals) for name, decimals in DECIMALS.items()}
+        return dataclasses.replace(row, **rounded)
+
+    @classmethod
+    def of_result(cls, result: EpisodeResult, policy: str, task: str) -> OutcomeRow:
+        """The row of an episode that has just been run.
+
+        Args:
+            result: the episode.
+            policy: name that its pilot goes by.
+            task: name of the task.
+        """
+        scenario = result.scenario
+        known = {**result.figures, "policy": policy, "task": task, "seed": scenario.seed}
+        return cls.of_episode(known, scenario.env_kwargs)
 
     def to_values(self) -> dict[str, Any]:
         """This row by column, as `from_values` takes it."""
@@ -139,7 +159,16 @@ FIGURES = ("progress_m", "time_s", "min_clearance_m", "mean_speed_mps")
 """Figures that every row has."""
 LATER_FIGURES = ("distance_m", "off_line_s")
 """Figures that the first files did not have."""
-TEXTS = ("preset", "task", "rule", "renderer")
+DECIMALS = {
+    "progress_m": 3,
+    "time_s": 3,
+    "min_clearance_m": 4,
+    "mean_speed_mps": 3,
+    "distance_m": 3,
+    "off_line_s": 3,
+}
+"""Digits after the point that an episode's row has."""
+TEXTS = ("preset", "task", "rule", "renderer", "fingerprint")
 OUTCOME_FIELDS = (
     "policy",
     "seed",

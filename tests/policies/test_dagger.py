@@ -182,6 +182,7 @@ def test_drives_are_chosen_by_their_interventions(tmp_path):
     stored = json.loads((round_folder(tmp_path / "run", 0) / "validation.json").read_text())
     assert stored["interventions"] == results[0].validation_interventions
     assert sum(row["interventions"] for row in stored["rows"]) == stored["interventions"] > 0
+    assert {(row["task"], row["rule"], row["length"]) for row in stored["rows"]} == {("drive", "line", 60.0)}
     assert load_policy(tmp_path / "run").spec.task == "drive"
 
 

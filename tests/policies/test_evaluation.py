@@ -392,6 +392,7 @@ def test_drives_are_evaluated_with_their_interventions(tmp_path):
     rows = list(csv.DictReader((tmp_path / "evaluation" / "outcomes.csv").open()))
     told = {(row["task"], row["preset"], row["rule"], row["length"], row["renderer"]) for row in rows}
     assert told == {("drive", "winding", "line", "100.0", "raycast")} and "density" not in rows[0]
+    assert [row["fingerprint"] for row in rows] == ["expert", "expert", "blind", "blind"]
     ended = evaluate(
         config(
             tmp_path, **{**arguments, "options": DriveOptions(length=100.0, interventions="none"), "policy": ("blind",)}
