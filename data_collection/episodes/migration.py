@@ -21,20 +21,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from forestpilot.sim.tasks.version_0_1 import EVALUATION_OPTIONS, FIRST_TASK, MIX_OPTIONS
+
 RENAMED_KEYS = {"trips": "episodes", "most_trips": "most_episodes"}
 """Keys of configs."""
 RENAMED_COLUMNS = {"trips": "episodes", "helped_steps": "intervention_steps"}
 """Columns of tables, and keys of what is counted."""
-MIX_OPTIONS = {
-    "drone": {"densities": "density"},
-    "drive": {"length": "length", "side_cameras": "side_cameras", "interventions": "interventions"},
-}
-"""Keys of a mix that were options of one of the two tasks of version 0.1."""
-EVALUATION_OPTIONS = {
-    "drone": {"density": "density"},
-    "drive": {"length": "length", "interventions": "interventions"},
-}
-"""Keys of an evaluation that were options of one of the tasks."""
 EVALUATION_KEYS = {"split", "seed_offset"}
 """Keys that only an evaluation has."""
 GATE_OPTIONS = {
@@ -43,8 +35,6 @@ GATE_OPTIONS = {
     "budget": ("agree_deg", "calm_s"),
 }
 """Limits that were those of one gate."""
-FIRST_TASK = "drone"
-"""The task of a config of version 0.1 that does not name one."""
 EPISODES = "episodes"
 EPISODES_OF_0_1 = "trips"
 """Folders in which an evaluation keeps what repeats its episodes."""

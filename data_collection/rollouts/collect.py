@@ -6,13 +6,16 @@ import dataclasses
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.progress import Progress
+from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.registry import name_of
 from forestpilot.sim.seeds import split_of
 from forestpilot.sim.tasks import DEFAULT_TASK, TASKS
 
@@ -23,7 +26,7 @@ class CollectConfig:
 
     out: str
     """Folder of the dataset."""
-    task: str = DEFAULT_TASK
+    task: str = field(default=DEFAULT_TASK, metadata=name_of("forestpilot.sim.tasks:TASKS"))
     """Task to demonstrate."""
     pilot: str = "expert"
     """Who demonstrates: the `expert`, or with `keyboard` you. Arrows or WASD steer, two at once if you like. Forward
@@ -57,7 +60,7 @@ def collect(
     pool: RolloutPool | None = None,
     roll_in: Callable[[Job], object] | None = None,
 ) -> Dataset:
-    """Fly or drive through `config.episodes` worlds and record each episode.
+    """Fly or drive through `config.episodes` worlds and record each episode; config.json beside them says how.
 
     Args:
         config: who, where and how often.
@@ -73,6 +76,16 @@ def collect(
         raise InvalidArgumentError(
             f"pilot is {config.pilot!r}; somebody at a keyboard is needed for `keyboard`, and only there"
         )
+    with Run(Path(config.out), "collect", config).recording():
+        return _collect(config, progress, pool, roll_in)
+
+
+def _collect(
+    config: CollectConfig,
+    progress: Progress | None,
+    pool: RolloutPool | None,
+    roll_in: Callable[[Job], object] | None,
+) -> Dataset:
     task = TASKS.get(config.task)
     dataset = Dataset.create(config.out, task_spec_of(task, config.mix), task.bare_env_id)
     seeds = range(config.seed, config.seed + config.episodes)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.registry import name_of
 from forestpilot.sim.seeds import SeedStream, rng_for
 from forestpilot.sim.tasks import NoOptions, Task, TaskOptions, task_options
 
@@ -45,8 +46,8 @@ class ScenarioMix:
     """Width of each camera image in pixels."""
     height: int = 48
     """Height of each camera image in pixels."""
-    renderer: str = "raycast"
-    """Renderer: raycast, tiny or egl."""
+    renderer: str = field(default="raycast", metadata=name_of("forestpilot.sim.rendering:RENDERERS"))
+    """Renderer of the pictures."""
     domain_randomisation: bool = True
     """Draw colours, light, fog and textures per world."""
 

@@ -2,7 +2,7 @@
 
 A verb's config is a frozen dataclass with a docstring under each field. `parse_config` turns command line arguments
 into one: defaults of the dataclass, then `--config file.yaml`, then flags, the later overriding the earlier. A run
-keeps it in its folder (`forestpilot.policies.training.run`), and that config.json is such a file.
+keeps it in its folder (`forestpilot.data_collection.episodes.run`), and that config.json is such a file.
 """
 
 from forestpilot.data_collection.episodes.plain import ConfigError, from_plain, to_plain

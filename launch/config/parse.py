@@ -16,6 +16,7 @@ from forestpilot.data_collection.episodes.plain import (
     default_of,
     fields_from_plain,
 )
+from forestpilot.data_collection.episodes.run import config_values
 from forestpilot.launch.config.choices import for_the_parser, of_its_own_class
 from forestpilot.launch.config.parts import (
     as_flag,
@@ -29,7 +30,6 @@ from forestpilot.launch.config.parts import (
     task_slots,
 )
 from forestpilot.launch.config.renamed import RENAMED_PRESETS, new_name
-from forestpilot.policies.training.run import config_values
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.registry import closest
 

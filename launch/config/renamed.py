@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from forestpilot.data_collection.episodes.migration import (
-    EVALUATION_OPTIONS,
-    GATE_OPTIONS,
-    MIX_OPTIONS,
-    RENAMED_KEYS,
-    RENAMED_POLICY_FIELDS,
-)
+from forestpilot.data_collection.episodes.migration import GATE_OPTIONS, RENAMED_KEYS, RENAMED_POLICY_FIELDS
+from forestpilot.sim.tasks.version_0_1 import EVALUATION_OPTIONS, MIX_OPTIONS
 
 RENAMED = {
     **RENAMED_KEYS,

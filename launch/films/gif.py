@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from forestpilot.data_collection.episodes.files import written_whole
 from forestpilot.launch.films.video import VideoError
 from forestpilot.launch.pictures.colors import Image
 from forestpilot.launch.pictures.opencv import import_cv2
@@ -83,26 +83,21 @@ def write_gif(path: Path, frames: Iterable[Image], fps: int, width: int = 480, l
         VideoError: there are no frames, or the limit cannot be met.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with tempfile.TemporaryFile(dir=path.parent) as file:
-            store = _Store(file, frames, width)
-            for reduction in SMALLER:
-                size = (_even(store.width * reduction.share), _even(store.height * reduction.share))
-                kept = range(0, store.count, reduction.every)
-                _encode(temporary, store, kept, size, Fraction(fps, reduction.every))
-                megabytes = temporary.stat().st_size / 1e6
-                if megabytes <= limit_mb:
-                    os.replace(temporary, path)
-                    reduced = reduction != NOTHING_LESS
-                    return GifFacts(path, *size, fps / reduction.every, len(kept), megabytes, reduced)
-    finally:
-        temporary.unlink(missing_ok=True)
-    raise VideoError(
-        f"{path.name} has {megabytes:.2f} MB even at {size[0]} pixels and {fps / reduction.every:g} frames per second, "
-        f"more than the {limit_mb:g} MB allowed; allow more with --gif-mb, show less with --last, or narrow it with "
-        "--gif-width"
-    )
+    with written_whole(path) as temporary, tempfile.TemporaryFile(dir=path.parent) as file:
+        store = _Store(file, frames, width)
+        for reduction in SMALLER:
+            size = (_even(store.width * reduction.share), _even(store.height * reduction.share))
+            kept = range(0, store.count, reduction.every)
+            _encode(temporary, store, kept, size, Fraction(fps, reduction.every))
+            megabytes = temporary.stat().st_size / 1e6
+            if megabytes <= limit_mb:
+                reduced = reduction != NOTHING_LESS
+                return GifFacts(path, *size, fps / reduction.every, len(kept), megabytes, reduced)
+        raise VideoError(
+            f"{path.name} has {megabytes:.2f} MB even at {size[0]} pixels and {fps / reduction.every:g} frames per "
+            f"second, more than the {limit_mb:g} MB allowed; allow more with --gif-mb, show less with --last, or "
+            "narrow it with --gif-width"
+        )
 
 
 class _Store:

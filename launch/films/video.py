@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forestpilot.data_collection.episodes.files import written_whole
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.extras import require
 
@@ -52,8 +52,10 @@ class VideoWriter:
         self.frames_written = 0
         self._shape = (height, width, 3)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        self._container, self._stream = _open_stream(self._temporary, width, height, fps, quality_crf)
+        with contextlib.ExitStack() as file:
+            temporary = file.enter_context(written_whole(self.path))
+            self._container, self._stream = _open_stream(temporary, width, height, fps, quality_crf)
+            self._file = file.pop_all()
 
     def write(self, rgb: NDArray[np.uint8]) -> None:
         """Append one frame, (height, width, 3) uint8.
@@ -78,7 +80,7 @@ class VideoWriter:
         self._container.mux(self._stream.encode(None))
         self._container.close()
         self._container = None
-        os.replace(self._temporary, self.path)
+        self._file.close()
 
     def discard(self) -> None:
         """Give up: nothing stays on disk."""
@@ -87,7 +89,8 @@ class VideoWriter:
             with contextlib.suppress(OSError, ValueError):
                 self._container.close()
             self._container = None
-        self._temporary.unlink(missing_ok=True)
+        given_up = VideoError(f"{self.path} is given up")
+        self._file.__exit__(VideoError, given_up, None)
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -110,7 +113,6 @@ def _open_stream(path: Path, width: int, height: int, fps: int, crf: int) -> tup
         stream = container.add_stream("libx264", rate=fps)
     except (ValueError, av.error.FFmpegError) as error:
         container.close()
-        path.unlink(missing_ok=True)
         raise VideoError(
             "this build of PyAV has no H.264 encoder (libx264); install the wheel: pip install av"
         ) from error

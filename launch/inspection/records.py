@@ -32,7 +32,7 @@ class Record:
     actor: NDArray[np.uint8]
     """(T,) who acted, as in `Episode`."""
     labelled: NDArray[np.bool_]
-    """(T,) at which steps there is something to learn."""
+    """(T,) at which steps there is something to learn; not where a moved label would lie beyond the end."""
     label: NDArray[np.float32]
     """(T, 2) what the center camera teaches: a watching human's action, else the expert's, else what was done."""
     rule: NDArray[np.float32]
@@ -94,19 +94,20 @@ class Record:
         return self.labelled & (self.has_human | (self.actor == ACTOR_HUMAN))
 
 
-def read_record(spec: TaskSpec, path: Path, episode: Episode) -> Record:
+def read_record(spec: TaskSpec, path: Path, episode: Episode, human_delay_s: float = 0.0) -> Record:
     """Numbers of an episode.
 
     Args:
         spec: the dataset's task.
         path: the file.
         episode: its content, checked.
+        human_delay_s: how late people drive, as training would be told.
     """
     steps = episode.num_steps
     state = episode.observations["state"][:steps]
     forward_mps = state[:, spec.index("forward_mps")]
     labels = episode.labels
-    lesson = labels.lesson(episode.meta.control_hz)
+    lesson = labels.lesson(episode.meta.control_hz, human_delay_s)
     offsets = _offsets(spec, episode)
     looks = _Looks(episode)
     return Record(

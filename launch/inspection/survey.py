@@ -109,8 +109,13 @@ def _label(record: Record) -> NDArray[np.float32]:
     return record.label
 
 
-def survey_dataset(folder: Path, progress: Progress | None = None) -> Survey:
+def survey_dataset(folder: Path, progress: Progress | None = None, human_delay_s: float = 0.0) -> Survey:
     """Read a dataset.
+
+    Args:
+        folder: the dataset.
+        progress: who watches.
+        human_delay_s: how late people drive: what they did is moved back by it, as training does.
 
     Raises:
         DatasetError: no dataset is there, or none of its episodes can be read.
@@ -120,7 +125,7 @@ def survey_dataset(folder: Path, progress: Progress | None = None) -> Survey:
     paths = [path for path in _episode_files(folder / "episodes") if not path.name.startswith(".")]
     with (progress or SilentProgress()).stage(f"read {folder}", total=len(paths)) as stage:
         for path in paths:
-            _take_in(survey, path)
+            _take_in(survey, path, human_delay_s)
             stage.advance()
     survey.unreadable += _set_aside(folder)
     survey.num_discarded = len(_episode_files(folder / "discarded"))
@@ -142,7 +147,7 @@ def _why_none(survey: Survey) -> str:
     return f"; {len(survey.unreadable)} files cannot be read, the first because: {first.why}"
 
 
-def _take_in(survey: Survey, path: Path) -> None:
+def _take_in(survey: Survey, path: Path, human_delay_s: float) -> None:
     """Add an episode to the survey, or the reason why it cannot be read."""
     try:
         episode = load_episode(path)
@@ -169,7 +174,7 @@ def _take_in(survey: Survey, path: Path) -> None:
         why = error.strerror or str(error)
         advice = "Look at its permissions and at the disk; its content may be fine."
     else:
-        survey.records.append(read_record(survey.spec, path, episode))
+        survey.records.append(read_record(survey.spec, path, episode, human_delay_s))
         return
     survey.unreadable.append(Finding(f"episodes/{path.name}", kind, why, advice))
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from forestpilot.policies.training.run import CONFIG_FILE, RunError, StoredRun, read_run
+from forestpilot.data_collection.episodes.run import CONFIG_FILE, RunError, StoredRun, read_run
 
 
 def read_config(folder: Path, verb: str = "") -> tuple[StoredRun, str]:

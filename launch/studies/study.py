@@ -25,11 +25,11 @@ from typing import ClassVar, Generic, TypeVar
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.rollouts.pool import RolloutPool, borrowed
 from forestpilot.launch.reading.study_results import ArmNote, StudyResult, write_study_results
 from forestpilot.launch.studies.cells import Cell, CellStore
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
-from forestpilot.policies.training.run import Run
 from forestpilot.sim.seeds import seeds_of
 
 WORLDS_PER_SEED = 10_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
@@ -11,7 +10,6 @@ from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.launch.screens import ScreenConfig
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.verbs import Verb
-from forestpilot.policies.training.run import Run
 from forestpilot.sim.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -34,25 +32,22 @@ def run(config: Config) -> None:
     if config.pilot == "keyboard":
         _run_keyboard(config)
         return
-    with Run(Path(config.out), "collect", config).recording():
-        dataset = collect(config, make_progress())
-    print(_held(config, dataset))
+    print(_held(config, collect(config, make_progress())))
 
 
 def _run_keyboard(config: Config) -> None:
     """Let a human drive; Ctrl-C saves, says what there is and is then an interruption like any other."""
     summaries: list[LiveSummary] = []
-    with Run(Path(config.out), "collect", config).recording():
-        dataset = collect(config, roll_in=lambda job: summaries.append(roll_in_by_keyboard(config, job)))
-        print(_held(config, dataset))
-        for summary in summaries:
-            print("\n".join(describe_session(summary)))
-        if len(dataset):
-            head = TASKS.get(config.task).head_for_actions
-            print(f"look at it:  forestpilot inspect {config.out}    (says how late you steer, for --human-delay)")
-            print(f"train on it: forestpilot train --data {config.out} --policy.head {head} --out runs/mine")
-        if any(summary.interrupted for summary in summaries):
-            raise KeyboardInterrupt
+    dataset = collect(config, roll_in=lambda job: summaries.append(roll_in_by_keyboard(config, job)))
+    print(_held(config, dataset))
+    for summary in summaries:
+        print("\n".join(describe_session(summary)))
+    if len(dataset):
+        head = TASKS.get(config.task).head_for_actions
+        print(f"look at it:  forestpilot inspect {config.out}    (says how late you steer, for --human-delay)")
+        print(f"train on it: forestpilot train --data {config.out} --policy.head {head} --out runs/mine")
+    if any(summary.interrupted for summary in summaries):
+        raise KeyboardInterrupt
 
 
 def roll_in_by_keyboard(config: Config, job: Job) -> LiveSummary:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.progress import Progress
+from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.pictures.plots import plot_rounds
@@ -25,7 +26,6 @@ from forestpilot.policies.algorithms.dagger.loop import run_dagger
 from forestpilot.policies.algorithms.rounds import RoundResult, best_round, round_folder
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, results_table
-from forestpilot.policies.training.run import Run
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drive import DriveOptions

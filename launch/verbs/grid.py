@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
+from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.launch.pictures.plots import plot_success_grid
 from forestpilot.launch.terminal.progress import make_progress
@@ -14,7 +15,6 @@ from forestpilot.launch.terminal.tables import format_density, print_table
 from forestpilot.launch.verbs import Verb
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import Score
-from forestpilot.policies.training.run import Run
 from forestpilot.sim.tasks.drone import DRONE, DroneOptions
 
 TASK = DRONE.name

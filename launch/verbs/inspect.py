@@ -32,12 +32,16 @@ class Config:
     replays: int = 8
     """Episodes that are simulated again to ask the expert what it would have done, where a human drove and it was not
     asked: they tell how late the human was."""
+    human_delay: float = 0.0
+    """How late people drive, in seconds: shows the labels that training with the same --human-delay learns from."""
 
     def __post_init__(self) -> None:
         if not self.datasets:
             raise ValueError("give at least one dataset")
         if self.replays < 0:
             raise ValueError(f"replays is {self.replays}; allowed: 0 and up")
+        if not 0.0 <= self.human_delay <= 2.0:
+            raise ValueError(f"human_delay is {self.human_delay} s; allowed: 0 to 2")
 
 
 def run(config: Config) -> None:
@@ -47,10 +51,12 @@ def run(config: Config) -> None:
 
     progress = make_progress()
     folders = list(map(dataset_folder, config.datasets))
-    surveys = [survey_dataset(folder, progress) for folder in folders]
+    surveys = [survey_dataset(folder, progress, config.human_delay) for folder in folders]
     inspections = [look_at(survey, config.replays, progress) for survey in surveys]
     path = config.out or default_path(folders[0])
     command = shlex.join(["forestpilot", "inspect", *map(str, config.datasets)])
+    if config.human_delay:
+        command += f" --human-delay {config.human_delay:g}"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_new_file(path, [page_of(inspections, command).encode()])
     for inspection in inspections:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import tyro.conf
 
 from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.people.relabelling import NOT_SHIFTED, AlongDriver, Relabelling, recorded_episodes
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.launch.reading.datasets import dataset_folder
 from forestpilot.launch.screens import ScreenConfig
 from forestpilot.launch.verbs import Verb
-from forestpilot.policies.training.run import Run
 from forestpilot.sim.tasks import TASKS
 
 if TYPE_CHECKING:

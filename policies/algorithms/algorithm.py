@@ -40,6 +40,7 @@ from forestpilot.data_collection.episodes.episode import EpisodeHeader
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.episodes.migration import migrate_row
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.rollouts.pilots import PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.scenarios import task_spec_of
@@ -61,7 +62,6 @@ from forestpilot.policies.networks.checkpoint import load_policy, save_policy
 from forestpilot.policies.networks.threads import torch_threads
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.loop import Objective, make_reader, require_costs, train
-from forestpilot.policies.training.run import Run
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import TASKS

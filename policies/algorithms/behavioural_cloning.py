@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.dataset import Dataset, require_one_task
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.policies.algorithms.algorithm import Algorithm
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.loop import make_reader, require_costs, train
-from forestpilot.policies.training.run import Run
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import InvalidArgumentError
 

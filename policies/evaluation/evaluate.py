@@ -12,12 +12,12 @@ from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.migration import episodes_folder
 from forestpilot.data_collection.episodes.plain import to_plain
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.results import EpisodeResult, load_result, result_path
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
 from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, policy_names, require_pilot
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, write_results
-from forestpilot.policies.training.run import Run
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.registry import name_of
 from forestpilot.sim.seeds import seeds_of
@@ -50,8 +50,8 @@ class EvaluateConfig:
     """What else the task's worlds have, and by which rule it is judged; by default as the task is judged."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Number of processes; by default one per core."""
-    renderer: str = ""
-    """Renderer: raycast, tiny or egl; empty for the one the policy was trained on."""
+    renderer: str = field(default="", metadata=name_of("forestpilot.sim.rendering:RENDERERS"))
+    """Renderer; empty for the one that the policy was trained on."""
     width: int = 64
     """Width of each camera image in pixels, for the baselines; a checkpoint brings its own."""
     height: int = 48
@@ -119,7 +119,7 @@ class EvaluateConfig:
             control_hz=control_hz or self.control_hz,
             width=width or self.width,
             height=height or self.height,
-            renderer=renderer or self.renderer or ScenarioMix.renderer,
+            renderer=renderer or self.renderer or ScenarioMix().renderer,
         )
         task = TASKS.get(self.task)
         return [mix.scenario(seed, task) for seed in seeds_of(self.split, self.episodes, self.seed_offset)]

@@ -11,7 +11,7 @@ from forestpilot.sim.courses import COURSES
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.envs.base import Seeing, VehicleEnv
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.experts import EXPERTS
+from forestpilot.sim.experts import DEFAULT_EXPERT, EXPERTS
 from forestpilot.sim.vehicles import DEFAULT_VEHICLE, VEHICLES
 
 
@@ -32,7 +32,7 @@ class AnyVehicleEnv(VehicleEnv):
         self,
         vehicle: str = DEFAULT_VEHICLE,
         course: str = "forest",
-        advisor: str = "flight",
+        advisor: str = DEFAULT_EXPERT,
         task: str = "",
         side_cameras: str = "fixed",
         time_limit_s: float | None = None,

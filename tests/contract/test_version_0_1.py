@@ -22,6 +22,7 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import load_episode
 from forestpilot.data_collection.episodes.migration import migrate_row
 from forestpilot.data_collection.episodes.plain import from_plain, to_plain
+from forestpilot.data_collection.episodes.run import config_values
 from forestpilot.data_collection.rollouts.replay import load_stored_episode, replay_episode
 from forestpilot.data_collection.rollouts.results import load_result
 from forestpilot.data_collection.rollouts.scenarios import make_env
@@ -35,7 +36,6 @@ from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.algorithms.dagger.loop import run_dagger
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.networks.checkpoint import describe_policy, load_policy, save_policy
-from forestpilot.policies.training.run import config_values
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.tasks import TASKS
 

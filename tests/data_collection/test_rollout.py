@@ -12,7 +12,8 @@ import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_POLICY, load_episode
-from forestpilot.data_collection.episodes.plain import to_plain
+from forestpilot.data_collection.episodes.plain import from_plain, to_plain
+from forestpilot.data_collection.episodes.run import read_run
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.data_collection.rollouts.pilots import Decision, ExpertPilot, MixturePilot
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, roll_out
@@ -119,6 +120,8 @@ def test_episodes_hold_what_happened(tmp_path):
     config = CollectConfig(out=str(tmp_path / "data"), episodes=2, workers=1, mix=SMALL)
     dataset = collect(config)
     assert len(dataset) == 2
+    stored = read_run(config.out, "collect")
+    assert stored is not None and from_plain(CollectConfig, stored.config) == config, "whatever ran says how"
     episode = load_episode(dataset.episodes[0].path)
     steps = episode.num_steps
     assert episode.observations["center"].shape == (steps + 1, 24, 32, 3)

@@ -8,8 +8,8 @@ from typing import Literal
 
 import pytest
 
+from forestpilot.data_collection.episodes.run import Run
 from forestpilot.launch.config import ConfigError, parse_config
-from forestpilot.policies.training.run import Run
 
 
 @dataclass(frozen=True)

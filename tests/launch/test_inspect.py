@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -23,6 +24,7 @@ from forestpilot.data_collection.people.relabelling import RELABELLING_FILE
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
+from forestpilot.data_collection.windows.training_steps import StepLoader
 from forestpilot.launch.cli import main
 from forestpilot.launch.inspection import measures
 from forestpilot.launch.inspection.checks import find_bad, longest_run
@@ -115,6 +117,21 @@ def test_a_humans_action_is_the_label_and_side_cameras_follow_the_rule(tmp_path:
     yaw = SPEC.side_yaw_rad / SPEC.max_turn_rad
     assert record.taught[:, :, 0] == pytest.approx(np.tile([0.5 - yaw, 0.5, 0.5 + yaw], (60, 1)), abs=1e-6)
     assert measures.corrections_of(survey)[0].asked_deg is None
+
+
+def test_a_humans_delay_moves_the_labels_that_are_shown_as_in_training(tmp_path: Path) -> None:
+    episode = sound_episode(0, 20)
+    episode.expert_actions = episode.expert_costs = None
+    episode.actor[:] = ACTOR_HUMAN
+    folder = make_dataset(tmp_path / "data", episode)
+    (record,) = survey_dataset(folder, human_delay_s=0.2).records
+    assert (record.label[:18] == episode.actions[2:]).all() and record.labelled.tolist() == 18 * [True] + 2 * [False]
+    with h5py.File(record.path) as file:
+        loader = StepLoader(SPEC, ("center",), "none", None, human_delay_s=0.2)
+        learned = loader.load(file["data/demo_0"], 0, 20)
+    assert (record.label == learned.actions[0]).all() and (record.labelled == learned.mask).all()
+    with pytest.raises(ValueError, match="human_delay is 3\\.0 s; allowed: 0 to 2"):
+        Config(datasets=(folder,), human_delay=3.0)
 
 
 def test_sound_episodes_are_left_in_peace(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from forestpilot.data_collection.rollouts.scenarios import make_env
 from forestpilot.launch import cli
 from forestpilot.launch.benchmarks.env import Stopwatch
 from forestpilot.launch.pictures.plots import plot_rounds, plot_success_grid
 from forestpilot.launch.terminal.tables import format_columns, format_density, print_table
 from forestpilot.launch.verbs.bench import BenchConfig, flatten, measure
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
+from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drive import DriveOptions
 from forestpilot.sim.tasks.drone import DroneOptions
 
@@ -100,26 +102,15 @@ def test_nested_figures_become_rows() -> None:
 
 
 def test_the_stopwatch_counts_only_while_it_runs() -> None:
-    class Renderer:
-        def render(self) -> int:
-            return 7
-
-    class Vehicle:
-        def __init__(self) -> None:
-            self._renderer = Renderer()
-
-        def _move(self) -> int:
-            return sum(range(20_000))
-
-        def expert_labels(self) -> None: ...
-
-    vehicle, watch = Vehicle(), Stopwatch()
-    watch.attach(vehicle)
-    vehicle._move()
-    assert vehicle._renderer.render() == 7
-    watch.total_s = 1.0
-    assert watch.shares()["rest"] == 1.0
+    env = make_env(TASKS.get("drone"), expert=True, width=32, height=24)
+    watch = Stopwatch()
+    watch.attach(env)
+    env.reset(seed=0)
+    watch.total_s = 0.01
+    assert watch.shares() == {"physics": 0.0, "render": 0.0, "expert": 0.0, "rest": 1.0}
     watch.running = True
-    for _ in range(20):
-        vehicle._move()
-    assert watch.shares()["physics"] > 0
+    for _ in range(5):
+        env.step(env.action_space.sample())
+    env.close()
+    shares = watch.shares()
+    assert min(shares["physics"], shares["render"], shares["expert"]) > 0, "each part of a step is timed"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from forestpilot.data_collection.episodes.episode import EpisodeHeader
 from forestpilot.data_collection.episodes.progress import Progress
+from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.policies.algorithms.algorithm import Algorithm, RollIn, RollInStoppedError
@@ -17,7 +18,6 @@ from forestpilot.policies.algorithms.dagger.config import PRESETS, DaggerConfig
 from forestpilot.policies.algorithms.dagger.labels import count_labels, make_gate, trim_labels
 from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.evaluation.pilots import EnsembleFactory, GatedFactory, PolicyFactory
-from forestpilot.policies.training.run import Run
 
 EPISODES_AT_ONCE = 8
 """With a label budget, episodes between two looks at how many labels there are; the same for any number of workers, so

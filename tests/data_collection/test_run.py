@@ -17,10 +17,10 @@ from forestpilot.data_collection.episodes.config_fields import (
     result_values,
     travelling_values,
 )
+from forestpilot.data_collection.episodes.run import Run, RunError, config_values, read_run
 from forestpilot.policies.evaluation.pilots import PolicyPilot
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.threads import torch_threads
-from forestpilot.policies.training.run import Run, RunError, config_values, read_run
 from tests.helpers.made_up import make_observations, make_policy
 
 
