@@ -21,6 +21,7 @@ from forestpilot.launch.config.choices import for_the_parser, of_its_own_class
 from forestpilot.launch.config.parts import (
     as_flag,
     as_path,
+    choose_names,
     choose_parts,
     choose_tasks,
     is_config,
@@ -179,7 +180,7 @@ def _start(
     for name, value in given.items():
         object.__setattr__(start, name, value)
     # Parts of the file may be of another kind than those that the flags name: the flags have the last word.
-    return choose_parts(start, flags)
+    return choose_names(choose_parts(start, flags), flags)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

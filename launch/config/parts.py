@@ -100,6 +100,41 @@ def choose_tasks(config: Any, values: Mapping[str, Any], args: Sequence[str]) ->
     return _with_task_options(config, DEFAULT_TASK)
 
 
+def choose_names(config: Any, args: Sequence[str]) -> Any:
+    """The config with the names of parts that the arguments give, `package.module:attribute` included.
+
+    Args:
+        config: as for `choose_parts`.
+        args: arguments of the command; a name that must be given may stand first, without a flag.
+
+    Raises:
+        UnknownNameError: there is no such part.
+    """
+    import tyro
+
+    given = _given(args)
+    for path, value, registry in name_slots(config):
+        name = given.get(path, "")
+        if value is tyro.MISSING and args and not args[0].startswith("-"):
+            name = args[0]
+        if name and name not in registry:
+            registry.get(name)
+        if name:
+            config = _replaced(config, path, name)
+    return config
+
+
+def name_slots(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Registry[Any]]]:
+    """Dotted name, value and registry of all fields of a config that hold the name of a part."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        path = f"{prefix}{field.name}"
+        if "names" in field.metadata:
+            yield path, value, registry_at(field.metadata["names"])
+        if is_config(value):
+            yield from name_slots(value, f"{path}.")
+
+
 def require_belonging(path: str, places: Iterable[Slot], source: str = "") -> None:
     """Raise ConfigError if an option that a config lacks is one of a part or of a task that was not chosen.
 

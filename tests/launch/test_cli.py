@@ -113,6 +113,26 @@ def test_an_unknown_verb_names_the_closest(capsys: pytest.CaptureFixture[str]) -
     assert "did you mean 'evaluate'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "closest"),
+    [
+        (("bench", "envv"), "env"),
+        (("study", "gats"), "gates"),
+        (("export", "a", "b", "--to", "robomimc"), "robomimic"),
+        (("evaluate", "--task", "drve"), "drive"),
+        (("evaluate", "--renderer", "raycst"), "raycast"),
+        (("collect", "--out", "d", "--mix.renderer=raycst"), "raycast"),
+        (("train", "--data", "d", "--policy.head", "mixtre"), "mixture"),
+        (("dagger", "--gate", "exprt"), "expert"),
+    ],
+)
+def test_an_unknown_part_names_the_closest(
+    capsys: pytest.CaptureFixture[str], command: tuple[str, ...], closest: str
+) -> None:
+    assert cli.main(list(command)) == 2
+    assert f"did you mean {closest!r}?" in capsys.readouterr().err
+
+
 def test_help_lists_every_verb_without_importing_anything_heavy() -> None:
     code = (
         "import sys; sys.argv = ['forestpilot']; from forestpilot.launch.cli import main; code = main(['--help']); "
