@@ -42,7 +42,7 @@ def require(module: str) -> ModuleType:
 
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
-    """What to tell somebody whose import failed; None where no extra brings what is missing."""
+    """Error to raise for somebody whose import failed; None where no extra brings what is missing."""
     library = (error.name or "").partition(".")[0]
     extra = EXTRAS.get(library)
     if extra is None:

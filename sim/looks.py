@@ -66,7 +66,7 @@ class Shadow(NamedTuple):
 
 @dataclass(frozen=True)
 class VehicleLook:
-    """What is drawn of a vehicle, and from where a viewer sees it best; looks of equal parts are equal.
+    """Looks of a vehicle: what is drawn of it, and from where a viewer sees it best; looks of equal parts are equal.
 
     Raises:
         ValueError: it has no parts, or one of an unknown shape or without extent.

@@ -41,7 +41,7 @@ _TOLD = {
 
 
 def succeeded(outcome: str, interventions: int = 0) -> bool:
-    """Whether the goal was reached, and without being put back on the way."""
+    """Tell if the goal was reached, and without being put back on the way."""
     return outcome == Outcome.SUCCESS and not interventions
 
 

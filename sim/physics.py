@@ -47,7 +47,7 @@ class PhysicsClient:
         pybullet.stepSimulation(physicsClientId=self.id)
 
     def touches(self, body: int) -> bool:
-        """Whether the body touches anything, ground included."""
+        """Tell if the body touches anything, ground included."""
         contacts = pybullet.getContactPoints(bodyA=body, physicsClientId=self.id)
         return any(contact[CONTACT_DISTANCE] <= 0.0 for contact in contacts)
 

@@ -136,7 +136,7 @@ class Registry(Generic[PartT]):
         return tuple(self._parts)
 
     def lines(self) -> tuple[Registered, ...]:
-        """What is registered, and by whom; imports none of it."""
+        """List what is registered, and by whom; imports none of it."""
         load_plugins()
         return tuple(self._lines.values())
 
@@ -168,7 +168,7 @@ def closest(name: str, known: tuple[str, ...] | list[str]) -> str:
 
 
 def import_attribute(target: str, kind: str = "part") -> Any:
-    """What `package.module:attribute` names.
+    """Import what `package.module:attribute` names.
 
     Raises:
         UnknownNameError: the module cannot be imported, or has no such attribute.

@@ -30,6 +30,7 @@ from forestpilot.data_collection.episodes.episode import (
 from forestpilot.data_collection.episodes.files import remove_stale_temporaries, write_new_file
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.outcomes import Outcome
 
 DATASET_FORMAT = "forestpilot-dataset"
 DATASET_FILE = "dataset.json"
@@ -162,7 +163,7 @@ class Dataset:
         return self.folder / "episodes" / f"r{dagger_round:04d}-s{seed:08d}{EPISODE_SUFFIX}"
 
     def has(self, dagger_round: int, seed: int) -> bool:
-        """Whether the episode is on disk now, whoever wrote it."""
+        """True where the episode is on disk now, whoever wrote it."""
         return self.path_of(dagger_round, seed).exists()
 
     def add(self, episode: Episode) -> Path:
@@ -272,7 +273,7 @@ class Dataset:
             counts = rounds.setdefault(header.meta.dagger_round, {"episodes": 0, "steps": 0, "successes": 0})
             counts["episodes"] += 1
             counts["steps"] += header.num_steps
-            counts["successes"] += header.meta.outcome == "success"
+            counts["successes"] += header.meta.outcome == Outcome.SUCCESS
         totals = {key: sum(counts[key] for counts in rounds.values()) for key in ("episodes", "steps", "successes")}
         return {**totals, "file_bytes": self.file_bytes, "rounds": dict(sorted(rounds.items()))}
 

@@ -76,7 +76,7 @@ class SchemaVersionError(ForestPilotError):
 
 @dataclass(frozen=True)
 class EpisodeMeta:
-    """What is known about an episode as a whole; plain JSON values only."""
+    """Facts about an episode as a whole; plain JSON values only."""
 
     outcome: str
     """One of `OUTCOMES`; `running` when the recording was stopped before the end."""
@@ -183,7 +183,7 @@ class Episode:
 
     @property
     def labels(self) -> EpisodeLabels:
-        """What it teaches, and by whom."""
+        """Labels that it teaches, and by whom."""
         arrays = {"actions": self.actions, "actor": self.actor}
         for name in ("expert_actions", "expert_costs", "human_actions", "labelled"):
             values = getattr(self, name)

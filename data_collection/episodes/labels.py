@@ -41,7 +41,7 @@ class Arrays(Protocol):
 
 
 class Lesson(NamedTuple):
-    """What is learned at the vehicle's own heading, from each step of an episode."""
+    """Labels at the vehicle's own heading, from each step of an episode."""
 
     actions: NDArray[np.float32]
     """(T, 2); of no meaning where nothing is learned."""
@@ -86,7 +86,7 @@ class EpisodeLabels:
         return np.ones(len(actor), bool)
 
     def lesson(self, control_hz: int, human_delay_s: float = 0.0) -> Lesson:
-        """What is learned at the vehicle's own heading.
+        """Labels at the vehicle's own heading.
 
         Args:
             control_hz: steps per second.

@@ -46,7 +46,7 @@ class RunError(ForestPilotError):
 
 @dataclass(frozen=True)
 class StoredRun:
-    """What the config.json of a folder says."""
+    """Content of a folder's config.json."""
 
     verb: str
     """What made the folder: `train`, `dagger`, ...; empty where version 0.1 did not say."""
@@ -147,7 +147,7 @@ class Run:
 
 
 def read_run(folder: str | Path, verb: str = "") -> StoredRun | None:
-    """What a run folder says of its run; None where it says nothing.
+    """Read what a run folder says of its run; None where it says nothing.
 
     Args:
         folder: run folder, of this version or of 0.1.

@@ -16,7 +16,7 @@ EXPERT_CENTER = 1
 
 
 class Decision(NamedTuple):
-    """What a pilot does in each of n episodes."""
+    """Actions of a pilot in each of n episodes."""
 
     actions: np.ndarray
     """(n, 2) float32 in [-1, 1]."""

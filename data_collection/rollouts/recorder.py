@@ -103,7 +103,7 @@ class EpisodeRecorder:
         return terminated or truncated
 
     def finished(self) -> EpisodeResult:
-        """What is left of the episode, as far as it went."""
+        """Result of the episode, as far as it went."""
         return EpisodeResult(
             scenario=self.scenario,
             outcome=self.info["outcome"],
@@ -153,7 +153,7 @@ class EpisodeRecorder:
         )
 
     def _column(self, name: str) -> list[Any]:
-        """What is known by a name of each step."""
+        """Values of a name, one for each step."""
         return [step[name] for step in self._steps]
 
     def close(self) -> None:

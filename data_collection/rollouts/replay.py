@@ -29,7 +29,7 @@ class ReplayDivergedError(ForestPilotError):
 
 @dataclass(frozen=True)
 class StoredEpisode:
-    """What is kept of an episode."""
+    """An episode as it is kept."""
 
     actions: NDArray[np.float32]
     """(T, 2) float32, turn and go."""

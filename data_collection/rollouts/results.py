@@ -25,7 +25,7 @@ class EpisodeFileError(ForestPilotError):
 
 @dataclass(frozen=True)
 class EpisodeResult:
-    """What is left of an episode: one row of results, and what it takes to repeat it."""
+    """Result of an episode: one row of results, and what it takes to repeat it."""
 
     scenario: Scenario
     """Which episode it was."""
@@ -59,7 +59,7 @@ class EpisodeResult:
 
     @property
     def figures(self) -> dict[str, Any]:
-        """How it went, by name: all but the scenario and the arrays."""
+        """Figures by name: all but the scenario and the arrays."""
         return {name: getattr(self, name) for name in RESULT_FIGURES}
 
 
@@ -127,7 +127,7 @@ def load_result(path: Path) -> EpisodeResult:
 
 
 def read_result_file(path: Path, keys: Sequence[str]) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
-    """What `save_result` knew of an episode, its actions (T, 2) float32 and its state hashes (T+1,) uint64.
+    """Read what `save_result` knew of an episode, its actions (T, 2) float32 and its state hashes (T+1,) uint64.
 
     Args:
         path: the file.

@@ -33,7 +33,7 @@ class Takeover:
 
     @property
     def helping(self) -> bool:
-        """Whether the helper drives."""
+        """True while the helper drives."""
         return self._helping
 
     def restart(self) -> None:
@@ -61,7 +61,7 @@ class Takeover:
 
 
 class Handovers(NamedTuple):
-    """What the takeovers of some episodes come to."""
+    """Counts of the takeovers in some episodes."""
 
     intervention_steps: int
     """Steps that the helper drove."""

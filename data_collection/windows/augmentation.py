@@ -18,7 +18,7 @@ NOISE_PLACES = 2**15
 
 @dataclass(frozen=True)
 class PhotometricConfig:
-    """How far pictures are changed; every amount is the largest one drawn, uniformly to both sides."""
+    """Amounts by which pictures are changed; every amount is the largest one drawn, uniformly to both sides."""
 
     brightness: float = 0.12
     """Added to every pixel, as a share of full scale."""

@@ -157,7 +157,7 @@ class StepLoader:
         steps: slice,
         speed_mps: np.ndarray,
     ) -> np.ndarray:
-        """What one camera learns, (n, 2), given what the center one does (n, 2) and what the expert answered (n, 3, 2);
+        """Labels of one camera, (n, 2), given what the center one does (n, 2) and what the expert answered (n, 3, 2);
         `offsets` (T+1, 2) are the camera's at every step of the episode."""
         if teller == CENTER:
             return center

@@ -130,7 +130,7 @@ class WindowReader:
 
     @property
     def has_gaps(self) -> bool:
-        """Whether some steps have no label, so that labels stand in windows of different numbers of labels."""
+        """True where some steps have no label, so that labels stand in windows of different numbers of labels."""
         return self._labelled is not None
 
     @property

@@ -306,7 +306,7 @@ def way_left(episode: EpisodeRecorder) -> str:
 
 
 def clearance_line(clearance_m: float) -> tuple[str, Color]:
-    """How near things are, and the colour to say it in."""
+    """Clearance in words, and the colour to say it in."""
     if clearance_m < NEAR_M:
         return f"{clearance_m:.2f} m clear - CLOSE", ALERT
     if clearance_m < FAR_M:

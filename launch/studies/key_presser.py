@@ -25,7 +25,7 @@ AT_ONCE = 1e6
 
 
 def shaper(shaped: bool) -> KeyShaper:
-    """What becomes of held keys on the way to the car.
+    """Shaper of held keys on the way to the car.
 
     Args:
         shaped: as for people, a smooth axis; else as they are, all that the speed allows to one side, or nothing.
@@ -65,7 +65,7 @@ class KeyPresser:
         self._seen[slot] = deque([np.zeros(2)] * (self._delay + 1), maxlen=self._delay + 1)
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
-        """What the held keys come to in each episode."""
+        """Actions that the held keys come to in each episode."""
         actions = []
         for state, info, slot in zip(observations["state"], infos, slots.tolist()):
             self._seen[slot].append(info["expert_action"][EXPERT_CENTER])

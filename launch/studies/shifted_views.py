@@ -120,7 +120,7 @@ def _look(rig: Rig, renderer: Renderer, world: RoadWorld, index: int) -> _Place:
 
 
 def warp_shifted(camera: Camera, height_m: float, image: Image, shift_m: float) -> Image:
-    """What a level camera would see from `shift_m` further left, if all below the horizon were flat ground.
+    """View of a level camera from `shift_m` further left, if all below the horizon were flat ground.
 
     Args:
         camera: intrinsics of both views.

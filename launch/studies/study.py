@@ -133,7 +133,7 @@ class Study(ABC, Generic[ConfigT, ArmT]):
 
     @abstractmethod
     def arms(self) -> Sequence[ArmT]:
-        """What is compared, in the order of the figures."""
+        """Arms that are compared, in the order of the figures."""
 
     @abstractmethod
     def xs(self) -> Sequence[float]:

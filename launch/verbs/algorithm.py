@@ -174,7 +174,7 @@ def rounds_table(results: list[RoundResult], config: AlgorithmConfig) -> list[tu
 
 
 def _row(result: RoundResult) -> dict[str, str]:
-    """What a round came to as text, by column."""
+    """Figures of a round as text, by column."""
     validated = "-"
     interval = "-"
     interventions = "-"

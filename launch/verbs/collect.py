@@ -10,6 +10,7 @@ from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.launch.screens import ScreenConfig
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.verbs import Verb
+from forestpilot.sim.outcomes import Outcome
 from forestpilot.sim.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _plural(count: int, what: str) -> str:
 
 
 def _held(config: Config, dataset: Dataset) -> str:
-    successes = sum(header.meta.outcome == "success" for header in dataset.episodes)
+    successes = sum(header.meta.outcome == Outcome.SUCCESS for header in dataset.episodes)
     return f"{config.out}: {len(dataset)} episodes, {dataset.total_steps} steps, {successes} reached the goal"
 
 

@@ -35,7 +35,7 @@ LEAST_DISTANCE_M = 1e-3
 
 @dataclass(frozen=True)
 class OutcomeRow:
-    """How an episode went: one row of outcomes.csv."""
+    """Outcome of an episode: one row of outcomes.csv."""
 
     policy: str
     """Name of the policy."""
@@ -441,9 +441,9 @@ def _success_columns(s: Score) -> dict[str, str]:
         "policy": s.policy,
         "success": f"{s.successes}/{s.episodes}",
         "95 % interval": f"{100 * s.low:.0f}-{100 * s.high:.0f} %",
-        "collision": str(s.collisions),
-        "out of bounds": str(s.out_of_bounds),
-        "timeout": str(s.timeouts),
+        told(Outcome.COLLISION): str(s.collisions),
+        told(Outcome.OUT_OF_BOUNDS): str(s.out_of_bounds),
+        told(Outcome.TIMEOUT): str(s.timeouts),
         "progress": f"{s.mean_progress_m:.1f} m",
         "speed": f"{s.mean_speed_mps:.1f} m/s",
         "clearance": f"{s.median_clearance_m:.2f} m",
@@ -460,7 +460,7 @@ def _autonomy_columns(s: Score) -> dict[str, str]:
             f"{s.interventions_per_km:.3f} ({s.interventions_per_km_low:.3f}-{s.interventions_per_km_high:.3f})"
         ),
         "roads without any": f"{s.successes}/{s.episodes}",
-        "timeout": str(s.timeouts),
+        told(Outcome.TIMEOUT): str(s.timeouts),
         "distance": f"{s.distance_km:.1f} km",
         "speed": f"{s.mean_speed_mps:.1f} m/s",
     }

@@ -29,7 +29,7 @@ PITCH = 1
 
 
 class Prepare(Protocol):
-    """How images become views; picklable, so that rollout workers and data readers can be handed one."""
+    """Turns images into views; picklable, so that rollout workers and data readers can be handed one."""
 
     def __call__(self, images: np.ndarray, state: np.ndarray) -> np.ndarray:
         """Images (N, H, W, 3) uint8 and states (N, S) float32 to views (N, h, w, 3) uint8."""
@@ -38,7 +38,7 @@ class Prepare(Protocol):
 
 @dataclass(frozen=True)
 class ViewConfig:
-    """What a view shows; its horizontal field of view is the camera's."""
+    """Shape of a view; its horizontal field of view is the camera's."""
 
     height: int = 32
     """Rows, pixels."""
@@ -141,7 +141,7 @@ def _box_shrink(images: np.ndarray, factor: int) -> np.ndarray:
 
 
 class _Lenses(NamedTuple):
-    """How rays become pixels, in single precision."""
+    """Mapping of rays to pixels, in single precision."""
 
     image_focal: np.float32
     """Focal length of the image, its pixels."""

@@ -89,12 +89,12 @@ class PolicyConfig:
 
     @property
     def needs_costs(self) -> bool:
-        """Whether its head learns from the planner's costs, so that a human's actions are not enough."""
+        """True where its head learns from the planner's costs, so that a human's actions are not enough."""
         return part_class(HEADS, self.head).needs_costs
 
 
 def part_class(registry: Registry[PartT], config: PartConfig) -> PartT:
-    """What a part's config is the config of.
+    """Class of the part that a config is of.
 
     Raises:
         UnknownNameError: nothing is registered under its name.
@@ -110,7 +110,7 @@ def part_class(registry: Registry[PartT], config: PartConfig) -> PartT:
 
 @dataclass
 class Carry:
-    """What a policy carries from one step of a batch of episodes to the next."""
+    """Memory that a policy carries from one step of a batch of episodes to the next."""
 
     memory: State
     """The memory's state, batch first."""

@@ -44,7 +44,7 @@ class Reader(Protocol):
 
     @property
     def has_gaps(self) -> bool:
-        """Whether some steps have no label."""
+        """True where some steps have no label."""
         ...
 
     def sample(self, batch: int, rng: np.random.Generator, *, burn_in: int = 0) -> Batch:
@@ -54,7 +54,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a round of training came to."""
+    """Result of a round of training."""
 
     steps: int
     """Gradient steps done in this call."""
@@ -143,7 +143,7 @@ class TrainingBatch:
 
 
 class Objective:
-    """What a policy is trained on: labels, each as much as any other, by its head's own loss. Subclasses differ."""
+    """Objective of a training: labels, each as much as any other, by the head's own loss. Subclasses differ."""
 
     def step_weights(self, batch: Batch) -> np.ndarray | None:
         """Weight (B, T) of each step of a batch in the loss; None for equal weights."""

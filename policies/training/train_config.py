@@ -14,7 +14,7 @@ from forestpilot.sim.errors import InvalidArgumentError
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a policy is trained."""
+    """Settings of a training."""
 
     data: tuple[str, ...] = of_this_machine(())
     """Dataset folders."""

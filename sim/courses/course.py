@@ -102,18 +102,18 @@ class Course(ABC):
 
     @abstractmethod
     def is_reached(self, vehicle: Vehicle) -> bool:
-        """Whether the goal is reached."""
+        """True where the goal is reached."""
 
     @abstractmethod
     def is_left(self, vehicle: Vehicle) -> bool:
-        """Whether the vehicle has left the course, which ends the episode."""
+        """True where the vehicle has left the course, which ends the episode."""
 
     def info(self, vehicle: Vehicle) -> dict[str, Any]:
-        """What it adds to `info`."""
+        """Facts that it adds to `info`."""
         return {}
 
     def state_bytes(self) -> bytes:
-        """What was done to the vehicle besides its own motion, for hashes; what follows from its states is left out."""
+        """State, for hashes: what was done to the vehicle besides its own motion, which its states tell."""
         return b""
 
 

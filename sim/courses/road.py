@@ -180,5 +180,5 @@ class RoadCourse(Course):
         }
 
     def state_bytes(self) -> bytes:
-        """How often the vehicle was put back."""
+        """State of the course: how often the vehicle was put back."""
         return np.array([self._interventions], np.float64).tobytes()

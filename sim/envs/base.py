@@ -40,7 +40,7 @@ Observation = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Seeing:
-    """What is drawn, how large, how often, and for whom; all plain values."""
+    """Settings of what is drawn, how large, how often, and for whom; all plain values."""
 
     width: int = 64
     """Width of each camera image in pixels, 32 to 1280."""
@@ -183,7 +183,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
 
     @property
     def frames(self) -> Frames:
-        """What the cameras saw last: RGB, depth and segmentation.
+        """Pictures that the cameras saw last: RGB, depth and segmentation.
 
         Raises:
             gymnasium.error.ResetNeeded: no episode has begun.
@@ -194,7 +194,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
 
     @property
     def colliders(self) -> ColliderPool:
-        """What stands in the simulation now.
+        """Bodies that stand in the simulation now.
 
         Raises:
             gymnasium.error.ResetNeeded: no episode has begun.
@@ -205,7 +205,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
 
     @property
     def spec(self) -> EnvSpec | None:
-        """What Gymnasium made it from; `max_episode_steps` is the most that any episode takes."""
+        """Gymnasium's spec that it was made from; `max_episode_steps` is the most that any episode takes."""
         return self._spec
 
     @spec.setter
@@ -246,7 +246,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         return self._observation(), self._reward(), outcome in TERMINAL, outcome == Outcome.TIMEOUT, info
 
     def expert_labels(self) -> Labels:
-        """What the expert would do if the vehicle stood where each camera does now.
+        """Ask the expert what it would do if the vehicle stood where each camera does now.
 
         Returns:
             Actions (3, 2) and costs (3, K) of the candidate turns, float32; the row of the center camera is the
@@ -404,7 +404,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         return Outcome.RUNNING
 
     def reward_terms(self) -> dict[str, float]:
-        """What the last step's reward is the sum of: metres of progress, and the penalties of a crash (a collision, or
+        """Terms of the last step's reward, their sum: metres of progress, and the penalties of a crash (a collision, or
         leaving the course) and of an intervention."""
         return {
             "reward_progress": float(self._progress_m),
@@ -521,7 +521,7 @@ def _image_space(kind: str, height: int, width: int) -> gymnasium.spaces.Box:
 
 
 def make_task_spec(task: str, vehicle: type[Vehicle], course: Course, rig: Rig, seeing: Seeing) -> TaskSpec:
-    """What data and policies must know of this environment."""
+    """Make the task spec: what data and policies must know of this environment."""
     elements = vehicle.state_elements
     return TaskSpec(
         task=task,

@@ -66,7 +66,7 @@ class TaskSpec:
 
     @property
     def turn(self) -> Turn:
-        """What a turn is."""
+        """Kind of turn that the vehicle takes."""
         return TURNS.get(self.turn_kind)
 
     @property
@@ -116,7 +116,7 @@ class TaskSpec:
 def side_view(
     spec: TaskSpec, state: np.ndarray, goal: np.ndarray, yaw_rad: float | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What state and goal would read if the vehicle stood as one of its side cameras does.
+    """Turn state and goal into what they would read if the vehicle stood as one of its side cameras does.
 
     A drone keeps its motion and has another heading. A car moves along its own heading, so that at the side camera's
     pose it would have the same speeds, on another line; only the tilt of its body reads differently from there.

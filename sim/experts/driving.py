@@ -74,7 +74,7 @@ class DrivingConfig:
     """Clearance over which that cost falls by e, in metres."""
 
     def constants(self) -> DrivingCosts:
-        """What the kernels need."""
+        """Constants that the kernels need."""
         return DrivingCosts(**dataclasses.asdict(self))
 
 

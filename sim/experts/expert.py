@@ -33,7 +33,7 @@ class CameraViews(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """What the expert would do, and the cost of each candidate turn."""
+    """Actions that the expert would take, and the cost of each candidate turn."""
 
     actions: np.ndarray
     """(C, 2) float32 in [-1, 1]."""
@@ -63,4 +63,4 @@ class Expert(ABC):
 
     @abstractmethod
     def label(self, views: CameraViews) -> Labels:
-        """What to do at each camera's pose, as if the vehicle stood there."""
+        """Advise at each camera's pose, as if the vehicle stood there."""

@@ -58,7 +58,7 @@ class PlannerConfig:
     """Cost per metre flown outside the flight area, and per metre of distance to it."""
 
     def constants(self) -> FlightCosts:
-        """What the kernels need."""
+        """Constants that the kernels need."""
         least_s, most_s = self.horizon_s
         first_s, second_s = self.switch_s
         return FlightCosts(

@@ -36,7 +36,7 @@ class Ground(NamedTuple):
 
 @dataclass(frozen=True)
 class Advice:
-    """What the expert answers: the turn and the cost of each candidate turn."""
+    """Answer of the expert: the turn and the cost of each candidate turn."""
 
     turn_rad: float
     """Heading change, or steering angle, in radians, left positive."""

@@ -46,7 +46,7 @@ class DriveOptions(TaskOptions):
 
     @property
     def counts_interventions(self) -> bool:
-        """Whether a car that was put back goes on."""
+        """True where a car that was put back goes on."""
         return self.interventions != "none"
 
     def for_validation(self) -> DriveOptions:

@@ -29,7 +29,7 @@ class TaskOptions(ABC):
 
     @property
     def counts_interventions(self) -> bool:
-        """Whether episodes go on after a mistake, which is counted."""
+        """True where episodes go on after a mistake, which is counted."""
         return False
 
     def for_validation(self) -> TaskOptions:
@@ -86,7 +86,7 @@ class TaskWords:
 
 @dataclass(frozen=True)
 class Task:
-    """What can be learned, registered in `forestpilot.sim.tasks.TASKS`."""
+    """Something that can be learned, registered in `forestpilot.sim.tasks.TASKS`."""
 
     name: str
     """Name in commands and files."""

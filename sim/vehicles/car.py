@@ -102,7 +102,7 @@ class CarParameters:
     """Air drag per mass and squared speed in 1/m."""
 
     def constants(self, grip: float) -> CarConstants:
-        """What the kernels need, on a surface of this grip."""
+        """Constants that the kernels need, on a surface of this grip."""
         return CarConstants(
             self.mass_kg,
             self.front_m,
@@ -164,7 +164,7 @@ class DriveMotion(NamedTuple):
 
 
 class DriveModel(NamedTuple):
-    """What the planner's motion model needs to know of car and ground."""
+    """Facts that the planner's motion model needs to know of car and ground."""
 
     understeer: float
     """Understeer coefficient in s2/m."""
@@ -175,7 +175,7 @@ class DriveModel(NamedTuple):
 
 
 class DriveCommand(NamedTuple):
-    """What an action asks for."""
+    """Command of an action: what it asks for."""
 
     steering_rad: float
     go: float
@@ -221,7 +221,7 @@ class Car(Vehicle):
 
     @classmethod
     def reach_m(cls, speed_mps: float, control_hz: int) -> float:
-        """How far one control step leads at `TOP_SPEED_MPS`, and half the car's length and more."""
+        """Distance that one control step leads at `TOP_SPEED_MPS`, and half the car's length and more."""
         return TOP_SPEED_MPS / control_hz + 2.2
 
     def begin(self, world: World) -> None:
@@ -296,7 +296,7 @@ class Car(Vehicle):
 
     @property
     def look(self) -> VehicleLook:
-        """How it is drawn, wheels where the forces act."""
+        """Looks of the car, wheels where the forces act."""
         return car_look(WHEELBASE_M, self.parameters.half_track_m)
 
     @property
@@ -315,12 +315,12 @@ class Car(Vehicle):
         return math.cos(yaw) * self.state[VX] + math.sin(yaw) * self.state[VY]
 
     def motion_state(self) -> DriveMotion:
-        """What `motion_step` continues."""
+        """State that `motion_step` continues."""
         x, y, _ = self.base_position()
         return DriveMotion(x, y, self.yaw_rad, self.forward_mps, self.state[WZ], self.steering_rad)
 
     def motion_model(self) -> DriveModel:
-        """What `motion_step` needs to know of car and ground."""
+        """Model of the motion: what `motion_step` needs to know of car and ground."""
         parameters = self.parameters
         rear_slip = 1.0 / (self.grip * parameters.rear_slope * parameters.shape * GRAVITY_MPS2)
         limit = 0.97 * self.grip * parameters.front_grip * GRAVITY_MPS2

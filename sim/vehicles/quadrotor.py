@@ -88,7 +88,7 @@ class QuadrotorParameters:
     """Linear drag along the body axes, per unit of mass: 1/s."""
 
     def constants(self) -> QuadrotorConstants:
-        """What the kernels need."""
+        """Constants that the kernels need."""
         return QuadrotorConstants(
             self.mass_kg,
             *self.inertia_kgm2,
@@ -132,7 +132,7 @@ class FlightMotion(NamedTuple):
 
 
 class FlightCommand(NamedTuple):
-    """What an action asks for."""
+    """Command of an action: what it asks for."""
 
     heading_rad: float
     speed_mps: float
@@ -173,12 +173,12 @@ class Quadrotor(Vehicle):
 
     @property
     def look(self) -> VehicleLook:
-        """How it is drawn, motors where the controller has them."""
+        """Looks of the quadrotor, motors where the controller has them."""
         return quadrotor_look(self.parameters.arm_m)
 
     @classmethod
     def reach_m(cls, speed_mps: float, control_hz: int) -> float:
-        """How far a flight at the set point leads in one control step, and a little more."""
+        """Distance that a flight at the set point leads in one control step, and a little more."""
         return (1.1 * speed_mps + 1.0) / control_hz + BODY_RADIUS_M + 0.1
 
     def begin(self, world: World) -> None:
@@ -234,7 +234,7 @@ class Quadrotor(Vehicle):
         return self.state.tobytes() + self.motor_thrusts_n.tobytes()
 
     def motion_state(self) -> FlightMotion:
-        """What `motion_step` continues."""
+        """State that `motion_step` continues."""
         up_x, up_y, up_z = self.rotation[:, Z].tolist()
         x, y, *_, vx, vy, _, wx, wy, wz = self.state.tolist()
         scale = GRAVITY_MPS2 / max(up_z, 0.3)

@@ -28,7 +28,7 @@ class StateElement(NamedTuple):
 
 
 class Vehicle(RigidBody):
-    """What an environment asks of any vehicle.
+    """A vehicle: what an environment asks of any.
 
     Args:
         client_id: PyBullet's physics client id.
@@ -67,7 +67,7 @@ class Vehicle(RigidBody):
     @property
     @abstractmethod
     def look(self) -> VehicleLook:
-        """How it is drawn."""
+        """Looks of the vehicle."""
 
     @classmethod
     @abstractmethod
@@ -84,7 +84,7 @@ class Vehicle(RigidBody):
 
     @abstractmethod
     def command(self, action: np.ndarray, set_point_mps: float) -> Any:
-        """What an action (2,) in [-1, 1] asks for, held for one control step."""
+        """Command of an action (2,) in [-1, 1]: what it asks for, held for one control step."""
 
     @abstractmethod
     def apply(self, command: Any) -> None:
@@ -92,7 +92,7 @@ class Vehicle(RigidBody):
 
     @property
     def may_touch_ground(self) -> bool:
-        """Whether the ground may be touched now, which would be a collision."""
+        """True where the ground may be touched now, which would be a collision."""
         return False
 
     @abstractmethod

@@ -110,7 +110,7 @@ def sample_clearance(distance: np.ndarray, u: float, v: float) -> float:
 def has_free_path(
     clearance: ClearanceMap, start_m: np.ndarray, goal_m: np.ndarray, goal_radius_m: float, radius_m: float
 ) -> bool:
-    """Whether a disc of `radius_m` can go from the start to within `goal_radius_m` of the goal without leaving the
+    """Tell if a disc of `radius_m` can go from the start to within `goal_radius_m` of the goal without leaving the
     map."""
     origin = np.array([clearance.x_min, clearance.y_min])
     start = (np.asarray(start_m)[:2] - origin) / clearance.cell_m

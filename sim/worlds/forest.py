@@ -190,7 +190,7 @@ def _sequential_addition(candidates: np.ndarray, wanted: int, spacing: float) ->
 def _is_crowded(
     point: np.ndarray, cell: tuple[int, int], cells: dict[tuple[int, int], list[np.ndarray]], spacing: float
 ) -> bool:
-    """Whether a point that was taken stands within the spacing of this one, which falls into a cell."""
+    """Tell if a point that was taken stands within the spacing of this one, which falls into a cell."""
     column, row = cell
     for i in (column - 1, column, column + 1):
         for j in (row - 1, row, row + 1):

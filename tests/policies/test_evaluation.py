@@ -251,7 +251,7 @@ def test_table_tells_timeouts_apart_from_crashes():
     rows = [row("a", 1, 1), row("a", 2, 0, outcome="timeout"), row("a", 3, 0)]
     header, line = results_table([score(rows)])
     table = dict(zip(header, line, strict=True))
-    assert (table["success"], table["collision"], table["timeout"]) == ("1/3", "1", "1")
+    assert (table["success"], table["collision"], table["out of time"]) == ("1/3", "1", "1")
 
 
 def test_autonomy_is_pilotnets():

@@ -21,7 +21,7 @@ class GateConfig(PartConfig):
 
 @dataclass(frozen=True)
 class RoundSoFar:
-    """What a gate may know of the round of episodes that it is for."""
+    """Facts that a gate may know of the round of episodes that it is for."""
 
     max_turn_rad: float
     """Turn of action 1, in radians."""
@@ -34,7 +34,7 @@ class RoundSoFar:
 
 
 class Judgement(NamedTuple):
-    """What a gate says of n episodes."""
+    """Answers of a gate about n episodes."""
 
     take: np.ndarray
     """(n,) bool: somebody should take over."""

@@ -14,7 +14,7 @@ from forestpilot.sim.errors import InvalidArgumentError
 
 
 class Target(NamedTuple):
-    """What there is to learn at some steps; `...` is (B, T) in training."""
+    """Labels at some steps; `...` is (B, T) in training."""
 
     actions: Tensor
     """(..., K, 2) float32: what to do at the step and at the K - 1 steps after it."""
@@ -25,7 +25,7 @@ class Target(NamedTuple):
 
 
 class ActContext(NamedTuple):
-    """What a head may know besides its prediction when it acts."""
+    """Facts that a head may know besides its prediction when it acts."""
 
     previous_turn: Tensor | None = None
     """(...) what the turn commanded last would be now, in action units; NaN where there was none."""

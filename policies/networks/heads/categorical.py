@@ -82,5 +82,5 @@ class CategoricalHead(DistributionHead):
         return self.centres[1] - self.centres[0]
 
     def _shares(self, actions: Tensor) -> Tensor:
-        """How much of each turn is each bin's (..., K, bins): all of it at the bin's centre, none at the next one's."""
+        """Share of each bin in each turn (..., K, bins): all of it at the bin's centre, none at the next one's."""
         return (1.0 - (actions[..., :1] - self.centres).abs() / self._spacing()).clamp_min(0.0)

@@ -84,7 +84,7 @@ class MixtureHead(DistributionHead):
         return torch.stack((turn, torch.tanh(mixture.go)), dim=-1)
 
     def diagnostics(self, prediction: Tensor, target: Target, mask: Tensor) -> dict[str, float]:
-        """How many components share the weight: from 1 (collapsed) to all."""
+        """Number of components that share the weight: from 1 (collapsed) to all."""
         weights = self._split(prediction).log_weights.exp()[mask].flatten(0, -2).mean(0)
         return {"components_in_use": float(torch.exp(-(weights * weights.clamp_min(1e-9).log()).sum()))}
 

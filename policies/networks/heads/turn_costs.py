@@ -92,7 +92,7 @@ class TurnCostsHead(Head):
         return loss
 
     def scaled(self, costs: Tensor) -> Tensor:
-        """What the network should say for the planner's costs (..., C)."""
+        """Targets of the network for the planner's costs (..., C)."""
         relative = self._above_cheapest(costs)
         if self.config.curve == "sqrt":
             relative = relative.sqrt()

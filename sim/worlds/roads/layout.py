@@ -96,7 +96,7 @@ class Mark(NamedTuple):
 
 
 class _Size(NamedTuple):
-    """How much of a walk there was before a piece was laid, to take it back."""
+    """Size of a walk before a piece was laid, to take it back."""
 
     steps: int
     arms: int
@@ -161,7 +161,7 @@ class Walk:
 
 @njit(cache=True)
 def _comes_near(there: np.ndarray, new: np.ndarray, lap_m: float) -> bool:
-    """Whether new points come within `GAP_M` of points that are not near along the road as well; dtype `POINT`."""
+    """Tell if new points come within `GAP_M` of points that are not near along the road as well; dtype `POINT`."""
     for i in range(0, new.shape[0], 2):
         a = new[i]
         for j in range(there.shape[0]):

@@ -131,7 +131,7 @@ def _drop_near(keep: np.ndarray, places: np.ndarray, line: np.ndarray, room: np.
 
 @njit(cache=True)
 def _is_near(place: np.ndarray, line: np.ndarray, room: float) -> bool:
-    """Whether a place lies within so much room of a line's points; looks closely only where every eighth is near."""
+    """Tell if a place lies within so much room of a line's points; looks closely only where every eighth is near."""
     slack = 0.5 * _STRIDE * POINT_SPACING_M + 0.1
     coarse = (room + slack) ** 2
     exact = (room + 0.01) ** 2

@@ -15,7 +15,7 @@ GRAVITY_MPS2 = 9.81
 
 @dataclass(frozen=True)
 class SpeedConfig:
-    """How much of the grip a careful driver uses."""
+    """Shares of the grip that a careful driver uses."""
 
     lateral_share: float = 0.32
     """Share of the grip that bends may use."""
