@@ -45,22 +45,21 @@ class Spot(NamedTuple):
 @njit(**KERNEL)
 def _ground_light(scene: Scene, x: Scalar, y: Scalar, channel: int) -> Scalar:
     """A channel of the light map at (x, y) metres, 0 to 1; its edge value outside."""
-    light_map = scene.light_map
-    height, width, _ = light_map.texels.shape
-    u = (x - light_map.origin[X]) * light_map.texels_per_m - HALF
-    v = (y - light_map.origin[Y]) * light_map.texels_per_m - HALF
+    height, width, _ = scene.light_map.shape
+    u = (x - scene.map_origin[X]) * scene.map_scale - HALF
+    v = (y - scene.map_origin[Y]) * scene.map_scale - HALF
     u = min(max(u, ZERO), F(width) - F(1.01))
     v = min(max(v, ZERO), F(height) - F(1.01))
     if not scene.smooth:
-        return F(light_map.texels[int(v + HALF), int(u + HALF), channel]) * TO_UNIT
+        return F(scene.light_map[int(v + HALF), int(u + HALF), channel]) * TO_UNIT
     column = int(u)
     row = int(v)
     u -= F(column)
     v -= F(row)
-    upper = F(light_map.texels[row, column, channel]) * (ONE - u)
-    upper += F(light_map.texels[row, column + 1, channel]) * u
-    lower = F(light_map.texels[row + 1, column, channel]) * (ONE - u)
-    lower += F(light_map.texels[row + 1, column + 1, channel]) * u
+    upper = F(scene.light_map[row, column, channel]) * (ONE - u)
+    upper += F(scene.light_map[row, column + 1, channel]) * u
+    lower = F(scene.light_map[row + 1, column, channel]) * (ONE - u)
+    lower += F(scene.light_map[row + 1, column + 1, channel]) * u
     return (upper * (ONE - v) + lower * v) * TO_UNIT
 
 

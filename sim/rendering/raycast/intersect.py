@@ -94,13 +94,6 @@ def row_direction(view: View, row: int) -> tuple[Scalar, Scalar, Scalar, Scalar]
 
 
 @njit(**KERNEL)
-def _strip(view: View, box: Box, row: int) -> tuple[Floats, Ids, Floats]:
-    """Depth, ids and slopes of the pixels that a screen rectangle has in a row."""
-    columns = slice(box.first_column, box.last_column + 1)
-    return view.depth[row, columns], view.ids[row, columns], view.slopes[columns]
-
-
-@njit(**KERNEL)
 def ground_rows(view: View, eye_height: Scalar) -> None:
     """Fill the image with the ground plane, and with sky where no ground is within the far plane."""
     right_z = view.axes[RIGHT, Z]
@@ -124,7 +117,10 @@ def cylinder_rows(view: View, box: Box, place: Upright, radius: Scalar, ident: i
     outside = x * x + y * y - radius * radius
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
-        depth, ids, slopes = _strip(view, box, row)
+        columns = slice(box.first_column, box.last_column + 1)
+        depth = view.depth[row, columns]
+        ids = view.ids[row, columns]
+        slopes = view.slopes[columns]
         for u in range(depth.shape[0]):
             dx = middle_x + slopes[u] * right_x
             dy = middle_y + slopes[u] * right_y
@@ -147,7 +143,10 @@ def sphere_rows(view: View, box: Box, x: Scalar, y: Scalar, z: Scalar, radius: S
     outside = x * x + y * y + z * z - radius * radius
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
-        depth, ids, slopes = _strip(view, box, row)
+        columns = slice(box.first_column, box.last_column + 1)
+        depth = view.depth[row, columns]
+        ids = view.ids[row, columns]
+        slopes = view.slopes[columns]
         for u in range(depth.shape[0]):
             dx = middle_x + slopes[u] * right_x
             dy = middle_y + slopes[u] * right_y
@@ -170,7 +169,10 @@ def cone_rows(view: View, box: Box, place: Upright, radius: Scalar, ident: int) 
     outside = x * x + y * y - slope2 * high * high
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
-        depth, ids, slopes = _strip(view, box, row)
+        columns = slice(box.first_column, box.last_column + 1)
+        depth = view.depth[row, columns]
+        ids = view.ids[row, columns]
+        slopes = view.slopes[columns]
         for u in range(depth.shape[0]):
             dx = middle_x + slopes[u] * right_x
             dy = middle_y + slopes[u] * right_y
@@ -222,7 +224,10 @@ def box_rows(view: View, box: Box, place: Upright, solid: Floats, ident: int) ->
     right_x, right_y, right_z = view.axes[RIGHT]
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
-        depth, ids, slopes = _strip(view, box, row)
+        columns = slice(box.first_column, box.last_column + 1)
+        depth = view.depth[row, columns]
+        ids = view.ids[row, columns]
+        slopes = view.slopes[columns]
         for u in range(depth.shape[0]):
             dx = middle_x + slopes[u] * right_x
             dy = middle_y + slopes[u] * right_y
@@ -251,7 +256,10 @@ def log_rows(view: View, box: Box, place: Upright, solid: Floats, ident: int) ->
     right_x, right_y, right_z = view.axes[RIGHT]
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
-        depth, ids, slopes = _strip(view, box, row)
+        columns = slice(box.first_column, box.last_column + 1)
+        depth = view.depth[row, columns]
+        ids = view.ids[row, columns]
+        slopes = view.slopes[columns]
         for u in range(depth.shape[0]):
             dx = middle_x + slopes[u] * right_x
             dy = middle_y + slopes[u] * right_y

@@ -1,7 +1,6 @@
 """The map of the ground's light: shadows that trees and boxes cast, and the dark ground at their feet."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -25,16 +24,6 @@ CROWN_SHADOW = F(0.62)
 """Share of the sun that a crown takes from the ground."""
 TRUNK_SHADOW = F(0.7)
 """Share of the sun that a trunk or a box takes from the ground."""
-
-
-class LightMap(NamedTuple):
-    """The light on the ground of a world."""
-
-    texels: Bytes
-    """(rows along y, columns along x, 2) uint8, the channels `SUN` and `OPENNESS`."""
-    origin: Floats
-    """(2,) its corner in metres."""
-    texels_per_m: np.float32
 
 
 @njit(**KERNEL)
@@ -148,7 +137,7 @@ def _cast_box_shadows(light_map: Bytes, boxes: Floats, origin: Floats, sun: Floa
                 light_map[v, u, OPENNESS] = min(light_map[v, u, OPENNESS], open_sky)
 
 
-def make_light_map(world: World, trees: Floats, boxes: Floats, sun: Floats) -> LightMap:
+def make_light_map(world: World, trees: Floats, boxes: Floats, sun: Floats) -> tuple[Bytes, Floats, np.float32]:
     """Light on the ground of a world.
 
     Args:
@@ -156,6 +145,9 @@ def make_light_map(world: World, trees: Floats, boxes: Floats, sun: Floats) -> L
         trees: (n, 7) as in `World.trees`.
         boxes: (b, 9) as in `forestpilot.sim.rendering.raycast.scene.Scene`.
         sun: (3,) unit vector towards the sun.
+
+    Returns:
+        The map (rows along y, columns along x, 2) uint8, its corner (2,) in metres, and its texels per metre.
     """
     bounds = world.bounds_m
     places = trees[:, :2] if len(trees) else np.zeros((1, 2), F)
@@ -167,4 +159,4 @@ def make_light_map(world: World, trees: Floats, boxes: Floats, sun: Floats) -> L
     origin = low.astype(F)
     _cast_tree_shadows(light_map, trees, origin, sun, F(texels_per_m))
     _cast_box_shadows(light_map, boxes, origin, sun, F(texels_per_m))
-    return LightMap(light_map, origin, F(texels_per_m))
+    return light_map, origin, F(texels_per_m)

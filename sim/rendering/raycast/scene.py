@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from forestpilot.sim.rendering.raycast.intersect import Bytes, Floats, Ids
-from forestpilot.sim.rendering.raycast.light_map import LightMap, make_light_map
+from forestpilot.sim.rendering.raycast.light_map import make_light_map
 from forestpilot.sim.rendering.raycast.road import Road, make_road
 from forestpilot.sim.rendering.raycast.textures import FIRST_BARK, FIRST_LEAF, skyline, texture_bank
 from forestpilot.sim.rendering.solids import solids_of, table_of, wheels_of
@@ -22,22 +22,6 @@ ASPHALT = SURFACES.index("asphalt")
 GRAVEL = SURFACES.index("gravel")
 GROVE_M = 10.0
 """Trees are gathered in square groves of this side, so that those out of sight are passed over together."""
-
-
-class Sky(NamedTuple):
-    """The sky and the far forest before it; colours 0 to 255."""
-
-    zenith: Floats
-    haze: Floats
-    """Colours straight up and at the horizon."""
-    inverse_fog2: np.float32
-    """One over the squared distance of the fog, in 1/m2."""
-    treeline: Floats
-    """Colour of the far forest."""
-    treeline_height: np.float32
-    """Slope of the ray that touches its top."""
-    treeline_phase: np.float32
-    """Where its outline begins, as a share of the way around."""
 
 
 class Scene(NamedTuple):
@@ -64,10 +48,17 @@ class Scene(NamedTuple):
     """Index in `SURFACES`."""
     bank: Bytes
     skyline: Floats
-    light_map: LightMap
+    light_map: Bytes
+    map_origin: Floats
+    map_scale: np.float32
     sun: Floats
     sun_strength: np.float32
-    sky: Sky
+    sky: Floats
+    haze: Floats
+    inverse_fog2: np.float32
+    treeline: Floats
+    treeline_height: np.float32
+    treeline_phase: np.float32
     ground: Floats
     ground_offset: Floats
     road_color: Floats
@@ -115,18 +106,6 @@ def _road_colors(look: Appearance, surface: str) -> tuple[Floats, Floats]:
     return colors[0], colors[1]
 
 
-def _sky(look: Appearance) -> Sky:
-    """What is seen beyond the world."""
-    return Sky(
-        zenith=look.sky_color.astype(F),
-        haze=look.haze_color.astype(F),
-        inverse_fog2=F(1.0 / look.fog_distance_m**2),
-        treeline=look.treeline_color.astype(F),
-        treeline_height=F(look.treeline_height_rad),
-        treeline_phase=F(look.treeline_phase),
-    )
-
-
 def make_scene(world: World, smooth: bool) -> Scene:
     """Prepare a world for the kernels.
 
@@ -146,6 +125,7 @@ def make_scene(world: World, smooth: bool) -> Scene:
     solids = solids_of(world.boxes)
     boxes = table_of(solids)
     order, groves = _groves(trees)
+    light_map, origin, texels_per_m = make_light_map(world, trees, boxes, sun)
     road_color, shoulder = _road_colors(look, world.surface)
     return Scene(
         trees=trees,
@@ -160,10 +140,17 @@ def make_scene(world: World, smooth: bool) -> Scene:
         surface=SURFACES.index(world.surface),
         bank=texture_bank(),
         skyline=skyline(),
-        light_map=make_light_map(world, trees, boxes, sun),
+        light_map=light_map,
+        map_origin=origin,
+        map_scale=texels_per_m,
         sun=sun,
         sun_strength=F(look.sun_strength),
-        sky=_sky(look),
+        sky=look.sky_color.astype(F),
+        haze=look.haze_color.astype(F),
+        inverse_fog2=F(1.0 / look.fog_distance_m**2),
+        treeline=look.treeline_color.astype(F),
+        treeline_height=F(look.treeline_height_rad),
+        treeline_phase=F(look.treeline_phase),
         ground=look.ground_colors.astype(F),
         ground_offset=look.ground_offset_m.astype(F),
         road_color=road_color,

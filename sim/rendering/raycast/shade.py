@@ -59,28 +59,28 @@ def background(scene: Scene, x: Scalar, y: Scalar, z: Scalar, focal_px: Scalar) 
     rise = z / flat
     up = max(rise, ZERO)
     up = up / (F(0.45) + up)
-    red = scene.sky.haze[RED] + up * (scene.sky.zenith[RED] - scene.sky.haze[RED])
-    green = scene.sky.haze[GREEN] + up * (scene.sky.zenith[GREEN] - scene.sky.haze[GREEN])
-    blue = scene.sky.haze[BLUE] + up * (scene.sky.zenith[BLUE] - scene.sky.haze[BLUE])
+    red = scene.haze[RED] + up * (scene.sky[RED] - scene.haze[RED])
+    green = scene.haze[GREEN] + up * (scene.sky[GREEN] - scene.haze[GREEN])
+    blue = scene.haze[BLUE] + up * (scene.sky[BLUE] - scene.haze[BLUE])
     if rise > F(0.3):
         red, green, blue = _clouds(scene, x / z, y / z, rise, red, green, blue)
-    if rise < scene.sky.treeline_height * F(2):
+    if rise < scene.treeline_height * F(2):
         cover = F(0.62)
         if (rise > ZERO) | scene.smooth:
-            place = (around(x, y) * F(0.25) + scene.sky.treeline_phase) * F(SKYLINE_SIZE)
-            cover *= _below(scene.sky.treeline_height * _skyline(scene, place), rise, focal_px)
+            place = (around(x, y) * F(0.25) + scene.treeline_phase) * F(SKYLINE_SIZE)
+            cover *= _below(scene.treeline_height * _skyline(scene, place), rise, focal_px)
             if scene.smooth:
                 cover = _nearer_treeline(scene, cover, place, rise, focal_px)
-        red += cover * (scene.sky.treeline[RED] - red)
-        green += cover * (scene.sky.treeline[GREEN] - green)
-        blue += cover * (scene.sky.treeline[BLUE] - blue)
+        red += cover * (scene.treeline[RED] - red)
+        green += cover * (scene.treeline[GREEN] - green)
+        blue += cover * (scene.treeline[BLUE] - blue)
     return red, green, blue
 
 
 @njit(**KERNEL)
 def _nearer_treeline(scene: Scene, cover: Scalar, place: Scalar, rise: Scalar, focal_px: Scalar) -> Scalar:
     """Cover of the far forest with a lower, nearer ridge before it, leaves, and mist at its foot: for large images."""
-    near = scene.sky.treeline_height * F(0.62) * _skyline(scene, place * F(2) + F(311))
+    near = scene.treeline_height * F(0.62) * _skyline(scene, place * F(2) + F(311))
     cover += (F(0.85) - cover) * _below(near, rise, focal_px)
     crowns = sample(scene.bank, scene.leaf_tile, place * F(3), rise * F(700), F(500) / focal_px, True)
     return cover * min(F(0.8) + F(0.4) * crowns, ONE) * min(ONE, F(0.65) + F(0.35) * max(rise, ZERO) / near)
@@ -203,7 +203,7 @@ def _pixel_color(scene: Scene, view: View, eye: Floats, row: int, u: int) -> Tri
     t = view.depth[row, u]
     place = eye[X] + t * x, eye[Y] + t * y, eye[Z] + t * z
     red, green, blue = _surface_color(scene, view, ident, place, (x, y, z), t)
-    fog = min(t * t * (ONE + slope * slope + across * across) * scene.sky.inverse_fog2, ONE)
+    fog = min(t * t * (ONE + slope * slope + across * across) * scene.inverse_fog2, ONE)
     fog *= fog * HALF + HALF
     if fog > FOG_SEEN:
         far_red, far_green, far_blue = background(scene, x, y, z, view.focal_px)
