@@ -1,6 +1,7 @@
-"""What every registered expert must satisfy: it answers at any state, and its advice leads to the goal."""
+"""What every registered expert must satisfy: it answers at any state and in time, and its advice leads to the goal."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -47,6 +48,18 @@ def test_it_answers_wherever_the_vehicle_is_put(env):
         assert np.isfinite(labels.actions).all() and np.isfinite(labels.costs).all()
         assert np.abs(labels.actions).max() <= 1.0
         assert labels.actions.shape == (3, 2) and labels.costs.shape == (3, env.task_spec.num_candidates)
+
+
+def test_it_answers_in_time(env):
+    """Its answer at three cameras takes less than a control step, or nobody could drive with it beside."""
+    env.reset(seed=11)
+    took_s = []
+    for _ in range(20):
+        started = time.perf_counter()
+        labels = env.expert_labels()
+        took_s.append(time.perf_counter() - started)
+        env.step(labels.actions[1])
+    assert np.median(took_s) < 1.0 / env.task_spec.control_hz
 
 
 def test_its_turn_is_among_the_cheapest(env):

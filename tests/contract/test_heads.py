@@ -22,7 +22,7 @@ from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.loop import train
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
-from tests.helpers.made_up import MadeUpReader, make_observations, make_policy_config
+from tests.helpers.made_up import MadeUpReader, make_observations, make_policy_config, shaken
 from tests.helpers.specs import make_spec
 
 NOISY = "tests-noisy"
@@ -83,15 +83,6 @@ def make_head(name: str, chunk: int = 1) -> Head:
     torch.manual_seed(0)
     part = HEADS.get(name)
     return part(part.Config(), 8, make_spec(), chunk)
-
-
-def shaken(policy: VisuomotorPolicy) -> VisuomotorPolicy:
-    """Weights as after some training."""
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in policy.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return policy.eval()
 
 
 def fly(policy: VisuomotorPolicy, episode: list[dict[str, np.ndarray]], seeds: list[int]) -> np.ndarray:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from forestpilot.policies.networks.memories import MEMORIES
-from forestpilot.policies.networks.memories.base import Memory, State
+from forestpilot.policies.networks.memories.base import Memory
+from tests.helpers.made_up import step_through
 
 FEATURES, WINDOW, BATCH = 16, 6, 3
 
@@ -20,14 +21,6 @@ def make(name: str) -> Memory:
         for parameter in memory.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     return memory
-
-
-def step_through(memory: Memory, features: torch.Tensor, state: State | None = None) -> torch.Tensor:
-    outputs = []
-    for t in range(features.shape[1]):
-        output, state = memory(features[:, t : t + 1], state)
-        outputs.append(output)
-    return torch.cat(outputs, dim=1)
 
 
 @pytest.fixture(params=MEMORIES.names())

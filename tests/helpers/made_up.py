@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 from forestpilot.data_collection.episodes.plain import from_plain
 from forestpilot.data_collection.windows.windows import Batch
+from forestpilot.policies.networks.memories.base import Memory, State
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.envs.task_spec import TaskSpec
 from tests.helpers.specs import make_spec
@@ -23,6 +25,24 @@ def make_policy_config(**values: Any) -> PolicyConfig:
 
 def make_policy(seed: int = 0, spec: TaskSpec | None = None, **config: Any) -> VisuomotorPolicy:
     return VisuomotorPolicy.seeded(make_policy_config(**config), spec or make_spec(), seed)
+
+
+def shaken(policy: VisuomotorPolicy) -> VisuomotorPolicy:
+    """The policy with weights as after some training: nothing is zero any more."""
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return policy.eval()
+
+
+def step_through(memory: Memory, features: torch.Tensor, state: State | None = None) -> torch.Tensor:
+    """(B, T, F) outputs of a memory that is given one step after the other."""
+    outputs = []
+    for t in range(features.shape[1]):
+        output, state = memory(features[:, t : t + 1], state)
+        outputs.append(output)
+    return torch.cat(outputs, dim=1)
 
 
 def make_observations(rng: np.random.Generator, episodes: int, spec: TaskSpec) -> dict[str, np.ndarray]:

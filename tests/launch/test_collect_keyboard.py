@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from forestpilot.data_collection.people.console import Key
 from forestpilot.launch.cockpit.cockpit import HUMAN
 from forestpilot.launch.cockpit.gauges import CockpitLayout
 from forestpilot.launch.pictures.colors import EDGE
+from tests.helpers.commands import COLLECT_BY_KEYBOARD
 from tests.x_display import SIZE, XDisplay, open_display, wait_for
 
 PATIENCE_S = 60.0
@@ -75,19 +75,8 @@ def display() -> Iterator[XDisplay]:
 
 
 def command(out: Path, *more: str) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "forestpilot.launch.cli",
-        "collect",
-        "--pilot",
-        "keyboard",
-        "--out",
-        str(out),
-        *OPTIONS,
-        *(() if "--task" in more else FEW_TREES),
-        *more,
-    ]
+    trees = () if "--task" in more else FEW_TREES
+    return [*COLLECT_BY_KEYBOARD, "--out", str(out), *OPTIONS, *trees, *more]
 
 
 @contextmanager

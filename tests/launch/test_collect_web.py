@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, Episode, load_episode
 from forestpilot.data_collection.people.console import Key
 from tests.browser import Browser, open_browser
+from tests.helpers.commands import COLLECT_BY_KEYBOARD
 
 PATIENCE_S = 60.0
 HZ = 10
@@ -30,18 +30,7 @@ OPTIONS = ("--episodes", "2", "--seed", "7", "--mix.options.density", "0.005", "
 
 
 def command(out: Path, port: int = 0) -> list[str]:
-    verb = (
-        sys.executable,
-        "-m",
-        "forestpilot.launch.cli",
-        "collect",
-        "--pilot",
-        "keyboard",
-        "--web",
-        "--out",
-        str(out),
-    )
-    return [*verb, "--screen.port", str(port), *OPTIONS]
+    return [*COLLECT_BY_KEYBOARD, "--web", "--out", str(out), "--screen.port", str(port), *OPTIONS]
 
 
 class Session:

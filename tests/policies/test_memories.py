@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from forestpilot.policies.networks.memories import MEMORIES
-from forestpilot.policies.networks.memories.base import Memory, State
+from forestpilot.policies.networks.memories.base import Memory
 from forestpilot.policies.networks.memories.transformer import TransformerConfig, TransformerMemory
+from tests.helpers.made_up import step_through
 
 FEATURES, WINDOW = 16, 6
 
@@ -26,14 +27,6 @@ def make_trained(name: str, layers: int = 1) -> Memory:
         for parameter in memory.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     return memory
-
-
-def step_through(memory: Memory, features: torch.Tensor, state: State | None = None) -> torch.Tensor:
-    outputs = []
-    for t in range(features.shape[1]):
-        output, state = memory(features[:, t : t + 1], state)
-        outputs.append(output)
-    return torch.cat(outputs, dim=1)
 
 
 @pytest.mark.parametrize("layers", [1, 2])

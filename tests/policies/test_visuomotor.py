@@ -12,17 +12,8 @@ from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.memories import MEMORIES
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.envs.task_spec import side_view
-from tests.helpers.made_up import make_observations, make_policy, make_policy_config
+from tests.helpers.made_up import make_observations, make_policy, make_policy_config, shaken
 from tests.helpers.specs import make_drive_spec, make_spec, small_drive_spec
-
-
-def shaken(policy: VisuomotorPolicy) -> VisuomotorPolicy:
-    """Weights as after some training: nothing is zero any more."""
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in policy.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return policy.eval()
 
 
 def turn_costs(hysteresis_per_rad: float) -> dict[str, object]:
