@@ -34,9 +34,12 @@ class PhysicsClient:
         """
         pybullet.resetSimulation(physicsClientId=self.id)
         pybullet.setPhysicsEngineParameter(
-            fixedTimeStep=1 / PHYSICS_HZ, numSolverIterations=4, deterministicOverlappingPairs=1, enableFileCaching=0,
+            fixedTimeStep=1 / PHYSICS_HZ,
+            numSolverIterations=4,
+            deterministicOverlappingPairs=1,
+            enableFileCaching=0,
             physicsClientId=self.id,
-        )  # fmt: skip
+        )
         pybullet.setGravity(0, 0, -GRAVITY_MPS2, physicsClientId=self.id)
         ground = pybullet.createCollisionShape(pybullet.GEOM_PLANE, physicsClientId=self.id)
         pybullet.createMultiBody(0, ground, physicsClientId=self.id)

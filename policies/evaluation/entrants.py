@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
-from forestpilot.sim.registry import import_attribute
+from forestpilot.sim.registry import closest, import_attribute
 from forestpilot.sim.tasks import TASKS, Task
 
 if TYPE_CHECKING:
@@ -155,9 +155,10 @@ def make_entrant(policy: str, task: Task, name: str = "") -> Entrant:
     if target == PRETRAINED and task.pretrained is not None:
         folder = task.pretrained
     if not folder.is_dir():
+        names = [PRETRAINED, *task.baselines]
         raise ForestPilotError(
-            f"policy {target!r} is neither a folder nor one of {PRETRAINED}, {', '.join(task.baselines)}; name a run "
-            "folder, or package.module:factory"
+            f"policy {target!r} is neither a folder nor a baseline; {closest(target, names)} "
+            "A run folder can be named, or package.module:factory"
         )
     return _checkpoint(folder, task, name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ class StateElement(NamedTuple):
     """+1 or -1: its sign in the world mirrored left to right."""
 
 
-class Vehicle(RigidBody):
+class Vehicle(RigidBody, ABC):
     """A vehicle: what an environment asks of any.
 
     Args:

@@ -29,9 +29,22 @@ if TYPE_CHECKING:
     from forestpilot.sim.worlds.appearance import Appearance
 
 __all__ = [
-    "BARRIER", "BOX", "CAR_BODY", "CAR_CABIN", "CONE", "LOG", "NO_BOXES", "SPHERE", "TREE", "Bounds", "Boxes", "Ribbon",
-    "Trees", "World", "records",
-]  # fmt: skip
+    "BARRIER",
+    "BOX",
+    "CAR_BODY",
+    "CAR_CABIN",
+    "CONE",
+    "LOG",
+    "NO_BOXES",
+    "SPHERE",
+    "TREE",
+    "Bounds",
+    "Boxes",
+    "Ribbon",
+    "Trees",
+    "World",
+    "records",
+]
 
 
 class Ribbon(NamedTuple):

@@ -166,7 +166,12 @@ def test_any_pilot_flies_by_the_name_of_its_module(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("policy", "message"),
-    [("nowhere.at_all:Pilot", "cannot be imported"), ("math:Pilot", "has no 'Pilot'"), ("math:pi", "makes a pilot")],
+    [
+        ("nowhere.at_all:Pilot", "cannot be imported"),
+        ("math:Pilot", "has no 'Pilot'"),
+        ("math:pi", "makes a pilot"),
+        ("expet", "did you mean 'expert'"),
+    ],
 )
 def test_a_pilot_that_is_not_there_is_told_before_anything_moves(tmp_path, policy, message):
     with pytest.raises(ForestPilotError, match=message):

@@ -18,9 +18,20 @@ from forestpilot.sim.worlds.roads.route import Route, make_route
 from forestpilot.sim.worlds.world import Bounds, Ribbon, World
 
 __all__ = [
-    "COMMAND_NAMES", "FOLLOW", "LEFT", "POINT_SPACING_M", "PRESETS", "RIGHT", "ROUTES", "STRAIGHT", "SURFACE_GRIP",
-    "RoadConfig", "RoadWorld", "Route", "make_road",
-]  # fmt: skip
+    "COMMAND_NAMES",
+    "FOLLOW",
+    "LEFT",
+    "POINT_SPACING_M",
+    "PRESETS",
+    "RIGHT",
+    "ROUTES",
+    "STRAIGHT",
+    "SURFACE_GRIP",
+    "RoadConfig",
+    "RoadWorld",
+    "Route",
+    "make_road",
+]
 
 MARGIN_M = 30.0
 """The world reaches this far beyond every road in it."""
