@@ -24,7 +24,7 @@ demo: $(STAMP)  ## demonstrations, cloning, DAgger, evaluation and videos, into 
 	$(VENV)/bin/forestpilot demo --out $(OUT) $(ARGS)
 
 test: $(STAMP)  ## the whole test suite
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(STAMP)  ## ruff, mypy and the floors of the house (import-linter)
 	$(VENV)/bin/ruff check .
