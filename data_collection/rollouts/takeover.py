@@ -31,11 +31,6 @@ class Takeover:
         self._calm_steps = calm_steps
         self.restart()
 
-    @property
-    def helping(self) -> bool:
-        """True while the helper drives."""
-        return self._helping
-
     def restart(self) -> None:
         """A new episode begins: the policy drives."""
         self._helping = False
