@@ -301,7 +301,7 @@ def test_a_broken_tunnel_pauses_and_comes_back_by_itself(browser: Browser, watch
         watch.until(Key.NONE, present=False)
         wait_for(lambda: state(browser) == "lost", "the page's knowledge")
         status = browser.driver.find_element("id", "status")
-        assert status.text == "Connection lost, episode is paused, reconnecting…"
+        assert status.text == "Connection lost, the episode is paused, reconnecting…"
         assert status.get_attribute("role") == "status"
         keys_up(browser, "w")
         tunnel.let_go()
@@ -328,7 +328,7 @@ def test_the_help_names_every_key_and_the_page_its_figures(browser: Browser, wat
         watch.screen.show(picture())
         time.sleep(0.02)
     wait_for(lambda: browser.driver.find_element("id", "rate").text not in ("–", "0"), "pictures per second")
-    assert browser.driver.find_element("id", "episode").text.isdigit()
+    assert browser.driver.find_element("id", "trip").text.isdigit()
 
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (320, 568), (844, 390), (1280, 800)])
