@@ -24,7 +24,9 @@ demo: $(STAMP)  ## demonstrations, cloning, DAgger, evaluation and videos, into 
 	$(VENV)/bin/forestpilot demo --out $(OUT) $(ARGS)
 
 test: $(STAMP)  ## the whole test suite
-	$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@# Windows and browsers want the machine for themselves. 5: nothing was chosen by ARGS, which is no failure.
+	$(PY) -m pytest -m "not realtime" --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS) || [ $$? -eq 5 ]
+	$(PY) -m pytest -m realtime $(ARGS) || [ $$? -eq 5 ]
 
 lint: $(STAMP)  ## ruff, mypy and the floors of the house (import-linter)
 	$(VENV)/bin/ruff check .

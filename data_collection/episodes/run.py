@@ -133,7 +133,7 @@ class Run:
         asked = _flat(result_values(self.config))
         there = _flat(_without_asides(self.config, stored.config))
         # A setting that was not there yet when the run was begun has the value it was born with.
-        born = _flat(_born(self.config))
+        born = _flat(_born(self.config, stored.config))
         different = [
             f"{key}: {there.get(key, born.get(key))} there, {asked.get(key)} asked"
             for key in {**there, **asked}
@@ -204,8 +204,8 @@ def _without_asides(config: DataclassInstance, stored: Mapping[str, Any]) -> dic
     return values
 
 
-def _born(config: DataclassInstance) -> dict[str, Any]:
-    """The plain values of a config of the same class, with the same parts, that nobody has changed."""
+def _born(config: DataclassInstance, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain values of a config of the same class that nobody has changed, with its parts where some are stored."""
     try:
         fresh = type(config)()
     except TypeError:  # a field without a default: nobody can have left it out
@@ -214,8 +214,10 @@ def _born(config: DataclassInstance) -> dict[str, Any]:
     for field in dataclasses.fields(config):
         own = getattr(config, field.name)
         default = getattr(fresh, field.name)
-        if dataclasses.is_dataclass(own) and not isinstance(own, type) and type(own) is not type(default):
-            values[field.name] = _born(own)
+        there = stored.get(field.name)
+        is_other_part = dataclasses.is_dataclass(own) and not isinstance(own, type) and type(own) is not type(default)
+        if is_other_part and isinstance(there, Mapping):
+            values[field.name] = _born(own, there)
     return values
 
 

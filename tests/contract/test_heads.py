@@ -62,10 +62,12 @@ class NoisyHead(ActionsHead):
 HEADS.register(NOISY, NoisyHead, "for tests of the contract")
 NAMES = HEADS.names()
 CHUNKED = [name for name in NAMES if HEADS.get(name).predicts_chunks]
+HEADS.unregister(NOISY)  # other modules ask the registry while they are collected
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _unregister() -> Iterator[None]:
+def _registered() -> Iterator[None]:
+    HEADS.register(NOISY, NoisyHead, "for tests of the contract")
     yield
     HEADS.unregister(NOISY)
 

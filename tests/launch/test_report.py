@@ -246,7 +246,8 @@ def test_other_weights_in_the_same_folder_are_not_looked_into(copy: Path, evalua
 
 def test_a_run_that_was_killed_is_reported_as_far_as_it_came(tmp_path: Path, copy: Path) -> None:
     (copy / "outcomes.csv").unlink()
-    (copy / "dagger.json").write_text(json.dumps({"rounds": 4}))
+    run = {"verb": "dagger", "version": "0.2.0", "config": {"rounds": 4}}
+    (copy / "config.json").write_text(json.dumps(run))
     assert report(copy, "--failures", "0", "--replays", "0") == 0
     html = (copy / "report.html").read_text()
     assert "no outcomes.csv, so the evaluation was not finished" in html

@@ -18,6 +18,8 @@ from forestpilot.launch.screens.window import SETTLE_S, WindowScreen
 from forestpilot.sim.rendering.window import WindowError
 from tests.x_display import open_display, wait_for
 
+pytestmark = pytest.mark.realtime
+
 
 class Watch:
     """A clock that is set by hand."""
