@@ -146,7 +146,7 @@ def _learn(config: DemoConfig, lesson: Lesson, progress: Progress, pool: Rollout
         episodes=lesson.episodes,
         speed=max(mix.speeds),
         preset=mix.presets[0],
-        options=mix.options.for_validation(),
+        options=mix.options.for_evaluation(),
         workers=config.workers,
     )
     scores = evaluate(evaluation, progress, pool)

@@ -36,6 +36,10 @@ class TaskOptions(ABC):
         """These options, judged as the task is judged in evaluations."""
         return self
 
+    def for_evaluation(self) -> TaskOptions:
+        """These options as evaluations have them: judged so, and without what only training is for."""
+        return self.for_validation()
+
 
 @dataclass(frozen=True)
 class NoOptions(TaskOptions):

@@ -1,6 +1,7 @@
 """The demo at the smallest scale: everything it promises lies where it says, and a second call repeats nothing."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import av
@@ -20,7 +21,7 @@ TINY = DaggerConfig(
     rounds=1, expert_episodes=2, episodes=2, first_steps=10, last_steps=10, validation_episodes=2,
     mix=ScenarioMix(speeds=(12.0, 12.0)), train=TrainConfig(policy=POLICY, batch_windows=4, tensorboard=False),
 )  # fmt: skip
-TINY_DRIVE = dataclasses.replace(TINY, task="drive", mix=ScenarioMix(options=DriveOptions(length=40.0)))
+TINY_DRIVE = dataclasses.replace(TINY, task="drive", mix=ScenarioMix(options=DriveOptions(40.0, "random-speed")))
 
 
 @pytest.mark.slow
@@ -35,6 +36,10 @@ def test_the_demo_leaves_what_it_promises(tmp_path: Path, capsys) -> None:
     promised = ("blind", "bc", "dagger", "95 % interval", "autonomy", "outcomes.csv", "replay")
     for name in (*promised, str(out / "success_by_round.png"), str(out / "drive" / "success_by_round.png")):
         assert name in first
+    evaluated = json.loads((out / "drive" / "evaluation" / "config.json").read_text())["config"]["options"]
+    assert evaluated == {"length": 40.0, "side_cameras": "fixed", "interventions": "line"}, (
+        "films show the side cameras"
+    )
     flights, drives = (sorted((folder / "videos").glob("*.mp4")) for folder in (out, out / "drive"))
     assert flights and len(drives) == 1
     videos = [*flights, *drives]
