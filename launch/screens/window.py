@@ -17,9 +17,13 @@ WITHOUT_SCREEN = (
     "add --web to steer in a browser instead (through an ssh tunnel if this machine is far away), or start a virtual "
     "display: xvfb-run -a COMMAND"
 )
-SETTLE_S = 0.3
+SETTLE_S = 0.7
 """Keys that go down so soon after the window got the keyboard were held before: the keyboard repeats them, and the
-window cannot know them from new ones."""
+window cannot know them from new ones. A keyboard of X11 begins to repeat after 0.66 s."""
+STALL_S = 0.1
+"""A longer time between two polls counts as this much of `SETTLE_S`: a program that stood still saw no keys."""
+REPEAT_S = 0.1
+"""A keyboard may repeat a key as letting go and pressing again; nobody is so quick."""
 RESTING = 0.08
 """Deflection of a stick below which nobody touches it."""
 TURN_AXIS = 0
@@ -54,8 +58,10 @@ class WindowScreen:
         self._names = {_scancode(self._pygame, code): code for code in (*STEERING, *COMMANDS)}
         self._keys = HeldKeys()
         self._held_before: set[str] = set()
+        self._let_go_s: dict[str, float] = {}
         self._present = True
-        self._settled_s = now() + SETTLE_S
+        self._polled_s = now()
+        self._watched_s = 0.0
         self._pads: dict[int, Any] = {}
         self._picture: NDArray[np.uint8] | None = None
 
@@ -76,6 +82,9 @@ class WindowScreen:
 
     def poll(self) -> Input:
         """Tell what was pressed since the last call."""
+        now_s = self._now()
+        self._watched_s += min(now_s - self._polled_s, STALL_S)
+        self._polled_s = now_s
         for event in self._window.events():
             self._take(event)
         return self._keys.take(self._sticks(), self._present)
@@ -93,25 +102,32 @@ class WindowScreen:
         if event.type == pygame.KEYDOWN and (code := self._names.get(event.scancode)):
             self._press(code)
         elif event.type == pygame.KEYUP and (code := self._names.get(event.scancode)):
-            self._held_before.discard(code)
-            self._keys.release(code)
+            self._release(code)
         elif event.type == pygame.WINDOWFOCUSLOST:
             self._present = False
             self._keys.release_all()
         elif event.type == pygame.WINDOWFOCUSGAINED:
             self._present = True
-            self._settled_s = self._now() + SETTLE_S
+            self._watched_s = 0.0
             self._held_before.clear()
+            self._let_go_s.clear()
         elif event.type in (pygame.WINDOWSIZECHANGED, pygame.WINDOWEXPOSED) and self._picture is not None:
             self._window.draw(self._picture)
         else:
             self._take_from_pad(event)
 
     def _press(self, code: str) -> None:
-        if self._now() < self._settled_s:
+        repeated = self._polled_s < self._let_go_s.get(code, -REPEAT_S) + REPEAT_S
+        if self._watched_s < SETTLE_S or repeated:
             self._held_before.add(code)
         if code not in self._held_before:
             self._keys.press(code)
+
+    def _release(self, code: str) -> None:
+        if code in self._held_before:
+            self._let_go_s[code] = self._polled_s
+        self._held_before.discard(code)
+        self._keys.release(code)
 
     def _take_from_pad(self, event: Any) -> None:
         """Gamepads come and go; their buttons are keys."""

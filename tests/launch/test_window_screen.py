@@ -14,7 +14,7 @@ import pytest
 
 from forestpilot.data_collection.people.console import Command, Key
 from forestpilot.launch.screens import ScreenConfig, open_screen
-from forestpilot.launch.screens.window import SETTLE_S, WindowScreen
+from forestpilot.launch.screens.window import REPEAT_S, SETTLE_S, STALL_S, WindowScreen
 from forestpilot.sim.rendering.window import WindowError
 from tests.x_display import open_display, wait_for
 
@@ -41,8 +41,17 @@ def screen(monkeypatch: pytest.MonkeyPatch, watch: Watch) -> Iterator[WindowScre
     screen = WindowScreen(64, 48, "test", now=watch)
     pygame.event.clear()
     watch.time_s = 10.0
+    settle(screen, watch)
     yield screen
     screen.close()
+
+
+def settle(screen: WindowScreen, watch: Watch) -> None:
+    """Let the window have the keyboard for long enough."""
+    until_s = watch.time_s + SETTLE_S + STALL_S
+    while watch.time_s < until_s:
+        watch.time_s += STALL_S / 2
+        screen.poll()
 
 
 def post(kind: int, **values) -> None:
@@ -88,10 +97,15 @@ def test_a_key_that_was_held_when_the_window_opened_counts_only_when_pressed_aga
     pygame.event.clear()
     press(pygame.KSCAN_LEFT)  # the keyboard repeats a key that is held, also into a new window
     assert screen.poll().keys == Key.NONE
-    watch.time_s = SETTLE_S + 1.0
+    settle(screen, watch)
     press(pygame.KSCAN_LEFT)
     assert screen.poll().keys == Key.NONE
     release(pygame.KSCAN_LEFT)
+    press(pygame.KSCAN_LEFT)  # some keyboards repeat so
+    assert screen.poll().keys == Key.NONE
+    release(pygame.KSCAN_LEFT)
+    assert screen.poll().keys == Key.NONE
+    watch.time_s += 2 * REPEAT_S
     press(pygame.KSCAN_LEFT)
     assert screen.poll().keys == Key.LEFT
     screen.close()
@@ -108,9 +122,17 @@ def test_losing_the_keyboard_lets_everything_go_and_nobody_is_there(screen, watc
     back = screen.poll()
     assert back.present and back.keys == Key.NONE  # held since before the window came back
     release(pygame.KSCAN_UP)
-    watch.time_s += 1.0
+    settle(screen, watch)
     press(pygame.KSCAN_UP)
     assert screen.poll().keys == Key.FORWARD
+
+
+def test_a_key_held_before_a_stall_of_the_program_is_no_new_key(screen, watch):
+    post(pygame.WINDOWFOCUSGAINED)
+    screen.poll()
+    watch.time_s += 10 * SETTLE_S  # the first picture took its time
+    press(pygame.KSCAN_LEFT)
+    assert screen.poll().keys == Key.NONE
 
 
 def test_closing_the_window_closes_the_screen_for_good(screen):
