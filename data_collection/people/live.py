@@ -435,7 +435,11 @@ class _Run:
 
 @contextmanager
 def _noted_signals(noted: list[int]) -> Iterator[None]:
-    """Note the first Ctrl-C, kill or hang-up instead of dying in the middle of a step; the second is as usual."""
+    """Note the first Ctrl-C, kill or hang-up instead of dying in the middle of a step; the second is as usual.
+
+    A shell starts jobs in the background with Ctrl-C ignored; whoever sends it to a session nevertheless wants it to
+    end. Only a hang-up stays ignored where it is, which is what nohup is for.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -445,8 +449,9 @@ def _noted_signals(noted: list[int]) -> Iterator[None]:
             raise KeyboardInterrupt
         noted.append(number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    heeded = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    heeded = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        heeded.append(signal.SIGHUP)
     before = {number: signal.signal(number, note) for number in heeded}
     try:
         yield

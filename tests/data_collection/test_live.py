@@ -240,7 +240,25 @@ def test_a_signal_is_the_same_as_quitting(tmp_path, number):
     assert signal.getsignal(number) is before
 
 
-def test_a_signal_that_is_ignored_stays_ignored(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_session_in_the_background_ends_on_a_signal_too(tmp_path, number):
+    """A shell starts such a job with Ctrl-C ignored."""
+    before = signal.signal(number, signal.SIG_IGN)
+
+    def work_s(count: int) -> float:
+        if count == 14:
+            signal.raise_signal(number)
+        return 0.0
+
+    try:
+        scene = Scene(tmp_path / "data", [(0.5, "+ArrowUp"), (30.0, "KeyQ")], work_s=work_s)
+        assert scene.run().interrupted
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_hang_up_that_is_ignored_stays_ignored(tmp_path):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def work_s(count: int) -> float:
