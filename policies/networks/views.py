@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numba import njit
 
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.kernels import kernel
 
 OUTSIDE_GREY = 128
 """Value of view pixels that the camera did not see; the encoder reads it as zero."""
@@ -151,7 +151,7 @@ class _Lenses(NamedTuple):
     """Row of the view at which the horizon lies."""
 
 
-@njit(cache=True, nogil=True, boundscheck=False, fastmath=True)
+@kernel(nogil=True, boundscheck=False, fastmath=True)
 def _level_kernel(images, tilt, lenses, views):  # type: ignore[no-untyped-def]
     """Sample every view pixel bilinearly from the tilted image; red, green and blue ride in one 64-bit word."""
     number, height, width, _ = images.shape

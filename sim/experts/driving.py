@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from forestpilot.sim.cameras import CENTER, FORWARD, Rig
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.courses.road import RoadCourse
 from forestpilot.sim.experts.expert import FASTER, CameraViews, Expert, Labels, UnsuitableExpertError
 from forestpilot.sim.experts.planner import COLLISION_COST, Ground, RolloutPlanner
+from forestpilot.sim.kernels import helper, kernel
 from forestpilot.sim.records import record_of
 from forestpilot.sim.vehicles.car import (
     STEERING_LOCK_RAD,
@@ -93,7 +93,7 @@ class DrivingCosts(NamedTuple):
     clearance_decay_m: float
 
 
-@njit(cache=True, inline="always", fastmath=True)
+@helper(inline="always", fastmath=True)
 def _pursue(motion, index, beside, p, road):  # type: ignore[no-untyped-def]
     """Steering angle of pure pursuit towards the line shifted `beside` to the left, understeer made up for."""
     x, y, yaw, speed, _, _ = motion
@@ -111,7 +111,7 @@ def _pursue(motion, index, beside, p, road):  # type: ignore[no-untyped-def]
     return max(-STEERING_LOCK_RAD, min(STEERING_LOCK_RAD, steering))
 
 
-@njit(cache=True, inline="always", fastmath=True)
+@helper(inline="always", fastmath=True)
 def _place_cost(row, motion, p, distance, left_s):  # type: ignore[no-untyped-def]
     """Cost per second of being at a place, and the cost of a collision there (0 without one)."""
     x, y, yaw, _, _, _ = motion
@@ -140,7 +140,7 @@ def _place_cost(row, motion, p, distance, left_s):  # type: ignore[no-untyped-de
     return rate, 0.0
 
 
-@njit(cache=True, fastmath=True)
+@helper(fastmath=True)
 def _roll(motion, leg, index, p, road, distance):  # type: ignore[no-untyped-def]
     """Roll the car on along a leg: steering angle, aim, first and last step.
 
@@ -169,7 +169,7 @@ def _roll(motion, leg, index, p, road, distance):  # type: ignore[no-untyped-def
     return cost, motion, index, False
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@kernel(fastmath=True, nogil=True)
 def steering_costs(motion, index, turns, plan, road, distance, out):  # type: ignore[no-untyped-def]
     """Cost of each candidate steering angle.
 

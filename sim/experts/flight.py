@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from forestpilot.sim.cameras import CENTER, FORWARD, Rig
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.experts.expert import CameraViews, Expert, Labels, UnsuitableExpertError
 from forestpilot.sim.experts.planner import COLLISION_COST, Ground, RolloutPlanner
+from forestpilot.sim.kernels import helper, kernel
 from forestpilot.sim.records import record_of
 from forestpilot.sim.vehicles.quadrotor import (
     BODY_RADIUS_M,
@@ -103,7 +103,7 @@ class FlightArea(NamedTuple):
     goal_y: float
 
 
-@njit(cache=True, fastmath=True)
+@helper(fastmath=True)
 def _advance(motion, leg, p, distance):  # type: ignore[no-untyped-def]
     """Roll the motion on along a leg: heading, speed, first and last step, and the rollout's length in seconds.
 
@@ -133,7 +133,7 @@ def _advance(motion, leg, p, distance):  # type: ignore[no-untyped-def]
     return cost, motion, False
 
 
-@njit(cache=True, fastmath=True)
+@helper(fastmath=True)
 def _candidate_cost(motion, heading, speed, bearing, p, distance):  # type: ignore[no-untyped-def]
     """Least cost over the continuations of one first heading."""
     total_s = min(max(p.horizon_m / speed, p.least_s), p.most_s)
@@ -163,7 +163,7 @@ def _candidate_cost(motion, heading, speed, bearing, p, distance):  # type: igno
     return best
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@kernel(fastmath=True, nogil=True)
 def candidate_costs(motion, yaw, speed, turns, plan, distance, out):  # type: ignore[no-untyped-def]
     """Cost of each candidate turn.
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.cameras import Camera, Rig
+from forestpilot.sim.kernels import helper, kernel
 from forestpilot.sim.looks import VehicleLook
 from forestpilot.sim.records import record_of
 from forestpilot.sim.vehicles.car_look import car_look
@@ -327,7 +327,7 @@ class Car(Vehicle):
         return DriveModel(parameters.understeer_s2pm(self.grip), limit, rear_slip)
 
 
-@njit(cache=True)
+@kernel()
 def wheel_forces(state, steering, go, constants, wrench):  # type: ignore[no-untyped-def]
     """Force and torque of ground and air on the car: fills `wrench` (world force 3, world torque 3).
 
@@ -385,7 +385,7 @@ def wheel_forces(state, steering, go, constants, wrench):  # type: ignore[no-unt
     wrench[1] -= air * vy
 
 
-@njit(cache=True, inline="always")
+@helper(inline="always")
 def _lengthwise_force(go, speed, p):  # type: ignore[no-untyped-def]
     """Force in newtons that engine, brakes and rolling resistance ask of all wheels together."""
     # Resistance and brakes fade out at walking pace, so that a standing car stands.
@@ -396,7 +396,7 @@ def _lengthwise_force(go, speed, p):  # type: ignore[no-untyped-def]
     return force + p.mass * MAX_BRAKING_MPS2 * go * against
 
 
-@njit(cache=True, inline="always")
+@helper(inline="always")
 def _tyre_force(forward, sideways, wanted, load, front, p):  # type: ignore[no-untyped-def]
     """Force (along, left) of one tyre whose contact point moves at (forward, sideways) in the wheel's frame."""
     limit = p.grip * load * (p.front_grip if front else 1.0)
@@ -408,7 +408,7 @@ def _tyre_force(forward, sideways, wanted, load, front, p):  # type: ignore[no-u
     return along, -limit * math.sin(p.shape * math.atan(slope * slip)) * math.sqrt(1.0 - used * used)
 
 
-@njit(cache=True, inline="always", fastmath=True)
+@helper(inline="always", fastmath=True)
 def motion_step(motion, wanted, acceleration, m, dt):  # type: ignore[no-untyped-def]
     """One step of the planner's motion model: a single track in a steady turn, its yaw rate lagging behind.
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from forestpilot.sim.bullet_import import pybullet
+from forestpilot.sim.kernels import helper, kernel
 from forestpilot.sim.looks import VehicleLook
 from forestpilot.sim.records import record_of
 from forestpilot.sim.vehicles.quadrotor_look import quadrotor_look
@@ -246,7 +246,7 @@ class Quadrotor(Vehicle):
         return FlightMotion(x, y, vx, vy, ax, ay, ax + TILT_LAG_S * jerk_x, ay + TILT_LAG_S * jerk_y)
 
 
-@njit(cache=True, inline="always", fastmath=True)
+@helper(inline="always", fastmath=True)
 def acceleration_command(gain, speed, cosine, sine, vx, vy):  # type: ignore[no-untyped-def]
     """Horizontal acceleration asked for to fly at `speed` along (cosine, sine): limited as a vector, and more so
     forward."""
@@ -264,7 +264,7 @@ def acceleration_command(gain, speed, cosine, sine, vx, vy):  # type: ignore[no-
     return ax, ay
 
 
-@njit(cache=True)
+@kernel()
 def control(state, motors, constants, heading, speed, altitude, wrench):  # type: ignore[no-untyped-def]
     """One tick of the cascade: fills `wrench` (world force 3, world torque 3) and moves `motors` (4) on by their lag.
 
@@ -318,7 +318,7 @@ def control(state, motors, constants, heading, speed, altitude, wrench):  # type
     _rigid_body_wrench(state, r, motors, p, wrench)
 
 
-@njit(cache=True)
+@helper()
 def _rigid_body_wrench(state, r, motors, p, wrench):  # type: ignore[no-untyped-def]
     """Force and torque of the motors and of drag, in the world frame."""
     lever = p.arm / math.sqrt(2.0)
@@ -341,7 +341,7 @@ def _rigid_body_wrench(state, r, motors, p, wrench):  # type: ignore[no-untyped-
         wrench[TORQUE_X + i] = r[i, 0] * torque_x + r[i, 1] * torque_y + r[i, Z] * torque_z
 
 
-@njit(cache=True, inline="always", fastmath=True)
+@helper(inline="always", fastmath=True)
 def motion_step(motion, speed, cosine, sine, blend, dt):  # type: ignore[no-untyped-def]
     """One step of the planner's motion model: the velocity loop behind two first-order lags, body rate and tilt.
 

@@ -6,9 +6,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from forestpilot.sim.bullet_import import pybullet
+from forestpilot.sim.kernels import helper, kernel
 
 GRAVITY_MPS2 = 9.81
 PHYSICS_HZ = 240
@@ -140,7 +140,7 @@ class RigidBody:
         return HeadingMotion(velocity, roll, pitch, rotation.T @ self.state[SPIN])
 
 
-@njit(cache=True)
+@kernel()
 def rotation_of(q: np.ndarray) -> np.ndarray:
     """(3, 3) rotation matrix of a unit quaternion (x, y, z, w)."""
     x = q[0]
@@ -155,13 +155,13 @@ def rotation_of(q: np.ndarray) -> np.ndarray:
     return np.array(rows)
 
 
-@njit(cache=True, inline="always")
+@helper(inline="always")
 def clip(value: float, limit: float) -> float:
     """The value, at most `limit` in size."""
     return max(-limit, min(limit, value))
 
 
-@njit(cache=True, inline="always")
+@helper(inline="always")
 def wrap_angle(angle: float) -> float:
     """The same angle in (-pi, pi]."""
     return math.atan2(math.sin(angle), math.cos(angle))

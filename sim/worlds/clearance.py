@@ -6,8 +6,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from forestpilot.sim.kernels import helper, kernel
 from forestpilot.sim.worlds.tables import BOX, NO_BOXES, TREE, Bounds, records
 
 CELL_M = 0.1
@@ -43,7 +43,7 @@ def build_clearance_map(
     return grid
 
 
-@njit(cache=True)
+@helper()
 def _cells_within(middle: float, reach: float, cell: float, count: int) -> range:
     """Indices of the grid lines of an axis that lie within reach of a place on it."""
     first = max(0, int((middle - reach) / cell))
@@ -51,7 +51,7 @@ def _cells_within(middle: float, reach: float, cell: float, count: int) -> range
     return range(first, last + 1)
 
 
-@njit(cache=True)
+@kernel()
 def _stamp_trees(grid: ClearanceMap, trees: np.ndarray) -> None:
     """Lower every grid point within reach of a trunk to its distance from that trunk's surface."""
     rows, columns = grid.distance_m.shape
@@ -68,7 +68,7 @@ def _stamp_trees(grid: ClearanceMap, trees: np.ndarray) -> None:
                 grid.distance_m[j, i] = min(grid.distance_m[j, i], d)
 
 
-@njit(cache=True)
+@kernel()
 def _stamp_boxes(grid: ClearanceMap, boxes: np.ndarray) -> None:
     """Lower every grid point within reach of a box to its distance from the box's outline on the ground."""
     rows, columns = grid.distance_m.shape
@@ -92,7 +92,7 @@ def _stamp_boxes(grid: ClearanceMap, boxes: np.ndarray) -> None:
                 grid.distance_m[j, i] = min(grid.distance_m[j, i], d)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def sample_clearance(distance: np.ndarray, u: float, v: float) -> float:
     """Bilinear clearance at grid coordinates u (columns) and v (rows); outside the grid the full reach."""
     rows, columns = distance.shape
@@ -119,7 +119,7 @@ def has_free_path(
     return bool(_flood(free, start[0], start[1], goal[0], goal[1], goal_radius_m / clearance.cell_m))
 
 
-@njit(cache=True)
+@kernel()
 def _flood(free: np.ndarray, start_u: float, start_v: float, goal_u: float, goal_v: float, reach: float) -> bool:
     """Flood fill from the start over free cells; marks what it visits in `free`."""
     rows, columns = free.shape
@@ -127,7 +127,8 @@ def _flood(free: np.ndarray, start_u: float, start_v: float, goal_u: float, goal
     size = _push(free, stack, 0, int(start_v + 0.5), int(start_u + 0.5))
     while size > 0:
         size -= 1
-        j, i = stack[size]
+        j = stack[size, 0]
+        i = stack[size, 1]
         if (i - goal_u) ** 2 + (j - goal_v) ** 2 <= reach * reach:
             return True
         # The cell towards the goal is pushed last, so that open forests are crossed without filling them.
@@ -138,7 +139,7 @@ def _flood(free: np.ndarray, start_u: float, start_v: float, goal_u: float, goal
     return False
 
 
-@njit(cache=True)
+@helper()
 def _push(free: np.ndarray, stack: np.ndarray, size: int, j: int, i: int) -> int:
     """Mark a cell and push it onto the stack, if it is a free one of the map; returns the stack's size."""
     rows, columns = free.shape
@@ -150,12 +151,14 @@ def _push(free: np.ndarray, stack: np.ndarray, size: int, j: int, i: int) -> int
     return size + 1
 
 
-@njit(cache=True)
+@kernel()
 def path_clearance(path: np.ndarray, trees: np.ndarray) -> float:
     """Least distance in metres from the points (n, >= 2) of a path to the surface of any trunk of (m, 7) trees."""
     least = 1e9
     for k in range(trees.shape[0]):
-        x, y, radius, _, _, _, _ = trees[k]
+        x = trees[k, 0]
+        y = trees[k, 1]
+        radius = trees[k, 2]
         for i in range(path.shape[0]):
             dx = path[i, 0] - x
             dy = path[i, 1] - y

@@ -12,25 +12,23 @@ from forestpilot.sim.cameras import Camera, Rig, chase_pose, rotation_matrix
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.rendering import make_renderer
 from forestpilot.sim.rendering.protocol import FAR_M, GROUND_ID, NEAR_M, SKY_ID, VEHICLE_ID
-from forestpilot.sim.rendering.raycast.intersect import (
-    Box,
-    Upright,
-    View,
-    box_rows,
-    cone_rows,
-    cylinder_rows,
-    ground_rows,
-    log_rows,
-    screen_box,
-    sphere_rows,
-)
+from forestpilot.sim.rendering.raycast import intersect
+from forestpilot.sim.rendering.raycast.intersect import Box, Upright, View
 from forestpilot.sim.rendering.raycast.textures import skyline, texture_bank
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest
+from tests.helpers.kernels import callable_kernel
 from tests.sim.vehicles import drawn_car, drawn_quadrotor
 
 F = np.float32
 CAMERA = Camera(64, 48)
+box_rows = callable_kernel(intersect.box_rows)
+cone_rows = callable_kernel(intersect.cone_rows)
+cylinder_rows = callable_kernel(intersect.cylinder_rows)
+ground_rows = callable_kernel(intersect.ground_rows)
+log_rows = callable_kernel(intersect.log_rows)
+screen_box = callable_kernel(intersect.screen_box)
+sphere_rows = callable_kernel(intersect.sphere_rows)
 ATTITUDES = st.tuples(st.floats(-1.2, 1.2), st.floats(-1.2, 1.2), st.floats(-3.1, 3.1))
 
 

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 from forestpilot.sim.cameras import Camera, Rig, look_at, rotation_matrix
 from forestpilot.sim.rendering import make_renderer
 from forestpilot.sim.rendering.protocol import FAR_M, GROUND_ID
-from forestpilot.sim.rendering.raycast.road import MARKED, REACH_M, make_road, place_on_road
+from forestpilot.sim.rendering.raycast import road as roads
+from forestpilot.sim.rendering.raycast.road import MARKED, REACH_M, make_road
 from forestpilot.sim.rendering.raycast.scene import SURFACES, make_scene
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest
 from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, NO_BOXES, Ribbon
+from tests.helpers.kernels import callable_kernel
 
 F = np.float32
+place_on_road = callable_kernel(roads.place_on_road)
 BOXES = np.array(
     [
         [9, 1.2, 1.3, 2.6, 0.45, 0, 0.45, LOG],

@@ -4,8 +4,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from forestpilot.sim.kernels import helper
 from forestpilot.sim.rendering.raycast.columns import BLUE, GREEN, RED, X, Y, Z
 from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Scalar, Triple, View
 from forestpilot.sim.rendering.raycast.light_map import OPENNESS, SUN
@@ -42,7 +42,7 @@ class Spot(NamedTuple):
     """Fine and broad noise there, 0 to 1."""
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _ground_light(scene: Scene, x: Scalar, y: Scalar, channel: int) -> Scalar:
     """A channel of the light map at (x, y) metres, 0 to 1; its edge value outside."""
     height, width, _ = scene.light_map.shape
@@ -63,13 +63,13 @@ def _ground_light(scene: Scene, x: Scalar, y: Scalar, channel: int) -> Scalar:
     return (upper * (ONE - v) + lower * v) * TO_UNIT
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _unit(value: Scalar) -> Scalar:
     """A value cut to 0 to 1."""
     return min(max(value, ZERO), ONE)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _mix(under: Triple, over: Triple, share: Scalar) -> Triple:
     """A blend of two colours."""
     return (
@@ -79,7 +79,7 @@ def _mix(under: Triple, over: Triple, share: Scalar) -> Triple:
     )
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _footprint(view: View, ray: Triple, pixel_m: Scalar, normal_x: Scalar, normal_y: Scalar) -> Scalar:
     """How many metres of ground a pixel covers along the unit direction (normal_x, normal_y)."""
     size = ZERO
@@ -91,14 +91,14 @@ def _footprint(view: View, ray: Triple, pixel_m: Scalar, normal_x: Scalar, norma
     return max(size * pixel_m, F(0.002))
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _line_cover(distance: Scalar, half_width: Scalar, footprint: Scalar) -> Scalar:
     """Share of a footprint that a line covers whose middle is this far away."""
     least = max(distance - HALF * footprint, -half_width)
     return max(min(distance + HALF * footprint, half_width) - least, ZERO) / footprint
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _markings(scene: Scene, place: Place, across: Scalar, lengthwise: Scalar, worn: Scalar) -> Scalar:
     """Cover of the edge lines and the dashed middle line, given a pixel's footprints across and along the road."""
     edge_line = _line_cover(place.edge + LINE_INSET_M, LINE_HALF_WIDTH_M, across)
@@ -113,7 +113,7 @@ def _markings(scene: Scene, place: Place, across: Scalar, lengthwise: Scalar, wo
     return _unit(edge_line + middle_line) * (F(0.35) + F(0.65) * faded)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _asphalt(scene: Scene, place: Place, spot: Spot, spread: tuple[Scalar, Scalar]) -> Triple:
     """Colour of asphalt: fine grain, worn wheel paths, dust at the edges, cracks, markings."""
     x, y, pixel_m, _, patch = spot
@@ -136,7 +136,7 @@ def _asphalt(scene: Scene, place: Place, spot: Spot, spread: tuple[Scalar, Scala
     return color
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _gravel(scene: Scene, place: Place, spot: Spot) -> Triple:
     """Colour of gravel: coarse stones, pressed flat and paler where wheels run."""
     x, y, pixel_m, _, patch = spot
@@ -150,7 +150,7 @@ def _gravel(scene: Scene, place: Place, spot: Spot) -> Triple:
     return scene.road_color[RED] * light, scene.road_color[GREEN] * light, scene.road_color[BLUE] * light
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _dirt(scene: Scene, place: Place, grass: Triple, spot: Spot) -> Triple:
     """Colour of a dirt road: two dark wheel tracks with grass between them, and weeds towards the edges."""
     x, y, pixel_m, grain, patch = spot
@@ -166,7 +166,7 @@ def _dirt(scene: Scene, place: Place, grass: Triple, spot: Spot) -> Triple:
     return _mix(color, grass, weeds)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _road_color(
     scene: Scene, view: View, place: Place, floor: Triple, spot: Spot, ray: Triple, pixel_m: Scalar
 ) -> Triple:
@@ -206,7 +206,7 @@ def _road_color(
     return _mix(under, over, cover)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def shade_ground(scene: Scene, view: View, x: Scalar, y: Scalar, ray: Triple, pixel_m: Scalar) -> Triple:
     """Colour of the ground at (x, y) metres, which a ray (x, y, z) hit where a pixel is pixel_m wide."""
     # At a grazing angle a pixel covers more ground along the view than across: the mip level takes the geometric mean.

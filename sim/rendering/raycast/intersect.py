@@ -10,9 +10,9 @@ import math
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from forestpilot.sim.kernels import helper
 from forestpilot.sim.rendering.protocol import FAR_M, GROUND_ID, NEAR_M, SKY_ID
 from forestpilot.sim.rendering.raycast.columns import COSINE, FORWARD, HALF_LENGTH, HALF_WIDTH, RIGHT, SINE, UP, X, Y, Z
 
@@ -21,7 +21,6 @@ from forestpilot.sim.rendering.raycast.columns import COSINE, FORWARD, HALF_LENG
 # pixel, and not inlining made them nine times slower (2.7 against 0.3 ms for three 64x48 images).
 KERNEL: dict[str, Any] = {
     "fastmath": {"contract", "reassoc", "arcp", "nsz", "afn"},
-    "cache": True,
     "forceinline": True,
     "_nrt": False,
     "nogil": True,
@@ -81,7 +80,7 @@ class Box(NamedTuple):
     last_column: int
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def row_direction(view: View, row: int) -> tuple[Scalar, Scalar, Scalar, Scalar]:
     """Upward slope of a row and the direction (x, y, z) of its ray in the middle column."""
     slope = (HALF * np.float32(view.depth.shape[0]) - np.float32(row) - HALF) / view.focal_px
@@ -93,7 +92,7 @@ def row_direction(view: View, row: int) -> tuple[Scalar, Scalar, Scalar, Scalar]
     )
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def ground_rows(view: View, eye_height: Scalar) -> None:
     """Fill the image with the ground plane, and with sky where no ground is within the far plane."""
     right_z = view.axes[RIGHT, Z]
@@ -109,11 +108,13 @@ def ground_rows(view: View, eye_height: Scalar) -> None:
             ids[u] = GROUND if hit else SKY
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def cylinder_rows(view: View, box: Box, place: Upright, radius: Scalar, ident: int) -> None:
     """Side of a vertical cylinder."""
     x, y, low, high = place
-    right_x, right_y, right_z = view.axes[RIGHT]
+    right_x = view.axes[RIGHT, X]
+    right_y = view.axes[RIGHT, Y]
+    right_z = view.axes[RIGHT, Z]
     outside = x * x + y * y - radius * radius
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
@@ -136,10 +137,12 @@ def cylinder_rows(view: View, box: Box, place: Upright, radius: Scalar, ident: i
             ids[u] = ident if hit else ids[u]
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def sphere_rows(view: View, box: Box, x: Scalar, y: Scalar, z: Scalar, radius: Scalar, ident: int) -> None:
     """Sphere around (x, y, z)."""
-    right_x, right_y, right_z = view.axes[RIGHT]
+    right_x = view.axes[RIGHT, X]
+    right_y = view.axes[RIGHT, Y]
+    right_z = view.axes[RIGHT, Z]
     outside = x * x + y * y + z * z - radius * radius
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
@@ -160,11 +163,13 @@ def sphere_rows(view: View, box: Box, x: Scalar, y: Scalar, z: Scalar, radius: S
             ids[u] = ident if hit else ids[u]
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def cone_rows(view: View, box: Box, place: Upright, radius: Scalar, ident: int) -> None:
     """Upright cone: base disc at its lower end, apex at its upper end, both above the eye's height."""
     x, y, low, high = place
-    right_x, right_y, right_z = view.axes[RIGHT]
+    right_x = view.axes[RIGHT, X]
+    right_y = view.axes[RIGHT, Y]
+    right_z = view.axes[RIGHT, Z]
     slope2 = (radius / (high - low)) ** 2
     outside = x * x + y * y - slope2 * high * high
     for row in range(box.first_row, box.last_row + 1):
@@ -201,7 +206,7 @@ def cone_rows(view: View, box: Box, place: Upright, radius: Scalar, ident: int) 
             ids[u] = ident if hit else ids[u]
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _slab(start: Scalar, step: Scalar, half: Scalar) -> tuple[Scalar, Scalar]:
     """Depths at which a ray from 0 along `step` enters and leaves the slab from start - half to start + half."""
     one = (start - half) / step
@@ -209,7 +214,7 @@ def _slab(start: Scalar, step: Scalar, half: Scalar) -> tuple[Scalar, Scalar]:
     return min(one, two), max(one, two)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def box_rows(view: View, box: Box, place: Upright, solid: Floats, ident: int) -> None:
     """Upright box; `solid` is a row of `Scene.boxes`."""
     x, y, low, high = place
@@ -221,7 +226,9 @@ def box_rows(view: View, box: Box, place: Upright, solid: Floats, ident: int) ->
     aside = y * cosine - x * sine
     rise = HALF * (low + high)
     tall = HALF * (high - low)
-    right_x, right_y, right_z = view.axes[RIGHT]
+    right_x = view.axes[RIGHT, X]
+    right_y = view.axes[RIGHT, Y]
+    right_z = view.axes[RIGHT, Z]
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
         columns = slice(box.first_column, box.last_column + 1)
@@ -241,7 +248,7 @@ def box_rows(view: View, box: Box, place: Upright, solid: Floats, ident: int) ->
             ids[u] = ident if hit else ids[u]
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def log_rows(view: View, box: Box, place: Upright, solid: Floats, ident: int) -> None:
     """Lying cylinder that fits into an upright box; `solid` as in `box_rows`."""
     x, y, low, high = place
@@ -253,7 +260,9 @@ def log_rows(view: View, box: Box, place: Upright, solid: Floats, ident: int) ->
     middle = x * cosine + y * sine
     aside = (y * cosine - x * sine) / half_width
     rise = HALF * (low + high) / tall
-    right_x, right_y, right_z = view.axes[RIGHT]
+    right_x = view.axes[RIGHT, X]
+    right_y = view.axes[RIGHT, Y]
+    right_z = view.axes[RIGHT, Z]
     for row in range(box.first_row, box.last_row + 1):
         _, middle_x, middle_y, middle_z = row_direction(view, row)
         columns = slice(box.first_column, box.last_column + 1)
@@ -279,7 +288,7 @@ def log_rows(view: View, box: Box, place: Upright, solid: Floats, ident: int) ->
             ids[u] = ident if hit else ids[u]
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _span(
     center: Scalar, depth_low: Scalar, depth_high: Scalar, radius: Scalar, focal: Scalar
 ) -> tuple[Scalar, Scalar]:
@@ -291,7 +300,7 @@ def _span(
     return least, most
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def screen_box(view: View, place: Upright, radius_low: Scalar, radius_high: Scalar) -> Box:
     """Rectangle that holds the hull of two balls, around the lower and the upper end; empty when out of sight."""
     x, y, low, high = place

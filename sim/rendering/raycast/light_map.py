@@ -3,9 +3,24 @@
 import math
 
 import numpy as np
-from numba import njit
 
-from forestpilot.sim.rendering.raycast.columns import X, Y, Z
+from forestpilot.sim.kernels import helper, kernel
+from forestpilot.sim.rendering.raycast.columns import (
+    BASE,
+    COSINE,
+    CROWN_HEIGHT,
+    CROWN_KIND,
+    CROWN_RADIUS,
+    HALF_LENGTH,
+    HALF_WIDTH,
+    SINE,
+    TOP,
+    TRUNK_HEIGHT,
+    TRUNK_RADIUS,
+    X,
+    Y,
+    Z,
+)
 from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Floats, Scalar
 from forestpilot.sim.worlds.world import World
 
@@ -17,16 +32,17 @@ MAP_MAX_TEXELS = 4_000_000
 """A larger world has a coarser map: writing more than 8 MB would show in the time that a reset takes."""
 MAP_MARGIN_M = 12.0
 """How far the map reaches beyond the outermost trees; shadows end there."""
-SUN = 0
-OPENNESS = 1
-"""Channels of the map: share of the sun that comes through and of the sky that is seen; 0 to 255."""
+SUN = np.int64(0)
+OPENNESS = np.int64(1)
+"""Channels of the map: share of the sun that comes through and of the sky that is seen; 0 to 255. No Python integers:
+for each of those Numba would compile the helpers once more."""
 CROWN_SHADOW = F(0.62)
 """Share of the sun that a crown takes from the ground."""
 TRUNK_SHADOW = F(0.7)
 """Share of the sun that a trunk or a box takes from the ground."""
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _darken_disc(
     light_map: Bytes, channel: int, column: Scalar, row: Scalar, inner: Scalar, outer: Scalar, strength: Scalar
 ) -> None:
@@ -41,7 +57,7 @@ def _darken_disc(
             light_map[v, u, channel] = np.uint8(F(light_map[v, u, channel]) * (ONE - strength * fade))
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _darken_stripe(
     light_map: Bytes, column: Scalar, row: Scalar, ahead_x: Scalar, ahead_y: Scalar, length: Scalar, half_width: Scalar
 ) -> None:
@@ -69,7 +85,7 @@ def _darken_stripe(
             light_map[v, u, SUN] = min(light_map[v, u, SUN], np.uint8(F(255) * (ONE - TRUNK_SHADOW * cover)))
 
 
-@njit(**KERNEL)
+@kernel(**KERNEL)
 def _cast_tree_shadows(light_map: Bytes, trees: Floats, origin: Floats, sun: Floats, texels_per_m: Scalar) -> None:
     """Trunk shadows, then crown shadows along the sun's direction, and the dark foot of every trunk."""
     away_x = -sun[X] / sun[Z]
@@ -77,9 +93,11 @@ def _cast_tree_shadows(light_map: Bytes, trees: Floats, origin: Floats, sun: Flo
     length = math.sqrt(away_x * away_x + away_y * away_y) + F(1e-6)
     for part in range(2):
         for t in range(trees.shape[0]):
-            x, y, trunk_radius, trunk_height, crown_radius, crown_height, kind = trees[t]
-            column = (x - origin[X]) * texels_per_m
-            row = (y - origin[Y]) * texels_per_m
+            tree = trees[t]
+            trunk_radius = tree[TRUNK_RADIUS]
+            trunk_height = tree[TRUNK_HEIGHT]
+            column = (tree[X] - origin[X]) * texels_per_m
+            row = (tree[Y] - origin[Y]) * texels_per_m
             if part == 0:
                 reach = trunk_height * length * texels_per_m
                 half_width = trunk_radius * texels_per_m
@@ -87,14 +105,16 @@ def _cast_tree_shadows(light_map: Bytes, trees: Floats, origin: Floats, sun: Flo
                 foot = (trunk_radius + F(0.7)) * texels_per_m
                 _darken_disc(light_map, OPENNESS, column, row, half_width, foot, F(0.55))
                 continue
-            middle = trunk_height + (F(0.7) * crown_radius if kind > HALF else F(0.25) * crown_height)
+            crown_radius = tree[CROWN_RADIUS]
+            round_crown = tree[CROWN_KIND] > HALF
+            middle = trunk_height + (F(0.7) * crown_radius if round_crown else F(0.25) * tree[CROWN_HEIGHT])
             column += away_x * middle * texels_per_m
             row += away_y * middle * texels_per_m
             radius = crown_radius * texels_per_m
             _darken_disc(light_map, SUN, column, row, F(0.55) * radius, F(1.05) * radius, CROWN_SHADOW)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _slab(start: Scalar, step: Scalar, half: Scalar) -> tuple[Scalar, Scalar]:
     """Between which parameters the line start + t * step lies within -half and half."""
     step = step if abs(step) > F(1e-6) else F(1e-6)
@@ -103,12 +123,20 @@ def _slab(start: Scalar, step: Scalar, half: Scalar) -> tuple[Scalar, Scalar]:
     return min(one, two), max(one, two)
 
 
-@njit(**KERNEL)
+@kernel(**KERNEL)
 def _cast_box_shadows(light_map: Bytes, boxes: Floats, origin: Floats, sun: Floats, texels_per_m: Scalar) -> None:
     """Shadows of boxes along the sun's direction, and the dark ground under and around them; boxes as in `Scene`."""
     height, width, _ = light_map.shape
     for b in range(boxes.shape[0]):
-        x, y, cosine, sine, half_length, half_width, low, high, _ = boxes[b]
+        box = boxes[b]
+        x = box[X]
+        y = box[Y]
+        cosine = box[COSINE]
+        sine = box[SINE]
+        half_length = box[HALF_LENGTH]
+        half_width = box[HALF_WIDTH]
+        low = box[BASE]
+        high = box[TOP]
         shift_x = -sun[X] / sun[Z] * high
         shift_y = -sun[Y] / sun[Z] * high
         reach = math.sqrt(half_length * half_length + half_width * half_width) + F(0.6)

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from forestpilot.sim.kernels import helper
 from forestpilot.sim.rendering.raycast.columns import (
     BASE,
     BLUE,
@@ -37,7 +37,7 @@ GLASS = (F(34), F(44), F(54))
 TYRE = (F(26), F(26), F(28))
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _box_normal(box: Floats, along: Scalar, aside: Scalar, z: Scalar) -> Triple:
     """Which face of a box a point lies on: its normal along the length, the width and upwards."""
     to_end = abs(abs(along) - box[HALF_LENGTH])
@@ -50,7 +50,7 @@ def _box_normal(box: Floats, along: Scalar, aside: Scalar, z: Scalar) -> Triple:
     return ZERO, (ONE if aside > ZERO else -ONE), ZERO
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _light(scene: Scene, box: Floats, normal: Triple, height: Scalar) -> Scalar:
     """Brightness of a face whose normal is given in the box's own directions."""
     x = normal[X] * box[COSINE] - normal[Y] * box[SINE]
@@ -60,7 +60,7 @@ def _light(scene: Scene, box: Floats, normal: Triple, height: Scalar) -> Scalar:
     return (scene.sun_strength * facing + ambient) * min(F(0.6) + F(0.9) * height, ONE)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _log_color(scene: Scene, b: int, box: Floats, along: Scalar, aside: Scalar, z: Scalar, pixel_m: Scalar) -> Triple:
     """Bark around a lying trunk, and the pale wood of its ends."""
     middle = HALF * (box[BASE] + box[TOP])
@@ -81,7 +81,7 @@ def _log_color(scene: Scene, b: int, box: Floats, along: Scalar, aside: Scalar, 
     return scene.paint[b, RED] * light, scene.paint[b, GREEN] * light, scene.paint[b, BLUE] * light
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _body_color(scene: Scene, b: int, box: Floats, normal: Triple, along: Scalar, aside: Scalar, z: Scalar) -> Triple:
     """Paint of a parked car with its wheels, lights and bumpers."""
     paint = scene.paint[b, RED], scene.paint[b, GREEN], scene.paint[b, BLUE]
@@ -108,7 +108,7 @@ def _body_color(scene: Scene, b: int, box: Floats, normal: Triple, along: Scalar
     return paint
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _cabin_color(scene: Scene, b: int, box: Floats, normal: Triple, along: Scalar, aside: Scalar, z: Scalar) -> Triple:
     """Dark glass between painted posts under a painted roof."""
     from_roof = box[TOP] - z
@@ -121,7 +121,7 @@ def _cabin_color(scene: Scene, b: int, box: Floats, normal: Triple, along: Scala
     return GLASS
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def shade_box(scene: Scene, b: int, x: Scalar, y: Scalar, z: Scalar, pixel_m: Scalar) -> Triple:
     """Colour of box b at the world point (x, y, z), where a pixel is pixel_m wide."""
     box = scene.boxes[b]

@@ -10,11 +10,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike
 
 from forestpilot.sim.cameras import Camera
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.kernels import helper, kernel
 from forestpilot.sim.rendering.protocol import Frames, VehiclePose, checked_poses
 from forestpilot.sim.rendering.raycast.columns import (
     BASE,
@@ -83,7 +83,7 @@ class Fine(NamedTuple):
     ids: Ids
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _trace_trunk(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, ident: int) -> None:
     """Draw a trunk whose axis is at (x, y) from the eye, unless the eye is inside it."""
     radius = tree[TRUNK_RADIUS]
@@ -96,7 +96,7 @@ def _trace_trunk(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, id
         cylinder_rows(view, box, place, radius, ident)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _trace_crown(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, ident: int) -> None:
     """Draw a crown, unless the eye is inside it: from there the leaves are transparent."""
     radius = tree[CROWN_RADIUS]
@@ -119,7 +119,7 @@ def _trace_crown(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, id
         cone_rows(view, box, place, radius, ident)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _trace_tree(view: View, trees: Floats, t: int, eye: Floats, half_width: Scalar, widen: Scalar) -> None:
     """Draw a tree unless it is behind the camera, beyond the far plane or beside the picture."""
     tree = trees[t]
@@ -137,7 +137,7 @@ def _trace_tree(view: View, trees: Floats, t: int, eye: Floats, half_width: Scal
     _trace_crown(view, x, y, -eye[Z], tree, np.int32(2 * t + 1))
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _trace_boxes(view: View, boxes: Floats, wheels: Floats, eye: Floats, first_id: int) -> None:
     """Draw all boxes, their ids counted from first_id; logs and the wheels of parked cars are lying cylinders."""
     for w in range(wheels.shape[0]):
@@ -166,7 +166,7 @@ def _trace_boxes(view: View, boxes: Floats, wheels: Floats, eye: Floats, first_i
             box_rows(view, box, place, solid, np.int32(first_id + b))
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def trace_world(view: View, scene: Scene, eye: Floats) -> None:
     """Fill depth and ids of one camera with the ground, all trees and all boxes."""
     ground_rows(view, eye[Z])
@@ -192,13 +192,13 @@ def trace_world(view: View, scene: Scene, eye: Floats) -> None:
     _trace_boxes(view, scene.boxes, scene.wheels, eye, 2 * scene.trees.shape[0])
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _view(lens: Lens, axes: Floats, frames: Frames, camera: int) -> View:
     """One camera's rays and the images that it writes."""
     return View(frames.depth[camera], frames.segmentation[camera], lens.slopes, axes[camera], lens.focal_px)
 
 
-@njit(**KERNEL)
+@kernel(**KERNEL)
 def draw(scene: Scene, lens: Lens, eyes: Floats, axes: Floats, frames: Frames) -> None:
     """Draw every camera, eyes (C, 3) and axes (C, 3, 3), into its frames."""
     for camera in range(eyes.shape[0]):
@@ -207,7 +207,7 @@ def draw(scene: Scene, lens: Lens, eyes: Floats, axes: Floats, frames: Frames) -
         shade_pixels(scene, view, eyes[camera], frames.rgb[camera])
 
 
-@njit(**KERNEL)
+@kernel(**KERNEL)
 def draw_edges(scene: Scene, lens: Lens, fine: Fine, eyes: Floats, axes: Floats, frames: Frames) -> None:
     """Smooth the edges of finished frames."""
     for camera in range(eyes.shape[0]):
@@ -217,7 +217,7 @@ def draw_edges(scene: Scene, lens: Lens, fine: Fine, eyes: Floats, axes: Floats,
         smooth_edges(scene, view, fine_view, eyes[camera], frames.rgb[camera])
 
 
-@njit(**KERNEL)
+@kernel(**KERNEL)
 def draw_vehicles(scene: Scene, lens: Lens, eyes: Floats, axes: Floats, parts: Parts, frames: Frames) -> None:
     """Draw the vehicle over every camera's finished frame; parts as from `place_parts`."""
     for camera in range(eyes.shape[0]):

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from forestpilot.sim.kernels import helper, kernel
 from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, NOWHERE, ZERO, Floats, Ids, Scalar
 from forestpilot.sim.worlds.world import Ribbon
 
@@ -62,7 +62,7 @@ class Place(NamedTuple):
     """Index of the nearest chord, or -1 far from every ribbon."""
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def place_on_chord(chords: Floats, k: int, x: Scalar, y: Scalar) -> tuple[Scalar, Scalar]:
     """Distance from the middle line (left positive) and distance along chord k of the point (x, y), in metres."""
     chord = chords[k]
@@ -78,7 +78,7 @@ def place_on_chord(chords: Floats, k: int, x: Scalar, y: Scalar) -> tuple[Scalar
     return (distance if aside >= ZERO else -distance), along - beyond
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def place_on_road(road: Road, x: Scalar, y: Scalar) -> Place:
     """The place of the point (x, y) on the nearest ribbon; where ribbons overlap, on the one whose edge is farther."""
     u = (x - road.origin[X]) / F(CELL_M)
@@ -104,7 +104,7 @@ def place_on_road(road: Road, x: Scalar, y: Scalar) -> Place:
     return Place(edge, aside, along, nearest)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _middle_distance(chords: Floats, i: int, j: int) -> Scalar:
     """Distance of chord i's middle from the line of chord j, in metres."""
     ahead = HALF * chords[i, LENGTH]
@@ -113,7 +113,7 @@ def _middle_distance(chords: Floats, i: int, j: int) -> Scalar:
     return abs(place_on_chord(chords, j, x, y)[0])
 
 
-@njit(**KERNEL)
+@kernel(**KERNEL)
 def _mark_repeats(chords: Floats, repeated: NDArray[np.bool_]) -> None:
     """Mark the chords that run along a chord of an earlier ribbon."""
     for i in range(chords.shape[0]):
@@ -128,7 +128,7 @@ def _mark_repeats(chords: Floats, repeated: NDArray[np.bool_]) -> None:
                 break
 
 
-@njit(**KERNEL)
+@kernel(**KERNEL)
 def _unmark_junctions(chords: Floats) -> None:
     """Clear the markings of chords over which another ribbon leads."""
     for i in range(chords.shape[0]):
@@ -143,7 +143,7 @@ def _unmark_junctions(chords: Floats) -> None:
                 break
 
 
-@njit(**KERNEL)
+@kernel(**KERNEL)
 def _visit_cells(
     chords: Floats, origin: Floats, nearest: Floats, count: Ids, first: Ids, members: Ids, stage: int
 ) -> None:

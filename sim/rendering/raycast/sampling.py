@@ -1,8 +1,8 @@
 """Reading the texture bank inside a kernel: mip levels, texels between texels, angles without an arc tangent."""
 
 import numpy as np
-from numba import njit
 
+from forestpilot.sim.kernels import helper
 from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Scalar
 from forestpilot.sim.rendering.raycast.textures import TILE_BITS, TILE_SIZE
 
@@ -11,28 +11,28 @@ TILE_MASK = TILE_SIZE - 1
 TO_UNIT = F(1 / 255)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _mip_level(texels_per_pixel: Scalar) -> Scalar:
     """Level whose texels are about as large as a pixel: the binary exponent of the footprint."""
     exponent: Scalar = (F(texels_per_pixel * F(1.4)).view(np.int32) >> 23) - 127
     return min(max(exponent, 0), TILE_BITS)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def floor_of(value: Scalar) -> int:
     """Largest integer not above a value; `math.floor` would call a library function for every pixel."""
     whole = int(value)
     return whole - int(value < F(whole))
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _texel(bank: Bytes, tile: int, level: int, offset: int, x: int, y: int) -> Scalar:
     """One texel of a mip level; x and y count that level's texels and wrap around."""
     mask = TILE_MASK >> level
     return F(bank[tile, offset + ((y & mask) << (TILE_BITS - level)) + (x & mask)])
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def sample(bank: Bytes, tile: int, x: Scalar, y: Scalar, texels_per_pixel: Scalar, smooth: bool) -> Scalar:
     """Noise from 0 to 1 at (x, y) in texels of the finest level, averaged over about a pixel's footprint."""
     level = _mip_level(texels_per_pixel)
@@ -56,7 +56,7 @@ def sample(bank: Bytes, tile: int, x: Scalar, y: Scalar, texels_per_pixel: Scala
     return (upper * (ONE - v) + lower * v) * TO_UNIT
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def around(x: Scalar, y: Scalar) -> Scalar:
     """Position around the circle, 0 to 4, that grows with the angle of (x, y): an arc tangent's cheap relative."""
     place = y / (abs(x) + abs(y) + F(1e-9))

@@ -7,8 +7,8 @@ forest), so that neither the far plane nor the edge of the world shows.
 import math
 
 import numpy as np
-from numba import njit
 
+from forestpilot.sim.kernels import helper
 from forestpilot.sim.rendering.protocol import SKY_ID
 from forestpilot.sim.rendering.raycast.columns import (
     BLUE,
@@ -52,7 +52,7 @@ WHITE = F(255)
 QUARTER = F(0.25)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def background(scene: Scene, x: Scalar, y: Scalar, z: Scalar, focal_px: Scalar) -> Triple:
     """Colour of the sky or the far forest in direction (x, y, z), of any length."""
     flat = math.sqrt(x * x + y * y) + F(1e-6)
@@ -77,16 +77,16 @@ def background(scene: Scene, x: Scalar, y: Scalar, z: Scalar, focal_px: Scalar) 
     return red, green, blue
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _nearer_treeline(scene: Scene, cover: Scalar, place: Scalar, rise: Scalar, focal_px: Scalar) -> Scalar:
     """Cover of the far forest with a lower, nearer ridge before it, leaves, and mist at its foot: for large images."""
     near = scene.treeline_height * F(0.62) * _skyline(scene, place * F(2) + F(311))
     cover += (F(0.85) - cover) * _below(near, rise, focal_px)
-    crowns = sample(scene.bank, scene.leaf_tile, place * F(3), rise * F(700), F(500) / focal_px, True)
+    crowns = sample(scene.bank, scene.leaf_tile, place * F(3), rise * F(700), F(500) / focal_px, scene.smooth)
     return cover * min(F(0.8) + F(0.4) * crowns, ONE) * min(ONE, F(0.65) + F(0.35) * max(rise, ZERO) / near)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _skyline(scene: Scene, place: Scalar) -> Scalar:
     """Height of the far forest's top, relative to its mean, at a place from 0 to SKYLINE_SIZE and around again."""
     left = int(place)
@@ -95,13 +95,13 @@ def _skyline(scene: Scene, place: Scalar) -> Scalar:
     return scene.skyline[left & mask] * (ONE - step) + scene.skyline[(left + 1) & mask] * step
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _below(top: Scalar, rise: Scalar, focal_px: Scalar) -> Scalar:
     """1 below a skyline, 0 above it, with a soft edge one pixel wide."""
     return min(max((top - rise) * focal_px + HALF, ZERO), ONE)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _clouds(scene: Scene, x: Scalar, y: Scalar, rise: Scalar, red: Scalar, green: Scalar, blue: Scalar) -> Triple:
     """Brighten the sky where the broad noise, spread on a high plane, is dense."""
     dense = sample(scene.bank, PATCHES, x * F(40) + F(97), y * F(40), F(1), scene.smooth)
@@ -109,7 +109,7 @@ def _clouds(scene: Scene, x: Scalar, y: Scalar, rise: Scalar, red: Scalar, green
     return red + dense * (F(244) - red), green + dense * (F(246) - green), blue + dense * (F(248) - blue)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def shade_trunk(scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar, pixel_m: Scalar) -> Triple:
     """Colour of trunk t at the point (x, y) metres from its axis, at this height."""
     inverse = ONE / scene.trees[t, TRUNK_RADIUS]
@@ -128,7 +128,7 @@ def shade_trunk(scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar, pixe
     return scene.bark[t, RED] * light, scene.bark[t, GREEN] * light, scene.bark[t, BLUE] * light
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _crown_surface(
     scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar
 ) -> tuple[Scalar, Scalar, Scalar, Scalar, Scalar]:
@@ -150,7 +150,7 @@ def _crown_surface(
     return x * inverse, y * inverse, slope * upright, along, height
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def shade_crown(scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar, pixel_m: Scalar) -> Triple:
     """Colour of crown t at the point (x, y) metres from its axis, at this height."""
     normal_x, normal_y, normal_z, along, upward = _crown_surface(scene, t, x, y, height)
@@ -172,7 +172,7 @@ def shade_crown(scene: Scene, t: int, x: Scalar, y: Scalar, height: Scalar, pixe
     return scene.leaf[t, RED] * light, scene.leaf[t, GREEN] * light, scene.leaf[t, BLUE] * light
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _surface_color(scene: Scene, view: View, ident: int, place: Triple, ray: Triple, depth: Scalar) -> Triple:
     """Colour of what the ray (x, y, z) hit at a place (x, y, z) of the world, this deep in the picture."""
     x, y, z = place
@@ -189,7 +189,7 @@ def _surface_color(scene: Scene, view: View, ident: int, place: Triple, ray: Tri
     return shade_crown(scene, t, x, y, z, pixel_m)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _pixel_color(scene: Scene, view: View, eye: Floats, row: int, u: int) -> Triple:
     """Colour of one pixel whose depth and id are known."""
     slope, x, y, z = row_direction(view, row)
@@ -213,7 +213,7 @@ def _pixel_color(scene: Scene, view: View, eye: Floats, row: int, u: int) -> Tri
     return min(red, WHITE), min(green, WHITE), min(blue, WHITE)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def shade_pixels(scene: Scene, view: View, eye: Floats, rgb: Bytes) -> None:
     """Write the colour of every pixel of one camera; rgb is (H, W, 3) uint8."""
     for row in range(view.depth.shape[0]):
@@ -224,7 +224,7 @@ def shade_pixels(scene: Scene, view: View, eye: Floats, rgb: Bytes) -> None:
             rgb[row, u, BLUE] = np.uint8(blue)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def smooth_edges(scene: Scene, view: View, fine: View, eye: Floats, rgb: Bytes) -> None:
     """Average four samples in every pixel that sees more than one thing.
 

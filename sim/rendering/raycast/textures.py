@@ -16,8 +16,10 @@ TILE_BITS = 8
 TILE_SIZE = 1 << TILE_BITS
 FIRST_BARK = GROUND_PATTERNS
 FIRST_LEAF = FIRST_BARK + BARK_PATTERNS
-PATCHES = FIRST_LEAF + LEAF_PATTERNS
-"""Index of the broad patches that vary the ground over tens of metres, after the ground, bark and leaf patterns."""
+PATCHES = np.int64(FIRST_LEAF + LEAF_PATTERNS)
+"""Index of the broad patches that vary the ground over tens of metres, after the ground, bark and leaf patterns.
+No Python integer: for each of those Numba would compile `sampling.sample` once more.
+"""
 SPECKLES = PATCHES + 1
 STONES = PATCHES + 2
 """Indices of asphalt's fine grain and of gravel."""

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from forestpilot.sim.kernels import helper
 from forestpilot.sim.looks import BALL, BLOCK
 from forestpilot.sim.rendering.protocol import GROUND_ID, VEHICLE_ID
 from forestpilot.sim.rendering.raycast.columns import RIGHT, UP, X, Y, Z
@@ -31,7 +31,7 @@ from forestpilot.sim.rendering.raycast.vehicle_parts import Parts
 F = np.float32
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _apply(matrix: Floats, x: Scalar, y: Scalar, z: Scalar) -> Triple:
     """A matrix (3, 3) times a vector."""
     return (
@@ -41,7 +41,7 @@ def _apply(matrix: Floats, x: Scalar, y: Scalar, z: Scalar) -> Triple:
     )
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _ball_hit(ray: Triple, middle: Triple) -> tuple[Scalar, Triple]:
     """Depth at which a ray meets the unit ball from outside, or -1, and the normal there."""
     a = ray[X] * ray[X] + ray[Y] * ray[Y] + ray[Z] * ray[Z]
@@ -57,7 +57,7 @@ def _ball_hit(ray: Triple, middle: Triple) -> tuple[Scalar, Triple]:
     return closest - back, (miss_x - back * ray[X], miss_y - back * ray[Y], miss_z - back * ray[Z])
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _slab(ray: Scalar, middle: Scalar) -> tuple[Scalar, Scalar]:
     """Depths at which a ray enters and leaves the slab of half thickness 1."""
     inverse = ONE / (ray if abs(ray) > F(1e-7) else F(1e-7))
@@ -66,7 +66,7 @@ def _slab(ray: Scalar, middle: Scalar) -> tuple[Scalar, Scalar]:
     return min(one, two), max(one, two)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _block_hit(ray: Triple, middle: Triple) -> tuple[Scalar, Triple]:
     """Depth at which a ray meets the cube from -1 to 1 from outside, or -1, and the normal there."""
     enter_x, leave_x = _slab(ray[X], middle[X])
@@ -82,7 +82,7 @@ def _block_hit(ray: Triple, middle: Triple) -> tuple[Scalar, Triple]:
     return t, (ZERO, ZERO, (-ONE if ray[Z] > ZERO else ONE))
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _drum_hit(ray: Triple, middle: Triple) -> tuple[Scalar, Triple]:
     """Depth at which a ray meets the unit drum around the y axis from outside, or -1, and the normal there."""
     enter, leave = _slab(ray[Y], middle[Y])
@@ -100,7 +100,7 @@ def _drum_hit(ray: Triple, middle: Triple) -> tuple[Scalar, Triple]:
     return t, (miss_x - back * ray[X], ZERO, miss_z - back * ray[Z])
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def part_hit(shape: int, ray: Triple, middle: Triple) -> tuple[Scalar, Triple]:
     """Depth at which a ray from 0 meets a unit shape around `middle` from outside, or -1, and the normal there."""
     if shape == BALL:
@@ -110,7 +110,7 @@ def part_hit(shape: int, ray: Triple, middle: Triple) -> tuple[Scalar, Triple]:
     return _drum_hit(ray, middle)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _part_light(scene: Scene, matrix: Floats, normal: Triple) -> Scalar:
     """Brightness where a part was hit, given the normal on its unit shape."""
     x = matrix[X, X] * normal[X] + matrix[Y, X] * normal[Y] + matrix[Z, X] * normal[Z]
@@ -121,7 +121,7 @@ def _part_light(scene: Scene, matrix: Floats, normal: Triple) -> Scalar:
     return F(0.62) + F(0.13) * z / length + F(0.4) * max(facing / length, ZERO)
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _corner_box(view: View, center: Triple, matrix: Floats) -> Box:
     """Rectangle that holds a part: that of the corners of the box around it, or the whole image when near the eye."""
     height, width = view.depth.shape
@@ -151,7 +151,7 @@ def _corner_box(view: View, center: Triple, matrix: Floats) -> Box:
     )
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _draw_part(scene: Scene, view: View, center: Triple, parts: Parts, index: int, rgb: Bytes) -> None:
     """Blend one part, its centre relative to the eye, over the image where it is nearer than what was there; four rays
     per pixel."""
@@ -190,7 +190,7 @@ def _draw_part(scene: Scene, view: View, center: Triple, parts: Parts, index: in
                 view.ids[row, u] = VEHICLE_ID
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def _darken_ground(view: View, eye: Floats, x: Scalar, y: Scalar, parts: Parts, strength: Scalar, rgb: Bytes) -> None:
     """Darken the ground under a rectangle with a fading rim around (x, y) metres; see `sim.looks.Shadow`."""
     x -= eye[X]
@@ -218,7 +218,7 @@ def _darken_ground(view: View, eye: Floats, x: Scalar, y: Scalar, parts: Parts, 
                 rgb[row, u, channel] = np.uint8(F(rgb[row, u, channel]) * (ONE - strength * fade))
 
 
-@njit(**KERNEL)
+@helper(**KERNEL)
 def draw_vehicle(scene: Scene, view: View, eye: Floats, parts: Parts, rgb: Bytes) -> None:
     """Draw the vehicle and its shadow over one finished image; parts as from `vehicle_parts.place_parts`."""
     shadow = parts.shadow

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.kernels import kernel
 from forestpilot.sim.seeds import SeedStream, rng_for
 from forestpilot.sim.worlds.roads.centre_line import (
     POINT_SPACING_M,
@@ -159,7 +159,7 @@ class Walk:
         return _points(arm.x_m, arm.y_m, self.steps - 1.0, distance)
 
 
-@njit(cache=True)
+@kernel()
 def _comes_near(there: np.ndarray, new: np.ndarray, lap_m: float) -> bool:
     """Tell if new points come within `GAP_M` of points that are not near along the road as well; dtype `POINT`."""
     for i in range(0, new.shape[0], 2):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from forestpilot.sim.kernels import helper, kernel
 from forestpilot.sim.worlds.growth import draw_grown_trees
 from forestpilot.sim.worlds.roads.centre_line import POINT_SPACING_M
 from forestpilot.sim.worlds.roads.road_config import RoadConfig
@@ -121,7 +121,7 @@ def _grow(places: np.ndarray, spruce_share: np.ndarray, rng: np.random.Generator
     return table
 
 
-@njit(cache=True)
+@kernel()
 def _drop_near(keep: np.ndarray, places: np.ndarray, line: np.ndarray, room: np.ndarray) -> None:
     """Unmark the places (n, 2) nearer to the points of a line (m, 2) than the room (n,) that each needs."""
     for k in range(places.shape[0]):
@@ -129,7 +129,7 @@ def _drop_near(keep: np.ndarray, places: np.ndarray, line: np.ndarray, room: np.
             keep[k] = not _is_near(places[k], line, room[k])
 
 
-@njit(cache=True)
+@helper()
 def _is_near(place: np.ndarray, line: np.ndarray, room: float) -> bool:
     """Tell if a place lies within so much room of a line's points; looks closely only where every eighth is near."""
     slack = 0.5 * _STRIDE * POINT_SPACING_M + 0.1
@@ -146,7 +146,7 @@ def _is_near(place: np.ndarray, line: np.ndarray, room: float) -> bool:
     return False
 
 
-@njit(cache=True, inline="always")
+@helper(inline="always")
 def _distance2(a: np.ndarray, b: np.ndarray) -> float:
     """Squared distance of two places (2,)."""
     dx = a[0] - b[0]
@@ -154,7 +154,7 @@ def _distance2(a: np.ndarray, b: np.ndarray) -> float:
     return dx * dx + dy * dy
 
 
-@njit(cache=True)
+@kernel()
 def _drop_on_boxes(keep: np.ndarray, places: np.ndarray, room: np.ndarray, boxes: np.ndarray) -> None:
     """Unmark the places nearer to the outline of a box than the room that each needs."""
     for box in boxes:
@@ -171,7 +171,7 @@ def _drop_on_boxes(keep: np.ndarray, places: np.ndarray, room: np.ndarray, boxes
                 keep[k] = False
 
 
-@njit(cache=True)
+@kernel()
 def _drop_crowded(keep: np.ndarray, places: np.ndarray) -> None:
     """Unmark every place within `SPACING_M` of an earlier one that is kept; a hash grid keeps it linear."""
     if places.shape[0] == 0:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from forestpilot.sim.kernels import helper, kernel
 from forestpilot.sim.worlds.roads.centre_line import POINT_SPACING_M, CentreLine
 from forestpilot.sim.worlds.roads.layout import FOLLOW, Layout
 
@@ -105,7 +105,7 @@ class _Corridor(NamedTuple):
     right_y: np.ndarray
 
 
-@njit(cache=True)
+@kernel()
 def _corridor(line: CentreLine, left_m: np.ndarray, right_m: np.ndarray) -> _Corridor:
     """The corridor whose edges are that far from a line."""
     normal_x = -np.sin(line.heading_rad)
@@ -120,7 +120,7 @@ def _corridor(line: CentreLine, left_m: np.ndarray, right_m: np.ndarray) -> _Cor
     )
 
 
-@njit(cache=True)
+@kernel()
 def _sight(corridor: _Corridor, closed: bool) -> np.ndarray:
     """(n,) metres along the line to the first point that a straight look from each point reaches only through an
     edge."""
@@ -133,7 +133,7 @@ def _sight(corridor: _Corridor, closed: bool) -> np.ndarray:
     return sight
 
 
-@njit(cache=True)
+@helper()
 def _look_along(corridor: _Corridor, i: int, last: int) -> float:
     """Metres along the line that one sees from its point i, looking at fewer than `last` points.
 

@@ -6,8 +6,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from forestpilot.sim.kernels import kernel
 from forestpilot.sim.worlds.roads.road import POINT_SPACING_M, Route
 
 
@@ -91,13 +91,13 @@ class RouteTable:
         return RoutePoint(*self.rows[wrap_index(index, len(self.rows), self.route.closed)].item())
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def wrap_index(index, count, closed):  # type: ignore[no-untyped-def]
     """Index of a row: around a circuit, or held at the ends."""
     return index % count if closed else max(0, min(count - 1, index))
 
 
-@njit(cache=True)
+@kernel()
 def locate(rows, closed, x, y, index):  # type: ignore[no-untyped-def]
     """See `RouteTable.locate`; beyond the ends the line goes straight on."""
     count = rows.shape[0]

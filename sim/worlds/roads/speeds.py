@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from forestpilot.sim.kernels import kernel
 from forestpilot.sim.worlds.roads.road import POINT_SPACING_M, Route
 
 GRAVITY_MPS2 = 9.81
@@ -38,7 +38,7 @@ def speed_profile(route: Route, grip: float, set_point_mps: float, config: Speed
     return _brake_in_time(allowed, braking, route.closed)
 
 
-@njit(cache=True)
+@kernel()
 def _brake_in_time(allowed: np.ndarray, braking: float, closed: bool) -> np.ndarray:
     """Lower the speeds so that no point needs more than this deceleration to be reached; twice around a circuit."""
     speed = allowed.copy()
