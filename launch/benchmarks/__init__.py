@@ -23,3 +23,6 @@ BENCHMARKS.register(
 BENCHMARKS.register(
     "train", "forestpilot.launch.benchmarks.train:bench_train", "gradient steps and actions of a policy"
 )
+BENCHMARKS.register(
+    "demo", "forestpilot.launch.benchmarks.demo:bench_demo", "the whole demo, against another checkout's, in turns"
+)

@@ -50,6 +50,8 @@ class DaggerRun:
     """Name of the task."""
     validation: list[Mapping[str, Any]]
     """Rows of the validation episodes of the chosen round, as in outcomes.csv."""
+    stopped: str = ""
+    """Why the rounds ended before the last one that was planned; empty where they did not."""
     notes: list[str] = field(default_factory=list)
     """What is missing or damaged, in sentences."""
 
@@ -68,13 +70,16 @@ def read_dagger(folder: Path) -> DaggerRun:
         config = config.get("dagger", {})
     policy, wrong_policy = read_json(folder / "policy.json")
     notes += filter(None, (wrong_config, wrong_policy))
-    notes += _gaps(folder, [int(row["round"]) for row in rounds.rows], config.get("rounds"))
+    stopped = _stopped(policy)
+    planned = None if stopped else config.get("rounds")
+    notes += _gaps(folder, [int(row["round"]) for row in rounds.rows], planned)
     chosen = _chosen(policy)
     if chosen is None and rounds.rows:
         notes.append(f"{folder}: no policy was chosen yet; policy.json is missing or does not say which round it is.")
     validation, wrong_validation = _validation(folder, chosen)
     notes += filter(None, [wrong_validation])
-    return DaggerRun(folder, rounds, chosen, str(config.get("task", DEFAULT_TASK)), validation, notes)
+    task = str(config.get("task", DEFAULT_TASK))
+    return DaggerRun(folder, rounds, chosen, task, validation, stopped, notes)
 
 
 def _gaps(folder: Path, numbers: Sequence[int], planned: object) -> list[str]:
@@ -95,6 +100,14 @@ def _chosen(policy: Mapping[str, Any]) -> int | None:
         return int(policy["extra"]["chosen"]["round"])
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _stopped(policy: Mapping[str, Any]) -> str:
+    """Why the rounds ended early, as the finished run says."""
+    extra = policy.get("extra")
+    if not isinstance(extra, Mapping):
+        return ""
+    return str(extra.get("stopped", ""))
 
 
 def _validation(folder: Path, chosen: int | None) -> tuple[list[Mapping[str, Any]], str]:

@@ -77,6 +77,8 @@ def rounds_section(runs: Sequence[DaggerRun]) -> Section:
         section.blocks.append(_round_diagrams(shown, names))
     for run, name in zip(shown, names, strict=True):
         section.blocks.append(_rounds_table(run, name))
+        if run.stopped:
+            section.blocks.append(Text(f"{name} ended early: {run.stopped}."))
         by_setting = _validation_by_setting(run, name)
         if by_setting is not None:
             section.blocks.append(by_setting)

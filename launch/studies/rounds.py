@@ -51,10 +51,16 @@ class RoundsStudy(Study[ConfigT, RoundsArm]):
         return bench.folder / "runs" / f"{arm.name}-seed-{seed}"
 
     def rounds(self, arm: RoundsArm, seed: int, bench: Bench) -> list[RoundResult]:
-        """All rounds of one arm and seed, run where they are not done yet."""
+        """All rounds of one arm and seed, run where they are not done yet.
+
+        Raises:
+            ValueError: the run may end early, and rounds of the arms could not be compared.
+        """
         key = (arm.name, seed)
         if key not in self._trained:
             config = self.dagger(self.run_folder(arm, seed, bench), arm, seed)
+            if config.stop_when is not None:
+                raise ValueError(f"arm {arm.name} has stop_when; a study compares rounds that all of its arms have")
             self._trained[key] = run_dagger(config, bench.progress, bench.pool)
         return self._trained[key]
 

@@ -46,7 +46,7 @@ for _name, _summary in {
     "study": "compare ways of learning: gates, keyboard, three-cameras and others",
     "replay": "simulate stored episodes again, check them step by step: videos, side by side, GIFs, reels",
     "report": "put what runs came to on one page: results, the worst episodes with video, comparisons, curves",
-    "bench": "measure speed: render, env, expert, data or train",
+    "bench": "measure speed: render, env, expert, data, train or the whole demo",
     "doctor": "say what is installed and registered, what works here and what is missing",
 }.items():
     VERBS.register(_name, f"forestpilot.launch.verbs.{_name}:VERB", _summary)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 import math
 import os
@@ -9,7 +11,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro.conf
 
@@ -17,6 +19,7 @@ from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.launch.benchmarks import BENCHMARKS
 from forestpilot.launch.terminal.tables import print_table
 from forestpilot.launch.verbs import Verb
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.registry import name_of
 
 
@@ -30,10 +33,20 @@ class BenchConfig:
     """File for the figures as JSON; they are printed in any case."""
     seconds: float | None = None
     """About how long to measure, in seconds, by default the benchmark's own."""
+    against: Path | None = None
+    """Another checkout of ForestPilot to measure in turns with this one, for benchmarks that compare: demo."""
+    start: Literal["both", "cold", "warm"] = "both"
+    """With no kernel compiled, with all of them, or both in turns; demo only."""
+    seeds: int = 1
+    """Training seeds, one after the other; demo only."""
+    contended: bool = False
+    """Measure beside a busy process too, and print the ratio, for benchmarks that can: train, demo."""
 
     def __post_init__(self) -> None:
         if self.seconds is not None and self.seconds <= 0:
             raise ValueError(f"seconds is {self.seconds}, but must be positive")
+        if self.seeds < 1:
+            raise ValueError(f"seeds is {self.seeds}; at least 1 is needed")
 
 
 def run(config: BenchConfig) -> None:
@@ -47,11 +60,28 @@ def run(config: BenchConfig) -> None:
 
 
 def measure(config: BenchConfig) -> dict[str, Any]:
-    """Figures of the benchmark that is asked for."""
+    """Figures of the benchmark that is asked for.
+
+    Raises:
+        InvalidArgumentError: the benchmark does not have an option that was given.
+    """
     bench = BENCHMARKS.get(config.what)
-    if config.seconds is None:
-        return bench()
-    return bench(seconds=config.seconds)
+    options = _options(config)
+    known = inspect.signature(bench).parameters
+    for name in options:
+        if name not in known:
+            raise InvalidArgumentError(f"bench {config.what} has no option --{name}")
+    return bench(**options)
+
+
+def _options(config: BenchConfig) -> dict[str, Any]:
+    """What was asked of the benchmark besides the ordinary, by name."""
+    asked = {}
+    for option in dataclasses.fields(config):
+        value = getattr(config, option.name)
+        if option.name not in ("what", "json") and value != option.default:
+            asked[option.name] = value
+    return asked
 
 
 def machine() -> str:

@@ -12,7 +12,8 @@ round's episodes are made, and where it differs, how the policy is changed by th
     ALGORITHMS.register("dart", "my_package.dart:Dart", "demonstrations with noise")
 
 It inherits the rest: a run folder that belongs to one config, rounds that go on where they were killed, validation, the
-choice of the best round, rounds.csv. Everything a round makes is on disk before the next step begins:
+choice of the best round, the end of the rounds when validation says so, rounds.csv. Everything a round makes is on disk
+before the next step begins:
 
     RUN/dataset/               every episode of every round, with labels, and who drove each step
     RUN/rounds/round-03/       the policy after that round, its validation episodes and their score
@@ -119,6 +120,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         demonstrations: datasets that the run was given.
         dataset: the run's own episodes; there from the beginning of `run` on.
         pool: runs episodes; likewise.
+        last_round: number of the last round; `stop_when` may bring it forward.
 
     Raises:
         InvalidArgumentError: it needs a human and there is none, or the other way round.
@@ -151,6 +153,8 @@ class Algorithm(ABC, Generic[ConfigT]):
         self.demonstrations = open_demonstrations(config.demonstrations, self.policy)
         self._require_head_for_actions()
         self._reader: WindowReader | None = None
+        self.last_round = config.rounds
+        self._stopped = ""
 
     @abstractmethod
     def collect(self, round_number: int) -> None:
@@ -221,12 +225,31 @@ class Algorithm(ABC, Generic[ConfigT]):
 
     def _run_rounds(self) -> list[RoundResult]:
         results: list[RoundResult] = []
-        for round_number in range(self.config.rounds + 1):
+        self.last_round = self.config.rounds
+        self._stopped = ""
+        while len(results) <= self.last_round:
+            round_number = len(results)
             self.collect(round_number)
             self.update(round_number)
             results.append(self.score(round_number))
             write_rounds(self.folder, results)
+            self._stop_when_good(results[-1])
         return results
+
+    def _stop_when_good(self, result: RoundResult) -> None:
+        """Make the next round the last one where this one is good enough; a run that goes on decides the same again."""
+        config = self.config
+        last_round = result.round + 1
+        if last_round >= self.last_round or not config.is_good_enough(result.round, result.validation_success):
+            return
+        assert result.validation_success is not None and config.stop_when is not None
+        self.last_round = last_round
+        successes = round(result.validation_success * result.validation_episodes)
+        self._stopped = (
+            f"round {result.round} completed {successes} of {result.validation_episodes} validation worlds, and "
+            f"{100 * config.stop_when:g} % are asked (--stop-when): round {last_round} of {config.rounds} is the last"
+        )
+        self.progress.note(self._stopped)
 
     def record(self, round_number: int, pilot: PilotFactory, seeds: Sequence[int] | None = None) -> None:
         """Record episodes of a round with the expert's labels, those that are not on disk yet.
@@ -294,7 +317,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         unfinished = self.folder
         if member:
             unfinished = self.folder / "members" / str(member)
-        how = config.round_training(round_number, member)
+        how = config.round_training(round_number, member, self.last_round)
         with torch_threads(config.workers):
             result = train(self.policy, reader, how, unfinished, round_number, self.progress, objective)
         self.keep(round_number, member, result.figures)
@@ -312,7 +335,7 @@ class Algorithm(ABC, Generic[ConfigT]):
 
     def validate(self, round_number: int) -> Validation:
         """Run the round's policy on the validation worlds, once; nothing for rounds that are not validated."""
-        if not self.config.is_validated(round_number):
+        if not self.config.is_validated(round_number, self.last_round):
             return Validation()
         folder = self.member_folder(round_number)
         path = folder / "validation.json"
@@ -345,6 +368,8 @@ class Algorithm(ABC, Generic[ConfigT]):
             "chosen": dataclasses.asdict(best),
             "config": travelling_values(self.config),
         }
+        if self._stopped:
+            facts["stopped"] = self._stopped
         save_policy(self.folder, chosen, facts)
         self.progress.note(f"round {best.round} did best on the validation worlds; its policy is {self.folder}")
 

@@ -44,12 +44,19 @@ class AlgorithmConfig:
     """Gradient steps in each later round."""
     last_steps: int = 1800
     """Gradient steps in the last round."""
+    stop_when: float | None = None
+    """Share of the validation worlds, 0 to 1 (on roads: without an intervention). The first round that completes as
+    many makes the next one the last, which trains last_steps. By default all rounds are run."""
+    least_rounds: int = 0
+    """With stop_when: rounds after the first that are run however good they are."""
     retrain: bool = False
     """Start each round from fresh weights instead of those of the round before."""
     validation_episodes: int = 40
     """Validation worlds run to choose the checkpoint."""
     validate_from: int = 0
     """First round whose policy is run on the validation worlds; round 0 and the last one always are."""
+    validate_every: int = 1
+    """From then on, every so many rounds are."""
     mix: ScenarioMix = ScenarioMix()
     """Worlds and speeds of training and validation."""
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -67,7 +74,19 @@ class AlgorithmConfig:
             raise ValueError("expert_episodes must be at least 1, or 0 where --demonstrations names datasets to clone")
         if self.validation_episodes < 1:
             raise ValueError("validation_episodes must be at least 1: the checkpoint is chosen by them")
+        self._require_stop_rule()
         self.seeds(self.rounds)
+
+    def _require_stop_rule(self) -> None:
+        """Raise ValueError where the rule that ends the rounds cannot be followed."""
+        if self.stop_when is not None and not 0.0 < self.stop_when <= 1.0:
+            raise ValueError(
+                f"stop_when is {self.stop_when:g}; it is a share of the validation worlds, above 0, up to 1"
+            )
+        if not 0 <= self.least_rounds <= self.rounds:
+            raise ValueError(f"least_rounds is {self.least_rounds}; allowed: 0 to rounds, which is {self.rounds}")
+        if self.validate_every < 1:
+            raise ValueError(f"validate_every is {self.validate_every}; at least 1 is needed")
 
     @property
     def needs_human(self) -> bool:
@@ -95,18 +114,46 @@ class AlgorithmConfig:
         offset = self.first_world + self.expert_episodes + (round_number - 1) * self.worlds_per_round
         return seeds_of("train", self.worlds_per_round, offset)
 
-    def is_validated(self, round_number: int) -> bool:
-        """True for rounds whose policy is run on the validation worlds."""
-        return round_number in (0, self.rounds) or round_number >= self.validate_from
+    def is_validated(self, round_number: int, last_round: int | None = None) -> bool:
+        """True for rounds whose policy is run on the validation worlds.
 
-    def round_training(self, round_number: int, member: int = 0) -> TrainConfig:
-        """The training of a round, of one member of an ensemble."""
+        Args:
+            round_number: the round.
+            last_round: number of the last one, where the rounds end early.
+        """
+        if round_number in (0, self._last(last_round)):
+            return True
+        since = round_number - self.validate_from
+        return since >= 0 and since % self.validate_every == 0
+
+    def is_good_enough(self, round_number: int, success: float | None) -> bool:
+        """True where the rounds may end: the next one is then the last.
+
+        Args:
+            round_number: the round.
+            success: share of the validation worlds that its policy completed; None where it was not run.
+        """
+        if self.stop_when is None or success is None or round_number + 1 < self.least_rounds:
+            return False
+        return success >= self.stop_when
+
+    def round_training(self, round_number: int, member: int = 0, last_round: int | None = None) -> TrainConfig:
+        """The training of a round, of one member of an ensemble.
+
+        Args:
+            round_number: the round.
+            member: which of the policies that are trained side by side.
+            last_round: number of the last one, where the rounds end early.
+        """
         steps = self.steps
         if round_number == 0:
             steps = self.first_steps
-        elif round_number == self.rounds:
+        elif round_number == self._last(last_round):
             steps = self.last_steps
         return dataclasses.replace(self.train, out=self.out, data=(), seed=self.seed_of(member), steps=steps)
+
+    def _last(self, last_round: int | None) -> int:
+        return self.rounds if last_round is None else last_round
 
     def seed_of(self, member: int) -> int:
         """Seed of the first weights and of the batches of a member of an ensemble."""

@@ -1,0 +1,214 @@
+"""How long the demo takes: this checkout's and another's in turns, cold and warm, alone and beside a busy process."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import forestpilot
+from forestpilot.launch.terminal.progress import make_progress
+from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
+
+SMALLEST = (
+    *("--dagger.rounds", "0", "--dagger.expert-episodes", "2", "--dagger.first-steps", "2"),
+    *("--dagger.validation-episodes", "2", "--drive.rounds", "0", "--drive.expert-episodes", "2"),
+    *("--drive.first-steps", "2", "--drive.validation-episodes", "2", "--episodes", "2", "--roads", "2"),
+)
+"""Options of a demo that only compiles every kernel; any version knows them."""
+BUSY = "while True: pass"
+"""What the other process does."""
+LOG_LINES = 12
+"""So many lines of a demo that failed are shown."""
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A version of ForestPilot whose demo can be run."""
+
+    python_path: Path
+    """Folder that its packages are imported from."""
+    module: str
+    """Module of its command."""
+
+    @classmethod
+    def here(cls) -> Checkout:
+        """The version that is running."""
+        return cls(Path(forestpilot.__path__[0]).parent, "forestpilot.launch.cli")
+
+    @classmethod
+    def at(cls, folder: Path) -> Checkout:
+        """The version in a folder: of 0.2 and later, or of 0.1, whose packages lay at the top.
+
+        Raises:
+            InvalidArgumentError: there is none.
+        """
+        folder = folder.resolve()
+        if (folder / ".package" / "forestpilot" / "launch" / "cli.py").is_file():
+            return cls(folder / ".package", "forestpilot.launch.cli")
+        if (folder / "launch" / "cli.py").is_file():
+            return cls(folder, "launch.cli")
+        raise InvalidArgumentError(
+            f"{folder} is no checkout of ForestPilot; make one with `git worktree add {folder} COMMIT`"
+        )
+
+
+@dataclass
+class Runs:
+    """Figures of the demos of one checkout under one condition, one for each training seed."""
+
+    s: list[float] = field(default_factory=list)
+    """Duration in seconds."""
+    cpu_s: list[float] = field(default_factory=list)
+    """Time of all its processes on all cores, seconds."""
+    policy_s: list[float] = field(default_factory=list)
+    """From the command to the drone's finished policy, seconds."""
+    successes: list[str] = field(default_factory=list)
+    """Test forests that this policy crossed, `98/100`."""
+
+
+def bench_demo(
+    against: Path | None = None,
+    contended: bool = False,
+    seeds: int = 1,
+    start: str = "both",
+    arguments: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Run whole demos, each as a command of its own in a fresh folder, with the environment that this process has.
+
+    Args:
+        against: another checkout, whose demos take turns with this one's.
+        contended: also run this one's beside a process that keeps a core busy.
+        seeds: training seeds; each is a turn.
+        start: `cold` with no kernel compiled, `warm` with all of them, or `both`.
+        arguments: further options of the demos.
+
+    Returns:
+        For each start, and `contended`: for `here` and `against` durations `s`, time on all cores `cpu_s`, seconds to
+        the drone's policy `policy_s` and its `successes`, one for each seed; `ratio`, the median over seeds of here by
+        against (or contended by warm).
+
+    Raises:
+        ForestPilotError: a demo failed; its last lines are shown.
+    """
+    checkouts = {"here": Checkout.here()}
+    if against is not None:
+        checkouts["against"] = Checkout.at(against)
+    starts = ("cold", "warm") if start == "both" else (start,)
+    if contended and "warm" not in starts:
+        raise InvalidArgumentError("contended is compared with warm: leave --start cold away")
+    found: dict[str, dict[str, Runs]] = {name: {key: Runs() for key in checkouts} for name in starts}
+    if contended:
+        found["contended"] = {"here": Runs()}
+    with tempfile.TemporaryDirectory(prefix="forestpilot-bench-") as folder:
+        turns = _Turns(Path(folder), arguments)
+        for seed in range(seeds):
+            for name, runs in found.items():
+                # The first of a turn is the other one each time, so that a slow minute falls on both.
+                order = list(runs) if seed % 2 == 0 else list(reversed(runs))
+                for key in order:
+                    turns.run(name, key, checkouts[key], seed, runs[key])
+    figures: dict[str, Any] = {}
+    for name, runs in found.items():
+        base = found["warm"]["here"] if name == "contended" else runs.get("against")
+        figures[name] = _figures(runs, base)
+    return figures
+
+
+def _figures(runs: dict[str, Runs], base: Runs | None) -> dict[str, Any]:
+    figures: dict[str, Any] = {key: vars(run) for key, run in runs.items()}
+    if base is not None:
+        figures["ratio"] = statistics.median(ours / theirs for ours, theirs in zip(runs["here"].s, base.s, strict=True))
+    return figures
+
+
+class _Turns:
+    """Runs demos one after the other, and tells how far it is."""
+
+    def __init__(self, folder: Path, arguments: Sequence[str]) -> None:
+        self._folder = folder
+        self._arguments = tuple(arguments)
+        self._kernels: dict[str, Path] = {}
+        self._count = 0
+        self._progress = make_progress()
+
+    def run(self, name: str, key: str, checkout: Checkout, seed: int, runs: Runs) -> None:
+        """Run one demo and add its figures."""
+        if name == "cold" or key not in self._kernels:
+            # What a cold demo compiles is what the warm ones find.
+            self._kernels[key] = self._folder / f"kernels-{key}-{seed}"
+            if name != "cold":
+                self._demo(f"warming up, {key}", checkout, self._kernels[key], SMALLEST)
+        cache = self._kernels[key]
+        with contextlib.ExitStack() as stack:
+            if name == "contended":
+                stack.enter_context(busy_process())
+            out = self._demo(
+                f"{name}, {key}, seed {seed}", checkout, cache, ("--dagger.seed", str(seed), *self._arguments), runs
+            )
+        runs.successes.append(successes_of_dagger(out / "evaluation" / "outcomes.csv"))
+
+    def _demo(
+        self, title: str, checkout: Checkout, cache: Path, arguments: Sequence[str], runs: Runs | None = None
+    ) -> Path:
+        """Run a demo; returns its run folder.
+
+        Raises:
+            ForestPilotError: it failed.
+        """
+        self._count += 1
+        place = self._folder / f"demo-{self._count}"
+        out = place / "runs"
+        cache.mkdir(exist_ok=True)
+        place.mkdir()
+        command = [sys.executable, "-m", checkout.module, "demo", "--out", str(out), *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(checkout.python_path), "NUMBA_CACHE_DIR": str(cache)}
+        log = place / "log"
+        cpu_s = _children_cpu_s()
+        started = time.time()
+        with log.open("w") as file:
+            done = subprocess.run(command, cwd=place, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        elapsed = time.time() - started
+        if done.returncode:
+            last = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
+            raise ForestPilotError(f"the demo ({title}) failed with code {done.returncode}:\n{last}")
+        self._progress.note(f"{title}: {elapsed:.1f} s")
+        if runs is not None:
+            runs.s.append(round(elapsed, 3))
+            runs.cpu_s.append(round(_children_cpu_s() - cpu_s, 3))
+            runs.policy_s.append(round((out / "policy.safetensors").stat().st_mtime - started, 3))
+        return out
+
+
+def successes_of_dagger(outcomes: Path) -> str:
+    """How many test worlds DAgger's policy completed, `98/100`, as an evaluation's outcomes.csv says."""
+    with outcomes.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["policy"] == "dagger"]
+    return f"{sum(row['success'] in ('1', 'True') for row in rows)}/{len(rows)}"
+
+
+@contextlib.contextmanager
+def busy_process() -> Iterator[None]:
+    """Keep a core busy, as another program would, for the `with` block."""
+    process = subprocess.Popen([sys.executable, "-c", BUSY])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _children_cpu_s() -> float:
+    """Time that processes which this one has started and seen end spent computing, their own children's included."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
