@@ -1,17 +1,22 @@
-"""Augmentation of batches of windows in torch: mirror images, and light changes of brightness, contrast and colour."""
+"""Augmentation of batches of windows: mirror images, and light changes of brightness, contrast and colour.
+
+Pictures are mirrored and changed in one pass of one kernel: each pass over a batch costs as much as a layer does.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
+from forestpilot.data_collection.windows.torch_stream import TorchStream
 from forestpilot.data_collection.windows.windows import Batch
 from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.kernels import kernel
 
-CAMERA_DIM = 2
-WIDTH_DIM = 4
+FULL_SCALE = 255.0
 NOISE_PLACES = 2**15
 """Places at which a frame's noise can be cut from the bank of normal numbers."""
 
@@ -35,87 +40,162 @@ class PhotometricConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed: 0 to below 1")
 
 
-def flip_batch(batch: Batch, spec: TaskSpec, flip: torch.Tensor) -> Batch:
-    """Mirror some windows left to right: pictures, state, goal, turns and costs, as if the world had been mirrored.
+def augment(
+    batch: Batch,
+    spec: TaskSpec,
+    rng: np.random.Generator,
+    *,
+    flip: bool,
+    jitter: bool,
+    photometric: PhotometricConfig = PhotometricConfig(),
+) -> Batch:
+    """Mirror half of the windows left to right, and change the light of each one a little.
 
-    With three cameras the left and right one change places.
+    A mirrored window is as if the world had been mirrored: pictures, state, goal, turns and costs; with three cameras
+    the left and right one change places. All frames of a window are brightened, tinted and so on alike; noise differs
+    from pixel to pixel.
 
     Args:
-        batch: windows as torch tensors; left as they are.
+        batch: windows; left as they are.
         spec: tells the sign of each element of state and goal in the mirrored world.
-        flip: (B,) bool, which windows.
+        rng: draws what is mirrored and changed. As in version 0.1, the light follows torch's generator, seeded from
+            this one.
+        flip: whether to mirror.
+        jitter: whether to change the light.
+        photometric: how far.
 
     Returns:
-        A batch of new tensors.
+        New arrays where something changes; what neither changes is shared with the batch.
 
     Raises:
         ValueError: the candidate turns are not symmetric, so that mirrored costs would belong to other turns.
     """
-    turns = np.asarray(spec.candidate_turns_rad)
-    if batch.costs is not None and not np.allclose(turns, -turns[::-1], atol=1e-6):
-        raise ValueError("costs can only be mirrored where the candidate turns are symmetric about straight ahead")
-    sign = torch.where(flip, -1.0, 1.0)[:, None]
-    actions = batch.actions.clone()
-    actions[..., 0] *= sign
-    return Batch(
-        views=_mirrored(batch.views, flip, (CAMERA_DIM, WIDTH_DIM)),
-        state=batch.state * _signs(flip, spec.state_mirror),
-        goal=batch.goal * _signs(flip, spec.goal_mirror),
-        actions=actions,
-        costs=None if batch.costs is None else _mirrored(batch.costs, flip, (2,)),
-        mask=batch.mask.clone(),
+    windows, steps = batch.views.shape[:2]
+    frame_values = batch.views[0, 0].size
+    mirrored = np.zeros(windows, dtype=np.bool_)
+    light = _same_light(windows, steps, frame_values)
+    if flip:
+        mirrored = rng.random(windows) < 0.5
+    if jitter:
+        stream = TorchStream(int(rng.integers(2**63)))
+        light = _draw_light(stream, windows, steps, frame_values, photometric)
+    if flip:
+        batch = _mirror_vectors(batch, spec, mirrored)
+    if flip or jitter:
+        batch = batch._replace(views=_repainted(batch.views, mirrored, light))
+    return batch
+
+
+def mirror(batch: Batch, spec: TaskSpec, mirrored: NDArray[np.bool_]) -> Batch:
+    """Mirror some windows left to right.
+
+    Args:
+        batch: windows; left as they are.
+        spec: as for `augment`.
+        mirrored: (B,) which windows.
+
+    Returns, Raises: as `augment`.
+    """
+    windows, steps = batch.views.shape[:2]
+    light = _same_light(windows, steps, batch.views[0, 0].size)
+    return _mirror_vectors(batch, spec, mirrored)._replace(views=_repainted(batch.views, mirrored, light))
+
+
+class _Light(NamedTuple):
+    """How a pixel of each window changes: value * gain + offset + deviation * noise, then cut off to a byte."""
+
+    gain: NDArray[np.float32]
+    """(B, 3), for each colour."""
+    offset: NDArray[np.float32]
+    """(B, 3), with the half that makes cutting off round."""
+    deviation: NDArray[np.float32]
+    """(B,) standard deviation of the noise in grey levels."""
+    bank: NDArray[np.float32]
+    """Normal numbers. Drawing them anew for every pixel would cost more than everything else together."""
+    places: NDArray[np.int64]
+    """(B, T) where in the bank the noise of each frame begins."""
+
+
+def _same_light(windows: int, steps: int, frame_values: int) -> _Light:
+    """The light that changes nothing."""
+    return _Light(
+        gain=np.ones((windows, 3), dtype=np.float32),
+        offset=np.full((windows, 3), 0.5, dtype=np.float32),
+        deviation=np.zeros(windows, dtype=np.float32),
+        bank=np.zeros(frame_values, dtype=np.float32),
+        places=np.zeros((windows, steps), dtype=np.int64),
     )
 
 
-def photometric(
-    views: torch.Tensor, generator: torch.Generator | None = None, config: PhotometricConfig = PhotometricConfig()
-) -> torch.Tensor:
-    """Change brightness, contrast and colour of each window a little and add some noise; all frames of a window alike.
+def _draw_light(stream: TorchStream, windows: int, steps: int, frame_values: int, config: PhotometricConfig) -> _Light:
+    def uniform(limit: float, columns: int) -> NDArray[np.float32]:
+        return (stream.rand(windows, columns) * np.float32(2.0) - np.float32(1.0)) * np.float32(limit)
 
-    Noise is cut from one bank of normal numbers at random places, since drawing it anew for every pixel would cost more
-    than everything else together.
+    full = np.float32(FULL_SCALE)
+    half = np.float32(0.5)
+    gain = (np.float32(1.0) + uniform(config.contrast, 1)) * (np.float32(1.0) + uniform(config.gain, 3))
+    offset = full * (half + uniform(config.brightness, 1)) - gain * (half * full)
+    return _Light(
+        gain=gain,
+        offset=(offset + half).astype(np.float32),
+        deviation=np.float32(FULL_SCALE * config.noise) * stream.rand(windows),
+        bank=stream.randn(frame_values + NOISE_PLACES),
+        places=stream.randint(NOISE_PLACES, windows, steps),
+    )
 
-    Args:
-        views: (B, T, C, h, w, 3), uint8, or floating point from 0 to 1.
-        generator: where the amounts are drawn.
-        config: how far.
 
-    Returns:
-        New tensor of the same shape, type and range.
-    """
-    windows = len(views)
-    full = 255.0 if views.dtype == torch.uint8 else 1.0
+def _repainted(views: NDArray[np.uint8], mirrored: NDArray[np.bool_], light: _Light) -> NDArray[np.uint8]:
+    """Views (B, T, C, h, w, 3), mirrored and in another light."""
+    rows = np.ascontiguousarray(views).reshape(*views.shape[:4], -1)
+    out = np.empty_like(rows)
+    _repaint(rows, mirrored, light.gain, light.offset, light.deviation, light.bank, light.places, out)
+    return out.reshape(views.shape)
 
-    def uniform(limit: float, *shape: int) -> torch.Tensor:
-        return (torch.rand(windows, *shape, generator=generator) * 2.0 - 1.0) * limit
 
-    gain = (1.0 + uniform(config.contrast, 1)) * (1.0 + uniform(config.gain, 3))
-    offset = full * (0.5 + uniform(config.brightness, 1)) - gain * (0.5 * full)
-    if views.dtype == torch.uint8:
-        offset = offset + 0.5  # the cast to uint8 cuts off: this makes it round
-    noise = full * config.noise * torch.rand(windows, generator=generator)
-    frame = views[0, 0].numel() if windows else 0
-    bank = torch.randn(frame + NOISE_PLACES, generator=generator)
-    places = torch.randint(NOISE_PLACES, views.shape[:2], generator=generator).tolist() if windows else []
-    changed = torch.empty_like(views, memory_format=torch.contiguous_format)
-    values = torch.empty(views.shape[1:])
-    # Window by window, so that the intermediate floats stay in the processor's cache.
+@kernel(nogil=True, boundscheck=False, fastmath=True)
+def _repaint(views, mirrored, gain, offset, deviation, bank, places, out):  # type: ignore[no-untyped-def]
+    """Mirror and change pictures (B, T, C, h, 3 w), row by row: flat loops, which LLVM vectorises."""
+    windows, steps, cameras, height, size = views.shape
+    row = np.empty(size, np.uint8)
+    row_gain = np.empty(size, np.float32)
+    row_offset = np.empty(size, np.float32)
+    black = np.float32(0.0)
+    white = np.float32(255.0)
     for window in range(windows):
-        torch.mul(views[window], gain[window], out=values).add_(offset[window])
-        amount = float(noise[window])
-        for step, place in enumerate(places[window]):
-            values[step].view(-1).add_(bank[place : place + frame], alpha=amount)
-        changed[window] = values.clamp_(0.0, full)
-    return changed
+        for i in range(size):
+            row_gain[i] = gain[window, i % 3]
+            row_offset[i] = offset[window, i % 3]
+        for step in range(steps):
+            noise_at = places[window, step]
+            for camera in range(cameras):
+                for y in range(height):
+                    if mirrored[window]:
+                        for i in range(0, size, 3):
+                            for color in range(3):
+                                row[i + color] = views[window, step, cameras - 1 - camera, y, size - 3 - i + color]
+                    else:
+                        for i in range(size):
+                            row[i] = views[window, step, camera, y, i]
+                    for i in range(size):
+                        value = np.float32(row[i]) * row_gain[i] + row_offset[i]
+                        value += deviation[window] * bank[noise_at + i]
+                        out[window, step, camera, y, i] = np.uint8(np.int32(min(max(value, black), white)))
+                    noise_at += size
 
 
-def _mirrored(values: torch.Tensor, flip: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
-    mirrored = values.clone()
-    mirrored[flip] = values[flip].flip(dims)
-    return mirrored
-
-
-def _signs(flip: torch.Tensor, mirror: tuple[float, ...]) -> torch.Tensor:
-    """(B, 1, N): the mirror signs where flipped, ones elsewhere."""
-    signs = torch.tensor(mirror, dtype=torch.float32)
-    return torch.where(flip[:, None], signs, torch.ones_like(signs))[:, None]
+def _mirror_vectors(batch: Batch, spec: TaskSpec, mirrored: NDArray[np.bool_]) -> Batch:
+    """State, goal, turns and costs of the windows that are mirrored, as they read in the mirrored world."""
+    turns = np.asarray(spec.candidate_turns_rad)
+    if batch.costs is not None and not np.allclose(turns, -turns[::-1], atol=1e-6):
+        raise ValueError("costs can only be mirrored where the candidate turns are symmetric about straight ahead")
+    chosen = mirrored[:, None, None]
+    actions = np.where(chosen, batch.actions * np.array([-1.0, 1.0], dtype=np.float32), batch.actions)
+    costs = batch.costs
+    if costs is not None:
+        costs = np.where(chosen, costs[..., ::-1], costs)
+    return batch._replace(
+        state=np.where(chosen, batch.state * np.array(spec.state_mirror, dtype=np.float32), batch.state),
+        goal=np.where(chosen, batch.goal * np.array(spec.goal_mirror, dtype=np.float32), batch.goal),
+        actions=actions,
+        costs=costs,
+    )

@@ -24,7 +24,7 @@ from torch.nn.functional import pad
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
-from forestpilot.data_collection.windows.augmentation import flip_batch, photometric
+from forestpilot.data_collection.windows.augmentation import augment
 from forestpilot.data_collection.windows.windows import Batch, WindowReader
 from forestpilot.policies.networks.heads.base import Target
 from forestpilot.policies.networks.visuomotor import CAMERAS, VisuomotorPolicy
@@ -182,14 +182,10 @@ def draw(
         # A label among labels is drawn in many windows, a lone one in its own only; so that both weigh the same in the
         # end, windows do.
         weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
-    tensors = Batch(*(None if values is None else torch.from_numpy(values) for values in batch))
-    if config.flip:
-        tensors = flip_batch(tensors, policy.spec, torch.from_numpy(rng.random(config.batch_windows) < 0.5))
-    views = tensors.views
-    if config.jitter:
-        views = photometric(views, _generator(rng))
+    augmented = augment(batch, policy.spec, rng, flip=config.flip, jitter=config.jitter)
+    tensors = Batch(*(None if values is None else torch.from_numpy(values) for values in augmented))
     return TrainingBatch(
-        views=views,
+        views=tensors.views,
         state=tensors.state,
         goal=tensors.goal,
         target=_target(tensors, policy.config.chunk),

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +15,7 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import EpisodeError, load_episode
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
-from forestpilot.data_collection.windows.augmentation import flip_batch
+from forestpilot.data_collection.windows.augmentation import mirror
 from forestpilot.data_collection.windows.side_labels import constant_label, fixed_offsets, geometric_label
 from forestpilot.data_collection.windows.windows import Batch, WindowReader
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
@@ -296,9 +295,9 @@ def test_the_mirror_image_of_what_the_left_camera_learns_is_what_the_right_one_l
         told_state, told_goal = side_view(CAR, state, goal, float(offset[1]))
         labels = geometric_label(CAR, actions, offset, state[..., 0])
         arrays = (np.zeros((1, 4, 1, 6, 8, 3), np.uint8), told_state, told_goal, labels)
-        return Batch(*map(torch.from_numpy, arrays), None, torch.ones((1, 4), dtype=torch.bool))
+        return Batch(*arrays, None, np.ones((1, 4), dtype=bool))
 
-    flipped = flip_batch(window(state, goal, actions, offset), CAR, torch.ones(1, dtype=torch.bool))
+    flipped = mirror(window(state, goal, actions, offset), CAR, np.ones(1, dtype=bool))
     mirrored = window(state * mirror_state, goal * mirror_goal, actions * np.float32([-1, 1]), -offset)
     for name in ("state", "goal", "actions"):
-        assert torch.allclose(getattr(flipped, name), getattr(mirrored, name), atol=1e-5)
+        assert np.allclose(getattr(flipped, name), getattr(mirrored, name), atol=1e-5)
