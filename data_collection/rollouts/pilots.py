@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_POLICY
+from forestpilot.sim.cameras import CAMERA_NAMES
 from forestpilot.sim.seeds import SeedStream, rng_for
 
 Observations = dict[str, np.ndarray]
@@ -29,7 +30,10 @@ class Decision(NamedTuple):
 
 
 class Pilot(Protocol):
-    """Acts in several episodes side by side, each in a slot."""
+    """Acts in several episodes side by side, each in a slot.
+
+    A pilot that does not look at all pictures says so by an attribute `cameras`: see `cameras_of`.
+    """
 
     name: str
     """What outcomes and episodes are filed under."""
@@ -50,6 +54,14 @@ class Pilot(Protocol):
         """
 
 
+def cameras_of(pilot: Pilot) -> tuple[str, ...]:
+    """Cameras whose pictures a pilot looks at, those in `depth` included: what its attribute `cameras` says, all of
+    them where it has none. Where nothing is recorded the others are not drawn, and `observations` leaves them out.
+    """
+    named = getattr(pilot, "cameras", CAMERA_NAMES)
+    return tuple(name for name in CAMERA_NAMES if name in named)
+
+
 PilotFactory = Callable[[], Pilot]
 """Makes a pilot inside a worker process; must be picklable."""
 
@@ -59,6 +71,7 @@ class ExpertPilot:
 
     name = "expert"
     needs_expert = True
+    cameras = ()
 
     def begin(self, slots: int) -> None:
         """Nothing to get ready."""
@@ -90,6 +103,7 @@ class MixturePilot:
         self._expert = ExpertPilot()
         self._beta = beta
         self.name = learner.name
+        self.cameras = cameras_of(learner)
         self._coins: dict[int, np.random.Generator] = {}
 
     def begin(self, slots: int) -> None:

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
+from typing import Any, TypeVar
 
 import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
-from forestpilot.data_collection.rollouts.pilots import Decision, Pilot, PilotFactory
+from forestpilot.data_collection.rollouts.pilots import Decision, Pilot, PilotFactory, cameras_of
 from forestpilot.data_collection.rollouts.recorder import OBSERVATION_KEYS, EpisodeRecorder
 from forestpilot.data_collection.rollouts.results import EpisodeResult, save_result
 from forestpilot.data_collection.rollouts.scenarios import Scenario
-from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
+from forestpilot.data_collection.rollouts.spare_envs import SpareEnvs
+from forestpilot.data_collection.rollouts.workers import Ask, Workers
+from forestpilot.sim.cameras import CAMERA_NAMES
+from forestpilot.sim.errors import InvalidArgumentError
+
+ResultT = TypeVar("ResultT")
 
 SLOTS = 8
 """Episodes side by side in one process: enough for a policy to profit from batching; each costs 36 MB."""
@@ -52,32 +54,50 @@ class Job:
     """Which weights act."""
 
 
-def roll_out(job: Job) -> Iterator[EpisodeResult]:
-    """Run a job's episodes in this process, `SLOTS` side by side, recording as the job says; yields each as it ends."""
+def roll_out(job: Job, scenarios: Iterator[Scenario] | None = None, slots: int = SLOTS) -> Iterator[EpisodeResult]:
+    """Run a job's episodes in this process, several side by side, recording as the job says; yields each as it ends.
+
+    Args:
+        job: what to run.
+        scenarios: hands out what to run next; by default the job's, in their order.
+        slots: episodes side by side.
+    """
     pilot = job.pilot()
-    waiting = list(reversed(job.scenarios))
-    count = min(SLOTS, len(waiting))
+    left = iter(job.scenarios) if scenarios is None else scenarios
+    count = min(slots, len(job.scenarios))
     pilot.begin(count)
     dataset = Dataset.open(job.dataset, check=False) if job.dataset else None
-    slots: dict[int, EpisodeRecorder] = {}
-    while waiting or slots:
-        for k in range(count):
-            if k not in slots and waiting:
-                record = job.dataset is not None
-                expert = pilot.needs_expert or record
-                slots[k] = EpisodeRecorder(job.task, waiting.pop(), expert, record)
-                pilot.restart(k, slots[k].scenario.seed)
-        active = sorted(slots)
-        decision = _decide(pilot, [slots[k] for k in active], active)
-        for i, k in enumerate(active):
-            labelled = decision.labelled is None or bool(decision.labelled[i])
-            spread = None if decision.disagreement is None else float(decision.disagreement[i])
-            if slots[k].step(decision.actions[i], int(decision.actor[i]), labelled, disagreement=spread):
-                yield _finish(job, slots.pop(k), pilot, dataset)
+    running: dict[int, EpisodeRecorder] = {}
+    idle = list(range(count))
+    with SpareEnvs() as envs:
+        while True:
+            for k in idle:
+                scenario = next(left, None)
+                if scenario is not None:
+                    running[k] = _start(job, scenario, pilot, envs)
+                    pilot.restart(k, scenario.seed)
+            if not running:
+                return
+            idle = []
+            active = sorted(running)
+            decision = _decide(pilot, [running[k] for k in active], active)
+            for i, k in enumerate(active):
+                labelled = decision.labelled is None or bool(decision.labelled[i])
+                spread = None if decision.disagreement is None else float(decision.disagreement[i])
+                if running[k].step(decision.actions[i], int(decision.actor[i]), labelled, disagreement=spread):
+                    idle.append(k)
+                    yield _finish(job, running.pop(k), pilot, dataset)
+
+
+def _start(job: Job, scenario: Scenario, pilot: Pilot, envs: SpareEnvs) -> EpisodeRecorder:
+    """An episode at its beginning; what nobody looks at and nobody keeps is not drawn."""
+    record = job.dataset is not None
+    return EpisodeRecorder(job.task, scenario, pilot.needs_expert or record, record, cameras_of(pilot), envs)
 
 
 def _decide(pilot: Pilot, episodes: list[EpisodeRecorder], slots: list[int]) -> Decision:
-    observations = {k: np.stack([f.observation[k] for f in episodes]) for k in OBSERVATION_KEYS}
+    keys = [key for key in OBSERVATION_KEYS if key not in CAMERA_NAMES or key in cameras_of(pilot)]
+    observations = {key: np.stack([episode.observation[key] for episode in episodes]) for key in keys}
     return pilot.act(observations, [episode.pilot_info for episode in episodes], np.array(slots))
 
 
@@ -106,19 +126,20 @@ class RolloutPool:
         if workers < 1:
             raise InvalidArgumentError(f"workers is {workers}; allowed: 1 and up")
         self.workers = workers
-        self._executor: ProcessPoolExecutor | None = None
+        self._processes: Workers | None = None
 
     def __enter__(self) -> RolloutPool:
         if self.workers > 1:
-            self._executor = ProcessPoolExecutor(self.workers, get_context("spawn"), initializer=_start_worker)
+            self._processes = Workers(self.workers)
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(wait=kind is None, cancel_futures=True)
+        if self._processes is not None:
+            self._processes.close(at_once=kind is not None)
+            self._processes = None
 
     def run(self, job: Job, progress: Progress | None = None, name: str = "roll out") -> list[EpisodeResult]:
-        """Run a job on all workers, in small batches so that none waits long for another.
+        """Run a job on all workers; each takes the next scenario when one of its slots is free.
 
         Returns:
             The episodes in the order of `job.scenarios`, whichever worker ran them.
@@ -135,23 +156,54 @@ class RolloutPool:
         order = {scenario.seed: i for i, scenario in enumerate(job.scenarios)}
         return sorted(done, key=lambda episode: order[episode.scenario.seed])
 
+    def submit(
+        self, function: Callable[..., ResultT], *args: Any, answer: Callable[[Any], Any] | None = None
+    ) -> Future[ResultT]:
+        """Let a worker call `function(*args, ask)` when no episodes are waiting; with one worker, at once and here.
+
+        Args:
+            function: of a module; `ask(value)` in it returns what `answer` says to the value.
+            args: picklable.
+            answer: by default whatever is asked is answered by None.
+        """
+        answer = answer or _no_answer
+        if self._processes is not None:
+            return self._processes.submit(function, *args, answer=answer, urgent=False)
+        future: Future[ResultT] = Future()
+        try:
+            future.set_result(function(*args, answer))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
     def _finished(self, job: Job) -> Iterator[EpisodeResult]:
-        if self._executor is None:
+        if self._processes is None:
             yield from roll_out(job)
             return
-        pending: set[Future[list[EpisodeResult]]] = set()
+        scenarios = iter(job.scenarios)
+        finished: SimpleQueue[EpisodeResult | Future[None]] = SimpleQueue()
+
+        def answer(episode: EpisodeResult | None) -> Scenario | None:
+            if episode is None:
+                return next(scenarios, None)
+            finished.put(episode)
+            return None
+
+        busy = min(self.workers, len(job.scenarios))
+        slots = min(SLOTS, math.ceil(len(job.scenarios) / max(1, busy)))
+        pending = [self._processes.submit(_take_part, job, slots, answer=answer) for _ in range(busy)]
+        for future in pending:
+            future.add_done_callback(finished.put)
         try:
-            pending = {self._executor.submit(_run_all, part) for part in _split(job, self.workers)}
-            while pending:
-                ready, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    yield from future.result()
-        except BrokenProcessPool as error:
-            raise ForestPilotError(
-                "a rollout process died (out of memory, or killed); what was recorded is safe: "
-                "run the same command again"
-            ) from error
+            while busy:
+                episode = finished.get()
+                if isinstance(episode, Future):
+                    episode.result()
+                    busy -= 1
+                else:
+                    yield episode
         finally:
+            scenarios = iter(())
             for future in pending:
                 future.cancel()
 
@@ -166,26 +218,11 @@ def borrowed(pool: RolloutPool | None, workers: int) -> Iterator[RolloutPool]:
         yield own
 
 
-def _split(job: Job, workers: int) -> list[Job]:
-    """Parts of about one batch of slots each, at least one per worker."""
-    count = max(workers, math.ceil(len(job.scenarios) / SLOTS))
-    return [
-        dataclasses.replace(job, scenarios=job.scenarios[i::count]) for i in range(count) if job.scenarios[i::count]
-    ]
+def _take_part(job: Job, slots: int, ask: Ask) -> None:
+    """Run scenarios of a job as long as some are left, in a worker process."""
+    for episode in roll_out(job, iter(lambda: ask(None), None), slots):
+        ask(episode)
 
 
-def _run_all(job: Job) -> list[EpisodeResult]:
-    return list(roll_out(job))
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and do not outlive it even when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _no_answer(value: Any) -> None:
+    """Say nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.episode import Episode, EpisodeMeta
 from forestpilot.data_collection.rollouts.results import EpisodeResult
 from forestpilot.data_collection.rollouts.scenarios import Scenario, make_env
+from forestpilot.data_collection.rollouts.spare_envs import SpareEnvs
+from forestpilot.sim.cameras import CAMERA_NAMES
 from forestpilot.sim.tasks import TASKS
 
 OBSERVATION_KEYS = ("left", "center", "right", "state", "goal")
@@ -23,13 +26,27 @@ class EpisodeRecorder:
         scenario: world and arguments of the environment.
         expert: ask the expert at every state.
         record: keep the observations, for `episode`.
+        cameras: those that somebody looks at; the others are drawn only where the observations are kept.
+        envs: lends the environment; by default one is made and closed.
     """
 
-    def __init__(self, task: str, scenario: Scenario, expert: bool, record: bool) -> None:
+    def __init__(
+        self,
+        task: str,
+        scenario: Scenario,
+        expert: bool,
+        record: bool,
+        cameras: Sequence[str] = CAMERA_NAMES,
+        envs: SpareEnvs | None = None,
+    ) -> None:
         self.task = task
         self.scenario = scenario
         self._recording = record
-        self.env = make_env(TASKS.get(task), **scenario.env_kwargs, expert=expert)
+        self._cameras = tuple(cameras)
+        self._envs = envs
+        make = make_env if envs is None else envs.take
+        self.env = make(TASKS.get(task), **scenario.env_kwargs, expert=expert)
+        self.env.draw_only(CAMERA_NAMES if record else cameras)
         self.observation, self.info = self.env.reset(seed=scenario.seed)
         self._clearance: float = self.info["clearance_m"]
         self._speeds: list[float] = []
@@ -41,9 +58,12 @@ class EpisodeRecorder:
 
     @property
     def pilot_info(self) -> dict[str, Any]:
-        """Told to a pilot beside the observation: `info`, what the cameras see in metres (`depth`), the `task_spec`."""
-        assert self.env.frames is not None
-        return {**self.info, "depth": self.env.frames.depth, "task_spec": self.env.task_spec}
+        """Told to a pilot beside the observation: `info`, the `task_spec`, and what the cameras see in metres
+        (`depth`), which is there for whoever looks at any."""
+        told = {**self.info, "task_spec": self.env.task_spec}
+        if self._cameras:
+            told["depth"] = self.env.frames.depth
+        return told
 
     @property
     def num_steps(self) -> int:
@@ -157,8 +177,11 @@ class EpisodeRecorder:
         return [step[name] for step in self._steps]
 
     def close(self) -> None:
-        """Free the environment."""
-        self.env.close()
+        """Give the environment back, or close it where nobody has lent it."""
+        if self._envs is None:
+            self.env.close()
+        else:
+            self._envs.give_back(self.env)
 
 
 def _all_or_none(values: list[Any], dtype: type) -> np.ndarray | None:

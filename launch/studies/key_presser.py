@@ -45,6 +45,7 @@ class KeyPresser:
     """
 
     needs_expert = True
+    cameras = ()
     name = "keys"
     _steering = Car.state_index("steering_rad")
     _forward = Car.state_index("forward_mps")

@@ -36,6 +36,7 @@ class BlindPilot(_Baseline):
     """Flies at the goal with its eyes closed: what a forest's density alone makes of an episode."""
 
     name = "blind"
+    cameras = ()
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
         """Turn to the goal, full speed."""
@@ -49,6 +50,7 @@ class BlindDriver(_Baseline):
     """Drives straight on with its eyes closed, at the speed set point: what a road's bends alone make of an episode."""
 
     name = "blind"
+    cameras = ()
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
         """Wheels straight; pedals in proportion to what the speed lacks, all the way at 1 m/s."""
@@ -65,6 +67,7 @@ class ReactivePilot(_Baseline):
     """
 
     name = "reactive"
+    cameras = ("center",)
 
     def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
         """Choose a column of the depth image for each episode."""

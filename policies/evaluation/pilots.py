@@ -30,6 +30,7 @@ class PolicyPilot:
         from forestpilot.policies.networks.checkpoint import load_policy
 
         self.policy = load_policy(folder)
+        self.cameras = self.policy.camera_names
         self.name = name
 
     def begin(self, slots: int) -> None:
@@ -87,6 +88,7 @@ class EnsemblePilot:
     def __init__(self, folders: tuple[str, ...], name: str) -> None:
         self._members = [PolicyPilot(folder, name) for folder in folders]
         self._max_turn_rad = self._members[0].policy.spec.max_turn_rad
+        self.cameras = tuple(name for member in self._members for name in member.cameras)
         self.name = name
 
     def begin(self, slots: int) -> None:

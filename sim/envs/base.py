@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from forestpilot.sim.experts.expert import CameraViews, Expert, Labels
 from forestpilot.sim.outcomes import CRASHES, TERMINAL, Outcome
 from forestpilot.sim.physics import ColliderPool, PhysicsClient
 from forestpilot.sim.rendering import Frames, Renderer, VehiclePose, make_renderer
+from forestpilot.sim.rendering.protocol import FAR_M, SKY_ID
 from forestpilot.sim.seeds import TRAIN_SEEDS
 from forestpilot.sim.vehicles.rigid_body import PHYSICS_HZ
 from forestpilot.sim.vehicles.vehicle import Vehicle
@@ -35,6 +36,8 @@ COLLISION_PENALTY = 10.0
 RENDER_MODES = ("rgb_array", "depth_array", "human")
 IMAGES = ("rgb", "depth", "segmentation")
 """Kinds of images that may be observed."""
+ALL_CAMERAS = tuple(range(len(CAMERA_NAMES)))
+"""Rows of the cameras."""
 Observation = dict[str, np.ndarray]
 
 
@@ -156,6 +159,9 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self._side_cameras = SideCameras(self.rig, side_cameras)
         # The renderer comes first: where there is none, no physics client is left behind.
         self._renderer = make_renderer(seeing.renderer, self.rig.camera, len(CAMERA_NAMES))
+        self._renderer_cameras = len(CAMERA_NAMES)
+        self._drawn = ALL_CAMERAS
+        self._drawn_world: World | None = None
         self.physics = PhysicsClient()
         self.vehicle = vehicle(self.physics.id)
         self.course = course
@@ -288,6 +294,29 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         """(height, width, 3) uint8 view from behind the vehicle, which is drawn in it."""
         return self._chase_frames().rgb[0]
 
+    def draw_only(self, cameras: Sequence[str]) -> None:
+        """Draw only these cameras from the next state on, for whoever does not look at the others.
+
+        The pictures of the others are blank: black, the sky's depth and segmentation. States, rewards, outcomes and
+        labels are the same whatever is drawn.
+
+        Args:
+            cameras: some of `left`, `center`, `right`, or none.
+
+        Raises:
+            ValueError: there is no such camera.
+        """
+        if unknown := [name for name in cameras if name not in CAMERA_NAMES]:
+            raise InvalidArgumentError(f"no camera is called {', '.join(unknown)}; there are {', '.join(CAMERA_NAMES)}")
+        drawn = tuple(row for row in ALL_CAMERAS if CAMERA_NAMES[row] in cameras)
+        if drawn and len(drawn) != self._renderer_cameras:
+            renderer = make_renderer(self.seeing.renderer, self.rig.camera, len(drawn))
+            self._renderer.close()
+            self._renderer = renderer
+            self._renderer_cameras = len(drawn)
+            self._drawn_world = None
+        self._drawn = drawn
+
     def make_world(self, seed: int) -> World:
         """The world of a seed, without going there."""
         return self._usual_course.make_world(seed)
@@ -319,7 +348,9 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         episode = None
         if self._world is not None:
             episode = (self._world.seed, self._options, tuple(self._actions))
-        return _remake, (type(self), *self._made_with, self._np_random, self._np_random_seed, self._spec, episode)
+        drawn = tuple(CAMERA_NAMES[row] for row in self._drawn)
+        made = (type(self), *self._made_with)
+        return _remake, (*made, self._np_random, self._np_random_seed, self._spec, drawn, episode)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> VehicleEnv:
         remake, parts = self.__reduce__()
@@ -352,7 +383,6 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self._start_left_m = self._left_m
         self._clearance_m = self.vehicle.clearance_m(world, self.vehicle.base_position()[None])
         self._place_cameras()
-        self._renderer.set_world(world)
         self._draw()
 
     def _advance(self, action: np.ndarray) -> str:
@@ -424,8 +454,20 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         """Where the cameras stand at this step."""
 
     def _draw(self) -> None:
-        """Draw what the cameras see."""
-        self._frames = self._renderer.render(self.views.eyes, self.views.axes)
+        """Draw what the cameras see that somebody looks at."""
+        if self._drawn and self._drawn_world is not self.world:
+            self._renderer.set_world(self.world)
+            self._drawn_world = self.world
+        if self._drawn == ALL_CAMERAS:
+            self._frames = self._renderer.render(self.views.eyes, self.views.axes)
+            return
+        self._frames = blank_frames(self.rig.camera)
+        if self._drawn:
+            rows = list(self._drawn)
+            seen = self._renderer.render(self.views.eyes[rows], self.views.axes[rows])
+            self._frames.rgb[rows] = seen.rgb
+            self._frames.depth[rows] = seen.depth
+            self._frames.segmentation[rows] = seen.segmentation
 
     def _observation(self) -> Observation:
         observation: Observation = {}
@@ -511,6 +553,16 @@ def image_key(camera: str, kind: str) -> str:
     return f"{camera}_{kind}"
 
 
+def blank_frames(camera: Camera) -> Frames:
+    """Pictures of cameras that are not drawn."""
+    shape = (len(CAMERA_NAMES), camera.height, camera.width)
+    return Frames(
+        rgb=np.zeros((*shape, 3), np.uint8),
+        depth=np.full(shape, FAR_M, np.float32),
+        segmentation=np.full(shape, SKY_ID, np.int32),
+    )
+
+
 def _image_space(kind: str, height: int, width: int) -> gymnasium.spaces.Box:
     if kind == "rgb":
         return gymnasium.spaces.Box(0, 255, (height, width, 3), np.uint8)
@@ -550,6 +602,7 @@ def _remake(
     np_random: np.random.Generator | None,
     np_random_seed: int | None,
     spec: EnvSpec | None,
+    drawn: tuple[str, ...],
     episode: tuple[int, dict[str, Any], tuple[np.ndarray, ...]] | None,
 ) -> VehicleEnv:
     """A copy of an environment, from what `VehicleEnv.__reduce__` noted of it."""
@@ -557,6 +610,7 @@ def _remake(
     env._np_random = np_random
     env._np_random_seed = np_random_seed
     env._spec = spec
+    env.draw_only(drawn)
     if episode is not None:
         env._replay(*episode)
     return env

@@ -405,3 +405,32 @@ def test_nothing_can_be_asked_before_an_episode_has_begun(env_id):
         with pytest.raises(gymnasium.error.ResetNeeded):
             ask()
     env.close()
+
+
+@pytest.mark.parametrize("cameras", [("center",), ("left", "right"), ()])
+def test_cameras_that_nobody_looks_at_are_blank_and_nothing_else_changes(env_id, cameras):
+    env = make(env_id, observe=("rgb", "depth", "segmentation"))
+    whole = rollout(env, 4, 8)
+    hashed = env.unwrapped.state_hash()
+    env.unwrapped.draw_only(cameras)
+    part = rollout(env, 4, 8)
+    assert env.unwrapped.state_hash() == hashed and len(part) == len(whole)
+    for name in CAMERA_NAMES:
+        for (seen, *_), (all_seen, *_) in zip(part, whole, strict=True):
+            if name in cameras:
+                keys = (name, f"{name}_depth", f"{name}_segmentation")
+                assert all(np.array_equal(seen[key], all_seen[key]) for key in keys)
+            else:
+                assert not seen[name].any() and seen[name] in env.observation_space[name]
+    assert_same([(pick(seen), *rest) for seen, *rest in whole], [(pick(seen), *rest) for seen, *rest in part])
+    assert_same(part, rollout(copy.deepcopy(env), 4, 8))
+    env.unwrapped.draw_only(CAMERA_NAMES)
+    assert_same(whole, rollout(env, 4, 8))
+    with pytest.raises(ValueError, match="no camera is called rear"):
+        env.unwrapped.draw_only(["rear"])
+    env.close()
+
+
+def pick(observation):
+    """What is no picture."""
+    return {key: observation[key] for key in ("state", "goal")}

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.rollouts.pilots import ExpertPilot, MixturePilot, cameras_of
 from forestpilot.data_collection.rollouts.pool import SLOTS, Job, roll_out
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, make_env, task_spec_of
 from forestpilot.policies.evaluation.baselines import BlindPilot, ReactivePilot
@@ -17,11 +19,14 @@ from forestpilot.policies.evaluation.entrants import (
     network_acted,
     parse_policy,
 )
-from forestpilot.policies.evaluation.pilots import PolicyFactory
+from forestpilot.policies.evaluation.pilots import EnsembleFactory, PolicyFactory
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.memories import MEMORIES
 from forestpilot.policies.networks.memories.none import NoMemoryConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
+from forestpilot.sim.cameras import CAMERA_NAMES
+from forestpilot.sim.envs.base import VehicleEnv
+from forestpilot.sim.rendering.protocol import FAR_M
 from forestpilot.sim.tasks import TASKS
 from tests.helpers.specs import make_spec
 
@@ -44,6 +49,44 @@ def test_an_episode_does_not_depend_on_those_beside_it(checkpoint):
         alone = next(iter(roll_out(Job("drone", (episode,), PolicyFactory(checkpoint, "p")))))
         assert np.array_equal(alone.actions, together[episode.seed].actions)
         assert np.array_equal(alone.state_hashes, together[episode.seed].state_hashes)
+
+
+class LookAround:
+    """A pilot of somebody's own, that does not say where it looks."""
+
+
+def test_only_the_cameras_that_a_pilot_looks_at_are_drawn_unless_it_is_recorded(checkpoint, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(VehicleEnv, "draw_only", lambda env, cameras: drawn.append(tuple(cameras)))
+    episode = (MIX.scenario(0, DRONE),)
+    policy = PolicyFactory(checkpoint, "p")
+    pilots = {
+        ("center",): [policy, lambda: MixturePilot(policy(), 0.5), ReactivePilot, EnsembleFactory((checkpoint,), "e")],
+        (): [BlindPilot, ExpertPilot],
+        CAMERA_NAMES: [LookAround],
+    }
+    for cameras, factories in pilots.items():
+        assert [cameras_of(factory()) for factory in factories] == [cameras] * len(factories)
+    next(roll_out(Job("drone", episode, policy)))
+    Dataset.create(tmp_path, task_spec_of(DRONE, MIX), DRONE.bare_env_id)
+    next(roll_out(Job("drone", episode, policy, dataset=str(tmp_path))))
+    assert drawn == [("center",), CAMERA_NAMES]
+
+
+def test_a_pilot_is_given_the_pictures_that_it_looks_at(checkpoint):
+    seen = []
+
+    class Looker(BlindPilot):
+        cameras = ("left",)
+
+        def act(self, observations, infos, slots):
+            seen.append((set(observations), infos[0]["depth"]))
+            return super().act(observations, infos, slots)
+
+    next(roll_out(Job("drone", (MIX.scenario(0, DRONE),), Looker)))
+    keys, depth = seen[-1]
+    assert keys == {"left", "state", "goal"}
+    assert depth[0].min() < FAR_M and (depth[1:] == FAR_M).all()
 
 
 def test_blind_flies_at_the_goal_whatever_stands_in_between():

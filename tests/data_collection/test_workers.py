@@ -1,0 +1,139 @@
+"""Worker processes: urgent tasks first, answers on the way, errors and deaths told, nobody left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forestpilot.data_collection.rollouts.pool import RolloutPool
+from forestpilot.data_collection.rollouts.workers import Workers
+from forestpilot.sim.errors import ForestPilotError
+
+
+def double(value: int, ask: Any) -> int:
+    return 2 * value
+
+
+def add_up(ask: Any) -> list[int]:
+    return list(iter(lambda: ask("more"), None))
+
+
+def wait_for(path: str, ask: Any) -> None:
+    ask("waiting")
+    while not Path(path).exists():
+        time.sleep(0.01)
+
+
+def fail(ask: Any) -> None:
+    raise ValueError("no such thing")
+
+
+def fail_oddly(ask: Any) -> None:
+    class LocalError(Exception):
+        pass
+
+    raise LocalError("cannot travel")
+
+
+def result_that_cannot_travel(ask: Any) -> Any:
+    return lambda: None
+
+
+def die(ask: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def nothing(value: Any) -> None:
+    """Answer None."""
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    made = Workers(1)
+    yield made
+    made.close(at_once=False)
+
+
+def test_a_task_is_done_and_asks_on_the_way(workers: Workers) -> None:
+    numbers = iter([1, 2, 3])
+    futures = [
+        workers.submit(double, 4, answer=nothing),
+        workers.submit(add_up, answer=lambda _: next(numbers, None)),
+    ]
+    assert [future.result(60) for future in futures] == [8, [1, 2, 3]]
+
+
+def test_what_is_urgent_goes_first(workers: Workers, tmp_path: Path) -> None:
+    order: list[str] = []
+    gate = workers.submit(wait_for, str(tmp_path / "open"), answer=nothing)
+    later = workers.submit(double, 1, answer=nothing, urgent=False)
+    later.add_done_callback(lambda _: order.append("film"))
+    sooner = workers.submit(double, 2, answer=nothing)
+    sooner.add_done_callback(lambda _: order.append("episodes"))
+    given_up = workers.submit(double, 3, answer=nothing)
+    assert given_up.cancel()
+    (tmp_path / "open").touch()
+    assert (gate.result(60), later.result(60), sooner.result(60)) == (None, 2, 4)
+    assert order == ["episodes", "film"]
+
+
+@pytest.mark.parametrize(
+    ("task", "error", "message"),
+    [
+        (fail, ValueError, "no such thing"),
+        (fail_oddly, ForestPilotError, "LocalError: cannot travel"),
+        (result_that_cannot_travel, Exception, "pickle"),
+    ],
+)
+def test_an_error_comes_back_with_its_place_and_the_worker_goes_on(
+    workers: Workers, task: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message) as told:
+        workers.submit(task, answer=nothing).result(60)
+    assert "Traceback" in str(told.value.__cause__)
+    assert workers.submit(double, 4, answer=nothing).result(60) == 8
+
+
+def test_what_cannot_be_sent_is_told_to_whoever_sends_it(workers: Workers) -> None:
+    with pytest.raises(Exception, match="pickle"):
+        workers.submit(lambda ask: None, answer=nothing)
+
+
+def test_a_dead_process_is_told_to_all_who_wait(tmp_path: Path) -> None:
+    workers = Workers(1)
+    futures = [workers.submit(die, answer=nothing), workers.submit(double, 1, answer=nothing)]
+    for future in futures:
+        with pytest.raises(ForestPilotError, match="process died"):
+            future.result(60)
+    with pytest.raises(ForestPilotError, match="process died"):
+        workers.submit(double, 1, answer=nothing)
+    workers.close(at_once=True)
+
+
+def test_a_pool_that_ends_by_an_error_stops_in_the_middle_of_a_task(tmp_path: Path) -> None:
+    started: Future[Any] = Future()
+    pool = RolloutPool(2).__enter__()
+    future = pool.submit(wait_for, str(tmp_path / "never"), answer=started.set_result)
+    started.result(60)
+    pool.__exit__(KeyboardInterrupt, None, None)
+    with pytest.raises(ForestPilotError, match="process died"):
+        future.result(1)
+
+
+def test_a_pool_that_ends_well_finishes_what_waits() -> None:
+    with RolloutPool(2) as pool:
+        futures = [pool.submit(double, value) for value in range(4)]
+    assert [future.result(0) for future in futures] == [0, 2, 4, 6]
+
+
+def test_with_one_worker_a_task_is_done_here() -> None:
+    with RolloutPool(1) as pool:
+        assert pool.submit(double, 3).result(0) == 6
+        assert isinstance(pool.submit(fail).exception(0), ValueError)
