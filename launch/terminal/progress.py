@@ -1,8 +1,11 @@
-"""Progress on standard error: bars where it is a terminal, a plain line every ten seconds where it is not."""
+"""Progress on standard error: bars where it is a terminal; where it is not, a plain line soon after the start and then
+every ten seconds, whether something was finished in between or not.
+"""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +14,9 @@ from typing import TextIO
 from forestpilot.data_collection.episodes.progress import Progress, Stage
 
 PLAIN_INTERVAL_S = 10.0
+"""Between two lines of a stage."""
+PLAIN_FIRST_S = 1.0
+"""Until the first line of a stage that is not over by then."""
 
 
 def make_progress(stream: TextIO | None = None) -> Progress:
@@ -93,25 +99,43 @@ class _BarStage:
 
 
 class PlainProgress:
-    """A line now and then, for logs."""
+    """A line now and then, for logs.
 
-    def __init__(self, stream: TextIO, interval_s: float = PLAIN_INTERVAL_S) -> None:
+    Args:
+        stream: where lines go.
+        interval_s: seconds between two lines of a stage.
+        first_s: seconds until its first line.
+    """
+
+    def __init__(self, stream: TextIO, interval_s: float = PLAIN_INTERVAL_S, first_s: float = PLAIN_FIRST_S) -> None:
         self._stream = stream
         self._interval_s = interval_s
+        self._first_s = first_s
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
         """A stage that writes a line every `interval_s` seconds and one at its end."""
         started = time.monotonic()
         stage = _PlainStage(self._stream, name, total, self._interval_s)
+        over = threading.Event()
+        clock = threading.Thread(target=self._tell, args=(stage, over), daemon=True)
+        clock.start()
         try:
             yield stage
         finally:
+            over.set()
+            clock.join()
             self.note(_summary(name, stage, time.monotonic() - started))
 
     def note(self, message: str) -> None:
         """One line."""
         print(message, file=self._stream, flush=True)
+
+    def _tell(self, stage: _PlainStage, over: threading.Event) -> None:
+        """Write lines while nothing is finished, too: compiling or one long step must not look like a standstill."""
+        pause_s = self._first_s
+        while not over.wait(pause_s):
+            pause_s = stage.tell_if_due()
 
 
 class _PlainStage:
@@ -123,22 +147,35 @@ class _PlainStage:
         self._total = total
         self._interval_s = interval_s
         self._started = time.monotonic()
-        self._last = self._started
+        self._last: float | None = None
+        self._lock = threading.Lock()
         self.done = 0
         self.fields: dict[str, object] = {}
 
     def advance(self, count: int = 1, **fields: object) -> None:
         """Count, remember the fields, write if it is time."""
-        self.done += count
-        self.fields.update(fields)
-        now = time.monotonic()
-        if now - self._last >= self._interval_s:
-            self._last = now
-            of = str(self.done)
-            if self._total is not None:
-                of += f"/{self._total}"
-            line = f"{self._name} {of}  {now - self._started:.0f} s  {format_fields(self.fields)}"
-            print(line.rstrip(), file=self._stream, flush=True)
+        with self._lock:
+            self.done += count
+            self.fields.update(fields)
+            last = self._started if self._last is None else self._last
+            if time.monotonic() - last >= self._interval_s:
+                self._tell()
+
+    def tell_if_due(self) -> float:
+        """Write a line if there was none yet or the last one is old; returns the seconds until the next is due."""
+        with self._lock:
+            if self._last is None or time.monotonic() - self._last >= self._interval_s:
+                self._tell()
+            assert self._last is not None
+            return max(0.1, self._last + self._interval_s - time.monotonic())
+
+    def _tell(self) -> None:
+        self._last = time.monotonic()
+        of = str(self.done)
+        if self._total is not None:
+            of += f"/{self._total}"
+        line = f"{self._name} {of}  {self._last - self._started:.0f} s  {format_fields(self.fields)}"
+        print(line.rstrip(), file=self._stream, flush=True)
 
 
 def _summary(name: str, stage: _BarStage | _PlainStage, seconds: float) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.progress import Progress
@@ -23,7 +26,7 @@ from forestpilot.launch.verbs.replay import ReplayConfig, replay_evaluation
 from forestpilot.policies.algorithms.dagger.config import DRIVE_POLICY, DaggerConfig
 from forestpilot.policies.algorithms.dagger.config import PRESETS as DAGGER_PRESETS
 from forestpilot.policies.algorithms.dagger.loop import run_dagger
-from forestpilot.policies.algorithms.rounds import RoundResult, best_round, round_folder
+from forestpilot.policies.algorithms.rounds import RoundResult, best_round, read_rounds, round_folder
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, results_table
 from forestpilot.policies.training.train_config import TrainConfig
@@ -32,6 +35,8 @@ from forestpilot.sim.tasks.drive import DriveOptions
 
 FPS = 20
 """Frames per second of the videos."""
+DATA = "dataset"
+"""Folder of a run's episodes."""
 DRIVE = DaggerConfig(
     task="drive",
     rounds=2,
@@ -61,10 +66,15 @@ class DemoConfig:
     """Test forests that behavioural cloning and DAgger are evaluated in."""
     roads: int = not_the_result(8)
     """Test roads that they are evaluated on; 0 leaves driving out."""
-    videos: int = not_the_result(2)
+    videos: int = not_the_result(1)
     """Videos of successful flights, and as many of failures; and one of a drive if this is not 0."""
+    seconds: float = not_the_result(10.0)
+    """A video shows the last so many seconds of its episode."""
     size: str = not_the_result("960x540")
     """Width and height of the videos in pixels."""
+    keep_data: Literal["yes", "no"] = not_the_result("yes")
+    """Whether the episodes with their pictures and labels stay once their policy is trained; nearly all of the disk
+    that the demo takes is theirs."""
     workers: int = not_the_result(default_factory=lambda: os.cpu_count() or 1)
     """Number of processes; by default one per core."""
     dagger: DaggerConfig = DAGGER_PRESETS["demo"]
@@ -75,6 +85,8 @@ class DemoConfig:
     def __post_init__(self) -> None:
         if self.videos < 0 or self.episodes < 1 or self.roads < 0:
             raise ValueError("videos and roads must be 0 or more and episodes at least 1")
+        if self.seconds <= 0:
+            raise ValueError(f"seconds is {self.seconds:g}, but must be positive")
 
 
 @dataclass(frozen=True)
@@ -95,14 +107,12 @@ class Lesson:
     """Pilots that are evaluated besides."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Part:
     """Results of learning one task."""
 
-    folder: Path
-    """Run folder."""
-    dagger: DaggerConfig
-    """How it was learned."""
+    lesson: Lesson
+    """What was learned."""
     rounds: list[RoundResult]
     """Results of DAgger's rounds."""
     scores: list[Score]
@@ -111,8 +121,13 @@ class Part:
     """What the test worlds were."""
     plot: Path
     """Picture of the success by round."""
-    videos: list[Path]
-    """Films of some test episodes."""
+    pictures: list[Future[list[Path]]] = field(default_factory=list)
+    """Films of some test episodes, and the plot, which are made while the next task is learned."""
+
+    @property
+    def videos(self) -> list[Path]:
+        """The films, when they are there."""
+        return [path for future in self.pictures for path in future.result()]
 
 
 def run(config: DemoConfig) -> None:
@@ -121,23 +136,28 @@ def run(config: DemoConfig) -> None:
     progress = make_progress()
     out = Path(config.out)
     claimed = Run.claim(out, "demo", config)
+    progress.note(f"learning to fly{' and to drive' * bool(config.roads)}, everything goes into {out}")
     with RolloutPool(config.workers) as pool:
         flight = Lesson(config.dagger, out, config.episodes, config.videos, baselines=("blind",))
         parts = [_learn(config, flight, progress, pool, claimed)]
         if config.roads:
             drive = Lesson(config.drive, out / "drive", config.roads, config.videos, most_videos=1)
             parts.append(_learn(config, drive, progress, pool))
+        _wait_for_pictures(parts, progress)
     claimed.record()
     for part in parts:
         _report(part)
+    print(f"{disk_use(out, [part.lesson.folder for part in parts])}\n")
     print(f"{time.perf_counter() - started:.0f} s in all")
 
 
 def _learn(config: DemoConfig, lesson: Lesson, progress: Progress, pool: RolloutPool, run: Run | None = None) -> Part:
-    """Learn one task, run the cloned and the mended policy through the same test worlds, and film some of it."""
+    """Learn one task, run the cloned and the mended policy through the same test worlds, and begin to film some."""
     out = lesson.folder
     dagger = dataclasses.replace(lesson.dagger, out=str(out), workers=config.workers)
-    rounds = run_dagger(dagger, progress, pool, run=run)
+    rounds = _rounds(dagger, progress, pool, run or Run.claim(out, "dagger", dagger))
+    if config.keep_data == "no":
+        shutil.rmtree(out / DATA, ignore_errors=True)
     mix = dagger.mix.complete(TASKS.get(dagger.task))
     evaluation = EvaluateConfig(
         policy=(*lesson.baselines, f"bc={round_folder(out, 0)}", f"dagger={out}"),
@@ -151,24 +171,52 @@ def _learn(config: DemoConfig, lesson: Lesson, progress: Progress, pool: Rollout
     )
     scores = evaluate(evaluation, progress, pool)
     title = f"{dagger.task}, where nobody has trained: {evaluation.describe()}"
-    plot = plot_rounds(rounds, out / "success_by_round.png", best_round(rounds).round)
-    chosen = choose_to_film(read_outcomes(out / "evaluation"), lesson.videos)[: lesson.most_videos]
-    videos = [path for row in chosen for path in _film(config, out, row, progress)]
-    return Part(out, dagger, rounds, scores, title, plot, videos)
+    part = Part(lesson, rounds, scores, title, out / "success_by_round.png")
+    part.pictures.append(pool.submit(_plot, rounds, part.plot))
+    for row in choose_to_film(read_outcomes(out / "evaluation"), lesson.videos)[: lesson.most_videos]:
+        part.pictures.append(pool.submit(_film, _replay_of(config, out, row)))
+    return part
 
 
-def _film(config: DemoConfig, out: Path, row: OutcomeRow, progress: Progress) -> Iterator[Path]:
-    """Film an episode."""
-    replay = ReplayConfig(
+def _rounds(dagger: DaggerConfig, progress: Progress, pool: RolloutPool, run: Run) -> list[RoundResult]:
+    """The rounds of DAgger, run where they are not done yet; a finished run may have lost its data since."""
+    out = Path(dagger.out)
+    if (out / "policy.json").exists() and not (out / DATA).exists():
+        return read_rounds(out)
+    return run_dagger(dagger, progress, pool, run=run)
+
+
+def _plot(rounds: Sequence[RoundResult], path: Path, ask: Any) -> list[Path]:
+    """Draw the success by round, in a worker process; no film."""
+    plot_rounds(rounds, path, best_round(rounds).round)
+    return []
+
+
+def _replay_of(config: DemoConfig, out: Path, row: OutcomeRow) -> ReplayConfig:
+    """What makes the film of an episode."""
+    return ReplayConfig(
         out / "evaluation",
         seed=(row.seed,),
         policy=(row.policy,),
         video=out / "videos",
+        last=config.seconds,
         size=config.size,
         fps=FPS,
     )
-    for replayed in replay_evaluation(replay, progress):
-        yield from replayed.files
+
+
+def _film(replay: ReplayConfig, ask: Any) -> list[Path]:
+    """Film an episode, in a worker process."""
+    return [path for replayed in replay_evaluation(replay) for path in replayed.files]
+
+
+def _wait_for_pictures(parts: Sequence[Part], progress: Progress) -> None:
+    """Wait until all films are made."""
+    pictures = [future for part in parts for future in part.pictures]
+    with progress.stage("films and plots", total=len(pictures)) as stage:
+        for future in pictures:
+            future.result()
+            stage.advance()
 
 
 def choose_to_film(outcomes: list[OutcomeRow], count: int) -> list[OutcomeRow]:
@@ -180,15 +228,38 @@ def choose_to_film(outcomes: list[OutcomeRow], count: int) -> list[OutcomeRow]:
     return successes[:count] + failures[:count]
 
 
+def disk_use(out: Path, runs: Sequence[Path]) -> str:
+    """How much disk a demo takes, and what of it may go, in a sentence or two.
+
+    Args:
+        out: folder of the demo.
+        runs: folders of its runs of DAgger.
+    """
+    total = f"{out} takes {folder_mb(out):.0f} MB"
+    data = [run / DATA for run in runs if (run / DATA).exists()]
+    if not data:
+        return f"{total}; the episodes were deleted when their policies were trained."
+    return (
+        f"{total}, {sum(map(folder_mb, data)):.0f} MB of it episodes, which only training needs. To delete them: "
+        f"rm -r {' '.join(map(str, data))}; a demo with --keep-data no does that itself."
+    )
+
+
+def folder_mb(folder: Path) -> float:
+    """Size of all files in a folder, MB."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
 def _report(part: Part) -> None:
     """The table of results, and where everything lies."""
-    out = part.folder
+    out = part.lesson.folder
     last = part.rounds[-1]
     print_table(results_table(part.scores), title=part.title)
     print(f"{last.labels} labelled states in {last.episodes} training episodes\n")
-    places = {
-        "policy": str(out),
-        "episodes with the expert's labels": f"{out}/dataset",
+    places = {"policy": str(out)}
+    if (out / DATA).exists():
+        places["episodes with the expert's labels"] = str(out / DATA)
+    places |= {
         "success by DAgger round": str(part.plot),
         "outcome of each test episode": f"{out}/evaluation/outcomes.csv",
         **{f"video of {path.stem}": str(path) for path in part.videos},

@@ -8,7 +8,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from forestpilot.data_collection.episodes.episode import EpisodeHeader
 from forestpilot.data_collection.episodes.files import write_new_file
@@ -103,6 +103,28 @@ def member_folder(run: Path, round_number: int, member: int) -> Path:
     if member == 0:
         return folder
     return folder / f"member-{member}"
+
+
+def read_rounds(run: Path) -> list[RoundResult]:
+    """The rounds of a run, as its rounds.csv tells.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    whole = {name for name, hint in get_type_hints(RoundResult).items() if hint is int}
+    results = []
+    with (run / "rounds.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            values = {name: _value(row[name], name in whole) for name in ROUND_FIELDS}
+            results.append(RoundResult(**values))
+    return results
+
+
+def _value(text: str, is_whole: bool) -> Any:
+    """A value of rounds.csv."""
+    if not text:
+        return None
+    return int(text) if is_whole else float(text)
 
 
 def write_rounds(run: Path, results: Sequence[RoundResult]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 
@@ -23,10 +24,26 @@ def test_a_log_gets_lines_with_counts_and_fields() -> None:
 
 def test_a_quiet_interval_leaves_only_the_summary() -> None:
     stream = io.StringIO()
-    with PlainProgress(stream, interval_s=60.0).stage("train", total=100) as stage:
+    with PlainProgress(stream, interval_s=60.0, first_s=60.0).stage("train", total=100) as stage:
         for _ in range(100):
             stage.advance(loss=0.5)
     assert stream.getvalue().count("\n") == 1
+
+
+def test_a_stage_that_finishes_nothing_is_not_silent() -> None:
+    stream = io.StringIO()
+    with PlainProgress(stream, interval_s=0.05, first_s=0.01).stage("compile", total=9):
+        while stream.getvalue().count("compile 0/9") < 3:
+            time.sleep(0.01)
+    assert stream.getvalue().splitlines()[-1].startswith("compile: 0 in ")
+
+
+def test_the_first_line_does_not_wait_for_the_interval() -> None:
+    stream = io.StringIO()
+    with PlainProgress(stream, interval_s=3600.0, first_s=0.01).stage("roll out", total=9):
+        while not stream.getvalue():
+            time.sleep(0.01)
+    assert stream.getvalue().startswith("roll out 0/9")
 
 
 def test_what_is_no_terminal_gets_no_bars() -> None:
