@@ -83,16 +83,37 @@ class ColliderPool:
         self._boxes = boxes
         self._num_trees = len(trees)
         self._reach = reach_m
+        self.discs = np.column_stack([self._positions, self._radii])
+        """(n, 3) x, y and radius of everything, in metres; boxes with their outer circle."""
+        self._passed: list[tuple[float, float]] = []
         self._free: dict[float | tuple[float, ...], list[int]] = {}
         self._standing: dict[int, int] = {}
 
     @property
     def num_standing(self) -> int:
         """Number of trees and boxes that have a collider now."""
+        self._catch_up()
         return len(self._standing)
 
     def follow(self, x: float, y: float) -> None:
         """Stand colliders at everything within reach of (x, y) and park the others."""
+        self._catch_up()
+        self._follow(x, y)
+
+    def pass_by(self, x: float, y: float) -> None:
+        """The vehicle was at (x, y) and touched nothing: stand colliders there only when it matters for later ones.
+
+        Bodies are made and moved in the same order as with `follow`, so that PyBullet repeats bit for bit.
+        """
+        self._passed.append((x, y))
+
+    def _catch_up(self) -> None:
+        passed = self._passed
+        self._passed = []
+        for x, y in passed:
+            self._follow(x, y)
+
+    def _follow(self, x: float, y: float) -> None:
         distance = np.hypot(self._positions[:, 0] - x, self._positions[:, 1] - y) - self._radii
         wanted = np.flatnonzero(distance < self._reach).tolist()
         for thing in [t for t in self._standing if t not in wanted]:

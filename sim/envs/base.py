@@ -409,14 +409,24 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         vehicle = self.vehicle
         pool = self.colliders
         command = vehicle.command(action, self.course.speed_mps)
-        x, y = vehicle.state[:2]
+        x, y = vehicle.state[:2].tolist()
+        if vehicle.coast(command, pool.discs, self._path):
+            pool.pass_by(x, y)
+            return False, self._substeps
+        vehicle.catch_up()
         pool.follow(x, y)
+        return self._move_in_bullet(command)
+
+    def _move_in_bullet(self, command: Any) -> tuple[bool, int]:
+        """The same, sub-step by sub-step in PyBullet."""
+        vehicle = self.vehicle
+        num_standing = self.colliders.num_standing
         for substep in range(self._substeps):
             vehicle.apply(command)
             self.physics.step()
             self._path[substep] = vehicle.read()[:3]
             # Contacts cost more than the step itself: ask only where there is something to touch.
-            near_something = pool.num_standing or vehicle.may_touch_ground
+            near_something = num_standing or vehicle.may_touch_ground
             if near_something and self.physics.touches(vehicle.body):
                 return True, substep + 1
         return False, self._substeps

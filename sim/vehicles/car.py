@@ -21,6 +21,7 @@ from forestpilot.sim.kernels import helper, kernel
 from forestpilot.sim.looks import VehicleLook
 from forestpilot.sim.records import record_of
 from forestpilot.sim.vehicles.car_look import car_look
+from forestpilot.sim.vehicles.free_body import NEAR_M, clear_of, free_step, matrix_of, to_world
 from forestpilot.sim.vehicles.rigid_body import (
     GRAVITY_MPS2,
     PHYSICS_STEP_S,
@@ -35,6 +36,7 @@ from forestpilot.sim.vehicles.rigid_body import (
     WX,
     WY,
     WZ,
+    W,
     Z,
     clip,
     rotation_of,
@@ -213,6 +215,8 @@ class Car(Vehicle):
         self.grip = 0.95
         """Friction coefficient between tyres and ground."""
         self._constants = record_of(parameters.constants(self.grip))
+        self._box = np.zeros((2, 3))
+        """Middle of the body's box, from the centre of mass, and half its length, width and height; metres."""
 
     @classmethod
     def rig(cls, camera: Camera) -> Rig:
@@ -239,11 +243,11 @@ class Car(Vehicle):
         """
         parameters = self.parameters
         body_height = HEIGHT_M - FLOOR_M
+        self._box[0] = -self._ahead_m, 0, FLOOR_M + body_height / 2 - parameters.height_m
+        self._box[1] = LENGTH_M / 2, WIDTH_M / 2, body_height / 2
+        middle, half = self._box.tolist()
         shape = pybullet.createCollisionShape(
-            pybullet.GEOM_BOX,
-            halfExtents=[LENGTH_M / 2, WIDTH_M / 2, body_height / 2],
-            collisionFramePosition=[-self._ahead_m, 0, FLOOR_M + body_height / 2 - parameters.height_m],
-            physicsClientId=self._id,
+            pybullet.GEOM_BOX, halfExtents=half, collisionFramePosition=middle, physicsClientId=self._id
         )
         self._create_body(shape, parameters.mass_kg, parameters.inertia_kgm2)
         self.grip = grip
@@ -269,6 +273,19 @@ class Car(Vehicle):
         self.steering_rad += max(-step, min(step, wanted - self.steering_rad))
         wheel_forces(self.state, self.steering_rad, command.go, self._constants, self._wrench)
         self._push()
+
+    def coast(self, command: DriveCommand, discs: np.ndarray, path: np.ndarray) -> bool:
+        """Drive through the sub-steps of a control step at once."""
+        if not self._can_coast():
+            return False
+        ahead = self._foresee(np.array([self.steering_rad]))
+        is_clear = bool(
+            coast(*ahead, self._constants, self._mass_properties, *command, self._box, discs, path, self._wrench)
+        )
+        if is_clear:
+            self._move_on(ahead)
+            self.steering_rad = float(ahead.actuators[0])
+        return is_clear
 
     def observed_state(self, set_point_mps: float) -> np.ndarray:
         """(9,) float32."""
@@ -383,6 +400,51 @@ def wheel_forces(state, steering, go, constants, wrench):  # type: ignore[no-unt
     air = p.mass * p.drag * math.sqrt(vx * vx + vy * vy)
     wrench[0] -= air * vx
     wrench[1] -= air * vy
+
+
+@kernel()
+def coast(state, frame, steering, constants, body, wanted, go, box, discs, path, wrench):  # type: ignore[no-untyped-def]
+    """Wheels and free body for as many sub-steps as `path` has rows; see `wheel_forces`, `free_step`, `Vehicle.coast`.
+
+    Args:
+        steering: (1,) angle of the front wheels in radians, moved on.
+        wanted: angle asked for in radians.
+        box: (2, 3) as in `Car._box`.
+
+    Returns:
+        False if something may be touched on the way: then the result is not what PyBullet does.
+    """
+    margin = 2 * NEAR_M
+    step = STEERING_RATE_RADPS * PHYSICS_STEP_S
+    west = math.inf
+    east = -math.inf
+    south = math.inf
+    north = -math.inf
+    low = math.inf
+    for k in range(len(path)):
+        steering[0] += clip(clip(wanted, STEERING_LOCK_RAD) - steering[0], step)
+        wheel_forces(state, steering[0], go, constants, wrench)
+        x, y, z, reach_x, reach_y, reach_z = _bounding_box(state, frame, box)
+        west = min(west, x - reach_x)
+        east = max(east, x + reach_x)
+        south = min(south, y - reach_y)
+        north = max(north, y + reach_y)
+        low = min(low, z - reach_z)
+        free_step(state, frame, wrench, body)
+        for i in range(3):
+            path[k, i] = state[i]
+    return low > NEAR_M and clear_of(discs, west - margin, east + margin, south - margin, north + margin)
+
+
+@helper()
+def _bounding_box(state, frame, box):  # type: ignore[no-untyped-def]
+    """Middle of the body's box and how far it reaches from there along each of the world's axes."""
+    m = matrix_of(frame[0], frame[1], frame[Z], frame[W])
+    ox, oy, oz = to_world(m, box[0, 0], box[0, 1], box[0, Z])
+    reach_x = abs(m[0]) * box[1, 0] + abs(m[3]) * box[1, 1] + abs(m[6]) * box[1, Z]
+    reach_y = abs(m[1]) * box[1, 0] + abs(m[4]) * box[1, 1] + abs(m[7]) * box[1, Z]
+    reach_z = abs(m[2]) * box[1, 0] + abs(m[5]) * box[1, 1] + abs(m[8]) * box[1, Z]
+    return state[0] + ox, state[1] + oy, state[Z] + oz, reach_x, reach_y, reach_z
 
 
 @helper(inline="always")

@@ -18,6 +18,7 @@ from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.kernels import helper, kernel
 from forestpilot.sim.looks import VehicleLook
 from forestpilot.sim.records import record_of
+from forestpilot.sim.vehicles.free_body import NEAR_M, clear_of, free_step
 from forestpilot.sim.vehicles.quadrotor_look import quadrotor_look
 from forestpilot.sim.vehicles.rigid_body import (
     GRAVITY_MPS2,
@@ -42,6 +43,8 @@ from forestpilot.sim.worlds.world import World
 BODY_RADIUS_M = 0.25
 """Radius of the collision shape: rotor tips included, in metres."""
 BODY_HEIGHT_M = 0.12
+REACH_M = math.hypot(BODY_RADIUS_M, BODY_HEIGHT_M / 2) + 2 * NEAR_M
+"""What is further from the middle than this is not touched; both bodies have Bullet's margins."""
 MAX_TURN_RAD = math.radians(60.0)
 """Heading change that an action of turn = 1 asks for, in radians."""
 
@@ -214,6 +217,17 @@ class Quadrotor(Vehicle):
         control(self.state, self.motor_thrusts_n, self._constants, heading, speed, altitude, self._wrench)
         self._push()
 
+    def coast(self, command: FlightCommand, discs: np.ndarray, path: np.ndarray) -> bool:
+        """Fly through the sub-steps of a control step at once."""
+        if not self._can_coast():
+            return False
+        ahead = self._foresee(self.motor_thrusts_n)
+        is_clear = bool(coast(*ahead, self._constants, self._mass_properties, *command, discs, path, self._wrench))
+        if is_clear:
+            self._move_on(ahead)
+            self.motor_thrusts_n[:] = ahead.actuators
+        return is_clear
+
     @property
     def may_touch_ground(self) -> bool:
         """Below half a metre it may."""
@@ -316,6 +330,29 @@ def control(state, motors, constants, heading, speed, altitude, wrench):  # type
         wanted = 0.25 * thrust + lever * (left * torque_x - front * torque_y) + spin * yaw_part
         motors[k] += decay * (max(0.0, min(limit, wanted)) - motors[k])
     _rigid_body_wrench(state, r, motors, p, wrench)
+
+
+@kernel()
+def coast(state, frame, motors, constants, body, heading, speed, altitude, discs, path, wrench):  # type: ignore[no-untyped-def]
+    """Controller and free body for as many sub-steps as `path` has rows; see `control`, `free_step`, `Vehicle.coast`.
+
+    Returns:
+        False if something may be touched on the way: then the result is not what PyBullet does.
+    """
+    west = east = state[0]
+    south = north = state[1]
+    low = state[Z]
+    for k in range(len(path)):
+        control(state, motors, constants, heading, speed, altitude, wrench)
+        free_step(state, frame, wrench, body)
+        for i in range(3):
+            path[k, i] = state[i]
+        west = min(west, state[0])
+        east = max(east, state[0])
+        south = min(south, state[1])
+        north = max(north, state[1])
+        low = min(low, state[Z])
+    return low > REACH_M and clear_of(discs, west - REACH_M, east + REACH_M, south - REACH_M, north + REACH_M)
 
 
 @helper()

@@ -9,7 +9,8 @@ import numpy as np
 
 from forestpilot.sim.cameras import Camera, Rig
 from forestpilot.sim.looks import VehicleLook
-from forestpilot.sim.vehicles.rigid_body import POSITION, RigidBody
+from forestpilot.sim.vehicles.free_body import FreeBody, equals_pybullet
+from forestpilot.sim.vehicles.rigid_body import POSITION
 from forestpilot.sim.worlds.world import World
 
 NUM_CANDIDATES = 21
@@ -27,7 +28,7 @@ class StateElement(NamedTuple):
     """+1 or -1: its sign in the world mirrored left to right."""
 
 
-class Vehicle(RigidBody, ABC):
+class Vehicle(FreeBody, ABC):
     """A vehicle: what an environment asks of any.
 
     Args:
@@ -89,6 +90,30 @@ class Vehicle(RigidBody, ABC):
     @abstractmethod
     def apply(self, command: Any) -> None:
         """Run the controller once and hand PyBullet force and torque for the next sub-step."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A class with an `apply` of its own does not coast with the `coast` of another one."""
+        super().__init_subclass__(**kwargs)
+        if "apply" in vars(cls) and "coast" not in vars(cls):
+            cls.coast = Vehicle.coast  # type: ignore[method-assign]
+
+    def coast(self, command: Any, discs: np.ndarray, path: np.ndarray) -> bool:
+        """Go through the sub-steps of a control step at once, where nothing can be touched: for vehicles that have a
+        kernel for that, and only where it does what PyBullet does, bit for bit.
+
+        Args:
+            command: as `apply` takes it.
+            discs: (n, 3) x, y and radius of what stands in the world, in metres.
+            path: (sub-steps, 3) is filled with the positions after each of them.
+
+        Returns:
+            True if the vehicle has moved; else the sub-steps are PyBullet's: `apply`, step and `read`.
+        """
+        return False
+
+    def _can_coast(self) -> bool:
+        """Tell if the motion is known to the last bit, and PyBullet's sub-steps can be done without it."""
+        return self._knows_frame and equals_pybullet()
 
     @property
     def may_touch_ground(self) -> bool:
