@@ -26,17 +26,18 @@ class DiskFullError(ForestPilotError):
     """No space (or quota) left for a file; what was written before is whole."""
 
 
-def write_new_file(path: Path, parts: Iterable[bytes]) -> None:
+def write_new_file(path: Path, parts: Iterable[bytes], durable: bool = True) -> None:
     """Write a file so that it is there whole or not at all, even after kill -9, power loss or a full disk.
 
     Args:
         path: file to make; one that is there already is replaced.
         parts: its bytes, in order.
+        durable: False does not wait for the disk, so that a power loss may damage or lose it; for caches.
 
     Raises:
         DiskFullError: no space left. The temporary file is gone, other files are untouched.
     """
-    with written_whole(path) as temporary:
+    with written_whole(path, durable) as temporary:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o644)
         try:
             for part in parts:
@@ -46,7 +47,7 @@ def write_new_file(path: Path, parts: Iterable[bytes]) -> None:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
     """A place to write to, file or folder, that takes the place of `path` when the `with` block is done.
 
     Until then `path` stays as it is, and it does for ever if the block raises or the process is killed. A folder can
@@ -54,6 +55,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
     Args:
         path: file or folder to make.
+        durable: see `write_new_file`.
 
     Raises:
         DiskFullError: no space left. What was written is gone, other files are untouched.
@@ -66,11 +68,13 @@ def written_whole(path: Path) -> Iterator[Path]:
         with _held(_lock_of(temporary)):
             try:
                 yield temporary
-                _flush(temporary)
+                if durable:
+                    _flush(temporary)
                 os.replace(temporary, path)
             finally:
                 _remove(temporary)
-        _flush_folder(path.parent)
+        if durable:
+            _flush_folder(path.parent)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError(_disk_full_message(path)) from error

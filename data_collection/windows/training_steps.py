@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import h5py
 import numpy as np
 
+from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.episode import CAMERAS, EpisodeHeader
 from forestpilot.data_collection.episodes.labels import EpisodeLabels
 from forestpilot.data_collection.windows.side_labels import SideLabels, constant_label, fixed_offsets, geometric_label
@@ -17,6 +20,8 @@ Prepare = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(images (N, H, W, 3) uint8, state (N, S) float32 at that camera's heading) -> (N, h, w, 3) uint8, frame by frame."""
 
 CENTER = CAMERAS.index("center")
+PROBES = 8
+"""Pictures by which one preparation is told from another."""
 ARC_FROM_MPS = 3.0
 """A car asked about at another speed is on the same arc, so that its yaw rate changes with the speed; from this speed
 on, for a standing car is on no arc."""
@@ -65,7 +70,8 @@ class StepLoader:
         prepare: Prepare | None,
         human_delay_s: float = 0.0,
     ) -> None:
-        self._spec = spec
+        self.spec = spec
+        """The task."""
         self._human_delay_s = human_delay_s
         self._cameras = cameras
         self._side_labels = side_labels
@@ -85,10 +91,40 @@ class StepLoader:
 
     def num_bytes(self, header: EpisodeHeader) -> int:
         """Memory that a whole episode takes once loaded."""
-        floats = self._spec.state_size + self._spec.goal_size + 2
+        floats = self.spec.state_size + self.spec.goal_size + 2
         if header.has_expert_costs and self.gives_costs:
-            floats += self._spec.num_candidates
+            floats += self.spec.num_candidates
         return header.num_steps * (len(self.tellers) * (int(np.prod(self.view_shape)) + 4 * floats) + 1)
+
+    def record_type(self, has_costs: bool) -> np.dtype[Any]:
+        """One step told by one camera as a record of a decoded file, in whole 64-bit words.
+
+        Args:
+            has_costs: whether the episode's labels come with the expert's costs.
+        """
+        fields: list[tuple[Any, ...]] = [
+            ("checksum", np.uint64),
+            ("views", np.uint8, self.view_shape),
+            ("state", np.float32, (self.spec.state_size,)),
+            ("goal", np.float32, (self.spec.goal_size,)),
+            ("actions", np.float32, (2,)),
+            ("mask", np.bool_),
+        ]
+        if has_costs and self.gives_costs:
+            fields.append(("costs", np.float32, (self.spec.num_candidates,)))
+        return np.dtype(fields, align=True)
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that differ where the same episode would be loaded as other steps.
+
+        What `prepare` does is found out by having it prepare some pictures of noise.
+        """
+        rng = np.random.default_rng(0)
+        shape = (PROBES, self.spec.image_height, self.spec.image_width, 3)
+        pictures = rng.integers(0, 256, shape, dtype=np.uint8)
+        views = self._prepare(pictures, rng.normal(0, 0.3, (PROBES, self.spec.state_size)).astype(np.float32))
+        settings = (package_version(), self.spec.to_dict(), self._cameras, self._side_labels, self._human_delay_s)
+        return hashlib.sha256(repr(settings).encode() + views.tobytes()).hexdigest()[:16]
 
     def load(self, demo: h5py.Group, start: int, stop: int, tellers: tuple[int, ...] | None = None) -> TrainingSteps:
         """Steps `start` to `stop` of an episode, told by the given cameras (default: all that can)."""
@@ -98,7 +134,7 @@ class StepLoader:
         goal = demo["obs/goal"][steps]
         offsets = self._offsets(demo)
         labels = EpisodeLabels(demo)
-        lesson = labels.lesson(self._spec.control_hz, self._human_delay_s)
+        lesson = labels.lesson(self.spec.control_hz, self._human_delay_s)
         asked = labels.expert_actions(steps)
         turned = {}
         for camera in self._seen_by(tellers):
@@ -109,7 +145,7 @@ class StepLoader:
                 pictures = demo[f"obs/{CAMERAS[camera]}"][steps]
                 views[row, :, column] = self._prepare(pictures, turned[camera][0])
         costs = labels.expert_costs(steps) if self.gives_costs else None
-        speed_mps = state[:, self._spec.index("forward_mps")]
+        speed_mps = state[:, self.spec.index("forward_mps")]
         center = lesson.actions[steps]
         actions = [self._labels(center, asked, teller, offsets[:, teller, :2], steps, speed_mps) for teller in tellers]
         return TrainingSteps(
@@ -132,10 +168,10 @@ class StepLoader:
         self, state: np.ndarray, goal: np.ndarray, offsets: np.ndarray, asked: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """State and goal as they read at a camera's pose, and at the speed that the expert was asked about there."""
-        turned, turned_goal = side_view(self._spec, state, goal, offsets[:, 1])
+        turned, turned_goal = side_view(self.spec, state, goal, offsets[:, 1])
         if asked and self._side_labels == "asked" and offsets.shape[1] == 3:
-            speed = self._spec.index("forward_mps")
-            yaw_rate = self._spec.index("yaw_rate_radps")
+            speed = self.spec.index("forward_mps")
+            yaw_rate = self.spec.index("yaw_rate_radps")
             before = np.maximum(turned[:, speed], ARC_FROM_MPS)
             turned[:, speed] += offsets[:, 2]
             turned[:, yaw_rate] *= np.where(offsets[:, 2] != 0, turned[:, speed] / before, 1.0)
@@ -146,7 +182,7 @@ class StepLoader:
         ones if none is recorded."""
         if "camera_offsets" in demo:
             return demo["camera_offsets"][:]
-        return np.broadcast_to(fixed_offsets(self._spec), (len(demo["obs/state"]), len(CAMERAS), 2))
+        return np.broadcast_to(fixed_offsets(self.spec), (len(demo["obs/state"]), len(CAMERAS), 2))
 
     def _labels(
         self,
@@ -162,10 +198,10 @@ class StepLoader:
         if teller == CENTER:
             return center
         if self._side_labels == "constant":
-            return constant_label(self._spec, center, offsets)
+            return constant_label(self.spec, center, offsets)
         if asked is not None and self._side_labels == "asked":
             return asked[:, teller]
-        return geometric_label(self._spec, center, offsets[steps], speed_mps)
+        return geometric_label(self.spec, center, offsets[steps], speed_mps)
 
 
 def _unchanged(images: np.ndarray, state: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ one round does so again with more demonstrations.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
@@ -62,14 +63,13 @@ def clone(config: TrainConfig, progress: Progress | None = None) -> VisuomotorPo
     progress = progress or SilentProgress()
     datasets = [Dataset.open(folder) for folder in config.data]
     policy = VisuomotorPolicy.seeded(config.policy, require_one_task(datasets), config.seed)
-    reader = make_reader(policy, datasets, config)
-    require_costs(policy, reader)
-    run = Run.claim(config.out, "train", config)
-    progress.note(reader.describe())
-    result = train(policy, reader, config, config.out, progress=progress)
+    with closing(make_reader(policy, datasets, config)) as reader:
+        require_costs(policy, reader)
+        run = Run.claim(config.out, "train", config)
+        progress.note(reader.describe())
+        result = train(policy, reader, config, config.out, progress=progress)
     save_policy(
         config.out, policy, {"trained_by": "behavioural cloning", "steps": config.steps, "figures": result.figures}
     )
     run.record()
-    reader.close()
     return policy

@@ -246,6 +246,8 @@ def make_reader(policy: VisuomotorPolicy, datasets: Sequence[Dataset], config: T
         policy.prepare,
         human_delay_s=config.human_delay,
         ahead=policy.config.chunk - 1,
+        disk_cache_bytes=int(config.disk_cache_gb * 1e9),
+        keep_disk_cache=config.keep_disk_cache,
     )
 
 

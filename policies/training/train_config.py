@@ -59,6 +59,12 @@ class TrainConfig:
     """DAgger: go on with the optimizer's moments of the round before instead of fresh ones."""
     cache_gb: float = not_the_result(1.0)
     """Bound of the window cache in memory, GB."""
+    disk_cache_gb: float = not_the_result(20.0)
+    """Bound of the decoded pictures that lie in the folder decoded/ beside each dataset while it is trained on, GB; 0
+    for none. Pictures beyond it are unpacked again for each window once cache_gb are full.
+    """
+    keep_disk_cache: bool = not_the_result(False)
+    """Leave the decoded pictures there for the next training, instead of removing them at the end."""
     checkpoint_every: int = not_the_result(500)
     """Gradient steps between saved states."""
     log_every: int = not_the_result(50)
@@ -76,6 +82,10 @@ class TrainConfig:
         if not 0 <= self.burn_in < self.policy.window:
             raise InvalidArgumentError(
                 f"burn_in must be less than policy.window = {self.policy.window}, got {self.burn_in}"
+            )
+        if min(self.cache_gb, self.disk_cache_gb) < 0:
+            raise InvalidArgumentError(
+                f"cache_gb is {self.cache_gb} and disk_cache_gb {self.disk_cache_gb}; allowed: 0 or more"
             )
         if not 0.0 <= self.human_delay <= 2.0:
             raise InvalidArgumentError(f"human_delay is {self.human_delay} s; allowed: 0 to 2")

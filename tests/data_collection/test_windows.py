@@ -17,10 +17,10 @@ from forestpilot.data_collection.episodes.episode import (
     BrokenEpisodeError,
     Episode,
 )
+from forestpilot.data_collection.windows.drawing import MAX_OPEN_FILES
 from forestpilot.data_collection.windows.side_labels import fixed_offsets, geometric_label
 from forestpilot.data_collection.windows.windows import (
     CACHE_OVERHEAD_BYTES,
-    MAX_OPEN_FILES,
     Batch,
     SplitError,
     WindowReader,

@@ -347,6 +347,20 @@ def test_clone_trains_from_a_dataset_and_saves_what_flies(tmp_path: Path) -> Non
     assert same_weights(load_policy(tmp_path / "run"), policy)
 
 
+@pytest.mark.parametrize(
+    ("options", "stays"), [({}, False), ({"keep_disk_cache": True}, True), ({"disk_cache_gb": 0.0}, False)]
+)
+def test_decoded_pictures_stay_beside_the_dataset_where_they_are_to_be_kept(
+    tmp_path: Path, options: dict, stays: bool
+) -> None:
+    from forestpilot.launch.benchmarks.train import make_up_dataset
+
+    make_up_dataset(tmp_path / "data", episodes=2, steps=12)
+    clone(make_config(data=(str(tmp_path / "data"),), out=str(tmp_path / "run"), steps=2, **options))
+    assert bool(list((tmp_path / "data").rglob("*.steps"))) == stays
+    assert (tmp_path / "data" / "decoded").exists() == stays
+
+
 def test_three_cameras_train_together(tmp_path: Path) -> None:
     from forestpilot.launch.benchmarks.train import make_up_dataset
 

@@ -1,0 +1,296 @@
+"""Decoded steps of episodes, in files beside their dataset: drawing a window from them unpacks nothing.
+
+    DATASET/decoded/SETTINGS/EPISODE.steps
+
+SETTINGS is the fingerprint of all that a step as training sees it depends on: cameras, labels, preparation of pictures.
+A file is one line of text that says which episode it is of (that file's own first line, with its checksum), then one
+record for each step and each camera that can tell it, with a checksum of its own. Files are memory-mapped, so that
+processes share the memory; whatever is missing, damaged or of another episode is made anew.
+
+It is a cache: the folder `decoded` can be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import mmap
+import shutil
+import tempfile
+import uuid
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from forestpilot.data_collection.episodes.episode import HEADER_BYTES, BrokenEpisodeError, check_bytes, open_episode
+from forestpilot.data_collection.episodes.files import DiskFullError, remove_stale_temporaries, write_new_file
+from forestpilot.data_collection.windows.training_steps import StepLoader, TrainingSteps
+
+DECODED_FOLDER = "decoded"
+DECODED_VERSION = 1
+"""Version of the files; part of the settings' fingerprint."""
+SUFFIX = ".steps"
+USER_SUFFIX = ".in-use"
+MAX_MAPPED_FILES = 256
+"""Each costs an open file, of which a process may have a thousand."""
+FREE_BYTES_LEFT = 2 * 10**9
+"""Room on the disk that is left to others."""
+CACHE_TAG = "CACHEDIR.TAG"
+_TAG_TEXT = b"""Signature: 8a477f597d28d172789f06886806bc55
+# Decoded episodes: a cache of ForestPilot's that can be deleted at any time. See https://bford.info/cachedir/
+"""
+_CHECKSUM_START = np.uint64(0x9E3779B97F4A7C15)
+"""So that a record of zeros, as a disk may leave behind, is not valid."""
+
+
+class DecodedCacheWarning(UserWarning):
+    """Decoded steps were damaged and made anew, or could not be kept."""
+
+
+class Source(NamedTuple):
+    """An episode that windows are drawn from."""
+
+    path: Path
+    """Its file."""
+    num_steps: int
+    """Number of actions T."""
+    has_costs: bool
+    """Whether its labels come with the expert's costs."""
+
+
+def open_decoded(dataset_folder: Path, loader: StepLoader, max_bytes: int) -> DecodedFolder | None:
+    """The decoded steps beside a dataset; in a temporary folder where nothing can be written there, and None, with a
+    warning, where nothing can be written at all."""
+    settings = loader.fingerprint()
+    try:
+        return DecodedFolder(dataset_folder / DECODED_FOLDER / settings, loader, max_bytes)
+    except OSError as beside:
+        try:
+            elsewhere = Path(tempfile.mkdtemp(prefix="forestpilot-"))
+            folder = DecodedFolder(elsewhere / DECODED_FOLDER / settings, loader, max_bytes, is_temporary=True)
+            where = f"are kept in {folder.folder.parent} meanwhile"
+        except OSError as error:
+            folder = None
+            where = f"cannot be kept elsewhere either ({error}): they are held in memory, or unpacked again and again"
+        warnings.warn(
+            f"decoded episodes cannot be kept in {dataset_folder} ({beside}); they {where}",
+            DecodedCacheWarning,
+            stacklevel=3,
+        )
+        return folder
+
+
+def decoded_bytes(dataset_folder: Path) -> int:
+    """Bytes of disk that decoded steps of all settings take beside a dataset."""
+    return _size_of(dataset_folder / DECODED_FOLDER)
+
+
+class DecodedFolder:
+    """Decoded steps of one dataset's episodes for one reader's settings.
+
+    While it is open, no other process takes it for left behind.
+
+    Args:
+        folder: where they are, or will be.
+        loader: decodes episodes as the settings ask.
+        max_bytes: bound of the disk space that decoded steps of all settings may take beside the dataset.
+        is_temporary: whether the folder is this reader's own and goes with it in any case.
+
+    Raises:
+        OSError: the folder cannot be made or written to.
+    """
+
+    def __init__(self, folder: Path, loader: StepLoader, max_bytes: int, is_temporary: bool = False) -> None:
+        self.folder = folder
+        self.is_temporary = is_temporary
+        self._loader = loader
+        self._max_bytes = max_bytes
+        self.used_bytes = _size_of(folder.parent)
+        """Disk space that decoded steps of all settings take beside the dataset, in bytes."""
+        self._is_full = False
+        self._has_warned = False
+        folder.mkdir(parents=True, exist_ok=True)
+        self._user = FileLock(folder / f".{uuid.uuid4().hex}{USER_SUFFIX}")
+        with suppress(NotImplementedError):  # a file system without locks
+            self._user.acquire(blocking=False)
+        remove_stale_temporaries(folder)
+        _tag(folder.parent)
+
+    def open(self, source: Source) -> NDArray[Any] | None:
+        """The records (M, n) of an episode, mapped into memory; None where they are missing, damaged or of another
+        episode."""
+        path = self._path_of(source)
+        try:
+            with open(path, "rb") as file:
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError):  # an empty file cannot be mapped
+            return None
+        kind = self._loader.record_type(source.has_costs)
+        shape = (len(self._loader.tellers), source.num_steps)
+        if len(mapped) != HEADER_BYTES + kind.itemsize * shape[0] * shape[1]:
+            self._note_remade(path, "is truncated, or of another episode")
+            return None
+        if mapped[:HEADER_BYTES] != self._first_line(source):
+            self._note_remade(path, "is of another or an older episode")
+            return None
+        records: NDArray[Any] = np.frombuffer(mapped, dtype=kind, offset=HEADER_BYTES).reshape(shape)
+        return records
+
+    def forget(self, source: Source) -> None:
+        """Remove the steps of an episode whose records turned out to be damaged."""
+        path = self._path_of(source)
+        self._note_remade(path, "is damaged")
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+    def make(self, source: Source) -> bool:
+        """Decode an episode, if there is room for it.
+
+        Returns:
+            Whether it is there now.
+
+        Raises:
+            BrokenEpisodeError: the episode's file is damaged.
+        """
+        kind = self._loader.record_type(source.has_costs)
+        need = HEADER_BYTES + kind.itemsize * len(self._loader.tellers) * source.num_steps
+        if self._is_full or not self._has_room(need):
+            return False
+        check_bytes(source.path)
+        with open_episode(source.path) as demo:
+            steps = self._loader.load(demo, 0, source.num_steps)
+        if len(steps.mask) != source.num_steps:
+            raise BrokenEpisodeError(f"{source.path.name} was replaced since it was checked; open the dataset again")
+        parts = [self._first_line(source), _pack(steps, kind)]
+        try:
+            write_new_file(self._path_of(source), parts, durable=False)
+        except (OSError, DiskFullError) as error:
+            self._stop(str(error))
+            return False
+        self.used_bytes += need
+        return True
+
+    def close(self, keep: bool) -> None:
+        """Leave the folder; unless it is to be kept or another process uses it, remove it."""
+        self._user.release()
+        with suppress(OSError):
+            Path(self._user.lock_file).unlink(missing_ok=True)
+        if (self.is_temporary or not keep) and not _is_in_use(self.folder):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            _remove_if_empty(self.folder.parent)
+
+    def _path_of(self, source: Source) -> Path:
+        return self.folder / f"{source.path.stem}{SUFFIX}"
+
+    def _first_line(self, source: Source) -> bytes:
+        """What a file of this episode begins with: its steps, and the first line of the episode itself."""
+        with open(source.path, "rb") as file:
+            episode = file.read(HEADER_BYTES).split(b"\n")[0].strip()
+        line = f"decoded steps {source.num_steps} costs {source.has_costs} of ".encode() + episode
+        return line[: HEADER_BYTES - 1].ljust(HEADER_BYTES - 1) + b"\n"
+
+    def _has_room(self, need: int) -> bool:
+        everything = self.folder.parent
+        if self.used_bytes + need > self._max_bytes:
+            _remove_unused(everything, self.folder)
+            self.used_bytes = _size_of(everything)
+        if self.used_bytes + need > self._max_bytes:
+            self._stop(f"they may take {self._max_bytes / 1e9:.1f} GB there")
+            return False
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)  # whoever deleted it may have wanted room once
+            free_bytes = shutil.disk_usage(self.folder).free
+        except OSError as error:
+            self._stop(str(error))
+            return False
+        if free_bytes - need < FREE_BYTES_LEFT:
+            self._stop(f"less than {FREE_BYTES_LEFT / 1e9:.0f} GB of the disk are free")
+            return False
+        return True
+
+    def _note_remade(self, path: Path, why: str) -> None:
+        """Say once that steps are made anew."""
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(f"{path} {why}; it is made anew, and so is any other", DecodedCacheWarning, stacklevel=3)
+
+    def _stop(self, reason: str) -> None:
+        """Decode no more episodes, and say why."""
+        self._is_full = True
+        warnings.warn(
+            f"no more decoded episodes are kept in {self.folder.parent} ({reason}); the others are held in memory or "
+            "unpacked again and again, which is slow",
+            DecodedCacheWarning,
+            stacklevel=2,
+        )
+
+
+def are_whole(records: NDArray[Any]) -> bool:
+    """True where (n,) records, in a row in memory, are as they were written."""
+    return bool(np.array_equal(records["checksum"], _checksums(records)))
+
+
+def _pack(steps: TrainingSteps, kind: np.dtype[Any]) -> bytes:
+    """The records of an episode's steps, as bytes."""
+    records = np.zeros(steps.views.shape[:2], dtype=kind)
+    for name in ("views", "state", "goal", "actions", "costs", "mask"):
+        if name in (kind.names or ()):
+            records[name] = getattr(steps, name)
+    records["checksum"] = _checksums(records)
+    return records.tobytes()
+
+
+def _checksums(records: NDArray[Any]) -> NDArray[np.uint64]:
+    """Sum of the 64-bit words of a record but the first, which holds it: faster than a CRC, and a lone error shows."""
+    words = records.view(np.uint64).reshape(*records.shape, -1)
+    total: NDArray[np.uint64] = words[..., 1:].sum(axis=-1, dtype=np.uint64) + _CHECKSUM_START
+    return total
+
+
+def _tag(folder: Path) -> None:
+    """Mark a folder as a cache, for people, backups and git."""
+    for name, text in ((CACHE_TAG, _TAG_TEXT), (".gitignore", b"*\n")):
+        if not (folder / name).exists():
+            (folder / name).write_bytes(text)
+
+
+def _size_of(folder: Path) -> int:
+    """Bytes of the files in a folder and below it; 0 where there is none."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # gone meanwhile
+            size += path.lstat().st_size
+    return size
+
+
+def _is_in_use(folder: Path) -> bool:
+    """True while a living process has the folder open; what dead ones left there is removed."""
+    in_use = False
+    for path in folder.glob(f".*{USER_SUFFIX}"):
+        try:
+            lock = FileLock(path)
+            lock.acquire(blocking=False)
+            path.unlink(missing_ok=True)
+            lock.release()
+        except Timeout:
+            in_use = True
+        except (OSError, NotImplementedError):  # somebody else's file, or a file system without locks
+            in_use = True
+    return in_use
+
+
+def _remove_unused(everything: Path, ours: Path) -> None:
+    """Remove decoded steps of other settings that nobody uses."""
+    for folder in sorted(everything.iterdir()):
+        if folder.is_dir() and folder != ours and not _is_in_use(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_if_empty(everything: Path) -> None:
+    """Remove the folder of all settings once it holds nothing but its marks."""
+    with suppress(OSError):
+        if not {path.name for path in everything.iterdir()} - {CACHE_TAG, ".gitignore"}:
+            shutil.rmtree(everything)

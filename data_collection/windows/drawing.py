@@ -1,0 +1,352 @@
+"""Drawing windows of T steps from episodes: from memory, from decoded files, or from the episodes' own: all alike."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from forestpilot.data_collection.episodes.dataset import DatasetError
+from forestpilot.data_collection.episodes.episode import CAMERAS, BrokenEpisodeError, open_demo
+from forestpilot.data_collection.windows.decoded import (
+    MAX_MAPPED_FILES,
+    DecodedFolder,
+    Source,
+    are_whole,
+    open_decoded,
+)
+from forestpilot.data_collection.windows.training_steps import CENTER, StepLoader, TrainingSteps
+
+MAX_OPEN_FILES = 32
+Values = Any
+"""A NumPy array as it is drawn; a torch tensor once the training loop has converted it."""
+
+
+class Batch(NamedTuple):
+    """B windows of T steps. Steps past the end of a short episode are zero and masked."""
+
+    views: Values
+    """(B, T, C, h, w, 3) uint8."""
+    state: Values
+    """(B, T, S) float32, as it reads at the pose of the camera that tells the window."""
+    goal: Values
+    """(B, T, 2) float32, likewise."""
+    actions: Values
+    """(B, T + A, 2) float32: what to learn, the expert's action or a human's, also at the A steps after the window."""
+    costs: Values | None
+    """(B, T, K) float32: the expert's cost of each candidate turn; None unless every episode has them,
+    and where side cameras are labelled by a rule."""
+    mask: Values
+    """(B, T + A) bool: whether the step is there and has something to learn."""
+
+
+@dataclass(frozen=True)
+class DrawSettings:
+    """How windows are drawn."""
+
+    length: int
+    """Steps per window, T."""
+    ahead: int
+    """Steps after a window whose actions come along, A."""
+    side_probabilities: tuple[float, float, float]
+    """Of being told by the left, center and right camera."""
+    cache_bytes: int
+    """Bound of the memory that steps take, in bytes."""
+    disk_cache_bytes: int
+    """Bound of the disk space that decoded steps take beside each dataset, in bytes."""
+    keep_disk_cache: bool
+    """Whether decoded steps stay when their last reader is closed."""
+
+
+class _Told(NamedTuple):
+    """Steps in a row of one episode, told by one camera; fields as in `TrainingSteps`, without its first axis."""
+
+    views: NDArray[np.uint8]
+    state: NDArray[np.float32]
+    goal: NDArray[np.float32]
+    actions: NDArray[np.float32]
+    costs: NDArray[np.float32] | None
+    mask: NDArray[np.bool_]
+
+
+class WindowDrawer:
+    """Draws windows of consecutive steps, uniformly over all labelled steps of some episodes.
+
+    What is drawn depends on the episodes and on the generator alone, not on where their steps lie.
+
+    Args:
+        loader: decodes episodes.
+        settings: how to draw.
+    """
+
+    def __init__(self, loader: StepLoader, settings: DrawSettings) -> None:
+        self.length = settings.length
+        self.ahead = settings.ahead
+        self.cache_bytes = settings.cache_bytes
+        self.cache_bytes_used = 0
+        """Memory that the cached episodes take, in bytes; decoded files that are mapped are not counted."""
+        self.has_costs = False
+        """Whether batches have the expert's costs: every episode has them, and none is labelled by a rule."""
+        self._loader = loader
+        self._settings = settings
+        self._rng = np.random.default_rng(0)
+        self._sources: list[Source] = []
+        self._ends = np.zeros(0, dtype=np.int64)
+        self._labelled: NDArray[np.int64] | None = None
+        self._cache: dict[Path, TrainingSteps] = {}
+        self._decoded: dict[Path, DecodedFolder | None] = {}
+        self._mapped: OrderedDict[Path, NDArray[Any]] = OrderedDict()
+        self._mapped_bytes = 0
+        self._files: OrderedDict[Path, h5py.Group] = OrderedDict()
+        self._process_id = os.getpid()
+
+    @property
+    def num_episodes(self) -> int:
+        """Episodes to draw from."""
+        return len(self._sources)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps to draw from, those without a label included."""
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    @property
+    def has_gaps(self) -> bool:
+        """True where some steps have no label, so that labels stand in windows of different numbers of labels."""
+        return self._labelled is not None
+
+    @property
+    def num_labels(self) -> int:
+        """Steps at which there is something to learn."""
+        return self.total_steps if self._labelled is None else len(self._labelled)
+
+    def sample(
+        self, batch: int, rng: np.random.Generator | None = None, out: Batch | None = None, burn_in: int = 0
+    ) -> Batch:
+        """Draw windows.
+
+        Every step is equally likely to be a window's start; a window that would run over the end is shifted back, an
+        episode shorter than a window is padded at its end and masked. Where some steps have no label, a labelled step
+        is drawn, and the window around it: each place in the window is equally likely to be that step's. A label then
+        stands in the more windows the more labels are around it; see `has_gaps`.
+
+        Args:
+            batch: number of windows B.
+            rng: generator to draw with; default the reader's own.
+            out: an earlier batch of the same size to overwrite, which saves allocating.
+            burn_in: first steps of a window that are not learned from: where a labelled step is drawn, it stands behind
+                them, as far as its episode allows.
+
+        Raises:
+            DatasetError: there is no episode.
+            BrokenEpisodeError: an episode beyond the cache was damaged since it was checked.
+        """
+        if not self._sources:
+            raise DatasetError("there is no episode to draw windows from; collect some first")
+        rng = rng or self._rng
+        drawn = rng.integers(self.num_labels, size=batch)
+        before = np.zeros(batch, np.int64)
+        if self._labelled is not None:
+            drawn = self._labelled[drawn]
+            before = rng.integers(burn_in, self.length, size=batch)
+        tellers = np.full(batch, CENTER)
+        if len(self._loader.tellers) > 1:
+            tellers = rng.choice(len(CAMERAS), size=batch, p=self._settings.side_probabilities)
+        episodes = np.searchsorted(self._ends, drawn, side="right")
+        batch_out = out if out is not None and len(out.mask) == batch else self._empty_batch(batch)
+        for row, (step, episode, teller) in enumerate(zip(drawn.tolist(), episodes.tolist(), tellers.tolist())):
+            source = self._sources[episode]
+            begin = step - int(before[row]) - (int(self._ends[episode]) - source.num_steps)
+            self._fill(batch_out, row, source, max(0, min(begin, source.num_steps - self.length)), teller)
+        return batch_out
+
+    def recipe(self) -> WindowRecipe:
+        """How to draw the same windows elsewhere."""
+        places = {dataset: folder.folder for dataset, folder in self._decoded.items() if folder is not None}
+        return WindowRecipe(self._loader, self._settings, tuple(self._sources), self._labelled, self.has_costs, places)
+
+    def take_over(self, recipe: WindowRecipe) -> None:
+        """Draw from the episodes of a recipe."""
+        self.has_costs = recipe.has_costs
+        self._sources = list(recipe.sources)
+        self._ends = np.cumsum([source.num_steps for source in self._sources], dtype=np.int64)
+        self._labelled = recipe.labelled
+        for dataset, place in recipe.places.items():
+            self._decoded[dataset] = DecodedFolder(place, self._loader, self._settings.disk_cache_bytes)
+
+    def close(self) -> None:
+        """Close the open files, and remove decoded ones that nobody else uses, unless they are to be kept; sampling
+        opens and makes them again."""
+        while self._files:
+            self._files.popitem()[1].file.close()
+        self._mapped.clear()
+        self._mapped_bytes = 0
+        while self._decoded:
+            folder = self._decoded.popitem()[1]
+            if folder is not None:
+                folder.close(self._settings.keep_disk_cache)
+
+    def _empty_batch(self, batch: int) -> Batch:
+        spec = self._loader.spec
+        shape = (batch, self.length)
+        return Batch(
+            views=np.empty((*shape, *self._loader.view_shape), dtype=np.uint8),
+            state=np.empty((*shape, spec.state_size), dtype=np.float32),
+            goal=np.empty((*shape, spec.goal_size), dtype=np.float32),
+            actions=np.empty((batch, self.length + self.ahead, 2), dtype=np.float32),
+            costs=np.empty((*shape, spec.num_candidates), dtype=np.float32) if self.has_costs else None,
+            mask=np.empty((batch, self.length + self.ahead), dtype=np.bool_),
+        )
+
+    def _fill(self, batch: Batch, row: int, source: Source, start: int, teller: int) -> None:
+        """Copy one window into its row of the batch."""
+        count = min(self.length, source.num_steps - start)
+        told = min(self.length + self.ahead, source.num_steps - start)
+        steps = self._steps(source, start, start + told, teller)
+        batch.views[row, :count] = steps.views[:count]
+        batch.state[row, :count] = steps.state[:count]
+        batch.goal[row, :count] = steps.goal[:count]
+        if batch.costs is not None and steps.costs is not None:
+            batch.costs[row, :count] = steps.costs[:count]
+        batch.actions[row, :told] = steps.actions
+        batch.mask[row, :told] = steps.mask
+        for values, filled in zip(batch, (count, count, count, told, count, told), strict=True):
+            if values is not None:
+                values[row, filled:] = 0
+
+    def _steps(self, source: Source, start: int, stop: int, teller: int) -> _Told:
+        """Steps of an episode from wherever they lie.
+
+        Raises:
+            BrokenEpisodeError: the episode was damaged since it was checked.
+        """
+        held = self._cache.get(source.path)
+        if held is not None:
+            return _told(held, self._loader.tellers.index(teller), slice(start, stop))
+        try:
+            records = self._whole_records(source, self._loader.tellers.index(teller), slice(start, stop))
+            if records is not None:
+                return _told_by_records(records)
+            return _told(self._loader.load(self._open(source.path), start, stop, (teller,)), 0, slice(None))
+        except (OSError, KeyError, BrokenEpisodeError) as error:
+            raise BrokenEpisodeError(
+                f"{source.path.name} was damaged or taken away since it was checked ({error}); open the dataset again "
+                "to set damaged episodes aside"
+            ) from error
+
+    def _whole_records(self, source: Source, row: int, steps: slice) -> NDArray[Any] | None:
+        """Decoded steps, checked; damaged ones are made anew, once. None where there is no room for them."""
+        records = self._records(source)
+        if records is None or are_whole(records[row, steps]):
+            return None if records is None else records[row, steps]
+        self._unmap(source.path)
+        folder = self._decoded_folder(source)
+        if folder is not None:
+            folder.forget(source)
+        records = self._records(source)
+        return None if records is None else records[row, steps]
+
+    def _records(self, source: Source) -> NDArray[Any] | None:
+        """Decoded steps (M, n) of an episode, mapped; made where they are missing, None where there is no room for
+        them."""
+        records = self._mapped.get(source.path)
+        if records is not None:
+            self._mapped.move_to_end(source.path)
+            return records
+        folder = self._decoded_folder(source)
+        if folder is None:
+            return None
+        records = folder.open(source)
+        if records is None and folder.make(source):
+            records = folder.open(source)
+        if records is not None:
+            self._map(source.path, records)
+        return records
+
+    def _decoded_folder(self, source: Source) -> DecodedFolder | None:
+        dataset = source.path.parents[1]
+        if dataset not in self._decoded:
+            self._decoded[dataset] = None
+            if self._settings.disk_cache_bytes:
+                self._decoded[dataset] = open_decoded(dataset, self._loader, self._settings.disk_cache_bytes)
+        return self._decoded[dataset]
+
+    def _map(self, path: Path, records: NDArray[Any]) -> None:
+        """Remember mapped steps, and let go of those that were not used for longest where they are too many."""
+        self._mapped[path] = records
+        self._mapped_bytes += records.nbytes
+        bound = self.cache_bytes - self.cache_bytes_used
+        while len(self._mapped) > 1 and (self._mapped_bytes > bound or len(self._mapped) > MAX_MAPPED_FILES):
+            self._mapped_bytes -= self._mapped.popitem(last=False)[1].nbytes
+
+    def _unmap(self, path: Path) -> None:
+        records = self._mapped.pop(path, None)
+        if records is not None:
+            self._mapped_bytes -= records.nbytes
+
+    def _open(self, path: Path) -> h5py.Group:
+        """An open episode file; the least recently used one is closed when there are too many."""
+        if self._process_id != os.getpid():  # HDF5 handles do not survive a fork
+            self._files.clear()
+            self._process_id = os.getpid()
+        if path not in self._files:
+            self._files[path] = open_demo(path)
+            if len(self._files) > MAX_OPEN_FILES:
+                self._files.popitem(last=False)[1].file.close()
+        self._files.move_to_end(path)
+        return self._files[path]
+
+
+@dataclass(frozen=True)
+class WindowRecipe:
+    """All that another process needs to draw the windows that a reader draws; it can be pickled.
+
+    It tells of the episodes that the reader had when it was made.
+    """
+
+    loader: StepLoader
+    """Decodes episodes."""
+    settings: DrawSettings
+    """How windows are drawn."""
+    sources: tuple[Source, ...]
+    """Episodes."""
+    labelled: NDArray[np.int64] | None
+    """Steps, counted through all episodes, at which there is something to learn; None for all of them."""
+    has_costs: bool
+    """Whether batches have the expert's costs."""
+    places: dict[Path, Path]
+    """Where each dataset's decoded steps lie."""
+
+    def open(self) -> WindowDrawer:
+        """A drawer of the same windows, which shares the memory of decoded steps with the reader; to be closed."""
+        drawer = WindowDrawer(self.loader, self.settings)
+        drawer.take_over(self)
+        return drawer
+
+
+def _told(steps: TrainingSteps, row: int, part: slice) -> _Told:
+    return _Told(
+        views=steps.views[row, part],
+        state=steps.state[row, part],
+        goal=steps.goal[row, part],
+        actions=steps.actions[row, part],
+        costs=None if steps.costs is None else steps.costs[row, part],
+        mask=steps.mask[part],
+    )
+
+
+def _told_by_records(records: NDArray[Any]) -> _Told:
+    return _Told(
+        views=records["views"],
+        state=records["state"],
+        goal=records["goal"],
+        actions=records["actions"],
+        costs=records["costs"] if "costs" in (records.dtype.names or ()) else None,
+        mask=records["mask"],
+    )
