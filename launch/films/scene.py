@@ -27,6 +27,7 @@ from forestpilot.launch.reading.tasks import task_named
 from forestpilot.policies.evaluation.entrants import network_acted
 from forestpilot.sim.cameras import CENTER
 from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.rendering.protocol import VehiclePose
 from forestpilot.sim.worlds.world import World
 
@@ -129,6 +130,8 @@ class EpisodeScene:
             horizontal_fov_deg=self.spec.horizontal_fov_deg,
             subtitle=self.worlds,
             costs_of=self.costs,
+            # A policy's own costs count from its best candidate.
+            collision_cost=COLLISION_COST if self.costs == "expert" else math.inf,
             notes=len(self._moment.notes),
         )
         return EpisodePainter(size, episode)

@@ -14,6 +14,7 @@ from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, GOOD, INK, PANE
 from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.pictures.pen import Pen, Pixel, darken, fitted, paste
 from forestpilot.launch.pictures.world_map import WorldMap, polar
+from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.outcomes import Outcome, succeeded, told
 from forestpilot.sim.worlds.world import World
 
@@ -140,6 +141,8 @@ class PaintedEpisode:
     """Second line, for example density of the world and speed."""
     costs_of: str = "expert"
     """Whose costs the fan shows."""
+    collision_cost: float = COLLISION_COST
+    """A turn that costs as much collides; infinite where costs only say how much worse than the best one a turn is."""
     notes: int = 0
     """Lines of text that a moment has besides the ordinary ones."""
 
@@ -159,6 +162,8 @@ class EpisodePainter:
         self._pad = pad = self._pen.pad
         room = (layout.side_width - 2 * pad, layout.height - layout.text_height - pad)
         self._map = WorldMap(self._cv2, episode.world, room, layout.text_size)
+        self._background: Image = np.full((layout.height, layout.width, 3), PANEL, np.uint8)
+        self._views: Image | None = None
 
     @property
     def chase_size(self) -> tuple[int, int]:
@@ -168,12 +173,13 @@ class EpisodePainter:
     def paint(self, moment: Moment) -> Image:
         """The composed picture, (height, width, 3) uint8 RGB, freshly allocated."""
         layout = self._layout
-        picture: Image = np.full((layout.height, layout.width, 3), PANEL, np.uint8)
-        chase = picture[: layout.chase_height, : layout.main_width]
-        chase[:] = fitted(self._cv2, moment.chase, self.chase_size)
+        if moment.views is not self._views:
+            self._paint_views(moment.views)
+        picture = self._background.copy()
+        chase = picture[: layout.chase_height - 1, : layout.main_width]
+        chase[:] = fitted(self._cv2, moment.chase, self.chase_size)[:-1]
         self._paint_turns(chase, moment)
         self._paint_legend(chase, moment)
-        self._paint_views(picture, moment.views)
         self._paint_text(picture, moment)
         if moment.is_over:
             self._paint_outcome(picture, moment)
@@ -184,8 +190,11 @@ class EpisodePainter:
         paste(picture, painted, left, layout.text_height)
         return picture
 
-    def _paint_views(self, picture: Image, views: Image) -> None:
-        """The three policy views side by side, pixels left visible: that is all the policy sees."""
+    def _paint_views(self, views: Image) -> None:
+        """The three policy views side by side, pixels left visible: that is all the policy sees. They stay as they are
+        for as many pictures as a control step takes."""
+        self._views = views
+        picture = self._background
         layout = self._layout
         cv2 = self._cv2
         edges = np.linspace(0, layout.main_width, 4).round().astype(int).tolist()
@@ -217,24 +226,32 @@ class EpisodePainter:
             self._paint_needle(chase, hub, end, POLICY, 0.18)
 
     def _paint_fan(self, chase: Image, hub: Pixel, radius: float, costs: NDArray[np.float64]) -> None:
-        """One bar per candidate turn: long and green where it is cheap."""
+        """One bar per candidate turn: long and green where it is cheap, red where it is dear or ends in a collision,
+        also where all do: then the least bad one is long."""
         cv2 = self._cv2
-        overlay = chase.copy()
-        cv2.ellipse(overlay, hub, (round(1.08 * radius),) * 2, 0, 205, 335, PANEL, -1, cv2.LINE_AA)
+        column, row = hub
+        plate = round(1.08 * radius)
+        left = column - plate - 1
+        top = row - plate - 1
+        behind = chase[top:, left:]
+        middle = (plate + 1, plate + 1)
+        fan = behind.copy()
+        cv2.ellipse(fan, middle, (plate, plate), 0, 205, 335, PANEL, -1, cv2.LINE_AA)
         badness = np.clip(np.log1p(costs - np.nanmin(costs)) / math.log1p(COST_RANGE), 0.0, 1.0)
         turns = self._spread * np.array(self._episode.candidate_turns_rad)
         half = 0.8 * FAN_RAD / max(1, len(turns) - 1)
         foot = 0.2 * radius
-        for turn, bad in zip(turns, np.nan_to_num(badness, nan=1.0), strict=True):
+        for turn, cost, bad in zip(turns, costs, np.nan_to_num(badness, nan=1.0), strict=True):
             reach = radius * (1.0 - 0.6 * bad)
             corners = [
-                polar(hub, reach, turn + half),
-                polar(hub, reach, turn - half),
-                polar(hub, foot, turn - half),
-                polar(hub, foot, turn + half),
+                polar(middle, reach, turn + half),
+                polar(middle, reach, turn - half),
+                polar(middle, foot, turn - half),
+                polar(middle, foot, turn + half),
             ]
-            cv2.fillPoly(overlay, [np.array(corners, np.int32)], _mix(GOOD, BAD, float(bad)), cv2.LINE_AA)
-        cv2.addWeighted(overlay, 0.8, chase, 0.2, 0.0, dst=chase)
+            color = BAD if cost >= self._episode.collision_cost else _mix(GOOD, BAD, float(bad))
+            cv2.fillPoly(fan, [np.array(corners, np.int32)], color, cv2.LINE_AA)
+        cv2.addWeighted(fan, 0.8, behind, 0.2, 0.0, dst=behind)
 
     def _paint_needle(self, chase: Image, hub: Pixel, end: Pixel, color: Color, wide: float) -> None:
         """A line from the hub with a knob at its end; `wide` is its thickness as a share of the text's height."""
@@ -261,11 +278,13 @@ class EpisodePainter:
     def _legend(self, moment: Moment) -> list[tuple[str, Color]]:
         lines: list[tuple[str, Color]] = []
         if moment.turn_rad is not None:
-            lines.append((f"{self._episode.driver} {math.degrees(moment.turn_rad):+.0f} deg", POLICY))
+            lines.append((f"{self._episode.driver} {_in_degrees(moment.turn_rad)}", POLICY))
         if moment.expert_turn_rad is not None:
-            lines.append((f"expert {math.degrees(moment.expert_turn_rad):+.0f} deg", EXPERT))
+            lines.append((f"expert {_in_degrees(moment.expert_turn_rad)}", EXPERT))
         if moment.costs is not None:
             lines.append((f"fan: {self._episode.costs_of}'s costs", INK))
+            if np.nanmin(moment.costs) >= self._episode.collision_cost:
+                lines.append(("every turn collides", BAD))
         return lines
 
     def _paint_text(self, picture: Image, moment: Moment) -> None:
@@ -299,6 +318,12 @@ class EpisodePainter:
         left = (width - self._pen.width(text, 1.7)) // 2
         self._pen.write(picture, text, (left, middle + round(text_size * 0.85)), color, 1.7)
         self._cv2.rectangle(picture, (0, 0), (width - 1, height - 1), color, self._pen.thick(0.3))
+
+
+def _in_degrees(turn_rad: float) -> str:
+    """A turn in whole degrees with its sign, and 0 without one."""
+    degrees = round(math.degrees(turn_rad))
+    return f"{degrees:+d} deg" if degrees else "0 deg"
 
 
 def _mix(a: Color, b: Color, share: float) -> Color:

@@ -10,6 +10,8 @@ from forestpilot.launch.pictures.colors import PANEL, Color, Image
 
 Pixel = tuple[int, int]
 """Column and row."""
+DARKER = (np.arange(256)[None] * 0.35 + np.array(PANEL)[:, None] * 0.65).astype(np.uint8)
+"""(3, 256) each value of red, green and blue in a region that recedes."""
 
 
 class Pen:
@@ -82,7 +84,8 @@ class Pen:
 
 def darken(region: Image) -> None:
     """Let a region recede, in place, so that text on it can be read."""
-    region[:] = (region * 0.35 + np.array(PANEL) * 0.65).astype(np.uint8)
+    for channel, darker in enumerate(DARKER):
+        region[..., channel] = darker[region[..., channel]]
 
 
 def paste(page: Image, picture: Image, left: int, top: int) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from forestpilot.launch.pictures.colors import BAD, EXPERT, GOOD, INK, POLICY
-from forestpilot.launch.pictures.drawing import EpisodePainter, Moment, PaintedEpisode
+from forestpilot.launch.pictures.drawing import EpisodePainter, Moment, PaintedEpisode, _in_degrees
 from forestpilot.launch.pictures.opencv import DrawingError, import_cv2
 from forestpilot.launch.pictures.world_map import BOXES, WorldMap
+from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.extras import MissingExtraError
 from forestpilot.sim.worlds.forest import PRESETS, make_forest
 from forestpilot.sim.worlds.roads.road import PRESETS as ROADS
@@ -102,6 +103,31 @@ def test_cheap_turns_have_longer_bars(world: World) -> None:
     changed = np.abs(painter.paint(moment(costs=costs)).astype(int) - plain).max(axis=2) > 8
     changed = changed[: painter.chase_size[1], hub - 150 : painter.chase_size[0]]
     assert changed[:, :140].sum() < 20 < 500 < changed[:, 160:].sum()
+
+
+def test_turns_that_collide_are_red_also_where_all_do(world: World) -> None:
+    painter = painter_of((960, 540), world, "p", TURNS)
+    hub = hub_column(painter)
+    legend = np.s_[painter.chase_size[1] - 90 : painter.chase_size[1], :300]
+
+    def fan(costs: np.ndarray) -> tuple[int, int]:
+        """Greenish and reddish pixels, and letters in red."""
+        picture = painter.paint(moment(costs=costs))
+        shown = picture[: painter.chase_size[1], hub - 150 : painter.chase_size[0]].astype(int)
+        lead = shown[..., 1] - shown[..., 0]
+        assert (amount(picture[legend], BAD) > 50) == (costs.min() >= COLLISION_COST)
+        return int((lead > 60).sum()), int((lead < -60).sum())
+
+    hits = COLLISION_COST + np.linspace(0.0, 300.0, len(TURNS))
+    green, red = fan(hits)
+    assert green == 0 and red > 1000
+    green, red = fan(hits - COLLISION_COST)
+    assert green > 100 and red > 100
+
+
+def test_a_turn_of_nothing_has_no_sign() -> None:
+    told = [_in_degrees(math.radians(degrees)) for degrees in (-0.4, 0.4, 0.6, -12.2)]
+    assert told == ["0 deg", "0 deg", "+1 deg", "-12 deg"]
 
 
 def test_broken_costs_do_not_break_the_picture(world: World) -> None:
