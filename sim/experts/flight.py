@@ -14,24 +14,20 @@ import numpy as np
 from forestpilot.sim.cameras import CENTER, FORWARD, Rig
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.experts.expert import CameraViews, Expert, Labels, UnsuitableExpertError
-from forestpilot.sim.experts.planner import COLLISION_COST, Ground, RolloutPlanner
-from forestpilot.sim.kernels import helper, kernel
+from forestpilot.sim.experts.flight_rollouts import plan_turns
+from forestpilot.sim.experts.planner import Advice, Ground, RolloutPlanner
 from forestpilot.sim.records import record_of
 from forestpilot.sim.vehicles.quadrotor import (
-    BODY_RADIUS_M,
     MAX_TURN_RAD,
-    MODEL_STEP_S,
-    TILT_LAG_S,
     Quadrotor,
-    motion_step,
 )
-from forestpilot.sim.vehicles.rigid_body import wrap_angle
 from forestpilot.sim.vehicles.vehicle import Vehicle
-from forestpilot.sim.worlds.clearance import ClearanceMap, sample_clearance
+from forestpilot.sim.worlds.clearance import ClearanceMap
 
 CANDIDATE_TURNS_RAD = Quadrotor.candidate_turns_rad()
 """(K,) heading changes in radians, ascending, relative to the heading."""
 REFINEMENTS_RAD = (math.radians(3.0), math.radians(1.5))
+NO_REFINEMENTS = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -103,85 +99,6 @@ class FlightArea(NamedTuple):
     goal_y: float
 
 
-@helper(fastmath=True)
-def _advance(motion, leg, p, distance):  # type: ignore[no-untyped-def]
-    """Roll the motion on along a leg: heading, speed, first and last step, and the rollout's length in seconds.
-
-    Returns:
-        The cost, the motion at the end, and whether it collided.
-    """
-    heading, speed, start, stop, total_s = leg
-    blend = 1.0 - math.exp(-MODEL_STEP_S / TILT_LAG_S)
-    cosine = math.cos(heading)
-    sine = math.sin(heading)
-    inverse_cell = 1.0 / p.cell
-    cost = 0.0
-    for step in range(start, stop):
-        motion = motion_step(motion, speed, cosine, sine, blend, MODEL_STEP_S)
-        x = motion.x
-        y = motion.y
-        u = (x - p.x_min) * inverse_cell
-        v = (y - p.y_min) * inverse_cell
-        clearance = sample_clearance(distance, u, v) - BODY_RADIUS_M
-        if clearance < p.safety_margin_m:
-            return cost + COLLISION_COST * (1.0 + 1.5 * (total_s - step * MODEL_STEP_S) / total_s), motion, True
-        if clearance < 1.5:
-            cost += MODEL_STEP_S * speed * p.clearance_weight * math.exp(-clearance / p.clearance_decay_m)
-        outside = max(max(p.west - x, x - p.east), max(p.south - y, y - p.north)) + 1.0
-        if outside > 0.0:
-            cost += MODEL_STEP_S * speed * p.outside_weight * outside
-    return cost, motion, False
-
-
-@helper(fastmath=True)
-def _candidate_cost(motion, heading, speed, bearing, p, distance):  # type: ignore[no-untyped-def]
-    """Least cost over the continuations of one first heading."""
-    total_s = min(max(p.horizon_m / speed, p.least_s), p.most_s)
-    steps = int(total_s / MODEL_STEP_S + 0.5)
-    angle = wrap_angle(heading - bearing)
-    own = 0.8 * abs(angle) + 0.8 * angle * angle
-    trunk = motion
-    best = 1e9
-    spent = 0.0
-    done = 0
-    for switch in range(2):
-        switch_s = p.first_switch_s if switch == 0 else p.second_switch_s
-        stop = min(int(switch_s / MODEL_STEP_S + 0.5), steps)
-        part, trunk, collided = _advance(trunk, (heading, speed, done, stop, total_s), p, distance)
-        spent += part
-        done = stop
-        if collided:
-            return min(best, own + spent)
-        for k in range(9):
-            offset = ((k + 1) // 2) * (1.0 if k % 2 == 1 else -1.0) * p.second_heading_step_rad
-            change = abs(wrap_angle(bearing + offset - heading))
-            base = own + spent + 0.4 * abs(offset) + p.change_weight * change
-            if base >= best:
-                continue
-            part, _, _ = _advance(trunk, (bearing + offset, speed, stop, steps, total_s), p, distance)
-            best = min(best, base + part)
-    return best
-
-
-@kernel(fastmath=True, nogil=True)
-def candidate_costs(motion, yaw, speed, turns, plan, distance, out):  # type: ignore[no-untyped-def]
-    """Cost of each candidate turn.
-
-    Args:
-        motion: `FlightMotion`.
-        yaw: heading in radians.
-        speed: speed to fly at in m/s.
-        turns: (K,) heading changes in radians.
-        plan: (1,) record of `FlightCosts`, `Ground` and `FlightArea`.
-        distance: the clearance map.
-        out: (K,) output.
-    """
-    p = plan[0]
-    bearing = math.atan2(p.goal_y - motion.y, p.goal_x - motion.x)
-    for k in range(turns.shape[0]):
-        out[k] = _candidate_cost(motion, yaw + turns[k], speed, bearing, p, distance)
-
-
 class FlightPlanner(RolloutPlanner):
     """Rolls out the quadrotor's motion model among trunks.
 
@@ -203,6 +120,7 @@ class FlightPlanner(RolloutPlanner):
         goal_x, goal_y = goal_m[:2]
         self._plan = record_of(config.constants(), Ground.of(clearance), FlightArea(*bounds_m, goal_x, goal_y))
         self._distance = clearance.distance_m
+        self._steps_rad = np.array(REFINEMENTS_RAD)
 
     def costs(self, turns_rad: np.ndarray, *state: Any) -> np.ndarray:
         """(n,) float64 costs of heading changes (n,).
@@ -212,9 +130,31 @@ class FlightPlanner(RolloutPlanner):
             *state: `FlightMotion`, heading in radians, speed set point in m/s, above 0.
         """
         motion, yaw_rad, speed_mps = state
-        out = np.empty(len(turns_rad))
-        candidate_costs(motion, yaw_rad, speed_mps, turns_rad, self._plan, self._distance, out)
-        return out
+        costs, _ = self._plan_turns(np.array([motion]), np.array([yaw_rad]), speed_mps, turns_rad, NO_REFINEMENTS)
+        return costs[0]
+
+    def advise_all(self, motions: np.ndarray, yaws_rad: np.ndarray, speed_mps: float) -> list[Advice]:
+        """`advise` at several states at once, in less time than one after the other.
+
+        Args:
+            motions: (S, 8) float64, each a `FlightMotion`.
+            yaws_rad: (S,) float64 headings.
+            speed_mps: speed set point, above 0.
+        """
+        costs, turns = self._plan_turns(motions, yaws_rad, speed_mps, self.turns_rad, self._steps_rad)
+        return [Advice(turn, row) for turn, row in zip(turns.tolist(), costs.astype(np.float32))]
+
+    def _plan_turns(
+        self, motions: np.ndarray, yaws_rad: np.ndarray, speed_mps: float, turns_rad: np.ndarray, steps_rad: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(S, n) float64 costs of the turns (n,) at each state, and (S,) the best, refined by these steps (r,)."""
+        num_states = len(motions)
+        turns = np.empty((num_states, len(turns_rad)))
+        turns[:] = turns_rad
+        costs = np.empty_like(turns)
+        chosen = np.empty(num_states)
+        plan_turns(motions, yaws_rad, float(speed_mps), turns, steps_rad, self._plan, self._distance, costs, chosen)
+        return costs, chosen
 
 
 class FlightExpert(Expert):
@@ -238,11 +178,11 @@ class FlightExpert(Expert):
         """Actions and candidate costs as if the drone were at each camera's offset and headed where it looks."""
         motion = self._quadrotor.motion_state()
         offsets = views.eyes[:, :2] - views.eyes[CENTER, :2]
-        labels = Labels.empty(len(views.axes))
-        for c, (dx, dy) in enumerate(offsets.tolist()):
-            forward = views.axes[c, FORWARD]
-            shifted = motion._replace(x=motion.x + dx, y=motion.y + dy)
-            advice = self._planner.advise(shifted, math.atan2(forward[1], forward[0]), self._course.speed_mps)
+        motions = np.tile(motion, (len(offsets), 1))
+        motions[:, :2] += offsets
+        yaws_rad = np.array([math.atan2(y, x) for x, y, _ in views.axes[:, FORWARD].tolist()])
+        labels = Labels.empty(len(offsets))
+        for c, advice in enumerate(self._planner.advise_all(motions, yaws_rad, self._course.speed_mps)):
             labels.actions[c] = advice.turn_rad / MAX_TURN_RAD, 1.0
             labels.costs[c] = advice.costs
         return labels

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 
 from forestpilot.data_collection.rollouts.scenarios import make_env
 from forestpilot.sim.experts.flight import CANDIDATE_TURNS_RAD, FlightPlanner, PlannerConfig
+from forestpilot.sim.experts.lanes import exponential
 from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.tasks.drone import DRONE
 from forestpilot.sim.vehicles.quadrotor import (
@@ -164,3 +166,48 @@ def test_config_reaches_the_kernels():
     timid = planner((5.0, 0.9, 0.3), clearance_weight=6.0).advise(cruising(), 0.0, 5.0)
     bold = planner((5.0, 0.9, 0.3), clearance_weight=0.1).advise(cruising(), 0.0, 5.0)
     assert timid.turn_rad < bold.turn_rad - math.radians(1)
+
+
+def random_states(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Motions (n, 8) and headings (n,) in and around a forest, some of them wild."""
+    motions = rng.normal(0.0, 2.0, (count, 8))
+    motions[:, 0] = rng.uniform(-8.0, 58.0, count)
+    motions[:, 1] = rng.uniform(-18.0, 18.0, count)
+    motions[:, 2] += 5.0
+    return motions, rng.normal(0.0, 1.0, count)
+
+
+@pytest.mark.parametrize("num_states", [1, 3, 7])
+def test_states_are_advised_together_as_they_are_one_by_one(num_states):
+    world = make_forest(PRESETS["loquercio"], 5)
+    flight = FlightPlanner(world.clearance, world.bounds_m, world.goal_m)
+    motions, yaws = random_states(np.random.default_rng(num_states), 28)
+    for first in range(0, len(yaws), num_states):
+        together = flight.advise_all(motions[first : first + num_states], yaws[first : first + num_states], 5.0)
+        for motion, yaw, advice in zip(motions[first:], yaws[first:], together):
+            alone = flight.advise(FlightMotion(*motion), yaw, 5.0)
+            assert advice.turn_rad == alone.turn_rad and np.array_equal(advice.costs, alone.costs)
+
+
+def test_what_a_turn_costs_depends_on_no_other():
+    """However many are tried at once: rollouts share a pool, and nothing else."""
+    world = make_forest(PRESETS["loquercio"], 6)
+    flight = FlightPlanner(world.clearance, world.bounds_m, world.goal_m)
+    many = np.linspace(-MAX_TURN_RAD, MAX_TURN_RAD, 150)
+    motions, yaws = random_states(np.random.default_rng(0), 10)
+    for motion, yaw in zip(motions, yaws):
+        costs = flight.costs(many, FlightMotion(*motion), yaw, 7.0)
+        some = flight.costs(many[100:107], FlightMotion(*motion), yaw, 7.0)
+        assert np.array_equal(some, costs[100:107])
+
+
+def test_lanes_know_the_exponential():
+    @njit
+    def exponentials(x, out):
+        for i in range(len(x)):
+            out[i] = exponential(x[i])
+
+    x = -np.concatenate([np.linspace(0.0, 6.0, 5000), np.geomspace(1e-12, 690.0, 5000), [1e6]])
+    out = np.empty_like(x)
+    exponentials(x, out)
+    np.testing.assert_allclose(out, np.exp(np.maximum(x, -700.0)), rtol=4e-16)
