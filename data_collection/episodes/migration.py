@@ -9,10 +9,13 @@ version 0.1 may have written comes through here:
 | `mix.densities`, `mix.length`, `mix.side_cameras`, `mix.interventions` | `mix.options`, those of the config's task |
 | `density`, `length`, `interventions` of an evaluation | `options` |
 | `policy.head: mixture`, `policy.mixture_components` and the like | `policy.head: {part: mixture, components: ...}` |
+| `policy.channels` | `policy.encoder: {part: cnn, channels: ...}` |
 | `gate: expert` and `limits: {...}` of DAgger | `gate: {part: expert, ...}` |
 | columns `trips`, `helped_steps` of rounds.csv; keys of validation.json | `episodes`, `intervention_steps` |
 | folder `trips/` of an evaluation | `episodes/` |
 | environments `sim:ForestPilot/Drone-v0` | `forestpilot:ForestPilot/Drone-v0` |
+
+A training of version 0.1 or 0.2 knows nothing of `shards`: it has 0 of them, which draws its batches as they did.
 """
 
 from __future__ import annotations
@@ -68,6 +71,10 @@ _ONLY_OF = {
     "turn_bins": "categorical",
 }
 """The part that a field is an option of; a policy with another part has no such option any more."""
+_WHOLE_TRAINING = {"policy", "batch_windows", "jitter", "weight_decay"}
+"""Keys that every stored config of a training has, but hardly one that somebody wrote."""
+_BEFORE_SHARDS = {"batch_windows": 24, "shards": 0}
+"""What trainings up to version 0.2 were born with."""
 
 
 def migrate_config(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,6 +87,8 @@ def migrate_config(values: Mapping[str, Any]) -> dict[str, Any]:
         migrated = _with_options(_density_of_one(migrated), EVALUATION_OPTIONS, task)
     if isinstance(migrated.get("limits"), Mapping):
         migrated = _with_gates(migrated)
+    if _is_training_before_shards(migrated):
+        migrated = {**_BEFORE_SHARDS, **migrated}
     for key, value in migrated.items():
         if isinstance(value, Mapping) and key not in ("mix", "options"):
             migrated[key] = migrate_policy_config(value) if key == "policy" else migrate_config(value)
@@ -91,7 +100,9 @@ def migrate_policy_config(values: Mapping[str, Any]) -> dict[str, Any]:
     migrated: dict[str, Any] = {}
     for key, value in values.items():
         name = str(key).replace("-", "_")
-        if name in ("memory", "head") and isinstance(value, str):
+        if name == "channels" and "encoder" not in values:
+            migrated["encoder"] = {"part": "cnn", "channels": value}
+        elif name in ("memory", "head") and isinstance(value, str):
             migrated.setdefault(name, {})["part"] = value
         elif name in RENAMED_POLICY_FIELDS and not isinstance(values.get(_place(name)[0]), Mapping):
             part, option = _place(name)
@@ -150,6 +161,14 @@ def _with_gates(values: Mapping[str, Any]) -> dict[str, Any]:
     if "gate" not in values:
         return {**kept, **options}
     return kept
+
+
+def _is_training_before_shards(values: Mapping[str, Any]) -> bool:
+    """True for a training's config that version 0.1 or 0.2 stored, or that names a field of 0.1's policies."""
+    policy = values.get("policy")
+    if "shards" in values or not isinstance(policy, Mapping):
+        return False
+    return values.keys() >= _WHOLE_TRAINING or "channels" in policy
 
 
 def _place(name: str) -> tuple[str, str]:

@@ -60,9 +60,10 @@ from forestpilot.policies.evaluation.intervals import wilson_interval
 from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.evaluation.scores import OutcomeRow
 from forestpilot.policies.networks.checkpoint import load_policy, save_policy
-from forestpilot.policies.networks.threads import torch_threads
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
-from forestpilot.policies.training.loop import Objective, make_reader, require_costs, train
+from forestpilot.policies.training.batches import Objective
+from forestpilot.policies.training.loop import make_reader, require_costs, train
+from forestpilot.policies.training.shard_pool import ShardPool
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import TASKS
@@ -120,6 +121,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         demonstrations: datasets that the run was given.
         dataset: the run's own episodes; there from the beginning of `run` on.
         pool: runs episodes; likewise.
+        shard_pool: computes gradients; likewise.
         last_round: number of the last round; `stop_when` may bring it forward.
 
     Raises:
@@ -139,6 +141,7 @@ class Algorithm(ABC, Generic[ConfigT]):
 
     dataset: Dataset
     pool: RolloutPool
+    shard_pool: ShardPool
 
     def __init__(self, config: ConfigT, progress: Progress | None = None, roll_in: RollIn | None = None) -> None:
         self.config = config
@@ -215,7 +218,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         keep_demonstrations(self.folder, self.demonstrations)
         self.dataset = Dataset.create(self.folder / "dataset", self.policy.spec, self.task.bare_env_id)
         try:
-            with borrowed(pool, self.config.workers) as self.pool:
+            with borrowed(pool, self.config.workers) as self.pool, ShardPool(self.config.workers) as self.shard_pool:
                 results = self._run_rounds()
         finally:
             self._close_reader()
@@ -318,8 +321,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         if member:
             unfinished = self.folder / "members" / str(member)
         how = config.round_training(round_number, member, self.last_round)
-        with torch_threads(config.workers):
-            result = train(self.policy, reader, how, unfinished, round_number, self.progress, objective)
+        result = train(self.policy, reader, how, unfinished, round_number, self.progress, objective, self.shard_pool)
         self.keep(round_number, member, result.figures)
 
     def keep(self, round_number: int, member: int = 0, figures: Mapping[str, float] | None = None) -> None:

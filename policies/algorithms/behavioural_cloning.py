@@ -19,6 +19,7 @@ from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.loop import make_reader, require_costs, train
+from forestpilot.policies.training.shard_pool import ShardPool
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import InvalidArgumentError
 
@@ -49,8 +50,13 @@ class BehaviouralCloning(Algorithm[BehaviouralCloningConfig]):
         return 1.0
 
 
-def clone(config: TrainConfig, progress: Progress | None = None) -> VisuomotorPolicy:
+def clone(config: TrainConfig, progress: Progress | None = None, pool: ShardPool | None = None) -> VisuomotorPolicy:
     """Behavioural cloning from datasets on disk: a new policy, trained and saved in `config.out` for `load_policy`.
+
+    Args:
+        config: how.
+        progress: who watches.
+        pool: processes that compute side by side; by default this process computes all.
 
     Raises:
         ValueError: no dataset is given, or it has nothing that the policy's head could learn from.
@@ -67,7 +73,7 @@ def clone(config: TrainConfig, progress: Progress | None = None) -> VisuomotorPo
         require_costs(policy, reader)
         run = Run.claim(config.out, "train", config)
         progress.note(reader.describe())
-        result = train(policy, reader, config, config.out, progress=progress)
+        result = train(policy, reader, config, config.out, progress=progress, pool=pool)
     save_policy(
         config.out, policy, {"trained_by": "behavioural cloning", "steps": config.steps, "figures": result.figures}
     )

@@ -62,7 +62,8 @@ class AlgorithmConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     """How each round is trained; its data, out, seed and steps are set by the run."""
     workers: int = not_the_result(default_factory=lambda: os.cpu_count() or 1)
-    """Number of rollout processes, and of threads in training; by default one per core."""
+    """Number of processes that run episodes, and at most that compute gradients (see train.shards); by default one per
+    core."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "demonstrations", tuple(self.demonstrations))

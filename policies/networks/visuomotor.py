@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from forestpilot.policies.networks.chunks import EXECUTIONS, ChunkQueue, Execution
 from forestpilot.policies.networks.encoders import ENCODERS, EncoderConfig
 from forestpilot.policies.networks.encoders.base import EncoderShape
-from forestpilot.policies.networks.encoders.cnn import CNNConfig
+from forestpilot.policies.networks.encoders.patch import PatchConfig
 from forestpilot.policies.networks.heads import HEADS, HeadConfig
 from forestpilot.policies.networks.heads.base import ActContext, Head
 from forestpilot.policies.networks.heads.turn_costs import TurnCostsConfig
@@ -41,7 +41,7 @@ class PolicyConfig:
     state_inputs: tuple[str, ...] = ()
     """Names of the state elements it reads; empty for all of them."""
     encoder: EncoderConfig = field(
-        default=CNNConfig(), metadata=part_of("forestpilot.policies.networks.encoders:ENCODERS")
+        default=PatchConfig(), metadata=part_of("forestpilot.policies.networks.encoders:ENCODERS")
     )
     """From the views, state and goal of a step to its features."""
     features: int = 96

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from forestpilot.data_collection.episodes.config_fields import result_values
 from forestpilot.data_collection.episodes.migration import migrate_config
 from forestpilot.data_collection.episodes.plain import from_plain
 from forestpilot.policies.networks.checkpoint import CheckpointError, load_state, load_tensors, save_state
-from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+from forestpilot.policies.training.flat import FlatLayout
+from forestpilot.policies.training.shards import Lesson
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import ForestPilotError
 
@@ -22,45 +25,62 @@ class DivergedError(ForestPilotError):
     """A training whose loss is no longer a number."""
 
 
-class TrainingState:
-    """The tensors that change as a round goes on, and how they are kept on disk."""
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""What Adam remembers of each weight."""
 
-    def __init__(self, policy: VisuomotorPolicy, config: TrainConfig, round_number: int, path: Path) -> None:
-        self.policy = policy
-        self.config = config
-        self.round = round_number
+
+class TrainingState:
+    """The numbers that change as a round goes on, and how they are kept on disk.
+
+    Args:
+        lesson: the round.
+        layout: where each parameter of the policy lies in a row of floats.
+        weights: (P,) row in which the policy's parameters live.
+        gradient: (P,) row in which their gradient stands when `update` is called.
+        path: file of the stored state; a round that stands there is gone on with.
+    """
+
+    def __init__(self, lesson: Lesson, layout: FlatLayout, weights: Tensor, gradient: Tensor, path: Path) -> None:
+        self.policy = lesson.policy
+        self.config = lesson.config
+        self.round = lesson.round
         self.path = path
         self.step = 0
         self.total_steps_before = 0
         self.figures: dict[str, float] = {}
-        self.parameters: list[Tensor] = list(policy.parameters())
-        matrices = [p for p in self.parameters if p.ndim > 1]
-        others = [p for p in self.parameters if p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
-        self.average = [p.detach().clone() for p in self.parameters] if config.ema_decay else []
+        self.layout = layout
+        self.weights = nn.Parameter(weights)
+        self.weights.grad = gradient
+        # Decay stands beside it (Loshchilov & Hutter 2019, algorithm 2, line 12), for only part of the row decays.
+        self.optimizer = torch.optim.Adam([self.weights], fused=True)
+        self.average = weights.clone() if self.config.ema_decay else None
         self.running_loss = torch.zeros(())
         self.gradient_norm = torch.zeros(())
         if path.exists():
             self._resume()
 
-    def update(self, loss: Tensor) -> None:
-        """One gradient step."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate_at(self.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.gradient_norm = torch.nn.utils.clip_grad_norm_(
-            self.parameters, self.config.grad_clip or math.inf, foreach=True
-        )
+    def update(self, loss: float) -> None:
+        """One gradient step.
+
+        Args:
+            loss: of the batch whose gradient stands in the row.
+        """
+        rate = self.config.learning_rate_at(self.step)
+        self.gradient_norm = nn.utils.clip_grad_norm_(self.weights, self.config.grad_clip or math.inf)
+        self.layout.decaying(self.weights.detach()).mul_(1 - rate * self.config.weight_decay)
+        self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()
-        self.running_loss += loss.detach()
+        self.running_loss += loss
         self.step += 1
-        if self.average:
+        if self.average is not None:
             # Early on the average follows closely, or the random first weights would linger in it.
             decay = min(self.config.ema_decay, self.step / (self.step + 10))
-            with torch.no_grad():
-                torch._foreach_lerp_(self.average, self.parameters, 1 - decay)
+            self.average.lerp_(self.weights.detach(), 1 - decay)
+
+    @property
+    def total_steps(self) -> int:
+        """Gradient steps of all rounds so far."""
+        return self.total_steps_before + self.step
 
     def summary(self) -> dict[str, float]:
         """Figures of the steps since the last summary.
@@ -83,20 +103,34 @@ class TrainingState:
         rate = self.config.learning_rate_at(self.step - 1)
         return {"loss": loss, "gradient_norm": float(self.gradient_norm), "learning_rate": rate}
 
+    @contextmanager
+    def saved_when_left_by(self, kind: type[Exception]) -> Iterator[None]:
+        """Save where an error of this kind, raised between two steps, ends the `with` block."""
+        try:
+            yield
+        except kind:
+            if self.step:
+                self.save()
+            raise
+
     def finish(self) -> None:
         """Put the averaged weights into the policy and keep the finished state."""
-        if self.average:
-            with torch.no_grad():
-                torch._foreach_copy_(self.parameters, self.average)
+        if self.average is not None:
+            self.weights.detach().copy_(self.average)
         self.save()
 
     def save(self) -> None:
         """Write everything that a resumed process needs, atomically."""
         tensors = {f"policy/{name}": tensor for name, tensor in self.policy.state_dict().items()}
         tensors["running_loss"] = self.running_loss
-        for i, parameter in enumerate(self.parameters):
-            tensors |= {f"optimizer/{i}/{key}": value for key, value in self.optimizer.state[parameter].items()}
-        tensors |= {f"average/{i}": tensor for i, tensor in enumerate(self.average)}
+        moments = self.optimizer.state[self.weights]
+        rows = {f"optimizer/{{}}/{name}": moments[name] for name in MOMENTS}
+        if self.average is not None:
+            rows["average/{}"] = self.average
+        for name, row in rows.items():
+            for number, part in zip(self.layout.numbers, self.layout.parts(row), strict=True):
+                tensors[name.format(number)] = part
+        tensors |= {f"optimizer/{number}/step": moments["step"].clone() for number in self.layout.numbers}
         facts = {
             "round": self.round,
             "step": self.step,
@@ -132,8 +166,8 @@ class TrainingState:
         load_tensors(self.policy, own_tensors, self.path)
         self._load_optimizer(tensors)
         self.running_loss.copy_(tensors["running_loss"])
-        for i, average in enumerate(self.average):
-            average.copy_(tensors[f"average/{i}"])
+        if self.average is not None:
+            self._load_row(tensors, "average/{}", self.average)
 
     def _require_same_config(self, stored: dict[str, Any]) -> None:
         """Raise CheckpointError where a setting that changes the numbers is not as it was stored."""
@@ -150,15 +184,17 @@ class TrainingState:
             )
 
     def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
-        for i, parameter in enumerate(self.parameters):
-            moments = {}
-            for key in ("step", "exp_avg", "exp_avg_sq"):
-                stored = tensors.get(f"optimizer/{i}/{key}")
-                own = torch.empty(()) if key == "step" else torch.empty_like(parameter)
-                if stored is None or stored.shape != own.shape:
-                    raise CheckpointError(
-                        f"{self.path} has no {key} that fits parameter {i}: delete it to start the round over"
-                    )
-                # Copied into the parameter's own memory layout: the fused step walks both side by side.
-                moments[key] = own.detach().copy_(stored)
-            self.optimizer.state[parameter] = moments
+        moments = {name: torch.zeros_like(self.weights) for name in MOMENTS}
+        for name, row in moments.items():
+            self._load_row(tensors, f"optimizer/{{}}/{name}", row)
+        self.optimizer.state[self.weights] = {"step": tensors["optimizer/0/step"].clone(), **moments}
+
+    def _load_row(self, tensors: dict[str, Tensor], name: str, row: Tensor) -> None:
+        """Fill a row (P,) with what is stored for each parameter under a name with its number."""
+        for number, part in zip(self.layout.numbers, self.layout.parts(row), strict=True):
+            stored = tensors.get(name.format(number))
+            if stored is None or stored.shape != part.shape:
+                raise CheckpointError(
+                    f"{self.path} has no {name.format(number)} that fits the policy: delete it to start the round over"
+                )
+            part.copy_(stored)

@@ -26,8 +26,12 @@ class TrainConfig:
     """Seed of the first weights, of sampling and of augmentation."""
     steps: int = 3000
     """Gradient steps (of this round)."""
-    batch_windows: int = 24
+    batch_windows: int = 12
     """Windows per gradient step; times policy.window this is the frames per step."""
+    shards: int = 2
+    """Parts of a batch that are drawn and computed each by itself, on one thread, and side by side where there are
+    processes for them; how many there are does not change the result. 0: one part, drawn as up to version 0.2.
+    """
     learning_rate: float = 7e-4
     """Peak of the one-cycle learning rate."""
     warmup_fraction: float = 0.15
@@ -77,6 +81,10 @@ class TrainConfig:
         for name in ("steps", "batch_windows", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise InvalidArgumentError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.shards <= self.batch_windows:
+            raise InvalidArgumentError(
+                f"shards is {self.shards}; allowed: 0 to batch_windows = {self.batch_windows}, for each has a window"
+            )
         if self.learning_rate <= 0 or not 0 <= self.ema_decay < 1 or not 0 <= self.warmup_fraction < 1:
             raise InvalidArgumentError("learning_rate must be positive, ema_decay and warmup_fraction in [0, 1)")
         if not 0 <= self.burn_in < self.policy.window:
@@ -97,6 +105,20 @@ class TrainConfig:
                 f"{self.policy.head.part} head learns from costs; choose another policy.head, for example regression, "
                 "or side_labels asked"
             )
+
+    @property
+    def num_shards(self) -> int:
+        """Parts of a batch, at least one."""
+        return max(1, self.shards)
+
+    def windows_of(self, shard: int) -> int:
+        """Windows of one part of a batch; where they do not come out even, the first parts have one more."""
+        even, left = divmod(self.batch_windows, self.num_shards)
+        return even + (shard < left)
+
+    def is_logged(self, steps: int) -> bool:
+        """True where metrics.csv gets a row after so many gradient steps of the round."""
+        return steps % self.log_every == 0 or steps == self.steps
 
     def learning_rate_at(self, step: int) -> float:
         """One-cycle schedule (Smith & Topin 2018): a cosine up from 4 % of the peak, a cosine down to 0.1 % of it."""

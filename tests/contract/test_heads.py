@@ -129,9 +129,9 @@ class Killed(Exception):
 
 
 class KillingReader(MadeUpReader):
-    """Fails at its eighth batch."""
+    """Fails in its eighth step, in the second shard."""
 
-    left = 7
+    left = 15
 
     def sample(self, batch: int, rng: np.random.Generator, burn_in: int = 0) -> Batch:
         if self.left == 0:

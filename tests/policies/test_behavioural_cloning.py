@@ -21,7 +21,8 @@ from forestpilot.policies.networks.checkpoint import CheckpointError, load_polic
 from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.memories import MEMORIES
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
-from forestpilot.policies.training.loop import STATE_FILE, Objective, TrainingBatch, draw, make_reader, train
+from forestpilot.policies.training.batches import Objective, Place, TrainingBatch, draw
+from forestpilot.policies.training.loop import STATE_FILE, make_reader, train
 from forestpilot.policies.training.state import DivergedError
 from forestpilot.policies.training.train_config import TrainConfig
 from tests.helpers.episodes import make_episode, random_offsets
@@ -53,13 +54,13 @@ class Killed(Exception):
 
 
 class KillingReader(MadeUpReader):
-    """Fails at its n-th batch."""
+    """Fails in the step after the n-th, in its second shard."""
 
     has_gaps = False
 
-    def __init__(self, batches: int) -> None:
+    def __init__(self, steps: int) -> None:
         super().__init__()
-        self.left = batches
+        self.left = TrainConfig().shards * steps + 1
 
     def sample(self, batch: int, rng: np.random.Generator, burn_in: int = 0) -> Batch:
         if self.left == 0:
@@ -81,18 +82,18 @@ def test_every_head_learns_to_turn_away_from_the_trunk(tmp_path: Path, head: str
 
 @pytest.mark.parametrize("memory", MEMORIES)
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
-@pytest.mark.parametrize("batches", [3, 12, 23])
+@pytest.mark.parametrize("steps", [3, 12, 23])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
-    tmp_path: Path, memory: str, ema_decay: float, batches: int
+    tmp_path: Path, memory: str, ema_decay: float, steps: int
 ) -> None:
     config = make_config({"memory": memory}, ema_decay=ema_decay)
     whole, resumed = new_policy(config), new_policy(config)
     train(whole, MadeUpReader(), config, tmp_path / "whole")
     with pytest.raises(Killed):
-        train(resumed, KillingReader(batches), config, tmp_path / "killed")
+        train(resumed, KillingReader(steps), config, tmp_path / "killed")
     resumed = new_policy(config)
     result = train(resumed, MadeUpReader(), config, tmp_path / "killed")
-    assert result.steps == config.steps - batches // 5 * 5
+    assert result.steps == config.steps - steps // 5 * 5
     assert same_weights(resumed, whole)
     assert rows_of(tmp_path / "killed") == rows_of(tmp_path / "whole")
 
@@ -117,7 +118,7 @@ def _train_until_killed(folder: str, kill_at: int) -> None:
 
 def test_a_run_killed_with_signal_9_goes_on_to_the_same_result(tmp_path: Path) -> None:
     process = multiprocessing.get_context("spawn").Process(
-        target=_train_until_killed, args=(str(tmp_path / "killed"), 18)
+        target=_train_until_killed, args=(str(tmp_path / "killed"), 36)
     )
     process.start()
     process.join(timeout=120)
@@ -138,7 +139,7 @@ def test_a_finished_round_is_loaded_not_repeated(tmp_path: Path) -> None:
     config = make_config(ema_decay=0.9)
     first, again = new_policy(config), new_policy(config)
     train(first, MadeUpReader(), config, tmp_path)
-    result = train(again, KillingReader(0), config, tmp_path)
+    result = train(again, KillingReader(-1), config, tmp_path)
     assert result.steps == 0
     assert result.figures["loss"] == pytest.approx(float(rows_of(tmp_path)[-1]["loss"]), rel=1e-4)
     assert same_weights(first, again)
@@ -286,19 +287,21 @@ def turns_of(batch: TrainingBatch) -> torch.Tensor:
 
 def test_flips_mirror_half_of_the_windows() -> None:
     config, policy = make_config(batch_windows=200, jitter=False), make_policy()
-    plain = draw(policy, MadeUpReader(), replace(config, flip=False), (0, 0))
-    flipped = draw(policy, MadeUpReader(), config, (0, 0))
+    plain = draw(policy, MadeUpReader(), replace(config, flip=False), Place(0, 0))
+    flipped = draw(policy, MadeUpReader(), config, Place(0, 0))
+    assert len(turns_of(plain)) == 100
     changed = (turns_of(plain)[:, 0] != turns_of(flipped)[:, 0]).float().mean()
     assert 0.35 < float(changed) < 0.65
     assert torch.equal(turns_of(plain).abs(), turns_of(flipped).abs())
 
 
-def test_draws_differ_between_steps_and_rounds_and_repeat() -> None:
+def test_draws_differ_between_shards_steps_and_rounds_and_repeat() -> None:
     config, policy = make_config(), make_policy()
-    first = draw(policy, MadeUpReader(), config, (0, 0)).views
-    assert torch.equal(first, draw(policy, MadeUpReader(), config, (0, 0)).views)
-    assert not torch.equal(first, draw(policy, MadeUpReader(), config, (0, 1)).views)
-    assert not torch.equal(first, draw(policy, MadeUpReader(), config, (1, 0)).views)
+    first = draw(policy, MadeUpReader(), config, Place(0, 0)).views
+    assert torch.equal(first, draw(policy, MadeUpReader(), config, Place(0, 0)).views)
+    assert not torch.equal(first, draw(policy, MadeUpReader(), config, Place(0, 1)).views)
+    assert not torch.equal(first, draw(policy, MadeUpReader(), config, Place(1, 0)).views)
+    assert not torch.equal(first, draw(policy, MadeUpReader(), config, Place(0, 0, 1)).views)
 
 
 def test_learning_rate_is_one_cycle() -> None:
@@ -368,7 +371,7 @@ def test_three_cameras_train_together(tmp_path: Path) -> None:
     config = make_config({"cameras": "all"}, steps=4)
     policy = VisuomotorPolicy.seeded(config.policy, dataset.task_spec, 0)
     reader = make_reader(policy, [dataset], config)
-    assert draw(policy, reader, config, (0, 0)).views.shape == (6, 5, 3, 32, 64, 3)
+    assert draw(policy, reader, config, Place(0, 0)).views.shape == (3, 5, 3, 32, 64, 3)
     assert train(policy, reader, config, tmp_path / "run").steps == 4
 
 

@@ -11,7 +11,8 @@ import torch
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.policies.networks.chunks import ChunkQueue
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
-from forestpilot.policies.training.loop import draw, make_reader, train
+from forestpilot.policies.training.batches import Place, draw
+from forestpilot.policies.training.loop import make_reader, train
 from forestpilot.policies.training.train_config import TrainConfig
 from tests.helpers.episodes import make_episode
 from tests.helpers.made_up import MadeUpReader, make_observations, make_policy, make_policy_config
@@ -61,12 +62,13 @@ def test_each_step_learns_the_actions_of_the_next_steps(tmp_path: Path, cache_gb
     config = TrainConfig(
         policy=make_policy_config(chunk=4, window=3, head="regression"),
         batch_windows=40,
+        shards=1,
         flip=False,
         side_labels="none",
         cache_gb=cache_gb,
     )
     policy = VisuomotorPolicy.seeded(config.policy, spec, 0)
-    batch = draw(policy, make_reader(policy, [dataset], config), config, (0, 0))
+    batch = draw(policy, make_reader(policy, [dataset], config), config, Place(0, 0))
     assert batch.views.shape[:2] == (40, 3)
     assert batch.target.actions.shape == (40, 3, 4, 2)
     wanted = torch.from_numpy(np.array(episode.expert_actions[:, 1]))
@@ -85,10 +87,10 @@ def test_each_step_learns_the_actions_of_the_next_steps(tmp_path: Path, cache_gb
 def test_a_reader_that_knows_nothing_of_chunks_will_do(tmp_path: Path) -> None:
     config = TrainConfig(
         policy=make_policy_config(chunk=3, head="mixture"), steps=60, learning_rate=5e-3, batch_windows=6,
-        log_every=20, tensorboard=False,
+        shards=1, log_every=20, tensorboard=False,
     )  # fmt: skip
     policy = VisuomotorPolicy.seeded(config.policy, make_spec(), 0)
-    batch = draw(policy, MadeUpReader(), config, (0, 0))
+    batch = draw(policy, MadeUpReader(), config, Place(0, 0))
     assert batch.target.known[0].tolist() == [[True] * 3] * 3 + [[True, True, False], [True, False, False]]
     result = train(policy, MadeUpReader(), config, tmp_path)
     assert np.isfinite(result.figures["loss"])

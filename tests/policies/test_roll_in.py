@@ -24,7 +24,8 @@ from forestpilot.policies.networks.checkpoint import load_policy
 from forestpilot.policies.networks.heads.mixture import MixtureConfig
 from forestpilot.policies.networks.heads.regression import RegressionConfig
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
-from forestpilot.policies.training.loop import draw, make_reader, train
+from forestpilot.policies.training.batches import Place, draw
+from forestpilot.policies.training.loop import make_reader, train
 from tests.policies.test_dagger import TINY_MIX, TINY_TRAIN, assert_same_weights, tiny
 
 FOR_ACTIONS = dataclasses.replace(TINY_TRAIN, policy=dataclasses.replace(TINY_TRAIN.policy, head=MixtureConfig()))
@@ -278,12 +279,12 @@ def test_a_lone_label_weighs_as_much_as_one_among_many(tmp_path):
     where[[8, 20, 30]] = True
     marked = np.full_like(lone.expert_actions, 0.123)
     dataset.replace(dataclasses.replace(lone, labelled=where, expert_actions=marked))
-    how = dataclasses.replace(TINY_TRAIN, flip=False, jitter=False, batch_windows=64)
+    how = dataclasses.replace(TINY_TRAIN, flip=False, jitter=False, batch_windows=64, shards=1)
     policy = VisuomotorPolicy.seeded(how.policy, dataset.task_spec, 0)
     reader = make_reader(policy, [dataset], dataclasses.replace(how, side_labels="none"))
     weight = np.zeros(2)
     for step in range(40):
-        batch = draw(policy, reader, how, (0, step))
+        batch = draw(policy, reader, how, Place(0, step))
         is_lone = (batch.target.actions[..., 0, 0] - 0.123).abs() < 1e-6
         weight += [float(batch.weights[~is_lone].sum()), float(batch.weights[is_lone].sum())]
     each = weight / (dense.num_steps, where.sum())

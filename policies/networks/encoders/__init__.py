@@ -17,4 +17,6 @@ class EncoderConfig(PartConfig):
 
 
 ENCODERS: Registry[type[Encoder]] = Registry("encoder", "forestpilot.policies.networks.encoders:ENCODERS")
-ENCODERS.register("cnn", "forestpilot.policies.networks.encoders.cnn:ConvolutionalEncoder", "three convolutions")
+_HERE = "forestpilot.policies.networks.encoders"
+ENCODERS.register("patch", f"{_HERE}.patch:PatchEncoder", "patches of 4x4 pixels, two convolutions over them")
+ENCODERS.register("cnn", f"{_HERE}.cnn:ConvolutionalEncoder", "three convolutions, the first on every pixel")

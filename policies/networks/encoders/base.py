@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from forestpilot.policies.networks.encoders import EncoderConfig
+from forestpilot.policies.networks.views import OUTSIDE_GREY
 
 
 @dataclass(frozen=True)
@@ -51,3 +53,15 @@ class Encoder(nn.Module, ABC):
         Returns:
             (N, features) float32.
         """
+
+
+def as_images(views: Tensor) -> Tensor:
+    """Views (N, C, h, w, 3) uint8 as images (N * C, 3, h, w) float32 that convolutions read; grey is zero.
+
+    What the camera did not see then looks like the padding, which lies beyond the rim.
+    """
+    number, cameras, height, width, _ = views.shape
+    # Rows of pixels with colour innermost are PyTorch's channels_last already: this permutation copies nothing.
+    images = views.reshape(number * cameras, height, width, 3).permute(0, 3, 1, 2)
+    # One new tensor, changed in place: at training batches each further one costs as much as a convolution.
+    return images.to(torch.float32, copy=True).sub_(OUTSIDE_GREY).mul_(1 / 64)

@@ -1,4 +1,4 @@
-"""A small CNN, shared by the cameras."""
+"""A small CNN, shared by the cameras: the encoder of versions 0.1 and 0.2."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from forestpilot.policies.networks.encoders import EncoderConfig
-from forestpilot.policies.networks.encoders.base import Encoder, EncoderShape
-from forestpilot.policies.networks.views import OUTSIDE_GREY
+from forestpilot.policies.networks.encoders.base import Encoder, EncoderShape, as_images
 from forestpilot.sim.errors import InvalidArgumentError
 
 
@@ -54,11 +53,5 @@ class ConvolutionalEncoder(Encoder):
 
     def forward(self, views: Tensor, inputs: Tensor) -> Tensor:
         """(N, C, h, w, 3) uint8 and (N, I) float32 to (N, features) float32, not negative."""
-        number, cameras, height, width, _ = views.shape
-        # Rows of pixels with colour innermost are PyTorch's channels_last already: this permutation copies nothing.
-        images = views.reshape(number * cameras, height, width, 3).permute(0, 3, 1, 2)
-        # Grey becomes zero, as the padding is: what the camera did not see looks like what lies beyond the rim.
-        # One new tensor, changed in place: at training batches each further one costs as much as a convolution.
-        images = images.to(torch.float32, copy=True).sub_(OUTSIDE_GREY).mul_(1 / 64)
-        picture = self.convolutions(images).permute(0, 2, 3, 1).reshape(number, -1)
+        picture = self.convolutions(as_images(views)).permute(0, 2, 3, 1).reshape(len(views), -1)
         return torch.relu(self.join(torch.cat((picture, inputs), dim=1)))

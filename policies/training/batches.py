@@ -1,0 +1,146 @@
+"""Where a batch comes from: windows of the data, mirrored and in another light, and what is to be learned from them.
+
+Everything that is drawn follows from (seed, round, step, shard) alone, never from what was drawn before, nor from which
+process draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from forestpilot.data_collection.windows.augmentation import augment
+from forestpilot.data_collection.windows.windows import Batch
+from forestpilot.policies.networks.heads.base import Target
+from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+from forestpilot.policies.training.train_config import TrainConfig
+
+
+class Place(NamedTuple):
+    """Which batch of a training it is."""
+
+    round: int
+    """DAgger round, 0 for plain behavioural cloning."""
+    step: int
+    """Gradient step in the round, from 0."""
+    shard: int = 0
+    """Part of the step's batch."""
+
+
+class Reader(Protocol):
+    """Where windows come from: a `forestpilot.data_collection.windows.windows.WindowReader`, or anything that samples
+    like one.
+    """
+
+    @property
+    def has_gaps(self) -> bool:
+        """True where some steps have no label."""
+        ...
+
+    def sample(self, batch: int, rng: np.random.Generator, *, burn_in: int = 0) -> Batch:
+        """Draw `batch` windows of which the first `burn_in` steps are not learned from."""
+        ...
+
+
+@runtime_checkable
+class SharedReader(Reader, Protocol):
+    """A reader that other processes can have too."""
+
+    def share(self) -> ReaderRecipe:
+        """What another process opens a reader with that draws the same windows; picklable."""
+        ...
+
+
+class ReaderRecipe(Protocol):
+    """A reader on its way to another process."""
+
+    def open(self) -> Reader:
+        """The reader; it can be closed."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """A batch as tensors, augmented."""
+
+    views: Tensor
+    """(B, T, C, h, w, 3) uint8."""
+    state: Tensor
+    """(B, T, S) float32."""
+    goal: Tensor
+    """(B, T, G) float32."""
+    target: Target
+    """What to learn at each step."""
+    weights: Tensor
+    """(B, T) float32, zero where there is nothing to learn."""
+    generator: torch.Generator
+    """Draws what the loss draws; it follows from (seed, round, step, shard) too."""
+
+
+class Objective:
+    """Objective of a training: labels, each as much as any other, by the head's own loss. Subclasses differ."""
+
+    def step_weights(self, batch: Batch) -> np.ndarray | None:
+        """Weight (B, T) of each step of a batch in the loss; None for equal weights."""
+        return None
+
+    def losses(self, policy: VisuomotorPolicy, prediction: Tensor, batch: TrainingBatch) -> Tensor:
+        """Loss (B, T) of each step, given what the policy predicts, (B, T, *P)."""
+        return policy.head.loss(prediction, batch.target, batch.generator)
+
+
+def draw(
+    policy: VisuomotorPolicy,
+    reader: Reader,
+    config: TrainConfig,
+    place: Place,
+    objective: Objective | None = None,
+) -> TrainingBatch:
+    """The batch of one shard of a step: windows, mirrored and in another light, drawn from (seed, round, step, shard).
+
+    Args:
+        policy: whose views and chunks the windows are for.
+        reader: draws windows.
+        config: how.
+        place: which batch.
+        objective: weighs the steps.
+    """
+    rng = np.random.default_rng((config.seed, *(place if config.shards else place[:2])))
+    batch = reader.sample(config.windows_of(place.shard), rng, burn_in=config.burn_in)
+    steps = batch.views.shape[1]
+    weights = batch.mask[:, :steps].astype(np.float32)
+    step_weights = objective.step_weights(batch) if objective is not None else None
+    if step_weights is not None:
+        weights *= step_weights
+    weights[:, : config.burn_in] = 0
+    if reader.has_gaps:
+        # A label among labels is drawn in many windows, a lone one in its own only; so that both weigh the same in the
+        # end, windows do.
+        weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
+    augmented = augment(batch, policy.spec, rng, flip=config.flip, jitter=config.jitter)
+    tensors = Batch(*(None if values is None else torch.from_numpy(values) for values in augmented))
+    return TrainingBatch(
+        views=tensors.views,
+        state=tensors.state,
+        goal=tensors.goal,
+        target=_target(tensors, policy.config.chunk),
+        weights=torch.from_numpy(weights),
+        generator=_generator(rng),
+    )
+
+
+def _target(batch: Batch, chunk: int) -> Target:
+    """At each step of a batch of tensors the actions of the next K steps, as far as they are there."""
+    missing = batch.views.shape[1] + chunk - 1 - batch.mask.shape[1]
+    actions = pad(batch.actions, (0, 0, 0, missing))
+    known = pad(batch.mask, (0, missing))
+    return Target(actions.unfold(1, chunk, 1).transpose(-1, -2), known.unfold(1, chunk, 1), batch.costs)
+
+
+def _generator(rng: np.random.Generator) -> torch.Generator:
+    return torch.Generator().manual_seed(int(rng.integers(2**63)))
