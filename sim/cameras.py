@@ -18,8 +18,10 @@ FloatArray = NDArray[np.float32]
 CAMERA_NAMES = ("left", "center", "right")
 """Order of the rig's cameras wherever images are stacked."""
 CENTER = CAMERA_NAMES.index("center")
+RIGHT = 0
+UP = 1
 FORWARD = 2
-"""Row of a camera's axes that it looks along."""
+"""Rows of a camera's axes; it looks along the last one."""
 
 MIN_SIZE_PX = (32, 24)
 MAX_SIZE_PX = (1280, 720)
@@ -125,12 +127,17 @@ class Rig:
         shifts, yaws = np.asarray(self.offsets if offsets is None else offsets, np.float64)[:, :2].T
         sines = np.sin(yaws)
         cosines = np.cos(yaws)
-        zeros = np.zeros(3)
-        ones = np.ones(3)
-        right = np.stack([sines, -cosines, zeros], axis=1)
-        up = np.stack([zeros, zeros, ones], axis=1)
-        axes = np.stack([right, up, np.stack([cosines, sines, zeros], axis=1)], axis=1) @ to_world
-        body_eyes = np.stack([self.forward_m * ones, shifts, self.up_m * ones], axis=1)
+        body_axes = np.zeros((3, 3, 3))
+        body_axes[:, RIGHT, 0] = sines
+        body_axes[:, RIGHT, 1] = -cosines
+        body_axes[:, UP, 2] = 1.0
+        body_axes[:, FORWARD, 0] = cosines
+        body_axes[:, FORWARD, 1] = sines
+        body_eyes = np.empty((3, 3))
+        body_eyes[:, 0] = self.forward_m
+        body_eyes[:, 1] = shifts
+        body_eyes[:, 2] = self.up_m
+        axes = body_axes @ to_world
         eyes = np.asarray(position, np.float64) + body_eyes @ to_world
         return eyes.astype(np.float32), axes.astype(np.float32)
 

@@ -24,6 +24,17 @@ class PhysicsClient:
     def __init__(self) -> None:
         self.id = pybullet.connect(pybullet.DIRECT)
         self.pool: ColliderPool | None = None
+        self._is_due = False
+
+    def reset_later(self, world: World, reach_m: float) -> None:
+        """As `reset`, but nothing is built before `catch_up`: many episodes touch nothing and need no simulation."""
+        self.pool = ColliderPool(self.id, world, reach_m)
+        self._is_due = True
+
+    def catch_up(self) -> None:
+        """Build what is due since `reset_later`."""
+        if self._is_due:
+            self._build()
 
     def reset(self, world: World, reach_m: float) -> None:
         """Empty the simulation and lay the ground; rebuilding is what makes episodes repeat exactly.
@@ -32,6 +43,11 @@ class PhysicsClient:
             world: whose trees and boxes have colliders.
             reach_m: those within this distance of the vehicle have one, in metres.
         """
+        self.reset_later(world, reach_m)
+        self._build()
+
+    def _build(self) -> None:
+        self._is_due = False
         pybullet.resetSimulation(physicsClientId=self.id)
         pybullet.setPhysicsEngineParameter(
             fixedTimeStep=1 / PHYSICS_HZ,
@@ -43,7 +59,6 @@ class PhysicsClient:
         pybullet.setGravity(0, 0, -GRAVITY_MPS2, physicsClientId=self.id)
         ground = pybullet.createCollisionShape(pybullet.GEOM_PLANE, physicsClientId=self.id)
         pybullet.createMultiBody(0, ground, physicsClientId=self.id)
-        self.pool = ColliderPool(self.id, world, reach_m)
 
     def step(self) -> None:
         """Advance by one sub-step of 1/240 s."""
@@ -92,26 +107,19 @@ class ColliderPool:
     @property
     def num_standing(self) -> int:
         """Number of trees and boxes that have a collider now."""
-        self._catch_up()
         return len(self._standing)
 
     def follow(self, x: float, y: float) -> None:
         """Stand colliders at everything within reach of (x, y) and park the others."""
-        self._catch_up()
+        # First as it would have been on the way here, so that bodies are made in the same order.
+        for place in self._passed:
+            self._follow(*place)
+        self._passed.clear()
         self._follow(x, y)
 
     def pass_by(self, x: float, y: float) -> None:
-        """The vehicle was at (x, y) and touched nothing: stand colliders there only when it matters for later ones.
-
-        Bodies are made and moved in the same order as with `follow`, so that PyBullet repeats bit for bit.
-        """
+        """The vehicle was at (x, y) and touches nothing: what stands there is found out by the next `follow`."""
         self._passed.append((x, y))
-
-    def _catch_up(self) -> None:
-        passed = self._passed
-        self._passed = []
-        for x, y in passed:
-            self._follow(x, y)
 
     def _follow(self, x: float, y: float) -> None:
         distance = np.hypot(self._positions[:, 0] - x, self._positions[:, 1] - y) - self._radii

@@ -21,7 +21,15 @@ from forestpilot.sim.kernels import helper, kernel
 from forestpilot.sim.looks import VehicleLook
 from forestpilot.sim.records import record_of
 from forestpilot.sim.vehicles.car_look import car_look
-from forestpilot.sim.vehicles.free_body import NEAR_M, clear_of, free_step, matrix_of, to_world
+from forestpilot.sim.vehicles.free_body import (
+    MOST_NEAR,
+    NEAR_M,
+    discs_within,
+    free_step,
+    matrix_of,
+    to_world,
+    travel_of,
+)
 from forestpilot.sim.vehicles.rigid_body import (
     GRAVITY_MPS2,
     PHYSICS_STEP_S,
@@ -245,14 +253,16 @@ class Car(Vehicle):
         body_height = HEIGHT_M - FLOOR_M
         self._box[0] = -self._ahead_m, 0, FLOOR_M + body_height / 2 - parameters.height_m
         self._box[1] = LENGTH_M / 2, WIDTH_M / 2, body_height / 2
-        middle, half = self._box.tolist()
-        shape = pybullet.createCollisionShape(
-            pybullet.GEOM_BOX, halfExtents=half, collisionFramePosition=middle, physicsClientId=self._id
-        )
-        self._create_body(shape, parameters.mass_kg, parameters.inertia_kgm2)
+        self._plan_body(self._make_shape, parameters.mass_kg, parameters.inertia_kgm2)
         self.grip = grip
         self._constants = record_of(parameters.constants(grip))
         self.put(place_m, yaw_rad, speed_mps)
+
+    def _make_shape(self) -> int:
+        middle, half = self._box.tolist()
+        return pybullet.createCollisionShape(
+            pybullet.GEOM_BOX, halfExtents=half, collisionFramePosition=middle, physicsClientId=self._id
+        )
 
     def put(self, place_m: np.ndarray, yaw_rad: float, speed_mps: float) -> None:
         """Stand on the ground at a place (>= 2,), wheels straight, rolling along the heading."""
@@ -276,7 +286,7 @@ class Car(Vehicle):
 
     def coast(self, command: DriveCommand, discs: np.ndarray, path: np.ndarray) -> bool:
         """Drive through the sub-steps of a control step at once."""
-        if not self._can_coast():
+        if not (self._knows_frame and self.coasts):
             return False
         ahead = self._foresee(np.array([self.steering_rad]))
         is_clear = bool(
@@ -290,8 +300,8 @@ class Car(Vehicle):
     def observed_state(self, set_point_mps: float) -> np.ndarray:
         """(9,) float32."""
         motion = self.heading_frame()
-        forward, left, _ = motion.velocity_mps
-        tilt = [motion.roll_rad, motion.pitch_rad, *motion.rates_radps]
+        forward, left, _ = motion.velocity_mps.tolist()
+        tilt = [motion.roll_rad, motion.pitch_rad, *motion.rates_radps.tolist()]
         return np.array([forward, left, *tilt, self.steering_rad, set_point_mps], np.float32)
 
     def clearance_m(self, world: World, path: np.ndarray) -> float:
@@ -414,37 +424,50 @@ def coast(state, frame, steering, constants, body, wanted, go, box, discs, path,
     Returns:
         False if something may be touched on the way: then the result is not what PyBullet does.
     """
-    margin = 2 * NEAR_M
-    step = STEERING_RATE_RADPS * PHYSICS_STEP_S
-    west = math.inf
-    east = -math.inf
-    south = math.inf
-    north = -math.inf
-    low = math.inf
+    x = state[0]
+    y = state[1]
+    travel = travel_of(state, len(path))
+    reach = math.sqrt(box[1, 0] ** 2 + box[1, 1] ** 2 + box[1, Z] ** 2) + abs(box[0, 0]) + NEAR_M
+    found = np.empty(MOST_NEAR, np.int64)
+    count = discs_within(discs, x, y, travel + reach, found)
     for k in range(len(path)):
-        steering[0] += clip(clip(wanted, STEERING_LOCK_RAD) - steering[0], step)
+        if count < 0 or not _is_free(state, frame, box, discs, found, count):
+            return False
+        steering[0] += clip(clip(wanted, STEERING_LOCK_RAD) - steering[0], STEERING_RATE_RADPS * PHYSICS_STEP_S)
         wheel_forces(state, steering[0], go, constants, wrench)
-        x, y, z, reach_x, reach_y, reach_z = _bounding_box(state, frame, box)
-        west = min(west, x - reach_x)
-        east = max(east, x + reach_x)
-        south = min(south, y - reach_y)
-        north = max(north, y + reach_y)
-        low = min(low, z - reach_z)
         free_step(state, frame, wrench, body)
         for i in range(3):
             path[k, i] = state[i]
-    return low > NEAR_M and clear_of(discs, west - margin, east + margin, south - margin, north + margin)
+        if math.hypot(state[0] - x, state[1] - y) > travel:
+            return False
+    return True
 
 
 @helper()
-def _bounding_box(state, frame, box):  # type: ignore[no-untyped-def]
-    """Middle of the body's box and how far it reaches from there along each of the world's axes."""
+def _is_free(state, frame, box, discs, found, count):  # type: ignore[no-untyped-def]
+    """Tell if neither the ground nor any of the first discs that were found is near the body's box."""
     m = matrix_of(frame[0], frame[1], frame[Z], frame[W])
     ox, oy, oz = to_world(m, box[0, 0], box[0, 1], box[0, Z])
-    reach_x = abs(m[0]) * box[1, 0] + abs(m[3]) * box[1, 1] + abs(m[6]) * box[1, Z]
-    reach_y = abs(m[1]) * box[1, 0] + abs(m[4]) * box[1, 1] + abs(m[7]) * box[1, Z]
-    reach_z = abs(m[2]) * box[1, 0] + abs(m[5]) * box[1, 1] + abs(m[8]) * box[1, Z]
-    return state[0] + ox, state[1] + oy, state[Z] + oz, reach_x, reach_y, reach_z
+    low = state[Z] + oz - (abs(m[2]) * box[1, 0] + abs(m[5]) * box[1, 1] + abs(m[8]) * box[1, Z])
+    flat = math.sqrt(m[0] * m[0] + m[1] * m[1])
+    cosine = m[0] / flat
+    sine = m[1] / flat
+    # The rectangle along the heading that the box covers on the ground, tilted or not.
+    half_length = 0.0
+    half_width = 0.0
+    for i in range(3):
+        half_length += abs(cosine * m[3 * i] + sine * m[3 * i + 1]) * box[1, i]
+        half_width += abs(cosine * m[3 * i + 1] - sine * m[3 * i]) * box[1, i]
+    for k in range(count):
+        disc = found[k]
+        dx = discs[disc, 0] - state[0] - ox
+        dy = discs[disc, 1] - state[1] - oy
+        ahead = max(abs(cosine * dx + sine * dy) - half_length, 0.0)
+        aside = max(abs(cosine * dy - sine * dx) - half_width, 0.0)
+        radius = discs[disc, 2] + NEAR_M
+        if ahead * ahead + aside * aside < radius * radius:
+            return False
+    return low > NEAR_M
 
 
 @helper(inline="always")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +47,10 @@ MAX_TURN_RAD = 0.5 * (math.pi * 0.5)
 SMALL_SPIN_RADPS = 0.001
 """Below it Bullet replaces the sine by its series."""
 NEAR_M = 0.1
-"""What is nearer to a vehicle than this may touch it as far as Bullet knows: its margins are 0.04 m and 0.02 m."""
+"""What is nearer to a vehicle than this may push it: Bullet knows contacts from 0.02 m on, and some shapes' margins of
+0.04 m."""
+MOST_NEAR = 64
+"""With more than this within reach, a control step is PyBullet's."""
 
 
 class Foreseen(NamedTuple):
@@ -61,7 +65,9 @@ class Foreseen(NamedTuple):
 
 
 class FreeBody(RigidBody):
-    """A rigid body whose state may run ahead of PyBullet, which hears of it when it is needed again.
+    """A rigid body whose state may run ahead of PyBullet, which hears of it when it is needed: see `catch_up`.
+
+    `body` is -1 as long as PyBullet has no need of it.
 
     Args:
         client_id: PyBullet's physics client id.
@@ -73,22 +79,47 @@ class FreeBody(RigidBody):
         """Mass in kg and principal moments of inertia in kg m2."""
         self._frame = np.zeros(4)
         """Bullet's own quaternion x, y, z, w from world to body."""
+        self._make: Callable[[], None] | None = None
         self._knows_frame = False
         self._is_ahead = False
         self._is_pushed = False
 
+    @property
+    def coasts(self) -> bool:
+        """True for a body that mostly goes on without PyBullet."""
+        return False
+
     def _create_body(self, shape: int, mass_kg: float, inertia_kgm2: tuple[float, float, float]) -> None:
-        self._mass_properties[:] = mass_kg, *inertia_kgm2
+        self._make = None
         super()._create_body(shape, mass_kg, inertia_kgm2)
+
+    def _plan_body(
+        self, make_shape: Callable[[], int], mass_kg: float, inertia_kgm2: tuple[float, float, float]
+    ) -> None:
+        """As `_create_body`, but a body that coasts is made only when PyBullet needs it.
+
+        Args:
+            make_shape: makes the collision shape and tells its id.
+            mass_kg: mass in kilograms.
+            inertia_kgm2: principal moments of inertia in kg m2.
+        """
+        self._mass_properties[:] = mass_kg, *inertia_kgm2
+        self.body = -1
+        self._make = lambda: self._create_body(make_shape(), mass_kg, inertia_kgm2)
+        if not self.coasts:
+            self._make()
 
     def place(self, position_m: np.ndarray, yaw_rad: float, velocity_mps: np.ndarray) -> None:
         """Put the centre of mass at a position (3,), upright, moving at a velocity (3,), not turning."""
-        self._is_ahead = False
-        self._is_pushed = False
-        super().place(position_m, yaw_rad, velocity_mps)
         # -0.0 as Bullet has it: it turns the quaternion's vector around.
         self._frame[:] = -0.0, -0.0, -math.sin(yaw_rad / 2), math.cos(yaw_rad / 2)
         self._knows_frame = True
+        self._is_pushed = False
+        self._is_ahead = self.coasts
+        if self._is_ahead:
+            tell(self.state, self._frame, np.asarray(position_m, float), np.asarray(velocity_mps, float))
+        else:
+            super().place(position_m, yaw_rad, velocity_mps)
 
     def read(self) -> np.ndarray:
         """Copy the body's state out of PyBullet into `state`, unless that is ahead, and return it."""
@@ -109,6 +140,8 @@ class FreeBody(RigidBody):
 
     def catch_up(self) -> None:
         """Tell PyBullet where the body is, if it does not know."""
+        if self._make is not None:
+            self._make()
         if not self._is_ahead:
             return
         x, y, z, w = self._frame.tolist()
@@ -163,6 +196,16 @@ def free_step(state, frame, wrench, body):  # type: ignore[no-untyped-def]
 
 
 @kernel()
+def tell(state, frame, position, velocity):  # type: ignore[no-untyped-def]
+    """Write what PyBullet tells of a body with this frame (4,), position (3,) and velocity (3,) into a state (13,)."""
+    for i in range(3):
+        state[i] = position[i]
+        state[VX + i] = velocity[i]
+        state[WX + i] = 0.0
+    state[3], state[4], state[5], state[6] = _told(frame)
+
+
+@kernel()
 def turn_frame(frame, state):  # type: ignore[no-untyped-def]
     """Turn a frame (4,) as Bullet did in the sub-step that ended in a state (13,).
 
@@ -181,15 +224,30 @@ def _told(frame):  # type: ignore[no-untyped-def]
 
 
 @helper()
-def clear_of(discs, west, east, south, north):  # type: ignore[no-untyped-def]
-    """Tell if none of the discs (n, 3) of x, y, radius has a bounding square that reaches into a rectangle."""
+def travel_of(state, num_steps):  # type: ignore[no-untyped-def]
+    """Distance in metres that a vehicle covers at most in so many sub-steps; who covers more is not foreseen."""
+    speed = math.sqrt(state[VX] * state[VX] + state[VY] * state[VY])
+    return (1.2 * speed + 1.0) * num_steps * PHYSICS_STEP_S
+
+
+@helper()
+def discs_within(discs, x, y, reach, found):  # type: ignore[no-untyped-def]
+    """Note in `found` which discs (n, 3) of x, y, radius are nearer to a point than `reach`.
+
+    Returns:
+        Their number, or -1 if there are more than `found` holds.
+    """
+    count = 0
     for k in range(len(discs)):
-        x = discs[k, 0]
-        y = discs[k, 1]
-        radius = discs[k, 2]
-        if x + radius > west and x - radius < east and y + radius > south and y - radius < north:
-            return False
-    return True
+        dx = discs[k, 0] - x
+        dy = discs[k, 1] - y
+        radius = discs[k, 2] + reach
+        if dx * dx + dy * dy < radius * radius:
+            if count == len(found):
+                return -1
+            found[count] = k
+            count += 1
+    return count
 
 
 @helper()
@@ -308,7 +366,7 @@ def _same_way(client: int, rng: np.random.Generator) -> bool:
     """Tell if a body pushed at random goes the same way in PyBullet and in `free_step`."""
     pushed = FreeBody(client)
     shape = pybullet.createCollisionShape(pybullet.GEOM_SPHERE, radius=0.1, physicsClientId=client)
-    pushed._create_body(shape, 0.8, (0.004, 0.005, 0.007))
+    pushed._plan_body(lambda: shape, 0.8, (0.004, 0.005, 0.007))
     pushed.place(rng.uniform(-50, 50, 3), rng.uniform(-3, 3), rng.uniform(-10, 10, 3))
     foreseen = pushed._foresee(np.zeros(0))
     for _ in range(12):

@@ -18,7 +18,7 @@ from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.kernels import helper, kernel
 from forestpilot.sim.looks import VehicleLook
 from forestpilot.sim.records import record_of
-from forestpilot.sim.vehicles.free_body import NEAR_M, clear_of, free_step
+from forestpilot.sim.vehicles.free_body import MOST_NEAR, NEAR_M, discs_within, free_step, travel_of
 from forestpilot.sim.vehicles.quadrotor_look import quadrotor_look
 from forestpilot.sim.vehicles.rigid_body import (
     GRAVITY_MPS2,
@@ -43,8 +43,8 @@ from forestpilot.sim.worlds.world import World
 BODY_RADIUS_M = 0.25
 """Radius of the collision shape: rotor tips included, in metres."""
 BODY_HEIGHT_M = 0.12
-REACH_M = math.hypot(BODY_RADIUS_M, BODY_HEIGHT_M / 2) + 2 * NEAR_M
-"""What is further from the middle than this is not touched; both bodies have Bullet's margins."""
+REACH_M = math.hypot(BODY_RADIUS_M, BODY_HEIGHT_M / 2) + NEAR_M
+"""What is further from the middle than this is not touched, however the body tilts."""
 MAX_TURN_RAD = math.radians(60.0)
 """Heading change that an action of turn = 1 asks for, in radians."""
 
@@ -193,12 +193,14 @@ class Quadrotor(Vehicle):
     def create(self, position_m: np.ndarray, yaw_rad: float, velocity_mps: np.ndarray | None = None) -> None:
         """Make the body in a freshly reset simulation, hovering (or already moving) with its motors at hover thrust."""
         parameters = self.parameters
-        shape = pybullet.createCollisionShape(
-            pybullet.GEOM_CYLINDER, radius=BODY_RADIUS_M, height=BODY_HEIGHT_M, physicsClientId=self._id
-        )
-        self._create_body(shape, parameters.mass_kg, parameters.inertia_kgm2)
+        self._plan_body(self._make_shape, parameters.mass_kg, parameters.inertia_kgm2)
         self.motor_thrusts_n[:] = parameters.mass_kg * GRAVITY_MPS2 / 4
         self.place(position_m, yaw_rad, np.zeros(3) if velocity_mps is None else velocity_mps)
+
+    def _make_shape(self) -> int:
+        return pybullet.createCollisionShape(
+            pybullet.GEOM_CYLINDER, radius=BODY_RADIUS_M, height=BODY_HEIGHT_M, physicsClientId=self._id
+        )
 
     def put(self, place_m: np.ndarray, yaw_rad: float, speed_mps: float) -> None:
         """Fly level at the altitude that is held, above a place (>= 2,)."""
@@ -219,7 +221,7 @@ class Quadrotor(Vehicle):
 
     def coast(self, command: FlightCommand, discs: np.ndarray, path: np.ndarray) -> bool:
         """Fly through the sub-steps of a control step at once."""
-        if not self._can_coast():
+        if not (self._knows_frame and self.coasts):
             return False
         ahead = self._foresee(self.motor_thrusts_n)
         is_clear = bool(coast(*ahead, self._constants, self._mass_properties, *command, discs, path, self._wrench))
@@ -236,8 +238,9 @@ class Quadrotor(Vehicle):
     def observed_state(self, set_point_mps: float) -> np.ndarray:
         """(10,) float32."""
         motion = self.heading_frame()
-        own = [motion.roll_rad, motion.pitch_rad, *motion.rates_radps, set_point_mps, self.state[Z]]
-        return np.array([*motion.velocity_mps, *own], np.float32)
+        rates = motion.rates_radps.tolist()
+        own = [motion.roll_rad, motion.pitch_rad, *rates, set_point_mps, float(self.state[Z])]
+        return np.array(motion.velocity_mps.tolist() + own, np.float32)
 
     def clearance_m(self, world: World, path: np.ndarray) -> float:
         """Least distance along the path from the body's radius to a trunk."""
@@ -339,20 +342,34 @@ def coast(state, frame, motors, constants, body, heading, speed, altitude, discs
     Returns:
         False if something may be touched on the way: then the result is not what PyBullet does.
     """
-    west = east = state[0]
-    south = north = state[1]
-    low = state[Z]
+    x = state[0]
+    y = state[1]
+    travel = travel_of(state, len(path))
+    found = np.empty(MOST_NEAR, np.int64)
+    count = discs_within(discs, x, y, travel + REACH_M, found)
     for k in range(len(path)):
+        if count < 0 or not _is_free(state, discs, found, count):
+            return False
         control(state, motors, constants, heading, speed, altitude, wrench)
         free_step(state, frame, wrench, body)
         for i in range(3):
             path[k, i] = state[i]
-        west = min(west, state[0])
-        east = max(east, state[0])
-        south = min(south, state[1])
-        north = max(north, state[1])
-        low = min(low, state[Z])
-    return low > REACH_M and clear_of(discs, west - REACH_M, east + REACH_M, south - REACH_M, north + REACH_M)
+        if math.hypot(state[0] - x, state[1] - y) > travel:
+            return False
+    return True
+
+
+@helper()
+def _is_free(state, discs, found, count):  # type: ignore[no-untyped-def]
+    """Tell if neither the ground nor any of the first discs that were found is within reach."""
+    for k in range(count):
+        disc = found[k]
+        dx = discs[disc, 0] - state[0]
+        dy = discs[disc, 1] - state[1]
+        radius = discs[disc, 2] + REACH_M
+        if dx * dx + dy * dy < radius * radius:
+            return False
+    return state[Z] > REACH_M
 
 
 @helper()

@@ -130,13 +130,14 @@ class RigidBody:
     def heading_frame(self) -> HeadingMotion:
         """The motion as on-board instruments tell it."""
         rotation = self.rotation
-        yaw = math.atan2(rotation[1, 0], rotation[0, 0])
+        (forward_x, _, _), (forward_y, _, _), (forward_z, left_z, up_z) = rotation.tolist()
+        yaw = math.atan2(forward_y, forward_x)
         cosine = math.cos(yaw)
         sine = math.sin(yaw)
         vx, vy, vz = self.state[VELOCITY].tolist()
         velocity = np.array([cosine * vx + sine * vy, cosine * vy - sine * vx, vz])
-        roll = math.atan2(rotation[Z, 1], rotation[Z, Z])
-        pitch = math.asin(max(-1.0, min(1.0, -rotation[Z, 0])))
+        roll = math.atan2(left_z, up_z)
+        pitch = math.asin(max(-1.0, min(1.0, -forward_z)))
         return HeadingMotion(velocity, roll, pitch, rotation.T @ self.state[SPIN])
 
 

@@ -111,9 +111,10 @@ class Vehicle(FreeBody, ABC):
         """
         return False
 
-    def _can_coast(self) -> bool:
-        """Tell if the motion is known to the last bit, and PyBullet's sub-steps can be done without it."""
-        return self._knows_frame and equals_pybullet()
+    @property
+    def coasts(self) -> bool:
+        """True if it has a `coast` of its own, and that does what this machine's PyBullet does."""
+        return type(self).coast is not Vehicle.coast and equals_pybullet()
 
     @property
     def may_touch_ground(self) -> bool:

@@ -1,6 +1,8 @@
 """A body that touches nothing moves without PyBullet as it moves with it: the same bits, whatever happens before and
 after."""
 
+import math
+
 import gymnasium
 import numpy as np
 import pytest
@@ -128,7 +130,7 @@ def test_pybullet_goes_on_from_where_the_kernel_got(physics):
     for first in (True, False):
         drone = start(physics)
         if first:
-            assert drone.coast(command, NO_TREES[:, :3].astype(np.float64), np.zeros((24, 3)))
+            assert drone.coast(command, np.zeros((0, 3)), np.zeros((24, 3)))
         for _ in range(24 if first else 48):
             drone.apply(command)
             physics.step()
@@ -139,7 +141,8 @@ def test_pybullet_goes_on_from_where_the_kernel_got(physics):
 
 def test_what_pybullet_knows_may_be_old_until_it_is_told(physics):
     drone = start(physics)
-    assert drone.coast(FlightCommand(0.0, 9.0, 1.8), NO_TREES[:, :3].astype(np.float64), np.zeros((24, 3)))
+    drone.catch_up()
+    assert drone.coast(FlightCommand(0.0, 9.0, 1.8), np.zeros((0, 3)), np.zeros((24, 3)))
     ahead = drone.read().copy()
     old, _ = pybullet.getBasePositionAndOrientation(drone.body, physicsClientId=physics.id)
     assert old[0] == 0.0 < ahead[0]
@@ -147,7 +150,47 @@ def test_what_pybullet_knows_may_be_old_until_it_is_told(physics):
     assert drone.read().tobytes() == ahead.tobytes()
 
 
-@pytest.mark.parametrize(("gap_m", "is_free"), [(0.5, True), (0.15, False), (-0.1, False)])
+def test_an_episode_that_touches_nothing_builds_nothing(monkeypatch):
+    env = gymnasium.make("ForestPilot/Drone-v0", disable_env_checker=True, density=0.0, width=32, height=24)
+    calls = []
+    monkeypatch.setattr(pybullet, "resetSimulation", lambda **kwargs: calls.append(kwargs))
+    env.reset(seed=0)
+    for _ in range(5):
+        env.step(np.array([0.3, 1.0]))
+    assert not calls and env.unwrapped.vehicle.body == -1
+    env.close()
+
+
+def test_pybullet_can_be_told_at_any_time_and_the_episode_goes_on_the_same():
+    ends = []
+    for asks in (True, False):
+        env = gymnasium.make("ForestPilot/Drone-v0", disable_env_checker=True, density=0.1, width=32, height=24)
+        env.reset(seed=3)
+        for step, action in enumerate(actions_of(0)[:12]):
+            env.step(action)
+            if asks and step % 3 == 0:
+                env.unwrapped.tell_pybullet()
+                body, client = env.unwrapped.vehicle.body, env.unwrapped.physics.id
+                place, _ = pybullet.getBasePositionAndOrientation(body, physicsClientId=client)
+                assert place == tuple(env.unwrapped.vehicle.state[:3])
+        ends.append(env.unwrapped.state_hash())
+        env.close()
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("velocity", [(0.0, 0.0, 0.0), (-3.0, -0.0, 2.0)])
+@pytest.mark.parametrize("yaw_rad", [0.0, 0.7, -2.9, math.pi])
+def test_a_placed_body_is_where_pybullet_would_tell(physics, monkeypatch, yaw_rad, velocity):
+    drone = start(physics)
+    drone.place(np.array([0.1, -0.2, 1.7]), yaw_rad, np.array(velocity))
+    foreseen = drone.state.copy()
+    drone.catch_up()
+    monkeypatch.setattr(vehicle_module, "equals_pybullet", lambda: False)
+    drone.place(np.array([0.1, -0.2, 1.7]), yaw_rad, np.array(velocity))
+    assert drone.read().tobytes() == foreseen.tobytes()
+
+
+@pytest.mark.parametrize(("gap_m", "is_free"), [(0.5, True), (0.12, True), (0.08, False), (-0.1, False)])
 def test_nothing_is_foreseen_beside_a_trunk(physics, gap_m, is_free):
     drone = start(physics)
     trunk = np.array([[0.0, 0.25 + 0.3 + gap_m, 0.3]])
@@ -158,7 +201,7 @@ def test_nothing_is_foreseen_beside_a_trunk(physics, gap_m, is_free):
 
 def test_nothing_is_foreseen_near_the_ground(physics):
     drone = start(physics)
-    drone.place(np.array([0.0, 0.0, 0.4]), 0.0, np.zeros(3))
+    drone.place(np.array([0.0, 0.0, 0.3]), 0.0, np.zeros(3))
     assert not drone.coast(FlightCommand(0.0, 5.0, 1.8), np.zeros((0, 3)), np.zeros((12, 3)))
 
 
