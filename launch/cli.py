@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from forestpilot.launch.verbs import Verb, get_verb, verb_lines
+from forestpilot.policies.openmp import use_one_thread
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.extras import missing_extra
 from forestpilot.sim.registry import closest
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run_verb(name: str, args: list[str]) -> int:
     """Import the verb, parse its config, run it; errors that the user can mend become one line."""
     verb: Verb | None = None
+    use_one_thread()
     try:
         verb = get_verb(name)
         result = verb.run(_parse(verb, args, f"{PROG} {name}"))

@@ -1,12 +1,17 @@
 """What is learned and how well it does: encoders, memories, heads, the policy, its training and its evaluation.
 
-The names below are imported on first use, so that `import forestpilot.policies` stays free of torch.
+The names below are imported on first use, so that `import forestpilot.policies` stays free of torch. Whatever of it is
+imported, torch's threads are told first not to spin for long (`forestpilot.policies.openmp`).
 """
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
+
+from forestpilot.policies.openmp import bound_spinning
+
+bound_spinning()
 
 _HOMES = {
     "PolicyConfig": "forestpilot.policies.networks.visuomotor",

@@ -15,7 +15,7 @@ version 0.1 may have written comes through here:
 | folder `trips/` of an evaluation | `episodes/` |
 | environments `sim:ForestPilot/Drone-v0` | `forestpilot:ForestPilot/Drone-v0` |
 
-A training of version 0.1 or 0.2 knows nothing of `shards`: it has 0 of them, which draws its batches as they did.
+A training of version 0.1 or 0.2 knows nothing of `shards`: it has one, which is drawn as they drew a batch.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _ONLY_OF = {
 """The part that a field is an option of; a policy with another part has no such option any more."""
 _WHOLE_TRAINING = {"policy", "batch_windows", "jitter", "weight_decay"}
 """Keys that every stored config of a training has, but hardly one that somebody wrote."""
-_BEFORE_SHARDS = {"batch_windows": 24, "shards": 0}
+_BEFORE_SHARDS = {"batch_windows": 24, "shards": 1}
 """What trainings up to version 0.2 were born with."""
 
 

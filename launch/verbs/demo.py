@@ -50,7 +50,7 @@ DRIVE = DaggerConfig(
         speeds=(8.0, 8.0),
         options=DriveOptions(length=200.0, side_cameras="random-speed", interventions="road"),
     ),
-    train=TrainConfig(policy=DRIVE_POLICY, batch_windows=192),
+    train=TrainConfig(policy=DRIVE_POLICY, batch_windows=96),
 )
 """How the demo learns to drive: enough to see it done."""
 

@@ -22,6 +22,7 @@ import numpy as np
 from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.terminal.tables import format_columns
 from forestpilot.launch.verbs import Verb
+from forestpilot.policies import openmp
 from forestpilot.sim.cameras import CAMERA_NAMES
 from forestpilot.sim.extras import EXTRAS, MissingExtraError, require
 from forestpilot.sim.registry import OWN_DISTRIBUTION, Registered, Registry, broken_plugins, import_attribute, name_of
@@ -106,6 +107,7 @@ def examine(config: DoctorConfig) -> Iterator[Finding]:
         ("cores", "", _cores),
         ("PyBullet", "pip install --force-reinstall pybullet", _pybullet),
         ("PyTorch", "pip install --force-reinstall torch", _torch),
+        ("threads", "", _threads),
         ("OpenCV", "", _opencv),
         ("H.264 video", "pip install --force-reinstall av", _video),
         ("HDF5 with Zstd", "pip install --force-reinstall h5py hdf5plugin", _hdf5),
@@ -223,6 +225,12 @@ def _torch() -> Finding:
     torch = require("torch")
     device = "CUDA" if torch.cuda.is_available() else "CPU"
     return Finding("ok", "PyTorch", f"{torch.__version__}, {device}, {torch.get_num_threads()} threads")
+
+
+def _threads() -> Finding:
+    """What torch's threads were told."""
+    is_good, told = openmp.describe()
+    return Finding("ok" if is_good else "note", "threads", told)
 
 
 def _opencv() -> Finding:

@@ -76,9 +76,9 @@ class ShardPool:
     def teach(self, lesson: Lesson) -> Iterator[Shards]:
         """Get ready for a round of training; meanwhile the policy's weights lie where all processes see them."""
         layout = FlatLayout(lesson.policy)
-        processes = min(self.workers, lesson.config.num_shards)
+        processes = min(self.workers, lesson.config.shards)
         self._lesson = _pickled(lesson) if processes > 1 else None
-        rows = self._rows(1 + lesson.config.num_shards, layout.size)
+        rows = self._rows(1 + lesson.config.shards, layout.size)
         layout.live_in(rows[0])
         try:
             with torch_threads(self.threads):
@@ -137,7 +137,7 @@ class Shards:
             ShardProcessError: a process died.
         """
         started = time.perf_counter()
-        count = self.lesson.config.num_shards
+        count = self.lesson.config.shards
         helpers = self._pool.helpers(min(self._pool.workers, count) - 1)
         processes = 1 + len(helpers)
         results: dict[int, ShardResult] = {}

@@ -30,7 +30,7 @@ class TrainConfig:
     """Windows per gradient step; times policy.window this is the frames per step."""
     shards: int = 2
     """Parts of a batch that are drawn and computed each by itself, on one thread, and side by side where there are
-    processes for them; how many there are does not change the result. 0: one part, drawn as up to version 0.2.
+    processes for them; how many there are does not change the result.
     """
     learning_rate: float = 7e-4
     """Peak of the one-cycle learning rate."""
@@ -81,9 +81,9 @@ class TrainConfig:
         for name in ("steps", "batch_windows", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise InvalidArgumentError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.shards <= self.batch_windows:
+        if not 1 <= self.shards <= self.batch_windows:
             raise InvalidArgumentError(
-                f"shards is {self.shards}; allowed: 0 to batch_windows = {self.batch_windows}, for each has a window"
+                f"shards is {self.shards}; allowed: 1 to batch_windows = {self.batch_windows}, for each has a window"
             )
         if self.learning_rate <= 0 or not 0 <= self.ema_decay < 1 or not 0 <= self.warmup_fraction < 1:
             raise InvalidArgumentError("learning_rate must be positive, ema_decay and warmup_fraction in [0, 1)")
@@ -106,14 +106,9 @@ class TrainConfig:
                 "or side_labels asked"
             )
 
-    @property
-    def num_shards(self) -> int:
-        """Parts of a batch, at least one."""
-        return max(1, self.shards)
-
     def windows_of(self, shard: int) -> int:
         """Windows of one part of a batch; where they do not come out even, the first parts have one more."""
-        even, left = divmod(self.batch_windows, self.num_shards)
+        even, left = divmod(self.batch_windows, self.shards)
         return even + (shard < left)
 
     def is_logged(self, steps: int) -> bool:

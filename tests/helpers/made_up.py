@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from forestpilot.data_collection.episodes.episode import BrokenEpisodeError
 from forestpilot.data_collection.episodes.plain import from_plain
 from forestpilot.data_collection.windows.windows import Batch
 from forestpilot.policies.networks.memories.base import Memory, State
@@ -84,3 +87,31 @@ class MadeUpReader:
             costs=np.repeat(costs[:, None], self.length, 1).astype(np.float32) if self.costs else None,
             mask=np.ones(shape, dtype=bool),
         )
+
+
+class SharedMadeUpReader(MadeUpReader):
+    """The same for several processes; each leaves a file, named by its process id, where it has drawn."""
+
+    def __init__(self, seen: Path, breaks_away: bool = False) -> None:
+        super().__init__()
+        self.seen, self.breaks_away, self.is_away = seen, breaks_away, False
+
+    def share(self) -> SharedMadeUpReader:
+        return SharedMadeUpReader(self.seen, self.breaks_away)
+
+    def open(self) -> SharedMadeUpReader:
+        self.is_away = True
+        return self
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def sample(self, batch: int, rng: np.random.Generator, burn_in: int = 0) -> Batch:
+        (self.seen / str(os.getpid())).touch()
+        if self.is_away and self.breaks_away:
+            raise BrokenEpisodeError("damaged meanwhile")
+        return super().sample(batch, rng)
+
+    def others(self) -> set[int]:
+        """Other processes that have drawn."""
+        return {int(path.name) for path in self.seen.iterdir()} - {os.getpid()}

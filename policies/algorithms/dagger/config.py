@@ -152,7 +152,7 @@ PRESETS: dict[str, DaggerConfig] = {
         validation_episodes=40,
         validate_from=9,
         mix=DRIVE_MIX,
-        train=TrainConfig(policy=DRIVE_POLICY, batch_windows=192, cache_gb=8.0),
+        train=TrainConfig(policy=DRIVE_POLICY, batch_windows=96, cache_gb=8.0),
     ),
     "human": DaggerConfig(
         gate=HumanGateConfig(),
