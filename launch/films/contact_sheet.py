@@ -18,7 +18,7 @@ from forestpilot.launch.pictures.drawing import Moment
 from forestpilot.launch.pictures.opencv import encoded, import_cv2
 from forestpilot.launch.pictures.pen import Pen, Pixel, fitted, paste
 from forestpilot.launch.pictures.world_map import MarkedPath, WorldMap
-from forestpilot.sim.cameras import CENTER
+from forestpilot.sim.cameras import CAMERA_NAMES, CENTER
 
 TILE_WIDTH_PX = 480
 """Width of a tile."""
@@ -50,7 +50,7 @@ def write_contact_sheet(
         last_s: choose them from the last seconds of the episode; None for all of it.
         stage: is advanced by one for each state.
     """
-    with EpisodeScene(episode, expert=False, stage=stage) as scene:
+    with EpisodeScene(episode, expert=False, stage=stage, cameras=(CAMERA_NAMES[CENTER],)) as scene:
         page = contact_sheet(scene, moments, last_s)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_new_file(path, [encoded(page, ".png")])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from forestpilot.data_collection.episodes.progress import Stage
 from forestpilot.data_collection.rollouts.replay import StoredEpisode
-from forestpilot.launch.films.pace import HOLD_S, FilmConfig, Piece, ticks, with_hold
+from forestpilot.launch.films.pace import HOLD_S, FilmConfig, Piece, Tick, ticks, with_hold
 from forestpilot.launch.films.scene import EpisodeScene
 from forestpilot.launch.films.video import VideoWriter
 from forestpilot.launch.pictures.colors import Image
@@ -33,13 +33,29 @@ def write_episode_video(
 
 def episode_frames(scene: EpisodeScene, film: FilmConfig) -> Iterator[Image]:
     """The pictures of an episode's film, one after the other; the last one stands for `HOLD_S` seconds."""
-    return with_hold(_running_frames(scene, film), round(HOLD_S * film.fps))
+    frames = frames_at(scene, film, episode_ticks(scene.duration_s, film))
+    return with_hold(frames, round(HOLD_S * film.fps))
 
 
-def _running_frames(scene: EpisodeScene, film: FilmConfig) -> Iterator[Image]:
+def episode_ticks(duration_s: float, film: FilmConfig) -> list[Tick]:
+    """The frames of the film of an episode that takes so many seconds."""
+    return ticks(film.start_s(duration_s), [Piece(duration_s, film.slow)], film.fps)
+
+
+def frames_at(
+    scene: EpisodeScene, film: FilmConfig, shown: Sequence[Tick], before_s: Sequence[float] = ()
+) -> Iterator[Image]:
+    """Some pictures of a film.
+
+    Args:
+        scene: the episode, at its beginning.
+        film: size and pace.
+        shown: the frames, at least one.
+        before_s: instants of the film's frames before these, in seconds.
+    """
     painter = scene.painter(film.size)
     scene.place_camera(painter.chase_size)
-    end_s = scene.duration_s
-    for tick in ticks(film.start_s(end_s), [Piece(end_s, film.slow)], film.fps):
+    scene.skip_to(shown[0].time_s, before_s)
+    for tick in shown:
         moment = scene.at(tick.time_s)
         yield painter.paint(dataclasses.replace(moment, badge=tick.badge))

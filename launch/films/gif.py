@@ -46,7 +46,7 @@ DITHER = "dither=bayer:bayer_scale=3:diff_mode=rectangle"
 
 @dataclass(frozen=True)
 class GifFacts:
-    """Size and shape of a GIF that was written."""
+    """Size and shape of an animation that was written."""
 
     path: Path
     """Where it is."""
@@ -104,15 +104,14 @@ class _Store:
     """Frames on disk, scaled, without loss."""
 
     def __init__(self, file: BinaryIO, frames: Iterable[Image], width: int) -> None:
-        cv2 = import_cv2()
         self._file = file
         self.width = _even(width)
         self.height = 0
         self.count = 0
         for frame in frames:
-            if not self.height:
-                self.height = _even(width * frame.shape[0] / frame.shape[1])
-            file.write(fitted(cv2, frame, (self.width, self.height)).tobytes())
+            scaled = fit_width(frame, width)
+            self.height = scaled.shape[0]
+            file.write(scaled.tobytes())
             self.count += 1
         if not self.count:
             raise VideoError("a GIF needs at least one frame, and there is none")
@@ -123,6 +122,11 @@ class _Store:
         for number in numbers:
             self._file.seek(number * frame_bytes)
             yield np.frombuffer(self._file.read(frame_bytes), np.uint8).reshape(self.height, self.width, 3)
+
+
+def fit_width(frame: Image, width: int) -> Image:
+    """The frame at another width in pixels, its height to match, both even."""
+    return fitted(import_cv2(), frame, (_even(width), _even(width * frame.shape[0] / frame.shape[1])))
 
 
 def _encode(path: Path, store: _Store, numbers: Sequence[int], size: tuple[int, int], fps: Fraction) -> None:

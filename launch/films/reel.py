@@ -6,7 +6,6 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from forestpilot.data_collection.episodes.progress import Stage
 from forestpilot.data_collection.rollouts.replay import StoredEpisode
 from forestpilot.launch.films.pace import FilmConfig, Piece, Tick, ticks, with_hold
 from forestpilot.launch.films.scene import EpisodeScene
-from forestpilot.launch.films.video import VideoWriter
 from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
 from forestpilot.launch.pictures.drawing import Moment
 from forestpilot.launch.pictures.opencv import import_cv2
@@ -73,7 +71,7 @@ def closest_moment(episode: StoredEpisode, stage: Stage | None = None) -> NearMi
         ReplayDivergedError: a state differs from the stored one.
     """
     closest = NearMiss(episode, 0.0, math.inf, 0.0)
-    with EpisodeScene(episode, expert=False, stage=stage) as scene:
+    with EpisodeScene(episode, expert=False, stage=stage, cameras=()) as scene:
         for index in range(len(episode.actions)):
             # In the middle of two states, because a clearance is the least on the way from one to the next.
             moment = scene.at((index + 0.5) / scene.spec.control_hz)
@@ -83,31 +81,15 @@ def closest_moment(episode: StoredEpisode, stage: Stage | None = None) -> NearMi
     return closest
 
 
-def write_reel(
-    path: Path,
-    near_misses: Sequence[NearMiss],
-    film: FilmConfig,
-    successes: int | None = None,
-    stage: Stage | None = None,
-) -> None:
-    """Write a film of near misses in the order given; nothing is left behind when a replay diverges.
+def title_frames(near_misses: Sequence[NearMiss], film: FilmConfig, successes: int | None = None) -> list[Image]:
+    """The title of a reel, as long as it stands.
 
     Args:
-        path: the MP4 file to write.
-        near_misses: what to show, at least one.
-        film: size, and how many times slower time runs near the moments.
+        near_misses: what the reel shows, at least one.
+        film: size and frame rate.
         successes: number of successful episodes that these are the closest of; None if the title need not say.
-        stage: is advanced by one for each state.
     """
-    with VideoWriter(path, *film.size, fps=film.fps) as video:
-        title = title_card(near_misses, film.size, successes)
-        for _ in range(round(TITLE_S * film.fps)):
-            video.write(title)
-        for number, near_miss in enumerate(near_misses, start=1):
-            with EpisodeScene(near_miss.episode, expert=False, stage=stage) as scene:
-                for frame in clip_frames(scene, near_miss, film, f"{number}/{len(near_misses)}"):
-                    video.write(frame)
-                scene.finish()
+    return [title_card(near_misses, film.size, successes)] * round(TITLE_S * film.fps)
 
 
 def clip_ticks(near_miss: NearMiss, duration_s: float, film: FilmConfig) -> list[Tick]:
@@ -130,7 +112,9 @@ def clip_frames(scene: EpisodeScene, near_miss: NearMiss, film: FilmConfig, numb
 def _running_frames(scene: EpisodeScene, near_miss: NearMiss, film: FilmConfig, number: str) -> Iterator[Image]:
     painter = ClipPainter(film.size, scene, near_miss, number)
     scene.place_camera(film.size)
-    for tick in clip_ticks(near_miss, scene.duration_s, film):
+    shown = clip_ticks(near_miss, scene.duration_s, film)
+    scene.skip_to(shown[0].time_s)
+    for tick in shown:
         moment = scene.at(tick.time_s)
         yield painter.paint(dataclasses.replace(moment, badge=tick.badge))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +25,7 @@ from forestpilot.launch.pictures.drawing import EpisodePainter, Moment, PaintedE
 from forestpilot.launch.reading.outcomes import ReplayError
 from forestpilot.launch.reading.tasks import task_named
 from forestpilot.policies.evaluation.entrants import network_acted
-from forestpilot.sim.cameras import CENTER
+from forestpilot.sim.cameras import CAMERA_NAMES, CENTER
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.rendering.protocol import VehiclePose
@@ -44,7 +44,12 @@ class EpisodeScene:
     """
 
     def __init__(
-        self, episode: StoredEpisode, costs: str = "none", expert: bool = True, stage: Stage | None = None
+        self,
+        episode: StoredEpisode,
+        costs: str = "none",
+        expert: bool = True,
+        stage: Stage | None = None,
+        cameras: Sequence[str] = CAMERA_NAMES,
     ) -> None:
         """Put the vehicle at the start.
 
@@ -53,6 +58,7 @@ class EpisodeScene:
             costs: whose costs a moment holds: `expert`, `policy` or `none`.
             expert: whether a moment holds the expert's turn.
             stage: is advanced by one for each state.
+            cameras: whose pictures are looked at; those of the others are blank.
 
         Raises:
             ReplayError: the policy's costs are wanted, and its checkpoint is gone.
@@ -63,6 +69,10 @@ class EpisodeScene:
         if costs == "policy" and not network_acted(episode.policy_path):
             self.costs = "expert"  # a baseline has no costs of its own to show
         self._adviser = _Adviser(episode) if self.costs == "policy" else None
+        always = () if self._adviser is None else self._adviser.cameras
+        self._always_drawn = tuple(always)
+        self._cameras = (*cameras, *always)
+        self._first_drawn = 0
         self._stage = stage
         self._path: list[NDArray[np.float64]] = []
         self._marks: list[NDArray[np.float64]] = []
@@ -72,6 +82,7 @@ class EpisodeScene:
         try:
             vehicle: Any = self._env.unwrapped
             self._vehicle = vehicle
+            vehicle.draw_only(self._cameras)
             self.spec = cast(TaskSpec, vehicle.task_spec)
             self._steps = replay_episode(episode, self._env)
             self._next: ReplayedStep | None = next(self._steps)
@@ -142,6 +153,36 @@ class EpisodeScene:
         The chase view is one black pixel as long as no camera is placed.
         """
         time_s = min(time_s, self.duration_s)
+        vehicle, clearance_m = self._go_to(time_s)
+        chase = NO_PICTURE
+        if self._camera is not None:
+            chase = self._camera.draw(vehicle, self._elapsed_s(time_s))
+        return dataclasses.replace(
+            self._moment,
+            chase=chase,
+            path_m=np.array([*self._path, vehicle.position]),
+            yaw_rad=heading_rad(np.asarray(vehicle.rotation)),
+            time_s=time_s,
+            clearance_m=clearance_m,
+        )
+
+    def skip_to(self, time_s: float, passing: Iterable[float] = ()) -> None:
+        """Go to an instant without pictures: what lies before it is simulated and compared, but not drawn.
+
+        Args:
+            time_s: the instant in seconds, not after that of the next moment.
+            passing: instants before it at which a film has moments, so that the camera turns as if it had drawn them.
+        """
+        self._first_drawn = int(time_s * self.spec.control_hz + 1e-6)
+        if self._next is not None and self._next.index < self._first_drawn:
+            self._vehicle.draw_only(self._always_drawn)
+        for passed_s in passing:
+            vehicle, _ = self._go_to(passed_s)
+            if self._camera is not None:
+                self._camera.follow(vehicle, self._elapsed_s(passed_s))
+
+    def _go_to(self, time_s: float) -> tuple[VehiclePose, float]:
+        """The vehicle at an instant, and its clearance in metres."""
         steps = time_s * self.spec.control_hz
         while self._now.index + 1 <= steps + 1e-6 and self._next is not None:
             self._advance()
@@ -150,15 +191,7 @@ class EpisodeScene:
         share = float(np.clip(steps - before.index, 0.0, 1.0))
         if share < 1e-6 or after.info.get("intervened"):  # a car that is put back does not slide there
             share = 0.0
-        vehicle = self._vehicle_between(before, after, share)
-        return dataclasses.replace(
-            self._moment,
-            chase=self._chase(vehicle, time_s),
-            path_m=np.array([*self._path, vehicle.position]),
-            yaw_rad=heading_rad(np.asarray(vehicle.rotation)),
-            time_s=time_s,
-            clearance_m=float(after.info["clearance_m"]),
-        )
+        return self._vehicle_between(before, after, share), float(after.info["clearance_m"])
 
     def finish(self) -> None:
         """Replay what is left, so that all of the episode is checked."""
@@ -176,17 +209,17 @@ class EpisodeScene:
         if self._stage is not None:
             self._stage.advance()
         # One state ahead, to draw what lies between; at the end this compares the outcome with the stored one.
+        if self._now.index + 1 == self._first_drawn:
+            self._vehicle.draw_only(self._cameras)
         self._next = next(self._steps, None)
 
-    def _chase(self, vehicle: VehiclePose, time_s: float) -> Image:
-        """The chase view; the camera moves on by the time since its last picture."""
-        if self._camera is None:
-            return NO_PICTURE
+    def _elapsed_s(self, time_s: float) -> float:
+        """Time since the camera's last picture."""
         elapsed_s = 0.0
         if self._drawn_s is not None:
             elapsed_s = time_s - self._drawn_s
         self._drawn_s = time_s
-        return self._camera.draw(vehicle, elapsed_s)
+        return elapsed_s
 
     def _describe(self, step: ReplayedStep) -> Moment:
         """The moment of a state, without a chase view."""
@@ -262,6 +295,7 @@ class _Adviser:
         from forestpilot.policies.networks.checkpoint import load_policy
 
         self._policy = load_policy(Path(episode.policy_path))
+        self.cameras = self._policy.camera_names
         self._carry: Any = None
 
     def costs(self, observation: Mapping[str, NDArray[Any]]) -> NDArray[Any] | None:

@@ -58,6 +58,14 @@ class ChaseCamera:
 
     def draw(self, vehicle: VehiclePose, elapsed_s: float | None = None) -> Image:
         """The next frame, (height, width, 3) uint8; `elapsed_s` is the time since the last one where it varies."""
+        eye, axes = self.follow(vehicle, elapsed_s)
+        image: Image = self._renderer.render(eye[None], axes[None], vehicle).rgb[0]
+        return image
+
+    def follow(
+        self, vehicle: VehiclePose, elapsed_s: float | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Move on as for the next frame, and draw nothing; returns eye (3,) and axes (3, 3)."""
         if elapsed_s is None:
             elapsed_s = self._period_s
         gain = 1 - math.exp(-elapsed_s / self._settle_s)
@@ -70,9 +78,7 @@ class ChaseCamera:
         # Duck in front of a trunk at once, drift back slowly.
         self._distance_m = min(free, self._distance_m + gain * (free - self._distance_m))
         height = self._height_m * (0.5 + 0.5 * self._distance_m / self._full_m)
-        eye, axes = chase_pose(position_m, self._yaw, self._distance_m, height)
-        image: Image = self._renderer.render(eye[None], axes[None], vehicle).rgb[0]
-        return image
+        return chase_pose(position_m, self._yaw, self._distance_m, height)
 
 
 def free_distance_m(

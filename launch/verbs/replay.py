@@ -7,16 +7,18 @@ diverges is an error.
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import tyro.conf
 
-from forestpilot.data_collection.episodes.progress import Progress, SilentProgress, Stage
+from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.rollouts.pool import RolloutPool, borrowed
 from forestpilot.launch.films.pace import FilmConfig
 from forestpilot.launch.pictures.sizes import parse_size
 from forestpilot.launch.reading.outcomes import (
@@ -33,8 +35,9 @@ from forestpilot.policies.evaluation.scores import OutcomeRow
 
 if TYPE_CHECKING:
     from forestpilot.data_collection.rollouts.replay import StoredEpisode
-    from forestpilot.launch.films.scene import EpisodeScene
-    from forestpilot.launch.pictures.colors import Image
+    from forestpilot.launch.films.jobs import FilmJob
+    from forestpilot.launch.films.products import MovingPicture
+    from forestpilot.launch.films.reel import NearMiss
 
 SIZE = "960x540"
 """Ordinary size of a film."""
@@ -42,6 +45,8 @@ WIDE_SIZE = "1280x540"
 """Ordinary size of a film that shows episodes side by side."""
 REEL_SLOW = 4.0
 """How many times slower the reel runs near its moments if nothing else is asked for."""
+STATES_WORTH_A_PROCESS = 2000
+"""Comparing so many states takes about as long as starting a process."""
 RANGES = {
     "fps": (1, 120),
     "gif_width": (160, 1280),
@@ -74,12 +79,15 @@ class ReplayConfig:
     clock. --worst and --best then choose worlds by the first policy."""
     gif: Path | None = None
     """Folder to write the same films into as animated GIFs, for a README."""
+    webp: Path | None = None
+    """Folder to write them into as animated WebP: smaller and sharper than a GIF, and GitHub and browsers show it."""
     gif_width: int = 480
-    """Width of GIFs in pixels."""
+    """Width of GIFs and WebPs in pixels."""
     gif_fps: int = 10
-    """Frames per second of GIFs."""
+    """Frames per second of GIFs and WebPs."""
     gif_mb: float = 8.0
-    """Largest size of a GIF in MB; width, then frame rate, are lowered until it fits."""
+    """Largest size of a GIF or WebP in MB; of a GIF width, then frame rate, are lowered until it fits, of a WebP the
+    quality."""
     contact_sheet: Path | None = None
     """Folder to write contact sheets (PNG) into: moments of an episode in a grid, and the map."""
     moments: int = 9
@@ -99,6 +107,8 @@ class ReplayConfig:
     costs: Literal["expert", "policy", "none"] = "expert"
     """Whose costs of the candidate turns to draw as a fan; `policy` loads the checkpoint that acted, and
     falls back to the expert's for baselines."""
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    """Number of processes that make films and compare states side by side; by default one per core."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", tuple(self.policy))
@@ -121,17 +131,17 @@ class ReplayConfig:
 
     def _require_use(self) -> None:
         """Raise ValueError where an option would have no effect."""
-        films = self.video or self.gif
+        films = self.video or self.gif or self.webp
         sheet = self.contact_sheet
         reel = self.reel
         if self.side_by_side and (not films or sheet):
             raise ValueError(
-                "side_by_side makes films of several episodes: give --video or --gif, and no --contact-sheet"
+                "side_by_side makes films of several episodes: give --video or --gif or --webp, and no --contact-sheet"
             )
         if self.slow != 1.0 and not (films or reel):
-            raise ValueError("slow has no effect without --video, --gif or --reel")
+            raise ValueError("slow has no effect without --video, --gif, --webp or --reel")
         if self.last is not None and not (films or sheet):
-            raise ValueError("last has no effect without --video, --gif or --contact-sheet")
+            raise ValueError("last has no effect without --video, --gif, --webp or --contact-sheet")
         if reel and not (films or sheet) and (self.worst or self.best):
             raise ValueError("the reel chooses its own episodes: say how many with --reel-clips, not --worst or --best")
 
@@ -139,6 +149,18 @@ class ReplayConfig:
     def choice(self) -> Choice:
         """Episodes that are meant."""
         return Choice(self.worst, self.best, self.seed, self.policy)
+
+    def moving_pictures(self, stem: str) -> list[MovingPicture]:
+        """The animations of a film, whose files are called `stem`."""
+        from forestpilot.launch.films.products import MovingPicture
+
+        film = self.film(self.gif_fps)
+        pictures: list[MovingPicture] = []
+        for folder, suffix in ((self.gif, "gif"), (self.webp, "webp")):
+            if folder is not None:
+                path = folder / f"{stem}.{suffix}"
+                pictures.append(MovingPicture(path, film, self.costs, self.gif_width, self.gif_mb))
+        return pictures
 
     def film(self, fps: int) -> FilmConfig:
         """Size and pace of the films."""
@@ -154,7 +176,7 @@ class ReplayConfig:
     @property
     def products(self) -> tuple[Path, ...]:
         """Folders that something is to be written into for each episode or world."""
-        return tuple(filter(None, (self.video, self.gif, self.contact_sheet)))
+        return tuple(filter(None, (self.video, self.gif, self.webp, self.contact_sheet)))
 
     @property
     def only_reel(self) -> bool:
@@ -191,11 +213,18 @@ def _joined(words: Sequence[str]) -> str:
 def run(config: ReplayConfig) -> None:
     """Replay and print one line per episode, or film of several, on standard output."""
     for replayed in replay_evaluation(config, make_progress()):
-        print(replayed)
+        print(replayed, flush=True)
 
 
-def replay_evaluation(config: ReplayConfig, progress: Progress | None = None) -> Iterator[Replayed]:
-    """Replay the chosen episodes of an evaluation folder, one after the other, and make what is asked for.
+def replay_evaluation(
+    config: ReplayConfig, progress: Progress | None = None, pool: RolloutPool | None = None
+) -> Iterator[Replayed]:
+    """Replay the chosen episodes of an evaluation folder, side by side, and make what is asked for.
+
+    Args:
+        config: which episodes, and what to make of them.
+        progress: is told how far it is.
+        pool: who does it; by default `config.workers` processes.
 
     Yields:
         For each episode, or for those that are shown together, its rows of outcomes.csv and the files.
@@ -221,108 +250,200 @@ def replay_evaluation(config: ReplayConfig, progress: Progress | None = None) ->
         _require_writable(folder)
     if config.reel:
         _require_writable(config.reel.parent)
-    for number, rows in enumerate(worlds, start=1):
-        yield _side_by_side(config, rows, progress, f"world {number}/{len(worlds)}")
-    for number, row in enumerate(episodes, start=1):
-        yield _one_episode(config, row, progress, f"replay {number}/{len(episodes)}")
+    work: list[_Together | _Episode | _Reel] = [_Together(config, rows) for rows in worlds]
+    work += [_Episode(config, [row]) for row in episodes]
     if config.reel:
-        yield _reel(config, config.reel, near_misses, successes, progress)
+        work.append(_Reel(config, near_misses, successes))
+    busy = min(config.workers, _most_workers(config, work))
+    name = work[0].name if len(work) == 1 else f"replay {len(work)} times"
+    with borrowed(pool, busy) as own, progress.stage(name, total=sum(each.size for each in work)) as stage:
+        begun = (each.begin(own, stage.advance) for each in work)
+        # With processes all begin at once; in this one, each when what came of the one before has been told.
+        for finish in begun if own.workers == 1 else list(begun):
+            yield finish()
 
 
-def _one_episode(config: ReplayConfig, row: OutcomeRow, progress: Progress, name: str) -> Replayed:
-    """Replay an episode, once for each product; once without any."""
-    episode = _load(config, row)
-    total = max(1, len(config.products)) * (len(episode.actions) + 1)
-    stem = f"{row.policy}-{row.seed}-{row.end.replace(' ', '_')}"
-    files: list[Path] = []
-    told = ""
-    with progress.stage(f"{name}: {row.policy}, world {row.seed}", total=total) as stage:
+def _most_workers(config: ReplayConfig, work: Sequence[_Work]) -> int:
+    """Number of processes that would have something to do; comparing a few states is not worth starting any."""
+    if not config.products and not config.reel and sum(each.size for each in work) < STATES_WORTH_A_PROCESS:
+        return 1
+    return max(1, sum(each.num_tasks for each in work))
+
+
+class _Task(NamedTuple):
+    """Something that a worker makes of episodes."""
+
+    path: Path | None
+    """The file; None where there is none."""
+    function: Callable[..., str | None]
+    """Of `forestpilot.launch.films.products`; returns what there is to say of the file."""
+    args: tuple[Any, ...]
+
+
+class _Work(ABC):
+    """Episodes that are told of in a line, and what is to be made of them.
+
+    Args:
+        config: what to make.
+        rows: of outcomes.csv.
+
+    Raises:
+        EpisodeFileError: an episode is missing or damaged.
+    """
+
+    def __init__(self, config: ReplayConfig, rows: Sequence[OutcomeRow]) -> None:
+        self.config = config
+        self.rows = tuple(rows)
+        self.episodes = [_load(config, row) for row in rows]
+        self.states = sum(len(episode.actions) + 1 for episode in self.episodes)
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What is replayed."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """States and pictures in all."""
+
+    @property
+    @abstractmethod
+    def num_tasks(self) -> int:
+        """Number of tasks that can be done side by side."""
+
+    @abstractmethod
+    def begin(self, pool: RolloutPool, advance: Callable[[int], object]) -> Callable[[], Replayed]:
+        """Begin in a pool; what is returned waits for the end. `advance` is told of states and pictures."""
+
+
+class _Together(_Work):
+    """The episodes of several policies through a world, shown together."""
+
+    @property
+    def name(self) -> str:
+        return f"{_joined([row.policy for row in self.rows])}, world {self.rows[0].seed}"
+
+    @property
+    def size(self) -> int:
+        return self.states * len(self.tasks) + (len(self.film.ticks) if self.film else 0)
+
+    @property
+    def num_tasks(self) -> int:
+        return len(self.tasks) + (len(self.film.parts) if self.film else 0)
+
+    @property
+    def film(self) -> FilmJob | None:
+        """The film that is made in parts."""
+        return None
+
+    @property
+    def tasks(self) -> list[_Task]:
+        """Everything else."""
+        from forestpilot.launch.films.products import make_moving_side_by_side, make_side_by_side
+
+        stem = f"side-by-side-{self.rows[0].seed}"
+        tasks: list[_Task] = []
+        if self.config.video is not None:
+            path = self.config.video / f"{stem}.mp4"
+            tasks.append(_Task(path, make_side_by_side, (path, self.config.film(self.config.fps), self.episodes)))
+        for picture in self.config.moving_pictures(stem):
+            tasks.append(_Task(picture.path, make_moving_side_by_side, (picture, self.episodes)))
+        return tasks
+
+    def begin(self, pool: RolloutPool, advance: Callable[[int], object]) -> Callable[[], Replayed]:
+        from forestpilot.launch.films.jobs import film_jobs
+
+        films = film_jobs([self.film] if self.film else [], pool, advance)
+        tasks = self.tasks
+        futures = [pool.submit(task.function, *task.args, answer=advance) for task in tasks]
+
+        def finish() -> Replayed:
+            files = [future.result() for future in films]
+            told = [future.result() for future in futures]
+            files += [task.path for task in tasks if task.path is not None]
+            return Replayed(self.rows, tuple(files), "  ".join(filter(None, told)))
+
+        return finish
+
+
+class _Episode(_Together):
+    """An episode by itself."""
+
+    @property
+    def film(self) -> FilmJob | None:
+        """The film that is made in parts."""
+        from forestpilot.launch.films.jobs import FilmJob
+
+        if self.config.video is None:
+            return None
+        path = self.config.video / f"{self._stem}.mp4"
+        return FilmJob(path, self.episodes[0], self.config.film(self.config.fps), self.config.costs)
+
+    @property
+    def tasks(self) -> list[_Task]:
+        """Everything else; the states are compared in any case."""
+        from forestpilot.launch.films.products import check_states, make_moving_picture, make_sheet
+
+        config = self.config
+        (episode,) = self.episodes
+        tasks: list[_Task] = []
         if not config.products:
-            _check(episode, stage)
-        if config.video is not None:
-            from forestpilot.launch.films.episode_video import write_episode_video
-
-            files.append(config.video / f"{stem}.mp4")
-            write_episode_video(files[-1], episode, config.film(config.fps), config.costs, stage)
-        if config.gif is not None:
-            files.append(config.gif / f"{stem}.gif")
-            told = _gif_of_episode(config, files[-1], episode, stage)
+            tasks.append(_Task(None, check_states, (episode,)))
+        for picture in config.moving_pictures(self._stem):
+            tasks.append(_Task(picture.path, make_moving_picture, (picture, episode)))
         if config.contact_sheet is not None:
-            from forestpilot.launch.films.contact_sheet import write_contact_sheet
+            path = config.contact_sheet / f"{self._stem}.png"
+            tasks.append(_Task(path, make_sheet, (path, episode, config.moments, config.last)))
+        return tasks
 
-            files.append(config.contact_sheet / f"{stem}.png")
-            write_contact_sheet(files[-1], episode, config.moments, config.last, stage)
-    return Replayed((row,), tuple(files), told)
-
-
-def _check(episode: StoredEpisode, stage: Stage) -> None:
-    """Replay an episode, and make nothing of it."""
-    from forestpilot.data_collection.rollouts.replay import replay_episode
-
-    for _ in replay_episode(episode):
-        stage.advance()
+    @property
+    def _stem(self) -> str:
+        (row,) = self.rows
+        return f"{row.policy}-{row.seed}-{row.end.replace(' ', '_')}"
 
 
-def _gif_of_episode(config: ReplayConfig, path: Path, episode: StoredEpisode, stage: Stage) -> str:
-    """Write an episode's GIF; returns its size and shape in words."""
-    from forestpilot.launch.films.episode_video import episode_frames
-    from forestpilot.launch.films.scene import EpisodeScene
+class _Reel(_Work):
+    """The highlight reel: each episode is replayed twice, to find its moment and to film it."""
 
-    with EpisodeScene(episode, config.costs, stage=stage) as scene:
-        return _gif(config, path, episode_frames(scene, config.film(config.gif_fps)))
+    def __init__(self, config: ReplayConfig, rows: Sequence[OutcomeRow], successes: int) -> None:
+        super().__init__(config, rows)
+        self._successes = successes
 
+    @property
+    def name(self) -> str:
+        return "reel"
 
-def _side_by_side(config: ReplayConfig, rows: Sequence[OutcomeRow], progress: Progress, name: str) -> Replayed:
-    """Show the episodes of several policies through a world together."""
-    from forestpilot.launch.films.side_by_side import side_by_side_frames, write_side_by_side
+    @property
+    def size(self) -> int:
+        return 2 * self.states
 
-    episodes = _load_all(config, rows)
-    stem = f"side-by-side-{rows[0].seed}"
-    files: list[Path] = []
-    told = ""
-    policies = _joined([row.policy for row in rows])
-    with progress.stage(f"{name}: {policies}", total=len(config.products) * _states(episodes)) as stage:
-        if config.video is not None:
-            files.append(config.video / f"{stem}.mp4")
-            with ExitStack() as stack:
-                scenes = _scenes(stack, episodes, stage)
-                write_side_by_side(files[-1], scenes, config.film(config.fps))
-        if config.gif is not None:
-            files.append(config.gif / f"{stem}.gif")
-            with ExitStack() as stack:
-                scenes = _scenes(stack, episodes, stage)
-                told = _gif(config, files[-1], side_by_side_frames(scenes, config.film(config.gif_fps)))
-    return Replayed(tuple(rows), tuple(files), told)
+    @property
+    def num_tasks(self) -> int:
+        return len(self.rows)
 
+    def begin(self, pool: RolloutPool, advance: Callable[[int], object]) -> Callable[[], Replayed]:
+        from forestpilot.launch.films.products import find_moment
 
-def _states(episodes: Sequence[StoredEpisode]) -> int:
-    """Number of states of all episodes together."""
-    return sum(len(episode.actions) + 1 for episode in episodes)
+        moments = [pool.submit(find_moment, episode, answer=advance) for episode in self.episodes]
+        return lambda: self._film([moment.result() for moment in moments], pool, advance)
 
+    def _film(self, near_misses: Sequence[NearMiss], pool: RolloutPool, advance: Callable[[int], object]) -> Replayed:
+        from forestpilot.launch.films.products import make_clip
+        from forestpilot.launch.films.reel import title_frames
+        from forestpilot.launch.films.video import encode_part, join_parts
 
-def _scenes(stack: ExitStack, episodes: Sequence[StoredEpisode], stage: Stage) -> list[EpisodeScene]:
-    """Scenes of all episodes, closed with the stack."""
-    from forestpilot.launch.films.scene import EpisodeScene
-
-    return [stack.enter_context(EpisodeScene(episode, expert=False, stage=stage)) for episode in episodes]
-
-
-def _gif(config: ReplayConfig, path: Path, frames: Iterator[Image]) -> str:
-    """Write a GIF; returns its size and shape in words."""
-    from forestpilot.launch.films.gif import write_gif
-
-    return str(write_gif(path, frames, config.gif_fps, config.gif_width, config.gif_mb))
-
-
-def _reel(config: ReplayConfig, path: Path, rows: Sequence[OutcomeRow], successes: int, progress: Progress) -> Replayed:
-    """Make the highlight reel: each episode is replayed twice, to find its moment and to film it."""
-    from forestpilot.launch.films.reel import closest_moment, write_reel
-
-    episodes = _load_all(config, rows)
-    with progress.stage("reel", total=2 * _states(episodes)) as stage:
-        near_misses = [closest_moment(episode, stage) for episode in episodes]
-        write_reel(path, near_misses, config.reel_film, successes, stage)
-    return Replayed(tuple(rows), (path,), f"{len(rows)} clips, the closest {near_misses[0].caption}")
+        path = self.config.reel
+        assert path is not None
+        film = self.config.reel_film
+        clips = [
+            pool.submit(make_clip, near_miss, film, f"{number}/{len(near_misses)}", answer=advance)
+            for number, near_miss in enumerate(near_misses, start=1)
+        ]
+        title = encode_part(title_frames(near_misses, film, self._successes), film.fps)
+        join_parts(path, [title, *(clip.result() for clip in clips)])
+        told = f"{len(near_misses)} clips, the closest {near_misses[0].caption}"
+        return Replayed(self.rows, (path,), told)
 
 
 def _load(config: ReplayConfig, row: OutcomeRow) -> StoredEpisode:
@@ -331,10 +452,6 @@ def _load(config: ReplayConfig, row: OutcomeRow) -> StoredEpisode:
     from forestpilot.data_collection.rollouts.results import result_path
 
     return load_stored_episode(result_path(episodes_folder(config.evaluation), row.policy, row.seed))
-
-
-def _load_all(config: ReplayConfig, rows: Sequence[OutcomeRow]) -> list[StoredEpisode]:
-    return [_load(config, row) for row in rows]
 
 
 def _require_writable(folder: Path) -> None:

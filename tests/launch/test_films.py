@@ -11,17 +11,25 @@ import av
 import numpy as np
 import pytest
 
-from forestpilot.data_collection.rollouts.replay import StoredEpisode, load_stored_episode, replay_episode
+from forestpilot.data_collection.rollouts.pool import RolloutPool
+from forestpilot.data_collection.rollouts.replay import (
+    ReplayDivergedError,
+    StoredEpisode,
+    load_stored_episode,
+    replay_episode,
+)
 from forestpilot.data_collection.rollouts.results import result_path
 from forestpilot.launch import cli
 from forestpilot.launch.films.contact_sheet import GAP_PX, TILE_PX, contact_sheet, moment_times
-from forestpilot.launch.films.episode_video import episode_frames
+from forestpilot.launch.films.episode_video import episode_frames, frames_at
 from forestpilot.launch.films.gif import write_gif
+from forestpilot.launch.films.jobs import FilmJob, film_jobs
 from forestpilot.launch.films.pace import HOLD_S, FilmConfig, Piece, Tick, ticks
 from forestpilot.launch.films.reel import AFTER_S, BEFORE_S, clip_ticks, closest_moment, describe_settings, title_card
 from forestpilot.launch.films.scene import EpisodeScene
 from forestpilot.launch.films.side_by_side import COLORS, SideBySidePainter, policy_colors, side_by_side_frames
 from forestpilot.launch.films.video import VideoError
+from forestpilot.launch.films.webp import write_webp
 from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.reading.outcomes import ReplayError, read_outcomes
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
@@ -100,6 +108,62 @@ def test_a_slow_film_of_the_end_is_longer_and_says_so(evaluation: Path) -> None:
     badge = np.s_[4:24, 4:90]
     assert np.abs(plain[0][badge].astype(int) - slow[0][badge]).mean() > 10
     np.testing.assert_array_equal(plain[0][100:, :200], slow[0][100:, :200])
+
+
+def test_a_film_in_parts_is_the_film(evaluation: Path, tmp_path: Path) -> None:
+    stored = episode(evaluation, "expert")
+    job = FilmJob(tmp_path / "deep" / "a.mp4", stored, FilmConfig((320, 180), 30))
+    with EpisodeScene(stored, "expert") as scene:
+        whole = list(episode_frames(scene, job.film))
+    assert len(job.parts) == 2 and len(job.ticks) == len(whole) - 45
+    drawn: list[np.ndarray] = []
+    before: list[Tick] = []
+    for part in job.parts:
+        with EpisodeScene(stored, "expert") as scene:
+            drawn += frames_at(scene, job.film, part, [tick.time_s for tick in before])
+        before += part
+    assert before == job.ticks
+    assert all(np.array_equal(one, other) for one, other in zip(drawn, whole[:-45], strict=True))
+    told: list[int] = []
+    with RolloutPool(2) as pool:
+        (future,) = film_jobs([job], pool, told.append)
+        assert future.result(60) == job.path
+    frames, rate = read_frames(job.path)
+    assert rate == 30 and len(frames) == len(whole) and sum(told) == len(job.ticks)
+    apart = [np.abs(seen.astype(int) - meant).mean() for seen, meant in zip(frames, whole, strict=True)]
+    assert max(apart) < 8
+    data = job.path.read_bytes()
+    assert 0 < data.index(b"moov") < data.index(b"mdat")
+
+
+def test_what_is_skipped_is_compared_and_not_drawn(evaluation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = episode(evaluation, "expert")
+    with EpisodeScene(stored) as scene:
+        meant = scene.at(1.27)
+    with EpisodeScene(stored) as scene:
+        drawn: list[tuple[int, ...]] = []
+        draw = scene._vehicle._draw
+        monkeypatch.setattr(scene._vehicle, "_draw", lambda: (drawn.append(scene._vehicle._drawn), draw()))
+        scene.skip_to(1.27)
+        moment = scene.at(1.27)
+    np.testing.assert_array_equal(moment.views, meant.views)
+    assert drawn == [()] * 10 + [(0, 1, 2)] * 2, "states 2 to 11, then those on both sides of the moment"
+    hashes = stored.state_hashes.copy()
+    hashes[5] += np.uint64(1)
+    with EpisodeScene(replace(stored, state_hashes=hashes)) as scene:
+        scene.skip_to(2.0)
+        with pytest.raises(ReplayDivergedError, match="step 5"):
+            scene.at(2.0)
+
+
+def test_a_part_that_fails_leaves_no_film(evaluation: Path, tmp_path: Path) -> None:
+    stored = episode(evaluation, "expert")
+    job = FilmJob(tmp_path / "a.mp4", replace(stored, outcome="timeout"), FilmConfig((320, 180), 5))
+    with RolloutPool(1) as pool:
+        (future,) = film_jobs([job], pool)
+    with pytest.raises(ReplayDivergedError, match="not as timeout"):
+        future.result(0)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_episode_that_is_over_holds_its_last_picture_while_the_clock_goes_on(evaluation: Path) -> None:
@@ -228,6 +292,25 @@ def test_a_gif_is_made_smaller_until_it_fits_and_says_so(tmp_path: Path) -> None
     assert "reduced to meet the limit" in str(least) and "reduced" not in str(whole)
 
 
+def test_a_webp_keeps_pace_and_frames_and_is_smaller_than_a_gif(tmp_path: Path) -> None:
+    pictures = moving_pictures(noise=100)
+    facts = write_webp(tmp_path / "deep" / "a.webp", iter(pictures), 10, 200)
+    gif = write_gif(tmp_path / "a.gif", pictures, 10, 200)
+    loaded, animation = import_cv2().imreadanimation(str(facts.path))
+    assert loaded and len(animation.frames) == facts.frames == 12 and set(animation.durations.ravel()) == {100}
+    assert animation.loop_count == 0, "it runs forever"
+    for shown, meant in zip(animation.frames, pictures, strict=True):
+        assert np.abs(shown[:60, :, 2::-1].astype(int) - meant[:60]).mean() < 6
+    assert facts.megabytes < 0.6 * gif.megabytes and not facts.reduced
+    less = write_webp(tmp_path / "b.webp", pictures, 10, 200, limit_mb=0.8 * facts.megabytes)
+    assert less.reduced and less.width == 200 and less.megabytes <= 0.8 * facts.megabytes
+    with pytest.raises(VideoError, match=r"even at quality 30.*--gif-mb"):
+        write_webp(tmp_path / "c.webp", pictures, 10, 200, limit_mb=1e-4)
+    with pytest.raises(VideoError, match="at least one frame"):
+        write_webp(tmp_path / "c.webp", [], 10)
+    assert not (tmp_path / "c.webp").exists()
+
+
 def test_a_limit_that_cannot_be_met_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"even at \d+ pixels and 5 frames per second.*--gif-mb"):
         write_gif(tmp_path / "a.gif", moving_pictures(noise=200), 10, 200, limit_mb=0.01)
@@ -305,7 +388,7 @@ def test_without_a_success_there_is_no_reel(
 @pytest.mark.parametrize(
     "product",
     [
-        ("--side-by-side", "--video", "out"), ("--side-by-side", "--gif", "out"), ("--gif", "out"),
+        ("--side-by-side", "--video", "out"), ("--side-by-side", "--gif", "out"), ("--gif", "out"), ("--webp", "out"),
         ("--contact-sheet", "out"), ("--reel", "out/reel.mp4"), ("--video", "out", "--last", "0.5", "--slow", "2"),
     ],
 )  # fmt: skip
