@@ -64,6 +64,8 @@ def require_same_task(ours: TaskSpec, theirs: TaskSpec, what: str) -> None:
     Raises:
         SpecMismatchError: naming each difference.
     """
+    if ours == theirs:  # naming differences takes as long as reading an episode
+        return
     differences = [line for line in ours.differences(theirs) if not line.startswith("renderer:")]
     if differences:
         raise SpecMismatchError(

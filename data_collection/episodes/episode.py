@@ -14,9 +14,11 @@ import json
 import re
 import uuid
 import zlib
+from collections import ChainMap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,7 @@ SMALL_CHUNK_STEPS = 512
 ZSTD_LEVEL = 1
 """On rendered forests level 3 is 10 % smaller but takes 1.4 times as long, which collection feels."""
 HEADER_BYTES = 512
+_CHECK_BYTES = 2**17
 ROBOMIMIC_GYM = 2
 """robomimic's number for an environment that `gym.make` makes."""
 _HEADER_LINE = re.compile(rb"ForestPilot episode (?P<version>\d+) crc32=(?P<crc>[0-9a-f]{8}) bytes=(?P<bytes>\d+)\n?")
@@ -392,14 +395,15 @@ def read_header(path: str | Path) -> EpisodeHeader:
     path = Path(path)
     size = check_bytes(path)
     with open_episode(path) as demo:
-        labels = EpisodeLabels(demo)
+        actor = demo["actor"][:]
+        labels = EpisodeLabels(ChainMap({"actor": actor}, demo))  # read once, for unpacking takes its time
         return EpisodeHeader(
             path=path,
             num_steps=int(demo.attrs["num_samples"]),
             has_expert_costs=labels.has_costs,
             file_bytes=size,
             meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),
-            actor=demo["actor"][:],
+            actor=actor,
             labelled=labels.labelled_steps,
         )
 
@@ -416,11 +420,18 @@ def check_bytes(path: str | Path) -> int:
         OSError: the file cannot be read at all (gone, no permission, failing disk): its content may be fine.
     """
     path = Path(path)
-    content = path.read_bytes()
-    found = _HEADER_LINE.match(content[:HEADER_BYTES])
+    crc = 0
+    size = 0
+    with open(path, "rb") as file:
+        first = file.read(HEADER_BYTES)
+        found = _HEADER_LINE.match(first)
+        # Piece by piece, so that the bytes are still in the processor's cache when they are summed up.
+        for piece in iter(partial(file.read, _CHECK_BYTES), b""):
+            crc = zlib.crc32(piece, crc)
+            size += len(piece)
     if not found:
         raise BrokenEpisodeError(
-            f"{path.name} is no ForestPilot episode ({len(content)} bytes, first line not recognised)"
+            f"{path.name} is no ForestPilot episode ({len(first) + size} bytes, first line not recognised)"
         )
     if int(found["version"]) not in READABLE_VERSIONS:
         readable = " and ".join(map(str, READABLE_VERSIONS))
@@ -428,12 +439,14 @@ def check_bytes(path: str | Path) -> int:
             f"{path} has format version {int(found['version'])}; this ForestPilot reads versions {readable}. "
             "Use the ForestPilot that wrote it, or collect the data again"
         )
-    if len(content) - HEADER_BYTES != int(found["bytes"]):
-        wanted = HEADER_BYTES + int(found["bytes"])
-        raise BrokenEpisodeError(f"{path.name} is truncated or extended: {len(content)} bytes, written were {wanted}")
-    if zlib.crc32(memoryview(content)[HEADER_BYTES:]) != int(found["crc"], 16):
+    if size != int(found["bytes"]):
+        raise BrokenEpisodeError(
+            f"{path.name} is truncated or extended: {HEADER_BYTES + size} bytes, written were "
+            f"{HEADER_BYTES + int(found['bytes'])}"
+        )
+    if crc != int(found["crc"], 16):
         raise BrokenEpisodeError(f"{path.name} was altered after it was written: its checksum does not match")
-    return len(content)
+    return HEADER_BYTES + size
 
 
 def open_demo(path: str | Path) -> h5py.Group:

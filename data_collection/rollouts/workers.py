@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import os
 import pickle
-import signal
 import threading
 import traceback
 from collections.abc import Callable
@@ -18,12 +16,13 @@ from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
+from forestpilot.data_collection.episodes.processes import leave_signals_to_parent
 from forestpilot.sim.errors import ForestPilotError
 
 Ask = Callable[[Any], Any]
@@ -183,7 +182,7 @@ class Workers:
 
 def _work(pipe: Connection) -> None:
     """What a process does: one task after the other, until the pipe is closed."""
-    _leave_signals_to_parent()
+    leave_signals_to_parent()
 
     def ask(value: Any) -> Any:
         pipe.send(("ask", value))
@@ -209,16 +208,3 @@ def _picklable(error: Exception) -> Exception:
     except Exception:
         return ForestPilotError(f"{type(error).__name__}: {error}")
     return error
-
-
-def _leave_signals_to_parent() -> None:
-    """Leave Ctrl-C to the parent, and do not outlive it even when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -4,19 +4,21 @@
 
 SETTINGS is the fingerprint of all that a step as training sees it depends on: cameras, labels, preparation of pictures.
 A file is one line of text that says which episode it is of (that file's own first line, with its checksum), then one
-record for each step and each camera that can tell it, with a checksum of its own. Files are memory-mapped, so that
-processes share the memory; whatever is missing, damaged or of another episode is made anew.
+record for each step and each camera that can tell it, with a checksum of its own; whatever is missing, damaged or of
+another episode is made anew. Windows are read from where they lie in a file. The system keeps in memory what it has
+room for, once for all processes; that is as fast as mapping the files, and a process does not grow by what it has read.
 
 It is a cache: the folder `decoded` can be deleted at any time.
 """
 
 from __future__ import annotations
 
-import mmap
+import os
 import shutil
 import tempfile
 import uuid
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,8 +36,6 @@ DECODED_VERSION = 1
 """Version of the files; part of the settings' fingerprint."""
 SUFFIX = ".steps"
 USER_SUFFIX = ".in-use"
-MAX_MAPPED_FILES = 256
-"""Each costs an open file, of which a process may have a thousand."""
 FREE_BYTES_LEFT = 2 * 10**9
 """Room on the disk that is left to others."""
 CACHE_TAG = "CACHEDIR.TAG"
@@ -106,10 +106,13 @@ class DecodedFolder:
     def __init__(self, folder: Path, loader: StepLoader, max_bytes: int, is_temporary: bool = False) -> None:
         self.folder = folder
         self.is_temporary = is_temporary
-        self._loader = loader
+        self.loader = loader
+        """Decodes episodes."""
         self._max_bytes = max_bytes
         self.used_bytes = _size_of(folder.parent)
         """Disk space that decoded steps of all settings take beside the dataset, in bytes."""
+        self._kinds = {has_costs: loader.record_type(has_costs) for has_costs in (False, True)}
+        self._trusted: set[Path] = set()
         self._is_full = False
         self._has_warned = False
         folder.mkdir(parents=True, exist_ok=True)
@@ -119,32 +122,62 @@ class DecodedFolder:
         remove_stale_temporaries(folder)
         _tag(folder.parent)
 
-    def open(self, source: Source) -> NDArray[Any] | None:
-        """The records (M, n) of an episode, mapped into memory; None where they are missing, damaged or of another
-        episode."""
+    def has(self, source: Source) -> bool:
+        """True where there is a file of this very episode."""
+        if source.path in self._trusted:
+            return True
         path = self._path_of(source)
         try:
             with open(path, "rb") as file:
-                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError):  # an empty file cannot be mapped
-            return None
-        kind = self._loader.record_type(source.has_costs)
-        shape = (len(self._loader.tellers), source.num_steps)
-        if len(mapped) != HEADER_BYTES + kind.itemsize * shape[0] * shape[1]:
-            self._note_remade(path, "is truncated, or of another episode")
-            return None
-        if mapped[:HEADER_BYTES] != self._first_line(source):
-            self._note_remade(path, "is of another or an older episode")
-            return None
-        records: NDArray[Any] = np.frombuffer(mapped, dtype=kind, offset=HEADER_BYTES).reshape(shape)
-        return records
+                first_line = file.read(HEADER_BYTES)
+                size = os.fstat(file.fileno()).st_size
+        except OSError:
+            return False
+        if first_line != self._first_line(source):
+            self._note_remade(path, "is of another or an older episode, or damaged")
+        elif size != self._file_bytes(source):
+            self._note_remade(path, "is truncated or extended")
+        else:
+            self._trusted.add(source.path)
+        return source.path in self._trusted
 
-    def forget(self, source: Source) -> None:
-        """Remove the steps of an episode whose records turned out to be damaged."""
-        path = self._path_of(source)
-        self._note_remade(path, "is damaged")
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
+    def read(self, source: Source, row: int, start: int, stop: int) -> NDArray[Any] | None:
+        """Records (n,) of some steps as one camera tells them; None where they are missing or damaged.
+
+        Args:
+            source: the episode.
+            row: which of the cameras that can tell a step.
+            start: first step.
+            stop: step after the last.
+        """
+        if not self.has(source):
+            return None
+        kind = self._kinds[source.has_costs]
+        records: NDArray[Any] = np.empty(stop - start, dtype=kind)
+        try:
+            with open(self._path_of(source), "rb", buffering=0) as file:
+                file.seek(HEADER_BYTES + (row * source.num_steps + start) * kind.itemsize)
+                read = file.readinto(records.view(np.uint8).data)
+        except OSError:  # deleted, maybe
+            self._trusted.discard(source.path)
+            return None
+        if read == records.nbytes and np.array_equal(records["checksum"], _checksums(records)):
+            return records
+        self._trusted.discard(source.path)
+        self._note_remade(self._path_of(source), "is damaged")
+        return None
+
+    def missing(self, sources: Sequence[Source]) -> list[Source]:
+        """Episodes of which there are no steps yet, as many as there is room for."""
+        room = self._max_bytes - self.used_bytes
+        missing = []
+        for source in sources:
+            if not self._path_of(source).exists():
+                room -= self._file_bytes(source)
+                missing.append(source)
+            if room < 0:
+                return missing[:-1]
+        return missing
 
     def make(self, source: Source) -> bool:
         """Decode an episode, if there is room for it.
@@ -155,16 +188,15 @@ class DecodedFolder:
         Raises:
             BrokenEpisodeError: the episode's file is damaged.
         """
-        kind = self._loader.record_type(source.has_costs)
-        need = HEADER_BYTES + kind.itemsize * len(self._loader.tellers) * source.num_steps
+        need = self._file_bytes(source)
         if self._is_full or not self._has_room(need):
             return False
         check_bytes(source.path)
         with open_episode(source.path) as demo:
-            steps = self._loader.load(demo, 0, source.num_steps)
+            steps = self.loader.load(demo, 0, source.num_steps)
         if len(steps.mask) != source.num_steps:
             raise BrokenEpisodeError(f"{source.path.name} was replaced since it was checked; open the dataset again")
-        parts = [self._first_line(source), _pack(steps, kind)]
+        parts = [self._first_line(source), _pack(steps, self._kinds[source.has_costs])]
         try:
             write_new_file(self._path_of(source), parts, durable=False)
         except (OSError, DiskFullError) as error:
@@ -181,6 +213,10 @@ class DecodedFolder:
         if (self.is_temporary or not keep) and not _is_in_use(self.folder):
             shutil.rmtree(self.folder, ignore_errors=True)
             _remove_if_empty(self.folder.parent)
+
+    def _file_bytes(self, source: Source) -> int:
+        """Size of an episode's file."""
+        return HEADER_BYTES + self._kinds[source.has_costs].itemsize * len(self.loader.tellers) * source.num_steps
 
     def _path_of(self, source: Source) -> Path:
         return self.folder / f"{source.path.stem}{SUFFIX}"
@@ -226,11 +262,6 @@ class DecodedFolder:
             DecodedCacheWarning,
             stacklevel=2,
         )
-
-
-def are_whole(records: NDArray[Any]) -> bool:
-    """True where (n,) records, in a row in memory, are as they were written."""
-    return bool(np.array_equal(records["checksum"], _checksums(records)))
 
 
 def _pack(steps: TrainingSteps, kind: np.dtype[Any]) -> bytes:

@@ -14,13 +14,7 @@ from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.dataset import DatasetError
 from forestpilot.data_collection.episodes.episode import CAMERAS, BrokenEpisodeError, open_demo
-from forestpilot.data_collection.windows.decoded import (
-    MAX_MAPPED_FILES,
-    DecodedFolder,
-    Source,
-    are_whole,
-    open_decoded,
-)
+from forestpilot.data_collection.windows.decoded import DecodedFolder, Source, open_decoded
 from forestpilot.data_collection.windows.training_steps import CENTER, StepLoader, TrainingSteps
 
 MAX_OPEN_FILES = 32
@@ -90,7 +84,7 @@ class WindowDrawer:
         self.ahead = settings.ahead
         self.cache_bytes = settings.cache_bytes
         self.cache_bytes_used = 0
-        """Memory that the cached episodes take, in bytes; decoded files that are mapped are not counted."""
+        """Memory that the cached episodes take, in bytes."""
         self.has_costs = False
         """Whether batches have the expert's costs: every episode has them, and none is labelled by a rule."""
         self._loader = loader
@@ -101,8 +95,6 @@ class WindowDrawer:
         self._labelled: NDArray[np.int64] | None = None
         self._cache: dict[Path, TrainingSteps] = {}
         self._decoded: dict[Path, DecodedFolder | None] = {}
-        self._mapped: OrderedDict[Path, NDArray[Any]] = OrderedDict()
-        self._mapped_bytes = 0
         self._files: OrderedDict[Path, h5py.Group] = OrderedDict()
         self._process_id = os.getpid()
 
@@ -168,7 +160,7 @@ class WindowDrawer:
 
     def recipe(self) -> WindowRecipe:
         """How to draw the same windows elsewhere."""
-        places = {dataset: folder.folder for dataset, folder in self._decoded.items() if folder is not None}
+        places = {episodes: folder.folder for episodes, folder in self._decoded.items() if folder is not None}
         return WindowRecipe(self._loader, self._settings, tuple(self._sources), self._labelled, self.has_costs, places)
 
     def take_over(self, recipe: WindowRecipe) -> None:
@@ -177,16 +169,14 @@ class WindowDrawer:
         self._sources = list(recipe.sources)
         self._ends = np.cumsum([source.num_steps for source in self._sources], dtype=np.int64)
         self._labelled = recipe.labelled
-        for dataset, place in recipe.places.items():
-            self._decoded[dataset] = DecodedFolder(place, self._loader, self._settings.disk_cache_bytes)
+        for episodes, place in recipe.places.items():
+            self._decoded[episodes] = DecodedFolder(place, self._loader, self._settings.disk_cache_bytes)
 
     def close(self) -> None:
         """Close the open files, and remove decoded ones that nobody else uses, unless they are to be kept; sampling
         opens and makes them again."""
         while self._files:
             self._files.popitem()[1].file.close()
-        self._mapped.clear()
-        self._mapped_bytes = 0
         while self._decoded:
             folder = self._decoded.popitem()[1]
             if folder is not None:
@@ -230,7 +220,7 @@ class WindowDrawer:
         if held is not None:
             return _told(held, self._loader.tellers.index(teller), slice(start, stop))
         try:
-            records = self._whole_records(source, self._loader.tellers.index(teller), slice(start, stop))
+            records = self._records(source, self._loader.tellers.index(teller), start, stop)
             if records is not None:
                 return _told_by_records(records)
             return _told(self._loader.load(self._open(source.path), start, stop, (teller,)), 0, slice(None))
@@ -240,55 +230,23 @@ class WindowDrawer:
                 "to set damaged episodes aside"
             ) from error
 
-    def _whole_records(self, source: Source, row: int, steps: slice) -> NDArray[Any] | None:
-        """Decoded steps, checked; damaged ones are made anew, once. None where there is no room for them."""
-        records = self._records(source)
-        if records is None or are_whole(records[row, steps]):
-            return None if records is None else records[row, steps]
-        self._unmap(source.path)
-        folder = self._decoded_folder(source)
-        if folder is not None:
-            folder.forget(source)
-        records = self._records(source)
-        return None if records is None else records[row, steps]
-
-    def _records(self, source: Source) -> NDArray[Any] | None:
-        """Decoded steps (M, n) of an episode, mapped; made where they are missing, None where there is no room for
-        them."""
-        records = self._mapped.get(source.path)
-        if records is not None:
-            self._mapped.move_to_end(source.path)
-            return records
+    def _records(self, source: Source, row: int, start: int, stop: int) -> NDArray[Any] | None:
+        """Decoded steps on disk, made anew where they are missing or damaged; None where there is no room for them."""
         folder = self._decoded_folder(source)
         if folder is None:
             return None
-        records = folder.open(source)
+        records = folder.read(source, row, start, stop)
         if records is None and folder.make(source):
-            records = folder.open(source)
-        if records is not None:
-            self._map(source.path, records)
+            records = folder.read(source, row, start, stop)
         return records
 
     def _decoded_folder(self, source: Source) -> DecodedFolder | None:
-        dataset = source.path.parents[1]
-        if dataset not in self._decoded:
-            self._decoded[dataset] = None
+        episodes = source.path.parent
+        if episodes not in self._decoded:
+            self._decoded[episodes] = None
             if self._settings.disk_cache_bytes:
-                self._decoded[dataset] = open_decoded(dataset, self._loader, self._settings.disk_cache_bytes)
-        return self._decoded[dataset]
-
-    def _map(self, path: Path, records: NDArray[Any]) -> None:
-        """Remember mapped steps, and let go of those that were not used for longest where they are too many."""
-        self._mapped[path] = records
-        self._mapped_bytes += records.nbytes
-        bound = self.cache_bytes - self.cache_bytes_used
-        while len(self._mapped) > 1 and (self._mapped_bytes > bound or len(self._mapped) > MAX_MAPPED_FILES):
-            self._mapped_bytes -= self._mapped.popitem(last=False)[1].nbytes
-
-    def _unmap(self, path: Path) -> None:
-        records = self._mapped.pop(path, None)
-        if records is not None:
-            self._mapped_bytes -= records.nbytes
+                self._decoded[episodes] = open_decoded(episodes.parent, self._loader, self._settings.disk_cache_bytes)
+        return self._decoded[episodes]
 
     def _open(self, path: Path) -> h5py.Group:
         """An open episode file; the least recently used one is closed when there are too many."""
@@ -321,10 +279,10 @@ class WindowRecipe:
     has_costs: bool
     """Whether batches have the expert's costs."""
     places: dict[Path, Path]
-    """Where each dataset's decoded steps lie."""
+    """Where the decoded steps of each folder of episodes lie."""
 
     def open(self) -> WindowDrawer:
-        """A drawer of the same windows, which shares the memory of decoded steps with the reader; to be closed."""
+        """A drawer of the same windows, which reads the decoded steps that the reader made; to be closed."""
         drawer = WindowDrawer(self.loader, self.settings)
         drawer.take_over(self)
         return drawer

@@ -16,7 +16,9 @@ from forestpilot.data_collection.episodes.episode import (
     check_bytes,
     open_episode,
 )
+from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.windows.decoded import Source
+from forestpilot.data_collection.windows.decoding import decode_ahead
 from forestpilot.data_collection.windows.drawing import Batch as Batch
 from forestpilot.data_collection.windows.drawing import DrawSettings, WindowDrawer, WindowRecipe
 from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
@@ -24,6 +26,8 @@ from forestpilot.data_collection.windows.training_steps import Prepare, StepLoad
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.seeds import split_of
 
+MANY_EPISODES = 100
+"""Episodes from which on one can watch how they are decoded."""
 CACHE_OVERHEAD_BYTES = 64 * 2**20
 """What a reader may need beyond its cache bound: one episode being loaded, open files, thousands of headers."""
 
@@ -39,9 +43,8 @@ class WindowReader(WindowDrawer):
     not on where their steps lie or on when an episode was added. One reader serves one thread; after a fork it opens
     its files anew. Other processes draw the same windows by the recipe that `share` gives.
 
-    Steps lie decoded in files beside their dataset, as far as `disk_cache_bytes` allow; these are mapped into memory
-    as far as `cache_bytes` allow. Of the other episodes as many as fit are held in memory, and the rest is unpacked for
-    every window.
+    Steps lie decoded in files beside their dataset, as far as `disk_cache_bytes` allow. Of the other episodes as many
+    as `cache_bytes` allow are held in memory, and the rest is unpacked for every window.
 
     Args:
         datasets: datasets of one task.
@@ -58,6 +61,8 @@ class WindowReader(WindowDrawer):
         ahead: steps A after a window whose actions come along, for policies that predict several at once.
         disk_cache_bytes: bound of the disk space that decoded steps take beside each dataset, in bytes; 0 for none.
         keep_disk_cache: whether they stay there when the last reader is closed.
+        workers: processes that decode side by side where there is much to decode.
+        progress: who watches that.
 
     Raises:
         ValueError: an argument out of range.
@@ -81,6 +86,8 @@ class WindowReader(WindowDrawer):
         ahead: int = 0,
         disk_cache_bytes: int = 0,
         keep_disk_cache: bool = False,
+        workers: int = 1,
+        progress: Progress | None = None,
     ) -> None:
         _require_arguments(length, tuple(cameras), side_labels, cache_bytes, side_probabilities)
         self.task_spec = require_one_task(datasets)
@@ -89,6 +96,8 @@ class WindowReader(WindowDrawer):
         self._datasets = list(datasets)
         self._rng = np.random.default_rng(seed)
         self._allowed_splits = tuple(allowed_splits)
+        self._workers = workers
+        self._progress = progress or SilentProgress()
         self._headers: list[EpisodeHeader] = []
         self.extend()
 
@@ -107,10 +116,7 @@ class WindowReader(WindowDrawer):
         known = {header.path for header in self._headers}
         for dataset in self._datasets:
             dataset.refresh()
-            for header in list(dataset.episodes):
-                if header.path not in known and header.num_labels:
-                    self._require_allowed(header)
-                    self._take_in(dataset, header)
+            self._take_in_all(dataset, [h for h in dataset.episodes if h.path not in known and h.num_labels])
         everything = [header for dataset in self._datasets for header in dataset.episodes]
         self._headers = [header for header in everything if header.num_labels]
         if everything and not self._headers:
@@ -170,10 +176,27 @@ class WindowReader(WindowDrawer):
                 f"{', '.join(self._allowed_splits)}. Remove it, or collect with seeds of an allowed split"
             )
 
+    def _take_in_all(self, dataset: Dataset, headers: Sequence[EpisodeHeader]) -> None:
+        """Have new episodes decoded."""
+        for header in headers:
+            self._require_allowed(header)
+        sources = [_source(header) for header in headers]
+        progress = self._progress if len(headers) >= MANY_EPISODES else SilentProgress()
+        with progress.stage("decode episodes", len(headers)) as stage:
+            folder = self._decoded_folder(sources[0]) if sources else None
+            ahead = 0
+            if folder is not None:
+                ahead = decode_ahead(folder, sources, self._workers, stage)
+            for place, header in enumerate(headers):
+                self._take_in(dataset, header)
+                stage.advance(place >= ahead)
+
     def _take_in(self, dataset: Dataset, header: EpisodeHeader) -> None:
         """Have a new episode decoded on disk, or in memory if it fits."""
         try:
-            if self._records(_source(header)) is not None:
+            source = _source(header)
+            folder = self._decoded_folder(source)
+            if folder is not None and (folder.has(source) or folder.make(source)):
                 return
             check_bytes(header.path)
             with open_episode(header.path) as demo:
@@ -187,7 +210,6 @@ class WindowReader(WindowDrawer):
     def _forget(self, gone: Iterable[Path]) -> None:
         for path in gone:
             self._cache.pop(path, None)
-            self._unmap(path)
             if path in self._files:
                 self._files.pop(path).file.close()
         self.cache_bytes_used = sum(steps.num_bytes for steps in self._cache.values())

@@ -6,6 +6,7 @@ import dataclasses
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,18 @@ def bench_data(
 
     Returns:
         `steps_per_s_written` (flushed to disk); `open_ms_per_episode` (every byte checked); `load_steps_per_s` (disk to
-        cache); `windows_per_s_disk`, `windows_per_s_memory` and `windows_per_s_memory_reused` (into an earlier batch);
+        memory); `decode_steps_per_s` (disk to decoded files); `windows_per_s_disk` (from decoded files),
+        `windows_per_s_unpacked` (from the episodes themselves), `windows_per_s_memory` and
+        `windows_per_s_memory_reused` (into an earlier batch); `training_rate_from_disk` (gradient steps a second of
+        processor time with windows from decoded files, a tenth of which may be held in memory, by those with windows
+        from memory, in turns);
         `compression_ratio` (raw bytes by bytes on disk); `bytes_per_step` on disk; `steps`; `window`; `batch`.
     """
     with tempfile.TemporaryDirectory() as folder:
         figures, dataset = _write(Path(folder), episodes, copies)
-        return figures | _read(dataset, window, batch, seconds) | {"window": window, "batch": batch}
+        figures |= _read(dataset, window, batch, seconds)
+        figures["training_rate_from_disk"] = _training_rate_from_disk(dataset, window, seconds)
+        return figures | {"window": window, "batch": batch}
 
 
 def _write(folder: Path, count: int, copies: int) -> tuple[dict[str, Any], Any]:
@@ -65,16 +72,44 @@ def _read(dataset: Any, window: int, batch: int, seconds: float) -> dict[str, An
     opened = time.perf_counter()
     in_memory = WindowReader([dataset], window, cache_bytes=2**40)
     loaded = time.perf_counter()
-    on_disk = WindowReader([dataset], window, cache_bytes=0)
+    on_disk = WindowReader([dataset], window, cache_bytes=0, disk_cache_bytes=2**40)
+    decoded = time.perf_counter()
+    unpacked = WindowReader([dataset], window, cache_bytes=0)
     rng = np.random.default_rng(0)
     reused = in_memory.sample(batch, rng)
-    return {
+    figures = {
         "open_ms_per_episode": round(1e3 * (opened - started) / len(dataset), 2),
         "load_steps_per_s": round(dataset.total_steps / (loaded - opened)),
+        "decode_steps_per_s": round(dataset.total_steps / (decoded - loaded)),
         "windows_per_s_disk": _rate(lambda: on_disk.sample(batch, rng), batch, seconds),
+        "windows_per_s_unpacked": _rate(lambda: unpacked.sample(batch, rng), batch, seconds),
         "windows_per_s_memory": _rate(lambda: in_memory.sample(batch, rng), batch, seconds),
         "windows_per_s_memory_reused": _rate(lambda: in_memory.sample(batch, rng, out=reused), batch, seconds),
     }
+    on_disk.close()
+    return figures
+
+
+def _training_rate_from_disk(dataset: Any, window: int, seconds: float) -> float:
+    """Speed of training on a dataset ten times the bound of memory, by that of one in memory."""
+    from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
+    from forestpilot.policies.training.loop import make_reader, train
+    from forestpilot.policies.training.train_config import TrainConfig
+
+    config = TrainConfig(policy=PolicyConfig(window=window), steps=20, tensorboard=False)
+    policy = VisuomotorPolicy.seeded(config.policy, dataset.task_spec, seed=0)
+    in_memory = make_reader(policy, [dataset], dataclasses.replace(config, disk_cache_gb=0.0, cache_gb=1e3))
+    tenth_gb = in_memory.cache_bytes_used / 10 / 1e9
+    with closing(make_reader(policy, [dataset], dataclasses.replace(config, cache_gb=tenth_gb))) as on_disk:
+        spent_s: dict[Any, list[float]] = {in_memory: [], on_disk: []}
+        started = time.perf_counter()
+        while time.perf_counter() - started < 3 * seconds or not spent_s[on_disk]:
+            for reader in (in_memory, on_disk):
+                with tempfile.TemporaryDirectory() as run_folder:
+                    before_s = time.process_time()
+                    train(policy, reader, config, run_folder)
+                    spent_s[reader].append(time.process_time() - before_s)
+    return round(min(spent_s[in_memory]) / min(spent_s[on_disk]), 3)
 
 
 def _expert_dataset(folder: Path, episodes: int) -> Any:

@@ -296,7 +296,8 @@ class Algorithm(ABC, Generic[ConfigT]):
             ValueError: the policy's head learns from costs, and some of these episodes have none.
         """
         if self._reader is None:
-            self._reader = make_reader(self.policy, [self.dataset, *self.demonstrations], self.config.train)
+            datasets = [self.dataset, *self.demonstrations]
+            self._reader = make_reader(self.policy, datasets, self.config.train, self.config.workers, self.progress)
         self._reader.extend()
         require_costs(self.policy, self._reader)
         self.progress.note(self._reader.describe())

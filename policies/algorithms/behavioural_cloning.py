@@ -6,6 +6,7 @@ one round does so again with more demonstrations.
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -69,7 +70,7 @@ def clone(config: TrainConfig, progress: Progress | None = None, pool: ShardPool
     progress = progress or SilentProgress()
     datasets = [Dataset.open(folder) for folder in config.data]
     policy = VisuomotorPolicy.seeded(config.policy, require_one_task(datasets), config.seed)
-    with closing(make_reader(policy, datasets, config)) as reader:
+    with closing(make_reader(policy, datasets, config, os.cpu_count() or 1, progress)) as reader:
         require_costs(policy, reader)
         run = Run.claim(config.out, "train", config)
         progress.note(reader.describe())

@@ -114,8 +114,22 @@ def _rate(steps: int, config: TrainConfig, started: float) -> float:
     return steps * config.batch_windows * config.policy.window / max(time.perf_counter() - started, 1e-9)
 
 
-def make_reader(policy: VisuomotorPolicy, datasets: Sequence[Dataset], config: TrainConfig) -> WindowReader:
-    """The reader that gives this policy the windows it trains on."""
+def make_reader(
+    policy: VisuomotorPolicy,
+    datasets: Sequence[Dataset],
+    config: TrainConfig,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> WindowReader:
+    """The reader that gives this policy the windows it trains on.
+
+    Args:
+        policy: shapes the windows.
+        datasets: where they come from.
+        config: how they are labelled and kept at hand.
+        workers: processes that decode episodes side by side where there are many.
+        progress: who watches that.
+    """
     cameras = CAMERAS[policy.config.cameras]
     return WindowReader(
         datasets,
@@ -128,6 +142,8 @@ def make_reader(policy: VisuomotorPolicy, datasets: Sequence[Dataset], config: T
         ahead=policy.config.chunk - 1,
         disk_cache_bytes=int(config.disk_cache_gb * 1e9),
         keep_disk_cache=config.keep_disk_cache,
+        workers=workers,
+        progress=progress,
     )
 
 

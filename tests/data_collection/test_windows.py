@@ -269,7 +269,9 @@ def peak():  # getrusage would start from the parent's peak
 
 dataset = Dataset.open(sys.argv[1])
 before = peak()
-reader = WindowReader([dataset], 8, side_labels="asked", cache_bytes=int(sys.argv[2]))
+reader = WindowReader(
+    [dataset], 8, side_labels="asked", cache_bytes=int(sys.argv[2]), disk_cache_bytes=int(sys.argv[3])
+)
 rng = np.random.default_rng(0)
 for _ in range(20):
     reader.sample(32, rng)
@@ -284,8 +286,8 @@ def test_memory_stays_under_the_bound_for_a_dataset_larger_than_it(tmp_path: Pat
     for seed in range(48):
         dataset.add(make_episode(seed, 100, spec))
 
-    def measured(bound: int) -> tuple[int, int]:
-        command = [sys.executable, "-c", MEASURE_MEMORY, str(tmp_path), str(bound)]
+    def measured(bound: int, disk_bound: int = 0) -> tuple[int, int]:
+        command = [sys.executable, "-c", MEASURE_MEMORY, str(tmp_path), str(bound), str(disk_bound)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         used, grown = done.stdout.split()
         return int(used), int(grown)
@@ -296,6 +298,9 @@ def test_memory_stays_under_the_bound_for_a_dataset_larger_than_it(tmp_path: Pat
     assert grown <= bound + CACHE_OVERHEAD_BYTES
     whole_used, whole_grown = measured(2**30)
     assert bound + CACHE_OVERHEAD_BYTES < whole_used <= whole_grown  # or the first figures would prove nothing
+    used, grown = measured(0, 2**30)
+    assert used == 0
+    assert grown <= CACHE_OVERHEAD_BYTES, "decoded steps on disk take no memory of the process"
 
 
 def test_a_forked_process_opens_its_files_anew(dataset: Dataset) -> None:
