@@ -106,6 +106,7 @@ def examine(config: DoctorConfig) -> Iterator[Finding]:
     checks: list[tuple[str, str, Callable[[], Finding]]] = [
         ("cores", "", _cores),
         ("PyBullet", "pip install --force-reinstall pybullet", _pybullet),
+        ("sub-steps", "pip install --force-reinstall numba", _sub_steps),
         ("PyTorch", "pip install --force-reinstall torch", _torch),
         ("threads", "", _threads),
         ("OpenCV", "", _opencv),
@@ -219,6 +220,16 @@ def _pybullet() -> Finding:
     if not pybullet.isNumpyEnabled():
         return Finding("note", "PyBullet", f"{name} {version}, built without NumPy: renderers tiny and egl are slow")
     return Finding("ok", "PyBullet", f"{name} {version}, NumPy enabled")
+
+
+def _sub_steps() -> Finding:
+    """Who simulates a vehicle that touches nothing."""
+    from forestpilot.sim.vehicles import free_body
+
+    if free_body.equals_pybullet():
+        return Finding("ok", "sub-steps", "done by kernels while nothing is near: equal to PyBullet's to the last bit")
+    told = "done by PyBullet, which rounds differently here than the kernels: slower, and the same as ever"
+    return Finding("note", "sub-steps", told)
 
 
 def _torch() -> Finding:

@@ -14,6 +14,7 @@ from forestpilot.launch.verbs.doctor import DoctorConfig, examine, format_findin
 from forestpilot.sim import registry
 from forestpilot.sim.extras import MissingExtraError
 from forestpilot.sim.tasks import TASKS
+from forestpilot.sim.vehicles import free_body
 
 
 def test_everything_needed_is_found_here(tmp_path: Path) -> None:
@@ -24,6 +25,12 @@ def test_everything_needed_is_found_here(tmp_path: Path) -> None:
     for subject, file in (("frame of drone", "frame-drone.png"), ("frame of drive", "frame-drive.png")):
         assert "not blank" in findings[subject].found
         assert (tmp_path / file).stat().st_size > 1000
+
+
+def test_who_does_the_sub_steps_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for equal, status in ((True, "ok"), (False, "note")):
+        monkeypatch.setattr(free_body, "equals_pybullet", lambda equal=equal: equal)
+        assert doctor._sub_steps().status == status
 
 
 def test_a_blank_frame_is_not_taken_for_a_forest() -> None:
