@@ -13,7 +13,7 @@ PYTHON ?= $(shell for name in python3.11 python3.10 python3.12 python3.13 python
 	if "$$name" -c '$(VERSION_OK)' >/dev/null 2>&1; then echo "$$name"; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint docs bench clean
+.PHONY: help install demo test lint docs kernels bench clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -40,6 +40,9 @@ docs: $(STAMP)  ## the pages of docs/ as a site in build/site; warnings are erro
 	$(PY) docs/draw_architecture.py
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet --site-dir build/site
 
+kernels: $(STAMP)  ## after a change of a kernel's arguments: list them anew, for warm-up at installation
+	$(PY) -m forestpilot.launch.benchmarks.kernel_list
+
 bench: $(STAMP)  ## the figures of the README: renderer, environment, expert, data, training
 	for what in render env expert data train; do $(VENV)/bin/forestpilot bench $$what $(ARGS) || exit 1; done
 
@@ -57,6 +60,8 @@ $(STAMP): pyproject.toml constraints.txt | $(LINKS)
 	@test -x $(PY) && $(PY) -c '$(VERSION_OK)' 2>/dev/null || { echo "Creating $(VENV) with $(PYTHON)" >&2; \
 	"$(PYTHON)" -m venv --clear $(VENV); }
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@# What compiles later says so as well, so a failure here is none of the installation.
+	$(PY) -m forestpilot.sim.kernels.warm_up || true
 	@touch $@
 
 # A source distribution and a zip file come without links.

@@ -18,6 +18,9 @@ BENCHMARKS.register(
 )
 BENCHMARKS.register("expert", "forestpilot.launch.benchmarks.expert:bench_expert", "how long the experts think")
 BENCHMARKS.register(
+    "cold", "forestpilot.launch.benchmarks.cold:bench_cold", "the first picture where no kernel is compiled yet"
+)
+BENCHMARKS.register(
     "data", "forestpilot.launch.benchmarks.data:bench_data", "writing episodes, reading windows, bytes on disk"
 )
 BENCHMARKS.register(

@@ -1,0 +1,148 @@
+"""Compile all listed kernels that are missing on disk, in two processes: `python -m forestpilot.sim.kernels.warm_up`.
+
+`make install` does it last. Whoever calls a kernel that is missing does it as well, instead of compiling that one alone
+and the next one at its first call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numba
+from filelock import FileLock
+
+from forestpilot.sim.kernels.listed import Listed, listed_kernels
+
+MODULE = "forestpilot.sim.kernels.warm_up"
+WITHIN = "FORESTPILOT_COMPILES"
+"""Environment variable of processes that compile: what they miss is theirs to compile."""
+MOST_PROCESSES = 2
+START_S = 1.5
+"""How long a process takes until it compiles."""
+
+
+def compile_missing(name: str, arguments: Any) -> bool:
+    """Compile all listed kernels that are missing, if this is one of them; at most once in a process.
+
+    Args:
+        name: `package.module:function` of a kernel that is missing.
+        arguments: Numba's types of the arguments that it is called with.
+
+    Returns:
+        Whether it may be there now.
+    """
+    if WITHIN in os.environ or not _is_listed(name, arguments):
+        return False
+    return _compile_all_once()
+
+
+@functools.cache
+def _compile_all_once() -> bool:
+    """Tell if `compile_all` succeeded, the first time that somebody asks in this process."""
+    try:
+        compile_all()
+    except OSError:  # No other process, or no folder to write to: kernels are compiled in this process, one by one.
+        return False
+    return True
+
+
+def compile_all() -> int:
+    """Compile all listed kernels that are missing, and say so; several processes wait for one another.
+
+    Returns:
+        How many there were.
+    """
+    with FileLock(_lock_path()):
+        missing = [kernel for kernel in listed_kernels() if _is_missing(kernel)]
+        if missing:
+            shares = in_shares(missing, min(MOST_PROCESSES, usable_cores()))
+            seconds = START_S + max(sum(kernel.seconds for kernel in share) for share in shares)
+            print(f"compiling {len(missing)} kernels, once: about {seconds:.0f} s", file=sys.stderr, flush=True)
+            _compile_side_by_side(shares)
+    return len(missing)
+
+
+def in_shares(kernels: Iterable[Listed], count: int) -> list[list[Listed]]:
+    """Kernels in so many shares, at most, of about equal time; those of one module have helpers in common and stay
+    together."""
+    modules: dict[str, list[Listed]] = {}
+    for kernel in kernels:
+        modules.setdefault(kernel.module, []).append(kernel)
+    shares: list[list[Listed]] = [[] for _ in range(count)]
+    for members in sorted(modules.values(), key=_seconds, reverse=True):
+        min(shares, key=_seconds).extend(members)
+    return [share for share in shares if share]
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _seconds(kernels: Iterable[Listed]) -> float:
+    return sum(kernel.seconds for kernel in kernels)
+
+
+def _compile_side_by_side(shares: Sequence[Sequence[Listed]]) -> None:
+    """One process for each share; returns when all have ended."""
+    environment = {**os.environ, WITHIN: "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    processes = []
+    try:
+        for share in shares:
+            modules = sorted({kernel.module for kernel in share})
+            command = [sys.executable, "-m", MODULE, *modules]
+            processes.append(subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL))
+        for process in processes:
+            process.wait()
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def _is_listed(name: str, arguments: Any) -> bool:
+    return any(kernel.name == name and kernel.types() == tuple(arguments) for kernel in listed_kernels())
+
+
+def _is_missing(kernel: Listed) -> bool:
+    """Tell if a kernel is not on disk; one that is no longer what is listed is none that could be compiled."""
+    try:
+        return not kernel.dispatcher()._cache.holds(kernel.types())
+    except (ImportError, AttributeError, KeyError):
+        return False
+
+
+def _lock_path() -> Path:
+    """A file in the folder in which the first kernel's machine code lies.
+
+    Raises:
+        OSError: there is no folder to write to.
+    """
+    folder = listed_kernels()[0].dispatcher()._cache.cache_path
+    if folder is None:
+        raise OSError("no folder for machine code can be written to")
+    return Path(folder) / "kernels.lock"
+
+
+def main(modules: Sequence[str]) -> None:
+    """Compile the listed kernels of some modules in this process, or, without any, all that are missing."""
+    if not modules:
+        compile_all()
+        return
+    for kernel in listed_kernels():
+        if kernel.module in modules and _is_missing(kernel):
+            with contextlib.suppress(numba.errors.NumbaError):  # its arguments are others by now
+                kernel.dispatcher().compile(kernel.types())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,173 @@
+"""How kernels are compiled, stored and compiled beforehand."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forestpilot.sim.kernels import helper, kernel, warm_up
+from forestpilot.sim.kernels.cache import digest_of
+from forestpilot.sim.kernels.decorators import KERNELS
+from forestpilot.sim.kernels.listed import Listed, listed_kernels
+
+OURS = Path(warm_up.__file__).parents[2].parent
+
+
+@pytest.fixture
+def made():
+    """A function that makes a kernel out of source code; its names are forgotten in the end."""
+    before = set(KERNELS)
+
+    def make(source, **constants):
+        names = {"__name__": "made_up", "kernel": kernel, "helper": helper, "np": np, **constants}
+        exec(compile(textwrap.dedent(source), "<made up>", "exec"), names)
+        return names["outer"]
+
+    yield make
+    for name in set(KERNELS) - before:
+        del KERNELS[name]
+
+
+SOURCE = '''
+@helper()
+def inner(x):
+    """Doc."""
+    return x * FACTOR
+
+@kernel()
+def outer(x):
+    return inner(x) + 1
+'''
+
+
+def test_digest_changes_with_a_helper_with_a_constant_and_with_an_option(made):
+    digest = digest_of(made(SOURCE, FACTOR=2))
+    assert digest_of(made(SOURCE, FACTOR=2)) == digest
+    assert digest_of(made(SOURCE, FACTOR=2.0)) != digest
+    assert digest_of(made(SOURCE.replace("x * FACTOR", "FACTOR - x"), FACTOR=2)) != digest
+    assert digest_of(made(SOURCE.replace("@helper()", "@helper(fastmath=True)"), FACTOR=2)) != digest
+
+
+def test_digest_does_not_change_with_words_and_places(made):
+    digest = digest_of(made(SOURCE, FACTOR=2))
+    assert digest_of(made("\n\n# A comment.\n" + SOURCE.replace("Doc.", "Other words."), FACTOR=2)) == digest
+
+
+def run(folder, code, **variables):
+    """Standard output and error of a process that finds modules in a folder, and machine code in `code` of it."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(folder), str(OURS)]),
+        "NUMBA_CACHE_DIR": str(folder / "code"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **variables,
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout, done.stderr
+
+
+def test_a_helper_that_changes_in_another_file_is_seen_and_old_code_removed(tmp_path):
+    (tmp_path / "low.py").write_text(
+        "from forestpilot.sim.kernels import helper\n@helper()\ndef inner(x):\n    return x + 1\n"
+    )
+    (tmp_path / "high.py").write_text(
+        "from forestpilot.sim.kernels import kernel\nfrom low import inner\n"
+        "@kernel()\ndef outer(x):\n    return inner(x)\n"
+    )
+    ask = "from high import outer; print(outer(1), sum(outer.stats.cache_hits.values()))"
+    assert run(tmp_path, ask)[0].split() == ["2", "0"]
+    assert run(tmp_path, ask)[0].split() == ["2", "1"]
+    low = tmp_path / "low.py"
+    low.write_text(low.read_text().replace("x + 1", "x + 5"))
+    assert run(tmp_path, ask)[0].split() == ["6", "0"]
+    assert len(list((tmp_path / "code").rglob("*.nbi"))) == 1
+
+
+def test_kernels_work_where_nothing_can_be_stored(made, monkeypatch):
+    def refuse(self, function):
+        raise RuntimeError("no locator available")
+
+    monkeypatch.setattr("forestpilot.sim.kernels.cache.FunctionCache.__init__", refuse)
+    outer = made(SOURCE, FACTOR=3)
+    assert outer(2) == 7
+    assert outer._cache.cache_path is None
+
+
+def test_python_may_call_an_inlined_helper_and_no_other(made):
+    inlined = made("@helper(inline='always')\ndef outer(x):\n    return x + 1\n")
+    assert inlined(1) == 2
+    refused = made("@helper()\ndef outer(x):\n    return x + 1\n")
+    caller = made("@kernel()\ndef outer(x):\n    return inner(x)\n", inner=refused)
+    for _ in range(2):
+        with pytest.raises(TypeError, match="outer is a helper of kernels"):
+            refused(1)
+        assert caller(1) == 2
+
+
+def some(module, seconds):
+    return Listed(f"{module}:{seconds}", seconds, ())
+
+
+def test_shares_take_about_as_long_and_no_module_is_in_two():
+    kernels = [some("a", 5.0), some("a", 4.0), some("b", 6.0), some("c", 2.0), some("d", 1.0)]
+    shares = warm_up.in_shares(kernels, 2)
+    assert sorted(sum(kernel.seconds for kernel in share) for share in shares) == [9.0, 9.0]
+    assert sorted(kernel for share in shares for kernel in share) == sorted(kernels)
+    assert {kernel.module for kernel in shares[0]}.isdisjoint(kernel.module for kernel in shares[1])
+    assert warm_up.in_shares([some("a", 1.0)], 2) == [[some("a", 1.0)]]
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+    """Shares that would have been compiled; every kernel is missing."""
+    asked = []
+    monkeypatch.delenv(warm_up.WITHIN, raising=False)
+    monkeypatch.setattr(warm_up, "_is_missing", lambda listed: True)
+    monkeypatch.setattr(warm_up, "_compile_side_by_side", asked.append)
+    warm_up._compile_all_once.cache_clear()
+    yield asked
+    warm_up._compile_all_once.cache_clear()
+
+
+def test_the_first_listed_kernel_that_is_missing_has_all_compiled_and_says_so_once(compilations, capsys):
+    first = listed_kernels()[0]
+    for _ in range(2):
+        assert warm_up.compile_missing(first.name, first.types())
+    assert len(compilations) == 1
+    assert sum(map(len, compilations[0])) == len(listed_kernels())
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"compiling {len(listed_kernels())} kernels, once: about ")
+
+
+def test_a_kernel_that_is_not_listed_is_compiled_alone(compilations):
+    first = listed_kernels()[0]
+    assert not warm_up.compile_missing("elsewhere:draw", first.types())
+    assert not warm_up.compile_missing(first.name, ())
+    assert not compilations
+
+
+def test_a_process_that_compiles_for_others_starts_no_more_processes(compilations, monkeypatch):
+    monkeypatch.setenv(warm_up.WITHIN, "1")
+    first = listed_kernels()[0]
+    assert not warm_up.compile_missing(first.name, first.types())
+
+
+def test_a_program_that_misses_a_kernel_waits_for_all_and_finds_them(tmp_path):
+    code = textwrap.dedent("""
+        from forestpilot.sim.kernels import listed, warm_up
+        few = [kernel for kernel in listed.listed_kernels() if kernel.name.endswith((":rotation_of", ":wrap_index"))]
+        warm_up.listed_kernels = lambda: tuple(few)
+        import numpy as np
+        from forestpilot.sim.vehicles.rigid_body import rotation_of
+        print(rotation_of(np.array([0.0, 0.0, 0.0, 1.0]))[0, 0], sum(rotation_of.stats.cache_hits.values()))
+    """)
+    told, said = run(tmp_path, code)
+    assert told.split() == ["1.0", "1"]
+    assert said.startswith("compiling 2 kernels, once: about ")
+    assert run(tmp_path, code) == (told, "")
