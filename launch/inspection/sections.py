@@ -50,7 +50,8 @@ def counts_blocks(survey: Survey, findings: Sequence[Finding]) -> Blocks:
     text = (
         f"{len(survey.records)} episodes, {survey.num_steps:,} steps ({minutes:.1f} minutes at "
         f"{survey.spec.control_hz} Hz), {survey.num_labels:,} with something to learn; pictures of "
-        f"{survey.spec.image_width} x {survey.spec.image_height} drawn by {survey.spec.renderer}."
+        f"{survey.spec.image_width} x {survey.spec.image_height} drawn by {survey.spec.renderer}. "
+        f"On disk: {survey.disk}."
     )
     if survey.num_discarded:
         text += f" Not counted: {_counted(survey.num_discarded, 'discarded episode')}."

@@ -20,6 +20,7 @@ from forestpilot.data_collection.episodes.episode import (
     load_episode,
 )
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.windows.decoded import DECODED_FOLDER, decoded_bytes
 from forestpilot.launch.inspection.records import Record, read_record
 from forestpilot.launch.reading.datasets import IN_A_RUN
 from forestpilot.sim.envs.task_spec import TaskSpec
@@ -61,6 +62,17 @@ class Survey:
         if folder.name == IN_A_RUN:
             return f"{folder.parent.name}/{folder.name}"
         return folder.name
+
+    @property
+    def disk(self) -> str:
+        """Disk space that it takes, in words."""
+        episodes_mb = sum(path.stat().st_size for path in _episode_files(self.folder / "episodes")) / 1e6
+        decoded_mb = decoded_bytes(self.folder) / 1e6
+        if not decoded_mb:
+            return f"{episodes_mb:.1f} MB"
+        return (
+            f"{episodes_mb:.1f} MB, and {decoded_mb:.1f} MB of decoded pictures in {DECODED_FOLDER}/ (can be deleted)"
+        )
 
     @property
     def num_steps(self) -> int:

@@ -52,6 +52,8 @@ REGISTRIES = (
     "forestpilot.launch.verbs:VERBS",
 )
 """Every registry, from the ground floor up."""
+RUN_FOLDERS = ("runs", "datasets")
+"""Where commands put what they make, unless they are told."""
 MIN_FRAME_STD = 8.0
 """A picture of a forest varies by more than this many grey levels; a blank one does not."""
 
@@ -113,6 +115,7 @@ def examine(config: DoctorConfig) -> Iterator[Finding]:
         ("H.264 video", "pip install --force-reinstall av", _video),
         ("HDF5 with Zstd", "pip install --force-reinstall h5py hdf5plugin", _hdf5),
         ("Numba's cache", "set NUMBA_CACHE_DIR to a folder that can be written", _numba_cache),
+        ("decoded pictures", "", _decoded),
         ("window", "", _window),
     ]
     for name in TASKS:
@@ -283,6 +286,18 @@ def _numba_cache() -> Finding:
     if os.access(folder, os.W_OK):
         return Finding("ok", "Numba's cache", f"kernels are kept in {folder}")
     return Finding("note", "Numba's cache", f"{folder} cannot be written: Numba falls back to the user's cache folder")
+
+
+def _decoded() -> Finding:
+    """What trainings have left in runs/ and datasets/ here: those that were told to, and those that were killed."""
+    from forestpilot.data_collection.windows.decoded import CACHE_TAG, DECODED_FOLDER, decoded_bytes
+
+    tags = [tag for top in RUN_FOLDERS for tag in sorted(Path(top).rglob(f"{DECODED_FOLDER}/{CACHE_TAG}"))]
+    left = {tag.parent: decoded_bytes(tag.parents[1]) for tag in tags}
+    if not left:
+        return Finding("ok", "decoded pictures", "no training has left any in runs/ or datasets/ here")
+    where = ", ".join(f"{folder} ({size / 1e6:.0f} MB)" for folder, size in left.items())
+    return Finding("ok", "decoded pictures", f"{where}: for the next training; can be deleted")
 
 
 def _test_frame(config: DoctorConfig, task: str) -> Finding:

@@ -77,6 +77,7 @@ def print_inspection(inspection: Inspection) -> None:
         ["", survey.name],
         ["episodes", str(len(survey.records))],
         ["steps, labels", f"{survey.num_steps}, {survey.num_labels}"],
+        ["on disk", survey.disk],
         ["who drove", drivers],
         ["how it ended", ", ".join(f"{count} {outcome}" for outcome, count in ends.items())],
         ["straight ahead", f"{steering.straight:.0%} of the labels"],

@@ -33,6 +33,16 @@ def test_who_does_the_sub_steps_is_told(monkeypatch: pytest.MonkeyPatch) -> None
         assert doctor._sub_steps().status == status
 
 
+def test_decoded_pictures_that_a_training_left_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "no training has left any" in doctor._decoded().found
+    left = tmp_path / "runs" / "mine" / "dataset" / "decoded"
+    left.mkdir(parents=True)
+    (left / "CACHEDIR.TAG").write_bytes(b"x")
+    (left / "some.steps").write_bytes(b"x" * 3_000_000)
+    assert "runs/mine/dataset/decoded (3 MB): for the next training; can be deleted" in doctor._decoded().found
+
+
 def test_a_blank_frame_is_not_taken_for_a_forest() -> None:
     blank = np.full((48, 192, 3), 255, np.uint8)
     assert judge_frame("frame", blank, objects=1, how="renderer x").status == "MISSING"

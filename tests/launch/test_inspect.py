@@ -76,6 +76,15 @@ def test_steps_labels_drivers_and_takeovers_are_counted_by_round(tmp_path: Path)
     assert second.outcomes == {"collision": 1}
 
 
+def test_disk_space_is_told_with_what_can_be_deleted(tmp_path: Path) -> None:
+    survey = survey_dataset(make_dataset(tmp_path / "data", sound_episode(0)))
+    size = next((tmp_path / "data" / "episodes").iterdir()).stat().st_size
+    assert survey.disk == f"{size / 1e6:.1f} MB"
+    (tmp_path / "data" / "decoded" / "settings").mkdir(parents=True)
+    (tmp_path / "data" / "decoded" / "settings" / "r0000-s00000000.steps").write_bytes(b"x" * 2_500_000)
+    assert survey.disk.endswith(" MB, and 2.5 MB of decoded pictures in decoded/ (can be deleted)")
+
+
 def test_steering_is_told_from_the_labels_alone(tmp_path: Path) -> None:
     episode = sound_episode(0, 20)
     assert episode.expert_actions is not None
