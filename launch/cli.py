@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_help())
         return EXIT_USAGE
     name, *args = given
+    if name == "help" and args:
+        name, *args = [*args, "--help"]
     if name in ("-h", "--help", "help"):
         print(_help())
         return 0
@@ -44,6 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _print_version()
     if name not in _names():
         return _unknown_verb(name)
+    if any(arg.startswith("--tyro-") for arg in args):
+        print(
+            f"{PROG}: `{PROG} completion bash` (or zsh, fish) prints the script for the whole command", file=sys.stderr
+        )
+        return EXIT_USAGE
     return _run_verb(name, args)
 
 
@@ -132,7 +139,7 @@ def _help() -> str:
         f"usage: {PROG} VERB [options]\n\n"
         "ForestPilot teaches robots to fly and drive through a dense forest from camera images alone.\n\n"
         f"verbs:\n{verbs}\n\n"
-        f"`{PROG} VERB --help` shows the options of a verb with their defaults and units.\n"
+        f"`{PROG} help VERB` shows the options of a verb with their defaults and units.\n"
         "Results go to standard output, progress to standard error. FORESTPILOT_DEBUG=1 shows tracebacks."
     )
 

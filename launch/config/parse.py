@@ -67,7 +67,7 @@ def parse_config(
     values: Mapping[str, Any] = {}
     if config_file is not None:
         values = config_values(read_yaml(Path(config_file)))
-    start = _start(config_class, values, str(config_file), base, flags)
+    start = start_of(config_class, values, str(config_file), base, flags)
     _require_known(flags, start)
     default = for_the_parser(start)
     try:
@@ -148,8 +148,12 @@ def _preset(presets: Mapping[str, ConfigT], name: str) -> ConfigT:
     raise ConfigError(f"unknown preset {name!r}; {closest(name, list(presets))}")
 
 
-def _start(
-    config_class: type[ConfigT], values: Mapping[str, Any], source: str, base: ConfigT | None, flags: Sequence[str]
+def start_of(
+    config_class: type[ConfigT],
+    values: Mapping[str, Any] = types.MappingProxyType({}),
+    source: str = "",
+    base: ConfigT | None = None,
+    flags: Sequence[str] = (),
 ) -> Any:
     """The config that the flags are applied to: the base or the defaults, then the file, then parts that flags name.
 

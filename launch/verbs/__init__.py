@@ -47,6 +47,7 @@ for _name, _summary in {
     "replay": "simulate stored episodes again, check them step by step: videos, side by side, GIFs, reels",
     "report": "put what runs came to on one page: results, the worst episodes with video, comparisons, curves",
     "bench": "measure speed: render, env, expert, data, train or the whole demo",
+    "completion": "print a script that completes this command in bash, zsh or fish",
     "doctor": "say what is installed and registered, what works here and what is missing",
 }.items():
     VERBS.register(_name, f"forestpilot.launch.verbs.{_name}:VERB", _summary)
