@@ -13,16 +13,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
+from forestpilot.data_collection.episodes.migration import episodes_folder
 from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.rollouts.pool import RolloutPool
+from forestpilot.data_collection.rollouts.replay import load_stored_episode
+from forestpilot.data_collection.rollouts.results import result_path
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
+from forestpilot.launch.films.jobs import FilmJob, film_jobs
+from forestpilot.launch.films.pace import FilmConfig
 from forestpilot.launch.pictures.plots import plot_rounds
+from forestpilot.launch.pictures.sizes import parse_size
 from forestpilot.launch.reading.outcomes import read_outcomes
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import print_table
 from forestpilot.launch.verbs import Verb
-from forestpilot.launch.verbs.replay import ReplayConfig, replay_evaluation
 from forestpilot.policies.algorithms.dagger.config import DRIVE_POLICY, DaggerConfig
 from forestpilot.policies.algorithms.dagger.config import PRESETS as DAGGER_PRESETS
 from forestpilot.policies.algorithms.dagger.loop import run_dagger
@@ -85,6 +90,7 @@ class DemoConfig:
     def __post_init__(self) -> None:
         if self.videos < 0 or self.episodes < 1 or self.roads < 0:
             raise ValueError("videos and roads must be 0 or more and episodes at least 1")
+        parse_size(self.size)
         if self.seconds <= 0:
             raise ValueError(f"seconds is {self.seconds:g}, but must be positive")
 
@@ -121,13 +127,10 @@ class Part:
     """What the test worlds were."""
     plot: Path
     """Picture of the success by round."""
-    pictures: list[Future[list[Path]]] = field(default_factory=list)
-    """Films of some test episodes, and the plot, which are made while the next task is learned."""
-
-    @property
-    def videos(self) -> list[Path]:
-        """The films, when they are there."""
-        return [path for future in self.pictures for path in future.result()]
+    films: list[Future[Path]] = field(default_factory=list)
+    """Films of some test episodes, made while the next task is learned."""
+    plotted: Future[None] | None = None
+    """The plot, likewise."""
 
 
 def run(config: DemoConfig) -> None:
@@ -172,9 +175,9 @@ def _learn(config: DemoConfig, lesson: Lesson, progress: Progress, pool: Rollout
     scores = evaluate(evaluation, progress, pool)
     title = f"{dagger.task}, where nobody has trained: {evaluation.describe()}"
     part = Part(lesson, rounds, scores, title, out / "success_by_round.png")
-    part.pictures.append(pool.submit(_plot, rounds, part.plot))
-    for row in choose_to_film(read_outcomes(out / "evaluation"), lesson.videos)[: lesson.most_videos]:
-        part.pictures.append(pool.submit(_film, _replay_of(config, out, row)))
+    chosen = choose_to_film(read_outcomes(out / "evaluation"), lesson.videos)[: lesson.most_videos]
+    part.films = film_jobs([_film_job(config, out, row) for row in chosen], pool)
+    part.plotted = pool.submit(_plot, rounds, part.plot)
     return part
 
 
@@ -186,33 +189,23 @@ def _rounds(dagger: DaggerConfig, progress: Progress, pool: RolloutPool, run: Ru
     return run_dagger(dagger, progress, pool, run=run)
 
 
-def _plot(rounds: Sequence[RoundResult], path: Path, ask: Any) -> list[Path]:
-    """Draw the success by round, in a worker process; no film."""
+def _plot(rounds: Sequence[RoundResult], path: Path, ask: Any) -> None:
+    """Draw the success by round, in a worker process."""
     plot_rounds(rounds, path, best_round(rounds).round)
-    return []
 
 
-def _replay_of(config: DemoConfig, out: Path, row: OutcomeRow) -> ReplayConfig:
-    """What makes the film of an episode."""
-    return ReplayConfig(
-        out / "evaluation",
-        seed=(row.seed,),
-        policy=(row.policy,),
-        video=out / "videos",
-        last=config.seconds,
-        size=config.size,
-        fps=FPS,
-    )
-
-
-def _film(replay: ReplayConfig, ask: Any) -> list[Path]:
-    """Film an episode, in a worker process."""
-    return [path for replayed in replay_evaluation(replay) for path in replayed.files]
+def _film_job(config: DemoConfig, out: Path, row: OutcomeRow) -> FilmJob:
+    """The film of a test episode."""
+    name = f"{row.policy}-{row.seed}-{row.end.replace(' ', '_')}.mp4"
+    episode = load_stored_episode(result_path(episodes_folder(out / "evaluation"), row.policy, row.seed))
+    return FilmJob(out / "videos" / name, episode, FilmConfig(parse_size(config.size), FPS, last_s=config.seconds))
 
 
 def _wait_for_pictures(parts: Sequence[Part], progress: Progress) -> None:
     """Wait until all films are made."""
-    pictures = [future for part in parts for future in part.pictures]
+    pictures: list[Future[Any]] = []
+    for part in parts:
+        pictures += filter(None, [*part.films, part.plotted])
     with progress.stage("films and plots", total=len(pictures)) as stage:
         for future in pictures:
             future.result()
@@ -262,7 +255,7 @@ def _report(part: Part) -> None:
     places |= {
         "success by DAgger round": str(part.plot),
         "outcome of each test episode": f"{out}/evaluation/outcomes.csv",
-        **{f"video of {path.stem}": str(path) for path in part.videos},
+        **{f"video of {film.result().stem}": str(film.result()) for film in part.films},
         "all of it on one page": f"forestpilot report {out}",
         "more videos": f"forestpilot replay {out}/evaluation --worst 3 --video {out}/videos",
     }

@@ -15,6 +15,7 @@ from forestpilot.launch.reading.tables import read_dagger
 from forestpilot.launch.reports.learning import rounds_section
 from forestpilot.policies.algorithms.algorithm import Algorithm, Validation
 from forestpilot.policies.algorithms.config import AlgorithmConfig
+from forestpilot.policies.algorithms.dagger.config import PRESETS
 from forestpilot.policies.algorithms.dagger.loop import Dagger, run_dagger
 from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.networks.checkpoint import describe_policy
@@ -86,6 +87,7 @@ def test_the_best_round_is_kept_even_where_the_last_one_is_worse(tmp_path: Path)
         ({"stop_when": None}, 6),
         ({"least_rounds": 4}, 4),
         ({"least_rounds": 6}, 6),
+        ({"least_rounds": 99}, 6),
         ({"validate_from": 3}, 4),
         ({"validate_from": 2, "validate_every": 2}, 3),
         ({"stop_when": 1.0}, 6),
@@ -151,10 +153,19 @@ def test_dagger_killed_in_its_last_round_ends_as_if_it_had_not_been(tmp_path: Pa
     ("changes", "message"),
     [
         ({"stop_when": 97.0}, "stop_when is 97; it is a share"),
-        ({"stop_when": 0.9, "least_rounds": 7}, "least_rounds is 7; allowed: 0 to rounds, which is 6"),
+        ({"stop_when": 0.9, "least_rounds": -1}, "least_rounds is -1"),
         ({"validate_every": 0}, "validate_every is 0"),
     ],
 )
 def test_a_rule_that_cannot_be_followed_is_refused(changes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         AlgorithmConfig(**changes)
+
+
+@pytest.mark.parametrize("name", ["demo", "full", "drive"])
+def test_presets_end_when_validation_says_so_but_not_at_once(name: str) -> None:
+    preset = PRESETS[name]
+    assert preset.stop_when is not None and 0 < preset.least_rounds < preset.rounds
+    may_end = [number for number in range(preset.rounds) if preset.is_validated(number)]
+    earliest = next(number for number in may_end if preset.is_good_enough(number, 1.0))
+    assert preset.least_rounds <= earliest + 1 < preset.rounds, "the rule can strike before the last round"
