@@ -15,6 +15,8 @@ from forestpilot.sim.worlds.world import World
 
 NUM_CANDIDATES = 21
 """Number of candidate turns that an expert tells the cost of."""
+COASTED = ("apply", "begin", "create", "read", "_make_shape", "_push")
+"""Methods whose work `coast` does or relies on."""
 
 
 class StateElement(NamedTuple):
@@ -49,6 +51,8 @@ class Vehicle(FreeBody, ABC):
     """Distance of the axles in metres; 0 without wheels."""
     steering_rad: float = 0.0
     """Angle of the front wheels, left positive; 0 without wheels."""
+    may_coast: bool = True
+    """False leaves every sub-step to PyBullet, for whoever pushes the body there."""
 
     @classmethod
     def state_index(cls, name: str) -> int:
@@ -92,10 +96,14 @@ class Vehicle(FreeBody, ABC):
         """Run the controller once and hand PyBullet force and torque for the next sub-step."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """A class with an `apply` of its own does not coast with the `coast` of another one."""
+        """A class that changes what `coast` relies on leaves sub-steps to PyBullet, unless it changes `coast` too."""
         super().__init_subclass__(**kwargs)
-        if "apply" in vars(cls) and "coast" not in vars(cls):
-            cls.coast = Vehicle.coast  # type: ignore[method-assign]
+        for base in cls.__mro__:
+            if "coast" in vars(base):
+                return
+            if not vars(base).keys().isdisjoint(COASTED):
+                cls.coast = Vehicle.coast  # type: ignore[method-assign]
+                return
 
     def coast(self, command: Any, discs: np.ndarray, path: np.ndarray) -> bool:
         """Go through the sub-steps of a control step at once, where nothing can be touched: for vehicles that have a
@@ -113,8 +121,8 @@ class Vehicle(FreeBody, ABC):
 
     @property
     def coasts(self) -> bool:
-        """True if it has a `coast` of its own, and that does what this machine's PyBullet does."""
-        return type(self).coast is not Vehicle.coast and equals_pybullet()
+        """True if it has a `coast` of its own, which does what this machine's PyBullet does, and `may_coast`."""
+        return self.may_coast and type(self).coast is not Vehicle.coast and equals_pybullet()
 
     @property
     def may_touch_ground(self) -> bool:

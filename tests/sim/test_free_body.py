@@ -254,14 +254,43 @@ def test_where_pybullet_rounds_differently_it_does_every_sub_step(monkeypatch):
     assert len(steps) == 24
 
 
-def test_a_vehicle_with_its_own_controller_does_not_coast_with_another_ones():
+def test_a_vehicle_with_its_own_controller_or_body_does_not_coast_with_another_ones():
     class Glider(Quadrotor):
         def apply(self, command: FlightCommand) -> None:
             self._wrench[:] = 0.0
             self._push()
 
+    class Gusts:
+        def _push(self) -> None:
+            super()._push()  # type: ignore[misc]
+
+    class Shaken(Gusts, Quadrotor):
+        pass
+
     class Racer(Quadrotor):
         max_speed_mps = 20.0
 
-    assert Glider.coast is Vehicle.coast
+    class Own(Glider):
+        def coast(self, command: FlightCommand, discs: np.ndarray, path: np.ndarray) -> bool:
+            return False
+
+    assert Glider.coast is Shaken.coast is Vehicle.coast
     assert Racer.coast is Quadrotor.coast
+    assert Own.coast is not Vehicle.coast
+
+
+def test_a_body_that_is_pushed_in_pybullet_may_not_coast():
+    ways = []
+    for push_n in (0.0, 4.0):
+        env = gymnasium.make("ForestPilot/Drone-v0", disable_env_checker=True, density=0.0, width=32, height=24)
+        drone = env.unwrapped.vehicle
+        drone.may_coast = False
+        env.reset(seed=0)
+        place = drone.state[:3].tolist()
+        client = env.unwrapped.physics.id
+        push = [0.0, push_n, 0.0]
+        pybullet.applyExternalForce(drone.body, -1, push, place, pybullet.WORLD_FRAME, physicsClientId=client)
+        env.step(np.array([0.0, 0.0]))
+        ways.append(drone.state[1])
+        env.close()
+    assert ways[1] > ways[0]
