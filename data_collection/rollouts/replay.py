@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 import forestpilot.sim.envs.registration  # noqa: F401  (registers the environments)
 from forestpilot.data_collection.rollouts.results import read_result_file
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.registry import load_plugins
 
 
 class ReplayDivergedError(ForestPilotError):
@@ -81,6 +82,7 @@ def load_stored_episode(path: Path) -> StoredEpisode:
 def make_replay_env(episode: StoredEpisode, expert: bool = False) -> gymnasium.Env[Any, Any]:
     """The environment the episode was made in, with the expert's labels if asked for."""
     kwargs = {**episode.env_kwargs, "expert": expert, "render_mode": None}
+    load_plugins()  # a process that only replays has asked no registry yet, which would have
     return gymnasium.make(f"forestpilot:{episode.env_id.rpartition(':')[2]}", disable_env_checker=True, **kwargs)
 
 
