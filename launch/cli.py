@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import threading
 from collections.abc import Sequence
 
 from forestpilot.launch.verbs import Verb, get_verb, verb_lines
@@ -20,6 +21,8 @@ PROG = "forestpilot"
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+SILENT_S = 1.0
+"""Importing what a verb needs (PyTorch: seconds) is not told before so many seconds."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +62,7 @@ def _run_verb(name: str, args: list[str]) -> int:
     verb: Verb | None = None
     use_one_thread()
     try:
-        verb = get_verb(name)
+        verb = _import_verb(name)
         result = verb.run(_parse(verb, args, f"{PROG} {name}"))
         sys.stdout.flush()
         return int(result or 0)
@@ -75,6 +78,18 @@ def _run_verb(name: str, args: list[str]) -> int:
             raise
         print(f"{PROG} {name}: {' '.join(told.split())}", file=sys.stderr)
         return int(getattr(error, "exit_code", EXIT_USAGE))
+
+
+def _import_verb(name: str) -> Verb:
+    """The verb, with what it needs imported; who waits for that is told."""
+    words = f"{PROG} {name}: starting up"
+    timer = threading.Timer(SILENT_S, print, (words,), {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        return get_verb(name)
+    finally:
+        timer.cancel()
 
 
 def _parse(verb: Verb, args: list[str], prog: str) -> object:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -143,6 +145,26 @@ def test_help_lists_every_verb_without_importing_anything_heavy() -> None:
     assert done.returncode == 0, done.stderr
     assert all(f"  {line.name} " in done.stdout for line in verb_lines())
     assert done.stderr == ""
+
+
+def test_who_waits_for_a_verb_to_be_imported_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = threading.Event()
+
+    def import_slowly(name: str) -> Verb:
+        assert told.wait(60), "nobody was told"
+        return Verb(Config, lambda config: None)
+
+    def say(*words: str, **kwargs: Any) -> None:
+        print(*words, **kwargs)
+        told.set()
+
+    monkeypatch.setattr(cli, "SILENT_S", 0.0)
+    monkeypatch.setattr(cli, "get_verb", import_slowly)
+    monkeypatch.setattr(cli, "print", say, raising=False)
+    assert cli.main(["doctor"]) == 0
+    assert capsys.readouterr().err == "forestpilot doctor: starting up\n"
 
 
 def test_no_verb_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
