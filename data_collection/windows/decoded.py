@@ -152,11 +152,10 @@ class DecodedFolder:
         """
         if not self.has(source):
             return None
-        kind = self._kinds[source.has_costs]
-        records: NDArray[Any] = np.empty(stop - start, dtype=kind)
+        records: NDArray[Any] = np.empty(stop - start, dtype=self._kinds[source.has_costs])
         try:
             with open(self._path_of(source), "rb", buffering=0) as file:
-                file.seek(HEADER_BYTES + (row * source.num_steps + start) * kind.itemsize)
+                file.seek(self._place_of(source, row, start))
                 read = file.readinto(records.view(np.uint8).data)
         except OSError:  # deleted, maybe
             self._trusted.discard(source.path)
@@ -166,6 +165,15 @@ class DecodedFolder:
         self._trusted.discard(source.path)
         self._note_remade(self._path_of(source), "is damaged")
         return None
+
+    def look_ahead(self, source: Source, row: int, start: int, stop: int) -> None:
+        """Let the disk get ready what `read` will want; where nothing is there, or no such help, nothing happens."""
+        if not hasattr(os, "posix_fadvise"):
+            return
+        place = self._place_of(source, row, start)
+        size = self._place_of(source, row, stop) - place
+        with suppress(OSError), open(self._path_of(source), "rb", buffering=0) as file:
+            os.posix_fadvise(file.fileno(), place, size, os.POSIX_FADV_WILLNEED)
 
     def missing(self, sources: Sequence[Source]) -> list[Source]:
         """Episodes of which there are no steps yet, as many as there is room for."""
@@ -217,6 +225,10 @@ class DecodedFolder:
     def _file_bytes(self, source: Source) -> int:
         """Size of an episode's file."""
         return HEADER_BYTES + self._kinds[source.has_costs].itemsize * len(self.loader.tellers) * source.num_steps
+
+    def _place_of(self, source: Source, row: int, step: int) -> int:
+        """Where in its file a record begins."""
+        return HEADER_BYTES + (row * source.num_steps + step) * self._kinds[source.has_costs].itemsize
 
     def _path_of(self, source: Source) -> Path:
         return self.folder / f"{source.path.stem}{SUFFIX}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,6 +57,19 @@ class DrawSettings:
     """Bound of the disk space that decoded steps take beside each dataset, in bytes."""
     keep_disk_cache: bool
     """Whether decoded steps stay when their last reader is closed."""
+
+
+class _Window(NamedTuple):
+    """A window that is drawn."""
+
+    source: Source
+    """Its episode."""
+    start: int
+    """Its first step."""
+    stop: int
+    """The step after the last one that is told of it, those whose actions alone come along included."""
+    teller: int
+    """The camera that tells it."""
 
 
 class _Told(NamedTuple):
@@ -139,9 +153,25 @@ class WindowDrawer:
             DatasetError: there is no episode.
             BrokenEpisodeError: an episode beyond the cache was damaged since it was checked.
         """
+        batch_out = out if out is not None and len(out.mask) == batch else self._empty_batch(batch)
+        for row, window in enumerate(self._draw(batch, rng or self._rng, burn_in)):
+            self._fill(batch_out, row, window)
+        return batch_out
+
+    def look_ahead(self, batch: int, rng: np.random.Generator, burn_in: int = 0) -> None:
+        """Let the disk get ready what `sample` will draw with an equal generator, while this process does other things.
+
+        Args, Raises: see `sample`.
+        """
+        for window in self._draw(batch, rng, burn_in):
+            folder = self._decoded_folder(window.source)
+            if folder is not None:
+                folder.look_ahead(window.source, self._loader.tellers.index(window.teller), window.start, window.stop)
+
+    def _draw(self, batch: int, rng: np.random.Generator, burn_in: int) -> Iterator[_Window]:
+        """Which windows to draw."""
         if not self._sources:
             raise DatasetError("there is no episode to draw windows from; collect some first")
-        rng = rng or self._rng
         drawn = rng.integers(self.num_labels, size=batch)
         before = np.zeros(batch, np.int64)
         if self._labelled is not None:
@@ -151,12 +181,11 @@ class WindowDrawer:
         if len(self._loader.tellers) > 1:
             tellers = rng.choice(len(CAMERAS), size=batch, p=self._settings.side_probabilities)
         episodes = np.searchsorted(self._ends, drawn, side="right")
-        batch_out = out if out is not None and len(out.mask) == batch else self._empty_batch(batch)
-        for row, (step, episode, teller) in enumerate(zip(drawn.tolist(), episodes.tolist(), tellers.tolist())):
+        first_steps = (drawn - before - self._ends[episodes]).tolist()  # counted from the end of the episode
+        for first_step, episode, teller in zip(first_steps, episodes.tolist(), tellers.tolist()):
             source = self._sources[episode]
-            begin = step - int(before[row]) - (int(self._ends[episode]) - source.num_steps)
-            self._fill(batch_out, row, source, max(0, min(begin, source.num_steps - self.length)), teller)
-        return batch_out
+            start = max(0, min(first_step + source.num_steps, source.num_steps - self.length))
+            yield _Window(source, start, min(start + self.length + self.ahead, source.num_steps), teller)
 
     def recipe(self) -> WindowRecipe:
         """How to draw the same windows elsewhere."""
@@ -194,11 +223,11 @@ class WindowDrawer:
             mask=np.empty((batch, self.length + self.ahead), dtype=np.bool_),
         )
 
-    def _fill(self, batch: Batch, row: int, source: Source, start: int, teller: int) -> None:
+    def _fill(self, batch: Batch, row: int, window: _Window) -> None:
         """Copy one window into its row of the batch."""
-        count = min(self.length, source.num_steps - start)
-        told = min(self.length + self.ahead, source.num_steps - start)
-        steps = self._steps(source, start, start + told, teller)
+        told = window.stop - window.start
+        count = min(self.length, told)
+        steps = self._steps(window.source, window.start, window.stop, window.teller)
         batch.views[row, :count] = steps.views[:count]
         batch.state[row, :count] = steps.state[:count]
         batch.goal[row, :count] = steps.goal[:count]

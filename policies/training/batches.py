@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from forestpilot.data_collection.windows.augmentation import augment
-from forestpilot.data_collection.windows.windows import Batch
+from forestpilot.data_collection.windows.drawing import Batch, WindowDrawer
 from forestpilot.policies.networks.heads.base import Target
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.train_config import TrainConfig
@@ -112,7 +112,11 @@ def draw(
     """
     # A zero at the end changes nothing: the only shard of a batch is drawn as versions up to 0.2 drew the batch.
     rng = np.random.default_rng((config.seed, *place))
-    batch = reader.sample(config.windows_of(place.shard), rng, burn_in=config.burn_in)
+    windows = config.windows_of(place.shard)
+    batch = reader.sample(windows, rng, burn_in=config.burn_in)
+    if isinstance(reader, WindowDrawer):  # the disk reads while the gradient is computed
+        next_rng = np.random.default_rng((config.seed, *place._replace(step=place.step + 1)))
+        reader.look_ahead(windows, next_rng, burn_in=config.burn_in)
     steps = batch.views.shape[1]
     weights = batch.mask[:, :steps].astype(np.float32)
     step_weights = objective.step_weights(batch) if objective is not None else None

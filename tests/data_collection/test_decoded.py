@@ -308,6 +308,44 @@ def test_a_damaged_episode_is_set_aside_before_it_is_decoded(dataset: Dataset) -
     assert (dataset.folder / "quarantine" / path.name).exists()
 
 
+@pytest.mark.parametrize("options", [{}, {"side_labels": "none", "ahead": 3}])
+def test_looking_ahead_readies_what_is_drawn_then(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    asked: dict[str, list[tuple[int, int]]] = {"look_ahead": [], "read": []}
+    reader = reader_of(dataset, **options)
+    advise = os.posix_fadvise
+
+    def remember(descriptor: int, place: int, size: int, advice: int) -> None:
+        asked["look_ahead"].append((place, size))
+        advise(descriptor, place, size, advice)
+
+    read = decoded.DecodedFolder.read
+
+    def read_and_remember(folder: Any, source: Any, row: int, start: int, stop: int) -> Any:
+        records = read(folder, source, row, start, stop)
+        asked["read"].append((folder._place_of(source, row, start), records.nbytes))
+        return records
+
+    monkeypatch.setattr(os, "posix_fadvise", remember)
+    monkeypatch.setattr(decoded.DecodedFolder, "read", read_and_remember)
+    reader.look_ahead(32, np.random.default_rng(3))
+    reader.sample(32, np.random.default_rng(3))
+    assert asked["look_ahead"] == asked["read"]
+    assert len(asked["read"]) == 32
+    shutil.rmtree(dataset.folder / DECODED_FOLDER)
+    reader.look_ahead(32, np.random.default_rng(3))
+
+
+def test_what_a_killed_process_left_half_written_is_removed(dataset: Dataset) -> None:
+    reader_of(dataset, keep_disk_cache=True).close()
+    half = files_of(dataset)[0].with_name(".r0000-s00000003.steps.0123.tmp")
+    half.write_bytes(b"half")
+    reader = reader_of(dataset)
+    assert not half.exists()
+    assert equal(drawn(reader), drawn(reader_of(dataset, disk_cache_bytes=0)))
+
+
 def test_many_episodes_are_decoded_in_processes_before_the_first_window(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
