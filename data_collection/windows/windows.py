@@ -28,6 +28,8 @@ from forestpilot.sim.seeds import split_of
 
 MANY_EPISODES = 100
 """Episodes from which on one can watch how they are decoded."""
+MOST_UNPACKED = 0.1
+"""Share of the steps that another process may have to unpack: more costs more time than the process saves."""
 CACHE_OVERHEAD_BYTES = 64 * 2**20
 """What a reader may need beyond its cache bound: one episode being loaded, open files, thousands of headers."""
 
@@ -139,7 +141,7 @@ class WindowReader(WindowDrawer):
         has decoded on disk. It tells of the episodes so far; after `extend` there is a new one.
 
         Raises:
-            InvalidArgumentError: nothing is decoded on disk, or what prepares pictures cannot be pickled.
+            InvalidArgumentError: too little is decoded on disk, or what prepares pictures cannot be pickled.
         """
         if not self._settings.disk_cache_bytes:
             raise InvalidArgumentError(
@@ -151,7 +153,17 @@ class WindowReader(WindowDrawer):
             raise InvalidArgumentError(
                 f"windows cannot be drawn in another process: what prepares their pictures cannot be pickled ({error})"
             ) from error
+        elsewhere = sum(source.num_steps for source in self._sources if not self._is_decoded(source))
+        if elsewhere > MOST_UNPACKED * self.total_steps:
+            raise InvalidArgumentError(
+                f"{elsewhere} of {self.total_steps} steps have no room on disk, and another process would unpack them "
+                "again and again: give disk_cache_bytes or the disk more room"
+            )
         return self.recipe()
+
+    def _is_decoded(self, source: Source) -> bool:
+        folder = self._decoded_folder(source)
+        return folder is not None and folder.has(source)
 
     def describe(self) -> str:
         """One line for people: episodes, steps, megabytes in memory and on disk."""

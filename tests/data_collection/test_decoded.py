@@ -299,6 +299,16 @@ def test_readers_that_cannot_be_shared_say_why(dataset: Dataset) -> None:
         reader_of(dataset, prepare=lambda images, state: images).share()
 
 
+def test_readers_that_hold_much_in_their_own_memory_are_not_shared(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoded, "FREE_BYTES_LEFT", 2**62)
+    with pytest.warns(DecodedCacheWarning):
+        reader = reader_of(dataset)
+    with pytest.raises(InvalidArgumentError, match="72 of 72 steps have no room on disk"):
+        reader.share()
+
+
 def test_a_damaged_episode_is_set_aside_before_it_is_decoded(dataset: Dataset) -> None:
     path = dataset.episodes[0].path
     path.write_bytes(path.read_bytes()[:-100])
