@@ -66,6 +66,11 @@ class ShardPool:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
+    @property
+    def processes(self) -> int:
+        """Processes that have taken part lately, this one included; others may be starting."""
+        return 1 + sum(helper.has_learned for helper in self._helpers)
+
     def stop(self) -> None:
         """End the processes; the next training starts new ones."""
         for helper in self._helpers:
@@ -206,6 +211,11 @@ class _Helper:
             self._lesson = lesson
             self._is_busy = True
         return not self._is_busy
+
+    @property
+    def has_learned(self) -> bool:
+        """True once it has understood a lesson."""
+        return self._lesson is not None and not self._is_busy
 
     def send(self, message: bytes | _Request) -> None:
         """Tell it a lesson, or ask it for shards."""

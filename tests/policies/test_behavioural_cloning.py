@@ -392,11 +392,3 @@ def test_a_car_is_cloned_with_any_side_labels(tmp_path: Path, side_labels: str) 
     policy = clone(replace(config, side_labels=side_labels))
     assert policy.spec == spec
     assert same_weights(load_policy(tmp_path / "run"), policy)
-
-
-def test_the_benchmark_measures_training_and_acting() -> None:
-    from forestpilot.launch.benchmarks.train import bench_train
-
-    figures = bench_train(threads=1, seconds=1.0)
-    assert figures["frames_per_s"] > 0
-    assert figures["act_ms_1"] > 0
