@@ -29,3 +29,7 @@ BENCHMARKS.register(
 BENCHMARKS.register(
     "demo", "forestpilot.launch.benchmarks.demo:bench_demo", "the whole demo, against another checkout's, in turns"
 )
+BENCHMARKS.register(
+    "evaluate", "forestpilot.launch.benchmarks.evaluate:bench_evaluate", "100 test forests on two processes"
+)
+BENCHMARKS.register("film", "forestpilot.launch.benchmarks.film:bench_film", "films of a flight and of a drive")

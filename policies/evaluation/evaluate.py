@@ -10,18 +10,21 @@ from typing import Any
 
 from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.migration import episodes_folder
-from forestpilot.data_collection.episodes.plain import to_plain
+from forestpilot.data_collection.episodes.plain import from_plain, to_plain
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
-from forestpilot.data_collection.episodes.run import Run
+from forestpilot.data_collection.episodes.run import Run, RunError, read_run
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.results import EpisodeResult, load_result, result_path
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
-from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, policy_names, require_pilot
+from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, parse_policy, policy_names, require_pilot
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, write_results
-from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.registry import name_of
 from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import DEFAULT_TASK, TASKS, NoOptions, TaskOptions, task_options
+
+CAMERA_FIELDS = ("renderer", "width", "height", "control_hz")
+"""Settings of what policies see."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
     Raises:
         CheckpointError: a checkpoint cannot be loaded.
         ForestPilotError: a policy is neither a baseline nor a folder nor a factory, or is of another task.
+        RunError: the folder holds another evaluation: of other worlds, or of a policy that is not among these.
     """
     progress = progress or SilentProgress()
     task = TASKS.get(config.task)
@@ -149,11 +153,54 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
     scenarios = {entrant.name: _scenarios(config, entrant, progress) for entrant in entrants}
     rows: list[OutcomeRow] = []
     run = Run(Path(config.out), "evaluate", config)
+    _require_own_folder(run)
     with run.recording(), borrowed(pool, min(config.workers, config.episodes)) as own:
         for entrant in entrants:
             for result in _run_entrant(config, entrant, scenarios[entrant.name], own, progress):
                 rows.append(OutcomeRow.of_result(result, entrant.name, config.task))
         return write_results(run.folder, rows, config.counts_interventions, _about(config, entrants, scenarios))
+
+
+def _require_own_folder(run: Run) -> None:
+    """Raise RunError where a folder holds what this evaluation would overwrite. The same one may get more worlds, or
+    fewer, and more policies."""
+    stored = read_run(run.folder, run.verb)
+    if stored is None or stored.verb not in ("", run.verb):  # the latter is refused when the run is recorded
+        return
+    try:
+        there = from_plain(EvaluateConfig, stored.config, str(stored.path))
+    except (ForestPilotError, TypeError, ValueError):  # of another version: its episodes tell whether they are the same
+        return
+    asked = run.config
+    assert isinstance(asked, EvaluateConfig)
+    different = []
+    for name in ("task", "split", "seed_offset", "speed_mps", "worlds", "options", *CAMERA_FIELDS):
+        if getattr(there, name) != getattr(asked, name):
+            different.append(f"{name}: {_plain_text(there, name)} there, {_plain_text(asked, name)} asked")
+    if missing := [policy for policy in _named(there) if policy not in _named(asked)]:
+        different.append(f"policy: {' '.join(missing)} there, {' '.join(_named(asked))} asked")
+    if different:
+        raise RunError(
+            f"{run.folder} holds another evaluation ({'; '.join(different)}); give another --out, or delete it: "
+            f"rm -r {run.folder}"
+        )
+
+
+def _named(config: EvaluateConfig) -> list[str]:
+    """What acts, with the name that its episodes are filed under where that is another."""
+    named = []
+    for name, policy in zip(policy_names(config.policy), config.policy):
+        target = parse_policy(policy).target.rstrip("/")
+        named.append(target if target == name else f"{name}={target}")
+    return named
+
+
+def _plain_text(config: EvaluateConfig, name: str) -> str:
+    """A setting as an error tells it."""
+    value = getattr(config, name)
+    if isinstance(value, TaskOptions):
+        return ", ".join(f"{key} {given}" for key, given in to_plain(value).items())
+    return str(value)
 
 
 def _run_entrant(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from forestpilot.data_collection.rollouts.scenarios import make_env
 from forestpilot.launch import cli
 from forestpilot.launch.benchmarks.env import Stopwatch
 from forestpilot.launch.pictures.plots import plot_rounds, plot_success_grid
-from forestpilot.launch.terminal.tables import format_columns, format_density, print_table
+from forestpilot.launch.terminal.tables import fitting, format_columns, format_density, print_table
 from forestpilot.launch.verbs.bench import BenchConfig, flatten, measure
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.sim.tasks import TASKS
@@ -114,3 +115,46 @@ def test_the_stopwatch_counts_only_while_it_runs() -> None:
     env.close()
     shares = watch.shares()
     assert min(shares["physics"], shares["render"], shares["expert"]) > 0, "each part of a step is timed"
+
+
+HEADER = ("policy", "success", "95 % interval", "out of bounds", "clearance")
+SCORES = [HEADER, ("pretrained", "100/100", "96-100 %", "0", "0.47 m"), ("blind", "1/100", "0-5 %", "99", "-0.10 m")]
+
+
+@pytest.mark.parametrize(
+    ("width", "headers"),
+    [
+        (80, [HEADER]),
+        (60, [("policy", "success", "95 %\ninterval", "out of\nbounds", "clearance")]),
+        (40, [("policy", "success", "95 %\ninterval"), ("policy", "out of\nbounds", "clearance")]),
+        (
+            10,
+            [
+                ("policy", "success"),
+                ("policy", "95 %\ninterval"),
+                ("policy", "out of\nbounds"),
+                ("policy", "clearance"),
+            ],
+        ),
+    ],
+)
+def test_a_narrow_terminal_gets_stacked_headers_then_several_tables(width, headers):
+    parts = fitting(SCORES, width)
+    assert [tuple(part[0]) for part in parts] == headers
+    cells = [[cell for part in parts for cell in part[row][1:]] for row in (1, 2)]
+    assert cells == [list(row[1:]) for row in SCORES[1:]]
+
+
+def test_no_word_is_cut_in_a_terminal_of_80_columns(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [
+        ("policy", "autonomy", "95 % interval", "interventions", "per km (95 %)", "roads without any", "out of time"),
+        ("pretrained", "99.93 %", "99.61-100.00 %", "14", "0.233 (0.000-1.300)", "93/100", "0"),
+    ]
+    print_table(rows, title="roads")
+    shown = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out)
+    assert "…" not in shown and max(map(len, shown.splitlines())) <= 80
+    words = shown.split()
+    assert {"interventions", "autonomy", "0.233", "(0.000-1.300)", "93/100", "without"} <= set(words)
+    assert words.count("pretrained") == 2

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestpilot.data_collection.episodes.progress import SilentProgress
+from forestpilot.data_collection.episodes.run import RunError
 from forestpilot.data_collection.rollouts.replay import load_stored_episode, replay_episode
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
 from forestpilot.policies.evaluation.baselines import BlindPilot, decided
@@ -202,8 +203,38 @@ def test_evaluating_again_repeats_nothing_and_changes_nothing(tmp_path):
 
 def test_episodes_at_another_speed_are_not_taken_for_these(tmp_path):
     evaluate(config(tmp_path, policy=("expert",), episodes=2))
+    (tmp_path / "evaluation" / "config.json").unlink()  # as if it had been killed before its end
     slower = evaluate(config(tmp_path, policy=("expert",), episodes=2, speed=6.0))
     assert slower[0].mean_speed_mps < 7.0
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"speed": 6.0}, r"speed_mps: 10.0 there, 6.0 asked"),
+        (
+            {"task": "drive", "options": ROAD_60, "policy": ("blind",)},
+            "task: drone there, drive asked; .*options: density",
+        ),
+        ({"policy": ("reactive",)}, "policy: blind there, reactive asked"),
+        ({"policy": ("blind=reactive",)}, "policy: blind there, blind=reactive asked"),
+        ({"width": 40}, "width: 32 there, 40 asked"),
+    ],
+)
+def test_a_folder_with_another_evaluation_is_refused_and_stays_as_it_is(tmp_path, change, told):
+    evaluate(config(tmp_path, policy=("blind",), episodes=1))
+    folder = tmp_path / "evaluation"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match=f"{told}.*give another --out.* rm -r {folder}"):
+        evaluate(config(tmp_path, **{"policy": ("blind",), "episodes": 1, **change}))
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_an_evaluation_gets_more_policies_and_worlds_in_its_folder(tmp_path):
+    evaluate(config(tmp_path, policy=("blind",), episodes=1))
+    scores = evaluate(config(tmp_path, policy=("expert", "blind"), episodes=2, workers=2))
+    assert [(score.policy, score.episodes) for score in scores] == [("expert", 2), ("blind", 2)]
+    assert [score.episodes for score in evaluate(config(tmp_path, policy=("expert", "blind"), episodes=1))] == [1, 1]
 
 
 def test_worlds_of_several_densities_are_drawn_by_their_seeds(tmp_path):
