@@ -49,6 +49,8 @@ SMALL_SPIN_RADPS = 0.001
 NEAR_M = 0.1
 """What is nearer to a vehicle than this may push it: Bullet knows contacts from 0.02 m on, and some shapes' margins of
 0.04 m."""
+MOST_ACCELERATION_MPS2 = 15.0
+"""No vehicle gets faster than this lets it; it only bounds the search for what may be near."""
 MOST_NEAR = 64
 """With more than this within reach, a control step is PyBullet's."""
 
@@ -227,7 +229,8 @@ def _told(frame):  # type: ignore[no-untyped-def]
 def travel_of(state, num_steps):  # type: ignore[no-untyped-def]
     """Distance in metres that a vehicle covers at most in so many sub-steps; who covers more is not foreseen."""
     speed = math.sqrt(state[VX] * state[VX] + state[VY] * state[VY])
-    return (1.2 * speed + 1.0) * num_steps * PHYSICS_STEP_S
+    seconds = num_steps * PHYSICS_STEP_S
+    return speed * seconds + 0.5 * MOST_ACCELERATION_MPS2 * seconds * seconds + 0.1
 
 
 @helper()

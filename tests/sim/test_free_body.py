@@ -178,6 +178,19 @@ def test_pybullet_can_be_told_at_any_time_and_the_episode_goes_on_the_same():
     assert ends[0] == ends[1]
 
 
+@pytest.mark.parametrize("control_hz", [1, 10, 240])
+@pytest.mark.parametrize("env_name", ["Drone", "Drive"])
+def test_steps_of_any_length_need_no_pybullet_in_the_open(env_name, control_hz):
+    env_id = f"ForestPilot/{env_name}-v0"
+    env = gymnasium.make(env_id, disable_env_checker=True, control_hz=control_hz, width=32, height=24)
+    steps = count_steps(env.unwrapped.physics)
+    env.reset(seed=1)
+    for _ in range(2):
+        env.step(np.array([0.0, 1.0]))
+    env.close()
+    assert not steps
+
+
 @pytest.mark.parametrize("velocity", [(0.0, 0.0, 0.0), (-3.0, -0.0, 2.0)])
 @pytest.mark.parametrize("yaw_rad", [0.0, 0.7, -2.9, math.pi])
 def test_a_placed_body_is_where_pybullet_would_tell(physics, monkeypatch, yaw_rad, velocity):
