@@ -14,7 +14,7 @@ from forestpilot.policies.openmp import bound_spinning
 bound_spinning()
 
 _HOMES = {
-    "PolicyConfig": "forestpilot.policies.networks.visuomotor",
+    "PolicyConfig": "forestpilot.policies.networks.config",
     "VisuomotorPolicy": "forestpilot.policies.networks.visuomotor",
     "Carry": "forestpilot.policies.networks.visuomotor",
     "load_policy": "forestpilot.policies.networks.checkpoint",

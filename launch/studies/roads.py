@@ -18,9 +18,9 @@ from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, paired_differe
 from forestpilot.launch.studies.study import Bench, StudyConfig
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.evaluation.scores import INTERVENTION_S
-from forestpilot.policies.networks.heads.regression import RegressionConfig
-from forestpilot.policies.networks.memories.none import NoMemoryConfig
-from forestpilot.policies.networks.visuomotor import PolicyConfig
+from forestpilot.policies.networks.config import PolicyConfig
+from forestpilot.policies.networks.heads.options import RegressionConfig
+from forestpilot.policies.networks.memories.options import NoMemoryConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.outcomes import Outcome
 from forestpilot.sim.tasks import TASKS

@@ -33,7 +33,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from forestpilot.data_collection.episodes.config_fields import travelling_values
 from forestpilot.data_collection.episodes.dataset import Dataset
@@ -59,14 +59,13 @@ from forestpilot.policies.algorithms.rounds import (
 from forestpilot.policies.evaluation.intervals import wilson_interval
 from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.evaluation.scores import OutcomeRow
-from forestpilot.policies.networks.checkpoint import load_policy, save_policy
-from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
-from forestpilot.policies.training.batches import Objective
-from forestpilot.policies.training.loop import make_reader, require_costs, train
-from forestpilot.policies.training.shard_pool import ShardPool
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import TASKS
+
+if TYPE_CHECKING:
+    from forestpilot.policies.training.batches import Objective
+    from forestpilot.policies.training.shard_pool import ShardPool
 
 ConfigT = TypeVar("ConfigT", bound=AlgorithmConfig)
 
@@ -144,6 +143,8 @@ class Algorithm(ABC, Generic[ConfigT]):
     shard_pool: ShardPool
 
     def __init__(self, config: ConfigT, progress: Progress | None = None, roll_in: RollIn | None = None) -> None:
+        from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+
         self.config = config
         self.progress = progress or SilentProgress()
         self.roll_in = roll_in
@@ -214,6 +215,8 @@ class Algorithm(ABC, Generic[ConfigT]):
             RunError: the run folder belongs to another config.
             RollInStoppedError: the human stopped in the middle of a round.
         """
+        from forestpilot.policies.training.shard_pool import ShardPool
+
         run = run or Run.claim(self.folder, self.name, self.config)
         keep_demonstrations(self.folder, self.demonstrations)
         self.dataset = Dataset.create(self.folder / "dataset", self.policy.spec, self.task.bare_env_id)
@@ -295,6 +298,8 @@ class Algorithm(ABC, Generic[ConfigT]):
         Raises:
             ValueError: the policy's head learns from costs, and some of these episodes have none.
         """
+        from forestpilot.policies.training.loop import make_reader, require_costs
+
         if self._reader is None:
             datasets = [self.dataset, *self.demonstrations]
             self._reader = make_reader(self.policy, datasets, self.config.train, self.config.workers, self.progress)
@@ -312,6 +317,10 @@ class Algorithm(ABC, Generic[ConfigT]):
             member: which of the policies that are trained side by side.
             objective: what is learned; by default labels, by the head's own loss.
         """
+        from forestpilot.policies.networks.checkpoint import load_policy
+        from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+        from forestpilot.policies.training.loop import train
+
         config = self.config
         if config.retrain or not round_number:
             start = VisuomotorPolicy.seeded(config.train.policy, self.policy.spec, config.seed_of(member))
@@ -333,6 +342,8 @@ class Algorithm(ABC, Generic[ConfigT]):
             member: which of the policies that are trained side by side.
             figures: what its training came to, by name.
         """
+        from forestpilot.policies.networks.checkpoint import save_policy
+
         facts = {"round": round_number, "figures": dict(figures or {})}
         save_policy(self.member_folder(round_number, member), self.policy, facts)
 
@@ -364,6 +375,8 @@ class Algorithm(ABC, Generic[ConfigT]):
 
     def _keep_best(self, results: Sequence[RoundResult]) -> None:
         """Make the policy of the best round the run's."""
+        from forestpilot.policies.networks.checkpoint import load_policy, save_policy
+
         best = best_round(results)
         chosen = load_policy(round_folder(self.folder, best.round))
         facts: dict[str, Any] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.dataset import Dataset, require_one_task
@@ -17,12 +18,12 @@ from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.policies.algorithms.algorithm import Algorithm
 from forestpilot.policies.algorithms.config import AlgorithmConfig
-from forestpilot.policies.networks.checkpoint import save_policy
-from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
-from forestpilot.policies.training.loop import make_reader, require_costs, train
-from forestpilot.policies.training.shard_pool import ShardPool
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+    from forestpilot.policies.training.shard_pool import ShardPool
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,10 @@ def clone(config: TrainConfig, progress: Progress | None = None, pool: ShardPool
         CheckpointError: the run folder holds a damaged state.
         DatasetError: a dataset cannot be used.
     """
+    from forestpilot.policies.networks.checkpoint import save_policy
+    from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+    from forestpilot.policies.training.loop import make_reader, require_costs, train
+
     if not config.data:
         raise InvalidArgumentError("data names no dataset; give at least one folder, for example --data DATASET")
     progress = progress or SilentProgress()

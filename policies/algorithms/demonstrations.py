@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_same_task
 from forestpilot.data_collection.episodes.files import write_new_file
-from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.sim.tasks import TASKS
+
+if TYPE_CHECKING:
+    from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 
 FILE = "demonstrations.json"
 

@@ -8,11 +8,11 @@ needs no depth.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from forestpilot.policies.networks.config import USUAL_VIEW, ViewConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.kernels import kernel
@@ -36,26 +36,6 @@ class Prepare(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class ViewConfig:
-    """Shape of a view; its horizontal field of view is the camera's."""
-
-    height: int = 32
-    """Rows, pixels."""
-    width: int = 64
-    """Columns, pixels."""
-    level: bool = True
-    """Turn the image back by the IMU's roll and pitch, where the state tells them, before it is seen."""
-    horizon_offset_px: float = 0.0
-    """View pixels by which the horizon lies above the middle row; positive shows more ground."""
-
-    def __post_init__(self) -> None:
-        if min(self.height, self.width) < 1:
-            raise InvalidArgumentError(
-                f"height and width of the view must be at least 1, got {self.height} and {self.width}"
-            )
-
-
 class ViewPreparer:
     """Turns camera images into level views of a fixed size.
 
@@ -67,7 +47,7 @@ class ViewPreparer:
         ValueError: the view is to be level, and the state tells only one of roll and pitch.
     """
 
-    def __init__(self, spec: TaskSpec, config: ViewConfig = ViewConfig()) -> None:
+    def __init__(self, spec: TaskSpec, config: ViewConfig = USUAL_VIEW) -> None:
         tilt = ("roll_rad", "pitch_rad")
         told = set(tilt) & set(spec.state_names)
         if config.level and len(told) == 1:

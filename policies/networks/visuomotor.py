@@ -3,109 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from forestpilot.policies.networks.chunks import EXECUTIONS, ChunkQueue, Execution
-from forestpilot.policies.networks.encoders import ENCODERS, EncoderConfig
+from forestpilot.policies.networks.chunks import ChunkQueue
+from forestpilot.policies.networks.config import CAMERAS, PolicyConfig, part_class
+from forestpilot.policies.networks.encoders import ENCODERS
 from forestpilot.policies.networks.encoders.base import EncoderShape
-from forestpilot.policies.networks.encoders.patch import PatchConfig
-from forestpilot.policies.networks.heads import HEADS, HeadConfig
+from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.heads.base import ActContext, Head
-from forestpilot.policies.networks.heads.turn_costs import TurnCostsConfig
-from forestpilot.policies.networks.memories import MEMORIES, MemoryConfig
+from forestpilot.policies.networks.memories import MEMORIES
 from forestpilot.policies.networks.memories.base import Memory, State
-from forestpilot.policies.networks.memories.lstm import LSTMConfig
-from forestpilot.policies.networks.views import ViewConfig, ViewPreparer
+from forestpilot.policies.networks.views import ViewPreparer
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.registry import PartConfig, Registry, part_of
-
-CAMERAS = {"center": ("center",), "all": ("left", "center", "right")}
-"""What PolicyConfig.cameras may say, and the cameras it means, in order."""
-PartT = TypeVar("PartT")
-
-
-@dataclass(frozen=True)
-class PolicyConfig:
-    """Everything that shapes a policy; stored with its weights."""
-
-    cameras: Literal["center", "all"] = "center"
-    """Cameras it sees: `center`, or `all` three at once."""
-    view: ViewConfig = ViewConfig()
-    """What it sees of their pictures."""
-    state_inputs: tuple[str, ...] = ()
-    """Names of the state elements it reads; empty for all of them."""
-    encoder: EncoderConfig = field(
-        default=PatchConfig(), metadata=part_of("forestpilot.policies.networks.encoders:ENCODERS")
-    )
-    """From the views, state and goal of a step to its features."""
-    features: int = 96
-    """Size of the feature vector of one step, and of the memory."""
-    memory: MemoryConfig = field(
-        default=LSTMConfig(), metadata=part_of("forestpilot.policies.networks.memories:MEMORIES")
-    )
-    """What it remembers of the steps before."""
-    window: int = 8
-    """Steps of a training window, and steps a Transformer looks back on, itself included."""
-    head: HeadConfig = field(default=TurnCostsConfig(), metadata=part_of("forestpilot.policies.networks.heads:HEADS"))
-    """What it predicts, and how that becomes an action."""
-    chunk: int = 1
-    """Actions in a prediction, one for each of the next steps. What they are to be is what was done, or would have
-    been, at those steps of the recorded episode: in demonstrations that is a plan, on a learner's own way it is not.
-    """
-    chunk_execution: Execution = "receding"
-    """Chunks of several actions: execute some of each, then predict anew (receding), or the mean of what all
-    predictions say of the present step (averaged).
-    """
-    chunk_steps: int = 1
-    """Receding: actions that are executed of each chunk."""
-    chunk_decay: float = 0.01
-    """Averaged: a prediction that is i steps old weighs exp(decay * i)."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "state_inputs", tuple(self.state_inputs))
-        for name, kind in (("encoder", EncoderConfig), ("memory", MemoryConfig), ("head", HeadConfig)):
-            part = getattr(self, name)
-            if not isinstance(part, kind):
-                raise InvalidArgumentError(
-                    f"policy.{name} must be the options of a part, a {kind.__name__}; got {part!r}"
-                )
-        if self.cameras not in CAMERAS:
-            raise InvalidArgumentError(f"policy.cameras must be one of {', '.join(CAMERAS)}, got {self.cameras!r}")
-        for name in ("features", "window", "chunk"):
-            if getattr(self, name) < 1:
-                raise InvalidArgumentError(f"policy.{name} must be at least 1, got {getattr(self, name)}")
-        if self.chunk_execution not in EXECUTIONS:
-            raise InvalidArgumentError(
-                f"policy.chunk_execution must be one of {', '.join(EXECUTIONS)}, got {self.chunk_execution!r}"
-            )
-        if not 1 <= self.chunk_steps <= self.chunk:
-            raise InvalidArgumentError(f"policy.chunk_steps must be 1 to chunk = {self.chunk}, got {self.chunk_steps}")
-
-    @property
-    def needs_costs(self) -> bool:
-        """True where its head learns from the planner's costs, so that a human's actions are not enough."""
-        return part_class(HEADS, self.head).needs_costs
-
-
-def part_class(registry: Registry[PartT], config: PartConfig) -> PartT:
-    """Class of the part that a config is of.
-
-    Raises:
-        UnknownNameError: nothing is registered under its name.
-        ValueError: it has no name.
-    """
-    if not config.part:
-        raise InvalidArgumentError(
-            f"{type(config).__name__} does not say which {registry.kind} it is of; set `part: ClassVar[str]` to the "
-            "name that it is registered under, or to package.module:Class"
-        )
-    return registry.get(config.part)
 
 
 @dataclass

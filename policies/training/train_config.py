@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result, of_this_machine
 from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
-from forestpilot.policies.networks.visuomotor import PolicyConfig
+from forestpilot.policies.networks.config import PolicyConfig
 from forestpilot.sim.errors import InvalidArgumentError
 
 

@@ -167,6 +167,29 @@ def test_who_waits_for_a_verb_to_be_imported_is_told(
     assert capsys.readouterr().err == "forestpilot doctor: starting up\n"
 
 
+@pytest.mark.parametrize("name", [line.name for line in verb_lines()])
+def test_no_help_imports_torch(name: str) -> None:
+    code = (
+        "import sys; from forestpilot.launch.cli import main\n"
+        f"try: main([{name!r}, '--help'])\n"
+        "except SystemExit: pass\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout
+    assert "--task STR" not in done.stdout
+
+
+def test_completion_and_help_of_studies_import_no_torch() -> None:
+    code = (
+        "import sys; from forestpilot.launch.verbs.completion import all_words; list(all_words())\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def test_no_verb_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
     assert "usage: forestpilot VERB" in capsys.readouterr().out

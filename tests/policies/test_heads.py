@@ -225,6 +225,11 @@ def test_the_smooth_turn_of_costs_moves_where_the_cheapest_jumps() -> None:
     assert float((head.smooth_turn(left) - head.smooth_turn(right)).abs()) < 0.4
 
 
+@pytest.mark.parametrize("name", HEADS.names())
+def test_options_know_whether_their_head_needs_costs(name: str) -> None:
+    assert HEADS.get(name).Config.needs_costs in (None, HEADS.get(name).needs_costs)
+
+
 def test_only_turn_costs_needs_costs() -> None:
     assert [name for name in HEADS.names() if HEADS.get(name).needs_costs] == ["turn-costs"]
     assert np.all([HEADS.get(name).Config.part == name for name in HEADS.names()])

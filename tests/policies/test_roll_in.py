@@ -244,7 +244,7 @@ def test_each_member_goes_on_from_its_own_weights(tmp_path, monkeypatch):
         started.append(next(iter(policy.parameters())).detach().clone().numpy())
         return train(policy, *args, **kwargs)
 
-    monkeypatch.setattr("forestpilot.policies.algorithms.algorithm.train", note)
+    monkeypatch.setattr("forestpilot.policies.training.loop.train", note)
     config = gated(tmp_path / "run", "uncertainty", rounds=1)
     run_dagger(config)
     first = [load_policy(Path(config.out) / "rounds/round-00" / name) for name in ("", "member-1")]

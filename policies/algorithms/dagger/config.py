@@ -11,11 +11,9 @@ from forestpilot.data_collection.rollouts.gates.human import HumanGateConfig
 from forestpilot.data_collection.rollouts.gates.no_gate import NoGateConfig
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.policies.algorithms.config import AlgorithmConfig
-from forestpilot.policies.networks.heads.mixture import MixtureConfig
-from forestpilot.policies.networks.heads.regression import RegressionConfig
-from forestpilot.policies.networks.memories.none import NoMemoryConfig
-from forestpilot.policies.networks.views import ViewConfig
-from forestpilot.policies.networks.visuomotor import PolicyConfig
+from forestpilot.policies.networks.config import PolicyConfig, ViewConfig
+from forestpilot.policies.networks.heads.options import MixtureConfig, RegressionConfig
+from forestpilot.policies.networks.memories.options import NoMemoryConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.registry import part_of
 from forestpilot.sim.tasks.drive import DriveOptions

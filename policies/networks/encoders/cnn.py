@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -10,21 +9,7 @@ from torch import Tensor, nn
 
 from forestpilot.policies.networks.encoders import EncoderConfig
 from forestpilot.policies.networks.encoders.base import Encoder, EncoderShape, as_images
-from forestpilot.sim.errors import InvalidArgumentError
-
-
-@dataclass(frozen=True)
-class CNNConfig(EncoderConfig):
-    """Options of the CNN."""
-
-    part: ClassVar[str] = "cnn"
-
-    channels: tuple[int, int, int] = (16, 32, 64)
-    """Output channels of the three convolutions."""
-
-    def __post_init__(self) -> None:
-        if min(self.channels) < 1:
-            raise InvalidArgumentError(f"channels must be at least 1, got {self.channels}")
+from forestpilot.policies.networks.encoders.options import CNNConfig
 
 
 class ConvolutionalEncoder(Encoder):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -10,24 +9,11 @@ from torch import Tensor, nn
 
 from forestpilot.policies.networks.encoders import EncoderConfig
 from forestpilot.policies.networks.encoders.base import Encoder, EncoderShape, as_images
+from forestpilot.policies.networks.encoders.options import PatchConfig
 from forestpilot.sim.errors import InvalidArgumentError
 
 PATCH = 4
 """Side of a patch in pixels."""
-
-
-@dataclass(frozen=True)
-class PatchConfig(EncoderConfig):
-    """Options of the encoder that reads patches."""
-
-    part: ClassVar[str] = "patch"
-
-    channels: tuple[int, int, int] = (24, 32, 64)
-    """Numbers that tell a patch, and output channels of the two convolutions over patches."""
-
-    def __post_init__(self) -> None:
-        if min(self.channels) < 1:
-            raise InvalidArgumentError(f"channels must be at least 1, got {self.channels}")
 
 
 class PatchEncoder(Encoder):

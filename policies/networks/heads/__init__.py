@@ -8,7 +8,7 @@ of the two is the trunk.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from forestpilot.sim.registry import PartConfig, Registry
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class HeadConfig(PartConfig):
     """Options of a head; each has a subclass of its own."""
+
+    needs_costs: ClassVar[bool | None] = None
+    """What its head says of the same name, for whoever does not want to import it; None: ask the head."""
 
 
 _HERE = "forestpilot.policies.networks.heads"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -10,22 +9,8 @@ from torch import Tensor
 
 from forestpilot.policies.networks.heads import HeadConfig
 from forestpilot.policies.networks.heads.base import NO_CONTEXT, ActContext, DistributionHead, go_error
+from forestpilot.policies.networks.heads.options import CategoricalConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
-from forestpilot.sim.errors import InvalidArgumentError
-
-
-@dataclass(frozen=True)
-class CategoricalConfig(HeadConfig):
-    """Options of the categorical head."""
-
-    part: ClassVar[str] = "categorical"
-
-    bins: int = 33
-    """Number of bins over the turn."""
-
-    def __post_init__(self) -> None:
-        if self.bins < 3:
-            raise InvalidArgumentError(f"bins must be at least 3, got {self.bins}")
 
 
 class CategoricalHead(DistributionHead):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -11,14 +10,8 @@ from torch import Tensor
 from forestpilot.policies.networks.heads import HeadConfig
 from forestpilot.policies.networks.heads.base import NO_CONTEXT, ActContext, DistributionHead
 from forestpilot.policies.networks.heads.normal import bounded_log_std, draw_normal, log_density
+from forestpilot.policies.networks.heads.options import GaussianConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
-
-
-@dataclass(frozen=True)
-class GaussianConfig(HeadConfig):
-    """The Gaussian has no options."""
-
-    part: ClassVar[str] = "gaussian"
 
 
 class GaussianHead(DistributionHead):

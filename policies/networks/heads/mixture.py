@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -11,25 +10,11 @@ from torch import Tensor
 from forestpilot.policies.networks.heads import HeadConfig
 from forestpilot.policies.networks.heads.base import NO_CONTEXT, ActContext, DistributionHead, Target, go_error
 from forestpilot.policies.networks.heads.normal import bounded_log_std, draw_normal, log_density
+from forestpilot.policies.networks.heads.options import MixtureConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
-from forestpilot.sim.errors import InvalidArgumentError
 
 SPREAD = 0.3
 """Outermost turns, in action units, at which the components start."""
-
-
-@dataclass(frozen=True)
-class MixtureConfig(HeadConfig):
-    """Options of the mixture."""
-
-    part: ClassVar[str] = "mixture"
-
-    components: int = 3
-    """Number of normal distributions."""
-
-    def __post_init__(self) -> None:
-        if self.components < 1:
-            raise InvalidArgumentError(f"components must be at least 1, got {self.components}")
 
 
 class _Mixture(NamedTuple):

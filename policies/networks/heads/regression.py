@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -10,14 +9,8 @@ from torch import Tensor
 
 from forestpilot.policies.networks.heads import HeadConfig
 from forestpilot.policies.networks.heads.base import NO_CONTEXT, ActContext, ActionsHead
+from forestpilot.policies.networks.heads.options import RegressionConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
-
-
-@dataclass(frozen=True)
-class RegressionConfig(HeadConfig):
-    """Regression has no options."""
-
-    part: ClassVar[str] = "regression"
 
 
 class RegressionHead(ActionsHead):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,35 +10,9 @@ from torch.nn import functional as F
 
 from forestpilot.policies.networks.heads import HeadConfig
 from forestpilot.policies.networks.heads.base import NO_CONTEXT, ActContext, Head, Target, go_error, small_network
+from forestpilot.policies.networks.heads.options import TurnCostsConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
-
-
-@dataclass(frozen=True)
-class TurnCostsConfig(HeadConfig):
-    """Options of the head that predicts costs; costs are in the expert's units."""
-
-    part: ClassVar[str] = "turn-costs"
-
-    hysteresis_per_rad: float = 0.3
-    """Cost per radian away from the heading, or steering, commanded last."""
-    clip: float = 30.0
-    """Cost above the cheapest candidate beyond which all is equally bad."""
-    scale: float = 1.0
-    """Divides the target of the network."""
-    curve: Literal["linear", "sqrt"] = "sqrt"
-    """`linear`, or `sqrt` to spread the small differences near the cheapest."""
-    predict_go: bool = True
-    """Learn the expert's go; False goes at the full set point."""
-
-    def __post_init__(self) -> None:
-        if self.curve not in ("linear", "sqrt"):
-            raise InvalidArgumentError(f"curve must be linear or sqrt, got {self.curve!r}")
-        if self.clip <= 0 or self.scale <= 0 or self.hysteresis_per_rad < 0:
-            raise InvalidArgumentError(
-                f"clip and scale must be positive, hysteresis_per_rad not negative; got {self.clip}, {self.scale} and "
-                f"{self.hysteresis_per_rad}"
-            )
 
 
 class TurnCostsHead(Head):

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from forestpilot.policies.networks.memories import MemoryConfig
 from forestpilot.policies.networks.memories.base import Memory, State
-
-
-@dataclass(frozen=True)
-class LSTMConfig(MemoryConfig):
-    """The LSTM has no options: its state is as large as the features."""
-
-    part: ClassVar[str] = "lstm"
+from forestpilot.policies.networks.memories.options import LSTMConfig
 
 
 class LSTMMemory(Memory):

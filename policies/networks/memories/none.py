@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 from forestpilot.policies.networks.memories import MemoryConfig
 from forestpilot.policies.networks.memories.base import Memory, State
-
-
-@dataclass(frozen=True)
-class NoMemoryConfig(MemoryConfig):
-    """A policy without memory has no options for it."""
-
-    part: ClassVar[str] = "none"
+from forestpilot.policies.networks.memories.options import NoMemoryConfig
 
 
 class NoMemory(Memory):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -11,23 +10,8 @@ from torch import Tensor, nn
 
 from forestpilot.policies.networks.memories import MemoryConfig
 from forestpilot.policies.networks.memories.base import Memory, State
+from forestpilot.policies.networks.memories.options import TransformerConfig
 from forestpilot.sim.errors import InvalidArgumentError
-
-
-@dataclass(frozen=True)
-class TransformerConfig(MemoryConfig):
-    """Options of the Transformer; it looks back as many steps as a training window has."""
-
-    part: ClassVar[str] = "transformer"
-
-    layers: int = 1
-    """Layers."""
-    heads: int = 4
-    """Attention heads; the features are divided among them."""
-
-    def __post_init__(self) -> None:
-        if min(self.layers, self.heads) < 1:
-            raise InvalidArgumentError(f"layers and heads must be at least 1, got {self.layers} and {self.heads}")
 
 
 class TransformerMemory(Memory):
