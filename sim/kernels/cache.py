@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import sys
 import types
 from collections.abc import Iterator
@@ -19,10 +20,12 @@ from typing import Any
 import numpy as np
 from numba.core import types as numba_types
 from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
+from numba.core.extending import _Intrinsic
 
 kinds: Any = numba_types
 NumbaCache: Any = FunctionCache
 NoNumbaCache: Any = NullCache
+Intrinsic: Any = _Intrinsic
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
 """Types of values that Numba writes into machine code."""
 
@@ -147,6 +150,9 @@ def _value(value: Any, names: set[str], seen: set[int]) -> Iterator[Any]:
     """What a global value adds, being looked at by a function that says these names."""
     if hasattr(value, "py_func"):
         yield from _parts(value, seen)
+    elif isinstance(value, Intrinsic):
+        # It emits machine code by whatever stands in its module.
+        yield inspect.getsource(sys.modules[value._defn.__module__])
     elif isinstance(value, PLAIN):
         yield type(value).__name__, value
     elif isinstance(value, tuple):

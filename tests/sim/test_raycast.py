@@ -13,7 +13,7 @@ from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.rendering import make_renderer
 from forestpilot.sim.rendering.protocol import FAR_M, GROUND_ID, NEAR_M, SKY_ID, VEHICLE_ID
 from forestpilot.sim.rendering.raycast import intersect
-from forestpilot.sim.rendering.raycast.intersect import Box, Upright, View
+from forestpilot.sim.rendering.raycast.intersect import Box, Upright, View, empty_sheet
 from forestpilot.sim.rendering.raycast.textures import skyline, texture_bank
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest
@@ -22,13 +22,14 @@ from tests.sim.vehicles import drawn_car, drawn_quadrotor
 
 F = np.float32
 CAMERA = Camera(64, 48)
-box_rows = callable_kernel(intersect.box_rows)
-cone_rows = callable_kernel(intersect.cone_rows)
-cylinder_rows = callable_kernel(intersect.cylinder_rows)
-ground_rows = callable_kernel(intersect.ground_rows)
-log_rows = callable_kernel(intersect.log_rows)
+aim_rows = callable_kernel(intersect.aim_rows)
 screen_box = callable_kernel(intersect.screen_box)
-sphere_rows = callable_kernel(intersect.sphere_rows)
+trace_box = callable_kernel(intersect.trace_box)
+trace_cone = callable_kernel(intersect.trace_cone)
+trace_cylinder = callable_kernel(intersect.trace_cylinder)
+trace_ground = callable_kernel(intersect.trace_ground)
+trace_log = callable_kernel(intersect.trace_log)
+trace_sphere = callable_kernel(intersect.trace_sphere)
 ATTITUDES = st.tuples(st.floats(-1.2, 1.2), st.floats(-1.2, 1.2), st.floats(-3.1, 3.1))
 
 
@@ -41,6 +42,18 @@ def view_of(attitude, camera=CAMERA):
     rays = forward + slopes[None, :, None].astype(float) * right + upward[:, None, None] * up
     shape = (camera.height, camera.width)
     return View(np.full(shape, FAR_M, F), np.full(shape, SKY_ID, np.int32), slopes, axes[1], F(camera.focal_px)), rays
+
+
+def trace(kernel, view, *args):
+    """Let a kernel trace into a sheet that shows nothing but sky yet, and write depth and ids into the view."""
+    height, width = view.depth.shape
+    sheet = empty_sheet(width, height)
+    aim_rows(view, sheet)
+    sheet.depth[:] = FAR_M
+    sheet.ids[:] = SKY_ID
+    kernel(view, sheet, *args)
+    view.depth[:] = sheet.depth.T[:height]
+    view.ids[:] = sheet.ids.T[:height]
 
 
 def whole(view):
@@ -134,7 +147,7 @@ def test_cylinder_kernel_agrees_with_numpy(attitude, place, radius, below, above
     view, rays = view_of(attitude)
     args = tuple(F(value) for value in (x, y, radius, -below, above))
     x, y, radius, low, high = args
-    cylinder_rows(view, whole(view), Upright(x, y, low, high), radius, np.int32(6))
+    trace(trace_cylinder, view, whole(view), Upright(x, y, low, high), radius, np.int32(6))
     assert_agree(view, cylinder_twin(rays, *map(float, args)), 6)
 
 
@@ -145,7 +158,7 @@ def test_sphere_kernel_agrees_with_numpy(attitude, place, radius, height):
     x, y = distance * math.cos(place[1]), distance * math.sin(place[1])
     view, rays = view_of(attitude)
     args = tuple(F(value) for value in (x, y, height, radius))
-    sphere_rows(view, whole(view), *args, np.int32(7))
+    trace(trace_sphere, view, whole(view), args[:3], args[3], np.int32(7))
     assert_agree(view, sphere_twin(rays, *map(float, args)), 7)
 
 
@@ -156,11 +169,11 @@ def test_cone_kernel_agrees_with_numpy(attitude, place, radius, low, tall):
     view, rays = view_of(attitude)
     args = tuple(F(value) for value in (x, y, radius, low, low + tall))
     x, y, radius, low, high = args
-    cone_rows(view, whole(view), Upright(x, y, low, high), radius, np.int32(9))
+    trace(trace_cone, view, whole(view), Upright(x, y, low, high), (radius, high - low), np.int32(9))
     assert_agree(view, cone_twin(rays, *map(float, args)), 9)
 
 
-@pytest.mark.parametrize(("kernel", "twin"), [(box_rows, box_twin), (log_rows, log_twin)])
+@pytest.mark.parametrize(("kernel", "twin"), [(trace_box, box_twin), (trace_log, log_twin)])
 @settings(max_examples=60, deadline=None)
 @given(ATTITUDES, PLACES, st.floats(-3.1, 3.1), st.floats(0.2, 3.0), st.floats(0.2, 1.5), st.floats(0.3, 2.0))
 def test_box_and_log_kernels_agree_with_numpy(kernel, twin, attitude, place, yaw, half_length, half_width, tall):
@@ -171,7 +184,7 @@ def test_box_and_log_kernels_agree_with_numpy(kernel, twin, attitude, place, yaw
     solid, high = np.array(values, F), low + F(tall)
     reach = F(math.hypot(half_length, half_width))
     place = Upright(x, y, low, high)
-    kernel(view, screen_box(view, place, reach, reach), place, solid, np.int32(12))
+    trace(kernel, view, screen_box(view, place, reach, reach), place, solid, np.int32(12))
     expected = twin(rays, float(x), float(y), yaw, half_length, half_width, float(low), float(high))
     assert_agree(view, expected, 12)
 
@@ -180,7 +193,7 @@ def test_box_and_log_kernels_agree_with_numpy(kernel, twin, attitude, place, yaw
 @given(ATTITUDES, st.floats(0.2, 5.0))
 def test_ground_kernel_agrees_with_numpy(attitude, height):
     view, rays = view_of(attitude)
-    ground_rows(view, F(height))
+    trace(trace_ground, view, F(height))
     with np.errstate(divide="ignore"):
         assert_agree(view, nearest(np.where(rays[..., 2] < 0, -height / rays[..., 2], np.nan)), GROUND_ID)
     assert np.all(view.depth[view.ids == SKY_ID] == F(FAR_M))

@@ -1,6 +1,5 @@
-"""Colours of the ground: forest floor, trails and roads in the light that the trees let through."""
+"""Colours of the ground on and beside trails and roads."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -8,16 +7,12 @@ import numpy as np
 from forestpilot.sim.kernels import helper
 from forestpilot.sim.rendering.raycast.columns import BLUE, GREEN, RED, X, Y, Z
 from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Scalar, Triple, View
-from forestpilot.sim.rendering.raycast.light_map import OPENNESS, SUN
 from forestpilot.sim.rendering.raycast.road import AHEAD_X, AHEAD_Y, HALF_WIDTH, MARKED, Place, place_on_road
 from forestpilot.sim.rendering.raycast.sampling import TO_UNIT, floor_of, sample
 from forestpilot.sim.rendering.raycast.scene import ASPHALT, GRAVEL, TRAIL, Scene
 from forestpilot.sim.rendering.raycast.textures import PATCHES, SPECKLES, STONES
 
 F = np.float32
-GRAIN_TEXELS_PER_M = F(36)
-"""Texels per metre of the ground's fine pattern: one tile covers 7 m."""
-PATCH_TEXELS_PER_M = F(9)
 SPECKLE_TEXELS_PER_M = F(80)
 STONE_TEXELS_PER_M = F(150)
 LINE_HALF_WIDTH_M = F(0.055)
@@ -40,27 +35,6 @@ class Spot(NamedTuple):
     grain: Scalar
     patch: Scalar
     """Fine and broad noise there, 0 to 1."""
-
-
-@helper(**KERNEL)
-def _ground_light(scene: Scene, x: Scalar, y: Scalar, channel: int) -> Scalar:
-    """A channel of the light map at (x, y) metres, 0 to 1; its edge value outside."""
-    height, width, _ = scene.light_map.shape
-    u = (x - scene.map_origin[X]) * scene.map_scale - HALF
-    v = (y - scene.map_origin[Y]) * scene.map_scale - HALF
-    u = min(max(u, ZERO), F(width) - F(1.01))
-    v = min(max(v, ZERO), F(height) - F(1.01))
-    if not scene.smooth:
-        return F(scene.light_map[int(v + HALF), int(u + HALF), channel]) * TO_UNIT
-    column = int(u)
-    row = int(v)
-    u -= F(column)
-    v -= F(row)
-    upper = F(scene.light_map[row, column, channel]) * (ONE - u)
-    upper += F(scene.light_map[row, column + 1, channel]) * u
-    lower = F(scene.light_map[row + 1, column, channel]) * (ONE - u)
-    lower += F(scene.light_map[row + 1, column + 1, channel]) * u
-    return (upper * (ONE - v) + lower * v) * TO_UNIT
 
 
 @helper(**KERNEL)
@@ -207,29 +181,19 @@ def _road_color(
 
 
 @helper(**KERNEL)
-def shade_ground(scene: Scene, view: View, x: Scalar, y: Scalar, ray: Triple, pixel_m: Scalar) -> Triple:
-    """Colour of the ground at (x, y) metres, which a ray (x, y, z) hit where a pixel is pixel_m wide."""
-    # At a grazing angle a pixel covers more ground along the view than across: the mip level takes the geometric mean.
-    grazing_m = pixel_m * math.sqrt(min(ONE / max(-ray[Z], F(0.02)), F(30)))
-    grain_x = x + scene.ground_offset[X]
-    grain_y = y + scene.ground_offset[Y]
-    grain = sample(
-        scene.bank, scene.ground_tile, grain_x * GRAIN_TEXELS_PER_M, grain_y * GRAIN_TEXELS_PER_M,
-        grazing_m * GRAIN_TEXELS_PER_M, scene.smooth,
-    )  # fmt: skip
-    patch = sample(
-        scene.bank, PATCHES, grain_y * PATCH_TEXELS_PER_M, grain_x * PATCH_TEXELS_PER_M,
-        grazing_m * PATCH_TEXELS_PER_M, scene.smooth,
-    )  # fmt: skip
-    blend = F(0.55) * grain + F(0.45) * patch
-    color = (
-        scene.ground[0, RED] + blend * (scene.ground[1, RED] - scene.ground[0, RED]),
-        scene.ground[0, GREEN] + blend * (scene.ground[1, GREEN] - scene.ground[0, GREEN]),
-        scene.ground[0, BLUE] + blend * (scene.ground[1, BLUE] - scene.ground[0, BLUE]),
-    )
-    place = place_on_road(scene.road, x, y)
-    if place.chord >= 0:
-        color = _road_color(scene, view, place, color, Spot(x, y, grazing_m, grain, patch), ray, pixel_m)
-    sun = scene.sun_strength * _ground_light(scene, x, y, SUN)
-    light = ((ONE - scene.sun_strength) * F(0.9) + F(1.25) * sun) * _ground_light(scene, x, y, OPENNESS)
-    return color[RED] * light, color[GREEN] * light, color[BLUE] * light
+def road_color(scene: Scene, view: View, floor: Triple, point: Spot, ray: Triple, pixel_m: Scalar) -> Triple:
+    """Colour of the ground at a point, be it on a ribbon, beside one or far from all.
+
+    Args:
+        scene: for its roads.
+        view: the camera.
+        floor: colour of the forest floor there.
+        point: where it is; its noise is given in texels, 0 to 255.
+        ray: direction (x, y, z) that hit it.
+        pixel_m: width of a pixel there across the view.
+    """
+    place = place_on_road(scene.road, point.x, point.y)
+    if place.chord < 0:
+        return floor
+    spot = Spot(point.x, point.y, point.pixel_m, point.grain * TO_UNIT, point.patch * TO_UNIT)
+    return _road_color(scene, view, place, floor, spot, ray, pixel_m)

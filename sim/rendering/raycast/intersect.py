@@ -14,7 +14,21 @@ from numpy.typing import NDArray
 
 from forestpilot.sim.kernels import helper
 from forestpilot.sim.rendering.protocol import FAR_M, GROUND_ID, NEAR_M, SKY_ID
-from forestpilot.sim.rendering.raycast.columns import COSINE, FORWARD, HALF_LENGTH, HALF_WIDTH, RIGHT, SINE, UP, X, Y, Z
+from forestpilot.sim.rendering.raycast.columns import (
+    BASE,
+    COSINE,
+    FORWARD,
+    HALF_LENGTH,
+    HALF_WIDTH,
+    RIGHT,
+    SINE,
+    TOP,
+    UP,
+    X,
+    Y,
+    Z,
+)
+from forestpilot.sim.rendering.raycast.lanes import LANES, fused, load, store, where
 
 # No "nnan" and "ninf": rays parallel to a plane divide by zero, and the comparisons after that must hold.
 # The kernels allocate nothing, so Numba's reference counting is off: counting each array that is passed on, pixel by
@@ -27,6 +41,11 @@ KERNEL: dict[str, Any] = {
     "error_model": "numpy",
 }
 
+EXACT: dict[str, Any] = {**KERNEL, "fastmath": False}
+"""Where every rounding is written down, so that a picture does not depend on how a compiler arranges the sums."""
+
+Lanes: TypeAlias = Any
+"""Eight float32, or a mask of eight, inside a kernel; see `lanes`."""
 Scalar: TypeAlias = Any
 """A float32 inside a kernel; Numba checks it, the type checker cannot."""
 Triple: TypeAlias = tuple[Scalar, Scalar, Scalar]
@@ -40,8 +59,11 @@ ZERO = np.float32(0)
 HALF = np.float32(0.5)
 ONE = np.float32(1)
 NOWHERE = np.float32(1e9)
-LANES = 8
-"""Boxes are widened to whole vectors of so many columns: a vector costs less than the few odd pixels of a trunk."""
+GROUND_Z = 3
+"""Row of `Sheet.rays` for the ground: z again, multiplied in the order that gives depth the last bit it always had."""
+STRETCH = 4
+"""Row of `Sheet.rays` for the square of the length of each row's ray in the middle column."""
+SCRATCH_ROWS = 12
 HORIZON = np.float32(-1e-4)
 GROUND = np.int32(GROUND_ID)
 SKY = np.int32(SKY_ID)
@@ -60,6 +82,40 @@ class View(NamedTuple):
     """(3, 3) rows right, up, forward."""
     focal_px: np.float32
     """Focal length in pixels."""
+
+
+class Sheet(NamedTuple):
+    """What the rays of one camera meet, column after column: eight pixels that lie one below the other are read at
+    once, since trunks are tall and narrow. R is the number of rows, rounded up to whole lanes."""
+
+    depth: Floats
+    """(W, R) metres along the forward axis."""
+    ids: Ids
+    """(W, R) segmentation ids."""
+    rays: Floats
+    """(5, R) direction (x, y, z) of each row's ray in the middle column, `GROUND_Z` and `STRETCH`."""
+    colors: Ids
+    """(W, R) red + 256 green + 65536 blue."""
+    scratch: Floats
+    """(SCRATCH_ROWS, 8) numbers of eight pixels that are worked out one by one."""
+    marks: Ids
+    """(8,) which of them are."""
+    samples: Floats
+    """(6, 8) colours of eight pixels of one column and of the next, where four are averaged."""
+
+
+def empty_sheet(width: int, height: int) -> Sheet:
+    """A sheet for pictures of this size in pixels."""
+    rows = -(-height // LANES) * LANES
+    return Sheet(
+        depth=np.empty((width, rows), np.float32),
+        ids=np.empty((width, rows), np.int32),
+        rays=np.empty((STRETCH + 1, rows), np.float32),
+        colors=np.empty((width, rows), np.int32),
+        scratch=np.empty((SCRATCH_ROWS, LANES), np.float32),
+        marks=np.empty(LANES, np.int32),
+        samples=np.empty((6, LANES), np.float32),
+    )
 
 
 class Upright(NamedTuple):
@@ -92,200 +148,184 @@ def row_direction(view: View, row: int) -> tuple[Scalar, Scalar, Scalar, Scalar]
     )
 
 
-@helper(**KERNEL)
-def ground_rows(view: View, eye_height: Scalar) -> None:
+@helper(**EXACT)
+def aim_rows(view: View, sheet: Sheet) -> None:
+    """Write the direction of every row's ray in the middle column; the last lanes may hold rows below the picture."""
+    inverse_focal = ONE / view.focal_px
+    middle = HALF * np.float32(view.depth.shape[0]) - HALF
+    for row in range(sheet.rays.shape[1]):
+        slope = (middle - np.float32(row)) * inverse_focal
+        for axis in range(3):
+            sheet.rays[axis, row] = fused(slope, view.axes[UP, axis], view.axes[FORWARD, axis])
+        sheet.rays[STRETCH, row] = fused(slope, slope, ONE)
+        upward = (middle - np.float32(row)) * view.axes[UP, Z]
+        sheet.rays[GROUND_Z, row] = fused(upward, inverse_focal, view.axes[FORWARD, Z])
+
+
+@helper(**EXACT)
+def direction(view: View, sheet: Sheet, u: int, row: int, rays: int, axis: int) -> Lanes:
+    """A component of the rays of eight rows in one column."""
+    return fused(view.slopes[u], view.axes[RIGHT, axis], load(sheet.rays[rays], row))
+
+
+@helper(**EXACT)
+def _keep(sheet: Sheet, u: int, row: int, hit: Lanes, t: Lanes, ident: int) -> None:
+    """Write depth and id where the hit is the nearest so far."""
+    depth = load(sheet.depth[u], row)
+    ids = load(sheet.ids[u], row)
+    nearer = hit & (t < depth)
+    store(sheet.depth[u], row, where(nearer, t, depth))
+    store(sheet.ids[u], row, where(nearer, ident, ids))
+
+
+@helper(**EXACT)
+def trace_ground(view: View, sheet: Sheet, eye_height: Scalar) -> None:
     """Fill the image with the ground plane, and with sky where no ground is within the far plane."""
-    right_z = view.axes[RIGHT, Z]
-    for row in range(view.depth.shape[0]):
-        _, _, _, middle_z = row_direction(view, row)
-        depth = view.depth[row]
-        ids = view.ids[row]
-        for u in range(depth.shape[0]):
-            z = middle_z + view.slopes[u] * right_z
+    for u in range(sheet.depth.shape[0]):
+        for row in range(0, sheet.depth.shape[1], LANES):
+            z = direction(view, sheet, u, row, GROUND_Z, Z)
             t = -eye_height / z
             hit = (z < HORIZON) & (t < FAR)
-            depth[u] = t if hit else FAR
-            ids[u] = GROUND if hit else SKY
+            store(sheet.depth[u], row, where(hit, t, FAR))
+            store(sheet.ids[u], row, where(hit, GROUND, SKY))
 
 
-@helper(**KERNEL)
-def cylinder_rows(view: View, box: Box, place: Upright, radius: Scalar, ident: int) -> None:
+@helper(**EXACT)
+def trace_cylinder(view: View, sheet: Sheet, box: Box, place: Upright, radius: Scalar, ident: int) -> None:
     """Side of a vertical cylinder."""
     x, y, low, high = place
-    right_x = view.axes[RIGHT, X]
-    right_y = view.axes[RIGHT, Y]
-    right_z = view.axes[RIGHT, Z]
-    outside = x * x + y * y - radius * radius
-    for row in range(box.first_row, box.last_row + 1):
-        _, middle_x, middle_y, middle_z = row_direction(view, row)
-        columns = slice(box.first_column, box.last_column + 1)
-        depth = view.depth[row, columns]
-        ids = view.ids[row, columns]
-        slopes = view.slopes[columns]
-        for u in range(depth.shape[0]):
-            dx = middle_x + slopes[u] * right_x
-            dy = middle_y + slopes[u] * right_y
-            dz = middle_z + slopes[u] * right_z
-            a = dx * dx + dy * dy
-            b = dx * x + dy * y
-            across = dx * y - dy * x  # b * b - a * outside, without its cancellation (Lagrange's identity)
-            root = a * radius * radius - across * across
-            t = outside / (b + math.sqrt(max(root, ZERO)))
+    radius2 = radius * radius
+    outside = fused(y, y, x * x) - radius2
+    for u in range(box.first_column, box.last_column + 1):
+        for row in range(box.first_row & -LANES, box.last_row + 1, LANES):
+            dx = direction(view, sheet, u, row, X, X)
+            dy = direction(view, sheet, u, row, Y, Y)
+            dz = direction(view, sheet, u, row, Z, Z)
+            a = fused(dx, dx, dy * dy)
+            across = fused(dx, y, -(dy * x))  # b * b - a * outside, without its cancellation (Lagrange's identity)
+            root = fused(a, radius2, -(across * across))
+            t = outside / fused(dx, x, fused(dy, y, math.sqrt(max(root, ZERO))))
             z = t * dz
-            hit = (root > ZERO) & (t > NEAR) & (t < depth[u]) & (z >= low) & (z <= high)
-            depth[u] = t if hit else depth[u]
-            ids[u] = ident if hit else ids[u]
+            hit = (root > ZERO) & (t > NEAR) & (z >= low) & (z <= high)
+            _keep(sheet, u, row, hit, t, ident)
 
 
-@helper(**KERNEL)
-def sphere_rows(view: View, box: Box, x: Scalar, y: Scalar, z: Scalar, radius: Scalar, ident: int) -> None:
-    """Sphere around (x, y, z)."""
-    right_x = view.axes[RIGHT, X]
-    right_y = view.axes[RIGHT, Y]
-    right_z = view.axes[RIGHT, Z]
-    outside = x * x + y * y + z * z - radius * radius
-    for row in range(box.first_row, box.last_row + 1):
-        _, middle_x, middle_y, middle_z = row_direction(view, row)
-        columns = slice(box.first_column, box.last_column + 1)
-        depth = view.depth[row, columns]
-        ids = view.ids[row, columns]
-        slopes = view.slopes[columns]
-        for u in range(depth.shape[0]):
-            dx = middle_x + slopes[u] * right_x
-            dy = middle_y + slopes[u] * right_y
-            dz = middle_z + slopes[u] * right_z
-            a = dx * dx + dy * dy + dz * dz
-            b = dx * x + dy * y + dz * z
-            root = b * b - a * outside
+@helper(**EXACT)
+def trace_sphere(view: View, sheet: Sheet, box: Box, center: Triple, radius: Scalar, ident: int) -> None:
+    """Sphere around a centre (x, y, z)."""
+    x, y, z = center
+    outside = fused(z, z, fused(y, y, x * x)) - radius * radius
+    for u in range(box.first_column, box.last_column + 1):
+        for row in range(box.first_row & -LANES, box.last_row + 1, LANES):
+            dx = direction(view, sheet, u, row, X, X)
+            dy = direction(view, sheet, u, row, Y, Y)
+            dz = direction(view, sheet, u, row, Z, Z)
+            a = fused(dz, dz, fused(dx, dx, dy * dy))
+            b = fused(dz, z, fused(dx, x, dy * y))
+            root = fused(b, b, -(a * outside))
             t = outside / (b + math.sqrt(max(root, ZERO)))
-            hit = (root > ZERO) & (t > NEAR) & (t < depth[u])
-            depth[u] = t if hit else depth[u]
-            ids[u] = ident if hit else ids[u]
+            _keep(sheet, u, row, (root > ZERO) & (t > NEAR), t, ident)
 
 
-@helper(**KERNEL)
-def cone_rows(view: View, box: Box, place: Upright, radius: Scalar, ident: int) -> None:
-    """Upright cone: base disc at its lower end, apex at its upper end, both above the eye's height."""
+@helper(**EXACT)
+def trace_cone(view: View, sheet: Sheet, box: Box, place: Upright, spread: tuple[Scalar, Scalar], ident: int) -> None:
+    """Upright cone: base disc at its lower end, apex at its upper end; `spread` is its radius and height."""
     x, y, low, high = place
-    right_x = view.axes[RIGHT, X]
-    right_y = view.axes[RIGHT, Y]
-    right_z = view.axes[RIGHT, Z]
-    slope2 = (radius / (high - low)) ** 2
-    outside = x * x + y * y - slope2 * high * high
-    for row in range(box.first_row, box.last_row + 1):
-        _, middle_x, middle_y, middle_z = row_direction(view, row)
-        columns = slice(box.first_column, box.last_column + 1)
-        depth = view.depth[row, columns]
-        ids = view.ids[row, columns]
-        slopes = view.slopes[columns]
-        for u in range(depth.shape[0]):
-            dx = middle_x + slopes[u] * right_x
-            dy = middle_y + slopes[u] * right_y
-            dz = middle_z + slopes[u] * right_z
-            a = dx * dx + dy * dy - slope2 * dz * dz
-            b = dx * x + dy * y - slope2 * dz * high
-            root = b * b - a * outside
-            spread = math.sqrt(max(root, ZERO))
-            one = (b - spread) / a
-            two = (b + spread) / a
+    radius, tall = spread
+    slope2 = (radius / tall) * (radius / tall)
+    outside = fused(-(high * high), slope2, fused(y, y, x * x))
+    sinking = slope2 * -high
+    radius2 = radius * radius
+    for u in range(box.first_column, box.last_column + 1):
+        for row in range(box.first_row & -LANES, box.last_row + 1, LANES):
+            dx = direction(view, sheet, u, row, X, X)
+            dy = direction(view, sheet, u, row, Y, Y)
+            dz = direction(view, sheet, u, row, Z, Z)
+            a = fused(-slope2, dz * dz, fused(dx, dx, dy * dy))
+            b = fused(dx, x, fused(dy, y, dz * sinking))
+            root = fused(b, b, -(a * outside))
+            half = math.sqrt(max(root, ZERO))
+            inverse = ONE / a
+            one = (b - half) * inverse
+            two = (b + half) * inverse
             first = min(one, two)
             second = max(one, two)
             z1 = first * dz
             z2 = second * dz
             on_first = (root > ZERO) & (first > NEAR) & (z1 >= low) & (z1 <= high)
             on_second = (root > ZERO) & (second > NEAR) & (z2 >= low) & (z2 <= high)
-            t = second if on_second else NOWHERE
-            t = first if on_first else t
+            t = where(on_first, first, where(on_second, second, NOWHERE))
             base = low / dz
-            base_x = base * dx - x
-            base_y = base * dy - y
-            on_base = (base > NEAR) & (base < t) & (base_x * base_x + base_y * base_y < radius * radius)
-            t = base if on_base else t
-            hit = t < depth[u]
-            depth[u] = t if hit else depth[u]
-            ids[u] = ident if hit else ids[u]
+            base_x = fused(base, dx, -x)
+            base_y = fused(base, dy, -y)
+            on_base = (base > NEAR) & (base < t) & (fused(base_x, base_x, base_y * base_y) < radius2)
+            t = where(on_base, base, t)
+            _keep(sheet, u, row, t < NOWHERE, t, ident)
 
 
-@helper(**KERNEL)
-def _slab(start: Scalar, step: Scalar, half: Scalar) -> tuple[Scalar, Scalar]:
-    """Depths at which a ray from 0 along `step` enters and leaves the slab from start - half to start + half."""
-    one = (start - half) / step
-    two = (start + half) / step
+@helper(**EXACT)
+def _slab(enter: Scalar, leave: Scalar, step: Lanes) -> tuple[Lanes, Lanes]:
+    """Depths at which rays from 0 along `step` enter and leave the slab between two planes."""
+    inverse = ONE / step
+    one = enter * inverse
+    two = leave * inverse
     return min(one, two), max(one, two)
 
 
-@helper(**KERNEL)
-def box_rows(view: View, box: Box, place: Upright, solid: Floats, ident: int) -> None:
+@helper(**EXACT)
+def trace_box(view: View, sheet: Sheet, box: Box, place: Upright, solid: Floats, ident: int) -> None:
     """Upright box; `solid` is a row of `Scene.boxes`."""
     x, y, low, high = place
     cosine = solid[COSINE]
     sine = solid[SINE]
-    half_length = solid[HALF_LENGTH]
-    half_width = solid[HALF_WIDTH]
-    middle = x * cosine + y * sine
-    aside = y * cosine - x * sine
+    middle = fused(sine, y, cosine * x)
+    aside = fused(cosine, y, -(sine * x))
     rise = HALF * (low + high)
-    tall = HALF * (high - low)
-    right_x = view.axes[RIGHT, X]
-    right_y = view.axes[RIGHT, Y]
-    right_z = view.axes[RIGHT, Z]
-    for row in range(box.first_row, box.last_row + 1):
-        _, middle_x, middle_y, middle_z = row_direction(view, row)
-        columns = slice(box.first_column, box.last_column + 1)
-        depth = view.depth[row, columns]
-        ids = view.ids[row, columns]
-        slopes = view.slopes[columns]
-        for u in range(depth.shape[0]):
-            dx = middle_x + slopes[u] * right_x
-            dy = middle_y + slopes[u] * right_y
-            dz = middle_z + slopes[u] * right_z
-            enter_a, leave_a = _slab(middle, dx * cosine + dy * sine, half_length)
-            enter_b, leave_b = _slab(aside, dy * cosine - dx * sine, half_width)
-            enter_z, leave_z = _slab(rise, dz, tall)
+    tall = HALF * (solid[TOP] - solid[BASE])
+    for u in range(box.first_column, box.last_column + 1):
+        for row in range(box.first_row & -LANES, box.last_row + 1, LANES):
+            dx = direction(view, sheet, u, row, X, X)
+            dy = direction(view, sheet, u, row, Y, Y)
+            dz = direction(view, sheet, u, row, Z, Z)
+            along = fused(dx, cosine, dy * sine)
+            across = fused(dy, cosine, -(dx * sine))
+            enter_a, leave_a = _slab(middle - solid[HALF_LENGTH], middle + solid[HALF_LENGTH], along)
+            enter_b, leave_b = _slab(aside - solid[HALF_WIDTH], aside + solid[HALF_WIDTH], across)
+            enter_z, leave_z = _slab(rise - tall, rise + tall, dz)
             t = max(max(enter_a, enter_b), enter_z)
-            hit = (t < min(min(leave_a, leave_b), leave_z)) & (t > NEAR) & (t < depth[u])
-            depth[u] = t if hit else depth[u]
-            ids[u] = ident if hit else ids[u]
+            hit = (t < min(min(leave_a, leave_b), leave_z)) & (t > NEAR)
+            _keep(sheet, u, row, hit, t, ident)
 
 
-@helper(**KERNEL)
-def log_rows(view: View, box: Box, place: Upright, solid: Floats, ident: int) -> None:
-    """Lying cylinder that fits into an upright box; `solid` as in `box_rows`."""
+@helper(**EXACT)
+def trace_log(view: View, sheet: Sheet, box: Box, place: Upright, solid: Floats, ident: int) -> None:
+    """Lying cylinder that fits into an upright box; `solid` as in `trace_box`."""
     x, y, low, high = place
     cosine = solid[COSINE]
     sine = solid[SINE]
-    half_length = solid[HALF_LENGTH]
-    half_width = solid[HALF_WIDTH]
-    tall = HALF * (high - low)
-    middle = x * cosine + y * sine
-    aside = (y * cosine - x * sine) / half_width
+    tall = HALF * (solid[TOP] - solid[BASE])
+    middle = fused(sine, y, cosine * x)
+    aside = fused(cosine, y, -(sine * x)) / solid[HALF_WIDTH]
     rise = HALF * (low + high) / tall
-    right_x = view.axes[RIGHT, X]
-    right_y = view.axes[RIGHT, Y]
-    right_z = view.axes[RIGHT, Z]
-    for row in range(box.first_row, box.last_row + 1):
-        _, middle_x, middle_y, middle_z = row_direction(view, row)
-        columns = slice(box.first_column, box.last_column + 1)
-        depth = view.depth[row, columns]
-        ids = view.ids[row, columns]
-        slopes = view.slopes[columns]
-        for u in range(depth.shape[0]):
-            dx = middle_x + slopes[u] * right_x
-            dy = middle_y + slopes[u] * right_y
-            side = (dy * cosine - dx * sine) / half_width
-            up = (middle_z + slopes[u] * right_z) / tall
-            a = side * side + up * up
-            b = side * aside + up * rise
-            across = side * rise - up * aside  # b * b - a * outside, without its cancellation (Lagrange's identity)
-            root = a - across * across
-            spread = math.sqrt(max(root, ZERO))
-            first = (b - spread) / a
-            last = (b + spread) / a
-            enter, leave = _slab(middle, dx * cosine + dy * sine, half_length)
-            t = max(first, enter)
-            hit = (root > ZERO) & (t < min(last, leave)) & (t > NEAR) & (t < depth[u])
-            depth[u] = t if hit else depth[u]
-            ids[u] = ident if hit else ids[u]
+    inverse_width = ONE / solid[HALF_WIDTH]
+    inverse_tall = ONE / tall
+    for u in range(box.first_column, box.last_column + 1):
+        for row in range(box.first_row & -LANES, box.last_row + 1, LANES):
+            dx = direction(view, sheet, u, row, X, X)
+            dy = direction(view, sheet, u, row, Y, Y)
+            side = fused(dy, cosine, -(dx * sine)) * inverse_width
+            up = direction(view, sheet, u, row, Z, Z) * inverse_tall
+            a = fused(side, side, up * up)
+            b = fused(side, aside, up * rise)
+            across = fused(side, rise, -(up * aside))  # b * b - a * outside, without its cancellation
+            root = fused(-across, across, a)
+            half = math.sqrt(max(root, ZERO))
+            inverse = ONE / a
+            along = fused(dx, cosine, dy * sine)
+            enter, leave = _slab(middle - solid[HALF_LENGTH], middle + solid[HALF_LENGTH], along)
+            t = max((b - half) * inverse, enter)
+            hit = (root > ZERO) & (t < min((b + half) * inverse, leave)) & (t > NEAR)
+            _keep(sheet, u, row, hit, t, ident)
 
 
 @helper(**KERNEL)
@@ -338,6 +378,6 @@ def screen_box(view: View, place: Upright, radius_low: Scalar, radius_high: Scal
     return Box(
         int(max(ZERO, middle_v + top)),
         int(min(np.float32(height - 1), middle_v + bottom)),
-        int(max(ZERO, middle_u + left)) & ~(LANES - 1),
-        min(width - 1, int(min(np.float32(width - 1), middle_u + right)) | (LANES - 1)),
+        int(max(ZERO, middle_u + left)),
+        int(min(np.float32(width - 1), middle_u + right)),
     )

@@ -38,25 +38,31 @@ from forestpilot.sim.rendering.raycast.columns import (
     Z,
 )
 from forestpilot.sim.rendering.raycast.intersect import (
+    EXACT,
     FAR,
     HALF,
     KERNEL,
     ZERO,
+    Box,
     Floats,
     Ids,
     Scalar,
+    Sheet,
     Upright,
     View,
-    box_rows,
-    cone_rows,
-    cylinder_rows,
-    ground_rows,
-    log_rows,
+    aim_rows,
+    empty_sheet,
+    fused,
     screen_box,
-    sphere_rows,
+    trace_box,
+    trace_cone,
+    trace_cylinder,
+    trace_ground,
+    trace_log,
+    trace_sphere,
 )
 from forestpilot.sim.rendering.raycast.scene import Scene, make_scene
-from forestpilot.sim.rendering.raycast.shade import shade_pixels, smooth_edges
+from forestpilot.sim.rendering.raycast.shade import copy_sheet, shade_sheet, smooth_edges
 from forestpilot.sim.rendering.raycast.vehicle import draw_vehicle
 from forestpilot.sim.rendering.raycast.vehicle_parts import Parts, place_parts
 from forestpilot.sim.worlds.world import LOG, World
@@ -76,105 +82,110 @@ class Lens(NamedTuple):
 
 
 class Fine(NamedTuple):
-    """Twice as fine an image for smoothing edges: its lens, and scratch space for its depth and ids (2 H, 2 W)."""
+    """Twice as fine an image for smoothing edges."""
 
     lens: Lens
     depth: Floats
     ids: Ids
+    """(2 H, 2 W) never read nor written: a view has a size by them."""
+    sheet: Sheet
 
 
-@helper(**KERNEL)
-def _trace_trunk(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, ident: int) -> None:
+@helper(**EXACT)
+def _in_sight(box: Box) -> bool:
+    """Whether a rectangle holds any pixel."""
+    return (box.first_row <= box.last_row) & (box.first_column <= box.last_column)
+
+
+@helper(**EXACT)
+def _trace_trunk(view: View, sheet: Sheet, x: Scalar, y: Scalar, low: Scalar, tree: Floats, ident: int) -> None:
     """Draw a trunk whose axis is at (x, y) from the eye, unless the eye is inside it."""
     radius = tree[TRUNK_RADIUS]
-    high = low + tree[TRUNK_HEIGHT]
-    if x * x + y * y <= radius * radius:
+    if fused(y, y, x * x) <= radius * radius:
         return
-    place = Upright(x, y, low, high)
+    place = Upright(x, y, low, low + tree[TRUNK_HEIGHT])
     box = screen_box(view, place, radius, radius)
-    if box.first_row <= box.last_row and box.first_column <= box.last_column:
-        cylinder_rows(view, box, place, radius, ident)
+    if _in_sight(box):
+        trace_cylinder(view, sheet, box, place, radius, ident)
 
 
-@helper(**KERNEL)
-def _trace_crown(view: View, x: Scalar, y: Scalar, low: Scalar, tree: Floats, ident: int) -> None:
+@helper(**EXACT)
+def _trace_crown(view: View, sheet: Sheet, x: Scalar, y: Scalar, low: Scalar, tree: Floats, ident: int) -> None:
     """Draw a crown, unless the eye is inside it: from there the leaves are transparent."""
     radius = tree[CROWN_RADIUS]
+    away2 = fused(y, y, x * x)
     if tree[CROWN_KIND] > HALF:
-        z = low + tree[TRUNK_HEIGHT] + F(0.7) * radius
-        if x * x + y * y + z * z <= radius * radius:
+        z = fused(F(0.7), radius, low) + tree[TRUNK_HEIGHT]
+        if fused(z, z, away2) <= radius * radius:
             return
         box = screen_box(view, Upright(x, y, z, z), radius, radius)
-        if box.first_row <= box.last_row and box.first_column <= box.last_column:
-            sphere_rows(view, box, x, y, z, radius, ident)
+        if _in_sight(box):
+            trace_sphere(view, sheet, box, (x, y, z), radius, ident)
         return
     base = low + tree[TRUNK_HEIGHT] - HALF
     apex = base + tree[CROWN_HEIGHT]
     inner = radius * apex / tree[CROWN_HEIGHT]
-    if base <= ZERO and apex >= ZERO and x * x + y * y <= inner * inner:
+    if base <= ZERO and apex >= ZERO and away2 <= inner * inner:
         return
     place = Upright(x, y, base, apex)
     box = screen_box(view, place, radius, F(0.02))
-    if box.first_row <= box.last_row and box.first_column <= box.last_column:
-        cone_rows(view, box, place, radius, ident)
+    if _in_sight(box):
+        trace_cone(view, sheet, box, place, (radius, tree[CROWN_HEIGHT]), ident)
 
 
-@helper(**KERNEL)
-def _trace_tree(view: View, trees: Floats, t: int, eye: Floats, half_width: Scalar, widen: Scalar) -> None:
+@helper(**EXACT)
+def _trace_tree(
+    view: View, sheet: Sheet, trees: Floats, t: int, eye: Floats, half_width: Scalar, widen: Scalar
+) -> None:
     """Draw a tree unless it is behind the camera, beyond the far plane or beside the picture."""
     tree = trees[t]
-    right = view.axes[RIGHT]
-    forward = view.axes[FORWARD]
     x = tree[X] - eye[X]
     y = tree[Y] - eye[Y]
     z = HALF * (tree[TRUNK_HEIGHT] + tree[CROWN_HEIGHT]) - eye[Z]
     reach = tree[CROWN_RADIUS] + HALF * (tree[TRUNK_HEIGHT] + tree[CROWN_HEIGHT]) + tree[CROWN_RADIUS]
-    ahead = x * forward[X] + y * forward[Y] + z * forward[Z]
-    aside = abs(x * right[X] + y * right[Y] + z * right[Z])
+    ahead = x * view.axes[FORWARD, X] + y * view.axes[FORWARD, Y] + z * view.axes[FORWARD, Z]
+    aside = abs(x * view.axes[RIGHT, X] + y * view.axes[RIGHT, Y] + z * view.axes[RIGHT, Z])
     if (ahead < -reach) | (ahead > FAR + reach) | (aside - half_width * ahead > reach * widen):
         return
-    _trace_trunk(view, x, y, -eye[Z], tree, np.int32(2 * t))
-    _trace_crown(view, x, y, -eye[Z], tree, np.int32(2 * t + 1))
+    _trace_trunk(view, sheet, x, y, -eye[Z], tree, np.int32(2 * t))
+    _trace_crown(view, sheet, x, y, -eye[Z], tree, np.int32(2 * t + 1))
 
 
-@helper(**KERNEL)
-def _trace_boxes(view: View, boxes: Floats, wheels: Floats, eye: Floats, first_id: int) -> None:
-    """Draw all boxes, their ids counted from first_id; logs and the wheels of parked cars are lying cylinders."""
+@helper(**EXACT)
+def _trace_wheels(view: View, sheet: Sheet, wheels: Floats, eye: Floats, first_id: int) -> None:
+    """Draw the wheels of parked cars, lying cylinders with the ids of the cars' bodies."""
     for w in range(wheels.shape[0]):
         wheel = wheels[w]
-        x = wheel[X] - eye[X]
-        y = wheel[Y] - eye[Y]
-        high = wheel[TOP] - eye[Z]
-        place = Upright(x, y, -eye[Z], high)
+        place = Upright(wheel[X] - eye[X], wheel[Y] - eye[Y], -eye[Z], wheel[TOP] - eye[Z])
         box = screen_box(view, place, wheel[HALF_WIDTH], wheel[HALF_WIDTH])
-        if (box.first_row <= box.last_row) & (box.first_column <= box.last_column):
-            log_rows(view, box, place, wheel, np.int32(first_id + int(wheel[BODY])))
+        if _in_sight(box):
+            trace_log(view, sheet, box, place, wheel, np.int32(first_id + int(wheel[BODY])))
+
+
+@helper(**EXACT)
+def _trace_boxes(view: View, sheet: Sheet, boxes: Floats, eye: Floats, first_id: int) -> None:
+    """Draw all boxes, their ids counted from first_id; logs are lying cylinders."""
     for b in range(boxes.shape[0]):
         solid = boxes[b]
-        x = solid[X] - eye[X]
-        y = solid[Y] - eye[Y]
-        low = solid[BASE] - eye[Z]
-        high = solid[TOP] - eye[Z]
         radius = math.sqrt(solid[HALF_LENGTH] * solid[HALF_LENGTH] + solid[HALF_WIDTH] * solid[HALF_WIDTH])
-        place = Upright(x, y, low, high)
+        place = Upright(solid[X] - eye[X], solid[Y] - eye[Y], solid[BASE] - eye[Z], solid[TOP] - eye[Z])
         box = screen_box(view, place, radius, radius)
-        if (box.first_row > box.last_row) | (box.first_column > box.last_column):
+        if not _in_sight(box):
             continue
         if solid[KIND] == F(LOG):
-            log_rows(view, box, place, solid, np.int32(first_id + b))
+            trace_log(view, sheet, box, place, solid, np.int32(first_id + b))
         else:
-            box_rows(view, box, place, solid, np.int32(first_id + b))
+            trace_box(view, sheet, box, place, solid, np.int32(first_id + b))
 
 
-@helper(**KERNEL)
-def trace_world(view: View, scene: Scene, eye: Floats) -> None:
+@helper(**EXACT)
+def trace_world(view: View, sheet: Sheet, scene: Scene, eye: Floats) -> None:
     """Fill depth and ids of one camera with the ground, all trees and all boxes."""
-    ground_rows(view, eye[Z])
+    aim_rows(view, sheet)
+    trace_ground(view, sheet, eye[Z])
     half_width = HALF * F(view.depth.shape[1]) / view.focal_px
     half_height = HALF * F(view.depth.shape[0]) / view.focal_px
-    widen = np.sqrt(F(1) + half_width * half_width + half_height * half_height)
-    right = view.axes[RIGHT]
-    forward = view.axes[FORWARD]
+    widen = math.sqrt(F(1) + half_width * half_width + half_height * half_height)
     first = 0
     for g in range(scene.groves.shape[0]):
         grove = scene.groves[g]
@@ -182,14 +193,16 @@ def trace_world(view: View, scene: Scene, eye: Floats) -> None:
         y = grove[Y] - eye[Y]
         z = HALF * grove[GROVE_HEIGHT] - eye[Z]
         reach = grove[GROVE_RADIUS] + HALF * grove[GROVE_HEIGHT]
-        ahead = x * forward[X] + y * forward[Y] + z * forward[Z]
-        aside = abs(x * right[X] + y * right[Y] + z * right[Z])
+        ahead = x * view.axes[FORWARD, X] + y * view.axes[FORWARD, Y] + z * view.axes[FORWARD, Z]
+        aside = abs(x * view.axes[RIGHT, X] + y * view.axes[RIGHT, Y] + z * view.axes[RIGHT, Z])
         last = int(grove[GROVE_END])
         if (ahead > -reach) & (ahead < FAR + reach) & (aside - half_width * ahead < reach * widen):
             for place in range(first, last):
-                _trace_tree(view, scene.trees, scene.order[place], eye, half_width, widen)
+                _trace_tree(view, sheet, scene.trees, scene.order[place], eye, half_width, widen)
         first = last
-    _trace_boxes(view, scene.boxes, scene.wheels, eye, 2 * scene.trees.shape[0])
+    first_id = 2 * scene.trees.shape[0]
+    _trace_wheels(view, sheet, scene.wheels, eye, first_id)
+    _trace_boxes(view, sheet, scene.boxes, eye, first_id)
 
 
 @helper(**KERNEL)
@@ -199,12 +212,13 @@ def _view(lens: Lens, axes: Floats, frames: Frames, camera: int) -> View:
 
 
 @kernel(**KERNEL)
-def draw(scene: Scene, lens: Lens, eyes: Floats, axes: Floats, frames: Frames) -> None:
+def draw(scene: Scene, lens: Lens, sheet: Sheet, eyes: Floats, axes: Floats, frames: Frames) -> None:
     """Draw every camera, eyes (C, 3) and axes (C, 3, 3), into its frames."""
     for camera in range(eyes.shape[0]):
         view = _view(lens, axes, frames, camera)
-        trace_world(view, scene, eyes[camera])
-        shade_pixels(scene, view, eyes[camera], frames.rgb[camera])
+        trace_world(view, sheet, scene, eyes[camera])
+        shade_sheet(scene, view, sheet, eyes[camera])
+        copy_sheet(view, sheet, frames.rgb[camera])
 
 
 @kernel(**KERNEL)
@@ -213,8 +227,8 @@ def draw_edges(scene: Scene, lens: Lens, fine: Fine, eyes: Floats, axes: Floats,
     for camera in range(eyes.shape[0]):
         view = _view(lens, axes, frames, camera)
         fine_view = View(fine.depth, fine.ids, fine.lens.slopes, axes[camera], fine.lens.focal_px)
-        trace_world(fine_view, scene, eyes[camera])
-        smooth_edges(scene, view, fine_view, eyes[camera], frames.rgb[camera])
+        trace_world(fine_view, fine.sheet, scene, eyes[camera])
+        smooth_edges(scene, view, fine_view, fine.sheet, eyes[camera], frames.rgb[camera])
 
 
 @kernel(**KERNEL)
@@ -244,6 +258,7 @@ class RaycastRenderer:
         self._smooth = camera.width >= SMOOTH_FROM_PX
         self._lens = _lens(camera, 1)
         self._fine_lens = _lens(camera, 2)
+        self._sheet = empty_sheet(camera.width, camera.height)
         self._scene: Scene | None = None
 
     def set_world(self, world: World) -> None:
@@ -268,10 +283,12 @@ class RaycastRenderer:
             depth=np.empty((count, height, width), F),
             segmentation=np.empty((count, height, width), np.int32),
         )
-        draw(self._scene, self._lens, eyes, axes, frames)
+        draw(self._scene, self._lens, self._sheet, eyes, axes, frames)
         if self._smooth:
             size = (2 * height, 2 * width)
-            fine = Fine(self._fine_lens, np.empty(size, F), np.empty(size, np.int32))
+            fine = Fine(
+                self._fine_lens, np.empty(size, F), np.empty(size, np.int32), empty_sheet(2 * width, 2 * height)
+            )
             draw_edges(self._scene, self._lens, fine, eyes, axes, frames)
         if vehicle is not None:
             draw_vehicles(self._scene, self._lens, eyes, axes, place_parts(vehicle), frames)

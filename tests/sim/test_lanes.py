@@ -1,0 +1,107 @@
+"""Eight pixels at once: what kernels' words for lanes give, against NumPy."""
+
+import math
+
+import numpy as np
+import pytest
+from numba import njit
+
+from forestpilot.sim.rendering.raycast.lanes import (
+    LANES,
+    any_of,
+    bits_of,
+    floor,
+    fused,
+    gather,
+    inverse_root,
+    load,
+    of_bits,
+    spread,
+    store,
+    to_floats,
+    to_ints,
+    where,
+)
+
+F = np.float32
+ONE = np.array([-3.5, -1.0, -0.25, 0.0, 0.5, 1.0, 2.75, 100.0], F)
+TWO = np.array([2.0, -1.0, 0.5, 3.0, 0.5, -7.0, 1.0, 0.1], F)
+
+
+def lanes_of(function, *arrays, dtype=F):
+    """What a function of lanes gives for arrays of eight."""
+    kernel = njit(function)
+
+    @njit
+    def call(result, arrays):
+        store(result, 0, kernel(arrays))
+
+    result = np.zeros(LANES, dtype)
+    call(result, arrays)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda a: load(a[0], 0) + load(a[1], 0), ONE + TWO),
+        (lambda a: load(a[0], 0) - F(2), ONE - F(2)),
+        (lambda a: F(2) * load(a[0], 0), F(2) * ONE),
+        (lambda a: load(a[0], 0) / load(a[1], 0), ONE / TWO),
+        (lambda a: -load(a[0], 0), -ONE),
+        (lambda a: abs(load(a[0], 0)), np.abs(ONE)),
+        (lambda a: math.sqrt(abs(load(a[0], 0))), np.sqrt(np.abs(ONE))),
+        (lambda a: min(load(a[0], 0), load(a[1], 0)), np.minimum(ONE, TWO)),
+        (lambda a: max(load(a[0], 0), F(0)), np.maximum(ONE, F(0))),
+        (lambda a: floor(load(a[0], 0)), np.floor(ONE)),
+        (lambda a: spread(F(3)), np.full(LANES, 3, F)),
+        (lambda a: of_bits(bits_of(load(a[0], 0))), ONE),
+        (lambda a: where(load(a[0], 0) < load(a[1], 0), load(a[0], 0), F(9)), np.where(ONE < TWO, ONE, F(9))),
+    ],
+)
+def test_lanes_compute_as_numpy_does(function, expected):
+    assert np.array_equal(lanes_of(function, ONE, TWO), expected)
+
+
+def test_masks_combine():
+    def kernel(a):
+        one = load(a[0], 0)
+        return where((one > F(0)) & (one != F(1)) | (one == F(-1)), spread(np.int32(1)), np.int32(0))
+
+    assert np.array_equal(lanes_of(kernel, ONE, dtype=np.int32), (ONE > 0) & (ONE != 1) | (ONE == -1))
+
+
+def test_integers_shift_and_are_cut_towards_zero():
+    def kernel(a):
+        return ((to_ints(load(a[0], 0)) << 2) + 1) >> 1
+
+    assert np.array_equal(lanes_of(kernel, ONE, dtype=np.int32), (ONE.astype(np.int32) * 4 + 1) >> 1)
+    assert np.array_equal(lanes_of(lambda a: to_floats(to_ints(load(a[0], 0))), ONE), np.trunc(ONE))
+
+
+def test_a_fused_sum_is_rounded_once():
+    expected = (ONE.astype(float) * TWO.astype(float) + float(F(0.3))).astype(F)
+    assert np.allclose(lanes_of(lambda a: fused(load(a[0], 0), load(a[1], 0), F(0.3)), ONE, TWO), expected, rtol=2e-7)
+
+
+def test_inverse_root_is_true_to_a_millionth():
+    values = np.array([0.01, 0.3, 1, 2, 3, 10, 77, 1000], F)
+    result = lanes_of(lambda a: inverse_root(load(a[0], 0)), values)
+    assert np.allclose(result, 1 / np.sqrt(values.astype(float)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint8])
+def test_gather_reads_any_contiguous_array_by_place_in_memory(dtype):
+    table = np.arange(200, 440).reshape(10, 24).astype(dtype)
+    places = np.array([0, 239, 24, 25, 25, 7, 100, 50], np.int32)
+    kind = F if dtype == np.float32 else np.int32
+    result = lanes_of(lambda a: gather(a[0], load(a[1], 0)), table, places, dtype=kind)
+    assert np.array_equal(result, table.ravel()[places].astype(kind))
+
+
+def test_any_of_sees_a_single_lane():
+    def kernel(a):
+        return spread(np.int32(1)) if any_of(load(a[0], 0) == F(100)) else spread(np.int32(0))
+
+    assert lanes_of(kernel, ONE, dtype=np.int32).all()
+    assert not lanes_of(kernel, TWO, dtype=np.int32).any()
