@@ -9,7 +9,7 @@ from pathlib import Path
 from forestpilot.data_collection.episodes.progress import Stage
 from forestpilot.data_collection.rollouts.replay import StoredEpisode
 from forestpilot.launch.films.pace import HOLD_S, FilmConfig, Piece, Tick, ticks, with_hold
-from forestpilot.launch.films.scene import EpisodeScene
+from forestpilot.launch.films.scene import MOVING_SHARE, EpisodeScene
 from forestpilot.launch.films.video import VideoWriter
 from forestpilot.launch.pictures.colors import Image
 
@@ -54,7 +54,7 @@ def frames_at(
         before_s: instants of the film's frames before these, in seconds.
     """
     painter = scene.painter(film.size)
-    scene.place_camera(painter.chase_size)
+    scene.place_camera(painter.chase_size, share=MOVING_SHARE)
     scene.skip_to(shown[0].time_s, before_s)
     for tick in shown:
         moment = scene.at(tick.time_s)

@@ -12,7 +12,7 @@ import numpy as np
 from forestpilot.data_collection.episodes.progress import Stage
 from forestpilot.data_collection.rollouts.replay import StoredEpisode
 from forestpilot.launch.films.pace import FilmConfig, Piece, Tick, ticks, with_hold
-from forestpilot.launch.films.scene import EpisodeScene
+from forestpilot.launch.films.scene import MOVING_SHARE, EpisodeScene
 from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
 from forestpilot.launch.pictures.drawing import Moment
 from forestpilot.launch.pictures.opencv import import_cv2
@@ -111,7 +111,7 @@ def clip_frames(scene: EpisodeScene, near_miss: NearMiss, film: FilmConfig, numb
 
 def _running_frames(scene: EpisodeScene, near_miss: NearMiss, film: FilmConfig, number: str) -> Iterator[Image]:
     painter = ClipPainter(film.size, scene, near_miss, number)
-    scene.place_camera(film.size)
+    scene.place_camera(film.size, share=MOVING_SHARE)
     shown = clip_ticks(near_miss, scene.duration_s, film)
     scene.skip_to(shown[0].time_s)
     for tick in shown:

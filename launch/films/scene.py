@@ -31,6 +31,8 @@ from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.rendering.protocol import VehiclePose
 from forestpilot.sim.worlds.world import World
 
+MOVING_SHARE = 0.8
+"""Share of its width and height that a moving chase view is drawn at: two thirds of the pixels, and nobody sees it."""
 NO_PICTURE: Image = np.zeros((1, 1, 3), np.uint8)
 """The chase view where no camera is placed."""
 
@@ -126,9 +128,17 @@ class EpisodeScene:
         """Half the field of view of the policy's cameras in radians."""
         return math.radians(self.spec.horizontal_fov_deg) / 2
 
-    def place_camera(self, size: tuple[int, int], fov_deg: float = CHASE_FOV_DEG) -> None:
-        """Stand behind the vehicle with a camera whose pictures have this width and height in pixels."""
-        self._camera = ChaseCamera(self.world, size, 1.0, self._drawn.look, fov_deg=fov_deg)
+    def place_camera(self, size: tuple[int, int], fov_deg: float = CHASE_FOV_DEG, share: float = 1.0) -> None:
+        """Stand behind the vehicle with a camera.
+
+        Args:
+            size: width and height in pixels of what its pictures are for.
+            fov_deg: horizontal field of view in degrees.
+            share: share of that size to draw them at, for whoever stretches them.
+        """
+        width, height = size
+        drawn = (round(share * width), round(share * height))
+        self._camera = ChaseCamera(self.world, drawn, 1.0, self._drawn.look, fov_deg=fov_deg)
         self._drawn_s = None
 
     def painter(self, size: tuple[int, int]) -> EpisodePainter:

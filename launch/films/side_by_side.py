@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from forestpilot.launch.films.pace import HOLD_S, FilmConfig, Piece, ticks, with_hold
-from forestpilot.launch.films.scene import EpisodeScene
+from forestpilot.launch.films.scene import MOVING_SHARE, EpisodeScene
 from forestpilot.launch.films.video import VideoWriter
 from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, INK, PANEL, POLICY, Color, Image
 from forestpilot.launch.pictures.drawing import Moment
@@ -120,7 +120,7 @@ class SideBySidePainter:
         )
         fov_deg = float(np.interp(self._panel[0] / self._panel[1], SHAPES, (NARROW_FOV_DEG, WIDE_FOV_DEG)))
         for scene in scenes:
-            scene.place_camera(self._panel, fov_deg)
+            scene.place_camera(self._panel, fov_deg, MOVING_SHARE)
         self._colors = policy_colors(list(map(_policy, scenes)))
         self._ended: dict[int, tuple[Moment, Image]] = {}
 

@@ -99,6 +99,6 @@ def fitted(cv2: ModuleType, image: Image, size: tuple[int, int]) -> Image:
     if image.shape[:2] == (height, width):
         return image
     stretched = image.shape[1] < width
-    how = cv2.INTER_LINEAR if stretched else cv2.INTER_AREA
+    how = cv2.INTER_CUBIC if stretched else cv2.INTER_AREA
     resized: Image = cv2.resize(image, (width, height), interpolation=how)
     return resized
