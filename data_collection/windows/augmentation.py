@@ -5,6 +5,7 @@ Pictures are mirrored and changed in one pass of one kernel: each pass over a ba
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -48,6 +49,7 @@ def augment(
     flip: bool,
     jitter: bool,
     photometric: PhotometricConfig = PhotometricConfig(),
+    fresh_noise: bool = True,
 ) -> Batch:
     """Mirror half of the windows left to right, and change the light of each one a little.
 
@@ -58,11 +60,13 @@ def augment(
     Args:
         batch: windows; left as they are.
         spec: tells the sign of each element of state and goal in the mirrored world.
-        rng: draws what is mirrored and changed. As in version 0.1, the light follows torch's generator, seeded from
-            this one.
+        rng: draws what is mirrored and changed.
         flip: whether to mirror.
         jitter: whether to change the light.
         photometric: how far.
+        fresh_noise: draw the normal numbers of the noise anew, and as up to version 0.2 all of the light from torch's
+            generator, seeded from `rng`; False takes the same normal numbers each time, from other places, which is
+            half the time.
 
     Returns:
         New arrays where something changes; what neither changes is shared with the batch.
@@ -77,7 +81,7 @@ def augment(
     if flip:
         mirrored = rng.random(windows) < 0.5
     if jitter:
-        stream = TorchStream(int(rng.integers(2**63)))
+        stream = TorchStream(int(rng.integers(2**63))) if fresh_noise else _KeptNoise(rng)
         light = _draw_light(stream, windows, steps, frame_values, photometric)
     if flip:
         batch = _mirror_vectors(batch, spec, mirrored)
@@ -116,6 +120,30 @@ class _Light(NamedTuple):
     """(B, T) where in the bank the noise of each frame begins."""
 
 
+class _KeptNoise:
+    """Draws as a `TorchStream` does, but from NumPy's generator, and has the same normal numbers each time."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+
+    def rand(self, *shape: int) -> NDArray[np.float32]:
+        """Float32 numbers uniform in [0, 1)."""
+        return self._rng.random(shape, dtype=np.float32)
+
+    def randn(self, count: int) -> NDArray[np.float32]:
+        """The first `count` of the normal numbers, float32."""
+        return _normal_numbers(count)
+
+    def randint(self, high: int, *shape: int) -> NDArray[np.int64]:
+        """Integers from 0 to below `high`."""
+        return self._rng.integers(high, size=shape)
+
+
+@functools.cache
+def _normal_numbers(count: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal(count, dtype=np.float32)
+
+
 def _same_light(windows: int, steps: int, frame_values: int) -> _Light:
     """The light that changes nothing."""
     return _Light(
@@ -127,7 +155,9 @@ def _same_light(windows: int, steps: int, frame_values: int) -> _Light:
     )
 
 
-def _draw_light(stream: TorchStream, windows: int, steps: int, frame_values: int, config: PhotometricConfig) -> _Light:
+def _draw_light(
+    stream: TorchStream | _KeptNoise, windows: int, steps: int, frame_values: int, config: PhotometricConfig
+) -> _Light:
     def uniform(limit: float, columns: int) -> NDArray[np.float32]:
         return (stream.rand(windows, columns) * np.float32(2.0) - np.float32(1.0)) * np.float32(limit)
 

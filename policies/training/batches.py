@@ -110,7 +110,8 @@ def draw(
         place: which batch.
         objective: weighs the steps.
     """
-    # A zero at the end changes nothing: the only shard of a batch is drawn as versions up to 0.2 drew the batch.
+    # A zero at the end changes nothing. So the only shard of a batch is drawn as versions up to 0.2 drew the batch.
+    as_in_0_2 = config.shards == 1
     rng = np.random.default_rng((config.seed, *place))
     windows = config.windows_of(place.shard)
     batch = reader.sample(windows, rng, burn_in=config.burn_in)
@@ -127,7 +128,7 @@ def draw(
         # A label among labels is drawn in many windows, a lone one in its own only; so that both weigh the same in the
         # end, windows do.
         weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
-    augmented = augment(batch, policy.spec, rng, flip=config.flip, jitter=config.jitter)
+    augmented = augment(batch, policy.spec, rng, flip=config.flip, jitter=config.jitter, fresh_noise=as_in_0_2)
     tensors = Batch(*(None if values is None else torch.from_numpy(values) for values in augmented))
     return TrainingBatch(
         views=tensors.views,

@@ -113,10 +113,10 @@ def test_mirroring_and_turning_the_camera_commute(seed: int, yaw: float) -> None
     assert np.allclose(turned[1] * mirror_goal, mirrored[1], atol=1e-5)
 
 
-def relit(batch: Batch, seed: int = 1, config: PhotometricConfig = ORDINARY) -> np.ndarray:
+def relit(batch: Batch, seed: int = 1, config: PhotometricConfig = ORDINARY, fresh: bool = True) -> np.ndarray:
     """Pictures of a batch in another light."""
     rng = np.random.default_rng(seed)
-    return augment(batch, SPEC, rng, flip=False, jitter=True, photometric=config).views
+    return augment(batch, SPEC, rng, flip=False, jitter=True, photometric=config, fresh_noise=fresh).views
 
 
 def showing(views: np.ndarray) -> Batch:
@@ -166,6 +166,13 @@ def test_equal_generators_augment_alike_and_windows_differ() -> None:
     assert len(np.unique(first.views.mean(axis=(1, 2, 3, 4, 5)))) == 6
 
 
+def test_kept_noise_differs_between_draws_all_the_same() -> None:
+    batch = showing(np.full((6, 4, 1, 6, 8, 3), 100, dtype=np.uint8))
+    first, again, other = (relit(batch, seed, fresh=False) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
 def test_half_of_the_windows_are_mirrored() -> None:
     batch = make_batch(0, windows=400)
     after = augment(batch, SPEC, np.random.default_rng(1), flip=True, jitter=False)
@@ -182,12 +189,13 @@ def test_all_frames_of_a_window_are_changed_alike() -> None:
         assert np.array_equal(after[:, step], after[:, 0])
 
 
-def test_brightness_contrast_and_gain_do_what_their_names_say() -> None:
+@pytest.mark.parametrize("fresh", [True, False])
+def test_brightness_contrast_and_gain_do_what_their_names_say(fresh: bool) -> None:
     pictures = np.broadcast_to(np.uint8([64, 128, 192])[:, None], (500, 1, 1, 1, 3, 3))
 
     def changed(**amounts: float) -> np.ndarray:
         config = PhotometricConfig(**({"brightness": 0.0, "contrast": 0.0, "gain": 0.0, "noise": 0.0} | amounts))
-        after = relit(showing(pictures), config=config)
+        after = relit(showing(pictures), config=config, fresh=fresh)
         return after[:, 0, 0, 0].astype(float) - pictures[:, 0, 0, 0]
 
     brighter = changed(brightness=0.1)
@@ -200,9 +208,10 @@ def test_brightness_contrast_and_gain_do_what_their_names_say() -> None:
     assert (gain.std(axis=2) > 0.5).any()
 
 
-def test_noise_is_normal_differs_from_frame_to_frame_and_is_as_strong_as_told() -> None:
+@pytest.mark.parametrize("fresh", [True, False])
+def test_noise_is_normal_differs_from_frame_to_frame_and_is_as_strong_as_told(fresh: bool) -> None:
     pictures = np.full((300, 2, 1, 16, 16, 3), 128, dtype=np.uint8)
-    noise = relit(showing(pictures), config=dataclasses.replace(NOTHING, noise=0.1)) - 128.0
+    noise = relit(showing(pictures), config=dataclasses.replace(NOTHING, noise=0.1), fresh=fresh) - 128.0
     deviations = noise.reshape(300, -1).std(axis=1)
     assert abs(noise.mean()) < 0.5
     assert 23 < deviations.max() <= 27, "a tenth of full scale is 25.5"
