@@ -8,16 +8,14 @@ the answers are those of rolling out everything to its end.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
+from forestpilot.sim.experts.lane_functions import angle_between, exponential
 from forestpilot.sim.experts.lanes import (
     LANES,
     NEVER,
-    angle_between,
     cheapest,
-    exponential,
     look_around,
     move_lane,
     take_cheaper,
@@ -26,7 +24,7 @@ from forestpilot.sim.experts.lanes import (
 from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.kernels import helper, kernel
 from forestpilot.sim.vehicles.quadrotor import BODY_RADIUS_M, MODEL_STEP_S, TILT_LAG_S, FlightMotion, motion_step
-from forestpilot.sim.worlds.clearance import REACH_M
+from forestpilot.sim.worlds.clearance import clearance_in_cell, find_cell, grid_of
 
 SECOND_HEADINGS = 9
 FAR_M = 1.5
@@ -65,25 +63,9 @@ UP = 21 * LANES
 ALL_NUMBERS = 22
 
 
-class Grid(NamedTuple):
-    """A clearance map, as lanes look it up."""
-
-    x_min: float
-    y_min: float
-    inverse_cell: float
-    rows: int
-    columns: int
-    distance: np.ndarray
-    """(rows * columns,)."""
-
-
 @helper(fastmath=True)
 def _move(pool, count, speed, blend, grid):  # type: ignore[no-untyped-def]
     """Move lanes on by one step, and find where on the clearance map they are."""
-    x_min, y_min, inverse_cell, rows, columns, _ = grid
-    width = float(columns)
-    last_column = width - 1.0
-    last_row = rows - 1.0
     for i in range(whole_vectors(count)):
         before = FlightMotion(
             pool[X + i],
@@ -104,31 +86,17 @@ def _move(pool, count, speed, blend, grid):  # type: ignore[no-untyped-def]
         pool[AY + i] = after.ay
         pool[BX + i] = after.bx
         pool[BY + i] = after.by
-        u = (after.x - x_min) * inverse_cell
-        v = (after.y - y_min) * inverse_cell
-        column = np.floor(u)
-        row = np.floor(v)
-        pool[RIGHT + i] = u - column
-        pool[UP + i] = v - row
-        inside = (column >= 0.0) & (row >= 0.0) & (column < last_column) & (row < last_row)
-        pool[CELL + i] = row * width + column if inside else -1.0
+        number, right, up = find_cell(grid, after.x, after.y)
+        pool[CELL + i] = number
+        pool[RIGHT + i] = right
+        pool[UP + i] = up
 
 
 @helper(fastmath=True)
 def _look(pool, count, grid):  # type: ignore[no-untyped-def]
-    """Look up the clearance of lanes: `sample_clearance`, with the floors taken by `_move`."""
-    cells = grid.distance
-    columns = grid.columns
+    """Look up the clearance of lanes."""
     for i in range(count):
-        clearance = REACH_M
-        cell = int(pool[CELL + i])
-        if cell >= 0:
-            a = pool[RIGHT + i]
-            above = cell + columns
-            low = cells[cell] + a * (cells[cell + 1] - cells[cell])
-            high = cells[above] + a * (cells[above + 1] - cells[above])
-            clearance = low + pool[UP + i] * (high - low)
-        pool[GAP + i] = clearance - BODY_RADIUS_M
+        pool[GAP + i] = clearance_in_cell(grid, pool[CELL + i], pool[RIGHT + i], pool[UP + i]) - BODY_RADIUS_M
 
 
 @helper(fastmath=True)
@@ -355,8 +323,7 @@ def plan_turns(motions, yaws, speed, turns, refinements, plan, distance, costs, 
         chosen: (S,) output: the best turn.
     """
     p = plan[0]
-    rows, columns = distance.shape
-    grid = Grid(p.x_min, p.y_min, 1.0 / p.cell, rows, columns, distance.reshape(-1))
+    grid = grid_of(distance, p.x_min, p.y_min, p.cell)
     costs[:] = NEVER
     _try_turns(motions, yaws, speed, turns, False, p, grid, costs.ravel())
     least = np.empty(turns.shape[0])

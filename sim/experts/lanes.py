@@ -9,10 +9,6 @@ last one takes its place.
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
 from forestpilot.sim.kernels import helper
 
 LANES = 128
@@ -20,12 +16,6 @@ LANES = 128
 NEVER = 1e9
 """A cost that no rollout reaches."""
 _WIDTH = 8
-_TWO_PI = 2.0 * math.pi
-_LN2 = math.log(2.0)
-_LN2_HIGH = 6.93147180369123816490e-01
-"""The leading bits of ln 2, so that whole multiples of it are exact."""
-_LN2_LOW = 1.90821492927058770002e-10
-_LEAST_EXPONENT = -700.0
 
 
 @helper(forceinline=True)
@@ -39,39 +29,6 @@ def move_lane(source, i, target, k, numbers):  # type: ignore[no-untyped-def]
     """Copy the first `numbers` numbers of lane i of a pool to lane k of another, or of the same."""
     for n in range(numbers):
         target[n * LANES + k] = source[n * LANES + i]
-
-
-@helper(forceinline=True)
-def angle_between(angle):  # type: ignore[no-untyped-def]
-    """Size of an angle in radians, whole turns left out: from 0 to pi."""
-    return abs(angle - _TWO_PI * math.floor(angle / _TWO_PI + 0.5))
-
-
-@helper(fastmath={"contract", "nsz"}, forceinline=True)
-def exponential(x):  # type: ignore[no-untyped-def]
-    """e to the power of x, at most 0, but for the last digit: in operations that lanes can do side by side.
-
-    Powers of 2 by the exponent's bits, the rest by Taylor's polynomial (Cody & Waite 1980, Software Manual for the
-    Elementary Functions, chapter 6).
-    """
-    x = max(x, _LEAST_EXPONENT)
-    power = math.floor(x * (1.0 / _LN2) + 0.5)
-    r = x - power * _LN2_HIGH
-    r -= power * _LN2_LOW
-    q = 1.0 / 6227020800.0
-    q = q * r + 1.0 / 479001600.0
-    q = q * r + 1.0 / 39916800.0
-    q = q * r + 1.0 / 3628800.0
-    q = q * r + 1.0 / 362880.0
-    q = q * r + 1.0 / 40320.0
-    q = q * r + 1.0 / 5040.0
-    q = q * r + 1.0 / 720.0
-    q = q * r + 1.0 / 120.0
-    q = q * r + 1.0 / 24.0
-    q = q * r + 1.0 / 6.0
-    q = q * r + 0.5
-    q = q * r * r + r + 1.0
-    return q * np.int64((np.int64(np.int32(power)) + 1023) << 52).view(np.float64)
 
 
 @helper()

@@ -494,6 +494,24 @@ def _tyre_force(forward, sideways, wanted, load, front, p):  # type: ignore[no-u
 
 
 @helper(inline="always", fastmath=True)
+def turn_step(motion, wanted, m, dt):  # type: ignore[no-untyped-def]
+    """The turning half of `motion_step`.
+
+    Returns:
+        Steering angle and yaw rate after `dt`, the speed sideways at the middle of the wheelbase, and the heading
+        halfway through the step.
+    """
+    _, _, yaw, speed, yaw_rate, steering = motion
+    steering += clip(wanted - steering, STEERING_RATE_RADPS * dt)
+    steady = speed * steering / (WHEELBASE_M + m.understeer * speed * speed)
+    steady = clip(steady, m.lateral_limit / max(speed, 1.0))
+    yaw_rate += (1.0 - math.exp(-dt / YAW_LAG_S)) * (steady - yaw_rate)
+    # The middle of the wheelbase moves sideways by the turn about the rear axle, less that axle's slip.
+    sideways = yaw_rate * (0.5 * WHEELBASE_M - m.rear_slip * speed * speed)
+    return steering, yaw_rate, sideways, yaw + 0.5 * dt * yaw_rate
+
+
+@helper(inline="always", fastmath=True)
 def motion_step(motion, wanted, acceleration, m, dt):  # type: ignore[no-untyped-def]
     """One step of the planner's motion model: a single track in a steady turn, its yaw rate lagging behind.
 
@@ -507,16 +525,14 @@ def motion_step(motion, wanted, acceleration, m, dt):  # type: ignore[no-untyped
     Returns:
         The state after `dt`.
     """
-    x, y, yaw, speed, yaw_rate, steering = motion
-    steering += clip(wanted - steering, STEERING_RATE_RADPS * dt)
-    steady = speed * steering / (WHEELBASE_M + m.understeer * speed * speed)
-    steady = clip(steady, m.lateral_limit / max(speed, 1.0))
-    yaw_rate += (1.0 - math.exp(-dt / YAW_LAG_S)) * (steady - yaw_rate)
-    # The middle of the wheelbase moves sideways by the turn about the rear axle, less that axle's slip.
-    sideways = yaw_rate * (0.5 * WHEELBASE_M - m.rear_slip * speed * speed)
-    half = yaw + 0.5 * dt * yaw_rate
-    cosine = math.cos(half)
-    sine = math.sin(half)
-    x += dt * (cosine * speed - sine * sideways)
-    y += dt * (sine * speed + cosine * sideways)
-    return DriveMotion(x, y, yaw + dt * yaw_rate, max(0.0, speed + dt * acceleration), yaw_rate, steering)
+    steering, yaw_rate, sideways, half = turn_step(motion, wanted, m, dt)
+    return move_step(motion, acceleration, steering, yaw_rate, sideways, math.cos(half), math.sin(half), dt)
+
+
+@helper(inline="always", fastmath=True)
+def move_step(motion, acceleration, steering, yaw_rate, sideways, cosine, sine, dt):  # type: ignore[no-untyped-def]
+    """The other half of `motion_step`: what `turn_step` tells, and cosine and sine of the heading halfway."""
+    speed = motion.speed
+    x = motion.x + dt * (cosine * speed - sine * sideways)
+    y = motion.y + dt * (sine * speed + cosine * sideways)
+    return DriveMotion(x, y, motion.yaw + dt * yaw_rate, max(0.0, speed + dt * acceleration), yaw_rate, steering)

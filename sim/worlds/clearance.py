@@ -107,6 +107,52 @@ def sample_clearance(distance: np.ndarray, u: float, v: float) -> float:
     return low + b * (high - low)
 
 
+class Grid(NamedTuple):
+    """A clearance map for kernels that look it up at many places side by side."""
+
+    x_min: float
+    y_min: float
+    inverse_cell: float
+    """Cells per metre."""
+    rows: int
+    columns: int
+    distances: np.ndarray
+    """(rows * columns,) float32."""
+
+
+@helper(forceinline=True)
+def grid_of(distance: np.ndarray, x_min: float, y_min: float, cell: float) -> Grid:
+    """The grid of a clearance map."""
+    rows, columns = distance.shape
+    return Grid(x_min, y_min, 1.0 / cell, rows, columns, distance.reshape(-1))
+
+
+@helper(forceinline=True, fastmath=True)
+def find_cell(grid, x, y):  # type: ignore[no-untyped-def]
+    """Number of the cell that (x, y) is in, or -1 outside the grid, and how far right and up in it, in cells: all three
+    floats, so that many are found with one instruction."""
+    u = (x - grid.x_min) * grid.inverse_cell
+    v = (y - grid.y_min) * grid.inverse_cell
+    column = np.floor(u)
+    row = np.floor(v)
+    inside = (column >= 0.0) & (row >= 0.0) & (column < grid.columns - 1.0) & (row < grid.rows - 1.0)
+    number = row * float(grid.columns) + column if inside else -1.0
+    return number, u - column, v - row
+
+
+@helper(forceinline=True, fastmath=True)
+def clearance_in_cell(grid, number, right, up):  # type: ignore[no-untyped-def]
+    """`sample_clearance` at a place that `find_cell` has found."""
+    cell = int(number)
+    if cell < 0:
+        return REACH_M
+    above = cell + grid.columns
+    distances = grid.distances
+    low = distances[cell] + right * (distances[cell + 1] - distances[cell])
+    high = distances[above] + right * (distances[above + 1] - distances[above])
+    return low + up * (high - low)
+
+
 def has_free_path(
     clearance: ClearanceMap, start_m: np.ndarray, goal_m: np.ndarray, goal_radius_m: float, radius_m: float
 ) -> bool:

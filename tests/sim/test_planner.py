@@ -10,7 +10,7 @@ from numba import njit
 
 from forestpilot.data_collection.rollouts.scenarios import make_env
 from forestpilot.sim.experts.flight import CANDIDATE_TURNS_RAD, FlightPlanner, PlannerConfig
-from forestpilot.sim.experts.lanes import exponential
+from forestpilot.sim.experts.lane_functions import exponential
 from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.tasks.drone import DRONE
 from forestpilot.sim.vehicles.quadrotor import (

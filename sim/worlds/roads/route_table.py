@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forestpilot.sim.kernels import kernel
+from forestpilot.sim.kernels import helper, kernel
 from forestpilot.sim.worlds.roads.road import POINT_SPACING_M, Route
 
 
@@ -97,19 +97,39 @@ def wrap_index(index, count, closed):  # type: ignore[no-untyped-def]
     return index % count if closed else max(0, min(count - 1, index))
 
 
+@helper(forceinline=True)
+def way_along(row, x, y, may_go_on, may_go_back):  # type: ignore[no-untyped-def]
+    """Which way along the line the point nearest to (x, y) is from this one: 1 onwards, -1 back, 0 here."""
+    along = (x - row.x_m) * row.cos_heading + (y - row.y_m) * row.sin_heading
+    if along > 0.5 * POINT_SPACING_M and may_go_on:
+        return 1
+    if along < -0.5 * POINT_SPACING_M and may_go_back:
+        return -1
+    return 0
+
+
+@helper(forceinline=True)
+def to_and_fro(way, left):  # type: ignore[no-untyped-def]
+    """Where the search ends that has found its place (way 0), or goes to and fro for as many tries as are left.
+
+    Outside of a bend a place may be beyond the middle between two points as seen from either.
+    """
+    return way * (left % 2)
+
+
 @kernel()
 def locate(rows, closed, x, y, index):  # type: ignore[no-untyped-def]
     """See `RouteTable.locate`; beyond the ends the line goes straight on."""
     count = rows.shape[0]
-    for _ in range(count):
+    before = 0
+    for tried in range(count):
         row = rows[wrap_index(index, count, closed)]
-        along = (x - row.x_m) * row.cos_heading + (y - row.y_m) * row.sin_heading
-        if along > 0.5 * POINT_SPACING_M and (closed or index < count - 1):
-            index += 1
-        elif along < -0.5 * POINT_SPACING_M and (closed or index > 0):
-            index -= 1
-        else:
+        way = way_along(row, x, y, closed or index < count - 1, closed or index > 0)
+        if way == 0 or way == -before:
+            index += to_and_fro(way, count - tried)
             break
+        index += way
+        before = way
     row = rows[wrap_index(index, count, closed)]
     dx = x - row.x_m
     dy = y - row.y_m
