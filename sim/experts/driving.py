@@ -16,6 +16,7 @@ from forestpilot.sim.courses.course import Course
 from forestpilot.sim.courses.road import RoadCourse
 from forestpilot.sim.experts.driving_rollouts import LEAST_SPEED_MPS, plan_steering
 from forestpilot.sim.experts.expert import FASTER, CameraViews, Expert, Labels, UnsuitableExpertError
+from forestpilot.sim.experts.lanes import NEVER
 from forestpilot.sim.experts.planner import Advice, Ground, RolloutPlanner
 from forestpilot.sim.records import record_of
 from forestpilot.sim.vehicles.car import (
@@ -130,7 +131,7 @@ class DrivingPlanner(RolloutPlanner):
         """(S, n) float64 costs of the steering angles (n,) at each state, and (S,) the best, refined by these steps."""
         turns = np.empty((len(motions), len(turns_rad)))
         turns[:] = turns_rad
-        costs = np.empty_like(turns)
+        costs = np.full_like(turns, NEVER)
         chosen = np.empty(len(motions))
         plan_steering(motions, indices, turns, steps_rad, self._plan, self._line, self._distance, costs, chosen)
         return costs, chosen

@@ -15,10 +15,9 @@ from forestpilot.sim.experts.lane_functions import arctangent, exponential, sine
 from forestpilot.sim.experts.lanes import (
     LANES,
     NEVER,
-    cheapest,
+    choose,
     look_around,
     move_lane,
-    take_cheaper,
     whole_vectors,
 )
 from forestpilot.sim.experts.planner import COLLISION_COST
@@ -41,6 +40,8 @@ DISC_AHEAD_M = 1.1
 """The body as two discs, this far before and behind the middle of the wheelbase."""
 LEAST_SPEED_MPS = 3.0
 """A rollout of a slower car is made at this speed: a standing car's steering has no consequences to plan by."""
+SIDES = (0.0, -1.0, 1.0)
+"""Rollouts go on to the line, its right and its left."""
 FAR_M = 1.0
 """Clearance from which on obstacles cost nothing, in metres."""
 # The numbers of a rollout: its motion, in the order of `DriveMotion`,
@@ -296,9 +297,10 @@ def _plant(motions, points, turns, first, best, p, road, pool, room):  # type: i
 
 
 @helper(fastmath=True, error_model="numpy")
-def _branch(trunks, count, side, best, p, pool, lanes):  # type: ignore[no-untyped-def]
-    """Put rollouts into the pool that leave their trunks for the line or one of its sides (-1, 0, 1), if their
-    candidates may gain by it. Returns how many it holds then."""
+def _branch(trunks, count, k, best, p, pool, lanes):  # type: ignore[no-untyped-def]
+    """Put rollouts into the pool that leave their trunks for the k-th of `SIDES`, if their candidates may gain by
+    it. Returns how many it holds then."""
+    side = SIDES[k]
     for t in range(count):
         candidate = int(trunks[CANDIDATE + t])
         base = trunks[OWN + t] + trunks[COST + t] + p.beside_weight * abs(side)
@@ -336,16 +338,15 @@ def _try_turns(motions, points, turns, eager, p, model, road, best):  # type: ig
     room = LANES // 3 if eager else LANES // 2
     for first in range(0, turns.size, room):
         count = _plant(motions, points, turns, first, best, p, road, trunks, room)
-        count = _roll(trunks, count, 0, hold, False, best, p, model, road)
-        lanes = _branch(trunks, count, 0, best, p, pool, 0)
-        if not eager:
-            lanes = _roll(pool, lanes, hold, steps, True, best, p, model, road)
-            _settle(pool, lanes, best)
-            lanes = 0
-        lanes = _branch(trunks, count, -1, best, p, pool, lanes)
-        lanes = _branch(trunks, count, 1, best, p, pool, lanes)
-        lanes = _roll(pool, lanes, hold, steps, True, best, p, model, road)
-        _settle(pool, lanes, best)
+        count = _roll(trunks, count, np.int64(0), hold, False, best, p, model, road)
+        lanes = np.int64(0)
+        for k in range(len(SIDES)):
+            lanes = _branch(trunks, count, k, best, p, pool, lanes)
+            # The line tells its sides what they must undercut.
+            if k == len(SIDES) - 1 or (k == 0 and not eager):
+                lanes = _roll(pool, lanes, hold, steps, True, best, p, model, road)
+                _settle(pool, lanes, best)
+                lanes = np.int64(0)
 
 
 @kernel(fastmath=True, nogil=True)
@@ -360,20 +361,22 @@ def plan_steering(motions, points, turns, refinements, plan, line, distance, cos
         plan: (1,) record of `DrivingCosts`, `DriveModel` and `Ground`.
         line: `RouteTable.rows`, and whether it is a circuit.
         distance: the clearance map.
-        costs: (S, n) output.
+        costs: (S, n) output; `NEVER` before.
         chosen: (S,) output: the best steering angle.
     """
     p = plan[0]
     model = DriveModel(p.understeer, p.lateral_limit, p.rear_slip)
     rows, closed = line
     road = Road(rows, closed, grid_of(distance, p.x_min, p.y_min, p.cell))
-    costs[:] = NEVER
-    _try_turns(motions, points, turns, False, p, model, road, costs.ravel())
     least = np.empty(turns.shape[0])
-    cheapest(turns, costs, chosen, least)
     beside = np.empty((turns.shape[0], 2))
     refined = np.empty((turns.shape[0], 2))
-    for r in range(refinements.shape[0]):
-        look_around(chosen, least, refinements[r], turns[0, 0], turns[0, -1], beside, refined)
-        _try_turns(motions, points, beside, True, p, model, road, refined.ravel())
-        take_cheaper(beside, refined, chosen, least)
+    tried = turns
+    tried_costs = costs
+    for r in range(refinements.shape[0] + 1):
+        _try_turns(motions, points, tried, r > 0, p, model, road, tried_costs.ravel())
+        choose(tried, tried_costs, r > 0, chosen, least)
+        if r < refinements.shape[0]:
+            look_around(chosen, least, refinements[r], turns[0, 0], turns[0, -1], beside, refined)
+            tried = beside
+            tried_costs = refined

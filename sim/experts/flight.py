@@ -15,6 +15,7 @@ from forestpilot.sim.cameras import CENTER, FORWARD, Rig
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.experts.expert import CameraViews, Expert, Labels, UnsuitableExpertError
 from forestpilot.sim.experts.flight_rollouts import plan_turns
+from forestpilot.sim.experts.lanes import NEVER
 from forestpilot.sim.experts.planner import Advice, Ground, RolloutPlanner
 from forestpilot.sim.records import record_of
 from forestpilot.sim.vehicles.quadrotor import (
@@ -151,7 +152,7 @@ class FlightPlanner(RolloutPlanner):
         num_states = len(motions)
         turns = np.empty((num_states, len(turns_rad)))
         turns[:] = turns_rad
-        costs = np.empty_like(turns)
+        costs = np.full_like(turns, NEVER)
         chosen = np.empty(num_states)
         plan_turns(motions, yaws_rad, float(speed_mps), turns, steps_rad, self._plan, self._distance, costs, chosen)
         return costs, chosen

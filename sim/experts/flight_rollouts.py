@@ -15,10 +15,9 @@ from forestpilot.sim.experts.lane_functions import angle_between, exponential
 from forestpilot.sim.experts.lanes import (
     LANES,
     NEVER,
-    cheapest,
+    choose,
     look_around,
     move_lane,
-    take_cheaper,
     whole_vectors,
 )
 from forestpilot.sim.experts.planner import COLLISION_COST
@@ -265,7 +264,7 @@ def _try_second_headings(early, late, directions, together, leg, best, p, grid, 
     speed, total_s, first_switch, second_switch, steps = leg
     for start in range(0, SECOND_HEADINGS, together):
         stop = min(start + together, SECOND_HEADINGS)
-        lanes = 0
+        lanes = np.int64(0)
         for k in range(start, stop):
             lanes = _branch(early, k, directions, best, p, pool, lanes)
         lanes = _roll(pool, lanes, (speed, total_s, first_switch, second_switch), best, p, grid)
@@ -296,9 +295,10 @@ def _try_turns(motions, yaws, speed, turns, eager, p, grid, best):  # type: igno
     pool = np.zeros(ALL_NUMBERS * LANES)
     for first in range(0, turns.size, LANES // 2):
         planted = _plant(motions, yaws, turns, bearings, first, best, early)
-        num_early = _roll(early, planted, (speed, total_s, 0, first_switch), best, p, grid)
+        num_early = _roll(early, planted, (speed, total_s, np.int64(0), first_switch), best, p, grid)
         _arrive(early, num_early)
-        late[:] = early
+        for i in range(num_early):
+            move_lane(early, i, late, i, NUMBERS)
         num_late = _roll(late, num_early, (speed, total_s, first_switch, second_switch), best, p, grid)
         _arrive(late, num_late)
         together = LANES // 2 // planted if eager else 1
@@ -319,18 +319,20 @@ def plan_turns(motions, yaws, speed, turns, refinements, plan, distance, costs, 
         refinements: (r,) steps in radians by which the best candidate is refined.
         plan: (1,) record of `FlightCosts`, `Ground` and `FlightArea`.
         distance: the clearance map.
-        costs: (S, n) output.
+        costs: (S, n) output; `NEVER` before.
         chosen: (S,) output: the best turn.
     """
     p = plan[0]
     grid = grid_of(distance, p.x_min, p.y_min, p.cell)
-    costs[:] = NEVER
-    _try_turns(motions, yaws, speed, turns, False, p, grid, costs.ravel())
     least = np.empty(turns.shape[0])
-    cheapest(turns, costs, chosen, least)
     beside = np.empty((turns.shape[0], 2))
     refined = np.empty((turns.shape[0], 2))
-    for r in range(refinements.shape[0]):
-        look_around(chosen, least, refinements[r], turns[0, 0], turns[0, -1], beside, refined)
-        _try_turns(motions, yaws, speed, beside, True, p, grid, refined.ravel())
-        take_cheaper(beside, refined, chosen, least)
+    tried = turns
+    tried_costs = costs
+    for r in range(refinements.shape[0] + 1):
+        _try_turns(motions, yaws, speed, tried, r > 0, p, grid, tried_costs.ravel())
+        choose(tried, tried_costs, r > 0, chosen, least)
+        if r < refinements.shape[0]:
+            look_around(chosen, least, refinements[r], turns[0, 0], turns[0, -1], beside, refined)
+            tried = beside
+            tried_costs = refined

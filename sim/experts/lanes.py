@@ -32,11 +32,12 @@ def move_lane(source, i, target, k, numbers):  # type: ignore[no-untyped-def]
 
 
 @helper()
-def cheapest(turns, costs, chosen, least):  # type: ignore[no-untyped-def]
-    """The cheapest turn of each state, the first where several are.
+def choose(turns, costs, refining, chosen, least):  # type: ignore[no-untyped-def]
+    """Choose the cheapest turn of each state, the first where several are.
 
     Args:
         turns, costs: (S, n).
+        refining: what is chosen already stays where none of these costs less.
         chosen, least: (S,) outputs: the turn and its cost.
     """
     for s in range(turns.shape[0]):
@@ -44,8 +45,9 @@ def cheapest(turns, costs, chosen, least):  # type: ignore[no-untyped-def]
         for k in range(1, turns.shape[1]):
             if costs[s, k] < costs[s, best]:
                 best = k
-        chosen[s] = turns[s, best]
-        least[s] = costs[s, best]
+        if not refining or costs[s, best] < least[s]:
+            chosen[s] = turns[s, best]
+            least[s] = costs[s, best]
 
 
 @helper()
@@ -53,7 +55,7 @@ def look_around(chosen, least, step, first, last, turns, costs):  # type: ignore
     """Turns beside the chosen ones, which must cost less to be of interest.
 
     Args:
-        chosen, least: (S,) as `cheapest` tells them.
+        chosen, least: (S,) as `choose` tells them.
         step: how far to either side, in radians.
         first, last: the outermost turns.
         turns, costs: (S, 2) outputs: the turns, and what they must undercut.
@@ -61,14 +63,5 @@ def look_around(chosen, least, step, first, last, turns, costs):  # type: ignore
     for s in range(chosen.shape[0]):
         turns[s, 0] = min(max(chosen[s] - step, first), last)
         turns[s, 1] = min(max(chosen[s] + step, first), last)
-        costs[s, :] = least[s]
-
-
-@helper()
-def take_cheaper(turns, costs, chosen, least):  # type: ignore[no-untyped-def]
-    """Take a turn beside the chosen one where it costs less: the reverse of `look_around`."""
-    for s in range(turns.shape[0]):
-        k = 1 if costs[s, 1] < costs[s, 0] else 0
-        if costs[s, k] < least[s]:
-            chosen[s] = turns[s, k]
-            least[s] = costs[s, k]
+        for k in range(2):
+            costs[s, k] = least[s]

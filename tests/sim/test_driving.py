@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from forestpilot.sim.experts.driving import (
     CANDIDATE_STEERINGS_RAD,
-    DISC_AHEAD_M,
-    DISC_RADIUS_M,
     DrivingConfig,
     DrivingPlanner,
 )
+from forestpilot.sim.experts.driving_rollouts import DISC_AHEAD_M, DISC_RADIUS_M
 from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.vehicles.car import (
     STEERING_LOCK_RAD,
