@@ -91,6 +91,8 @@ def test_bench_env_prints_and_stores_its_figures(
 def test_bench_expert_times_its_queries() -> None:
     figures = measure(BenchConfig("expert", seconds=0.3))
     assert 0 < figures["query_ms"]["median"] <= figures["query_ms"]["p95"] <= figures["query_ms"]["max"]
+    for label, query in (("label_ms", "query_ms"), ("drive_label_ms", "drive_query_ms")):
+        assert figures[label]["median"] == pytest.approx(3 * figures[query]["median"])
 
 
 def test_benchmarks_need_some_time() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 
 from forestpilot.sim.experts.driving import (
     CANDIDATE_STEERINGS_RAD,
@@ -13,6 +14,7 @@ from forestpilot.sim.experts.driving import (
     DrivingPlanner,
 )
 from forestpilot.sim.experts.driving_rollouts import DISC_AHEAD_M, DISC_RADIUS_M
+from forestpilot.sim.experts.lane_functions import arctangent, sine_cosine
 from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.vehicles.car import (
     STEERING_LOCK_RAD,
@@ -212,3 +214,61 @@ def test_a_circuit_goes_round_and_round():
         index, _, offset = table.locate(row.x_m, row.y_m, index)
         assert abs(offset) < 0.01
     assert index == 2 * count
+
+
+@pytest.mark.parametrize("num_states", [1, 3, 5])
+def test_states_are_advised_together_as_they_are_one_by_one(num_states):
+    world = make_road(PRESETS["obstacles"], 3)
+    planner, _ = planner_on(world)
+    rng = np.random.default_rng(num_states)
+    points = rng.integers(0, len(world.route.x_m), 15)
+    motions = rng.normal(0.0, 0.2, (15, 6))
+    motions[:, 0] += world.route.x_m[points]
+    motions[:, 1] += world.route.y_m[points]
+    motions[:, 2] += world.route.heading_rad[points]
+    motions[:, 3] = rng.uniform(0.0, 12.0, 15)
+    for first in range(0, 15, num_states):
+        some = slice(first, first + num_states)
+        for motion, point, advice in zip(motions[some], points[some], planner.advise_all(motions[some], points[some])):
+            alone = planner.advise(DriveMotion(*motion), point)
+            assert advice.turn_rad == alone.turn_rad and np.array_equal(advice.costs, alone.costs)
+
+
+def search_0_1(table, x, y, index):
+    """The search along the line as version 0.1 made it, to and fro where both sides of a place point at each other."""
+    last = len(table.rows) - 1
+    for _ in range(last + 1):
+        row = table.point(index)
+        along = (x - row.x_m) * row.cos_heading + (y - row.y_m) * row.sin_heading
+        if along > 0.25 and (table.route.closed or index < last):
+            index += 1
+        elif along < -0.25 and (table.route.closed or index > 0):
+            index -= 1
+        else:
+            break
+    return index
+
+
+@pytest.mark.parametrize("radius_m", [8.0, 8.2, 30.0])
+def test_outside_a_bend_a_place_is_found_as_if_by_going_to_and_fro(radius_m):
+    route = circle_route(radius_m)
+    table = RouteTable(route, np.full(len(route.x_m), 10.0))
+    rng = np.random.default_rng(1)
+    for point in rng.integers(0, len(route.x_m), 60):
+        x = route.x_m[point] + rng.normal(0.0, 2.0)
+        y = route.y_m[point] + rng.normal(0.0, 2.0)
+        assert table.locate(x, y, int(point))[0] == search_0_1(table, x, y, int(point))
+
+
+def test_lanes_know_angles():
+    @njit
+    def functions(x, out):
+        for i in range(len(x)):
+            out[0, i], out[1, i] = sine_cosine(x[i])
+            out[2, i] = arctangent(x[i])
+
+    x = np.concatenate([np.linspace(-12.0, 12.0, 5001), np.geomspace(1e-9, 9.0, 2000), [0.0, 0.66, 3000.0]])
+    out = np.empty((3, len(x)))
+    functions(x, out)
+    np.testing.assert_allclose(out, [np.sin(x), np.cos(x), np.arctan(x)], rtol=5e-16, atol=2e-16)
+    assert functions(np.zeros(1), out) is None and out[:, 0].tolist() == [0.0, 1.0, 0.0]
