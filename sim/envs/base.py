@@ -161,6 +161,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self._renderer = make_renderer(seeing.renderer, self.rig.camera, len(CAMERA_NAMES))
         self._renderer_cameras = len(CAMERA_NAMES)
         self._drawn = ALL_CAMERAS
+        self._blank = blank_frames(self.rig.camera)
         self._drawn_world: World | None = None
         self.physics = PhysicsClient()
         self.vehicle = vehicle(self.physics.id)
@@ -479,13 +480,14 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         if self._drawn == ALL_CAMERAS:
             self._frames = self._renderer.render(self.views.eyes, self.views.axes)
             return
-        self._frames = blank_frames(self.rig.camera)
+        self._frames = Frames(*(pictures.copy() for pictures in self._blank))
         if self._drawn:
             rows = list(self._drawn)
             seen = self._renderer.render(self.views.eyes[rows], self.views.axes[rows])
-            self._frames.rgb[rows] = seen.rgb
-            self._frames.depth[rows] = seen.depth
-            self._frames.segmentation[rows] = seen.segmentation
+            for number, row in enumerate(rows):
+                self._frames.rgb[row] = seen.rgb[number]
+                self._frames.depth[row] = seen.depth[number]
+                self._frames.segmentation[row] = seen.segmentation[number]
 
     def _observation(self) -> Observation:
         observation: Observation = {}
