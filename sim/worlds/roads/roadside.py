@@ -176,10 +176,16 @@ def _drop_crowded(keep: np.ndarray, places: np.ndarray) -> None:
     """Unmark every place within `SPACING_M` of an earlier one that is kept; a hash grid keeps it linear."""
     if places.shape[0] == 0:
         return
-    low_x = places[:, 0].min()
-    low_y = places[:, 1].min()
-    columns = int((places[:, 0].max() - low_x) / SPACING_M) + 3
-    rows = int((places[:, 1].max() - low_y) / SPACING_M) + 3
+    # Written out: to compile array methods takes longer than everything else here.
+    low_x = high_x = places[0, 0]
+    low_y = high_y = places[0, 1]
+    for k in range(places.shape[0]):
+        low_x = min(low_x, places[k, 0])
+        low_y = min(low_y, places[k, 1])
+        high_x = max(high_x, places[k, 0])
+        high_y = max(high_y, places[k, 1])
+    columns = int((high_x - low_x) / SPACING_M) + 3
+    rows = int((high_y - low_y) / SPACING_M) + 3
     first = np.full((rows, columns), -1, np.int32)
     following = np.full(places.shape[0], -1, np.int32)
     for k in range(places.shape[0]):

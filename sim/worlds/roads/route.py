@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -108,16 +109,17 @@ class _Corridor(NamedTuple):
 @kernel()
 def _corridor(line: CentreLine, left_m: np.ndarray, right_m: np.ndarray) -> _Corridor:
     """The corridor whose edges are that far from a line."""
-    normal_x = -np.sin(line.heading_rad)
-    normal_y = np.cos(line.heading_rad)
-    return _Corridor(
-        line.x_m,
-        line.y_m,
-        line.x_m + left_m * normal_x,
-        line.y_m + left_m * normal_y,
-        line.x_m - right_m * normal_x,
-        line.y_m - right_m * normal_y,
-    )
+    n = line.x_m.size
+    corridor = _Corridor(line.x_m, line.y_m, np.empty(n), np.empty(n), np.empty(n), np.empty(n))
+    # Written out: to compile array expressions takes longer than everything else here.
+    for i in range(n):
+        normal_x = -math.sin(line.heading_rad[i])
+        normal_y = math.cos(line.heading_rad[i])
+        corridor.left_x[i] = line.x_m[i] + left_m[i] * normal_x
+        corridor.left_y[i] = line.y_m[i] + left_m[i] * normal_y
+        corridor.right_x[i] = line.x_m[i] - right_m[i] * normal_x
+        corridor.right_y[i] = line.y_m[i] - right_m[i] * normal_y
+    return corridor
 
 
 @kernel()
