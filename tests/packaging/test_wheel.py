@@ -15,7 +15,7 @@ from forestpilot.sim.extras import EXTRAS
 from tests.packaging.installation import CHECKOUT, FOLDERS, Installed
 
 LARGEST_MB = 3.0
-PICTURES = (".png", ".gif", ".jpg", ".mp4")
+PICTURES = (".png", ".gif", ".jpg", ".mp4", ".webp")
 
 
 def test_the_wheel_holds_the_four_packages_and_no_pictures(installed: Installed) -> None:
