@@ -163,19 +163,19 @@ def aim_rows(view: View, sheet: Sheet) -> None:
 
 
 @helper(**EXACT)
-def direction(view: View, sheet: Sheet, u: int, row: int, rays: int, axis: int) -> Lanes:
-    """A component of the rays of eight rows in one column."""
-    return fused(view.slopes[u], view.axes[RIGHT, axis], load(sheet.rays[rays], row))
+def direction(slope: Scalar, right: Scalar, rays: Floats, row: int) -> Lanes:
+    """A component of the rays of eight rows in the column of this slope, given that of the camera's right direction and
+    those of the rays in the middle column."""
+    return fused(slope, right, load(rays, row))
 
 
 @helper(**EXACT)
-def _keep(sheet: Sheet, u: int, row: int, hit: Lanes, t: Lanes, ident: int) -> None:
-    """Write depth and id where the hit is the nearest so far."""
-    depth = load(sheet.depth[u], row)
-    ids = load(sheet.ids[u], row)
+def _keep(depths: Floats, ids: Ids, row: int, hit: Lanes, t: Lanes, ident: int) -> None:
+    """Write depth and id into a column where the hit is the nearest so far."""
+    depth = load(depths, row)
     nearer = hit & (t < depth)
-    store(sheet.depth[u], row, where(nearer, t, depth))
-    store(sheet.ids[u], row, where(nearer, ident, ids))
+    store(depths, row, where(nearer, t, depth))
+    store(ids, row, where(nearer, ident, load(ids, row)))
 
 
 @helper(**EXACT)
@@ -183,7 +183,7 @@ def trace_ground(view: View, sheet: Sheet, eye_height: Scalar) -> None:
     """Fill the image with the ground plane, and with sky where no ground is within the far plane."""
     for u in range(sheet.depth.shape[0]):
         for row in range(0, sheet.depth.shape[1], LANES):
-            z = direction(view, sheet, u, row, GROUND_Z, Z)
+            z = direction(view.slopes[u], view.axes[RIGHT, Z], sheet.rays[GROUND_Z], row)
             t = -eye_height / z
             hit = (z < HORIZON) & (t < FAR)
             store(sheet.depth[u], row, where(hit, t, FAR))
@@ -197,17 +197,20 @@ def trace_cylinder(view: View, sheet: Sheet, box: Box, place: Upright, radius: S
     radius2 = radius * radius
     outside = fused(y, y, x * x) - radius2
     for u in range(box.first_column, box.last_column + 1):
+        slope = view.slopes[u]
+        depths = sheet.depth[u]
+        ids = sheet.ids[u]
         for row in range(box.first_row & -LANES, box.last_row + 1, LANES):
-            dx = direction(view, sheet, u, row, X, X)
-            dy = direction(view, sheet, u, row, Y, Y)
-            dz = direction(view, sheet, u, row, Z, Z)
+            dx = direction(slope, view.axes[RIGHT, X], sheet.rays[X], row)
+            dy = direction(slope, view.axes[RIGHT, Y], sheet.rays[Y], row)
+            dz = direction(slope, view.axes[RIGHT, Z], sheet.rays[Z], row)
             a = fused(dx, dx, dy * dy)
             across = fused(dx, y, -(dy * x))  # b * b - a * outside, without its cancellation (Lagrange's identity)
             root = fused(a, radius2, -(across * across))
             t = outside / fused(dx, x, fused(dy, y, math.sqrt(max(root, ZERO))))
             z = t * dz
             hit = (root > ZERO) & (t > NEAR) & (z >= low) & (z <= high)
-            _keep(sheet, u, row, hit, t, ident)
+            _keep(depths, ids, row, hit, t, ident)
 
 
 @helper(**EXACT)
@@ -216,15 +219,18 @@ def trace_sphere(view: View, sheet: Sheet, box: Box, center: Triple, radius: Sca
     x, y, z = center
     outside = fused(z, z, fused(y, y, x * x)) - radius * radius
     for u in range(box.first_column, box.last_column + 1):
+        slope = view.slopes[u]
+        depths = sheet.depth[u]
+        ids = sheet.ids[u]
         for row in range(box.first_row & -LANES, box.last_row + 1, LANES):
-            dx = direction(view, sheet, u, row, X, X)
-            dy = direction(view, sheet, u, row, Y, Y)
-            dz = direction(view, sheet, u, row, Z, Z)
+            dx = direction(slope, view.axes[RIGHT, X], sheet.rays[X], row)
+            dy = direction(slope, view.axes[RIGHT, Y], sheet.rays[Y], row)
+            dz = direction(slope, view.axes[RIGHT, Z], sheet.rays[Z], row)
             a = fused(dz, dz, fused(dx, dx, dy * dy))
             b = fused(dz, z, fused(dx, x, dy * y))
             root = fused(b, b, -(a * outside))
             t = outside / (b + math.sqrt(max(root, ZERO)))
-            _keep(sheet, u, row, (root > ZERO) & (t > NEAR), t, ident)
+            _keep(depths, ids, row, (root > ZERO) & (t > NEAR), t, ident)
 
 
 @helper(**EXACT)
@@ -237,10 +243,13 @@ def trace_cone(view: View, sheet: Sheet, box: Box, place: Upright, spread: tuple
     sinking = slope2 * -high
     radius2 = radius * radius
     for u in range(box.first_column, box.last_column + 1):
+        slope = view.slopes[u]
+        depths = sheet.depth[u]
+        ids = sheet.ids[u]
         for row in range(box.first_row & -LANES, box.last_row + 1, LANES):
-            dx = direction(view, sheet, u, row, X, X)
-            dy = direction(view, sheet, u, row, Y, Y)
-            dz = direction(view, sheet, u, row, Z, Z)
+            dx = direction(slope, view.axes[RIGHT, X], sheet.rays[X], row)
+            dy = direction(slope, view.axes[RIGHT, Y], sheet.rays[Y], row)
+            dz = direction(slope, view.axes[RIGHT, Z], sheet.rays[Z], row)
             a = fused(-slope2, dz * dz, fused(dx, dx, dy * dy))
             b = fused(dx, x, fused(dy, y, dz * sinking))
             root = fused(b, b, -(a * outside))
@@ -260,7 +269,7 @@ def trace_cone(view: View, sheet: Sheet, box: Box, place: Upright, spread: tuple
             base_y = fused(base, dy, -y)
             on_base = (base > NEAR) & (base < t) & (fused(base_x, base_x, base_y * base_y) < radius2)
             t = where(on_base, base, t)
-            _keep(sheet, u, row, t < NOWHERE, t, ident)
+            _keep(depths, ids, row, t < NOWHERE, t, ident)
 
 
 @helper(**EXACT)
@@ -283,10 +292,13 @@ def trace_box(view: View, sheet: Sheet, box: Box, place: Upright, solid: Floats,
     rise = HALF * (low + high)
     tall = HALF * (solid[TOP] - solid[BASE])
     for u in range(box.first_column, box.last_column + 1):
+        slope = view.slopes[u]
+        depths = sheet.depth[u]
+        ids = sheet.ids[u]
         for row in range(box.first_row & -LANES, box.last_row + 1, LANES):
-            dx = direction(view, sheet, u, row, X, X)
-            dy = direction(view, sheet, u, row, Y, Y)
-            dz = direction(view, sheet, u, row, Z, Z)
+            dx = direction(slope, view.axes[RIGHT, X], sheet.rays[X], row)
+            dy = direction(slope, view.axes[RIGHT, Y], sheet.rays[Y], row)
+            dz = direction(slope, view.axes[RIGHT, Z], sheet.rays[Z], row)
             along = fused(dx, cosine, dy * sine)
             across = fused(dy, cosine, -(dx * sine))
             enter_a, leave_a = _slab(middle - solid[HALF_LENGTH], middle + solid[HALF_LENGTH], along)
@@ -294,7 +306,7 @@ def trace_box(view: View, sheet: Sheet, box: Box, place: Upright, solid: Floats,
             enter_z, leave_z = _slab(rise - tall, rise + tall, dz)
             t = max(max(enter_a, enter_b), enter_z)
             hit = (t < min(min(leave_a, leave_b), leave_z)) & (t > NEAR)
-            _keep(sheet, u, row, hit, t, ident)
+            _keep(depths, ids, row, hit, t, ident)
 
 
 @helper(**EXACT)
@@ -310,11 +322,14 @@ def trace_log(view: View, sheet: Sheet, box: Box, place: Upright, solid: Floats,
     inverse_width = ONE / solid[HALF_WIDTH]
     inverse_tall = ONE / tall
     for u in range(box.first_column, box.last_column + 1):
+        slope = view.slopes[u]
+        depths = sheet.depth[u]
+        ids = sheet.ids[u]
         for row in range(box.first_row & -LANES, box.last_row + 1, LANES):
-            dx = direction(view, sheet, u, row, X, X)
-            dy = direction(view, sheet, u, row, Y, Y)
+            dx = direction(slope, view.axes[RIGHT, X], sheet.rays[X], row)
+            dy = direction(slope, view.axes[RIGHT, Y], sheet.rays[Y], row)
             side = fused(dy, cosine, -(dx * sine)) * inverse_width
-            up = direction(view, sheet, u, row, Z, Z) * inverse_tall
+            up = direction(slope, view.axes[RIGHT, Z], sheet.rays[Z], row) * inverse_tall
             a = fused(side, side, up * up)
             b = fused(side, aside, up * rise)
             across = fused(side, rise, -(up * aside))  # b * b - a * outside, without its cancellation
@@ -325,7 +340,7 @@ def trace_log(view: View, sheet: Sheet, box: Box, place: Upright, solid: Floats,
             enter, leave = _slab(middle - solid[HALF_LENGTH], middle + solid[HALF_LENGTH], along)
             t = max((b - half) * inverse, enter)
             hit = (root > ZERO) & (t < min((b + half) * inverse, leave)) & (t > NEAR)
-            _keep(sheet, u, row, hit, t, ident)
+            _keep(depths, ids, row, hit, t, ident)
 
 
 @helper(**KERNEL)

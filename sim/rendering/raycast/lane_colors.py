@@ -22,7 +22,7 @@ from forestpilot.sim.rendering.raycast.columns import (
     Y,
     Z,
 )
-from forestpilot.sim.rendering.raycast.intersect import EXACT, HALF, ONE, ZERO, Floats, Lanes, Scalar
+from forestpilot.sim.rendering.raycast.intersect import EXACT, HALF, ONE, ZERO, Bytes, Floats, Lanes, Scalar
 from forestpilot.sim.rendering.raycast.lane_sampling import (
     MIP,
     TO_UNIT,
@@ -119,7 +119,7 @@ def _with_clouds(scene: Scene, color: Colors, x: Lanes, y: Lanes, z: Lanes, rise
 def _far_forest(scene: Scene, x: Lanes, y: Lanes, rise: Lanes, focal_px: Scalar) -> Lanes:
     """How much the far forest covers of what is behind it."""
     turn = around(x, y) * F(0.25) + scene.treeline_phase
-    top = _skyline(scene, turn * F(SKYLINE_SIZE))
+    top = _skyline(scene.skyline, turn * F(SKYLINE_SIZE))
     cover = _below(fused(top, scene.treeline_height, -rise), focal_px) * FAR_COVER
     if scene.smooth:
         return _nearer_treeline(scene, cover, turn, rise, focal_px)
@@ -129,7 +129,7 @@ def _far_forest(scene: Scene, x: Lanes, y: Lanes, rise: Lanes, focal_px: Scalar)
 @helper(**EXACT)
 def _nearer_treeline(scene: Scene, cover: Lanes, turn: Lanes, rise: Lanes, focal_px: Scalar) -> Lanes:
     """Cover of the far forest with a lower, nearer ridge before it, leaves, and mist at its foot: for large images."""
-    near = _skyline(scene, fused(turn, F(2 * SKYLINE_SIZE), F(311))) * (scene.treeline_height * FAR_COVER)
+    near = _skyline(scene.skyline, fused(turn, F(2 * SKYLINE_SIZE), F(311))) * (scene.treeline_height * FAR_COVER)
     cover = fused(_below(near - rise, focal_px), F(0.85) - cover, cover)
     level = mip_level(spread(F(500) * MIP / focal_px))
     shrink = shrink_of(level)
@@ -142,12 +142,12 @@ def _nearer_treeline(scene: Scene, cover: Lanes, turn: Lanes, rise: Lanes, focal
 
 
 @helper(**EXACT)
-def _skyline(scene: Scene, place: Lanes) -> Lanes:
+def _skyline(skyline: Floats, place: Lanes) -> Lanes:
     """Height of the far forest's top, relative to its mean, at places from 0 to SKYLINE_SIZE and around again."""
     left = to_ints(place)
     mask = SKYLINE_SIZE - 1
-    height = gather(scene.skyline, left & mask)
-    return fused(gather(scene.skyline, (left + 1) & mask) - height, place - to_floats(left), height)
+    height = gather(skyline, left & mask)
+    return fused(gather(skyline, (left + 1) & mask) - height, place - to_floats(left), height)
 
 
 @helper(**EXACT)
@@ -174,22 +174,22 @@ def floor_colors(scene: Scene, x: Lanes, y: Lanes, grazing_m: Lanes) -> tuple[Co
 
 
 @helper(**EXACT)
-def _light_map_texel(scene: Scene, inside: Lanes, column: Lanes, row: Lanes, channel: int) -> Lanes:
+def _light_map_texel(light_map: Bytes, inside: Lanes, column: Lanes, row: Lanes, channel: int) -> Lanes:
     """A channel of the light map, 0 to 255, in the lanes that lie on it."""
-    place = (row * scene.light_map.shape[1] + column) * 2 + channel
-    return to_floats(gather(scene.light_map, where(inside, place, 0)))
+    place = (row * light_map.shape[1] + column) * 2 + channel
+    return to_floats(gather(light_map, where(inside, place, 0)))
 
 
 @helper(**EXACT)
-def _light_at(scene: Scene, inside: Lanes, u: Lanes, v: Lanes, channel: int) -> Lanes:
+def _light_at(light_map: Bytes, inside: Lanes, u: Lanes, v: Lanes, channel: int) -> Lanes:
     """A channel of the light map between its texels, 0 to 255."""
     column = to_ints(u)
     row = to_ints(v)
     return blend(
-        _light_map_texel(scene, inside, column, row, channel),
-        _light_map_texel(scene, inside, column + 1, row, channel),
-        _light_map_texel(scene, inside, column, row + 1, channel),
-        _light_map_texel(scene, inside, column + 1, row + 1, channel),
+        _light_map_texel(light_map, inside, column, row, channel),
+        _light_map_texel(light_map, inside, column + 1, row, channel),
+        _light_map_texel(light_map, inside, column, row + 1, channel),
+        _light_map_texel(light_map, inside, column + 1, row + 1, channel),
         u - to_floats(column),
         v - to_floats(row),
     )
@@ -204,13 +204,13 @@ def ground_light(scene: Scene, on_ground: Lanes, x: Lanes, y: Lanes) -> Lanes:
     u = min(max(u, ZERO), F(width) - F(1.01))
     v = min(max(v, ZERO), F(height) - F(1.01))
     if scene.smooth:
-        sun = _light_at(scene, on_ground, u, v, SUN)
-        openness = _light_at(scene, on_ground, u, v, OPENNESS)
+        sun = _light_at(scene.light_map, on_ground, u, v, SUN)
+        openness = _light_at(scene.light_map, on_ground, u, v, OPENNESS)
     else:
         column = to_ints(u + HALF)
         row = to_ints(v + HALF)
-        sun = _light_map_texel(scene, on_ground, column, row, SUN)
-        openness = _light_map_texel(scene, on_ground, column, row, OPENNESS)
+        sun = _light_map_texel(scene.light_map, on_ground, column, row, SUN)
+        openness = _light_map_texel(scene.light_map, on_ground, column, row, OPENNESS)
     direct = fused(sun, TO_UNIT * F(1.25), -F(0.9))
     return openness * TO_UNIT * fused(direct, scene.sun_strength, F(0.9))
 

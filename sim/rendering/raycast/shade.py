@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from forestpilot.sim.kernels import helper
-from forestpilot.sim.rendering.raycast.columns import BLUE, GREEN, RED, X, Y, Z
+from forestpilot.sim.rendering.raycast.columns import BLUE, GREEN, RED, RIGHT, X, Y, Z
 from forestpilot.sim.rendering.raycast.ground import Spot, road_color
 from forestpilot.sim.rendering.raycast.intersect import (
     EXACT,
@@ -160,17 +160,17 @@ def _surface_colors(
 @helper(**EXACT)
 def pixel_colors(scene: Scene, view: View, sheet: Sheet, eye: Floats, u: int, row: int) -> Colors:
     """Colours, 0 to 255, of eight pixels of column u from a row on, whose depth and ids are known."""
+    across = view.slopes[u]
     ids = load(sheet.ids[u], row)
     t = load(sheet.depth[u], row)
     ray = (
-        direction(view, sheet, u, row, X, X),
-        direction(view, sheet, u, row, Y, Y),
-        direction(view, sheet, u, row, Z, Z),
+        direction(across, view.axes[RIGHT, X], sheet.rays[X], row),
+        direction(across, view.axes[RIGHT, Y], sheet.rays[Y], row),
+        direction(across, view.axes[RIGHT, Z], sheet.rays[Z], row),
     )
     sky = ids == SKY
     hit = ids != SKY
     color = ray
-    across = view.slopes[u]
     fog = t * t * (fused(across, across, load(sheet.rays[STRETCH], row)) * scene.inverse_fog2)
     fog = min(fog, ONE)
     fog = fused(fog, HALF, HALF) * fog
