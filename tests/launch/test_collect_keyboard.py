@@ -20,8 +20,6 @@ from forestpilot.launch.pictures.colors import EDGE
 from tests.helpers.commands import COLLECT_BY_KEYBOARD
 from tests.x_display import SIZE, XDisplay, open_display, wait_for
 
-pytestmark = pytest.mark.realtime
-
 PATIENCE_S = 60.0
 WIDTH, HEIGHT = 480, 270
 # A small picture, so that a busy machine keeps up.

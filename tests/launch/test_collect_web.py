@@ -23,8 +23,6 @@ from forestpilot.data_collection.people.console import Key
 from tests.browser import Browser, open_browser
 from tests.helpers.commands import COLLECT_BY_KEYBOARD
 
-pytestmark = pytest.mark.realtime
-
 PATIENCE_S = 60.0
 HZ = 10
 # Few trees, so that a flight by dead reckoning lasts.

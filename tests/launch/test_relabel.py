@@ -20,8 +20,6 @@ from forestpilot.launch.verbs.relabel import Config
 from tests.data_collection.steering_along import DELAY_STEPS, HZ, Human, record
 from tests.x_display import open_display, wait_for
 
-pytestmark = pytest.mark.realtime
-
 
 @pytest.fixture(scope="module")
 def flown(tmp_path_factory: pytest.TempPathFactory) -> Path:

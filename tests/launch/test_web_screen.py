@@ -23,8 +23,6 @@ from forestpilot.launch.screens.web_gate import WebScreenError
 from forestpilot.launch.screens.web_page import key_label
 from tests.browser import Browser, open_browser
 
-pytestmark = pytest.mark.realtime
-
 PATIENCE_S = 10.0
 RED = (200, 40, 90)
 

@@ -18,8 +18,6 @@ from forestpilot.launch.screens.window import REPEAT_S, SETTLE_S, STALL_S, Windo
 from forestpilot.sim.rendering.window import WindowError
 from tests.x_display import open_display, wait_for
 
-pytestmark = pytest.mark.realtime
-
 
 class Watch:
     """A clock that is set by hand."""
