@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+LEAST_TURNS = 3
+"""Trainings of each kind that are compared: the first is slower than those after it."""
+
 
 def bench_data(
     episodes: int = 8, copies: int = 5, window: int = 8, batch: int = 64, seconds: float = 2.0
@@ -103,7 +106,7 @@ def _training_rate_from_disk(dataset: Any, window: int, seconds: float) -> float
     with closing(make_reader(policy, [dataset], dataclasses.replace(config, cache_gb=tenth_gb))) as on_disk:
         spent_s: dict[Any, list[float]] = {in_memory: [], on_disk: []}
         started = time.perf_counter()
-        while time.perf_counter() - started < 3 * seconds or not spent_s[on_disk]:
+        while time.perf_counter() - started < 3 * seconds or len(spent_s[on_disk]) < LEAST_TURNS:
             for reader in (in_memory, on_disk):
                 with tempfile.TemporaryDirectory() as run_folder:
                     before_s = time.process_time()
