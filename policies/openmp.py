@@ -14,7 +14,7 @@ from collections.abc import MutableMapping
 
 SPIN_VARIABLE = "GOMP_SPINCOUNT"
 SPIN_COUNT = 2000
-"""Turns: 20 microseconds or so, longer than an ordinary wait inside a layer."""
+"""Turns: as long as an ordinary wait inside a layer, so that an idle machine hardly notices."""
 THREADS_VARIABLE = "OMP_NUM_THREADS"
 OWN_SETTINGS = (SPIN_VARIABLE, "OMP_WAIT_POLICY")
 """By either of these a user has said how threads wait."""

@@ -19,9 +19,9 @@ PATCH = 4
 class PatchEncoder(Encoder):
     """Patches of 4x4 pixels and two convolutions over them, joined with the scaled state and the goal.
 
-    No two patches share a pixel (as in Dosovitskiy et al. 2021, section 3.1), so the largest layer, the one that reads
-    pixels, is a plain matrix product: a step of training costs half of what it does with the encoder `cnn`, and flights
-    are as good. The second convolution halves the columns only: trunks are tall and thin.
+    No two patches share a pixel (as in Dosovitskiy et al. 2021, section 3.1), so the layer that reads pixels computes
+    half as much as that of the encoder `cnn`; how much of a step's time that is differs from processor to processor.
+    The second convolution halves the columns only: trunks are tall and thin.
     """
 
     Config: ClassVar[type[EncoderConfig]] = PatchConfig
