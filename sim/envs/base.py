@@ -480,7 +480,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         if self._drawn == ALL_CAMERAS:
             self._frames = self._renderer.render(self.views.eyes, self.views.axes)
             return
-        self._frames = Frames(*(pictures.copy() for pictures in self._blank))
+        blank = self._blank
+        self._frames = Frames(blank.rgb.copy(), blank.depth.copy(), blank.segmentation.copy())
         if self._drawn:
             rows = list(self._drawn)
             seen = self._renderer.render(self.views.eyes[rows], self.views.axes[rows])
