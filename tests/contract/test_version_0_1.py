@@ -359,7 +359,9 @@ def assert_same_rounds(ours, theirs):
     for row, wanted in zip(ours, theirs, strict=True):
         for key in exact:
             values = [float(text) if text else math.nan for text in (row[key], wanted[key])]
-            assert values[0] == pytest.approx(values[1], rel=1e-6, nan_ok=True), key
+            # Gradients are added up in another order since 0.3: a gate that compares with a threshold may flip once.
+            flips = 1.0 if key == "context_switches" else 0.0
+            assert values[0] == pytest.approx(values[1], rel=1e-6, abs=flips, nan_ok=True), key
 
 
 def test_a_dagger_run_that_0_1_left_after_its_first_round_ends_as_an_uninterrupted_one():
