@@ -47,15 +47,15 @@ DRIVE = DaggerConfig(
     rounds=2,
     expert_episodes=12,
     episodes=8,
-    first_steps=500,
-    steps=300,
-    last_steps=600,
+    first_steps=300,
+    steps=200,
+    last_steps=300,
     validation_episodes=4,
     mix=ScenarioMix(
         speeds=(8.0, 8.0),
         options=DriveOptions(length=200.0, side_cameras="random-speed", interventions="road"),
     ),
-    train=TrainConfig(policy=DRIVE_POLICY, batch_windows=96, learning_rate=2e-3, ema_decay=0.99, tensorboard=False),
+    train=TrainConfig(policy=DRIVE_POLICY, batch_windows=192, tensorboard=False),
 )
 """How the demo learns to drive: enough to see it done."""
 FLY = dataclasses.replace(
