@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import forestpilot.policies.algorithms.algorithm as algorithm_module
+import forestpilot.policies.networks.checkpoint as checkpoint_module
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.policies.algorithms import ALGORITHMS
@@ -74,7 +75,7 @@ def dying(method: Callable[..., Any], calls: Iterator[int], when: Callable[..., 
 KILLS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
     "collecting": (Dataset, "add", lambda call, *_: call == 3),
     "updating": (TrainingState, "update", lambda call, *_: call == 17),
-    "storing a policy": (algorithm_module, "save_policy", lambda call, *_: call == 1),
+    "storing a policy": (checkpoint_module, "save_policy", lambda call, *_: call == 1),
     "validating": (RolloutPool, "run", lambda _, __, ___, ____, name: name == "validate round 1"),
     "writing the row": (algorithm_module, "write_rounds", lambda call, *_: call == 1),
     "keeping the best": (algorithm_module, "best_round", lambda call, *_: call == 0),

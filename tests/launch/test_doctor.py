@@ -99,7 +99,7 @@ def test_every_registry_is_listed_with_whoever_registered_a_part(monkeypatch: py
     finally:
         TASKS.unregister("rover")
     assert "task:         drone, drive, rover (from forestpilot-rover)" in text
-    assert "benchmark:    render, env, expert, data, train" in text
+    assert "benchmark:    render, env, expert, cold, data, train, demo, evaluate, film" in text
 
 
 def test_a_broken_plug_in_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -429,11 +429,8 @@ def test_drives_are_evaluated_with_their_interventions(tmp_path):
     told = {(row["task"], row["preset"], row["rule"], row["length"], row["renderer"]) for row in rows}
     assert told == {("drive", "winding", "line", "100.0", "raycast")} and "density" not in rows[0]
     assert [row["fingerprint"] for row in rows] == ["expert", "expert", "blind", "blind"]
-    ended = evaluate(
-        config(
-            tmp_path, **{**arguments, "options": DriveOptions(length=100.0, interventions="none"), "policy": ("blind",)}
-        )
-    )[0]
+    arguments |= {"options": DriveOptions(length=100.0, interventions="none"), "policy": ("blind",)}
+    ended = evaluate(config(tmp_path / "to the end", **arguments))[0]
     assert ended.autonomy is None and ended.interventions == 0 and ended.collisions + ended.out_of_bounds == 2
 
 
