@@ -178,14 +178,15 @@ def _repainted(views: NDArray[np.uint8], mirrored: NDArray[np.bool_], light: _Li
     """Views (B, T, C, h, w, 3), mirrored and in another light."""
     rows = np.ascontiguousarray(views).reshape(*views.shape[:4], -1)
     out = np.empty_like(rows)
-    _repaint(rows, mirrored, light.gain, light.offset, light.deviation, light.bank, light.places, out)
+    _repaint(rows, mirrored, light, out)
     return out.reshape(views.shape)
 
 
 @kernel(nogil=True, boundscheck=False, fastmath=True)
-def _repaint(views, mirrored, gain, offset, deviation, bank, places, out):  # type: ignore[no-untyped-def]
+def _repaint(views, mirrored, light, out):  # type: ignore[no-untyped-def]
     """Mirror and change pictures (B, T, C, h, 3 w), row by row: flat loops, which LLVM vectorises."""
     windows, steps, cameras, height, size = views.shape
+    gain, offset, deviation, bank, places = light
     row = np.empty(size, np.uint8)
     row_gain = np.empty(size, np.float32)
     row_offset = np.empty(size, np.float32)

@@ -14,11 +14,12 @@ from forestpilot.launch.benchmarks.commands import Used, checkouts, in_turns, ru
 from forestpilot.launch.benchmarks.demo import Checkout
 from forestpilot.launch.films.jobs import FilmJob, film_jobs
 from forestpilot.launch.films.pace import HOLD_S, FilmConfig
+from forestpilot.sim.tasks import TASKS
 
 SEED = 2_000_000
 """World that is filmed."""
-TASKS = {"drone": 5.0, "drive": 12.0}
-"""What is filmed, by task: the last so many seconds of an episode through `SEED`."""
+SECONDS = 10.0
+"""The last so many seconds of an episode through `SEED` are filmed."""
 MOST_S = 5.0
 """Seconds of the film that other checkouts are compared by."""
 FPS = (20, 30)
@@ -39,21 +40,22 @@ def bench_film(against: Path | None = None, turns: int = 3) -> dict[str, Any]:
         so many seconds of film, see `in_turns`.
     """
     runs = checkouts(against)
+    tasks = [name for name in TASKS.names() if TASKS.get(name).pretrained is not None]
     with tempfile.TemporaryDirectory(prefix="forestpilot-bench-") as name:
         folder = Path(name)
         for key, checkout in runs.items():
-            for task in TASKS:
+            for task in tasks:
                 options = ("--task", task, "--policy", "pretrained", "--episodes", "1", "--workers", "1")
                 run_command(checkout, folder, "evaluate", *options, "--out", f"{key}-{task}")
         figures: dict[str, Any] = {}
-        for task, seconds in TASKS.items():
+        for task in tasks:
             for fps in FPS:
-                figures[f"{task}, {fps} fps"] = _film(folder / f"here-{task}", seconds, fps, turns)
+                figures[f"{task}, {fps} fps"] = _film(folder / f"here-{task}", SECONDS, fps, turns)
         if against is None:
             return figures
 
         def measure(key: str, checkout: Checkout) -> dict[str, Used]:
-            return {f"{MOST_S:g} s of {task}": _command(checkout, folder, f"{key}-{task}") for task in TASKS}
+            return {f"{MOST_S:g} s of {task}": _command(checkout, folder, f"{key}-{task}") for task in tasks}
 
         return {**figures, **in_turns(runs, measure, turns)}
 

@@ -359,7 +359,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
             episode = (self._world.seed, self._options, tuple(self._actions))
         drawn = tuple(CAMERA_NAMES[row] for row in self._drawn)
         made = (type(self), *self._made_with)
-        return _remake, (*made, self._np_random, self._np_random_seed, self._spec, drawn, episode)
+        return _remake, (made, (self._np_random, self._np_random_seed), self._spec, drawn, episode)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> VehicleEnv:
         remake, parts = self.__reduce__()
@@ -620,19 +620,16 @@ def make_task_spec(task: str, vehicle: type[Vehicle], course: Course, rig: Rig, 
 
 
 def _remake(
-    env_class: type[VehicleEnv],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    np_random: np.random.Generator | None,
-    np_random_seed: int | None,
+    made: tuple[type[VehicleEnv], tuple[Any, ...], dict[str, Any]],
+    generator: tuple[np.random.Generator | None, int | None],
     spec: EnvSpec | None,
     drawn: tuple[str, ...],
     episode: tuple[int, dict[str, Any], tuple[np.ndarray, ...]] | None,
 ) -> VehicleEnv:
     """A copy of an environment, from what `VehicleEnv.__reduce__` noted of it."""
+    env_class, args, kwargs = made
     env = env_class(*args, **kwargs)
-    env._np_random = np_random
-    env._np_random_seed = np_random_seed
+    env._np_random, env._np_random_seed = generator
     env._spec = spec
     env.draw_only(drawn)
     if episode is not None:

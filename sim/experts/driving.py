@@ -133,7 +133,7 @@ class DrivingPlanner(RolloutPlanner):
         turns[:] = turns_rad
         costs = np.full_like(turns, NEVER)
         chosen = np.empty(len(motions))
-        plan_steering(motions, indices, turns, steps_rad, self._plan, self._line, self._distance, costs, chosen)
+        plan_steering((motions, indices, turns), steps_rad, self._plan, self._line, self._distance, costs, chosen)
         return costs, chosen
 
 

@@ -45,6 +45,9 @@ SIDES = (0.0, -1.0, 1.0)
 FAR_M = 1.0
 """Clearance from which on obstacles cost nothing, in metres."""
 # The numbers of a rollout: its motion, in the order of `DriveMotion`,
+MOTION_SPEED = 3
+MOTION_STEERING = 5
+"""Columns of a `DriveMotion`."""
 X = 0 * LANES
 Y = 1 * LANES
 YAW = 2 * LANES
@@ -142,7 +145,7 @@ def _move(pool, count, model, grid):  # type: ignore[no-untyped-def]
         pull = max(-5.0, min(3.0, (max(pool[POINT_SPEED + i], LEAST_SPEED_MPS) - before.speed) / 0.7))
         steering, yaw_rate, sideways, half = turn_step(before, pool[WANTED + i], model, MODEL_STEP_S)
         sine, cosine = sine_cosine(half)
-        after = move_step(before, pull, steering, yaw_rate, sideways, cosine, sine, MODEL_STEP_S)
+        after = move_step(before, pull, (steering, yaw_rate, sideways), (cosine, sine), MODEL_STEP_S)
         pool[X + i] = after.x
         pool[Y + i] = after.y
         pool[YAW + i] = after.yaw
@@ -254,9 +257,10 @@ def _make_idle(pool, i):  # type: ignore[no-untyped-def]
 
 
 @helper(fastmath=True, error_model="numpy")
-def _roll(pool, count, start, stop, pursuing, best, p, model, road):  # type: ignore[no-untyped-def]
-    """Roll lanes on from one step to another, pursuing the line or at the steering angle that is asked for. Returns how
-    many are left."""
+def _roll(pool, count, leg, best, p, model, road):  # type: ignore[no-untyped-def]
+    """Roll lanes on along a leg: first and last step, and whether they pursue the line or hold the steering angle that
+    is asked for. Returns how many are left."""
+    start, stop, pursuing = leg
     for i in range(count, whole_vectors(count)):
         _make_idle(pool, i)
     for step in range(start, stop):
@@ -274,8 +278,9 @@ def _roll(pool, count, start, stop, pursuing, best, p, model, road):  # type: ig
 
 
 @helper(fastmath=True, error_model="numpy")
-def _plant(motions, points, turns, first, best, p, road, pool, room):  # type: ignore[no-untyped-def]
+def _plant(states, first, best, p, road, pool, room):  # type: ignore[no-untyped-def]
     """Begin the rollouts of as many candidates as there is room for, from the `first` one on. Returns how many."""
+    motions, points, turns = states
     per_state = turns.shape[1]
     count = min(room, turns.size - first)
     for i in range(count):
@@ -284,11 +289,11 @@ def _plant(motions, points, turns, first, best, p, road, pool, room):  # type: i
         turn = turns[s, candidate - s * per_state]
         for n in range(6):
             pool[n * LANES + i] = motions[s, n]
-        pool[SPEED + i] = max(motions[s, 3], LEAST_SPEED_MPS)
+        pool[SPEED + i] = max(motions[s, MOTION_SPEED], LEAST_SPEED_MPS)
         pool[POINT + i] = points[s]
         pool[POINT_SPEED + i] = road.rows[wrap_index(points[s], road.rows.shape[0], road.closed)].speed_mps
         pool[WANTED + i] = turn
-        change = turn - motions[s, 5]
+        change = turn - motions[s, MOTION_STEERING]
         pool[OWN + i] = p.steering_weight * change * change
         pool[COST + i] = 0.0
         pool[LIMIT + i] = best[candidate]
@@ -325,8 +330,8 @@ def _settle(pool, count, best):  # type: ignore[no-untyped-def]
 
 
 @helper(fastmath=True, error_model="numpy")
-def _try_turns(motions, points, turns, eager, p, model, road, best):  # type: ignore[no-untyped-def]
-    """Lower the costs in `best` (S * n,) to those of the turns (S, n), where they are less.
+def _try_turns(states, eager, p, model, road, best):  # type: ignore[no-untyped-def]
+    """Lower the costs in `best` (S * n,) to those of the turns (S, n) of the states, where they are less.
 
     `eager` tries the line and both sides of it at once. That pays where `best` tells beforehand what they must
     undercut; where it does not, the line tells it to its sides.
@@ -336,27 +341,26 @@ def _try_turns(motions, points, turns, eager, p, model, road, best):  # type: ig
     trunks = np.zeros(ALL_NUMBERS * LANES)
     pool = np.zeros(ALL_NUMBERS * LANES)
     room = LANES // 3 if eager else LANES // 2
-    for first in range(0, turns.size, room):
-        count = _plant(motions, points, turns, first, best, p, road, trunks, room)
-        count = _roll(trunks, count, np.int64(0), hold, False, best, p, model, road)
+    for first in range(0, states[-1].size, room):
+        count = _plant(states, first, best, p, road, trunks, room)
+        count = _roll(trunks, count, (np.int64(0), hold, False), best, p, model, road)
         lanes = np.int64(0)
         for k in range(len(SIDES)):
             lanes = _branch(trunks, count, k, best, p, pool, lanes)
             # The line tells its sides what they must undercut.
             if k == len(SIDES) - 1 or (k == 0 and not eager):
-                lanes = _roll(pool, lanes, hold, steps, True, best, p, model, road)
+                lanes = _roll(pool, lanes, (hold, steps, True), best, p, model, road)
                 _settle(pool, lanes, best)
                 lanes = np.int64(0)
 
 
 @kernel(fastmath=True, nogil=True)
-def plan_steering(motions, points, turns, refinements, plan, line, distance, costs, chosen):  # type: ignore[no-untyped-def]
+def plan_steering(states, refinements, plan, line, distance, costs, chosen):  # type: ignore[no-untyped-def]
     """Cost of each candidate steering angle at several states, and the best one, refined.
 
     Args:
-        motions: (S, 6) float64, each a `DriveMotion`.
-        points: (S,) points of the line that the car is at.
-        turns: (S, n) candidate steering angles in radians, ascending.
+        states: (S, 6) float64, each a `DriveMotion`; (S,) points of the line that the car is at; and (S, n) candidate
+            steering angles in radians, ascending.
         refinements: (r,) steps in radians by which the best candidate is refined.
         plan: (1,) record of `DrivingCosts`, `DriveModel` and `Ground`.
         line: `RouteTable.rows`, and whether it is a circuit.
@@ -366,6 +370,7 @@ def plan_steering(motions, points, turns, refinements, plan, line, distance, cos
     """
     p = plan[0]
     model = DriveModel(p.understeer, p.lateral_limit, p.rear_slip)
+    motions, points, turns = states
     rows, closed = line
     road = Road(rows, closed, grid_of(distance, p.x_min, p.y_min, p.cell))
     least = np.empty(turns.shape[0])
@@ -374,7 +379,7 @@ def plan_steering(motions, points, turns, refinements, plan, line, distance, cos
     tried = turns
     tried_costs = costs
     for r in range(refinements.shape[0] + 1):
-        _try_turns(motions, points, tried, r > 0, p, model, road, tried_costs.ravel())
+        _try_turns((motions, points, tried), r > 0, p, model, road, tried_costs.ravel())
         choose(tried, tried_costs, r > 0, chosen, least)
         if r < refinements.shape[0]:
             look_around(chosen, least, refinements[r], turns[0, 0], turns[0, -1], beside, refined)

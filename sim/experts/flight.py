@@ -154,7 +154,7 @@ class FlightPlanner(RolloutPlanner):
         turns[:] = turns_rad
         costs = np.full_like(turns, NEVER)
         chosen = np.empty(num_states)
-        plan_turns(motions, yaws_rad, float(speed_mps), turns, steps_rad, self._plan, self._distance, costs, chosen)
+        plan_turns((motions, yaws_rad, float(speed_mps)), turns, steps_rad, self._plan, self._distance, costs, chosen)
         return costs, chosen
 
 

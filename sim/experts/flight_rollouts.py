@@ -249,19 +249,20 @@ def _aim(motions, p, bearings, directions):  # type: ignore[no-untyped-def]
 
 
 @helper(fastmath=True)
-def _try_second_headings(early, late, directions, together, leg, best, p, grid, pool):  # type: ignore[no-untyped-def]
+def _try_second_headings(trunks, directions, leg, best, p, grid, pool):  # type: ignore[no-untyped-def]
     """Roll trunks out to the end along every second heading.
 
     Args:
-        early, late: pools of trunks, and how many each holds.
+        trunks: early and late ones, each a pool and how many it holds.
         directions: (S, 9, 2) cosine and sine of the second headings.
-        together: how many second headings to try at once.
-        leg: speed, the rollout's length in seconds, steps at which the trunks of each pool end, and the last one.
+        leg: speed, the rollout's length in seconds, steps at which the trunks of each pool end, the last one, and how
+            many second headings to try at once.
         best: least cost found so far of each candidate; lowered.
         p, grid: constants and the clearance map.
         pool: room for the rollouts.
     """
-    speed, total_s, first_switch, second_switch, steps = leg
+    early, late = trunks
+    speed, total_s, first_switch, second_switch, steps, together = leg
     for start in range(0, SECOND_HEADINGS, together):
         stop = min(start + together, SECOND_HEADINGS)
         lanes = np.int64(0)
@@ -277,12 +278,13 @@ def _try_second_headings(early, late, directions, together, leg, best, p, grid, 
 
 
 @helper(fastmath=True)
-def _try_turns(motions, yaws, speed, turns, eager, p, grid, best):  # type: ignore[no-untyped-def]
+def _try_turns(states, turns, eager, p, grid, best):  # type: ignore[no-untyped-def]
     """Lower the costs in `best` (S * n,) to those of the turns (S, n), where they are less.
 
     `eager` tries as many second headings at once as the pool holds. That pays where `best` tells beforehand what they
     must undercut; where it does not, one second heading tells it to the next.
     """
+    motions, yaws, speed = states
     total_s = min(max(p.horizon_m / speed, p.least_s), p.most_s)
     steps = int(total_s / MODEL_STEP_S + 0.5)
     first_switch = min(int(p.first_switch_s / MODEL_STEP_S + 0.5), steps)
@@ -302,19 +304,17 @@ def _try_turns(motions, yaws, speed, turns, eager, p, grid, best):  # type: igno
         num_late = _roll(late, num_early, (speed, total_s, first_switch, second_switch), best, p, grid)
         _arrive(late, num_late)
         together = LANES // 2 // planted if eager else 1
-        leg = (speed, total_s, first_switch, second_switch, steps)
+        leg = (speed, total_s, first_switch, second_switch, steps, together)
         trunks = ((early, num_early), (late, num_late))
-        _try_second_headings(*trunks, directions, together, leg, best, p, grid, pool)
+        _try_second_headings(trunks, directions, leg, best, p, grid, pool)
 
 
 @kernel(fastmath=True, nogil=True)
-def plan_turns(motions, yaws, speed, turns, refinements, plan, distance, costs, chosen):  # type: ignore[no-untyped-def]
+def plan_turns(states, turns, refinements, plan, distance, costs, chosen):  # type: ignore[no-untyped-def]
     """Cost of each candidate turn at several states, and the best turn, refined.
 
     Args:
-        motions: (S, 8) float64, each a `FlightMotion`.
-        yaws: (S,) headings in radians.
-        speed: speed to fly at in m/s.
+        states: (S, 8) float64, each a `FlightMotion`; (S,) headings in radians; and the speed to fly at in m/s.
         turns: (S, n) candidate heading changes in radians, ascending.
         refinements: (r,) steps in radians by which the best candidate is refined.
         plan: (1,) record of `FlightCosts`, `Ground` and `FlightArea`.
@@ -330,7 +330,7 @@ def plan_turns(motions, yaws, speed, turns, refinements, plan, distance, costs, 
     tried = turns
     tried_costs = costs
     for r in range(refinements.shape[0] + 1):
-        _try_turns(motions, yaws, speed, tried, r > 0, p, grid, tried_costs.ravel())
+        _try_turns(states, tried, r > 0, p, grid, tried_costs.ravel())
         choose(tried, tried_costs, r > 0, chosen, least)
         if r < refinements.shape[0]:
             look_around(chosen, least, refinements[r], turns[0, 0], turns[0, -1], beside, refined)

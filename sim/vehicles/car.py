@@ -526,12 +526,14 @@ def motion_step(motion, wanted, acceleration, m, dt):  # type: ignore[no-untyped
         The state after `dt`.
     """
     steering, yaw_rate, sideways, half = turn_step(motion, wanted, m, dt)
-    return move_step(motion, acceleration, steering, yaw_rate, sideways, math.cos(half), math.sin(half), dt)
+    return move_step(motion, acceleration, (steering, yaw_rate, sideways), (math.cos(half), math.sin(half)), dt)
 
 
 @helper(inline="always", fastmath=True)
-def move_step(motion, acceleration, steering, yaw_rate, sideways, cosine, sine, dt):  # type: ignore[no-untyped-def]
+def move_step(motion, acceleration, turned, halfway, dt):  # type: ignore[no-untyped-def]
     """The other half of `motion_step`: what `turn_step` tells, and cosine and sine of the heading halfway."""
+    steering, yaw_rate, sideways = turned
+    cosine, sine = halfway
     speed = motion.speed
     x = motion.x + dt * (cosine * speed - sine * sideways)
     y = motion.y + dt * (sine * speed + cosine * sideways)

@@ -23,6 +23,10 @@ from forestpilot.sim.vehicles.rigid_body import (
     GRAVITY_MPS2,
     PHYSICS_STEP_S,
     POSITION,
+    QW,
+    QX,
+    QY,
+    QZ,
     SPIN,
     TORQUE_X,
     TORQUE_Y,
@@ -194,7 +198,7 @@ def free_step(state, frame, wrench, body):  # type: ignore[no-untyped-def]
     for i in range(3):
         state[i] += PHYSICS_STEP_S * state[VX + i]
     _turn(frame, state[WX], state[WY], state[WZ])
-    state[3], state[4], state[5], state[6] = _told(frame)
+    state[QX], state[QY], state[QZ], state[QW] = _told(frame)
 
 
 @kernel()
@@ -204,7 +208,7 @@ def tell(state, frame, position, velocity):  # type: ignore[no-untyped-def]
         state[i] = position[i]
         state[VX + i] = velocity[i]
         state[WX + i] = 0.0
-    state[3], state[4], state[5], state[6] = _told(frame)
+    state[QX], state[QY], state[QZ], state[QW] = _told(frame)
 
 
 @kernel()
@@ -216,7 +220,7 @@ def turn_frame(frame, state):  # type: ignore[no-untyped-def]
     """
     _turn(frame, state[WX], state[WY], state[WZ])
     x, y, z, w = _told(frame)
-    return state[3] == x and state[4] == y and state[5] == z and state[6] == w
+    return state[QX] == x and state[QY] == y and state[QZ] == z and state[QW] == w
 
 
 @helper()
@@ -335,13 +339,15 @@ def _quaternion(m):  # type: ignore[no-untyped-def]
 @helper()
 def to_body(m, x, y, z):  # type: ignore[no-untyped-def]
     """The matrix times a vector."""
-    return m[0] * x + m[1] * y + m[2] * z, m[3] * x + m[4] * y + m[5] * z, m[6] * x + m[7] * y + m[8] * z
+    a, b, c, d, e, f, g, h, i = m
+    return a * x + b * y + c * z, d * x + e * y + f * z, g * x + h * y + i * z
 
 
 @helper()
 def to_world(m, x, y, z):  # type: ignore[no-untyped-def]
     """The transposed matrix times a vector."""
-    return m[0] * x + m[3] * y + m[6] * z, m[1] * x + m[4] * y + m[7] * z, m[2] * x + m[5] * y + m[8] * z
+    a, b, c, d, e, f, g, h, i = m
+    return a * x + d * y + g * z, b * x + e * y + h * z, c * x + f * y + i * z
 
 
 @helper()

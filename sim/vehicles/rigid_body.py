@@ -22,6 +22,10 @@ W = 3
 """Last of a quaternion."""
 POSITION = slice(0, 3)
 """Position in metres."""
+QX = 3
+QY = 4
+QZ = 5
+QW = 6
 QUATERNION = slice(3, 7)
 """Rotation from body to world as x, y, z, w."""
 VX = 7
