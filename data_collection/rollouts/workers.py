@@ -154,7 +154,7 @@ class Workers:
         assert task is not None
         if kind == "ask":
             with suppress(OSError):
-                worker.pipe.send(task.answer(value))
+                worker.pipe.send(_answered(task, value))
             return True
         worker.task = None
         if kind == "done":
@@ -180,13 +180,24 @@ class Workers:
                 task.future.set_exception(ForestPilotError(DIED))
 
 
+def _answered(task: _Task, value: Any) -> tuple[Any, Exception | None]:
+    """The answer to what a task asks, or the error that it met, which then ends the task."""
+    try:
+        return task.answer(value), None
+    except Exception as error:
+        return None, _picklable(error)
+
+
 def _work(pipe: Connection) -> None:
     """What a process does: one task after the other, until the pipe is closed."""
     leave_signals_to_parent()
 
     def ask(value: Any) -> Any:
         pipe.send(("ask", value))
-        return pipe.recv()
+        answer, error = pipe.recv()
+        if error is not None:
+            raise error
+        return answer
 
     while True:
         try:

@@ -70,6 +70,17 @@ def test_a_task_is_done_and_asks_on_the_way(workers: Workers) -> None:
     assert [future.result(60) for future in futures] == [8, [1, 2, 3]]
 
 
+def test_an_error_in_an_answer_ends_the_task_that_asked_and_no_other(workers: Workers) -> None:
+    def refuse(value: Any) -> None:
+        raise BrokenPipeError("nobody reads what is told")
+
+    refused = workers.submit(add_up, answer=refuse)
+    other = workers.submit(double, 4, answer=nothing)
+    with pytest.raises(BrokenPipeError, match="nobody reads"):
+        refused.result(60)
+    assert other.result(60) == 8
+
+
 def test_what_is_urgent_goes_first(workers: Workers, tmp_path: Path) -> None:
     order: list[str] = []
     gate = workers.submit(wait_for, str(tmp_path / "open"), answer=nothing)
