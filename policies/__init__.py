@@ -9,9 +9,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from forestpilot.policies.openmp import bound_spinning
+from forestpilot.policies.openmp import bound_spinning, bound_threads
 
 bound_spinning()
+bound_threads()
 
 _HOMES = {
     "PolicyConfig": "forestpilot.policies.networks.config",

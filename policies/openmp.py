@@ -12,10 +12,14 @@ import os
 import sys
 from collections.abc import MutableMapping
 
+from forestpilot.sim.cores import allowed_cores, usable_cores
+
 SPIN_VARIABLE = "GOMP_SPINCOUNT"
 SPIN_COUNT = 2000
 """Turns: as long as an ordinary wait inside a layer, so that an idle machine hardly notices."""
 THREADS_VARIABLE = "OMP_NUM_THREADS"
+"""What torch and NumPy's BLAS go by."""
+NUMBA_VARIABLE = "NUMBA_NUM_THREADS"
 OWN_SETTINGS = (SPIN_VARIABLE, "OMP_WAIT_POLICY")
 """By either of these a user has said how threads wait."""
 
@@ -29,6 +33,14 @@ def bound_spinning(environment: MutableMapping[str, str] = os.environ) -> None:
         return
     _came_too_late = "torch" in sys.modules
     environment[SPIN_VARIABLE] = str(SPIN_COUNT)
+
+
+def bound_threads(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Let libraries start no more threads than a container grants cores, in this process and in those it starts; they
+    follow the affinity by themselves. A user's own setting stays as it is."""
+    if usable_cores() < allowed_cores():
+        for name in (THREADS_VARIABLE, NUMBA_VARIABLE):
+            environment.setdefault(name, str(usable_cores()))
 
 
 def use_one_thread(environment: MutableMapping[str, str] = os.environ) -> None:

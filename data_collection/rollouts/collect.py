@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
+from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.registry import name_of
 from forestpilot.sim.seeds import split_of
@@ -36,8 +36,8 @@ class CollectConfig:
     """Number of episodes; with the keyboard stop when you like, the same command goes on."""
     seed: int = 0
     """First world seed; training worlds are 0 to 999,999."""
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
-    """Number of processes for the expert; by default one per core."""
+    workers: int = field(default_factory=usable_cores)
+    """Number of processes for the expert; by default one per core that it may use."""
     mix: ScenarioMix = ScenarioMix()
     """Which worlds and speeds are run."""
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from forestpilot.data_collection.rollouts.pool import RolloutPool, borrowed
 from forestpilot.launch.reading.study_results import ArmNote, StudyResult, write_study_results
 from forestpilot.launch.studies.cells import Cell, CellStore
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
+from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.seeds import seeds_of
 
 WORLDS_PER_SEED = 10_000
@@ -44,8 +44,8 @@ class StudyConfig:
     """Run folder; the same command goes on where it was interrupted."""
     seeds: int = 3
     """Number of training seeds; each has demonstrations and first weights of its own."""
-    workers: int = not_the_result(default_factory=lambda: os.cpu_count() or 1)
-    """Number of processes, and of threads in training; by default one per core."""
+    workers: int = not_the_result(default_factory=usable_cores)
+    """Number of processes, and of threads in training; by default one per core that it may use."""
 
     def __post_init__(self) -> None:
         if self.seeds < 1:

@@ -19,6 +19,7 @@ from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.launch.benchmarks import BENCHMARKS
 from forestpilot.launch.terminal.tables import print_table
 from forestpilot.launch.verbs import Verb
+from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.registry import name_of
 
@@ -86,7 +87,8 @@ def _options(config: BenchConfig) -> dict[str, Any]:
 
 def machine() -> str:
     """This machine in a few words: what the figures were measured on."""
-    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {_load():.1f}"
+    cores = f"{usable_cores()} of {os.cpu_count()} cores"
+    return f"{platform.machine()}, {cores}, Python {platform.python_version()}, load {_load():.1f}"
 
 
 def _load() -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -35,6 +34,7 @@ from forestpilot.policies.algorithms.rounds import RoundResult, best_round, read
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, results_table
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drive import DriveOptions
 
@@ -86,8 +86,8 @@ class DemoConfig:
     keep_data: Literal["yes", "no"] = not_the_result("yes")
     """Whether the episodes with their pictures and labels stay once their policy is trained; nearly all of the disk
     that the demo takes is theirs."""
-    workers: int = not_the_result(default_factory=lambda: os.cpu_count() or 1)
-    """Number of processes; by default one per core."""
+    workers: int = not_the_result(default_factory=usable_cores)
+    """Number of processes; by default one per core that it may use."""
     dagger: DaggerConfig = FLY
     """How the drone's policy is trained; its out and workers are those of the demo."""
     drive: DaggerConfig = DRIVE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
@@ -24,6 +25,7 @@ from forestpilot.launch.terminal.tables import format_columns
 from forestpilot.launch.verbs import Verb
 from forestpilot.policies import openmp
 from forestpilot.sim.cameras import CAMERA_NAMES
+from forestpilot.sim.cores import allowed_cores, granted_cores, usable_cores
 from forestpilot.sim.extras import EXTRAS, MissingExtraError, require
 from forestpilot.sim.registry import OWN_DISTRIBUTION, Registered, Registry, broken_plugins, import_attribute, name_of
 from forestpilot.sim.tasks import TASKS
@@ -207,8 +209,10 @@ def _version(name: str) -> str | None:
 
 
 def _cores() -> Finding:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Finding("ok", "cores", f"{usable} of {os.cpu_count()} usable by this process")
+    share = granted_cores()
+    granted = f", the container grants the time of {share:g}" if math.isfinite(share) else ""
+    found = f"{usable_cores()} of {os.cpu_count()} usable by this process (affinity: {allowed_cores()}{granted})"
+    return Finding("ok", "cores", found)
 
 
 def _pybullet() -> Finding:

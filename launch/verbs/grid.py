@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from forestpilot.launch.terminal.tables import format_density, print_table
 from forestpilot.launch.verbs import Verb
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import Score
+from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.tasks.drone import DRONE, DroneOptions
 
 TASK = DRONE.name
@@ -37,8 +37,8 @@ class GridConfig:
     """Trees per square metre; published: 1/49, 1/36, 1/25."""
     episodes: int = 100
     """Test worlds for each cell."""
-    workers: int = not_the_result(default_factory=lambda: os.cpu_count() or 1)
-    """Number of processes; by default one per core."""
+    workers: int = not_the_result(default_factory=usable_cores)
+    """Number of processes; by default one per core that it may use."""
 
     def __post_init__(self) -> None:
         if not self.speeds or not self.densities:

@@ -7,7 +7,6 @@ diverges is an error.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +31,7 @@ from forestpilot.launch.reading.outcomes import (
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.verbs import Verb
 from forestpilot.policies.evaluation.scores import OutcomeRow
+from forestpilot.sim.cores import usable_cores
 
 if TYPE_CHECKING:
     from forestpilot.data_collection.rollouts.replay import StoredEpisode
@@ -107,8 +107,8 @@ class ReplayConfig:
     costs: Literal["expert", "policy", "none"] = "expert"
     """Whose costs of the candidate turns to draw as a fan; `policy` loads the checkpoint that acted, and
     falls back to the expert's for baselines."""
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
-    """Number of processes that make films and compare states side by side; by default one per core."""
+    workers: int = field(default_factory=usable_cores)
+    """Number of processes that make films and compare states side by side; by default one per core that it may use."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", tuple(self.policy))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.verbs import Verb
 from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.cores import usable_cores
 
 
 def run(config: TrainConfig) -> None:
     """Train, then print where the policy lies."""
     from forestpilot.policies.training.shard_pool import ShardPool
 
-    with ShardPool(os.cpu_count() or 1) as pool:
+    with ShardPool(usable_cores()) as pool:
         policy = clone(config, make_progress(), pool)
     print(f"{config.out}: a policy of {policy.num_parameters} parameters, trained for {config.steps} steps")
     print(f"next: forestpilot evaluate --task {policy.spec.task} --policy {config.out} --out {config.out}/evaluation")

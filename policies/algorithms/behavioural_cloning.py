@@ -6,7 +6,6 @@ one round does so again with more demonstrations.
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.policies.algorithms.algorithm import Algorithm
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def clone(config: TrainConfig, progress: Progress | None = None, pool: ShardPool
     progress = progress or SilentProgress()
     datasets = [Dataset.open(folder) for folder in config.data]
     policy = VisuomotorPolicy.seeded(config.policy, require_one_task(datasets), config.seed)
-    with closing(make_reader(policy, datasets, config, os.cpu_count() or 1, progress)) as reader:
+    with closing(make_reader(policy, datasets, config, usable_cores(), progress)) as reader:
         require_costs(policy, reader)
         run = Run.claim(config.out, "train", config)
         progress.note(reader.describe())

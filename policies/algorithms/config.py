@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass, field
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result, of_this_machine
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.registry import name_of
 from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import DEFAULT_TASK, TASKS
@@ -61,9 +61,9 @@ class AlgorithmConfig:
     """Worlds and speeds of training and validation."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """How each round is trained; its data, out, seed and steps are set by the run."""
-    workers: int = not_the_result(default_factory=lambda: os.cpu_count() or 1)
+    workers: int = not_the_result(default_factory=usable_cores)
     """Number of processes that run episodes, and at most that compute gradients (see train.shards); by default one per
-    core."""
+    core that it may use."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "demonstrations", tuple(self.demonstrations))

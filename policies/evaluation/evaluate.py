@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from forestpilot.data_collection.rollouts.results import EpisodeResult, load_res
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
 from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, parse_policy, policy_names, require_pilot
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, write_results
+from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.registry import name_of
 from forestpilot.sim.seeds import seeds_of
@@ -51,8 +51,8 @@ class EvaluateConfig:
     for the first of these."""
     options: TaskOptions = field(default=NoOptions(), metadata=task_options("evaluation_options"))
     """What else the task's worlds have, and by which rule it is judged; by default as the task is judged."""
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
-    """Number of processes; by default one per core."""
+    workers: int = field(default_factory=usable_cores)
+    """Number of processes; by default one per core that it may use."""
     renderer: str = field(default="", metadata=name_of("forestpilot.sim.rendering:RENDERERS"))
     """Renderer; empty for the one that the policy was trained on."""
     width: int = 64

@@ -18,6 +18,7 @@ from typing import Any
 import numba
 from filelock import FileLock
 
+from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.kernels.listed import Listed, listed_kernels
 
 MODULE = "forestpilot.sim.kernels.warm_up"
@@ -79,13 +80,6 @@ def in_shares(kernels: Iterable[Listed], count: int) -> list[list[Listed]]:
     for members in sorted(modules.values(), key=_seconds, reverse=True):
         min(shares, key=_seconds).extend(members)
     return [share for share in shares if share]
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _seconds(kernels: Iterable[Listed]) -> float:

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from forestpilot.policies import openmp
 from forestpilot.policies.openmp import bound_spinning, use_one_thread
 
 TELL = "import os; print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('OMP_NUM_THREADS'))"
@@ -63,3 +64,16 @@ def test_other_processes_have_it_too() -> None:
         ]
     )
     assert run_python(code).split() == ["2000", "None"]
+
+
+@pytest.mark.parametrize(
+    ("granted", "told"), [(2, {"OMP_NUM_THREADS": "3", "NUMBA_NUM_THREADS": "2"}), (8, {"OMP_NUM_THREADS": "3"})]
+)
+def test_threads_follow_what_a_container_grants(
+    monkeypatch: pytest.MonkeyPatch, granted: int, told: dict[str, str]
+) -> None:
+    monkeypatch.setattr(openmp, "allowed_cores", lambda: 8)
+    monkeypatch.setattr(openmp, "usable_cores", lambda: granted)
+    environment = {"OMP_NUM_THREADS": "3"}
+    openmp.bound_threads(environment)
+    assert environment == told
