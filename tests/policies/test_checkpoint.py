@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from forestpilot.data_collection.episodes.seals import sealed
 from forestpilot.policies.networks.checkpoint import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
@@ -20,10 +22,15 @@ from forestpilot.policies.networks.checkpoint import (
     load_state,
     save_policy,
     save_state,
+    seal_policy,
 )
 from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.memories import MEMORIES
+from tests.helpers.damage import damages
 from tests.helpers.made_up import make_observations, make_policy
+
+OLD = "forestpilot-policy-2"
+"""Format of policies of version 0.2."""
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
@@ -69,13 +76,94 @@ def truncate_description(folder: Path) -> None:
     path.write_text(path.read_text()[:-40])
 
 
-def edit_description(**changes: object) -> Callable[[Path], None]:
+def edit_description(seal: bool = False, **changes: object) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
         path = folder / DESCRIPTION_FILE
         values = json.loads(path.read_text()) | changes
-        path.write_text(json.dumps({key: value for key, value in values.items() if value is not None}))
+        values = {key: value for key, value in values.items() if value is not None}
+        path.write_text(json.dumps(sealed(values) if seal else values, indent=2))
 
     return edit
+
+
+def make_old(folder: Path) -> None:
+    """As version 0.2 wrote a policy: without any digest of its description."""
+    save_file(load_file(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE)
+    data = (folder / WEIGHTS_FILE).read_bytes()
+    files = {"weights_bytes": len(data), "weights_sha256": hashlib.sha256(data).hexdigest()}
+    edit_description(**files, format=OLD, digest=None)(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"config": {"memori": "lstm"}}, "memori"),
+        ({"config": {"memory": "gru"}}, "none, lstm, transformer"),
+        ({"task_spec": {}}, "task spec"),
+    ],
+)
+def test_a_policy_of_an_older_version_that_cannot_be_built_says_why(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    save_policy(tmp_path, make_policy())
+    make_old(tmp_path)
+    edit_description(**changes)(tmp_path)
+    with pytest.raises(CheckpointError, match=message):
+        load_policy(tmp_path)
+
+
+def test_a_policy_of_an_older_version_is_sealed_on_request(tmp_path: Path) -> None:
+    policy = make_policy()
+    policy_id = save_policy(tmp_path, policy, {"round": 3})
+    assert not seal_policy(tmp_path)
+    whole = [(tmp_path / name).read_bytes() for name in (WEIGHTS_FILE, DESCRIPTION_FILE)]
+    make_old(tmp_path)
+    assert_same_weights(load_policy(tmp_path), policy)
+    assert seal_policy(tmp_path)
+    assert [(tmp_path / name).read_bytes() for name in (WEIGHTS_FILE, DESCRIPTION_FILE)] == whole
+    assert describe_policy(tmp_path)["policy_id"] == policy_id
+
+
+def assert_same_weights(one: torch.nn.Module, other: torch.nn.Module) -> None:
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name]), name
+
+
+def test_no_damaged_policy_loads_as_another(tmp_path: Path) -> None:
+    policy = make_policy()
+    save_policy(tmp_path, policy, {"round": 3, "unknown": [1.5, None]})
+    about = describe_policy(tmp_path)
+    for name in (DESCRIPTION_FILE, WEIGHTS_FILE):
+        path = tmp_path / name
+        whole = path.read_bytes()
+        noticed = 0
+        for data in damages(whole, 100):
+            path.write_bytes(data)
+            try:
+                assert_same_weights(load_policy(tmp_path), policy)
+            except CheckpointError:
+                noticed += 1
+            else:
+                assert describe_policy(tmp_path) == about
+        assert noticed > 75
+        path.write_bytes(whole)
+
+
+def test_no_damaged_state_loads(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    save_state(path, {"weights": torch.linspace(0, 1, 50)}, {"step": 120, "config": {"learning_rate": 0.001}})
+    whole = path.read_bytes()
+    for data in damages(whole, 400):
+        path.write_bytes(data)
+        with pytest.raises(CheckpointError, match="Delete it to start this training over"):
+            load_state(path)
+
+
+def test_a_state_of_an_older_version_loads(tmp_path: Path) -> None:
+    save_file({"weights": torch.ones(3)}, tmp_path / "state", metadata={"facts": json.dumps({"step": 7})})
+    tensors, facts = load_state(tmp_path / "state")
+    assert facts == {"step": 7}
+    assert torch.equal(tensors["weights"], torch.ones(3))
 
 
 def swap_weights(folder: Path) -> None:
@@ -94,9 +182,12 @@ def swap_weights(folder: Path) -> None:
         (truncate_description, "is not JSON"),
         (edit_description(format="other"), "format 'other'"),
         (edit_description(config=None), "lacks a dict under 'config'"),
-        (edit_description(config={"memori": "lstm"}), "memori"),
-        (edit_description(config={"memory": "gru"}), "none, lstm, transformer"),
-        (edit_description(task_spec={}), "task spec"),
+        (edit_description(seal=True, config={"memori": "lstm"}), "was not written with"),
+        (edit_description(parameters=3), "damaged or altered"),
+        (edit_description(of_nobody=3), "damaged or altered"),
+        (edit_description(digest=None), "damaged or altered"),
+        (edit_description(digest=None, format=OLD), "was not written with"),
+        (lambda folder: (folder / DESCRIPTION_FILE).write_text("[" * 9999), "not JSON"),
         (lambda folder: (folder / DESCRIPTION_FILE).write_text("[1]"), "format 'list'"),
     ],
 )  # fmt: skip
@@ -118,9 +209,8 @@ def test_damage_is_named(tmp_path: Path, damage: Callable[[Path], None], message
     ],
 )
 def test_weights_of_another_shape_are_named(tmp_path: Path, change: Callable[[dict], object], message: str) -> None:
-    import hashlib
-
     save_policy(tmp_path, make_policy())
+    make_old(tmp_path)
     path = tmp_path / WEIGHTS_FILE
     tensors = load_file(path)
     change(tensors)
@@ -132,7 +222,6 @@ def test_weights_of_another_shape_are_named(tmp_path: Path, change: Callable[[di
 
 
 def test_a_pickle_in_place_of_the_weights_is_not_run(tmp_path: Path) -> None:
-    import hashlib
     import pickle
 
     class Bomb:
@@ -140,6 +229,7 @@ def test_a_pickle_in_place_of_the_weights_is_not_run(tmp_path: Path) -> None:
             return Path.touch, (tmp_path / "ran",)
 
     save_policy(tmp_path, make_policy())
+    make_old(tmp_path)
     data = pickle.dumps(Bomb())
     (tmp_path / WEIGHTS_FILE).write_bytes(data)
     edit_description(weights_bytes=len(data), weights_sha256=hashlib.sha256(data).hexdigest())(tmp_path)
