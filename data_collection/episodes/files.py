@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
@@ -81,15 +82,18 @@ def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
         raise
 
 
-def remove_stale_temporaries(folder: Path) -> list[str]:
+def remove_stale_temporaries(folder: Path, below: bool = False) -> list[str]:
     """Remove what writers that have died left behind; the temporary files of living writers stay.
+
+    Args:
+        folder: where to look.
+        below: look into the folders below it as well.
 
     Returns:
         Names of the temporary files removed.
     """
     removed = []
-    locks = {Path(str(lock).removesuffix(LOCK_SUFFIX)) for lock in folder.glob(f".*{TEMPORARY_SUFFIX}{LOCK_SUFFIX}")}
-    for temporary in sorted({*folder.glob(f".*{TEMPORARY_SUFFIX}"), *locks}):
+    for temporary in sorted(_temporaries(folder, below)):
         # Held by its writer, gone meanwhile, not ours to remove, or a file system without locks.
         with suppress(Timeout, OSError, NotImplementedError):
             lock = _lock_of(temporary)
@@ -103,6 +107,21 @@ def remove_stale_temporaries(folder: Path) -> list[str]:
     return removed
 
 
+def _temporaries(folder: Path, below: bool) -> set[Path]:
+    """Temporary files and folders, of the living and the dead."""
+    found = set()
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            name = name.removesuffix(LOCK_SUFFIX)
+            if _TEMPORARY_NAME.fullmatch(name):
+                found.add(Path(place, name))
+        if not below:
+            break
+        folders[:] = [name for name in folders if not name.startswith(".")]
+    return found
+
+
+_TEMPORARY_NAME = re.compile(rf"\..+\.[0-9a-f]+{re.escape(TEMPORARY_SUFFIX)}")
 _BINARY = getattr(os, "O_BINARY", 0)
 """Windows would otherwise change the ends of lines."""
 

@@ -10,9 +10,9 @@ What goes on where it was interrupted claims its folder before it begins, and no
     ...                               # whatever lies in run.folder already is not done again
     run.record()
 
-What looks after its own folder, such as a dataset, only notes its config when it is done or interrupted:
+What looks after its own folder, such as a dataset of labels, only notes its config when it is done or interrupted:
 
-    with Run(Path(config.out), "collect", config).recording():
+    with Run(Path(config.out), "relabel", config).recording():
         ...
 
 Folders of version 0.1 had the plain config in `config.json`, and what was claimed in `dagger.json` or `study.json`.
@@ -111,9 +111,7 @@ class Run:
         Raises:
             RunError: the folder is another verb's.
         """
-        stored = read_run(self.folder, self.verb)
-        if stored is not None:
-            self._require_own(stored)
+        stored = self.stored()
         try:
             yield self
         except KeyboardInterrupt:
@@ -121,6 +119,17 @@ class Run:
                 self.record()
             raise
         self.record()
+
+    def stored(self) -> StoredRun | None:
+        """What the folder says of its run; None where it says nothing.
+
+        Raises:
+            RunError: the folder is another verb's, or its config is damaged.
+        """
+        stored = read_run(self.folder, self.verb)
+        if stored is not None:
+            self._require_own(stored)
+        return stored
 
     def _require_own(self, stored: StoredRun) -> None:
         if stored.verb not in ("", self.verb):

@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.progress import Progress
-from forestpilot.data_collection.episodes.run import Run
+from forestpilot.data_collection.episodes.locks import Claims, written_by_one
+from forestpilot.data_collection.episodes.plain import from_plain, to_plain
+from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.episodes.run import CONFIG_FILE, Run, RunError, StoredRun
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
-from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
+from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix, task_spec_of
 from forestpilot.sim.cores import usable_cores
-from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.registry import name_of
 from forestpilot.sim.seeds import split_of
 from forestpilot.sim.tasks import DEFAULT_TASK, TASKS
@@ -62,6 +65,8 @@ def collect(
 ) -> Dataset:
     """Fly or drive through `config.episodes` worlds and record each episode; config.json beside them says how.
 
+    Several processes that do the same share the work: each takes what nobody else has taken.
+
     Args:
         config: who, where and how often.
         progress: is told of each episode of the expert's.
@@ -71,31 +76,130 @@ def collect(
 
     Returns:
         The dataset, everything in it.
+
+    Raises:
+        RunError: the folder holds episodes of another mix or pilot; see `claim_dataset`.
     """
     if (config.pilot == "keyboard") != (roll_in is not None):
         raise InvalidArgumentError(
             f"pilot is {config.pilot!r}; somebody at a keyboard is needed for `keyboard`, and only there"
         )
-    with Run(Path(config.out), "collect", config).recording():
-        return _collect(config, progress, pool, roll_in)
-
-
-def _collect(
-    config: CollectConfig,
-    progress: Progress | None,
-    pool: RolloutPool | None,
-    roll_in: Callable[[Job], object] | None,
-) -> Dataset:
     task = TASKS.get(config.task)
-    dataset = Dataset.create(config.out, task_spec_of(task, config.mix), task.bare_env_id)
     seeds = range(config.seed, config.seed + config.episodes)
     scenarios = tuple(config.mix.scenario(seed, task) for seed in seeds)
-    missing = tuple(scenario for scenario in scenarios if not dataset.has(0, scenario.seed))
-    job = Job(config.task, missing, ExpertPilot, dataset=config.out)
-    if missing and roll_in is not None:
-        roll_in(dataclasses.replace(job, scenarios=scenarios))
-    elif missing:
-        with borrowed(pool, min(config.workers, len(missing))) as own:
-            own.run(job, progress, "collect")
+    job = Job(config.task, scenarios, ExpertPilot, dataset=config.out)
+    if roll_in is not None:
+        with written_by_one(config.out, progress):
+            dataset = claim_dataset(config)
+            if _missing(job, dataset):
+                roll_in(job)
+    else:
+        with written_by_one(config.out, progress, shared=True), Claims(Path(config.out)) as claims:
+            with claims.setting_up():
+                dataset = claim_dataset(config)
+            _run_what_is_free(job, dataset, claims, config.workers, progress or SilentProgress(), pool)
     dataset.refresh()
     return dataset
+
+
+def _run_what_is_free(
+    job: Job, dataset: Dataset, claims: Claims, workers: int, progress: Progress, pool: RolloutPool | None
+) -> None:
+    """Run the scenarios that are not on disk and that nobody else has taken, until all are there."""
+    while missing := _missing(job, dataset):
+        free = (scenario for scenario in missing if claims.take(scenario.seed) and not dataset.has(0, scenario.seed))
+        first = next(free, None)
+        if first is not None:
+            with borrowed(pool, min(workers, len(missing))) as own:
+                own.run(dataclasses.replace(job, scenarios=missing), progress, "collect", chain([first], free))
+        claims.let_go()
+        if others := _missing(job, dataset):
+            progress.note(f"{dataset.folder}: another process records the last {len(others)} of these; waiting for it")
+            claims.wait_for(others[0].seed)
+
+
+def _missing(job: Job, dataset: Dataset) -> tuple[Scenario, ...]:
+    """Scenarios whose episode is not on disk."""
+    return tuple(scenario for scenario in job.scenarios if not dataset.has(0, scenario.seed))
+
+
+def claim_dataset(config: CollectConfig) -> Dataset:
+    """The dataset, made where there is none; its config.json tells of all that is in it.
+
+    Raises:
+        RunError: the folder is another verb's, or holds episodes that this config would not have recorded.
+        DatasetError: the folder holds other files, or another task.
+    """
+    run = Run(Path(config.out), "collect", config)
+    stored = run.stored()
+    there = _config_in(stored)
+    if there is not None:
+        _require_same_demonstrations(config, there)
+    task = TASKS.get(config.task)
+    dataset = Dataset.create(config.out, task_spec_of(task, config.mix), task.bare_env_id)
+    _require_same_scenarios(config, dataset)
+    if stored is None:
+        run.record()
+    elif there is not None and (whole := _joined(config, there)) is not None:
+        Run(run.folder, run.verb, whole).record()
+    return dataset
+
+
+def _config_in(stored: StoredRun | None) -> CollectConfig | None:
+    """The config that a dataset was recorded with; None where none is stored, or one that this version cannot read."""
+    if stored is None:
+        return None
+    known = {field.name for field in dataclasses.fields(CollectConfig)}
+    values = {key: value for key, value in stored.config.items() if key in known}
+    try:
+        return from_plain(CollectConfig, values, str(stored.path))
+    except (ForestPilotError, TypeError, ValueError):
+        return None
+
+
+def _require_same_demonstrations(config: CollectConfig, there: CollectConfig) -> None:
+    """Raise RunError where a dataset holds other demonstrations than these, or worlds between them are missing."""
+    task = TASKS.get(config.task)
+    different = []
+    for name in ("task", "pilot"):
+        if getattr(there, name) != getattr(config, name):
+            different.append(f"{name}: {getattr(there, name)} there, {getattr(config, name)} asked")
+    if not different:
+        asked = to_plain(config.mix.complete(task))
+        found = to_plain(there.mix.complete(task))
+        different = [f"mix.{key}: {found[key]} there, {asked[key]} asked" for key in asked if found[key] != asked[key]]
+    if different:
+        raise RunError(
+            f"{config.out} holds other demonstrations ({'; '.join(different)}), and its {CONFIG_FILE} can tell of one "
+            "kind only; give another --out: several datasets can be trained on, --data A B"
+        )
+    if config.seed > there.seed + there.episodes or there.seed > config.seed + config.episodes:
+        raise RunError(
+            f"{config.out} holds the worlds {there.seed} to {there.seed + there.episodes - 1}; go on where they end "
+            f"(--seed {there.seed + there.episodes}), or give another --out: several datasets can be trained on"
+        )
+
+
+def _require_same_scenarios(config: CollectConfig, dataset: Dataset) -> None:
+    """Raise RunError where an episode was recorded otherwise than this config would; each tells how it was."""
+    task = TASKS.get(config.task)
+    for header in dataset.episodes:
+        if header.meta.dagger_round:
+            continue
+        found = header.meta.env_kwargs
+        asked = config.mix.scenario(header.meta.seed, task).env_kwargs
+        for key in asked.keys() & found.keys():
+            if asked[key] != found[key]:
+                raise RunError(
+                    f"{header.path} was recorded with another mix ({key}: {found[key]} there, {asked[key]} asked); "
+                    "give another --out: several datasets can be trained on, --data A B"
+                )
+
+
+def _joined(config: CollectConfig, there: CollectConfig) -> CollectConfig | None:
+    """The config of all that is in a dataset afterwards; None where the one there tells of it already."""
+    first = min(config.seed, there.seed)
+    end = max(config.seed + config.episodes, there.seed + there.episodes)
+    if (first, end) == (there.seed, there.seed + there.episodes):
+        return None
+    return dataclasses.replace(config, seed=first, episodes=end - first)

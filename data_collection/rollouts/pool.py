@@ -138,8 +138,20 @@ class RolloutPool:
             self._processes.close(at_once=kind is not None)
             self._processes = None
 
-    def run(self, job: Job, progress: Progress | None = None, name: str = "roll out") -> list[EpisodeResult]:
+    def run(
+        self,
+        job: Job,
+        progress: Progress | None = None,
+        name: str = "roll out",
+        hand_out: Iterator[Scenario] | None = None,
+    ) -> list[EpisodeResult]:
         """Run a job on all workers; each takes the next scenario when one of its slots is free.
+
+        Args:
+            job: what to run.
+            progress: who watches.
+            name: what they are told that it is.
+            hand_out: says which of the job's scenarios is next; by default all of them are, in their order.
 
         Returns:
             The episodes in the order of `job.scenarios`, whichever worker ran them.
@@ -149,7 +161,7 @@ class RolloutPool:
         """
         with (progress or SilentProgress()).stage(name, total=len(job.scenarios)) as stage:
             done: list[EpisodeResult] = []
-            for episode in self._finished(job):
+            for episode in self._finished(job, hand_out or iter(job.scenarios)):
                 done.append(episode)
                 successes = sum(f.succeeded for f in done)
                 stage.advance(success=f"{successes}/{len(done)}")
@@ -176,11 +188,10 @@ class RolloutPool:
             future.set_exception(error)
         return future
 
-    def _finished(self, job: Job) -> Iterator[EpisodeResult]:
+    def _finished(self, job: Job, scenarios: Iterator[Scenario]) -> Iterator[EpisodeResult]:
         if self._processes is None:
-            yield from roll_out(job)
+            yield from roll_out(job, scenarios)
             return
-        scenarios = iter(job.scenarios)
         finished: SimpleQueue[EpisodeResult | Future[None]] = SimpleQueue()
 
         def answer(episode: EpisodeResult | None) -> Scenario | None:

@@ -13,7 +13,7 @@ import pytest
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_POLICY, load_episode
 from forestpilot.data_collection.episodes.plain import from_plain, to_plain
-from forestpilot.data_collection.episodes.run import read_run
+from forestpilot.data_collection.episodes.run import RunError, read_run
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.data_collection.rollouts.pilots import Decision, ExpertPilot, MixturePilot
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, roll_out
@@ -230,3 +230,30 @@ def test_senseless_collections_are_refused(tmp_path, change):
 def test_an_unknown_task_is_refused_with_the_closest_one(tmp_path):
     with pytest.raises(ValueError, match="did you mean 'drone'"):
         CollectConfig(out=str(tmp_path), task="dron")
+
+
+def test_a_dataset_of_another_mix_is_refused_and_its_config_stays_true(tmp_path):
+    config = CollectConfig(out=str(tmp_path), episodes=1, workers=1, mix=SMALL)
+    collect(config)
+    before = (tmp_path / "config.json").read_bytes()
+    faster = dataclasses.replace(config, episodes=2, mix=dataclasses.replace(SMALL, speeds=(9.0, 12.0)))
+    with pytest.raises(RunError, match=r"mix.speeds: \[8.0, 12.0\] there, \[9.0, 12.0\] asked.*give another --out"):
+        collect(faster)
+    with pytest.raises(RunError, match="pilot: expert there, keyboard asked"):
+        collect(dataclasses.replace(config, pilot="keyboard"), roll_in=lambda job: pytest.fail("not run"))
+    with pytest.raises(RunError, match=r"holds the worlds 0 to 0; go on where they end \(--seed 1\)"):
+        collect(dataclasses.replace(config, seed=5))
+    assert (tmp_path / "config.json").read_bytes() == before
+    (tmp_path / "config.json").unlink()  # as version 0.2 leaves it when it is killed
+    with pytest.raises(RunError, match=r"s00000000.hdf5 was recorded with another mix \(speed"):
+        collect(faster)
+    assert not (tmp_path / "config.json").exists() and len(Dataset.open(tmp_path)) == 1
+
+
+def test_the_config_of_a_dataset_tells_of_all_worlds_in_it(tmp_path):
+    config = CollectConfig(out=str(tmp_path), seed=1, episodes=1, workers=1, mix=SMALL)
+    collect(config)
+    collect(dataclasses.replace(config, seed=0))
+    collect(config)
+    stored = read_run(tmp_path).config
+    assert (stored["seed"], stored["episodes"]) == (0, 2)
