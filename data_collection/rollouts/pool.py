@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -22,9 +23,9 @@ from forestpilot.data_collection.rollouts.recorder import OBSERVATION_KEYS, Epis
 from forestpilot.data_collection.rollouts.results import EpisodeResult, save_result
 from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.data_collection.rollouts.spare_envs import SpareEnvs
-from forestpilot.data_collection.rollouts.workers import Ask, Workers
+from forestpilot.data_collection.rollouts.workers import TRIES, Ask, WorkerLostError, Workers, beat
 from forestpilot.sim.cameras import CAMERA_NAMES
-from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 
 ResultT = TypeVar("ResultT")
 
@@ -54,13 +55,16 @@ class Job:
     """Which weights act."""
 
 
-def roll_out(job: Job, scenarios: Iterator[Scenario] | None = None, slots: int = SLOTS) -> Iterator[EpisodeResult]:
+def roll_out(
+    job: Job, scenarios: Iterator[Scenario] | None = None, slots: int = SLOTS, again: bool = False
+) -> Iterator[EpisodeResult]:
     """Run a job's episodes in this process, several side by side, recording as the job says; yields each as it ends.
 
     Args:
         job: what to run.
         scenarios: hands out what to run next; by default the job's, in their order.
         slots: episodes side by side.
+        again: a process that died may have recorded them already; then they take the place of what it recorded.
     """
     pilot = job.pilot()
     left = iter(job.scenarios) if scenarios is None else scenarios
@@ -71,6 +75,7 @@ def roll_out(job: Job, scenarios: Iterator[Scenario] | None = None, slots: int =
     idle = list(range(count))
     with SpareEnvs() as envs:
         while True:
+            beat()
             for k in idle:
                 scenario = next(left, None)
                 if scenario is not None:
@@ -86,7 +91,7 @@ def roll_out(job: Job, scenarios: Iterator[Scenario] | None = None, slots: int =
                 spread = None if decision.disagreement is None else float(decision.disagreement[i])
                 if running[k].step(decision.actions[i], int(decision.actor[i]), labelled, disagreement=spread):
                     idle.append(k)
-                    yield _finish(job, running.pop(k), pilot, dataset)
+                    yield _finish(job, running.pop(k), pilot, dataset, again)
 
 
 def _start(job: Job, scenario: Scenario, pilot: Pilot, envs: SpareEnvs) -> EpisodeRecorder:
@@ -101,14 +106,16 @@ def _decide(pilot: Pilot, episodes: list[EpisodeRecorder], slots: list[int]) -> 
     return pilot.act(observations, [episode.pilot_info for episode in episodes], np.array(slots))
 
 
-def _finish(job: Job, running: EpisodeRecorder, pilot: Pilot, dataset: Dataset | None) -> EpisodeResult:
+def _finish(job: Job, running: EpisodeRecorder, pilot: Pilot, dataset: Dataset | None, again: bool) -> EpisodeResult:
     """Write the records of a finished episode and free its environment."""
     episode = dataclasses.replace(running.finished(), fingerprint=job.fingerprint)
     # The episode comes last: it is what says that the episode is done.
     if job.results_folder:
         save_result(Path(job.results_folder), job.task, pilot.name, job.policy, episode)
     if dataset is not None:
-        dataset.add(running.episode(pilot.name, job.dagger_round))
+        recorded = again and dataset.path_of(job.dagger_round, episode.scenario.seed).exists()
+        record = dataset.replace if recorded else dataset.add
+        record(running.episode(pilot.name, job.dagger_round))
     running.close()
     return episode
 
@@ -147,6 +154,8 @@ class RolloutPool:
     ) -> list[EpisodeResult]:
         """Run a job on all workers; each takes the next scenario when one of its slots is free.
 
+        What a worker that dies or hangs was doing is done again by another, each of its episodes alone.
+
         Args:
             job: what to run.
             progress: who watches.
@@ -157,11 +166,12 @@ class RolloutPool:
             The episodes in the order of `job.scenarios`, whichever worker ran them.
 
         Raises:
-            ForestPilotError: a worker process died.
+            ForestPilotError: some episodes could not be run, because their process died each time; all others were.
         """
-        with (progress or SilentProgress()).stage(name, total=len(job.scenarios)) as stage:
+        progress = progress or SilentProgress()
+        with progress.stage(name, total=len(job.scenarios)) as stage:
             done: list[EpisodeResult] = []
-            for episode in self._finished(job, hand_out or iter(job.scenarios)):
+            for episode in self._finished(job, hand_out or iter(job.scenarios), progress.note):
                 done.append(episode)
                 successes = sum(f.succeeded for f in done)
                 stage.advance(success=f"{successes}/{len(done)}")
@@ -188,35 +198,17 @@ class RolloutPool:
             future.set_exception(error)
         return future
 
-    def _finished(self, job: Job, scenarios: Iterator[Scenario]) -> Iterator[EpisodeResult]:
+    def _finished(
+        self, job: Job, scenarios: Iterator[Scenario], note: Callable[[str], object]
+    ) -> Iterator[EpisodeResult]:
         if self._processes is None:
             yield from roll_out(job, scenarios)
             return
-        finished: SimpleQueue[EpisodeResult | Future[None]] = SimpleQueue()
-
-        def answer(episode: EpisodeResult | None) -> Scenario | None:
-            if episode is None:
-                return next(scenarios, None)
-            finished.put(episode)
-            return None
-
-        busy = min(self.workers, len(job.scenarios))
-        slots = min(SLOTS, math.ceil(len(job.scenarios) / max(1, busy)))
-        pending = [self._processes.submit(_take_part, job, slots, answer=answer) for _ in range(busy)]
-        for future in pending:
-            future.add_done_callback(finished.put)
+        parts = _Parts(self._processes, job, scenarios, min(self.workers, len(job.scenarios)))
         try:
-            while busy:
-                episode = finished.get()
-                if isinstance(episode, Future):
-                    episode.result()
-                    busy -= 1
-                else:
-                    yield episode
+            yield from parts.finished(note)
         finally:
-            scenarios = iter(())
-            for future in pending:
-                future.cancel()
+            parts.cancel()
 
 
 @contextmanager
@@ -229,9 +221,92 @@ def borrowed(pool: RolloutPool | None, workers: int) -> Iterator[RolloutPool]:
         yield own
 
 
-def _take_part(job: Job, slots: int, ask: Ask) -> None:
+class _Part:
+    """What one worker does of a job: scenarios are handed to it one by one, and it hands back episodes."""
+
+    def __init__(self, scenarios: Iterator[Scenario], finished: SimpleQueue[EpisodeResult | _Part]) -> None:
+        self.scenarios = scenarios
+        self._finished = finished
+        self.held: dict[int, Scenario] = {}
+        self.future: Future[None] = Future()
+
+    def answer(self, episode: EpisodeResult | None) -> Scenario | None:
+        """Take an episode; or, where it asks for more, give the next scenario, if there is one."""
+        if episode is None:
+            scenario = next(self.scenarios, None)
+            if scenario is not None:
+                self.held[scenario.seed] = scenario
+            return scenario
+        del self.held[episode.scenario.seed]
+        self._finished.put(episode)
+        return None
+
+
+class _Parts:
+    """A job in parts, one for each worker. Whatever the process of a part was doing when it died is done again, each
+    scenario in a part of its own, so that one that kills its process takes no other with it.
+    """
+
+    def __init__(self, processes: Workers, job: Job, scenarios: Iterator[Scenario], count: int) -> None:
+        self._processes = processes
+        self._job = job
+        self._slots = min(SLOTS, math.ceil(len(job.scenarios) / max(1, count)))
+        self._scenarios = scenarios
+        self._told: SimpleQueue[EpisodeResult | _Part] = SimpleQueue()
+        self._losses: Counter[int] = Counter()
+        self._given_up: list[int] = []
+        self._running: list[_Part] = []
+        for _ in range(count):
+            self._begin(self._scenarios, self._slots, again=False)
+
+    def finished(self, note: Callable[[str], object]) -> Iterator[EpisodeResult]:
+        """Each episode as it ends."""
+        reason = ""
+        while self._running:
+            told = self._told.get()
+            if not isinstance(told, _Part):
+                yield told
+                continue
+            self._running.remove(told)
+            try:
+                told.future.result()
+            except WorkerLostError as error:
+                reason = str(error)
+                self._go_on_after(told)
+                note(f"{reason}; {len(told.held)} episodes begin anew")
+        if self._given_up:
+            raise ForestPilotError(
+                f"{reason}, {TRIES} times, at each of these worlds: {', '.join(map(str, sorted(self._given_up)))}. "
+                "All other episodes were run; the same command tries these again"
+            )
+
+    def cancel(self) -> None:
+        """Begin nothing more."""
+        for part in self._running:
+            part.scenarios = iter(())
+            part.future.cancel()
+
+    def _begin(self, scenarios: Iterator[Scenario], slots: int, again: bool) -> None:
+        part = _Part(scenarios, self._told)
+        part.future = self._processes.submit(_take_part, self._job, slots, again, answer=part.answer, tries=1)
+        part.future.add_done_callback(lambda _: self._told.put(part))
+        self._running.append(part)
+
+    def _go_on_after(self, lost: _Part) -> None:
+        """A part for each scenario that one held whose process died, and one for those that are left."""
+        for seed, scenario in lost.held.items():
+            self._losses[seed] += 1
+            if self._losses[seed] < TRIES:
+                self._begin(iter([scenario]), slots=1, again=True)
+            else:
+                self._given_up.append(seed)
+        if lost.scenarios is self._scenarios:
+            self._begin(self._scenarios, self._slots, again=False)
+
+
+def _take_part(job: Job, slots: int, again: bool, ask: Ask) -> None:
     """Run scenarios of a job as long as some are left, in a worker process."""
-    for episode in roll_out(job, iter(lambda: ask(None), None), slots):
+    for episode in roll_out(job, iter(lambda: ask(None), None), slots, again):
         ask(episode)
 
 

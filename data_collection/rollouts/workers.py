@@ -2,6 +2,8 @@
 
 A task is a function of a module and its arguments; its last argument is `ask`, which sends a value to whoever submitted
 the task and waits for the answer. That is how rollouts get their next scenario, and how films say how far they are.
+
+A process that dies, or says nothing for `SILENT_LIMIT_S`, is replaced, and its task is done again.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import heapq
 import itertools
 import pickle
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -20,6 +23,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
+from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
 from forestpilot.data_collection.episodes.processes import leave_signals_to_parent
@@ -28,6 +32,25 @@ from forestpilot.sim.errors import ForestPilotError
 Ask = Callable[[Any], Any]
 """Sends a value to the process that submitted the task; returns its answer."""
 DIED = "a rollout process died (out of memory, or killed); what was recorded is safe: run the same command again"
+SILENT_LIMIT_S = 900.0
+"""A process at work that neither asks nor calls `beat` for so long hangs. An episode beats at every step; to compile,
+the longest silence of all, takes a minute on a slow machine."""
+TRIES = 3
+"""How often a task is done, where its process dies each time."""
+_NEWBORN_DEATHS = 3
+"""Processes for each place that may die without a word, one after the other, before nobody believes in the next."""
+_own_beats: Any = None
+"""In a worker process: the number that says that it is alive."""
+
+
+def beat() -> None:
+    """Say that this process does not hang; anywhere but in a worker process nobody listens."""
+    if _own_beats is not None:
+        _own_beats.value += 1
+
+
+class WorkerLostError(ForestPilotError):
+    """The process that did a task has died, or hung; says how."""
 
 
 class WorkerError(Exception):
@@ -44,6 +67,8 @@ class _Task:
     """Answers what the task asks."""
     future: Future[Any]
     """Gets the result."""
+    tries: int
+    """How often it may still be begun."""
 
 
 @dataclass
@@ -52,7 +77,19 @@ class _Worker:
 
     process: BaseProcess
     pipe: Connection
+    beats: Any
+    """A number that it counts up."""
     task: _Task | None = None
+    beats_seen: int = 0
+    silent_s: float = 0.0
+    """For how long nothing was heard of it, at work; time in which this process was stopped itself left out."""
+    hung: bool = False
+    """It was ended for its silence."""
+
+    def heard(self) -> None:
+        """It has said something."""
+        self.beats_seen = self.beats.value
+        self.silent_s = 0.0
 
 
 class Workers:
@@ -60,26 +97,26 @@ class Workers:
 
     Args:
         count: number of processes.
+        silent_limit_s: see `SILENT_LIMIT_S`.
     """
 
-    def __init__(self, count: int) -> None:
-        context = get_context("spawn")
-        self._workers: list[_Worker] = []
-        for _ in range(count):
-            here, there = context.Pipe()
-            process = context.Process(target=_work, args=(there,), daemon=True)
-            process.start()
-            there.close()
-            self._workers.append(_Worker(process, here))
+    def __init__(self, count: int, silent_limit_s: float = SILENT_LIMIT_S) -> None:
+        self._context = get_context("spawn")
+        self._silent_limit_s = silent_limit_s
+        self._looked = time.monotonic()
+        self._deaths = 0
+        self._workers = [self._start() for _ in range(count)]
         self._waiting: list[tuple[bool, int, _Task]] = []
         self._order = itertools.count()
         self._lock = threading.Lock()
         self._broken = False
-        self._wake, self._woken = context.Pipe()
+        self._wake, self._woken = self._context.Pipe()
         self._thread = threading.Thread(target=self._serve, name="forestpilot-workers", daemon=True)
         self._thread.start()
 
-    def submit(self, function: Callable[..., Any], *args: Any, answer: Ask, urgent: bool = True) -> Future[Any]:
+    def submit(
+        self, function: Callable[..., Any], *args: Any, answer: Ask, urgent: bool = True, tries: int = TRIES
+    ) -> Future[Any]:
         """Let a process call `function(*args, ask)`.
 
         Args:
@@ -87,15 +124,16 @@ class Workers:
             args: picklable.
             answer: answers what the task asks; called in a thread of this process, so quickly.
             urgent: goes before all that is not.
+            tries: how often it is done, where its process dies each time.
 
         Returns:
-            The future result; ForestPilotError where a process died.
+            The future result; WorkerLostError where its process died as often as that.
         """
-        task = _Task(bytes(ForkingPickler.dumps((function, args))), answer, Future())
+        task = _Task(bytes(ForkingPickler.dumps((function, args))), answer, Future(), tries)
         with self._lock:
             if self._broken:
                 raise ForestPilotError(DIED)
-            heapq.heappush(self._waiting, (not urgent, next(self._order), task))
+            self._queue(task, urgent)
         self._wake.send_bytes(b"")
         return task.future
 
@@ -121,13 +159,14 @@ class Workers:
 
     def _serve(self) -> None:
         """Hand out tasks and hear what becomes of them, until all is over."""
-        pipes = {worker.pipe: worker for worker in self._workers}
         while True:
-            for ready in wait([self._woken, *pipes]):
+            pipes = {worker.pipe: worker for worker in self._workers}
+            for ready in wait([self._woken, *pipes], timeout=self._look_every_s):
                 if ready is self._woken:
                     self._woken.recv_bytes()
                 elif not self._hear(pipes[ready]):  # type: ignore[index]
-                    self._give_up()
+                    self._replace(pipes[ready])  # type: ignore[index]
+            self._end_silent()
             with self._lock:
                 if self._broken:
                     break
@@ -139,8 +178,9 @@ class Workers:
         for worker in self._workers:
             while worker.task is None and self._waiting:
                 _, _, task = heapq.heappop(self._waiting)
-                if task.future.set_running_or_notify_cancel():
+                if task.future.running() or task.future.set_running_or_notify_cancel():
                     worker.task = task
+                    worker.heard()
                     with suppress(OSError):  # it has died; its pipe says so next
                         worker.pipe.send_bytes(task.content)
 
@@ -152,6 +192,8 @@ class Workers:
             return False
         task = worker.task
         assert task is not None
+        worker.heard()
+        self._deaths = 0
         if kind == "ask":
             with suppress(OSError):
                 worker.pipe.send(_answered(task, value))
@@ -165,6 +207,68 @@ class Workers:
             task.future.set_exception(error)
         return True
 
+    @property
+    def _look_every_s(self) -> float:
+        """Time between two looks at who is silent, in seconds."""
+        return min(5.0, self._silent_limit_s / 4)
+
+    def _start(self) -> _Worker:
+        """A new process."""
+        here, there = self._context.Pipe()
+        beats = RawValue("Q", 0)
+        process = self._context.Process(target=_work, args=(there, beats), daemon=True)
+        process.start()
+        there.close()
+        return _Worker(process, here, beats)
+
+    def _queue(self, task: _Task, urgent: bool) -> None:
+        heapq.heappush(self._waiting, (not urgent, next(self._order), task))
+
+    def _end_silent(self) -> None:
+        """Kill those of which nothing is heard for too long; their pipes then say that they are dead."""
+        # While this process is stopped, or the machine asleep, the others are as well: such a gap counts for one look.
+        awake_s = min(time.monotonic() - self._looked, 2 * self._look_every_s)
+        self._looked = time.monotonic()
+        for worker in self._workers:
+            if worker.task is None or worker.beats.value != worker.beats_seen:
+                worker.heard()
+                continue
+            worker.silent_s += awake_s
+            limit_s = self._silent_limit_s if worker.beats_seen else SILENT_LIMIT_S  # it is starting up
+            if worker.silent_s > limit_s:
+                worker.hung = True
+                worker.process.kill()
+
+    def _replace(self, worker: _Worker) -> None:
+        """Start another process in place of a dead one, and do its task again."""
+        worker.pipe.close()
+        worker.process.kill()
+        worker.process.join()
+        reason = self._reason(worker)
+        self._deaths += 1
+        with self._lock:
+            if self._deaths > _NEWBORN_DEATHS * len(self._workers):
+                self._broken = True
+        if not self._broken:
+            self._workers[self._workers.index(worker)] = self._start()
+        task, worker.task = worker.task, None
+        if task is None:
+            return
+        task.tries -= 1
+        if task.tries and not self._broken:
+            with self._lock:
+                self._queue(task, urgent=True)
+        else:
+            task.future.set_exception(WorkerLostError(reason))
+
+    def _reason(self, worker: _Worker) -> str:
+        """How a process ended."""
+        if worker.hung:
+            return f"a rollout process said nothing for {worker.silent_s:.0f} s and was ended"
+        code = worker.process.exitcode or 0
+        how = f"killed by signal {-code}, out of memory?" if code < 0 else f"exit code {code}"
+        return f"a rollout process died ({how})"
+
     def _give_up(self) -> None:
         """Tell everybody who waits that nothing will come."""
         with self._lock:
@@ -176,7 +280,7 @@ class Workers:
                 worker.task.future.set_exception(ForestPilotError(DIED))
                 worker.task = None
         for task in tasks:
-            if task.future.set_running_or_notify_cancel():
+            if task.future.running() or task.future.set_running_or_notify_cancel():
                 task.future.set_exception(ForestPilotError(DIED))
 
 
@@ -188,8 +292,11 @@ def _answered(task: _Task, value: Any) -> tuple[Any, Exception | None]:
         return None, _picklable(error)
 
 
-def _work(pipe: Connection) -> None:
+def _work(pipe: Connection, beats: Any) -> None:
     """What a process does: one task after the other, until the pipe is closed."""
+    global _own_beats
+    _own_beats = beats
+    beat()
     leave_signals_to_parent()
 
     def ask(value: Any) -> Any:

@@ -7,13 +7,15 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from ctypes import c_ulonglong
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forestpilot.data_collection.rollouts import workers as workers_module
 from forestpilot.data_collection.rollouts.pool import RolloutPool
-from forestpilot.data_collection.rollouts.workers import Workers
+from forestpilot.data_collection.rollouts.workers import WorkerLostError, Workers, beat
 from forestpilot.sim.errors import ForestPilotError
 
 
@@ -48,6 +50,21 @@ def result_that_cannot_travel(ask: Any) -> Any:
 
 def die(ask: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_once(path: str, ask: Any) -> str:
+    if not Path(path).exists():
+        Path(path).touch()
+        die(ask)
+    return "done"
+
+
+def stop_once(path: str, ask: Any) -> str:
+    if not Path(path).exists():
+        if Path(path).parent.exists():
+            Path(path).touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return "done"
 
 
 def nothing(value: Any) -> None:
@@ -117,12 +134,42 @@ def test_what_cannot_be_sent_is_told_to_whoever_sends_it(workers: Workers) -> No
         workers.submit(lambda ask: None, answer=nothing)
 
 
-def test_a_dead_process_is_told_to_all_who_wait(tmp_path: Path) -> None:
+def test_a_task_whose_process_dies_is_done_again_by_another(workers: Workers, tmp_path: Path) -> None:
+    futures = [
+        workers.submit(die_once, str(tmp_path / "died"), answer=nothing),
+        workers.submit(double, 1, answer=nothing),
+    ]
+    assert [future.result(60) for future in futures] == ["done", 2]
+
+
+def test_a_task_whose_processes_all_die_is_told_and_others_go_on(workers: Workers) -> None:
+    deadly = workers.submit(die, answer=nothing, tries=1)
+    with pytest.raises(WorkerLostError, match=r"died .killed by signal 9"):
+        deadly.result(60)
+    assert workers.submit(double, 1, answer=nothing).result(60) == 2
+
+
+def test_a_process_that_hangs_is_ended_and_its_task_done_again(tmp_path: Path) -> None:
+    workers = Workers(1, silent_limit_s=1.0)
+    assert workers.submit(stop_once, str(tmp_path / "stopped"), answer=nothing).result(60) == "done"
+    hanging = workers.submit(stop_once, str(tmp_path / "missing" / "stopped"), answer=nothing, tries=1)
+    with pytest.raises(WorkerLostError, match="said nothing"):
+        hanging.result(60)
+    workers.close(at_once=True)
+
+
+def test_a_beat_in_time_is_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers_module, "_own_beats", c_ulonglong(6))
+    beat()
+    assert workers_module._own_beats.value == 7
+
+
+def test_processes_that_die_newly_born_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers_module, "_work", os.kill)  # whatever it is given, it fails
     workers = Workers(1)
-    futures = [workers.submit(die, answer=nothing), workers.submit(double, 1, answer=nothing)]
-    for future in futures:
-        with pytest.raises(ForestPilotError, match="process died"):
-            future.result(60)
+    future = workers.submit(double, 1, answer=nothing, tries=100)
+    with pytest.raises(ForestPilotError, match="died"):
+        future.result(120)
     with pytest.raises(ForestPilotError, match="process died"):
         workers.submit(double, 1, answer=nothing)
     workers.close(at_once=True)
