@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 
 from forestpilot.launch.verbs import Verb, get_verb, verb_lines
@@ -18,6 +19,7 @@ from forestpilot.sim.extras import missing_extra
 from forestpilot.sim.registry import closest
 
 PROG = "forestpilot"
+ISSUES = "https://github.com/forestpilot/forestpilot/issues"
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -32,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; those of the process by default.
 
     Returns:
-        Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted. An error that is nobody's mistake but the
-        program's is raised, so that Python shows its traceback and exits with 1.
+        Exit code, see docs/reference.md: 0 done, 1 failed, 2 refused what was given, 130 interrupted. An error that is
+        nobody's mistake but the program's shows its traceback, asks for a report, and is a failure.
     """
     given = sys.argv[1:] if argv is None else argv
     if not given:
@@ -73,9 +75,11 @@ def _run_verb(name: str, args: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILURE
     except Exception as error:
-        told = _for_the_user(error)
-        if os.environ.get("FORESTPILOT_DEBUG") or told is None:
+        if os.environ.get("FORESTPILOT_DEBUG"):
             raise
+        told = _for_the_user(error)
+        if told is None:
+            return _bug(name)
         print(f"{PROG} {name}: {' '.join(told.split())}", file=sys.stderr)
         return int(getattr(error, "exit_code", EXIT_USAGE))
 
@@ -112,6 +116,17 @@ def _for_the_user(error: BaseException | None) -> str | None:
             return f"{error.filename}: {error.strerror}"
         return None
     return _missing(error)
+
+
+def _bug(name: str) -> int:
+    """Show the traceback of the error under way and ask for a report."""
+    traceback.print_exc()
+    print(
+        f"{PROG} {name}: this is a mistake of {PROG}'s, not yours; please report it with the lines above and what "
+        f"`{PROG} doctor --json` prints: {ISSUES}",
+        file=sys.stderr,
+    )
+    return EXIT_FAILURE
 
 
 def _missing(error: BaseException | None) -> str | None:

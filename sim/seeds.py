@@ -64,7 +64,6 @@ def seeds_of(split: str, count: int, offset: int = 0) -> list[int]:
     if split not in SPLIT_STARTS:
         raise InvalidArgumentError(f"split is {split!r}; allowed: {', '.join(SPLIT_STARTS)}")
     first = SPLIT_STARTS[split] + offset
-    seeds = list(range(first, first + count))
-    if seeds and (split_of(seeds[0]) != split or split_of(seeds[-1]) != split):
+    if count > 0 and (split_of(first) != split or split_of(first + count - 1) != split):
         raise InvalidArgumentError(f"{count} seeds from offset {offset} leave the {split} split")
-    return seeds
+    return list(range(first, first + count))

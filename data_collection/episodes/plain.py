@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, g
 from cattrs import Converter
 
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.ranges import ranges_of
 from forestpilot.sim.registry import PartConfig, Registry, closest, import_attribute
 from forestpilot.sim.tasks import TASKS, Task, TaskOptions
 
@@ -70,12 +71,20 @@ def from_plain(
     """
     known = fields_from_plain(config_class, values, source, base)
     if base is not None:
-        return dataclasses.replace(base, **known)
+        return _made(source, dataclasses.replace, base, **known)
     required = [field.name for field in dataclasses.fields(config_class) if default_of(field) is dataclasses.MISSING]
     missing = [name for name in required if name not in known]
     if missing:
         raise ConfigError(f"{source} lacks {', '.join(missing)}, which {config_class.__name__} has no default for")
-    return config_class(**known)
+    return _made(source, config_class, **known)
+
+
+def _made(source: str, make: Callable[..., ConfigT], *args: Any, **known: Any) -> ConfigT:
+    """A config made from checked values; where it refuses how they go together, the error names the source."""
+    try:
+        return make(*args, **known)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from error
 
 
 def fields_from_plain(
@@ -134,6 +143,7 @@ def registry_of(field: dataclasses.Field[Any]) -> Registry[Any] | None:
 
 def _fields(config_class: type[Any], values: Mapping[str, Any], base: Any, outer_task: Task | None) -> dict[str, Any]:
     hints = get_type_hints(config_class)
+    ranges = ranges_of(config_class)
     fields = {field.name: field for field in dataclasses.fields(config_class) if field.init}
     try:
         task = task_of(config_class, values, base) or outer_task
@@ -148,6 +158,11 @@ def _fields(config_class: type[Any], values: Mapping[str, Any], base: Any, outer
             known[name] = _field(fields[name], hints[name], value, default_of(fields[name], base), task)
         except _MisfitError as error:
             raise _inside(name, error) from error
+        except ValueError as error:  # the config inside refuses how its values go together
+            raise _MisfitError(name, f"is refused: {error}") from error
+        problem = ranges[name].problem(known[name]) if name in ranges else None
+        if problem:
+            raise _MisfitError(name, problem)
     return known
 
 

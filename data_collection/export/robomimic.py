@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import h5py
 import numpy as np
@@ -24,8 +24,8 @@ from forestpilot.data_collection.episodes.episode import ROBOMIMIC_GYM, Episode,
 from forestpilot.data_collection.episodes.migration import migrate_env_id
 from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.export.exporter import Exporter, ExporterConfig
-from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.outcomes import Outcome
+from forestpilot.sim.ranges import SEEDS, Range, require_ranges
 
 STEPS_PER_CHUNK = 8
 """Steps that are compressed together: about what robomimic reads at once."""
@@ -41,14 +41,13 @@ class RobomimicConfig(ExporterConfig):
     anything (`taught`), or what was `done` throughout."""
     next_obs: bool = False
     """Write the observation after each step too; for algorithms that need it (hdf5_load_next_obs). Twice the size."""
-    valid_share: float = 0.1
+    valid_share: Annotated[float, Range(0, 1, below=True)] = 0.1
     """Share of the demonstrations in mask/valid; the others are in mask/train."""
-    seed: int = 0
+    seed: Annotated[int, SEEDS] = 0
     """Of the choice which demonstrations those are."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.valid_share < 1.0:
-            raise InvalidArgumentError(f"valid_share is {self.valid_share}; allowed: 0 up to, but not, 1")
+        require_ranges(self)
 
 
 class RobomimicExporter(Exporter):

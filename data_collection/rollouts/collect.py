@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Annotated
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.locks import Claims, written_by_one
@@ -18,6 +19,7 @@ from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix, task_spec_of
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
+from forestpilot.sim.ranges import EPISODES, PROCESSES, SEEDS, require_ranges
 from forestpilot.sim.registry import name_of
 from forestpilot.sim.seeds import split_of
 from forestpilot.sim.tasks import DEFAULT_TASK, TASKS
@@ -35,21 +37,20 @@ class CollectConfig:
     """Who demonstrates: the `expert`, or with `keyboard` you. Arrows or WASD steer, two at once if you like. Forward
     and back are a car's throttle and brake; a drone flies at half its speed set point when neither is held, forward is
     all of it, back stops."""
-    episodes: int = 100
+    episodes: Annotated[int, EPISODES] = 100
     """Number of episodes; with the keyboard stop when you like, the same command goes on."""
-    seed: int = 0
+    seed: Annotated[int, SEEDS] = 0
     """First world seed; training worlds are 0 to 999,999."""
-    workers: int = field(default_factory=usable_cores)
+    workers: Annotated[int, PROCESSES] = field(default_factory=usable_cores)
     """Number of processes for the expert; by default one per core that it may use."""
     mix: ScenarioMix = ScenarioMix()
     """Which worlds and speeds are run."""
 
     def __post_init__(self) -> None:
+        require_ranges(self)
         object.__setattr__(self, "mix", self.mix.for_task(TASKS.get(self.task)))
         if self.pilot not in ("expert", "keyboard"):
             raise InvalidArgumentError(f"pilot is {self.pilot!r}; allowed: expert, keyboard")
-        if self.episodes < 1:
-            raise InvalidArgumentError(f"episodes is {self.episodes}; allowed: 1 and up")
         if split_of(self.seed) != "train" or split_of(self.seed + self.episodes - 1) != "train":
             raise InvalidArgumentError(
                 f"seeds {self.seed} to {self.seed + self.episodes - 1} are not all training worlds (0 to 999,999); "

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
+from forestpilot.sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import SPEEDS_MPS, Range, require_ranges
 from forestpilot.sim.registry import name_of
 from forestpilot.sim.seeds import SeedStream, rng_for
 from forestpilot.sim.tasks import NoOptions, Task, TaskOptions, task_options
@@ -36,15 +38,15 @@ class ScenarioMix:
     presets: tuple[str, ...] = ()
     """Presets of the worlds; each episode draws one. Forests: `default` (trunks 0.24-0.70 m), `loquercio` (0.6 m).
     Roads: `winding`, `easy`, `junctions`, `obstacles`. Empty for the task's first."""
-    speeds: tuple[float, ...] = ()
+    speeds: Annotated[tuple[float, ...], SPEEDS_MPS] = ()
     """Least and largest speed set point in m/s; each episode draws its own. Empty for the task's ordinary one."""
     options: TaskOptions = field(default=NoOptions(), metadata=task_options())
     """What else the task's worlds have, by default as the task has it."""
-    control_hz: int = 10
+    control_hz: Annotated[int, Range(1, 240)] = 10
     """Actions per second; must divide 240."""
-    width: int = 64
+    width: Annotated[int, Range(MIN_SIZE_PX[0], MAX_SIZE_PX[0])] = 64
     """Width of each camera image in pixels."""
-    height: int = 48
+    height: Annotated[int, Range(MIN_SIZE_PX[1], MAX_SIZE_PX[1])] = 48
     """Height of each camera image in pixels."""
     renderer: str = field(default="raycast", metadata=name_of("forestpilot.sim.rendering:RENDERERS"))
     """Renderer of the pictures."""
@@ -52,10 +54,9 @@ class ScenarioMix:
     """Draw colours, light, fog and textures per world."""
 
     def __post_init__(self) -> None:
-        if self.speeds and not (len(self.speeds) == 2 and 1.0 <= self.speeds[0] <= self.speeds[1]):
-            raise InvalidArgumentError(
-                f"speeds are {self.speeds} m/s; allowed: 1 <= least <= largest, which the task bounds"
-            )
+        require_ranges(self)
+        if self.speeds and not (len(self.speeds) == 2 and self.speeds[0] <= self.speeds[1]):
+            raise InvalidArgumentError(f"speeds are {self.speeds} m/s; give two, the least and the largest")
 
     def complete(self, task: Task) -> ScenarioMix:
         """This mix with the task's ordinary preset, speed and options where none are given.

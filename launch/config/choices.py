@@ -1,7 +1,8 @@
-"""Names of parts as closed choices on the command line, with a line about each in the help.
+"""What the parser is shown of a config: names of parts as closed choices with a line about each, and ranges of numbers.
 
-The parser knows a config by its class. So where a config holds parts, or names of parts, it is shown an instance of a
-subclass made for this, in which each part's name is an option whose type lists the names that are allowed.
+The parser knows a config by its class. So it is shown an instance of a subclass made for this, in which each part's
+name is an option whose type lists the names that are allowed, and which checks nothing: what is refused is told when
+the config itself is made, for then it is known by which option it was given.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import inspect
 import textwrap
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args, get_origin, get_type_hints
 
-from forestpilot.launch.config.parts import is_config, registry_at
+from forestpilot.data_collection.episodes.plain import ConfigError
+from forestpilot.launch.config.parts import as_flag, is_config, registry_at
+from forestpilot.sim.ranges import RangeError, ranges_of
 from forestpilot.sim.registry import PartConfig
 
 OWN_CLASS = "__own_class__"
@@ -25,10 +28,10 @@ OWN_CLASS = "__own_class__"
 def for_the_parser(config: Any) -> Any:
     """A config in which each part's name is an option of its own, with the names that are allowed as closed choices.
 
-    Where a config holds parts it is an instance of a subclass made for this; `of_its_own_class` undoes it.
+    It is an instance of a subclass made for this, as are the configs inside it; `of_its_own_class` undoes it.
     """
     values: dict[str, Any] = {}
-    kinds: dict[str, type[Any] | Choices] = {}
+    kinds: dict[str, Kind] = {name: Numbers(allowed.short) for name, allowed in ranges_of(type(config)).items()}
     for field in dataclasses.fields(config):
         name = field.name
         value = getattr(config, field.name)
@@ -48,17 +51,31 @@ def for_the_parser(config: Any) -> Any:
     return shown
 
 
-def of_its_own_class(config: Any) -> Any:
-    """The config that `for_the_parser` was given, with the values that were parsed."""
+def of_its_own_class(config: Any, path: str = "") -> Any:
+    """The config that `for_the_parser` was given, with the values that were parsed.
+
+    Args:
+        config: what was parsed.
+        path: dotted name of the option that holds it; empty for the whole.
+
+    Raises:
+        ConfigError: a value is out of its range, or the config refuses how its values go together; says which option.
+    """
     if not is_config(config):
         return config
     own = getattr(type(config), OWN_CLASS, type(config))
     names = [field.name for field in dataclasses.fields(own) if field.init]
     before = {name: getattr(config, name) for name in names}
-    after = {name: of_its_own_class(value) for name, value in before.items()}
+    after = {name: of_its_own_class(value, f"{path}.{name}" if path else name) for name, value in before.items()}
     if own is type(config) and all(after[name] is before[name] for name in names):
         return config
-    return own(**after)
+    try:
+        return own(**after)
+    except RangeError as error:
+        flag = as_flag(f"{path}.{error.name}" if path else error.name)
+        raise ConfigError(f"{flag} {error.problem}") from error
+    except ValueError as error:
+        raise ConfigError(f"{as_flag(path)}: {error}" if path else str(error)) from error
 
 
 class Choices(NamedTuple):
@@ -70,6 +87,17 @@ class Choices(NamedTuple):
     """What each of them is."""
     flag: str = ""
     """Last part of the option's name; empty for that of the config that it chooses."""
+
+
+class Numbers(NamedTuple):
+    """The numbers that an option may take."""
+
+    told: str
+    """Their range, in short."""
+
+
+Kind: TypeAlias = "type[Any] | Choices | Numbers"
+"""What a field is shown as in place of its own type."""
 
 
 def field_docstring(config_class: type[Any], name: str) -> str:
@@ -90,8 +118,8 @@ def field_docstring(config_class: type[Any], name: str) -> str:
 
 
 @cache
-def _class_of_kinds(own: Any, kinds: tuple[tuple[str, type[Any] | Choices], ...]) -> type[Any]:
-    """A subclass of a config class in which these fields have other types."""
+def _class_of_kinds(own: Any, kinds: tuple[tuple[str, Kind], ...]) -> type[Any]:
+    """A subclass of a config class in which these fields have other types, and which refuses nothing."""
     import tyro
 
     inherited = {field.name: field for field in dataclasses.fields(own)}
@@ -102,20 +130,39 @@ def _class_of_kinds(own: Any, kinds: tuple[tuple[str, type[Any] | Choices], ...]
         if isinstance(kind, Choices):
             option = tyro.conf.arg(name=kind.flag, help=kind.told)
             annotation = Annotated[Literal[kind.names], option]
+        elif isinstance(kind, Numbers):
+            annotation = Annotated[hints[name], tyro.conf.arg(metavar=_metavar(hints[name], kind))]
         default: Any = dataclasses.field(default=None)
         if name in inherited:
             for extra in getattr(hints[name], "__metadata__", ()):
                 annotation = Annotated[annotation, extra]
             default = copy.copy(inherited[name])
         fields.append((name, annotation, default))
-    namespace = {OWN_CLASS: getattr(own, OWN_CLASS, own), "__doc__": own.__doc__, "__module__": own.__module__}
+    namespace = {
+        OWN_CLASS: getattr(own, OWN_CLASS, own),
+        "__doc__": own.__doc__,
+        "__module__": own.__module__,
+        "__post_init__": _refuse_nothing,
+    }
     return dataclasses.make_dataclass(own.__name__, fields, bases=(own,), namespace=namespace, frozen=True)
 
 
-def _of_kinds(config: Any, kinds: Mapping[str, type[Any] | Choices]) -> Any:
+def _metavar(hint: Any, allowed: Numbers) -> str:
+    """What stands for the value of an option that takes numbers: `INT 1..4096`, or `[FLOAT 0..1 ...]` for several."""
+    whole, *_ = get_args(hint)
+    several = any(get_origin(kind) is tuple for kind in (whole, *get_args(whole)))
+    told = f"{'INT' if 'int' in str(whole) else 'FLOAT'} {allowed.told}"
+    return f"[{told} ...]" if several else told
+
+
+def _refuse_nothing(config: Any) -> None:
+    """Stand in for the checks of a config class."""
+
+
+def _of_kinds(config: Any, kinds: Mapping[str, Kind]) -> Any:
     """A copy of the config, as an instance of a class in which these fields have other types."""
     own: Any = type(config)
-    shown = object.__new__(_class_of_kinds(own, tuple(kinds.items())) if kinds else own)
+    shown = object.__new__(_class_of_kinds(own, tuple(kinds.items())))
     shown.__dict__.update(config.__dict__)
     for name in kinds:
         object.__setattr__(shown, name, getattr(config, name))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
+import io
+import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -48,10 +52,10 @@ def parse_config(
         presets: named configs to start from instead of the dataclass's own defaults; the first is the default.
 
     Raises:
-        ConfigError: the config file is missing, has an unknown key or a value of the wrong type; unknown preset; the
-            config refuses its values.
+        ConfigError: a flag is unknown or its value of the wrong type or out of range; the config file is missing, has
+            an unknown key or such a value; unknown preset; the config refuses how its values go together.
         ForestPilotError: an option belongs to a part or a task that was not chosen, or has another name now.
-        SystemExit: a flag is wrong (code 2) or help was asked for (code 0); the text is already printed.
+        SystemExit: help was asked for (code 0); the text is already printed.
     """
     import tyro
 
@@ -70,7 +74,7 @@ def parse_config(
     start = start_of(config_class, values, str(config_file), base, flags)
     _require_known(flags, start)
     default = for_the_parser(start)
-    try:
+    with _told_in_one_line(prog):
         parsed = tyro.cli(
             type(default),
             args=_gather_repeats(config_class, flags),
@@ -78,11 +82,7 @@ def parse_config(
             description=description,
             default=default,
         )
-        config: ConfigT = of_its_own_class(parsed)
-    except ForestPilotError:
-        raise
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    config: ConfigT = of_its_own_class(parsed)
     return config
 
 
@@ -138,6 +138,36 @@ def option_paths(config: Any, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}no_{field.name}"
         if is_config(value):
             yield from option_paths(value, f"{path}.")
+
+
+@contextmanager
+def _told_in_one_line(prog: str) -> Iterator[None]:
+    """Turn the box in which the parser tells of a wrong flag, before it exits with 2, into a ConfigError."""
+    box = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(box):
+            yield
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise ConfigError(f"{_content(box.getvalue()).rstrip('.')}; see `{prog} --help`") from None
+    sys.stderr.write(box.getvalue())
+
+
+def _content(box: str) -> str:
+    """What a box of the parser says, without its frame and the help of the option that it adds."""
+    lines = [line.strip("│╭╰╮╯ ") for line in box.splitlines()]
+    told: list[str] = []
+    for line in lines:
+        if line.startswith(("Argument helptext", "For full helptext")):
+            break
+        if not set(line) <= {"─"} and not line.startswith("─"):
+            told.append(line)
+    suggested = [line for line in told if line.startswith("--")]
+    if "Perhaps you meant:" in told:
+        before = told[: told.index("Perhaps you meant:")]
+        return f"{' '.join(before)}; perhaps you meant {' or '.join(line.split()[0] for line in suggested)}"
+    return " ".join(told)
 
 
 def _preset(presets: Mapping[str, ConfigT], name: str) -> ConfigT:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from forestpilot.data_collection.people.console import Screen
 from forestpilot.launch.pictures.sizes import MAX_SIZE, MIN_SIZE, SizeError, parse_size
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.ranges import Range, require_ranges
 
 
 class ScreenError(ForestPilotError, ValueError):
@@ -21,12 +23,13 @@ class ScreenConfig:
     """Width and height of the pictures in pixels, from 320x180 to 3840x2160."""
     host: str = "127.0.0.1"
     """Address that the page is served on. Others than 127.0.0.1 let the whole network reach it, unencrypted."""
-    port: int = 8765
+    port: Annotated[int, Range(0, 65_535)] = 8765
     """Port that the page is served on; 0 takes any free one."""
-    quality: int = 80
+    quality: Annotated[int, Range(10, 95)] = 80
     """JPEG quality of the pictures in the browser, 10 to 95; less is faster over a slow line."""
 
     def __post_init__(self) -> None:
+        require_ranges(self)
         try:
             parse_size(self.size)
         except SizeError:
@@ -36,10 +39,6 @@ class ScreenConfig:
             raise ScreenError(f"the screen's size is {self.size!r}; give {allowed}") from None
         if not self.host.strip():
             raise ScreenError("the screen's host is empty; give an address of this machine, for example 127.0.0.1")
-        if not 0 <= self.port <= 65535:
-            raise ScreenError(f"the screen's port is {self.port}; give 1 to 65535, or 0 for any free one")
-        if not 10 <= self.quality <= 95:
-            raise ScreenError(f"the screen's quality is {self.quality}; give 10 to 95")
 
 
 def open_screen(config: ScreenConfig, web: bool, title: str) -> Screen:

@@ -24,7 +24,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,9 @@ from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, log_slope, mea
 from forestpilot.launch.studies.study import Bench
 from forestpilot.policies.algorithms.rounds import round_folder
 from forestpilot.sim.cameras import MIN_SIZE_PX
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.outcomes import CRASHES
+from forestpilot.sim.ranges import Range
 
 ARMS = (
     RoundsArm("cloning", "learns from the expert's drives", EXPERT_DRIVES),
@@ -65,26 +67,26 @@ class Config(RoadRoundsConfig):
 
     out: str = not_the_result("runs/study-compounding-error")
     """Run folder; the same command goes on where it was interrupted."""
-    test_length: float = 600.0
+    test_length: Annotated[float, Range(40, 3000)] = 600.0
     """Length of each test road in metres."""
-    test_roads: int = 40
+    test_roads: Annotated[int, Range(2, 1_000_000)] = 40
     """Test roads that every policy drives."""
-    horizon: int = 500
+    horizon: Annotated[int, Range(2, 100_000)] = 500
     """Largest number of steps T; a road's end must not be reached before it."""
-    shortest: int = 50
+    shortest: Annotated[int, Range(1, 100_000)] = 50
     """Smallest T: before it, the car is still picking up speed, and its distance from the line grows whoever drives."""
-    horizons: int = 10
+    horizons: Annotated[int, Range(2, 1000)] = 10
     """Number of T from the smallest to the largest, evenly spaced on a logarithmic axis."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 1 <= self.shortest < self.horizon or self.horizons < 2:
-            raise ValueError(
-                f"horizons is {self.horizons} from {self.shortest} to {self.horizon} steps; give at least 2, ascending"
+        if self.shortest >= self.horizon:
+            raise InvalidArgumentError(
+                f"shortest is {self.shortest} and horizon {self.horizon} steps; shortest must be below horizon"
             )
         reach_m = self.speed * self.horizon / ScenarioMix.control_hz
         if reach_m >= self.test_length:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"a car gets {reach_m:g} m far in a horizon of {self.horizon} steps, but test_length is "
                 f"{self.test_length:g} m; give a smaller horizon or a larger test_length"
             )

@@ -19,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.launch.reading.study_results import Panel, Point, StudyResult
@@ -40,6 +41,7 @@ from forestpilot.launch.studies.rounds import (
 )
 from forestpilot.launch.studies.study import Bench
 from forestpilot.policies.algorithms.rounds import round_folder
+from forestpilot.sim.ranges import EPISODES, Range
 
 CLONING = RoundsArm("expert", "the expert drives in every round: cloning with more and more data", EXPERT_DRIVES)
 SCHEDULES = (
@@ -55,9 +57,9 @@ class Config(RoadRoundsConfig):
 
     out: str = not_the_result("runs/study-dagger-road")
     """Run folder; the same command goes on where it was interrupted."""
-    rounds: int = 9
+    rounds: Annotated[int, Range(1, 10_000)] = 9
     """Rounds after the first, which every arm begins with: cloning of the expert."""
-    drives: int = 8
+    drives: Annotated[int, EPISODES] = 8
     """Drives recorded in each round."""
 
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.rollouts.gates.budget import BudgetGateConfig
@@ -38,6 +39,7 @@ from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.algorithms.rounds import round_folder
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.ranges import EPISODES, SPEEDS_MPS, STEPS, Range
 from forestpilot.sim.tasks.drone import DroneOptions
 
 TASK = "drone"
@@ -52,23 +54,23 @@ class Config(StudyConfig):
 
     out: str = not_the_result("runs/study-gates")
     """Run folder; the same command goes on where it was interrupted."""
-    rounds: int = 4
+    rounds: Annotated[int, Range(1, 10_000)] = 4
     """Rounds after the first, which every arm begins with: cloning of the expert."""
-    demonstrations: int = 20
+    demonstrations: Annotated[int, EPISODES] = 20
     """Flights of the expert in round 0."""
-    labels: int = 800
+    labels: Annotated[int, Range(1, 1_000_000_000)] = 800
     """Labels in each later round."""
-    episodes: int = 120
+    episodes: Annotated[int, EPISODES] = 120
     """Flights over which the arm `budget` means to spend a round's labels; every arm flies on until they are spent."""
-    most_episodes: int = 160
+    most_episodes: Annotated[int, EPISODES] = 160
     """Flights after which a round ends even if its labels are not spent."""
-    density: float = 0.04
+    density: Annotated[float, Range(0, 0.25)] = 0.04
     """Trees per square metre."""
-    speed: float = 5.0
+    speed: Annotated[float, SPEEDS_MPS] = 5.0
     """Speed set point in m/s."""
-    test_worlds: int = 60
+    test_worlds: Annotated[int, Range(2, 1_000_000)] = 60
     """Test forests that every policy flies through."""
-    first_steps: int = 800
+    first_steps: Annotated[int, STEPS] = 800
     """Gradient steps in round 0; later rounds have train.steps."""
     expert: ExpertGateConfig = ExpertGateConfig()
     """The gate of the arm `expert`."""
@@ -81,11 +83,6 @@ class Config(StudyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        counts = (self.rounds, self.demonstrations, self.labels, self.episodes, self.most_episodes)
-        if min(counts) < 1 or self.test_worlds < 2:
-            raise ValueError(
-                "rounds, demonstrations, labels, episodes and most_episodes must be at least 1, test_worlds 2"
-            )
         self.require_training_worlds(self.demonstrations + self.rounds * self.most_episodes)
 
     def mix(self) -> ScenarioMix:

@@ -21,6 +21,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -48,6 +49,7 @@ from forestpilot.launch.studies.roads import (
 from forestpilot.launch.studies.study import Arm, Bench, Study
 from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.ranges import EPISODES, Range
 from forestpilot.sim.tasks import TASKS
 
 DRIVEN = ("driven", EPISODES_OF_0_1)
@@ -64,21 +66,17 @@ class Config(RoadStudyConfig):
 
     out: str = not_the_result("runs/study-keyboard")
     """Run folder; the same command goes on where it was interrupted."""
-    demonstrations: int = 48
+    demonstrations: Annotated[int, EPISODES] = 48
     """Drives that each policy is cloned from."""
-    reaction: float = 0.2
+    reaction: Annotated[float, Range(0, 2)] = 0.2
     """Reaction time of the human at the keyboard, in seconds."""
-    delay: float = 0.3
+    delay: Annotated[float, Range(0, 2)] = 0.3
     """By how much labels are moved back in the arms that do so, in seconds: the reaction and more, as keys are slow."""
     train: TrainConfig = field(default_factory=lambda: _training(1500))
     """How each policy is trained; data, out and seed are set by the study."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.demonstrations < 1 or not 0 <= self.reaction <= 2:
-            raise ValueError(
-                f"demonstrations is {self.demonstrations} and reaction {self.reaction}; allowed: at least 1, 0 to 2 s"
-            )
         dataclasses.replace(self.train, human_delay=self.delay)
         self.require_training_worlds(self.demonstrations)
 

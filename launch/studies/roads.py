@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from forestpilot.policies.networks.heads.options import RegressionConfig
 from forestpilot.policies.networks.memories.options import NoMemoryConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.outcomes import Outcome
+from forestpilot.sim.ranges import SPEEDS_MPS, Range
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drive import DriveOptions
 from forestpilot.sim.worlds.roads.road import PRESETS as ROADS
@@ -59,19 +60,17 @@ class RoadStudyConfig(StudyConfig):
 
     roads: str = "winding"
     """Preset of the roads: winding, easy, junctions or obstacles."""
-    speed: float = 8.0
+    speed: Annotated[float, SPEEDS_MPS] = 8.0
     """Speed set point in m/s."""
-    length: float = 200.0
+    length: Annotated[float, Range(40, 3000)] = 200.0
     """Length of each training road in metres."""
-    test_length: float = 200.0
+    test_length: Annotated[float, Range(40, 3000)] = 200.0
     """Length of each test road in metres."""
-    test_roads: int = 24
+    test_roads: Annotated[int, Range(2, 1_000_000)] = 24
     """Test roads that every policy drives."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.test_roads < 2:
-            raise ValueError(f"test_roads is {self.test_roads}; at least 2 are needed")
         self.mix().complete(TASKS.get(TASK))
         for length_m in (self.length, self.test_length):
             dataclasses.replace(ROADS[self.roads], length_m=length_m)

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from forestpilot.launch.studies.roads import TASK, RoadStudyConfig, study_training
 from forestpilot.launch.studies.study import Arm, Bench, ConfigT, Study
@@ -14,6 +14,8 @@ from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.algorithms.dagger.loop import run_dagger
 from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import EPISODES, Range
 
 EXPERT_DRIVES: Mapping[str, Any] = {"beta": "exponential", "beta_decay": 1.0}
 """Settings of DAgger with which the expert drives in every round: cloning with more and more data."""
@@ -60,7 +62,9 @@ class RoundsStudy(Study[ConfigT, RoundsArm]):
         if key not in self._trained:
             config = self.dagger(self.run_folder(arm, seed, bench), arm, seed)
             if config.stop_when is not None:
-                raise ValueError(f"arm {arm.name} has stop_when; a study compares rounds that all of its arms have")
+                raise InvalidArgumentError(
+                    f"arm {arm.name} has stop_when; a study compares rounds that all of its arms have"
+                )
             self._trained[key] = run_dagger(config, bench.progress, bench.pool)
         return self._trained[key]
 
@@ -69,17 +73,15 @@ class RoundsStudy(Study[ConfigT, RoundsArm]):
 class RoadRoundsConfig(RoadStudyConfig):
     """Settings that studies of DAgger on roads have in common."""
 
-    rounds: int = 5
+    rounds: Annotated[int, Range(1, 10_000)] = 5
     """Rounds after the first, which every arm begins with: cloning of the expert."""
-    drives: int = 6
+    drives: Annotated[int, EPISODES] = 6
     """Drives recorded in each round."""
     train: TrainConfig = field(default_factory=lambda: study_training(400))
     """How each round is trained; data, out and seed are set by the study."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rounds < 1 or self.drives < 1:
-            raise ValueError(f"rounds is {self.rounds} and drives is {self.drives}; both must be at least 1")
         self.require_training_worlds((self.rounds + 1) * self.drives)
 
 

@@ -20,7 +20,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import Annotated, ClassVar, Generic, TypeVar
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
@@ -30,6 +30,8 @@ from forestpilot.launch.reading.study_results import ArmNote, StudyResult, write
 from forestpilot.launch.studies.cells import Cell, CellStore
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.sim.cores import usable_cores
+from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import PROCESSES, Range, require_ranges
 from forestpilot.sim.seeds import seeds_of
 
 WORLDS_PER_SEED = 10_000
@@ -42,14 +44,13 @@ class StudyConfig:
 
     out: str = not_the_result("")
     """Run folder; the same command goes on where it was interrupted."""
-    seeds: int = 3
+    seeds: Annotated[int, Range(1, 100)] = 3
     """Number of training seeds; each has demonstrations and first weights of its own."""
-    workers: int = not_the_result(default_factory=usable_cores)
+    workers: Annotated[int, PROCESSES] = not_the_result(default_factory=usable_cores)
     """Number of processes, and of threads in training; by default one per core that it may use."""
 
     def __post_init__(self) -> None:
-        if self.seeds < 1:
-            raise ValueError(f"seeds is {self.seeds}; at least 1 is needed")
+        require_ranges(self)
 
     def first_world(self, seed: int) -> int:
         """First training world of a training seed."""
@@ -62,7 +63,9 @@ class StudyConfig:
             ValueError: they do not.
         """
         if count > WORLDS_PER_SEED:
-            raise ValueError(f"{count} training worlds for each seed; at most {WORLDS_PER_SEED} are set aside")
+            raise InvalidArgumentError(
+                f"{count} training worlds for each seed; at most {WORLDS_PER_SEED} are set aside"
+            )
         seeds_of("train", count, self.first_world(self.seeds - 1))
 
 

@@ -22,6 +22,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
@@ -42,6 +43,8 @@ from forestpilot.launch.studies.roads import (
 from forestpilot.launch.studies.study import Arm, Bench, Study
 from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import EPISODES
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Config(RoadStudyConfig):
 
     out: str = not_the_result("runs/study-three-cameras")
     """Run folder; the same command goes on where it was interrupted."""
-    demonstrations: tuple[int, ...] = (4, 16, 64)
+    demonstrations: Annotated[tuple[int, ...], EPISODES] = (4, 16, 64)
     """Numbers of demonstrated drives, ascending; each number includes the drives of the one before."""
     train: TrainConfig = field(default_factory=lambda: study_training(1500))
     """How each policy is trained; data, out, seed and side_labels are set by the study."""
@@ -88,12 +91,14 @@ class Config(RoadStudyConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "demonstrations", tuple(self.demonstrations))
-        if not self.demonstrations or min(self.demonstrations) < 1:
-            raise ValueError(f"demonstrations is {self.demonstrations}; give at least one positive number")
+        if not self.demonstrations:
+            raise InvalidArgumentError(f"demonstrations is {self.demonstrations}; give at least one positive number")
         if list(self.demonstrations) != sorted(set(self.demonstrations)):
-            raise ValueError(f"demonstrations is {self.demonstrations}; give each number once, ascending")
+            raise InvalidArgumentError(f"demonstrations is {self.demonstrations}; give each number once, ascending")
         if self.train.policy.cameras != "center":
-            raise ValueError(f"train.policy.cameras is {self.train.policy.cameras}; the arms differ with center only")
+            raise InvalidArgumentError(
+                f"train.policy.cameras is {self.train.policy.cameras}; the arms differ with center only"
+            )
         for arm in ARMS:
             dataclasses.replace(self.train, side_labels=arm.side_labels)
         self.require_training_worlds(self.demonstrations[-1])

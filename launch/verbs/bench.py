@@ -21,6 +21,7 @@ from forestpilot.launch.terminal.tables import print_table
 from forestpilot.launch.verbs import Verb
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.registry import name_of
 
 
@@ -32,22 +33,19 @@ class BenchConfig:
     """What to measure."""
     json: Path | None = None
     """File for the figures as JSON; they are printed in any case."""
-    seconds: float | None = None
+    seconds: Annotated[float | None, Range(0, 86_400, above=True)] = None
     """About how long to measure, in seconds, by default the benchmark's own."""
     against: Path | None = None
     """Another checkout of ForestPilot to measure in turns with this one, for benchmarks that compare: demo."""
     start: Literal["both", "cold", "warm"] = "both"
     """With no kernel compiled, with all of them, or both in turns; demo only."""
-    seeds: int = 1
+    seeds: Annotated[int, Range(1, 1000)] = 1
     """Training seeds, one after the other; demo only."""
     contended: bool = False
     """Measure beside a busy process too, and print the ratio, for benchmarks that can: train, demo."""
 
     def __post_init__(self) -> None:
-        if self.seconds is not None and self.seconds <= 0:
-            raise ValueError(f"seconds is {self.seconds}, but must be positive")
-        if self.seeds < 1:
-            raise ValueError(f"seeds is {self.seeds}; at least 1 is needed")
+        require_ranges(self)
 
 
 def run(config: BenchConfig) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.migration import episodes_folder
@@ -35,6 +35,7 @@ from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, results_table
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.cores import usable_cores
+from forestpilot.sim.ranges import EPISODES, PROCESSES, Range, require_ranges
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drive import DriveOptions
 
@@ -73,20 +74,20 @@ class DemoConfig:
 
     out: str = not_the_result("runs/demo")
     """Run folder for everything the demo makes."""
-    episodes: int = not_the_result(100)
+    episodes: Annotated[int, EPISODES] = not_the_result(100)
     """Test forests that behavioural cloning and DAgger are evaluated in."""
-    roads: int = not_the_result(8)
+    roads: Annotated[int, Range(0, 1_000_000)] = not_the_result(8)
     """Test roads that they are evaluated on; 0 leaves driving out."""
-    videos: int = not_the_result(1)
+    videos: Annotated[int, Range(0, 1000)] = not_the_result(1)
     """Videos of successful flights, and as many of failures; and one of a drive if this is not 0."""
-    seconds: float = not_the_result(10.0)
+    seconds: Annotated[float, Range(0, 3600, above=True)] = not_the_result(10.0)
     """A video shows the last so many seconds of its episode."""
     size: str = not_the_result("960x540")
     """Width and height of the videos in pixels."""
     keep_data: Literal["yes", "no"] = not_the_result("yes")
     """Whether the episodes with their pictures and labels stay once their policy is trained; nearly all of the disk
     that the demo takes is theirs."""
-    workers: int = not_the_result(default_factory=usable_cores)
+    workers: Annotated[int, PROCESSES] = not_the_result(default_factory=usable_cores)
     """Number of processes; by default one per core that it may use."""
     dagger: DaggerConfig = FLY
     """How the drone's policy is trained; its out and workers are those of the demo."""
@@ -94,11 +95,8 @@ class DemoConfig:
     """How the car's policy is trained, likewise."""
 
     def __post_init__(self) -> None:
-        if self.videos < 0 or self.episodes < 1 or self.roads < 0:
-            raise ValueError("videos and roads must be 0 or more and episodes at least 1")
+        require_ranges(self)
         parse_size(self.size)
-        if self.seconds <= 0:
-            raise ValueError(f"seconds is {self.seconds:g}, but must be positive")
 
 
 @dataclass(frozen=True)

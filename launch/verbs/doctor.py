@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import platform
@@ -12,7 +13,7 @@ import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -69,6 +70,8 @@ class DoctorConfig:
     checked."""
     renderer: str = field(default="raycast", metadata=name_of("forestpilot.sim.rendering:RENDERERS"))
     """Renderer that draws the test frames."""
+    json: bool = False
+    """Print it as JSON, for a report of a mistake."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,13 @@ class Finding:
 def run(config: DoctorConfig) -> int:
     """Check everything and print it; returns 1 if something needed is missing."""
     findings = list(examine(config))
+    missing = [finding.subject for finding in findings if finding.status == "MISSING"]
+    if config.json:
+        print(json.dumps({"findings": list(map(asdict, findings)), "registered": list(registered())}, indent=2))
+        return 1 if missing else 0
     print("\n".join(format_findings(findings)))
     print("\nregistered, ForestPilot's own where nothing else is said:")
     print("\n".join(registered()))
-    missing = [finding.subject for finding in findings if finding.status == "MISSING"]
     print(f"\nmissing: {', '.join(missing)}" if missing else "\nForestPilot can work here.")
     return 1 if missing else 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.run import Run
@@ -15,6 +16,8 @@ from forestpilot.launch.verbs import Verb
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.scores import Score
 from forestpilot.sim.cores import usable_cores
+from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import EPISODES, PROCESSES, SPEEDS_MPS, Range, require_ranges
 from forestpilot.sim.tasks.drone import DRONE, DroneOptions
 
 TASK = DRONE.name
@@ -31,18 +34,19 @@ class GridConfig:
     """Folder with one evaluation for each cell, and the picture."""
     preset: str = "loquercio"
     """Forest preset: loquercio (trunks 0.6 m, the published one) or default (0.24-0.70 m)."""
-    speeds: tuple[float, ...] = (3.0, 5.0, 7.0, 10.0, 12.0)
+    speeds: Annotated[tuple[float, ...], SPEEDS_MPS] = (3.0, 5.0, 7.0, 10.0, 12.0)
     """Speed set points in m/s."""
-    densities: tuple[float, ...] = (1 / 49, 1 / 36, 1 / 25, 1 / 15, 1 / 10)
+    densities: Annotated[tuple[float, ...], Range(0, 0.25)] = (1 / 49, 1 / 36, 1 / 25, 1 / 15, 1 / 10)
     """Trees per square metre; published: 1/49, 1/36, 1/25."""
-    episodes: int = 100
+    episodes: Annotated[int, EPISODES] = 100
     """Test worlds for each cell."""
-    workers: int = not_the_result(default_factory=usable_cores)
+    workers: Annotated[int, PROCESSES] = not_the_result(default_factory=usable_cores)
     """Number of processes; by default one per core that it may use."""
 
     def __post_init__(self) -> None:
+        require_ranges(self)
         if not self.speeds or not self.densities:
-            raise ValueError("speeds and densities need at least one entry each")
+            raise InvalidArgumentError("speeds and densities need at least one entry each")
 
 
 def run(config: GridConfig) -> None:

@@ -15,7 +15,9 @@ from forestpilot.launch.reading.datasets import dataset_folder
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import print_table
 from forestpilot.launch.verbs import Verb
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.outcomes import told
+from forestpilot.sim.ranges import Range, require_ranges
 
 if TYPE_CHECKING:
     from forestpilot.launch.inspection.page import Inspection
@@ -29,19 +31,16 @@ class Config:
     """Folders of datasets, or of runs that hold one."""
     out: Path | None = None
     """Where the page goes; by default inspect.html in the first dataset."""
-    replays: int = 8
+    replays: Annotated[int, Range(0, 1_000_000)] = 8
     """Episodes that are simulated again to ask the expert what it would have done, where a human drove and it was not
     asked: they tell how late the human was."""
-    human_delay: float = 0.0
+    human_delay: Annotated[float, Range(0, 2)] = 0.0
     """How late people drive, in seconds: shows the labels that training with the same --human-delay learns from."""
 
     def __post_init__(self) -> None:
+        require_ranges(self)
         if not self.datasets:
-            raise ValueError("give at least one dataset")
-        if self.replays < 0:
-            raise ValueError(f"replays is {self.replays}; allowed: 0 and up")
-        if not 0.0 <= self.human_delay <= 2.0:
-            raise ValueError(f"human_delay is {self.human_delay} s; allowed: 0 to 2")
+            raise InvalidArgumentError("give at least one dataset")
 
 
 def run(config: Config) -> None:

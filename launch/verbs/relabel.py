@@ -17,6 +17,8 @@ from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.launch.reading.datasets import dataset_folder
 from forestpilot.launch.screens import ScreenConfig
 from forestpilot.launch.verbs import Verb
+from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import EPISODES, ROUNDS, require_ranges
 from forestpilot.sim.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -40,9 +42,9 @@ class Config:
     against the expert at the same states; `none` moves nothing."""
     shift_only: bool = False
     """Only move the labels of a relabelled dataset by another --delay; nobody has to steer."""
-    rounds: tuple[int, ...] = ()
+    rounds: Annotated[tuple[int, ...], ROUNDS] = ()
     """DAgger rounds to show; empty for all."""
-    episodes: int | None = None
+    episodes: Annotated[int | None, EPISODES] = None
     """Number of episodes to show, the first ones; None for all."""
     web: bool = False
     """Steer in a browser instead of a window, for a machine without a screen."""
@@ -50,14 +52,13 @@ class Config:
     """What you steer by."""
 
     def __post_init__(self) -> None:
+        require_ranges(self)
         _seconds(self.delay)
-        if self.episodes is not None and self.episodes < 1:
-            raise ValueError(f"episodes is {self.episodes}; allowed: 1 and up")
         if self.shift_only == (self.out is not None):
             asked = "give --out"
             if self.shift_only:
                 asked = "--shift-only changes the dataset itself: leave --out away"
-            raise ValueError(f"{asked}; `forestpilot relabel --help` shows both uses")
+            raise InvalidArgumentError(f"{asked}; `forestpilot relabel --help` shows both uses")
 
 
 def run(config: Config) -> None:
@@ -150,7 +151,7 @@ def _seconds(delay: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds <= LARGEST_DELAY_S:
-        raise ValueError(f"delay is {delay!r}; allowed: auto, none, or 0 to {LARGEST_DELAY_S:g} seconds")
+        raise InvalidArgumentError(f"delay is {delay!r}; allowed: auto, none, or 0 to {LARGEST_DELAY_S:g} seconds")
     return seconds
 
 

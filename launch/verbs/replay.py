@@ -32,6 +32,8 @@ from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.verbs import Verb
 from forestpilot.policies.evaluation.scores import OutcomeRow
 from forestpilot.sim.cores import usable_cores
+from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import PROCESSES, SEEDS, Range, require_ranges
 
 if TYPE_CHECKING:
     from forestpilot.data_collection.rollouts.replay import StoredEpisode
@@ -47,15 +49,6 @@ REEL_SLOW = 4.0
 """How many times slower the reel runs near its moments if nothing else is asked for."""
 STATES_WORTH_A_PROCESS = 2000
 """Comparing so many states takes about as long as starting a process."""
-RANGES = {
-    "fps": (1, 120),
-    "gif_width": (160, 1280),
-    "gif_fps": (2, 30),
-    "moments": (3, 60),
-    "reel_clips": (1, 100),
-    "slow": (1.0, 50.0),
-}
-"""Least and largest value of options."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +57,11 @@ class ReplayConfig:
 
     evaluation: Annotated[Path, tyro.conf.Positional]
     """Folder that `forestpilot evaluate` wrote: outcomes.csv and episodes/."""
-    worst: int = 0
+    worst: Annotated[int, Range(0, 1_000_000)] = 0
     """Number of worst episodes: failures first, the most interventions first, then the smallest clearance."""
-    best: int = 0
+    best: Annotated[int, Range(0, 1_000_000)] = 0
     """Number of best episodes: successes with the largest clearance."""
-    seed: tuple[int, ...] = ()
+    seed: Annotated[tuple[int, ...], SEEDS] = ()
     """World seeds to replay. Without --worst, --best and --seed every episode is checked."""
     policy: tuple[str, ...] = ()
     """Only episodes of the policies of these names; side by side they stand in this order."""
@@ -81,53 +74,43 @@ class ReplayConfig:
     """Folder to write the same films into as animated GIFs, for a README."""
     webp: Path | None = None
     """Folder to write them into as animated WebP: smaller and sharper than a GIF, and GitHub and browsers show it."""
-    gif_width: int = 480
+    gif_width: Annotated[int, Range(160, 1280)] = 480
     """Width of GIFs and WebPs in pixels."""
-    gif_fps: int = 10
+    gif_fps: Annotated[int, Range(2, 30)] = 10
     """Frames per second of GIFs and WebPs."""
-    gif_mb: float = 8.0
+    gif_mb: Annotated[float, Range(0, 1000, above=True)] = 8.0
     """Largest size of a GIF or WebP in MB; of a GIF width, then frame rate, are lowered until it fits, of a WebP the
     quality."""
     contact_sheet: Path | None = None
     """Folder to write contact sheets (PNG) into: moments of an episode in a grid, and the map."""
-    moments: int = 9
+    moments: Annotated[int, Range(3, 60)] = 9
     """Moments on a contact sheet; the last two are the one before the end, and the end."""
     reel: Path | None = None
     """MP4 file to write a highlight reel into: the successes with the smallest clearance, the closest first."""
-    reel_clips: int = 8
+    reel_clips: Annotated[int, Range(1, 100)] = 8
     """Clips in the reel."""
-    slow: float = 1.0
+    slow: Annotated[float, Range(1, 50)] = 1.0
     """How many times slower time runs in the films, for example 4; in the reel near its moments, 4 if this is 1."""
-    last: float | None = None
+    last: Annotated[float | None, Range(0, 3600, above=True)] = None
     """Show only so many seconds at the end of each episode; side by side, from so long before the first one ends."""
     size: str = ""
     """Width and height of the films in pixels, 320x180 to 3840x2160; by default 960x540, side by side 1280x540."""
-    fps: int = 30
+    fps: Annotated[int, Range(1, 120)] = 30
     """Frames per second of the videos; time runs at its true pace."""
     costs: Literal["expert", "policy", "none"] = "expert"
     """Whose costs of the candidate turns to draw as a fan; `policy` loads the checkpoint that acted, and
     falls back to the expert's for baselines."""
-    workers: int = field(default_factory=usable_cores)
+    workers: Annotated[int, PROCESSES] = field(default_factory=usable_cores)
     """Number of processes that make films and compare states side by side; by default one per core that it may use."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", tuple(self.policy))
-        if self.worst < 0 or self.best < 0:
-            raise ValueError(f"worst is {self.worst} and best is {self.best}; both must be 0 or more")
-        self._require_ranges()
-        self._require_use()
-
-    def _require_ranges(self) -> None:
-        """Raise ValueError where a number is out of range."""
-        for name, (low, high) in RANGES.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} is {getattr(self, name):g}; allowed: {low:g} to {high:g}")
-        if self.gif_mb <= 0 or (self.last is not None and self.last <= 0):
-            raise ValueError(f"gif_mb is {self.gif_mb} and last is {self.last}; both must be positive")
+        require_ranges(self)
         if self.reel is not None and self.reel.suffix.lower() != ".mp4":
-            raise ValueError(f"reel is {str(self.reel)!r}; name an MP4 file, for example reel.mp4")
+            raise InvalidArgumentError(f"reel is {str(self.reel)!r}; name an MP4 file, for example reel.mp4")
         if self.size:
             parse_size(self.size)
+        self._require_use()
 
     def _require_use(self) -> None:
         """Raise ValueError where an option would have no effect."""
@@ -135,15 +118,17 @@ class ReplayConfig:
         sheet = self.contact_sheet
         reel = self.reel
         if self.side_by_side and (not films or sheet):
-            raise ValueError(
+            raise InvalidArgumentError(
                 "side_by_side makes films of several episodes: give --video or --gif or --webp, and no --contact-sheet"
             )
         if self.slow != 1.0 and not (films or reel):
-            raise ValueError("slow has no effect without --video, --gif, --webp or --reel")
+            raise InvalidArgumentError("slow has no effect without --video, --gif, --webp or --reel")
         if self.last is not None and not (films or sheet):
-            raise ValueError("last has no effect without --video, --gif, --webp or --contact-sheet")
+            raise InvalidArgumentError("last has no effect without --video, --gif, --webp or --contact-sheet")
         if reel and not (films or sheet) and (self.worst or self.best):
-            raise ValueError("the reel chooses its own episodes: say how many with --reel-clips, not --worst or --best")
+            raise InvalidArgumentError(
+                "the reel chooses its own episodes: say how many with --reel-clips, not --worst or --best"
+            )
 
     @property
     def choice(self) -> Choice:

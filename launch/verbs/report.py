@@ -13,6 +13,8 @@ from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.launch.pictures.sizes import parse_size
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.verbs import Verb
+from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import Range, require_ranges
 
 REPORT_FILE = "report.html"
 
@@ -29,28 +31,23 @@ class ReportConfig:
     """Folders to report on."""
     out: Path | None = None
     """File to write; by default report.html in the first folder."""
-    failures: int = 6
+    failures: Annotated[int, Range(0, 1000)] = 6
     """Number of worst episodes to look at closely; 0 for none."""
-    seconds: float = 4.0
+    seconds: Annotated[float, Range(0.5, 60)] = 4.0
     """Seconds before a crash that are shown."""
     videos: bool = True
     """Make videos of them."""
     size: str = "640x360"
     """Width and height of the videos in pixels, 320x180 to 3840x2160."""
-    max_mb: float = 40.0
+    max_mb: Annotated[float, Range(0, 10_000, above=True)] = 40.0
     """Largest size of the page in MB; videos of the least bad episodes are left out to keep it."""
-    replays: int = 10
+    replays: Annotated[int, Range(0, 1_000_000)] = 10
     """Episodes of each policy that are replayed to compare its turns with the expert's; 0 for none."""
 
     def __post_init__(self) -> None:
+        require_ranges(self)
         if not self.runs:
-            raise ValueError("give at least one folder to report on, for example runs/evaluation")
-        if self.failures < 0 or self.replays < 0:
-            raise ValueError(f"failures is {self.failures} and replays is {self.replays}; both must be 0 or more")
-        if not 0.5 <= self.seconds <= 60.0:
-            raise ValueError(f"seconds is {self.seconds:g}; allowed: 0.5 to 60")
-        if not self.max_mb > 0.0:
-            raise ValueError(f"max_mb is {self.max_mb:g}, but must be positive")
+            raise InvalidArgumentError("give at least one folder to report on, for example runs/evaluation")
         parse_size(self.size)
 
     @property

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result, of_this_machine
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.cores import usable_cores
+from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import EPISODES, PROCESSES, ROUNDS, SEEDS, STEPS, Range, require_ranges
 from forestpilot.sim.registry import name_of
-from forestpilot.sim.seeds import seeds_of
+from forestpilot.sim.seeds import TRAIN_SEEDS, seeds_of
 from forestpilot.sim.tasks import DEFAULT_TASK, TASKS
 
 MEMBER_SEEDS = 1000
@@ -25,69 +28,55 @@ class AlgorithmConfig:
     """Run folder."""
     task: str = field(default=DEFAULT_TASK, metadata=name_of("forestpilot.sim.tasks:TASKS"))
     """Task to learn, for example drone or drive."""
-    seed: int = 0
+    seed: Annotated[int, SEEDS] = 0
     """Seed of the first weights and of sampling."""
-    first_world: int = 0
+    first_world: Annotated[int, Range(0, TRAIN_SEEDS - 1)] = 0
     """First training world; each episode takes the next one."""
-    rounds: int = 6
+    rounds: Annotated[int, ROUNDS] = 6
     """Rounds after the first, which is behavioural cloning of the demonstrations."""
-    expert_episodes: int = 60
+    expert_episodes: Annotated[int, Range(0, TRAIN_SEEDS)] = 60
     """Episodes of the expert in round 0."""
-    episodes: int = 60
+    episodes: Annotated[int, EPISODES] = 60
     """Episodes of each later round."""
     demonstrations: tuple[str, ...] = of_this_machine(())
     """Datasets to clone in round 0 besides (or, with --expert-episodes 0, instead of) the expert's episodes, for
     example a human's."""
-    first_steps: int = 1200
+    first_steps: Annotated[int, STEPS] = 1200
     """Gradient steps in round 0."""
-    steps: int = 900
+    steps: Annotated[int, STEPS] = 900
     """Gradient steps in each later round."""
-    last_steps: int = 1800
+    last_steps: Annotated[int, STEPS] = 1800
     """Gradient steps in the last round."""
-    stop_when: float | None = None
+    stop_when: Annotated[float | None, Range(0, 1, above=True)] = None
     """Share of the validation worlds, 0 to 1 (on roads: without an intervention). The first round that completes as
     many makes the next one the last, which trains last_steps. By default all rounds are run."""
-    least_rounds: int = 0
+    least_rounds: Annotated[int, ROUNDS] = 0
     """With stop_when: rounds after the first that are run however good they are; if there are as many."""
     retrain: bool = False
     """Start each round from fresh weights instead of those of the round before."""
-    validation_episodes: int = 40
+    validation_episodes: Annotated[int, EPISODES] = 40
     """Validation worlds run to choose the checkpoint."""
-    validate_from: int = 0
+    validate_from: Annotated[int, ROUNDS] = 0
     """First round whose policy is run on the validation worlds; round 0 and the last one always are."""
-    validate_every: int = 1
+    validate_every: Annotated[int, Range(1, 10_000)] = 1
     """From then on, every so many rounds are."""
     mix: ScenarioMix = ScenarioMix()
     """Worlds and speeds of training and validation."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """How each round is trained; its data, out, seed and steps are set by the run."""
-    workers: int = not_the_result(default_factory=usable_cores)
+    workers: Annotated[int, PROCESSES] = not_the_result(default_factory=usable_cores)
     """Number of processes that run episodes, and at most that compute gradients (see train.shards); by default one per
     core that it may use."""
 
     def __post_init__(self) -> None:
+        require_ranges(self)
         object.__setattr__(self, "demonstrations", tuple(self.demonstrations))
         object.__setattr__(self, "mix", self.mix.for_task(TASKS.get(self.task)))
-        if self.rounds < 0 or min(self.episodes, self.first_steps, self.steps, self.last_steps) < 1:
-            raise ValueError("rounds must be 0 or more; episodes and steps at least 1")
-        least = 0 if self.demonstrations else 1
-        if self.expert_episodes < least:
-            raise ValueError("expert_episodes must be at least 1, or 0 where --demonstrations names datasets to clone")
-        if self.validation_episodes < 1:
-            raise ValueError("validation_episodes must be at least 1: the checkpoint is chosen by them")
-        self._require_stop_rule()
-        self.seeds(self.rounds)
-
-    def _require_stop_rule(self) -> None:
-        """Raise ValueError where the rule that ends the rounds cannot be followed."""
-        if self.stop_when is not None and not 0.0 < self.stop_when <= 1.0:
-            raise ValueError(
-                f"stop_when is {self.stop_when:g}; it is a share of the validation worlds, above 0, up to 1"
+        if not self.expert_episodes and not self.demonstrations:
+            raise InvalidArgumentError(
+                "expert_episodes must be at least 1, or 0 where --demonstrations names datasets to clone"
             )
-        if self.least_rounds < 0:
-            raise ValueError(f"least_rounds is {self.least_rounds}; it must be 0 or more")
-        if self.validate_every < 1:
-            raise ValueError(f"validate_every is {self.validate_every}; at least 1 is needed")
+        self.seeds(self.rounds)
 
     @property
     def needs_human(self) -> bool:

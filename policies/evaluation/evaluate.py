@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.migration import episodes_folder
@@ -17,8 +17,10 @@ from forestpilot.data_collection.rollouts.results import EpisodeResult, load_res
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
 from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, parse_policy, policy_names, require_pilot
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, write_results
+from forestpilot.sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
+from forestpilot.sim.ranges import EPISODES, PROCESSES, SEEDS, SPEEDS_MPS, Range, require_ranges
 from forestpilot.sim.registry import name_of
 from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import DEFAULT_TASK, TASKS, NoOptions, TaskOptions, task_options
@@ -40,36 +42,37 @@ class EvaluateConfig:
     """What to do, for example drone or drive."""
     split: str = "test"
     """Worlds to report on: validation or test."""
-    episodes: int = 100
+    episodes: Annotated[int, EPISODES] = 100
     """Number of worlds for each policy."""
-    seed_offset: int = 0
+    seed_offset: Annotated[int, SEEDS] = 0
     """Skip this many worlds of the split."""
-    speed: float | None = None
+    speed: Annotated[float | None, SPEEDS_MPS] = None
     """Speed set point in m/s, 1 to 12 (drone) or 20 (drive); by default 5 (drone) or 10 (drive)."""
     preset: str = ""
     """Forest: default (trunks 0.24-0.70 m) or loquercio (0.6 m). Road: winding, easy, junctions or obstacles. Empty
     for the first of these."""
     options: TaskOptions = field(default=NoOptions(), metadata=task_options("evaluation_options"))
     """What else the task's worlds have, and by which rule it is judged; by default as the task is judged."""
-    workers: int = field(default_factory=usable_cores)
+    workers: Annotated[int, PROCESSES] = field(default_factory=usable_cores)
     """Number of processes; by default one per core that it may use."""
     renderer: str = field(default="", metadata=name_of("forestpilot.sim.rendering:RENDERERS"))
     """Renderer; empty for the one that the policy was trained on."""
-    width: int = 64
+    width: Annotated[int, Range(MIN_SIZE_PX[0], MAX_SIZE_PX[0])] = 64
     """Width of each camera image in pixels, for the baselines; a checkpoint brings its own."""
-    height: int = 48
+    height: Annotated[int, Range(MIN_SIZE_PX[1], MAX_SIZE_PX[1])] = 48
     """Height of each camera image in pixels, for the baselines."""
-    control_hz: int = 10
+    control_hz: Annotated[int, Range(1, 240)] = 10
     """Actions per second, for the baselines."""
 
     def __post_init__(self) -> None:
+        require_ranges(self)
         object.__setattr__(self, "policy", tuple(self.policy))
         if self.split not in ("validation", "test"):
             raise InvalidArgumentError(
                 f"split is {self.split!r}; allowed: validation, test. Results on training worlds mean nothing"
             )
-        if self.episodes < 1 or self.seed_offset < 0 or not self.policy:
-            raise InvalidArgumentError("give at least one policy and one episode, and no negative seed_offset")
+        if not self.policy:
+            raise InvalidArgumentError("policy is empty; give at least one")
         self._require_task()
         seeds_of(self.split, self.episodes, self.seed_offset)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from forestpilot.policies.networks.chunks import EXECUTIONS, Execution
 from forestpilot.policies.networks.encoders import EncoderConfig
@@ -13,6 +13,7 @@ from forestpilot.policies.networks.heads.options import TurnCostsConfig
 from forestpilot.policies.networks.memories import MemoryConfig
 from forestpilot.policies.networks.memories.options import LSTMConfig
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.registry import PartConfig, Registry, part_of
 
 CAMERAS = {"center": ("center",), "all": ("left", "center", "right")}
@@ -24,20 +25,17 @@ PartT = TypeVar("PartT")
 class ViewConfig:
     """Shape of a view; its horizontal field of view is the camera's."""
 
-    height: int = 32
+    height: Annotated[int, Range(1, 720)] = 32
     """Rows, pixels."""
-    width: int = 64
+    width: Annotated[int, Range(1, 1280)] = 64
     """Columns, pixels."""
     level: bool = True
     """Turn the image back by the IMU's roll and pitch, where the state tells them, before it is seen."""
-    horizon_offset_px: float = 0.0
+    horizon_offset_px: Annotated[float, Range(-720, 720)] = 0.0
     """View pixels by which the horizon lies above the middle row; positive shows more ground."""
 
     def __post_init__(self) -> None:
-        if min(self.height, self.width) < 1:
-            raise InvalidArgumentError(
-                f"height and width of the view must be at least 1, got {self.height} and {self.width}"
-            )
+        require_ranges(self)
 
 
 USUAL_VIEW = ViewConfig()
@@ -57,17 +55,17 @@ class PolicyConfig:
         default=PatchConfig(), metadata=part_of("forestpilot.policies.networks.encoders:ENCODERS")
     )
     """From the views, state and goal of a step to its features."""
-    features: int = 96
+    features: Annotated[int, Range(1, 2048)] = 96
     """Size of the feature vector of one step, and of the memory."""
     memory: MemoryConfig = field(
         default=LSTMConfig(), metadata=part_of("forestpilot.policies.networks.memories:MEMORIES")
     )
     """What it remembers of the steps before."""
-    window: int = 8
+    window: Annotated[int, Range(1, 1024)] = 8
     """Steps of a training window, and steps a Transformer looks back on, itself included."""
     head: HeadConfig = field(default=TurnCostsConfig(), metadata=part_of("forestpilot.policies.networks.heads:HEADS"))
     """What it predicts, and how that becomes an action."""
-    chunk: int = 1
+    chunk: Annotated[int, Range(1, 256)] = 1
     """Actions in a prediction, one for each of the next steps. What they are to be is what was done, or would have
     been, at those steps of the recorded episode: in demonstrations that is a plan, on a learner's own way it is not.
     """
@@ -75,12 +73,13 @@ class PolicyConfig:
     """Chunks of several actions: execute some of each, then predict anew (receding), or the mean of what all
     predictions say of the present step (averaged).
     """
-    chunk_steps: int = 1
+    chunk_steps: Annotated[int, Range(1, 256)] = 1
     """Receding: actions that are executed of each chunk."""
-    chunk_decay: float = 0.01
+    chunk_decay: Annotated[float, Range(0, 1000)] = 0.01
     """Averaged: a prediction that is i steps old weighs exp(decay * i)."""
 
     def __post_init__(self) -> None:
+        require_ranges(self)
         object.__setattr__(self, "state_inputs", tuple(self.state_inputs))
         for name, kind in (("encoder", EncoderConfig), ("memory", MemoryConfig), ("head", HeadConfig)):
             part = getattr(self, name)
@@ -90,14 +89,11 @@ class PolicyConfig:
                 )
         if self.cameras not in CAMERAS:
             raise InvalidArgumentError(f"policy.cameras must be one of {', '.join(CAMERAS)}, got {self.cameras!r}")
-        for name in ("features", "window", "chunk"):
-            if getattr(self, name) < 1:
-                raise InvalidArgumentError(f"policy.{name} must be at least 1, got {getattr(self, name)}")
         if self.chunk_execution not in EXECUTIONS:
             raise InvalidArgumentError(
                 f"policy.chunk_execution must be one of {', '.join(EXECUTIONS)}, got {self.chunk_execution!r}"
             )
-        if not 1 <= self.chunk_steps <= self.chunk:
+        if self.chunk_steps > self.chunk:
             raise InvalidArgumentError(f"policy.chunk_steps must be 1 to chunk = {self.chunk}, got {self.chunk_steps}")
 
     @property

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result, of_this_machine
 from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
 from forestpilot.policies.networks.config import PolicyConfig
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import SEEDS, STEPS, Range, require_ranges
 
 
 @dataclass(frozen=True)
@@ -22,36 +24,36 @@ class TrainConfig:
     """Run folder: config, checkpoints, metrics. The same command again goes on where it was interrupted."""
     policy: PolicyConfig = dataclasses.field(default_factory=PolicyConfig)
     """The policy's shape."""
-    seed: int = 0
+    seed: Annotated[int, SEEDS] = 0
     """Seed of the first weights, of sampling and of augmentation."""
-    steps: int = 3000
+    steps: Annotated[int, STEPS] = 3000
     """Gradient steps (of this round)."""
-    batch_windows: int = 12
+    batch_windows: Annotated[int, Range(1, 65_536)] = 12
     """Windows per gradient step; times policy.window this is the frames per step."""
-    shards: int = 2
+    shards: Annotated[int, Range(1, 1024)] = 2
     """Parts of a batch that are drawn and computed each by itself, on one thread, and side by side where there are
     processes for them; how many there are does not change the result.
     """
-    learning_rate: float = 7e-4
+    learning_rate: Annotated[float, Range(0, 10, above=True)] = 7e-4
     """Peak of the one-cycle learning rate."""
-    warmup_fraction: float = 0.15
+    warmup_fraction: Annotated[float, Range(0, 1, below=True)] = 0.15
     """Share of the steps in which the learning rate rises."""
-    weight_decay: float = 1e-4
+    weight_decay: Annotated[float, Range(0, 100)] = 1e-4
     """AdamW's decoupled weight decay, on matrices and kernels, not on biases."""
-    grad_clip: float = 1.0
+    grad_clip: Annotated[float, Range(0, 1e9)] = 1.0
     """Bound of the gradient's norm; 0 for none."""
-    ema_decay: float = 0.0
+    ema_decay: Annotated[float, Range(0, 1, below=True)] = 0.0
     """Polyak averaging: share of the old average kept at each step, for example 0.999; the average is what acts. 0
     for none.
     """
-    burn_in: int = 0
+    burn_in: Annotated[int, Range(0, 1024)] = 0
     """First steps of each window that only warm the memory up and are not learned from."""
     side_labels: SideLabels = "asked"
     """What is learned from the side cameras' pictures (center-camera policies only): the expert's answer at their pose
     (asked), the center's label corrected for the pose (geometric) or by one number per camera (constant), or nothing
     (none).
     """
-    human_delay: float = 0.0
+    human_delay: Annotated[float, Range(0, 2)] = 0.0
     """How late the human drove who demonstrated or took over, in seconds: what was done so much later is learned from
     each step. `forestpilot inspect` estimates it. Labels of the expert's, and relabelled ones, stay where they are.
     """
@@ -61,42 +63,32 @@ class TrainConfig:
     """Light photometric jitter of each window."""
     keep_optimizer: bool = False
     """DAgger: go on with the optimizer's moments of the round before instead of fresh ones."""
-    cache_gb: float = not_the_result(1.0)
+    cache_gb: Annotated[float, Range(0, 100_000)] = not_the_result(1.0)
     """Bound of the window cache in memory, GB."""
-    disk_cache_gb: float = not_the_result(20.0)
+    disk_cache_gb: Annotated[float, Range(0, 1_000_000)] = not_the_result(20.0)
     """Bound of the decoded pictures that lie in the folder decoded/ beside each dataset while it is trained on, GB; 0
     for none. Pictures beyond it are unpacked again for each window once cache_gb are full.
     """
     keep_disk_cache: bool = not_the_result(False)
     """Leave the decoded pictures there for the next training, instead of removing them at the end."""
-    checkpoint_every: int = not_the_result(500)
+    checkpoint_every: Annotated[int, STEPS] = not_the_result(500)
     """Gradient steps between saved states."""
-    log_every: int = not_the_result(50)
+    log_every: Annotated[int, STEPS] = not_the_result(50)
     """Gradient steps between rows of metrics.csv."""
     tensorboard: bool = not_the_result(True)
     """Also write TensorBoard events."""
 
     def __post_init__(self) -> None:
+        require_ranges(self)
         object.__setattr__(self, "data", tuple(self.data))
-        for name in ("steps", "batch_windows", "checkpoint_every", "log_every"):
-            if getattr(self, name) < 1:
-                raise InvalidArgumentError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 1 <= self.shards <= self.batch_windows:
+        if self.shards > self.batch_windows:
             raise InvalidArgumentError(
                 f"shards is {self.shards}; allowed: 1 to batch_windows = {self.batch_windows}, for each has a window"
             )
-        if self.learning_rate <= 0 or not 0 <= self.ema_decay < 1 or not 0 <= self.warmup_fraction < 1:
-            raise InvalidArgumentError("learning_rate must be positive, ema_decay and warmup_fraction in [0, 1)")
-        if not 0 <= self.burn_in < self.policy.window:
+        if self.burn_in >= self.policy.window:
             raise InvalidArgumentError(
                 f"burn_in must be less than policy.window = {self.policy.window}, got {self.burn_in}"
             )
-        if min(self.cache_gb, self.disk_cache_gb) < 0:
-            raise InvalidArgumentError(
-                f"cache_gb is {self.cache_gb} and disk_cache_gb {self.disk_cache_gb}; allowed: 0 or more"
-            )
-        if not 0.0 <= self.human_delay <= 2.0:
-            raise InvalidArgumentError(f"human_delay is {self.human_delay} s; allowed: 0 to 2")
         require_side_labels(self.side_labels)
         by_rule = self.side_labels in ("geometric", "constant") and self.policy.cameras == "center"
         if by_rule and self.policy.needs_costs:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.tasks.keys import KeyShaping
 from forestpilot.sim.tasks.task import PRETRAINED, Task, TaskOptions, TaskWords
 
@@ -27,7 +28,7 @@ INTERVENTIONS = tuple(RULES)
 class DriveOptions(TaskOptions):
     """Roads to drive, and what happens to a car that leaves its line."""
 
-    length: float = 600.0
+    length: Annotated[float, Range(40, 3000)] = 600.0
     """Length of the road in metres."""
     side_cameras: str = "fixed"
     """Side cameras `fixed` at 0.5 m and 8 degrees, or drawn anew for every picture (`random`), and the speed that the
@@ -36,6 +37,7 @@ class DriveOptions(TaskOptions):
     """Put the car back when it is more than 1 m off its `line`, off the `road`, or never (`none`: the episode ends)."""
 
     def __post_init__(self) -> None:
+        require_ranges(self)
         for name, allowed in (("side_cameras", SIDE_CAMERAS), ("interventions", INTERVENTIONS)):
             if getattr(self, name) not in allowed:
                 raise InvalidArgumentError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")

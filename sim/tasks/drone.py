@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.tasks.keys import KeyShaping
 from forestpilot.sim.tasks.task import PRETRAINED, Task, TaskOptions, TaskWords
 from forestpilot.sim.worlds.words import format_density
@@ -20,13 +21,14 @@ BASELINES = "forestpilot.policies.evaluation.baselines"
 class DroneOptions(TaskOptions):
     """Forests to fly through."""
 
-    density: tuple[float, ...] = (0.04,)
+    density: Annotated[tuple[float, ...], Range(0, 0.25)] = (0.04,)
     """Trees per square metre; each episode draws one. Published: 0.0204, 0.0278, 0.04."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "density", tuple(self.density))
         if not self.density:
             raise InvalidArgumentError("density needs at least one entry")
+        require_ranges(self)
 
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
         """`density`, in trees per square metre."""

@@ -156,7 +156,7 @@ def test_only_what_the_helper_did_or_was_asked_is_labelled():
 def test_options_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="calm_regret"):
         ExpertGateConfig(regret=3.0, calm_regret=4.0)
-    with pytest.raises(ValueError, match=r"calm_s is -1\.0; allowed: 0 or more"):
+    with pytest.raises(ValueError, match=r"calm_s is -1\.0; allowed: 0 to 3,600"):
         BudgetGateConfig(calm_s=-1.0)
 
 

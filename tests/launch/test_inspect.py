@@ -139,7 +139,7 @@ def test_a_humans_delay_moves_the_labels_that_are_shown_as_in_training(tmp_path:
         loader = StepLoader(SPEC, ("center",), "none", None, human_delay_s=0.2)
         learned = loader.load(file["data/demo_0"], 0, 20)
     assert (record.label == learned.actions[0]).all() and (record.labelled == learned.mask).all()
-    with pytest.raises(ValueError, match="human_delay is 3\\.0 s; allowed: 0 to 2"):
+    with pytest.raises(ValueError, match="human_delay is 3\\.0; allowed: 0 to 2"):
         Config(datasets=(folder,), human_delay=3.0)
 
 

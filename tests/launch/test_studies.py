@@ -312,20 +312,20 @@ OWN_SIZES: list[tuple[Any, dict[str, Any]]] = [
 @pytest.mark.parametrize(("config_class", "own"), OWN_SIZES)
 def test_senseless_sizes_are_refused(config_class: Any, own: dict[str, Any]) -> None:
     for change in ({"seeds": 0}, {"test_roads": 1}):
-        with pytest.raises(ValueError, match="at least"):
+        with pytest.raises(ValueError, match="allowed: "):
             config_class(**change)
     with pytest.raises(ValueError, match="the drive task has winding"):
         config_class(roads="windy")
     for change in ({"length": 20.0}, {"test_length": 9000.0}, {"roads": "junctions", "length": 100.0}):
-        with pytest.raises(ValueError, match=r"length is .* allowed for this kind of road"):
+        with pytest.raises(ValueError, match=r"length is .* allowed"):
             config_class(**change)
-    with pytest.raises(ValueError, match=r"ascending|at least"):
+    with pytest.raises(ValueError, match=r"allowed|below|give"):
         config_class(**own)
 
 
 def test_senseless_sizes_of_the_study_of_gates_are_refused() -> None:
     for change in ({"seeds": 0}, {"test_worlds": 1}, {"labels": 0}, {"most_episodes": 0}):
-        with pytest.raises(ValueError, match="at least"):
+        with pytest.raises(ValueError, match="allowed: "):
             gates.Config(**change)
     with pytest.raises(ValueError, match="at most 10000 are set aside"):
         gates.Config(most_episodes=5000)

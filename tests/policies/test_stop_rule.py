@@ -152,7 +152,7 @@ def test_dagger_killed_in_its_last_round_ends_as_if_it_had_not_been(tmp_path: Pa
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"stop_when": 97.0}, "stop_when is 97; it is a share"),
+        ({"stop_when": 97.0}, r"stop_when is 97\.0; allowed: above 0 to 1"),
         ({"stop_when": 0.9, "least_rounds": -1}, "least_rounds is -1"),
         ({"validate_every": 0}, "validate_every is 0"),
     ],

@@ -6,7 +6,7 @@ ThriftyDAgger (Hoque et al. 2021, arXiv:2109.08273); of its two reasons, novelty
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from forestpilot.data_collection.rollouts.gates.gate import (
     GateConfig,
     Judgement,
     RoundSoFar,
-    require_at_least_zero,
     spread_rad,
     steps_of,
 )
 from forestpilot.data_collection.rollouts.pilots import Decision
+from forestpilot.sim.ranges import Range, require_ranges
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class BudgetGateConfig(GateConfig):
     """The expert takes over where an ensemble disagrees most; only what it did is labelled."""
 
     part: ClassVar[str] = "budget"
-    agree_deg: float = 6.0
+    agree_deg: Annotated[float, Range(0, 180)] = 6.0
     """Hand back once the learner's turn is this near to the expert's, in degrees."""
-    calm_s: float = 1.0
+    calm_s: Annotated[float, Range(0, 3600)] = 1.0
     """Hand back when this long, in seconds, nothing has spoken against it."""
 
     def __post_init__(self) -> None:
-        require_at_least_zero(self, "agree_deg", "calm_s")
+        require_ranges(self)
 
 
 class BudgetGate(Gate):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -12,11 +12,11 @@ from forestpilot.data_collection.rollouts.gates.gate import (
     GateConfig,
     Judgement,
     RoundSoFar,
-    require_at_least_zero,
     steps_of,
 )
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER, Decision
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import Range, require_ranges
 
 
 @dataclass(frozen=True)
@@ -24,21 +24,21 @@ class ExpertGateConfig(GateConfig):
     """The expert takes over where its costs, or the clearance, say so; only what it did is labelled."""
 
     part: ClassVar[str] = "expert"
-    regret: float = 25.0
+    regret: Annotated[float, Range(0, 1e6, above=True)] = 25.0
     """Take over when the expert's cost of the learner's turn is this much above its best; a collision costs 200."""
-    calm_regret: float = 4.0
+    calm_regret: Annotated[float, Range(0, 1e6, above=True)] = 4.0
     """Hand back once it is below this."""
-    clearance_m: float = 0.15
+    clearance_m: Annotated[float, Range(0, 100)] = 0.15
     """Take over below this distance to an obstacle, in metres, unless the learner's turn is a calm one."""
-    calm_s: float = 1.0
+    calm_s: Annotated[float, Range(0, 3600)] = 1.0
     """Hand back when this long, in seconds, nothing has spoken against it."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.calm_regret <= self.regret:
+        require_ranges(self)
+        if self.calm_regret > self.regret:
             raise InvalidArgumentError(
-                f"regret is {self.regret}, calm_regret {self.calm_regret}; it takes 0 < calm_regret <= regret"
+                f"calm_regret is {self.calm_regret} and regret {self.regret}; calm_regret must not be above regret"
             )
-        require_at_least_zero(self, "clearance_m", "calm_s")
 
 
 class ExpertGate(Gate):

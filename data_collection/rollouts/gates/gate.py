@@ -111,13 +111,6 @@ def spread_rad(decision: Decision) -> np.ndarray:
     return decision.disagreement
 
 
-def require_at_least_zero(config: GateConfig, *names: str) -> None:
-    """Raise InvalidArgumentError where one of these options is negative."""
-    for name in names:
-        if getattr(config, name) < 0:
-            raise InvalidArgumentError(f"{name} is {getattr(config, name)}; allowed: 0 or more")
-
-
 def steps_of(calm_s: float, control_hz: int) -> int:
     """Steps that a time takes, at least one."""
     return max(1, round(calm_s * control_hz))

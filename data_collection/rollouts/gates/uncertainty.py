@@ -7,7 +7,7 @@ EnsembleDAgger (Menda et al. 2019, arXiv:1807.08364) without its takeover; activ
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -17,10 +17,10 @@ from forestpilot.data_collection.rollouts.gates.gate import (
     GateConfig,
     Judgement,
     RoundSoFar,
-    require_at_least_zero,
     spread_rad,
 )
 from forestpilot.data_collection.rollouts.pilots import Decision
+from forestpilot.sim.ranges import Range, require_ranges
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class UncertaintyGateConfig(GateConfig):
     """The expert labels where an ensemble disagrees; nobody takes over."""
 
     part: ClassVar[str] = "uncertainty"
-    unsure_deg: float = 1.5
+    unsure_deg: Annotated[float, Range(0, 180)] = 1.5
     """Ask where the ensemble's turns spread by more than this, standard deviation in degrees."""
 
     def __post_init__(self) -> None:
-        require_at_least_zero(self, "unsure_deg")
+        require_ranges(self)
 
 
 class UncertaintyGate(Gate):

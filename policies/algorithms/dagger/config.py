@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.rollouts.gates import GATES, Gate, GateConfig
@@ -16,6 +16,8 @@ from forestpilot.policies.networks.encoders.options import CNNConfig
 from forestpilot.policies.networks.heads.options import MixtureConfig, RegressionConfig
 from forestpilot.policies.networks.memories.options import NoMemoryConfig
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import SHARE, Range
 from forestpilot.sim.registry import part_of
 from forestpilot.sim.tasks.drive import DriveOptions
 from forestpilot.sim.tasks.drone import DroneOptions
@@ -31,42 +33,38 @@ class DaggerConfig(AlgorithmConfig):
         default=NoGateConfig(), metadata=part_of("forestpilot.data_collection.rollouts.gates:GATES")
     )
     """Who gets help, and what is labelled."""
-    ensemble: int = 3
+    ensemble: Annotated[int, Range(2, 64)] = 3
     """Policies trained side by side where the gate looks at how far they are apart; the first of them acts."""
-    label_budget: int = 0
+    label_budget: Annotated[int, Range(0, 1_000_000_000)] = 0
     """Keep at most so many labels in all rounds after the first, spread evenly over them: a round flies on, eight
     episodes at a time, until its share is there, and drops what is too much. 0: each round flies its episodes and keeps
     all."""
-    most_episodes: int = 0
+    most_episodes: Annotated[int, Range(0, 1_000_000)] = 0
     """With a label budget: episodes after which a round ends even if its share is not spent; 0 for 5 x episodes."""
     beta: Literal["indicator", "exponential", "linear"] = "indicator"
     """Probability that the expert acts: 1 in round 0 and 0 after (indicator), decay**round, or falling linearly."""
-    beta_decay: float = 0.5
+    beta_decay: Annotated[float, SHARE] = 0.5
     """Base of the exponential schedule."""
-    beta_linear_rounds: int = 5
+    beta_linear_rounds: Annotated[int, Range(1, 10_000)] = 5
     """Round in which the linear schedule reaches 0."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.0 <= self.beta_decay <= 1.0 or self.beta_linear_rounds < 1:
-            raise ValueError("beta_decay must lie in 0 to 1 and beta_linear_rounds must be at least 1")
         self._require_gate()
 
     def _require_gate(self) -> None:
-        """Raise ValueError where the gate, its ensemble and its budget do not go together."""
+        """Raise InvalidArgumentError where the gate, its ensemble and its budget do not go together."""
         gate = self.gate_class
         name = self.gate.part
         if not gate.takes_beta and self.beta != "indicator":
-            raise ValueError(f"gate is {name} and beta is {self.beta}: one of them says who acts, not both")
-        if self.label_budget < 0 or self.most_episodes < 0 or self.ensemble < 2:
-            raise ValueError("label_budget and most_episodes must be 0 or more, ensemble at least 2")
+            raise InvalidArgumentError(f"gate is {name} and beta is {self.beta}: one of them says who acts, not both")
         if (self.label_budget or gate.needs_budget) and self.label_budget < max(1, self.rounds):
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"label_budget is {self.label_budget}; say how many labels may be kept in all, at least one for each "
                 f"of {self.rounds} rounds, for example --label-budget {1000 * max(1, self.rounds)}"
             )
         if self.label_budget and not gate.spends_labels:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"label_budget does not apply to the gate {name}; a human hands back when they have had enough"
             )
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from forestpilot.policies.networks.encoders import EncoderConfig
-from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import Range, require_ranges
 
 
 @dataclass(frozen=True)
@@ -15,12 +15,11 @@ class CNNConfig(EncoderConfig):
 
     part: ClassVar[str] = "cnn"
 
-    channels: tuple[int, int, int] = (16, 32, 64)
+    channels: Annotated[tuple[int, int, int], Range(1, 1024)] = (16, 32, 64)
     """Output channels of the three convolutions."""
 
     def __post_init__(self) -> None:
-        if min(self.channels) < 1:
-            raise InvalidArgumentError(f"channels must be at least 1, got {self.channels}")
+        require_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,8 @@ class PatchConfig(EncoderConfig):
 
     part: ClassVar[str] = "patch"
 
-    channels: tuple[int, int, int] = (24, 32, 64)
+    channels: Annotated[tuple[int, int, int], Range(1, 1024)] = (24, 32, 64)
     """Numbers that tell a patch, and output channels of the two convolutions over patches."""
 
     def __post_init__(self) -> None:
-        if min(self.channels) < 1:
-            raise InvalidArgumentError(f"channels must be at least 1, got {self.channels}")
+        require_ranges(self)

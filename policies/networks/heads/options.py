@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from forestpilot.policies.networks.heads import HeadConfig
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import Range, require_ranges
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,11 @@ class MixtureConfig(HeadConfig):
     part: ClassVar[str] = "mixture"
     needs_costs: ClassVar[bool | None] = False
 
-    components: int = 3
+    components: Annotated[int, Range(1, 256)] = 3
     """Number of normal distributions."""
 
     def __post_init__(self) -> None:
-        if self.components < 1:
-            raise InvalidArgumentError(f"components must be at least 1, got {self.components}")
+        require_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,11 @@ class CategoricalConfig(HeadConfig):
     part: ClassVar[str] = "categorical"
     needs_costs: ClassVar[bool | None] = False
 
-    bins: int = 33
+    bins: Annotated[int, Range(3, 1025)] = 33
     """Number of bins over the turn."""
 
     def __post_init__(self) -> None:
-        if self.bins < 3:
-            raise InvalidArgumentError(f"bins must be at least 3, got {self.bins}")
+        require_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,11 @@ class TurnCostsConfig(HeadConfig):
     part: ClassVar[str] = "turn-costs"
     needs_costs: ClassVar[bool | None] = True
 
-    hysteresis_per_rad: float = 0.3
+    hysteresis_per_rad: Annotated[float, Range(0, 1e6)] = 0.3
     """Cost per radian away from the heading, or steering, commanded last."""
-    clip: float = 30.0
+    clip: Annotated[float, Range(0, 1e6, above=True)] = 30.0
     """Cost above the cheapest candidate beyond which all is equally bad."""
-    scale: float = 1.0
+    scale: Annotated[float, Range(0, 1e6, above=True)] = 1.0
     """Divides the target of the network."""
     curve: Literal["linear", "sqrt"] = "sqrt"
     """`linear`, or `sqrt` to spread the small differences near the cheapest."""
@@ -74,10 +73,6 @@ class TurnCostsConfig(HeadConfig):
     """Learn the expert's go; False goes at the full set point."""
 
     def __post_init__(self) -> None:
+        require_ranges(self)
         if self.curve not in ("linear", "sqrt"):
             raise InvalidArgumentError(f"curve must be linear or sqrt, got {self.curve!r}")
-        if self.clip <= 0 or self.scale <= 0 or self.hysteresis_per_rad < 0:
-            raise InvalidArgumentError(
-                f"clip and scale must be positive, hysteresis_per_rad not negative; got {self.clip}, {self.scale} and "
-                f"{self.hysteresis_per_rad}"
-            )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from forestpilot.policies.networks.memories import MemoryConfig
-from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import Range, require_ranges
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,10 @@ class TransformerConfig(MemoryConfig):
 
     part: ClassVar[str] = "transformer"
 
-    layers: int = 1
+    layers: Annotated[int, Range(1, 64)] = 1
     """Layers."""
-    heads: int = 4
+    heads: Annotated[int, Range(1, 256)] = 4
     """Attention heads; the features are divided among them."""
 
     def __post_init__(self) -> None:
-        if min(self.layers, self.heads) < 1:
-            raise InvalidArgumentError(f"layers and heads must be at least 1, got {self.layers} and {self.heads}")
+        require_ranges(self)
