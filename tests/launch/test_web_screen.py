@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from forestpilot.data_collection.people.console import COMMANDS, STEERING, Command, Input, Key
-from forestpilot.launch.screens import ScreenConfig, ScreenError, open_screen, web_viewer
+from forestpilot.launch.screens import ScreenConfig, open_screen, web_viewer
 from forestpilot.launch.screens.web import ELSEWHERE, SESSION_OVER, WebScreen
 from forestpilot.launch.screens.web_gate import WebScreenError
 from forestpilot.launch.screens.web_page import key_label
