@@ -81,7 +81,7 @@ def _run_verb(name: str, args: list[str]) -> int:
         if told is None:
             return _bug(name)
         print(f"{PROG} {name}: {' '.join(told.split())}", file=sys.stderr)
-        return int(getattr(error, "exit_code", EXIT_USAGE))
+        return _exit_code(error)
 
 
 def _import_verb(name: str) -> Verb:
@@ -111,11 +111,20 @@ def _for_the_user(error: BaseException | None) -> str | None:
     if isinstance(error, ForestPilotError):
         # A verb, or a part, that could not be imported: what is missing says more than where it was asked for.
         return _missing(error.__cause__) or str(error) or type(error).__name__
-    if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)):
-        if error.filename:
-            return f"{error.filename}: {error.strerror}"
-        return None
+    if isinstance(error, OSError):
+        from forestpilot.data_collection.episodes.disk_errors import in_words
+
+        return in_words(error)
     return _missing(error)
+
+
+def _exit_code(error: Exception) -> int:
+    """2 where other arguments mend an error, 1 where the machine must be seen to."""
+    if isinstance(error, OSError):
+        from forestpilot.data_collection.episodes.disk_errors import PATH_ERRORS
+
+        return EXIT_USAGE if error.errno in PATH_ERRORS or isinstance(error, PermissionError) else EXIT_FAILURE
+    return int(getattr(error, "exit_code", EXIT_USAGE))
 
 
 def _bug(name: str) -> int:

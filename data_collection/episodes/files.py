@@ -17,14 +17,37 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from forestpilot.data_collection.episodes.disk_errors import NO_SPACE, name_path, no_space
 from forestpilot.sim.errors import ForestPilotError
 
 TEMPORARY_SUFFIX = ".tmp"
 LOCK_SUFFIX = ".lock"
+PROBE = ".writable"
+PROBE_BYTES = 65536
 
 
 class DiskFullError(ForestPilotError):
     """No space (or quota) left for a file; what was written before is whole."""
+
+    exit_code = 1
+
+
+def require_writable(folder: Path) -> None:
+    """Find out before any work whether a folder can be written to.
+
+    Raises:
+        DiskFullError: no space or no inode is left.
+        OSError: it is read-only, another's, ...; names the folder.
+    """
+    probe = folder / PROBE
+    try:
+        write_new_file(probe, [bytes(PROBE_BYTES)])
+    except OSError as error:
+        error.filename = str(folder)
+        raise
+    finally:
+        with suppress(OSError):
+            probe.unlink()
 
 
 def write_new_file(path: Path, parts: Iterable[bytes], durable: bool = True) -> None:
@@ -77,8 +100,9 @@ def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
         if durable:
             _flush_folder(path.parent)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(_disk_full_message(path)) from error
+        if error.errno in NO_SPACE:
+            raise DiskFullError(no_space(path)) from error
+        name_path(error, path, temporary)
         raise
 
 
@@ -184,14 +208,3 @@ def _flush_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def _disk_full_message(path: Path) -> str:
-    try:
-        free = f"{shutil.disk_usage(path.parent).free / 1e6:.0f} MB"
-    except OSError:
-        free = "unknown"
-    return (
-        f"no space left to write {path.name} in {path.parent} (free: {free}, quotas apart). "
-        "Every file written before is whole; make room and run the same command again to go on"
-    )

@@ -31,7 +31,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from forestpilot.data_collection.episodes.files import remove_stale_temporaries
+from forestpilot.data_collection.episodes.files import remove_stale_temporaries, require_writable
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 
 LOCK_FILE = ".lock"
@@ -73,6 +73,7 @@ def written_by_one(folder: str | Path, progress: Progress | None = None, shared:
     held.add(place)
     try:
         remove_stale_temporaries(folder, below=_is_run(folder))
+        require_writable(folder)
         yield
     finally:
         held.discard(place)
