@@ -101,6 +101,11 @@ class Run:
         values = {"verb": self.verb, "version": package_version(), "config": to_plain(self.config)}
         write_new_file(self.path, [(json.dumps(values, indent=2) + "\n").encode()])
 
+    def record_first(self) -> None:
+        """Write the config where none is: what is killed from here on has said what it was."""
+        if read_run(self.folder, self.verb) is None:
+            self.record()
+
     @contextmanager
     def recording(self) -> Iterator[Run]:
         """Note the config beside what the `with` block makes, when it is done, or interrupted with Ctrl-C.

@@ -13,6 +13,7 @@ import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.episodes.names import problem_of_file_name
 from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.outcomes import succeeded
@@ -77,7 +78,13 @@ RESULT_FIGURES = (
 
 
 def result_path(folder: Path, policy: str, seed: int) -> Path:
-    """Where the episode of a policy through a world is stored."""
+    """Where the episode of a policy through a world is stored.
+
+    Raises:
+        EpisodeFileError: the policy's name is none that a file can have.
+    """
+    if problem := problem_of_file_name(policy):
+        raise EpisodeFileError(f"no episode in {folder} can be called {policy!r}: {problem}")
     return folder / f"{policy}-{seed:08d}.npz"
 
 

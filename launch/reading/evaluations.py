@@ -10,7 +10,7 @@ from typing import Any
 
 from forestpilot.data_collection.episodes.migration import episodes_folder
 from forestpilot.data_collection.rollouts.results import EpisodeFileError, read_result_file, result_path
-from forestpilot.launch.reading.json_files import read_config
+from forestpilot.launch.reading.json_files import read_config, read_json
 from forestpilot.launch.reading.tasks import task_named, task_of_preset
 from forestpilot.policies.evaluation.entrants import network_acted
 from forestpilot.policies.evaluation.scores import OutcomeRow, read_outcomes
@@ -214,10 +214,21 @@ def _facts_by_policy(folder: Path, rows: list[OutcomeRow]) -> dict[str, EpisodeF
             env_kwargs=meta["env_kwargs"] if isinstance(meta["env_kwargs"], dict) else {},
             package_version=str(meta.get("package_version") or ""),
         )
+    told = _facts_of_summary(folder)
     for policy in {row.policy for row in rows} - facts.keys():
-        facts[policy] = EpisodeFacts()
-        if not network_acted(policy):  # a baseline is known by its name
+        facts[policy] = told.get(policy, EpisodeFacts())
+        if policy not in told and not network_acted(policy):  # in version 0.1 a baseline is known by its name
             facts[policy] = EpisodeFacts(policy_path=policy)
+    return facts
+
+
+def _facts_of_summary(folder: Path) -> dict[str, EpisodeFacts]:
+    """Facts about each policy that summary.json tells, whatever its episodes are called."""
+    policies = read_json(folder / "summary.json")[0].get("policies")
+    facts = {}
+    for told in policies if isinstance(policies, list) else []:
+        if isinstance(told, dict) and told.keys() >= {"name", "policy", "fingerprint"}:
+            facts[str(told["name"])] = EpisodeFacts(str(told["fingerprint"]), str(told["policy"]))
     return facts
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.episodes.names import table_cell
 from forestpilot.sim.errors import ForestPilotError
 
 JSON_FILE = "results.json"
@@ -137,7 +138,8 @@ def _table(result: StudyResult) -> str:
     for panel in result.panels:
         for point in panel.points:
             figures = [f"{value:.6g}" for value in point.value]
-            writer.writerow([panel.name, point.arm, f"{point.x:g}", point.seeds, point.worlds, *figures, panel.bars])
+            words = [table_cell(panel.name), table_cell(point.arm)]
+            writer.writerow([*words, f"{point.x:g}", point.seeds, point.worlds, *figures, panel.bars])
     return text.getvalue()
 
 

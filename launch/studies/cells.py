@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.episodes.migration import migrate_row
+from forestpilot.data_collection.episodes.names import problem_of_name
 from forestpilot.launch.reading.study_results import Interval, Point
 from forestpilot.sim.errors import ForestPilotError
 
@@ -55,7 +56,13 @@ class CellStore:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, arm: str, x: float, seed: int) -> Path:
-        """Place of a cell."""
+        """Place of a cell.
+
+        Raises:
+            ForestPilotError: the arm's name is none that a file can have.
+        """
+        if problem := problem_of_name(arm):
+            raise ForestPilotError(f"an arm of a study cannot be called {arm!r}: {problem}")
         return self.folder / f"{arm}-{x:g}-seed-{seed}.json"
 
     def load(self, arm: str, x: float, seed: int) -> Cell | None:

@@ -4,7 +4,7 @@ A `--policy` is a baseline of the task by name, `pretrained`, the folder of a ch
 which names something that makes a pilot without arguments, such as its class; what a pilot is, is told in
 `forestpilot.data_collection.rollouts.pilots.Pilot`. `NAME=` before it says what its episodes are filed under. A name
 has no path separator, so that an `=` in a path stays where it is: `runs/lr=0.1` is a folder, and of `best=runs/lr=0.1`
-the name is `best`.
+the name is `best`. Names become names of files and cells of tables, see `forestpilot.data_collection.episodes.names`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from forestpilot.data_collection.episodes.names import problem_of_name, safe_name
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.registry import closest, import_attribute
 from forestpilot.sim.tasks import TASKS, Task
@@ -42,8 +43,8 @@ class PolicyArgument(NamedTuple):
             return self.name
         if is_reference(self.target):
             _, _, attribute = self.target.partition(":")
-            return attribute
-        return Path(self.target).resolve().name
+            return safe_name(attribute)
+        return safe_name(Path(self.target).resolve().name)
 
 
 @dataclass(frozen=True)
@@ -113,15 +114,22 @@ def policy_names(policies: tuple[str, ...]) -> list[str]:
     for policy in policies:
         name = parse_policy(policy).short_name
         same = sum(other == name or other.startswith(f"{name}-") for other in names)
-        if same:
-            name = f"{name}-{same + 1}"
-        names.append(name)
+        numbered = name
+        while numbered in names or (same and numbered == name):
+            same += 1
+            numbered = f"{name}-{same}"
+        names.append(numbered)
     return names
 
 
 def require_pilot(policy: str, task: Task) -> None:
-    """Raise ValueError where a `--policy` is one that another task has, and this one lacks."""
-    target = parse_policy(policy).target
+    """Raise ValueError where a `--policy` has a name that no file can have, or is one that only another task has."""
+    name, target = parse_policy(policy)
+    if name and (problem := problem_of_name(name)):
+        raise InvalidArgumentError(
+            f"policy {policy!r} is to be called {name!r}, and {problem}; the name is that of files and rows: "
+            f"{safe_name(name)}={target} would do"
+        )
     if target == PRETRAINED and task.pretrained is None:
         raise InvalidArgumentError(f"no weights come with the task {task.name}; train some, or choose a baseline")
     if target in baseline_names() and target not in task.baselines:
@@ -180,7 +188,7 @@ def _checkpoint(folder: Path, task: Task, name: str) -> Entrant:
 
 
 def _code_fingerprint(reference: str) -> str:
-    """The reference, and a checksum of the file that it lies in: a pilot that was edited runs again.
+    """The reference, and a checksum of the file that it lies in: a pilot that was edited is another one.
 
     Raises:
         UnknownNameError: nothing can be imported from there.

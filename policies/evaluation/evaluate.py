@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from forestpilot.data_collection.episodes.dataset import package_version
+from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.migration import episodes_folder
 from forestpilot.data_collection.episodes.plain import from_plain, to_plain
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
-from forestpilot.data_collection.episodes.run import Run, RunError, read_run
+from forestpilot.data_collection.episodes.run import Run, RunError
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.results import EpisodeResult, load_result, result_path
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
 from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, parse_policy, policy_names, require_pilot
-from forestpilot.policies.evaluation.scores import OutcomeRow, Score, write_results
+from forestpilot.policies.evaluation.scores import OutcomeRow, Score, read_summary, write_results
 from forestpilot.sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
@@ -146,7 +147,8 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
     Raises:
         CheckpointError: a checkpoint cannot be loaded.
         ForestPilotError: a policy is neither a baseline nor a folder nor a factory, or is of another task.
-        RunError: the folder holds another evaluation: of other worlds, or of a policy that is not among these.
+        RunError: the folder holds another evaluation: of other worlds, of a policy that is not among these, or of other
+            weights under the same name.
     """
     progress = progress or SilentProgress()
     task = TASKS.get(config.task)
@@ -156,19 +158,22 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
     scenarios = {entrant.name: _scenarios(config, entrant, progress) for entrant in entrants}
     rows: list[OutcomeRow] = []
     run = Run(Path(config.out), "evaluate", config)
-    _require_own_folder(run)
-    with run.recording(), borrowed(pool, min(config.workers, config.episodes)) as own:
-        for entrant in entrants:
-            for result in _run_entrant(config, entrant, scenarios[entrant.name], own, progress):
-                rows.append(OutcomeRow.of_result(result, entrant.name, config.task))
+    with written_by_one(run.folder, progress), run.recording():
+        _require_own_folder(run)
+        done = {entrant.name: _stored_episodes(run.folder, entrant, scenarios[entrant.name]) for entrant in entrants}
+        run.record_first()
+        with borrowed(pool, min(config.workers, config.episodes)) as own:
+            for entrant in entrants:
+                episodes = _run_entrant(config, entrant, scenarios[entrant.name], done[entrant.name], own, progress)
+                rows += [OutcomeRow.of_result(result, entrant.name, config.task) for result in episodes]
         return write_results(run.folder, rows, config.counts_interventions, _about(config, entrants, scenarios))
 
 
 def _require_own_folder(run: Run) -> None:
     """Raise RunError where a folder holds what this evaluation would overwrite. The same one may get more worlds, or
     fewer, and more policies."""
-    stored = read_run(run.folder, run.verb)
-    if stored is None or stored.verb not in ("", run.verb):  # the latter is refused when the run is recorded
+    stored = run.stored()
+    if stored is None:
         return
     try:
         there = from_plain(EvaluateConfig, stored.config, str(stored.path))
@@ -206,24 +211,61 @@ def _plain_text(config: EvaluateConfig, name: str) -> str:
     return str(value)
 
 
-def _run_entrant(
-    config: EvaluateConfig, entrant: Entrant, scenarios: Sequence[Scenario], pool: RolloutPool, progress: Progress
-) -> list[EpisodeResult]:
-    """All episodes of one policy; those that an interrupted run has stored are not run again."""
-    folder = episodes_folder(Path(config.out))
-    done: dict[int, EpisodeResult] = {}
+def _stored_episodes(folder: Path, entrant: Entrant, scenarios: Sequence[Scenario]) -> dict[int, EpisodeResult]:
+    """The episodes of a policy that an interrupted run has stored, by seed.
+
+    Raises:
+        RunError: what is stored under the policy's name is of other weights or code, or of other worlds.
+    """
+    found: dict[int, EpisodeResult] = {}
+    different = _other_fingerprint(folder, entrant)
     for scenario in scenarios:
-        path = result_path(folder, entrant.name, scenario.seed)
-        stored = load_result(path) if path.exists() else None
-        if stored is not None and stored.scenario == scenario and stored.fingerprint == entrant.fingerprint:
-            done[scenario.seed] = stored
+        path = result_path(episodes_folder(folder), entrant.name, scenario.seed)
+        if not path.exists():
+            continue
+        stored = load_result(path)
+        if stored.fingerprint != entrant.fingerprint:
+            different = f"fingerprint {stored.fingerprint} there, {entrant.fingerprint} asked"
+        elif stored.scenario != scenario:
+            there, asked = stored.scenario.env_kwargs, scenario.env_kwargs
+            names = [name for name in {**there, **asked} if there.get(name) != asked.get(name)]
+            different = "; ".join(f"{name}: {there.get(name)} there, {asked.get(name)} asked" for name in names)
+        found[scenario.seed] = stored
+    if different:
+        raise RunError(
+            f"{folder} holds episodes of another {entrant.name!r} ({different}), which would be lost; give another "
+            f"--out or another name (NAME={entrant.target}), or delete it: rm -r {folder}"
+        )
+    return found
+
+
+def _other_fingerprint(folder: Path, entrant: Entrant) -> str:
+    """In what the results in a folder are of another policy of the same name; empty where they are not."""
+    try:
+        policies = read_summary(folder).get("policies", [])
+        known = {policy["name"]: policy["fingerprint"] for policy in policies}
+    except (OSError, ValueError, KeyError, TypeError, ForestPilotError):  # none is there, or it is written anew
+        return ""
+    there = known.get(entrant.name, entrant.fingerprint)
+    return "" if there == entrant.fingerprint else f"fingerprint {there} there, {entrant.fingerprint} asked"
+
+
+def _run_entrant(
+    config: EvaluateConfig,
+    entrant: Entrant,
+    scenarios: Sequence[Scenario],
+    done: dict[int, EpisodeResult],
+    pool: RolloutPool,
+    progress: Progress,
+) -> list[EpisodeResult]:
+    """All episodes of one policy; those that are done are not run again."""
     rest = tuple(scenario for scenario in scenarios if scenario.seed not in done)
     if rest:
         job = Job(
             config.task,
             rest,
             entrant.factory,
-            results_folder=str(folder),
+            results_folder=str(episodes_folder(Path(config.out))),
             policy=entrant.target,
             fingerprint=entrant.fingerprint,
         )

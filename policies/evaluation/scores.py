@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.episodes.names import problem_of_file_name, table_cell, text_of_cell
 from forestpilot.policies.evaluation.intervals import paired_difference, rate_interval, wilson_interval
 from forestpilot.sim.outcomes import ENDS, Outcome, succeeded, told
 
@@ -99,7 +100,7 @@ class OutcomeRow:
             TypeError: the row is too short.
             ValueError: a value is no finite number, or an outcome that no episode has.
         """
-        if not values["policy"] or values["outcome"] not in ENDS:
+        if problem_of_file_name(values["policy"] or "") or values["outcome"] not in ENDS:
             raise ValueError(f"its policy is {values['policy']!r} and its outcome {values['outcome']!r}")
         known: dict[str, Any] = {}
         for name in FIGURES:
@@ -226,7 +227,9 @@ def write_outcomes(path: Path, rows: Sequence[OutcomeRow]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(row.to_values() for row in rows)
+    for row in rows:
+        values = row.to_values()
+        writer.writerow({key: table_cell(value) if isinstance(value, str) else value for key, value in values.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
     write_new_file(path, [text.getvalue().encode()])
 
@@ -246,7 +249,8 @@ def read_outcomes(path: Path, broken: Callable[[int, Exception], None] | None = 
     rows = []
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         reader = csv.DictReader(file)
-        for values in reader:
+        for cells in reader:
+            values = {key: text_of_cell(cell) if isinstance(cell, str) else cell for key, cell in cells.items()}
             try:
                 rows.append(OutcomeRow.from_values(values))
             except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from forestpilot.data_collection.episodes.progress import SilentProgress
 from forestpilot.data_collection.episodes.run import RunError
 from forestpilot.data_collection.rollouts.replay import load_stored_episode, replay_episode
+from forestpilot.data_collection.rollouts.results import EpisodeFileError, result_path
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
 from forestpilot.policies.evaluation.baselines import BlindPilot, decided
 from forestpilot.policies.evaluation.entrants import policy_names
@@ -201,11 +202,86 @@ def test_evaluating_again_repeats_nothing_and_changes_nothing(tmp_path):
     assert {p: p.stat().st_mtime_ns for p in kept} == kept
 
 
-def test_episodes_at_another_speed_are_not_taken_for_these(tmp_path):
-    evaluate(config(tmp_path, policy=("expert",), episodes=2))
-    (tmp_path / "evaluation" / "config.json").unlink()  # as if it had been killed before its end
-    slower = evaluate(config(tmp_path, policy=("expert",), episodes=2, speed=6.0))
-    assert slower[0].mean_speed_mps < 7.0
+def test_episodes_at_another_speed_are_neither_taken_for_these_nor_overwritten(tmp_path):
+    evaluate(config(tmp_path, policy=("blind",), episodes=1))
+    (tmp_path / "evaluation" / "config.json").unlink()  # as version 0.2 leaves it where it is killed
+    before = contents(tmp_path)
+    with pytest.raises(RunError, match=r"another 'blind' \(speed: 10.0 there, 6.0 asked\).*give another --out"):
+        evaluate(config(tmp_path, policy=("blind",), episodes=1, speed=6.0))
+    assert contents(tmp_path) == before
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("without", ["episodes", "summary.json"])
+def test_other_weights_under_the_same_name_are_refused(tmp_path, monkeypatch, without):
+    monkeypatch.setitem(sys.modules, "my_pilots", sys.modules[__name__])
+    asked = config(tmp_path, policy=("my_pilots:Straight",), episodes=1)
+    evaluate(asked)
+    folder = tmp_path / "evaluation"
+    (folder / without).rename(tmp_path / "elsewhere")
+    before = contents(tmp_path)
+    monkeypatch.setattr("forestpilot.policies.evaluation.entrants._code_fingerprint", lambda reference: "edited")
+    with pytest.raises(RunError, match=r"another 'Straight' \(fingerprint my_pilots:Straight@.* there, edited asked"):
+        evaluate(asked)
+    assert contents(tmp_path) == before
+
+
+def test_an_evaluation_says_what_it_is_before_it_begins(tmp_path):
+    class Killed(Exception):
+        """As good as."""
+
+    class Pool:
+        workers = 1
+
+        def run(self, job, progress, name):
+            raise Killed
+
+    with pytest.raises(Killed):
+        evaluate(config(tmp_path, policy=("blind",)), pool=Pool())
+    with pytest.raises(RunError, match=r"speed_mps: 10.0 there, 6.0 asked"):
+        evaluate(config(tmp_path, policy=("blind",), speed=6.0))
+
+
+@pytest.mark.parametrize("name", ["..", ".", "-x", "+x", "@x", ".x", "a\nb", "a\0b", "'x", "x" * 200])
+def test_a_name_that_no_file_and_no_cell_can_have_is_refused(name):
+    with pytest.raises(ValueError, match="is to be called"):
+        EvaluateConfig(policy=(f"{name}=blind",))
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("lr=0.1", "lr=0.1"),
+        ("=cmd|calc", "_cmd|calc"),
+        ("a\nb", "a_b"),
+        ("-x", "_x"),
+        ("y" * 150, "y" * 100),
+    ],
+)
+def test_the_name_of_a_folder_is_made_safe(folder, name):
+    assert policy_names((f"runs/{folder}",)) == [name]
+
+
+def test_a_table_can_be_opened_in_a_spreadsheet_and_comes_back(tmp_path):
+    strange = row("=cmd", 1, 1, preset="@home", options={"shape": "+1", "density": -0.5})
+    write_outcomes(tmp_path / "outcomes.csv", [strange])
+    cells = next(csv.DictReader((tmp_path / "outcomes.csv").open()))
+    assert (cells["policy"], cells["preset"], cells["shape"], cells["density"]) == ("'=cmd", "'@home", "'+1", "-0.5")
+    assert read_outcomes(tmp_path / "outcomes.csv")[0].policy == "=cmd"
+
+
+@pytest.mark.parametrize("policy", ["../../x", "/etc/x", "..", "a\\b", "a\x1b[2J"])
+def test_a_table_from_elsewhere_names_no_file_outside_its_folder(tmp_path, policy):
+    write_outcomes(tmp_path / "outcomes.csv", [row("good", 1, 1)])
+    path = tmp_path / "outcomes.csv"
+    path.write_text(path.read_text().replace("good,", f"{policy},"))
+    with pytest.raises(ValueError, match="its policy is"):
+        read_outcomes(path)
+    with pytest.raises(EpisodeFileError, match="can be called"):
+        result_path(tmp_path, policy, 1)
 
 
 @pytest.mark.parametrize(
@@ -254,6 +330,7 @@ def test_a_policy_that_is_not_there_is_named(tmp_path):
 
 
 def test_names_are_short_and_distinct():
+    assert policy_names(("x-2=blind", "x=blind", "x=expert")) == ["x-2", "x-3", "x-4"]
     assert policy_names(("blind", "runs/a", "other/a", "best=runs/a")) == ["blind", "a", "a-2", "best"]
 
 
