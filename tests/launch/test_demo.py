@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -38,11 +39,16 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoConfig:
     return config
 
 
+def again(demo: DemoConfig, **changes: Any) -> DemoConfig:
+    """The same demo in this process alone: where nothing is left to do, starting others is all that takes time."""
+    return dataclasses.replace(demo, workers=1, **changes)
+
+
 @pytest.mark.slow
 def test_the_demo_leaves_what_it_promises(demo: DemoConfig, capsys) -> None:
     out = Path(demo.out)
     episodes = {path: path.stat().st_mtime_ns for path in (out / "evaluation" / "episodes").glob("*.npz")}
-    run(demo)
+    run(again(demo))
     printed = capsys.readouterr()
     assert printed.err.startswith(f"learning to fly and to drive, everything goes into {out}")
     promised = ("blind", "bc", "dagger", "95 % interval", "autonomy", "outcomes.csv", "replay")
@@ -75,19 +81,19 @@ def test_the_films_show_the_last_seconds(demo: DemoConfig) -> None:
 @pytest.mark.slow
 def test_it_says_what_may_be_deleted_and_goes_on_without_it(demo: DemoConfig, capsys) -> None:
     out = Path(demo.out)
-    run(demo)
+    run(again(demo))
     told = capsys.readouterr().out
     assert f"{folder_mb(out):.0f} MB" in told and f"rm -r {out / 'dataset'} {out / 'drive' / 'dataset'}" in told
     weights = (out / "policy.safetensors").read_bytes()
     for _ in range(2):
-        run(dataclasses.replace(demo, keep_data="no"))
+        run(again(demo, keep_data="no"))
         told = capsys.readouterr().out
         assert not (out / "dataset").exists() and not (out / "drive" / "dataset").exists()
         assert "the episodes were deleted" in told and "rm -r" not in told
         assert "labelled states in 4 training episodes" in told
     assert (out / "policy.safetensors").read_bytes() == weights
     with pytest.raises(RunError, match="steps"):
-        run(dataclasses.replace(demo, dagger=dataclasses.replace(TINY, first_steps=11)))
+        run(again(demo, dagger=dataclasses.replace(TINY, first_steps=11)))
 
 
 def test_rounds_are_read_as_they_were_written(tmp_path: Path) -> None:
