@@ -109,7 +109,7 @@ class LiveSummary:
     late_steps: int
     """Steps that came late, in all episodes."""
     seconds: float
-    """How long the session took."""
+    """How long the session took, without the time in which the computer was asleep or the process stopped."""
     quit: bool
     """Whether the human stopped before all episodes were done."""
     interrupted: bool
@@ -219,7 +219,7 @@ class _Run:
         with _noted_signals(self._signals):
             while self._waiting and end != _End.QUIT:
                 end = self._run_episode(self._waiting.popleft())
-        return self._summary(self._clock.now() - started, end == _End.QUIT)
+        return self._summary(self._clock.now() - started - self._pacer.stalled_s, end == _End.QUIT)
 
     def _run_episode(self, episode: Scenario) -> _End:
         """Run one episode from its frozen start to the showing of its outcome."""
@@ -262,7 +262,10 @@ class _Run:
             if end is None:
                 end = self._step(running, period_s)
                 self._show(running, Mode.RUNNING)
-                self._pacer.wait(period_s * SLOW if self._slow else period_s)
+                stalled_s = self._pacer.wait(period_s * SLOW if self._slow else period_s)
+                if stalled_s and end is None:
+                    self._say(f"everything stood still for {stalled_s:.0f} s")
+                    end = self._stand_still(running, Mode.PAUSED)
         return end
 
     def _step(self, running: EpisodeRecorder, period_s: float) -> _End | None:

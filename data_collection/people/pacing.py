@@ -16,16 +16,25 @@ class Clock(Protocol):
         """Wait."""
 
 
+STALL_S = 2.0
+"""A step that is late by so much was not slow: the process was stopped, or the computer asleep."""
+
+
 class RealClock:
-    """The machine's own monotonic clock."""
+    """The machine's own monotonic clock, which nobody sets; where there is one, that which goes on while it sleeps."""
 
     def now(self) -> float:
         """Seconds since some moment."""
+        if _BOOT_TIME is not None:
+            return time.clock_gettime(_BOOT_TIME)
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+
+_BOOT_TIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 class Pacer:
@@ -43,17 +52,30 @@ class Pacer:
         self._due = clock.now()
         self.late = 0
         """Steps that were not done when the next one was due."""
+        self.stalled_s = 0.0
+        """Time in which everything stood still."""
 
     def start(self) -> None:
         """A new stretch of steps starts now."""
         self._due = self._clock.now()
 
-    def wait(self, period_s: float) -> None:
-        """The step is done: wait until `period_s` after it was due."""
+    def wait(self, period_s: float) -> float:
+        """The step is done: wait until `period_s` after it was due.
+
+        Returns:
+            Seconds for which everything stood still, by `STALL_S`; 0 otherwise. Such a step is not counted as late.
+        """
         self._due += period_s
         left_s = self._due - self._clock.now()
         if left_s >= 0:
             self._clock.sleep(left_s)
-        else:
-            self.late += 1
-            self.start()
+            # A sleep from which the process comes back too late was one of the whole computer.
+            left_s = self._due - self._clock.now()
+            if -left_s <= STALL_S:
+                return 0.0
+        self.start()
+        if -left_s > STALL_S:
+            self.stalled_s -= left_s
+            return -left_s
+        self.late += 1
+        return 0.0

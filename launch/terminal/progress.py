@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -17,6 +17,35 @@ PLAIN_INTERVAL_S = 10.0
 """Between two lines of a stage."""
 PLAIN_FIRST_S = 1.0
 """Until the first line of a stage that is not over by then."""
+
+
+STALL_S = 10.0
+"""A clock that is looked at every two seconds, and was not for so long, belongs to a process that was stopped."""
+LOOK_S = 2.0
+
+
+class AwakeClock:
+    """Seconds in which this process ran: time in which it was stopped (`kill -STOP`, a frozen container) does not
+    count, nor, on Linux, does time in which the computer sleeps. It must be looked at every few seconds.
+
+    Args:
+        monotonic: tells the time; nobody sets it.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._last = monotonic()
+        self._left_out_s = 0.0
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        """Seconds since some moment; never goes back."""
+        with self._lock:
+            now = self._monotonic()
+            if now - self._last > STALL_S:
+                self._left_out_s += now - self._last
+            self._last = now
+            return now - self._left_out_s
 
 
 def make_progress(stream: TextIO | None = None) -> Progress:
@@ -45,6 +74,7 @@ class BarProgress:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
+        self._clock = AwakeClock()
         self._bars = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -54,6 +84,7 @@ class BarProgress:
             TextColumn("{task.fields[shown]}", style="dim"),
             console=Console(stderr=True),
             refresh_per_second=4,
+            get_time=self._clock.now,
         )
         self._open = 0
 
@@ -63,7 +94,8 @@ class BarProgress:
         if self._open == 0:
             self._bars.start()
         self._open += 1
-        started = time.monotonic()
+        self._clock.now()  # nobody has looked at it since the last stage
+        started = self._clock.now()
         task = self._bars.add_task("  " * (self._open - 1) + name, total=total, shown="")
         stage = _BarStage(self._bars, task)
         try:
@@ -74,7 +106,7 @@ class BarProgress:
             if self._open == 0:
                 self._bars.stop()
                 self._bars.console.print(
-                    _summary(name, stage, time.monotonic() - started), markup=False, highlight=False
+                    _summary(name, stage, self._clock.now() - started), markup=False, highlight=False
                 )
 
     def note(self, message: str) -> None:
@@ -111,12 +143,14 @@ class PlainProgress:
         self._stream = stream
         self._interval_s = interval_s
         self._first_s = first_s
+        self._clock = AwakeClock()
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
         """A stage that writes a line every `interval_s` seconds and one at its end."""
-        started = time.monotonic()
-        stage = _PlainStage(self._stream, name, total, self._interval_s)
+        self._clock.now()  # nobody has looked at it since the last stage
+        started = self._clock.now()
+        stage = _PlainStage(self._stream, name, total, self._interval_s, self._clock)
         over = threading.Event()
         clock = threading.Thread(target=self._tell, args=(stage, over), daemon=True)
         clock.start()
@@ -125,7 +159,7 @@ class PlainProgress:
         finally:
             over.set()
             clock.join()
-            self.note(_summary(name, stage, time.monotonic() - started))
+            self.note(_summary(name, stage, self._clock.now() - started))
 
     def note(self, message: str) -> None:
         """One line."""
@@ -133,20 +167,22 @@ class PlainProgress:
 
     def _tell(self, stage: _PlainStage, over: threading.Event) -> None:
         """Write lines while nothing is finished, too: compiling or one long step must not look like a standstill."""
-        pause_s = self._first_s
-        while not over.wait(pause_s):
-            pause_s = stage.tell_if_due()
+        due = self._clock.now() + self._first_s
+        while not over.wait(min(LOOK_S, max(0.0, due - self._clock.now()))):
+            if self._clock.now() >= due:
+                due = self._clock.now() + stage.tell_if_due()
 
 
 class _PlainStage:
     """Counts, and writes a line when the last one is old enough."""
 
-    def __init__(self, stream: TextIO, name: str, total: int | None, interval_s: float) -> None:
+    def __init__(self, stream: TextIO, name: str, total: int | None, interval_s: float, clock: AwakeClock) -> None:
         self._stream = stream
         self._name = name
         self._total = total
         self._interval_s = interval_s
-        self._started = time.monotonic()
+        self._clock = clock
+        self._started = clock.now()
         self._last: float | None = None
         self._lock = threading.Lock()
         self.done = 0
@@ -158,19 +194,19 @@ class _PlainStage:
             self.done += count
             self.fields.update(fields)
             last = self._started if self._last is None else self._last
-            if time.monotonic() - last >= self._interval_s:
+            if self._clock.now() - last >= self._interval_s:
                 self._tell()
 
     def tell_if_due(self) -> float:
         """Write a line if there was none yet or the last one is old; returns the seconds until the next is due."""
         with self._lock:
-            if self._last is None or time.monotonic() - self._last >= self._interval_s:
+            if self._last is None or self._clock.now() - self._last >= self._interval_s:
                 self._tell()
             assert self._last is not None
-            return max(0.1, self._last + self._interval_s - time.monotonic())
+            return max(0.1, self._last + self._interval_s - self._clock.now())
 
     def _tell(self) -> None:
-        self._last = time.monotonic()
+        self._last = self._clock.now()
         of = str(self.done)
         if self._total is not None:
             of += f"/{self._total}"

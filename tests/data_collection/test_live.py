@@ -509,3 +509,24 @@ def test_a_pacer_starts_anew_after_a_stretch_of_standing_still():
     pacer.start()
     pacer.wait(0.1)
     assert pacer.late == 0 and clock.now() == pytest.approx(5.1)
+
+
+def test_a_pacer_tells_a_standstill_from_a_late_step():
+    clock = FakeClock()
+    pacer = Pacer(clock)
+    clock.sleep(0.5)
+    assert pacer.wait(0.1) == 0.0 and pacer.late == 1
+    clock.sleep(60.0)
+    assert pacer.wait(0.1) == pytest.approx(59.9) and pacer.late == 1 and pacer.stalled_s == pytest.approx(59.9)
+    assert pacer.wait(0.1) == 0.0 and pacer.late == 1
+
+
+def test_a_session_that_was_stopped_or_asleep_pauses_until_a_key(tmp_path):
+    # The tenth picture of a running episode takes a minute: the lid was closed.
+    scene = Scene(tmp_path / "data", [(0.5, "+ArrowUp"), (65.0, "-ArrowUp"), (66.0, "KeyA"), (67.5, "KeyQ")])
+    scene.painter._work_s = lambda count: 60.0 if count == 10 else 0.0
+    summary = scene.run()
+    paused = scene.painter.of(Mode.PAUSED)
+    assert paused and paused[-1].time_s < 66.1 and "stood still for 60 s" in paused[0].message
+    assert len({seen.step for seen in paused}) == 1
+    assert summary.steps == pytest.approx(25, abs=2) and summary.late_steps == 0 and summary.seconds < 10.0

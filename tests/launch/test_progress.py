@@ -8,7 +8,7 @@ import time
 import pytest
 
 from forestpilot.data_collection.episodes.progress import SilentProgress
-from forestpilot.launch.terminal.progress import BarProgress, PlainProgress, format_fields, make_progress
+from forestpilot.launch.terminal.progress import AwakeClock, BarProgress, PlainProgress, format_fields, make_progress
 
 
 def test_a_log_gets_lines_with_counts_and_fields() -> None:
@@ -78,3 +78,9 @@ def test_silent_progress_takes_the_same_calls(capsys: pytest.CaptureFixture[str]
 
 def test_floats_are_short() -> None:
     assert format_fields({"loss": 0.123456, "round": 2}) == "loss 0.123  round 2"
+
+
+def test_time_in_which_the_process_was_stopped_does_not_count() -> None:
+    told = iter([100.0, 100.0, 102.0, 104.0, 7304.0, 7305.0])
+    clock = AwakeClock(lambda: next(told))
+    assert [clock.now() - 100.0 for _ in range(5)] == [0.0, 2.0, 4.0, 4.0, 5.0]
