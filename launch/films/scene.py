@@ -27,6 +27,7 @@ from forestpilot.launch.reading.tasks import task_named
 from forestpilot.policies.evaluation.entrants import network_acted
 from forestpilot.sim.cameras import CAMERA_NAMES, CENTER
 from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.experts.expert import Labels
 from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.rendering.protocol import VehiclePose
 from forestpilot.sim.worlds.world import World
@@ -76,11 +77,14 @@ class EpisodeScene:
         self._cameras = (*cameras, *always)
         self._first_drawn = 0
         self._stage = stage
-        self._path: list[NDArray[np.float64]] = []
+        self._asked = expert or self.costs == "expert"
+        # With room for the place between the last two states, so that no moment copies the way.
+        self._path_m = np.zeros((len(episode.actions) + 2, 3))
         self._marks: list[NDArray[np.float64]] = []
         self._camera: ChaseCamera | None = None
         self._drawn_s: float | None = None
-        self._env = make_replay_env(episode, expert=expert or self.costs == "expert")
+        # The expert is asked where a moment tells of it, not at every state that is passed.
+        self._env = make_replay_env(episode)
         try:
             vehicle: Any = self._env.unwrapped
             self._vehicle = vehicle
@@ -167,10 +171,12 @@ class EpisodeScene:
         chase = NO_PICTURE
         if self._camera is not None:
             chase = self._camera.draw(vehicle, self._elapsed_s(time_s))
+        passed = self._now.index + 1
+        self._path_m[passed] = vehicle.position
         return dataclasses.replace(
             self._moment,
             chase=chase,
-            path_m=np.array([*self._path, vehicle.position]),
+            path_m=self._path_m[: passed + 1].copy(),
             yaw_rad=heading_rad(np.asarray(vehicle.rotation)),
             time_s=time_s,
             clearance_m=clearance_m,
@@ -213,9 +219,11 @@ class EpisodeScene:
         assert self._next is not None
         self._now = self._next
         if self._now.info.get("intervened"):
-            self._marks.append(self._path[-1][:2])
-        self._path.append(self._now.position_m.copy())
-        self._moment = self._describe(self._now)
+            self._marks.append(self._path_m[self._now.index - 1, :2].copy())
+        self._path_m[self._now.index] = self._now.position_m
+        # A policy with a memory must see every state.
+        if self._now.index >= self._first_drawn or self._adviser is not None:
+            self._moment = self._describe(self._now)
         if self._stage is not None:
             self._stage.advance()
         # One state ahead, to draw what lies between; at the end this compares the outcome with the stored one.
@@ -235,6 +243,9 @@ class EpisodeScene:
         """The moment of a state, without a chase view."""
         observation = step.observation
         state = observation["state"]
+        labels = None
+        if self._asked and step.action is not None and step.index >= self._first_drawn:
+            labels = self._vehicle.expert_labels()
         forward_mps = state[self.spec.index("forward_mps")]
         left_mps = state[self.spec.index("left_mps")]
         return Moment(
@@ -245,8 +256,8 @@ class EpisodeScene:
             speed_mps=float(math.hypot(forward_mps, left_mps)),
             time_s=step.index / self.spec.control_hz,
             turn_rad=self._turn_rad(step.action),
-            expert_turn_rad=self._expert_turn_rad(step),
-            costs=self._costs_at(step),
+            expert_turn_rad=None if labels is None else self._turn_rad(labels.actions[CENTER]),
+            costs=self._costs_at(step, labels),
             outcome=step.info["outcome"],
             interventions=step.info.get("interventions", 0),
             notes=notes_of(step.info),
@@ -259,21 +270,13 @@ class EpisodeScene:
             return None
         return float(action[0]) * self.spec.max_turn_rad
 
-    def _expert_turn_rad(self, step: ReplayedStep) -> float | None:
-        """The turn that the expert would ask for; None where it is not asked."""
-        answers = step.info.get("expert_action")
-        if answers is None or step.action is None:
-            return None
-        return self._turn_rad(answers[CENTER])
-
-    def _costs_at(self, step: ReplayedStep) -> NDArray[Any] | None:
+    def _costs_at(self, step: ReplayedStep, labels: Labels | None) -> NDArray[Any] | None:
         """Costs of the candidate turns; None where nobody says."""
         if step.action is None or self.costs == "none":
             return None
         if self._adviser is not None:
             return self._adviser.costs(step.observation)
-        costs: NDArray[Any] = step.info["expert_costs"][CENTER]
-        return costs
+        return None if labels is None else labels.costs[CENTER]
 
     def _vehicle_between(self, before: ReplayedStep, after: ReplayedStep, share: float) -> VehiclePose:
         """The vehicle a share of the way from one state to the next, as the chase view shows it."""
