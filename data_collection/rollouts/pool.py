@@ -179,7 +179,11 @@ class RolloutPool:
         return sorted(done, key=lambda episode: order[episode.scenario.seed])
 
     def submit(
-        self, function: Callable[..., ResultT], *args: Any, answer: Callable[[Any], Any] | None = None
+        self,
+        function: Callable[..., ResultT],
+        *args: Any,
+        answer: Callable[[Any], Any] | None = None,
+        urgent: bool = False,
     ) -> Future[ResultT]:
         """Let a worker call `function(*args, ask)` when no episodes are waiting; with one worker, at once and here.
 
@@ -187,10 +191,11 @@ class RolloutPool:
             function: of a module; `ask(value)` in it returns what `answer` says to the value.
             args: picklable.
             answer: by default whatever is asked is answered by None.
+            urgent: goes before all that is not; in turn with episodes.
         """
         answer = answer or _no_answer
         if self._processes is not None:
-            return self._processes.submit(function, *args, answer=answer, urgent=False)
+            return self._processes.submit(function, *args, answer=answer, urgent=urgent)
         future: Future[ResultT] = Future()
         try:
             future.set_result(function(*args, answer))

@@ -18,7 +18,7 @@ from forestpilot.data_collection.episodes.episode import (
 )
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.windows.decoded import Source
-from forestpilot.data_collection.windows.decoding import decode_ahead
+from forestpilot.data_collection.windows.decoding import Submit, decode_ahead
 from forestpilot.data_collection.windows.drawing import Batch as Batch
 from forestpilot.data_collection.windows.drawing import DrawSettings, WindowDrawer, WindowRecipe
 from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
@@ -65,6 +65,7 @@ class WindowReader(WindowDrawer):
         keep_disk_cache: whether they stay there when the last reader is closed.
         workers: processes that decode side by side where there is much to decode.
         progress: who watches that.
+        submit: reaches processes that run already and decode then; by default some are started where it pays.
 
     Raises:
         ValueError: an argument out of range.
@@ -90,6 +91,7 @@ class WindowReader(WindowDrawer):
         keep_disk_cache: bool = False,
         workers: int = 1,
         progress: Progress | None = None,
+        submit: Submit | None = None,
     ) -> None:
         _require_arguments(length, tuple(cameras), side_labels, cache_bytes, side_probabilities)
         self.task_spec = require_one_task(datasets)
@@ -100,6 +102,7 @@ class WindowReader(WindowDrawer):
         self._allowed_splits = tuple(allowed_splits)
         self._workers = workers
         self._progress = progress or SilentProgress()
+        self._submit = submit
         self._headers: list[EpisodeHeader] = []
         self.extend()
 
@@ -198,7 +201,7 @@ class WindowReader(WindowDrawer):
             folder = self._decoded_folder(sources[0]) if sources else None
             ahead = 0
             if folder is not None:
-                ahead = decode_ahead(folder, sources, self._workers, stage)
+                ahead = decode_ahead(folder, sources, self._workers, stage, self._submit)
             for place, header in enumerate(headers):
                 self._take_in(dataset, header)
                 stage.advance(place >= ahead)

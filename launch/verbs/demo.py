@@ -32,6 +32,7 @@ from forestpilot.policies.algorithms.dagger.config import PRESETS as DAGGER_PRES
 from forestpilot.policies.algorithms.dagger.loop import run_dagger
 from forestpilot.policies.algorithms.rounds import RoundResult, best_round, read_rounds, round_folder
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
+from forestpilot.policies.evaluation.pilots import get_ready
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, results_table
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.cores import usable_cores
@@ -162,6 +163,8 @@ def _learn(config: DemoConfig, lesson: Lesson, progress: Progress, pool: Rollout
     """Learn one task, run the cloned and the mended policy through the same test worlds, and begin to film some."""
     out = lesson.folder
     dagger = dataclasses.replace(lesson.dagger, out=str(out), workers=config.workers)
+    if not (out / "policy.json").exists():
+        _let_workers_get_ready(dagger, pool)
     rounds = _rounds(dagger, progress, pool, run or Run.claim(out, "dagger", dagger))
     if config.keep_data == "no":
         shutil.rmtree(out / DATA, ignore_errors=True)
@@ -183,6 +186,14 @@ def _learn(config: DemoConfig, lesson: Lesson, progress: Progress, pool: Rollout
     part.films = film_jobs([_film_job(config, out, row) for row in chosen], pool)
     part.plotted = pool.submit(_plot, rounds, part.plot)
     return part
+
+
+def _let_workers_get_ready(dagger: DaggerConfig, pool: RolloutPool) -> None:
+    """Let the worker processes load what their first episodes need, while this one loads what training needs."""
+    task = TASKS.get(dagger.task)
+    scenario = dagger.mix.scenario(dagger.seeds(0)[0], task)
+    for _ in range(pool.workers):
+        pool.submit(get_ready, dagger.task, scenario, urgent=True)
 
 
 def _rounds(dagger: DaggerConfig, progress: Progress, pool: RolloutPool, run: Run) -> list[RoundResult]:

@@ -29,6 +29,7 @@ disk: draw from (seed, round), and do not count what happened since the process 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -302,7 +303,10 @@ class Algorithm(ABC, Generic[ConfigT]):
 
         if self._reader is None:
             datasets = [self.dataset, *self.demonstrations]
-            self._reader = make_reader(self.policy, datasets, self.config.train, self.config.workers, self.progress)
+            decode = functools.partial(self.pool.submit, urgent=True)
+            self._reader = make_reader(
+                self.policy, datasets, self.config.train, self.config.workers, self.progress, decode
+            )
         self._reader.extend()
         require_costs(self.policy, self._reader)
         self.progress.note(self._reader.describe())

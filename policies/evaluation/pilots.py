@@ -9,11 +9,29 @@ from typing import Any
 
 import numpy as np
 
+from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT
 from forestpilot.data_collection.rollouts.gates import Gate
 from forestpilot.data_collection.rollouts.gates.gated_pilot import GatedPilot
 from forestpilot.data_collection.rollouts.pilots import Decision, MixturePilot, Observations, Pilot, PilotFactory
 from forestpilot.data_collection.rollouts.pool import SLOTS
+from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
+from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.policies.evaluation.baselines import decided
+
+
+def get_ready(task: str, scenario: Scenario, ask: object = None) -> None:
+    """Load the simulator, its kernels and what policies need: what the first episodes of a process would wait for.
+
+    Args:
+        task: name of the task.
+        scenario: any of its scenarios.
+        ask: for a worker's task; not used.
+    """
+    import forestpilot.policies.networks.checkpoint  # noqa: F401  (imports torch, which takes longest)
+
+    recorder = EpisodeRecorder(task, scenario, expert=True, record=False)
+    recorder.step(np.zeros(2, np.float32), ACTOR_EXPERT)
+    recorder.close()
 
 
 class PolicyPilot:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.windows.decoding import Submit
 from forestpilot.data_collection.windows.windows import WindowReader
 from forestpilot.policies.networks.visuomotor import CAMERAS, VisuomotorPolicy
 from forestpilot.policies.training.batches import Objective, Reader
@@ -120,6 +121,7 @@ def make_reader(
     config: TrainConfig,
     workers: int = 1,
     progress: Progress | None = None,
+    submit: Submit | None = None,
 ) -> WindowReader:
     """The reader that gives this policy the windows it trains on.
 
@@ -129,6 +131,7 @@ def make_reader(
         config: how they are labelled and kept at hand.
         workers: processes that decode episodes side by side where there are many.
         progress: who watches that.
+        submit: reaches processes that run already and decode then.
     """
     cameras = CAMERAS[policy.config.cameras]
     return WindowReader(
@@ -144,6 +147,7 @@ def make_reader(
         keep_disk_cache=config.keep_disk_cache,
         workers=workers,
         progress=progress,
+        submit=submit,
     )
 
 

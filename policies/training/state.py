@@ -15,6 +15,7 @@ from forestpilot.data_collection.episodes.config_fields import result_values
 from forestpilot.data_collection.episodes.migration import migrate_config
 from forestpilot.data_collection.episodes.plain import from_plain
 from forestpilot.policies.networks.checkpoint import CheckpointError, load_state, load_tensors, save_state
+from forestpilot.policies.training.adam import Adam
 from forestpilot.policies.training.flat import FlatLayout
 from forestpilot.policies.training.shards import Lesson
 from forestpilot.policies.training.train_config import TrainConfig
@@ -23,10 +24,6 @@ from forestpilot.sim.errors import ForestPilotError
 
 class DivergedError(ForestPilotError):
     """A training whose loss is no longer a number."""
-
-
-MOMENTS = ("exp_avg", "exp_avg_sq")
-"""What Adam remembers of each weight."""
 
 
 class TrainingState:
@@ -52,7 +49,7 @@ class TrainingState:
         self.weights = nn.Parameter(weights)
         self.weights.grad = gradient
         # Decay stands beside it (Loshchilov & Hutter 2019, algorithm 2, line 12), for only part of the row decays.
-        self.optimizer = torch.optim.Adam([self.weights], fused=True)
+        self.optimizer = Adam(weights)
         self.average = weights.clone() if self.config.ema_decay else None
         self.running_loss = torch.zeros(())
         self.gradient_norm = torch.zeros(())
@@ -68,8 +65,8 @@ class TrainingState:
         rate = self.config.learning_rate_at(self.step)
         self.gradient_norm = nn.utils.clip_grad_norm_(self.weights, self.config.grad_clip or math.inf)
         self.layout.decaying(self.weights.detach()).mul_(1 - rate * self.config.weight_decay)
-        self.optimizer.param_groups[0]["lr"] = rate
-        self.optimizer.step()
+        assert self.weights.grad is not None
+        self.optimizer.update(self.weights.grad, rate)
         self.running_loss += loss
         self.step += 1
         if self.average is not None:
@@ -123,14 +120,13 @@ class TrainingState:
         """Write everything that a resumed process needs, atomically."""
         tensors = {f"policy/{name}": tensor for name, tensor in self.policy.state_dict().items()}
         tensors["running_loss"] = self.running_loss
-        moments = self.optimizer.state[self.weights]
-        rows = {f"optimizer/{{}}/{name}": moments[name] for name in MOMENTS}
+        rows = {f"optimizer/{{}}/{name}": row for name, row in self.optimizer.moments.items()}
         if self.average is not None:
             rows["average/{}"] = self.average
         for name, row in rows.items():
             for number, part in zip(self.layout.numbers, self.layout.parts(row), strict=True):
                 tensors[name.format(number)] = part
-        tensors |= {f"optimizer/{number}/step": moments["step"].clone() for number in self.layout.numbers}
+        tensors |= {f"optimizer/{number}/step": self.optimizer.step.clone() for number in self.layout.numbers}
         facts = {
             "round": self.round,
             "step": self.step,
@@ -184,10 +180,9 @@ class TrainingState:
             )
 
     def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
-        moments = {name: torch.zeros_like(self.weights) for name in MOMENTS}
-        for name, row in moments.items():
+        for name, row in self.optimizer.moments.items():
             self._load_row(tensors, f"optimizer/{{}}/{name}", row)
-        self.optimizer.state[self.weights] = {"step": tensors["optimizer/0/step"].clone(), **moments}
+        self.optimizer.step.copy_(tensors["optimizer/0/step"])
 
     def _load_row(self, tensors: dict[str, Tensor], name: str, row: Tensor) -> None:
         """Fill a row (P,) with what is stored for each parameter under a name with its number."""

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -371,6 +372,30 @@ def test_many_episodes_are_decoded_in_processes_before_the_first_window(
     assert made == [damaged], "all others are there"
     assert len(files_of(dataset)) == 3
     assert equal(drawn(reader), wanted)
+
+
+def test_processes_that_run_already_decode_where_they_are_lent(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = drawn(reader_of(dataset, disk_cache_bytes=0))
+    monkeypatch.setattr(decoding, "MIN_STEPS_RUNNING", 50)
+    monkeypatch.setattr(decoding, "SOURCES_PER_TASK_RUNNING", 2)
+    parts: list[int] = []
+
+    def submit(function: Any, *arguments: Any) -> Future[Any]:
+        parts.append(len(arguments[-1]))
+        done: Future[Any] = Future()
+        done.set_result(function(*arguments, None))
+        return done
+
+    reader = reader_of(dataset, workers=2, submit=submit)
+    assert parts == [2, 1]
+    assert len(files_of(dataset)) == 3
+    assert equal(drawn(reader), wanted)
+    dataset.add(make_episode(6, 30))
+    reader.extend()
+    assert parts == [2, 1], "so few steps are decoded here"
+    assert len(files_of(dataset)) == 4
 
 
 def test_processes_decode_no_more_than_there_is_room_for(dataset: Dataset) -> None:
