@@ -102,18 +102,23 @@ def read_sealed_json(path: Path, way_out: str = RUN_AGAIN, is_required: bool = F
     return unsealed(values, path, way_out, is_required)
 
 
-def write_sealed(path: Path, data: bytes) -> None:
-    """Write a table, and its seal beside it; killed at any moment, either the old table lies there or the new one."""
+def write_sealed(path: Path, data: bytes) -> Path | None:
+    """Write a table, and its seal beside it; killed at any moment, either the old table lies there or the new one.
+
+    Returns:
+        Where the table lies now that was there before, if it was damaged: it is set aside.
+    """
+    aside = set_aside_if_damaged(path)
     new = _Seal(len(data), digest_of(data))
     known = _known_or_set_aside(path.parent)
     _note(path.parent, {**known, path.name: [*known.get(path.name, []), new]})
     write_new_file(path, [data])
     _note(path.parent, {**known, path.name: [new]})
+    return aside
 
 
-def seal(path: Path) -> None:
-    """Note the digest of a table as long as it is now; what is added to it later is not covered until the next seal."""
-    data = path.read_bytes()
+def seal(path: Path, data: bytes) -> None:
+    """Note the digest of a table's content so far; what is added to it later is not covered until the next seal."""
     _note(path.parent, {**_known_or_set_aside(path.parent), path.name: [_Seal(len(data), digest_of(data))]})
 
 
@@ -131,6 +136,17 @@ def read_sealed(path: Path, way_out: str = RUN_AGAIN) -> bytes:
             f"{path} has been cut or altered (it does not fit its digest in {CHECKSUMS_FILE}): {way_out}"
         )
     return data
+
+
+def set_aside_if_damaged(path: Path) -> Path | None:
+    """Set a table aside that is not as it was written; returns where it lies now, None where nothing is wrong."""
+    try:
+        read_sealed(path)
+    except FileNotFoundError:
+        return None
+    except DamagedFileError:
+        return set_aside(path)
+    return None
 
 
 def set_aside(path: Path) -> Path:

@@ -39,10 +39,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 from forestpilot.data_collection.episodes.config_fields import travelling_values
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import EpisodeHeader
-from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.episodes.fingerprint import fingerprint_of
 from forestpilot.data_collection.episodes.migration import migrate_row
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.run import Run
+from forestpilot.data_collection.episodes.seals import (
+    DamagedFileError,
+    read_sealed_json,
+    set_aside,
+    write_sealed_json,
+)
 from forestpilot.data_collection.rollouts.pilots import PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.scenarios import task_spec_of
@@ -174,6 +180,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         if missing:
             reader = self.reader()
             for member in missing:
+                self._set_damaged_aside(self.member_folder(round_number, member))
                 self.fit(reader, round_number, member)
 
     def score(self, round_number: int) -> RoundResult:
@@ -231,6 +238,10 @@ class Algorithm(ABC, Generic[ConfigT]):
         return results
 
     def _run_rounds(self) -> list[RoundResult]:
+        from forestpilot.policies.training.loop import mend_metrics
+
+        for folder in (self.folder, *(self.folder / "members").glob("*")):
+            mend_metrics(folder, self.progress)
         results: list[RoundResult] = []
         self.last_round = self.config.rounds
         self._stopped = ""
@@ -239,7 +250,9 @@ class Algorithm(ABC, Generic[ConfigT]):
             self.collect(round_number)
             self.update(round_number)
             results.append(self.score(round_number))
-            write_rounds(self.folder, results)
+            aside = write_rounds(self.folder, results)
+            if aside is not None:
+                self.progress.note(f"warning: rounds.csv was cut or altered; it is now {aside}, and written anew")
             self._stop_when_good(results[-1])
         return results
 
@@ -290,8 +303,18 @@ class Algorithm(ABC, Generic[ConfigT]):
         return member_folder(self.folder, round_number, member)
 
     def is_stored(self, round_number: int, member: int = 0) -> bool:
-        """True once the policy of a round is on disk."""
-        return (self.member_folder(round_number, member) / "policy.json").exists()
+        """True once the policy of a round is on disk, unless it is damaged and can still be made again."""
+        from forestpilot.policies.networks.checkpoint import is_whole
+
+        folder = self.member_folder(round_number, member)
+        if not (folder / "policy.json").exists():
+            return False
+        if is_whole(folder):
+            return True
+        has_gone_on = (self.member_folder(round_number + 1, member) / "policy.json").exists()
+        if has_gone_on:
+            self.progress.note(f"warning: {folder} is damaged, and rounds after it are done, so that it stays as it is")
+        return has_gone_on
 
     def reader(self) -> WindowReader:
         """Draws windows of all episodes so far, those of the demonstrations included.
@@ -335,20 +358,34 @@ class Algorithm(ABC, Generic[ConfigT]):
         if member:
             unfinished = self.folder / "members" / str(member)
         how = config.round_training(round_number, member, self.last_round)
-        result = train(self.policy, reader, how, unfinished, round_number, self.progress, objective, self.shard_pool)
-        self.keep(round_number, member, result.figures)
+        data = fingerprint_of([self.dataset, *self.demonstrations])
+        result = train(
+            self.policy, reader, how, unfinished, round_number, self.progress, objective, self.shard_pool, data
+        )
+        self.keep(round_number, member, result.figures, data)
 
-    def keep(self, round_number: int, member: int = 0, figures: Mapping[str, float] | None = None) -> None:
+    def keep(
+        self,
+        round_number: int,
+        member: int = 0,
+        figures: Mapping[str, float] | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
         """Store `policy` as that of a round.
 
         Args:
             round_number: the round.
             member: which of the policies that are trained side by side.
             figures: what its training came to, by name.
+            data: fingerprint of the episodes that it was trained on.
         """
         from forestpilot.policies.networks.checkpoint import save_policy
 
-        facts = {"round": round_number, "figures": dict(figures or {})}
+        facts: dict[str, Any] = {"round": round_number, "figures": dict(figures or {})}
+        if data:
+            facts["data"] = dict(data)
+        if self.demonstrations:
+            facts["demonstrations"] = fingerprint_of(self.demonstrations)
         save_policy(self.member_folder(round_number, member), self.policy, facts)
 
     def validate(self, round_number: int) -> Validation:
@@ -357,9 +394,9 @@ class Algorithm(ABC, Generic[ConfigT]):
             return Validation()
         folder = self.member_folder(round_number)
         path = folder / "validation.json"
-        if path.exists():
-            stored = migrate_row(json.loads(path.read_text(encoding="utf-8")))
-            return Validation(stored["successes"], stored["episodes"], stored["interventions"])
+        stored = self._stored_validation(path)
+        if stored is not None:
+            return stored
         mix = self.config.mix
         mix = dataclasses.replace(mix, options=mix.options.for_validation())
         seeds = seeds_of("validation", self.config.validation_episodes)
@@ -374,22 +411,51 @@ class Algorithm(ABC, Generic[ConfigT]):
         rows = []
         for result in finished:
             rows.append(OutcomeRow.of_result(result, folder.name, self.config.task).to_values())
-        write_new_file(path, [json.dumps({**seen._asdict(), "rows": rows}).encode()])
+        write_sealed_json(path, {**seen._asdict(), "rows": rows})
         return seen
+
+    def _stored_validation(self, path: Path) -> Validation | None:
+        """The result in a validation.json; None where there is none, or a damaged one, which is set aside."""
+        if not path.exists():
+            return None
+        try:
+            stored = migrate_row(read_sealed_json(path))
+        except DamagedFileError:
+            self.progress.note(f"warning: {path} was cut or altered; it is now {set_aside(path)}, and is made again")
+            return None
+        return Validation(stored["successes"], stored["episodes"], stored["interventions"])
+
+    def _set_damaged_aside(self, folder: Path) -> None:
+        """Rename the files of a policy that is not whole, for it is made again."""
+        from forestpilot.policies.networks.checkpoint import is_whole, set_policy_aside
+
+        if (folder / "policy.json").exists() and not is_whole(folder):
+            aside = set_policy_aside(folder)
+            self.progress.note(f"warning: the policy in {folder} was damaged; it is now {aside}, and is made again")
 
     def _keep_best(self, results: Sequence[RoundResult]) -> None:
         """Make the policy of the best round the run's."""
-        from forestpilot.policies.networks.checkpoint import load_policy, save_policy
+        from forestpilot.policies.networks.checkpoint import describe_policy, is_whole, load_policy, save_policy
 
         best = best_round(results)
-        chosen = load_policy(round_folder(self.folder, best.round))
+        folder = round_folder(self.folder, best.round)
+        chosen = load_policy(folder)
+        learned = describe_policy(folder)
         facts: dict[str, Any] = {
             "trained_by": self.title,
             "chosen": dataclasses.asdict(best),
             "config": travelling_values(self.config),
         }
+        if "data" in learned["extra"]:
+            facts["data"] = learned["extra"]["data"]
         if self._stopped:
             facts["stopped"] = self._stopped
+        if is_whole(self.folder):
+            there = describe_policy(self.folder)
+            if there["policy_id"] == learned["policy_id"] and there["extra"] == json.loads(json.dumps(facts)):
+                self.progress.note(f"{self.folder} is finished already: its policy is left as it is")
+                return
+        self._set_damaged_aside(self.folder)
         save_policy(self.folder, chosen, facts)
         self.progress.note(f"round {best.round} did best on the validation worlds; its policy is {self.folder}")
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.dataset import Dataset, require_one_task
+from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, told
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
-from forestpilot.data_collection.episodes.run import Run
+from forestpilot.data_collection.episodes.run import Run, RunError, read_run
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.policies.algorithms.algorithm import Algorithm
 from forestpilot.policies.algorithms.config import AlgorithmConfig
@@ -55,6 +57,8 @@ class BehaviouralCloning(Algorithm[BehaviouralCloningConfig]):
 def clone(config: TrainConfig, progress: Progress | None = None, pool: ShardPool | None = None) -> VisuomotorPolicy:
     """Behavioural cloning from datasets on disk: a new policy, trained and saved in `config.out` for `load_policy`.
 
+    A training that is finished is left alone, and its policy returned.
+
     Args:
         config: how.
         progress: who watches.
@@ -62,8 +66,8 @@ def clone(config: TrainConfig, progress: Progress | None = None, pool: ShardPool
 
     Raises:
         ValueError: no dataset is given, or it has nothing that the policy's head could learn from.
-        RunError: the run folder belongs to another config.
-        CheckpointError: the run folder holds a damaged state.
+        RunError: the run folder belongs to another config, or holds a policy of other episodes.
+        CheckpointError: the run folder holds a damaged state, or one of other episodes.
         DatasetError: a dataset cannot be used.
     """
     from forestpilot.policies.networks.checkpoint import save_policy
@@ -75,13 +79,54 @@ def clone(config: TrainConfig, progress: Progress | None = None, pool: ShardPool
     progress = progress or SilentProgress()
     datasets = [Dataset.open(folder) for folder in config.data]
     policy = VisuomotorPolicy.seeded(config.policy, require_one_task(datasets), config.seed)
+    finished = _finished_policy(config, fingerprint_of(datasets), progress)
+    if finished is not None:
+        return finished
     with closing(make_reader(policy, datasets, config, usable_cores(), progress)) as reader:
         require_costs(policy, reader)
         run = Run.claim(config.out, "train", config)
         progress.note(reader.describe())
-        result = train(policy, reader, config, config.out, progress=progress, pool=pool)
-    save_policy(
-        config.out, policy, {"trained_by": "behavioural cloning", "steps": config.steps, "figures": result.figures}
-    )
+        data = fingerprint_of(datasets)  # without those that the reader has found damaged
+        result = train(policy, reader, config, config.out, progress=progress, pool=pool, data=data)
+    facts = {"trained_by": "behavioural cloning", "steps": config.steps, "figures": result.figures, "data": data}
+    save_policy(config.out, policy, facts)
     run.record()
+    return policy
+
+
+def _finished_policy(config: TrainConfig, data: dict[str, Any], progress: Progress) -> VisuomotorPolicy | None:
+    """The policy of this training, where it is finished; a damaged one is set aside, for the state has it still.
+
+    Raises:
+        RunError: the policy there is of another config, of other episodes, or of something else.
+    """
+    from forestpilot.policies.networks.checkpoint import (
+        DESCRIPTION_FILE,
+        CheckpointError,
+        describe_policy,
+        load_policy,
+        set_policy_aside,
+    )
+    from forestpilot.policies.training.loop import mend_metrics
+
+    folder = Path(config.out)
+    if not (folder / DESCRIPTION_FILE).exists():
+        return None
+    if read_run(folder, "train") is None:
+        raise RunError(f"{folder} holds a policy that `forestpilot train` did not make there; give another --out")
+    Run.claim(folder, "train", config)
+    try:
+        policy = load_policy(folder)
+    except CheckpointError as error:
+        progress.note(f"warning: {error} It is now {set_policy_aside(folder)}, and is made again")
+        return None
+    trained_on = describe_policy(folder)["extra"].get("data")
+    if trained_on and trained_on != data:
+        raise RunError(
+            f"{folder} holds a finished policy that was trained on other episodes ({told(trained_on)} then, "
+            f"{told(data)} now); give another --out to train on what is there now"
+        )
+    mend_metrics(folder, progress)
+    on_what = f" on {told(trained_on)}" if trained_on else ""
+    progress.note(f"{folder} is finished already: its policy, trained{on_what}, is left as it is")
     return policy

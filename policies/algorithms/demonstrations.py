@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_same_task
-from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.episodes.fingerprint import fingerprint_of
+from forestpilot.data_collection.episodes.seals import (
+    DamagedFileError,
+    read_sealed_json,
+    set_aside,
+    write_sealed_json,
+)
 from forestpilot.sim.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -54,11 +61,44 @@ def keep_demonstrations(run: Path, datasets: Sequence[Dataset]) -> None:
     """
     if not datasets:
         return
-    found = [[header.path.name for header in dataset.episodes] for dataset in datasets]
+    names = [[header.path.name for header in dataset.episodes] for dataset in datasets]
+    found = {"episodes": names, "fingerprint": fingerprint_of(datasets)}
     path = run / FILE
+    if path.exists():
+        try:
+            stored = _stored(path)
+        except DamagedFileError:
+            set_aside(path)
+            stored = _as_trained_on(run)
+        if any(found[key] != value for key, value in stored.items()):
+            raise DatasetError(
+                f"the demonstrations have changed since the run in {run} began; give another --out to start from these"
+            )
     if not path.exists():
-        write_new_file(path, [json.dumps(found).encode()])
-    elif json.loads(path.read_text(encoding="utf-8")) != found:
-        raise DatasetError(
-            f"the demonstrations have changed since the run in {run} began; give another --out to start from these"
-        )
+        write_sealed_json(path, found)
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    """What was noted of the demonstrations; versions 0.1 and 0.2 noted the names of the episodes alone.
+
+    Raises:
+        DamagedFileError: it is not as it was written.
+    """
+    if path.read_bytes().startswith(b"["):
+        try:
+            return {"episodes": json.loads(path.read_bytes())}
+        except ValueError as error:
+            raise DamagedFileError(f"{path} is no JSON") from error
+    return read_sealed_json(path, is_required=True)
+
+
+def _as_trained_on(run: Path) -> dict[str, Any]:
+    """What the policies of the rounds so far say of the demonstrations, where the run's own note was damaged."""
+    from forestpilot.policies.networks.checkpoint import CheckpointError, describe_policy
+
+    for folder in sorted(run.glob("rounds/round-*")):
+        with suppress(CheckpointError):
+            extra = describe_policy(folder)["extra"]
+            if "demonstrations" in extra:
+                return {"fingerprint": extra["demonstrations"]}
+    return {}

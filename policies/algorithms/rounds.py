@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from forestpilot.data_collection.episodes.episode import EpisodeHeader
-from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.episodes.seals import read_sealed, write_sealed
 from forestpilot.data_collection.rollouts.takeover import count_handovers
 from forestpilot.sim.outcomes import CRASHES, Outcome
 
@@ -110,13 +110,13 @@ def read_rounds(run: Path) -> list[RoundResult]:
 
     Raises:
         FileNotFoundError: there is none.
+        DamagedFileError: it is not as it was written.
     """
     whole = {name for name, hint in get_type_hints(RoundResult).items() if hint is int}
     results = []
-    with (run / "rounds.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            values = {name: _value(row[name], name in whole) for name in ROUND_FIELDS}
-            results.append(RoundResult(**values))
+    for row in csv.DictReader(io.StringIO(read_sealed(run / "rounds.csv").decode())):
+        values = {name: _value(row[name], name in whole) for name in ROUND_FIELDS}
+        results.append(RoundResult(**values))
     return results
 
 
@@ -127,10 +127,10 @@ def _value(text: str, is_whole: bool) -> Any:
     return int(text) if is_whole else float(text)
 
 
-def write_rounds(run: Path, results: Sequence[RoundResult]) -> None:
-    """Write rounds.csv."""
+def write_rounds(run: Path, results: Sequence[RoundResult]) -> Path | None:
+    """Write rounds.csv; returns where the one lies now that was there before, if that was damaged."""
     text = io.StringIO()
     writer = csv.DictWriter(text, ROUND_FIELDS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(dataclasses.asdict(r) for r in results)
-    write_new_file(run / "rounds.csv", [text.getvalue().encode()])
+    return write_sealed(run / "rounds.csv", text.getvalue().encode())

@@ -25,6 +25,7 @@ from forestpilot.data_collection.episodes.seals import (
     digest_of,
     digest_of_values,
     sealed,
+    set_aside,
     unsealed,
 )
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
@@ -165,6 +166,12 @@ def is_whole(folder: str | Path) -> bool:
     except CheckpointError:
         return False
     return True
+
+
+def set_policy_aside(folder: str | Path) -> str:
+    """Rename the files of a damaged policy, so that another can be stored there; returns their names now, in words."""
+    files = [Path(folder) / name for name in (DESCRIPTION_FILE, WEIGHTS_FILE)]
+    return " and ".join(str(set_aside(file)) for file in files if file.exists())
 
 
 def describe_policy(folder: str | Path) -> dict[str, Any]:

@@ -11,18 +11,21 @@ killed ends at the same numbers, bit for bit, as one that was not (same machine,
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.episodes.seals import set_aside_if_damaged, write_sealed
 from forestpilot.data_collection.windows.decoding import Submit
 from forestpilot.data_collection.windows.windows import WindowReader
+from forestpilot.policies.networks.checkpoint import CheckpointError, load_state
 from forestpilot.policies.networks.visuomotor import CAMERAS, VisuomotorPolicy
 from forestpilot.policies.training.batches import Objective, Reader
-from forestpilot.policies.training.metrics import MetricsLog
+from forestpilot.policies.training.metrics import METRICS_FILE, MetricsLog
 from forestpilot.policies.training.shard_pool import ShardPool, ShardProcessError
 from forestpilot.policies.training.shards import Lesson
 from forestpilot.policies.training.state import TrainingState
@@ -54,6 +57,7 @@ def train(
     progress: Progress | None = None,
     objective: Objective | None = None,
     pool: ShardPool | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> TrainResult:
     """Train a policy in place, from the weights it has.
 
@@ -71,26 +75,33 @@ def train(
         objective: what is learned; by default labels, by the head's own loss.
         pool: processes that compute side by side; by default this process computes all, on one thread. Readers and
             objectives that cannot be sent to another process stay in this one.
+        data: fingerprint of the episodes that the reader draws from; a state of other episodes is refused.
 
     Returns:
         Speed and last figures.
 
     Raises:
-        CheckpointError: the run folder holds a damaged state, or one of another config.
+        CheckpointError: the run folder holds a damaged state, or one of another config or of other episodes.
         DivergedError: the loss is no longer a number.
         ShardProcessError: a process of the pool died; the state has been saved.
     """
     run_folder = Path(run_folder)
+    progress = progress or SilentProgress()
     lesson = Lesson(policy.train(), reader, config, round_number, objective or Objective())
+    state_file = run_folder / STATE_FILE
     started = time.perf_counter()
     with (pool or ShardPool()).teach(lesson) as shards:
-        training = TrainingState(lesson, shards.layout, shards.weights, shards.gradients[0], run_folder / STATE_FILE)
+        training = TrainingState(lesson, shards.layout, shards.weights, shards.gradients[0], state_file, data)
         first_step = training.step
+        log = MetricsLog(run_folder, (round_number, first_step), config.tensorboard, training.metrics)
+        if log.note:
+            progress.note(log.note)
         with (
-            closing(MetricsLog(run_folder, (round_number, first_step), config.tensorboard)) as log,
-            (progress or SilentProgress()).stage(f"train round {round_number}", config.steps) as stage,
+            closing(log),
+            progress.stage(f"train round {round_number}", config.steps) as stage,
             training.saved_when_left_by(ShardProcessError),
         ):
+            training.metrics = log.text
             stage.advance(first_step)
             while training.step < config.steps:
                 is_logged = config.is_logged(training.step + 1)
@@ -100,6 +111,7 @@ def train(
                     training.figures = result.figures | training.summary()
                     training.figures["frames_per_s"] = _rate(training.step - first_step, config, started)
                     log.write(round_number, training.step, training.total_steps, training.figures)
+                    training.metrics = log.text
                     stage.advance(0, **{name: training.figures[name] for name in ("loss", "turn_error_deg")})
                 if training.step % config.checkpoint_every == 0 and training.step < config.steps:
                     training.save()
@@ -108,6 +120,23 @@ def train(
             training.finish()
     policy.eval()
     return TrainResult(training.step - first_step, _rate(training.step - first_step, config, started), training.figures)
+
+
+def mend_metrics(run_folder: Path, progress: Progress) -> None:
+    """Set metrics.csv aside where it was cut or altered; write it anew as the training state knows it."""
+    path = run_folder / METRICS_FILE
+    aside = set_aside_if_damaged(path)
+    if aside is not None:
+        progress.note(f"warning: {path} was cut or altered; it is now {aside}")
+    elif path.exists():
+        return
+    try:
+        known = str(load_state(run_folder / STATE_FILE)[1].get("metrics", ""))
+    except CheckpointError:
+        return
+    if known:
+        write_sealed(path, known.encode())
+        progress.note(f"{path} was written anew from {run_folder / STATE_FILE}")
 
 
 def _rate(steps: int, config: TrainConfig, started: float) -> float:

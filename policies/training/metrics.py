@@ -7,7 +7,9 @@ import io
 from pathlib import Path
 from typing import Any
 
-from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.episodes.seals import seal, set_aside, write_sealed
+
+METRICS_FILE = "metrics.csv"
 
 
 class MetricsLog:
@@ -17,12 +19,28 @@ class MetricsLog:
         folder: the run folder.
         resume_at: (round, step) from which the run goes on; rows after it were written by a process that died and go.
         tensorboard: also write events to folder/tensorboard.
+        known: what the training state says that metrics.csv holds at this step; empty where it does not know. A file
+            that begins otherwise is set aside, and written anew.
+
+    Attributes:
+        path: metrics.csv.
+        text: all that it holds.
+        note: a sentence on what was wrong with the file that was there; empty where nothing was.
     """
 
-    def __init__(self, folder: Path, resume_at: tuple[int, int], tensorboard: bool = True) -> None:
+    def __init__(self, folder: Path, resume_at: tuple[int, int], tensorboard: bool = True, known: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / "metrics.csv"
-        self._columns = _drop_rows_after(self.path, resume_at)
+        self.path = folder / METRICS_FILE
+        self.note = ""
+        self.text = known
+        found = _content(self.path)
+        if not known:
+            self.text = _without_rows_after(found, resume_at)
+        elif found and not found.startswith(known):
+            self.note = f"warning: {self.path} was cut or altered; it is now {set_aside(self.path)}, and written anew"
+        if self.text != found:
+            write_sealed(self.path, self.text.encode())
+        self._columns = next(csv.reader(io.StringIO(self.text)), None)
         self._events: Any = None
         if tensorboard:
             # Importing TensorBoard takes a second that a script without it should not wait for.
@@ -42,36 +60,42 @@ class MetricsLog:
         row = {"round": round_number, "step": step, **{name: f"{value:.6g}" for name, value in figures.items()}}
         is_new = self._columns is None
         self._columns = self._columns or list(row)
+        line = io.StringIO()
+        writer = csv.DictWriter(line, self._columns, restval="", extrasaction="ignore")
+        if is_new:
+            writer.writeheader()
+        writer.writerow(row)
         with open(self.path, "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self._columns, restval="", extrasaction="ignore")
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
+            file.write(line.getvalue())
+        self.text += line.getvalue()
         if self._events is not None:
             for name, value in figures.items():
                 self._events.add_scalar(f"train/{name}", value, total_step)
 
     def close(self) -> None:
-        """Flush the events."""
+        """Seal the table and flush the events."""
+        if self.text:
+            seal(self.path, self.text.encode())
         if self._events is not None:
             self._events.close()
 
 
-def _drop_rows_after(path: Path, resume_at: tuple[int, int]) -> list[str] | None:
-    """Keep the rows of metrics.csv up to and with (round, step); returns its columns, None where there is no file
-    yet.
-    """
+def _content(path: Path) -> str:
+    """The text of a file, with its ends of lines; empty where there is none."""
     if not path.exists():
-        return None
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
+        return ""
+    return path.read_bytes().decode(errors="replace")
+
+
+def _without_rows_after(content: str, resume_at: tuple[int, int]) -> str:
+    """The header of a table and its rows up to and with (round, step)."""
+    rows = list(csv.reader(content.replace("\0", "").splitlines()))
     if not rows:
-        return None
+        return ""
     columns = rows[0]
     # A process killed while writing may leave half a row.
     whole = [row for row in rows[1:] if len(row) == len(columns) and row[0].isdigit() and row[1].isdigit()]
     kept = [row for row in whole if (int(row[0]), int(row[1])) <= resume_at]
     text = io.StringIO()
     csv.writer(text).writerows([columns, *kept])
-    write_new_file(path, [text.getvalue().encode()])
-    return columns
+    return text.getvalue()

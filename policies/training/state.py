@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from forestpilot.data_collection.episodes.config_fields import result_values
+from forestpilot.data_collection.episodes.fingerprint import told
 from forestpilot.data_collection.episodes.migration import migrate_config
 from forestpilot.data_collection.episodes.plain import from_plain
 from forestpilot.policies.networks.checkpoint import CheckpointError, load_state, load_tensors, save_state
@@ -35,9 +36,21 @@ class TrainingState:
         weights: (P,) row in which the policy's parameters live.
         gradient: (P,) row in which their gradient stands when `update` is called.
         path: file of the stored state; a round that stands there is gone on with.
+        data: fingerprint of the episodes that the round learns from; empty where nobody knows.
+
+    Attributes:
+        metrics: content of metrics.csv so far.
     """
 
-    def __init__(self, lesson: Lesson, layout: FlatLayout, weights: Tensor, gradient: Tensor, path: Path) -> None:
+    def __init__(
+        self,
+        lesson: Lesson,
+        layout: FlatLayout,
+        weights: Tensor,
+        gradient: Tensor,
+        path: Path,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
         self.policy = lesson.policy
         self.config = lesson.config
         self.round = lesson.round
@@ -45,6 +58,8 @@ class TrainingState:
         self.step = 0
         self.total_steps_before = 0
         self.figures: dict[str, float] = {}
+        self.data = dict(data or {})
+        self.metrics = ""
         self.layout = layout
         self.weights = nn.Parameter(weights)
         self.weights.grad = gradient
@@ -133,6 +148,8 @@ class TrainingState:
             "total_steps_before": self.total_steps_before,
             "figures": self.figures,
             "config": self._identity(),
+            "data": self.data,
+            "metrics": self.metrics,
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         save_state(self.path, tensors, facts)
@@ -147,12 +164,14 @@ class TrainingState:
             raise CheckpointError(
                 f"{self.path} stands at round {facts['round']}, asked for round {self.round}: use a fresh run folder"
             )
+        self.metrics = facts.get("metrics", "")
         if facts["round"] < self.round:
             self.total_steps_before = facts["total_steps_before"] + facts["step"]
             if self.config.keep_optimizer:
                 self._load_optimizer(tensors)
             return
         self._require_same_config(facts["config"])
+        self._require_same_data(facts.get("data"))
         self.step = facts["step"]
         self.total_steps_before = facts["total_steps_before"]
         self.figures = facts["figures"]
@@ -177,6 +196,15 @@ class TrainingState:
             raise CheckpointError(
                 f"{self.path} is of a run with another config: {'; '.join(different)}. Repeat that config to go on, "
                 "or choose another run folder to start over"
+            )
+
+    def _require_same_data(self, stored: dict[str, Any] | None) -> None:
+        """Raise CheckpointError where the episodes are not those that the round began with, as far as that is known."""
+        if stored and self.data and stored != self.data:
+            raise CheckpointError(
+                f"{self.path} is of a training that began with other episodes ({told(stored)} then, {told(self.data)} "
+                "now). Put back what was there to go on, choose another run folder, or delete the file to start this "
+                "training over with what is there now"
             )
 
     def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:

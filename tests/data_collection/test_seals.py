@@ -89,7 +89,7 @@ def test_damaged_checksums_are_named_and_begin_anew(tmp_path: Path) -> None:
 def test_a_table_may_grow_behind_its_seal(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     path.write_bytes(TABLE)
-    seal(path)
+    seal(path, TABLE)
     path.write_bytes(TABLE + b"2,0.875\n")
     assert read_sealed(path).endswith(b"2,0.875\n")
     path.write_bytes(TABLE[:-1])

@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -206,3 +207,42 @@ def test_training_validation_and_test_worlds_are_apart():
 def test_senseless_configs_are_refused(change):
     with pytest.raises(ValueError):
         DaggerConfig(**change)
+
+
+RESULTS = (
+    "rounds.csv", "metrics.csv", "policy.json", "policy.safetensors", "rounds/round-02/policy.json",
+    "rounds/round-02/validation.json",
+)  # fmt: skip
+
+
+def test_damaged_results_are_set_aside_and_mended_by_the_same_command(finished, tmp_path):
+    config = dataclasses.replace(finished[0], out=str(tmp_path / "run"))
+    shutil.copytree(finished[0].out, config.out)
+    whole = {name: (tmp_path / "run" / name).read_bytes() for name in RESULTS}
+    for name, content in whole.items():
+        (tmp_path / "run" / name).write_bytes(content[:-9])
+    assert run_dagger(config) == finished[1]
+    for name, content in whole.items():
+        assert (tmp_path / "run" / name).read_bytes() == content, name
+    for name in ("rounds.csv", "metrics.csv", "rounds/round-02/policy.json", "rounds/round-02/validation.json"):
+        assert (tmp_path / "run" / f"{name}.damaged").read_bytes() == whole[name][:-9], name
+
+
+def test_a_finished_run_is_left_alone(finished, tmp_path):
+    config = dataclasses.replace(finished[0], out=str(tmp_path / "run"))
+    shutil.copytree(finished[0].out, config.out)
+    policy = tmp_path / "run" / "policy.json"
+    before = policy.stat().st_mtime_ns
+    run_dagger(config)
+    assert policy.stat().st_mtime_ns == before
+    assert json.loads(policy.read_bytes())["extra"]["data"]["episodes"] <= 9
+
+
+def test_a_damaged_round_that_others_came_after_stays(finished, tmp_path):
+    config = dataclasses.replace(finished[0], out=str(tmp_path / "run"))
+    shutil.copytree(finished[0].out, config.out)
+    best = best_round(finished[1]).round
+    damaged = round_folder(tmp_path / "run", 0 if best else 1) / "policy.json"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    assert run_dagger(config) == finished[1]
+    assert damaged.exists()
