@@ -5,7 +5,7 @@ the human does becomes the label of the recorded step, moved back by the human's
 
 dataset.json, episodes/    a dataset like any other: the recorded pictures, `human_actions` shifted, `labelled`, `keys`
 steered/                   what the human did at each step, not shifted, and the expert's turn there
-relabelling.json           the delay that is shifted out, and how it was found
+relabelling.json           the dataset that is relabelled; the delay that is shifted out, and how it was found
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ class Relabelling:
         """Make a dataset for the relabelled episodes of `source`, or open one, so that a resumed command goes on.
 
         Raises:
-            RelabellingError: the folder holds a dataset that was made otherwise, or is the source itself.
+            RelabellingError: the folder holds a dataset that was made otherwise, or of another source, or is the source
+                itself.
             DatasetError: the folder holds other files, or another task.
         """
         if folder.resolve() == source.folder.resolve():
@@ -149,8 +150,11 @@ class Relabelling:
         dataset = Dataset.create(folder, source.task_spec, source.env_id)
         (folder / STEERED).mkdir(exist_ok=True)
         if not (folder / RELABELLING_FILE).exists():
-            _write_note(folder, {"source": str(source.folder), "delay": {"delay_s": 0.0, "note": NOT_SHIFTED}})
-        return cls(dataset)
+            place = str(source.folder.resolve())
+            _write_note(folder, {"source": place, "delay": {"delay_s": 0.0, "note": NOT_SHIFTED}})
+        relabelling = cls(dataset)
+        relabelling._require_source(source)
+        return relabelling
 
     @classmethod
     def open(cls, folder: Path) -> Relabelling:
@@ -164,6 +168,26 @@ class Relabelling:
         if not (folder / RELABELLING_FILE).exists():
             raise RelabellingError(f"{folder} was not made by relabelling: it has no {RELABELLING_FILE}")
         return cls(dataset)
+
+    def _require_source(self, source: Dataset) -> None:
+        """Note where the source lies, which may have moved.
+
+        Raises:
+            RelabellingError: episodes here are of another one.
+        """
+        noted = str(self._noted.get("source", ""))
+        moved = not noted or Path(noted).resolve() != source.folder.resolve()
+        theirs = {header.path.name: header for header in source.episodes}
+        for header in self.dataset.episodes:
+            original = theirs.get(header.path.name)
+            if (original is None and moved) or (original is not None and not _is_of(header, original)):
+                raise RelabellingError(
+                    f"{self.dataset.folder} holds relabelled episodes of {noted or 'another dataset'}: its "
+                    f"{header.path.name} is none of those in {source.folder}; give another --out"
+                )
+        if moved:
+            self._noted["source"] = str(source.folder.resolve())
+            _write_note(self.dataset.folder, self._noted)
 
     def has(self, episode: Scenario) -> bool:
         """Tell if the episode is relabelled already."""
@@ -369,6 +393,14 @@ def _relabelled(
         human_actions=labels,
         labelled=known,
     )
+
+
+def _is_of(relabelled: EpisodeHeader, original: EpisodeHeader) -> bool:
+    """Whether a relabelled episode, which may end earlier, is of a recorded one: the same actions in the same world."""
+    if relabelled.meta.env_kwargs != original.meta.env_kwargs or relabelled.num_steps > original.num_steps:
+        return False
+    with open_episode(relabelled.path) as ours, open_episode(original.path) as theirs:
+        return np.array_equal(ours["actions"][:], theirs["actions"][: relabelled.num_steps])
 
 
 def _first(values: NDArray[Any] | None, count: int) -> NDArray[Any] | None:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import tyro.conf
 
 from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.people.relabelling import NOT_SHIFTED, AlongDriver, Relabelling, recorded_episodes
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.launch.reading.datasets import dataset_folder
 from forestpilot.launch.screens import ScreenConfig
+from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.verbs import Verb
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import EPISODES, ROUNDS, require_ranges
@@ -64,11 +66,12 @@ class Config:
 def run(config: Config) -> None:
     """Relabel, then move the labels by the delay and print what the dataset holds."""
     if config.shift_only:
-        relabelling = Relabelling.open(dataset_folder(config.dataset))
-        print(shift(relabelling, config.delay))
+        folder = dataset_folder(config.dataset)
+        with written_by_one(folder, make_progress()):
+            print(shift(Relabelling.open(folder), config.delay))
         return
     assert config.out is not None
-    with Run(Path(config.out), "relabel", config).recording():
+    with written_by_one(config.out, make_progress()), Run(config.out, "relabel", config).recording():
         summary = relabel(config)
     if summary is not None and summary.interrupted:
         raise KeyboardInterrupt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -230,3 +231,24 @@ def test_nothing_is_shifted_where_what_was_steered_is_missing(pair: tuple[Datase
 def test_an_episode_of_another_kind_counts_as_not_relabelled(pair: tuple[Dataset, Relabelling]) -> None:
     two, relabelling = pair
     assert not relabelling.has(Scenario(two.episodes[0].meta.seed, {}))
+
+
+def test_episodes_of_another_run_are_not_taken_for_relabelled(
+    pair: tuple[Dataset, Relabelling], tmp_path: Path
+) -> None:
+    two, relabelling = pair
+    labels = relabelling.dataset.folder
+    relabelling.dataset.add(load_episode(two.episodes[0].path))
+    other = Dataset.create(tmp_path / "other", two.task_spec, two.env_id)
+    stored = load_episode(two.episodes[0].path)
+    other.add(dataclasses.replace(stored, actions=stored.actions * np.float32(0.5)))
+    with pytest.raises(
+        RelabellingError, match=f"relabelled episodes of {two.folder}: its r0001-s00000100"
+    ):
+        Relabelling.create(labels, other)
+    empty = Dataset.create(tmp_path / "empty", two.task_spec, two.env_id)
+    with pytest.raises(RelabellingError, match=f"is none of those in {empty.folder}; give another --out"):
+        Relabelling.create(labels, empty)
+    moved = two.folder.rename(tmp_path / "moved")
+    Relabelling.create(labels, Dataset.open(moved))
+    assert json.loads((labels / "relabelling.json").read_text())["source"] == str(moved)
