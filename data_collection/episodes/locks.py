@@ -49,7 +49,9 @@ _mine = threading.local()
 
 
 @contextmanager
-def written_by_one(folder: str | Path, progress: Progress | None = None, shared: bool = False) -> Iterator[None]:
+def written_by_one(
+    folder: str | Path, progress: Progress | None = None, shared: bool = False, only: str = ""
+) -> Iterator[None]:
     """Hold a folder while something is written into it; what dead writers left there is removed first.
 
     The same thread may hold a folder several times. A folder that this makes goes again if nothing was written.
@@ -58,26 +60,28 @@ def written_by_one(folder: str | Path, progress: Progress | None = None, shared:
         folder: made if it is not there.
         progress: is told who holds the folder, if somebody does.
         shared: others who share may hold it at the same time.
+        only: name of the one file in the folder that is written, so that others may write other files there.
 
     Raises:
         OSError: the folder cannot be made or written into.
     """
     folder = Path(folder)
-    place = os.path.realpath(folder)
+    path = folder / (f".{only}{LOCK_FILE}" if only else LOCK_FILE)
+    place = os.path.realpath(path)
     held: set[str] = _mine.__dict__.setdefault("held", set())
     if place in held:
         yield
         return
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    descriptor = _acquire(folder, progress or SilentProgress(), shared)
+    descriptor = _acquire(path, progress or SilentProgress(), shared)
     held.add(place)
     try:
-        remove_stale_temporaries(folder, below=_is_run(folder))
+        remove_stale_temporaries(folder, below=not only and _is_run(folder))
         require_writable(folder)
         yield
     finally:
         held.discard(place)
-        _release(descriptor, folder)
+        _release(descriptor, path)
         for path in made:
             with suppress(OSError):  # something was written into it
                 path.rmdir()
@@ -132,11 +136,11 @@ class Claims:
                 raise
 
 
-def holders(folder: Path) -> list[str]:
-    """Who holds a folder, in words; those who are known to be dead are left out."""
+def holders(lock: Path) -> list[str]:
+    """Who holds a lock file, in words; those who are known to be dead are left out."""
     told = []
     with suppress(OSError):
-        for line in (folder / LOCK_FILE).read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in lock.read_text(encoding="utf-8", errors="replace").splitlines():
             with suppress(ValueError, KeyError, TypeError):
                 noted = json.loads(line)
                 if noted["host"] != socket.gethostname() or _is_alive(int(noted["pid"])):
@@ -145,18 +149,18 @@ def holders(folder: Path) -> list[str]:
     return told
 
 
-def _acquire(folder: Path, progress: Progress, shared: bool) -> int:
-    """The open lock file of a folder, locked; its name is noted in it."""
+def _acquire(path: Path, progress: Progress, shared: bool) -> int:
+    """A lock file, open and locked; who locks it is noted in it."""
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except FileNotFoundError:  # the folder has just been removed by who made it for nothing
             continue
         try:
-            _wait(descriptor, kind, folder, progress)
-            if _is_still(descriptor, folder / LOCK_FILE):
+            _wait(descriptor, kind, path, progress)
+            if _is_still(descriptor, path):
                 _note_self(descriptor, alone=not shared)
                 return descriptor
         except BaseException:
@@ -165,19 +169,22 @@ def _acquire(folder: Path, progress: Progress, shared: bool) -> int:
         os.close(descriptor)
 
 
-def _wait(descriptor: int, kind: int, folder: Path, progress: Progress) -> None:
+def _wait(descriptor: int, kind: int, path: Path, progress: Progress) -> None:
     """Wait for the lock, and say for whom."""
+    what = path.parent
+    if path.name != LOCK_FILE:
+        what = path.with_name(path.name.removeprefix(".").removesuffix(LOCK_FILE))
     try:
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            who = " and ".join(holders(folder)) or "another process"
-            progress.note(f"{folder} is being written by {who}; waiting until that is done (Ctrl-C gives up)")
+            who = " and ".join(holders(path)) or "another process"
+            progress.note(f"{what} is being written by {who}; waiting until that is done (Ctrl-C gives up)")
             fcntl.flock(descriptor, kind)
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
-        progress.note(f"the file system of {folder} has no locks: see to it that nothing else writes there meanwhile")
+        progress.note(f"the file system of {what} has no locks: see to it that nothing else writes there meanwhile")
 
 
 def _is_still(descriptor: int, path: Path) -> bool:
@@ -199,13 +206,14 @@ def _note_self(descriptor: int, alone: bool) -> None:
         os.write(descriptor, f"{json.dumps(noted)}\n".encode())
 
 
-def _release(descriptor: int, folder: Path) -> None:
+def _release(descriptor: int, path: Path) -> None:
     """Let go; whoever is the last one removes the files."""
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_still(descriptor, folder / LOCK_FILE):
-            (folder / CLAIMS_FILE).unlink(missing_ok=True)
-            (folder / LOCK_FILE).unlink()
+        if _is_still(descriptor, path):
+            if path.name == LOCK_FILE:
+                path.with_name(CLAIMS_FILE).unlink(missing_ok=True)
+            path.unlink()
     os.close(descriptor)
 
 

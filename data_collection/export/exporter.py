@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.files import written_whole
+from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.registry import PartConfig
@@ -47,12 +48,13 @@ class Exporter(ABC):
             DiskFullError: no space left.
         """
         out = Path(out)
-        _require_empty(out)
         if not len(dataset):
             raise ExportError(f"{dataset.folder} has no episode to export; collect some first")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(out) as unfinished:
-            self.write(dataset, unfinished, config or self.Config(), progress or SilentProgress())
+        progress = progress or SilentProgress()
+        with written_by_one(out.parent, progress, only=out.name):
+            _require_empty(out)
+            with written_whole(out) as unfinished:
+                self.write(dataset, unfinished, config or self.Config(), progress)
         return out
 
     @abstractmethod

@@ -119,7 +119,7 @@ class DecodedFolder:
         self._user = FileLock(folder / f".{uuid.uuid4().hex}{USER_SUFFIX}")
         with suppress(NotImplementedError):  # a file system without locks
             self._user.acquire(blocking=False)
-        remove_stale_temporaries(folder)
+        remove_stale_temporaries(folder.parent, below=True)
         _tag(folder.parent)
 
     def has(self, source: Source) -> bool:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Generic, TypeVar
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
+from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.rollouts.pool import RolloutPool, borrowed
@@ -181,12 +182,14 @@ class Study(ABC, Generic[ConfigT, ArmT]):
         Raises:
             ForestPilotError: the run folder belongs to another config; the settings that differ are named.
         """
-        run = Run.claim(self.config.out, f"study {self.name}", self.config)
-        with borrowed(pool, self.config.workers) as workers:
-            cells = self._run_cells(Bench(run.folder, workers, progress or SilentProgress()))
-        result = self._complete(self.summarise(cells))
-        write_study_results(run.folder, result)
-        run.record()
+        progress = progress or SilentProgress()
+        with written_by_one(self.config.out, progress):
+            run = Run.claim(self.config.out, f"study {self.name}", self.config)
+            with borrowed(pool, self.config.workers) as workers:
+                cells = self._run_cells(Bench(run.folder, workers, progress))
+            result = self._complete(self.summarise(cells))
+            write_study_results(run.folder, result)
+            run.record()
         return result
 
     def _run_cells(self, bench: Bench) -> list[Cell]:

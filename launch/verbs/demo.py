@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
+from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.migration import episodes_folder
 from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.episodes.run import Run
@@ -140,8 +141,14 @@ class Part:
 
 def run(config: DemoConfig) -> None:
     """Run the demo and print what came out of it and where it lies."""
-    started = time.perf_counter()
     progress = make_progress()
+    with written_by_one(config.out, progress):
+        _run(config, progress)
+
+
+def _run(config: DemoConfig, progress: Progress) -> None:
+    """See `run`; nobody else writes into the folder meanwhile."""
+    started = time.perf_counter()
     out = Path(config.out)
     claimed = Run.claim(out, "demo", config)
     progress.note(f"learning to fly{' and to drive' * bool(config.roads)}, everything goes into {out}")

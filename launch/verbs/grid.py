@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
+from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.launch.pictures.plots import plot_success_grid
@@ -53,7 +54,8 @@ def run(config: GridConfig) -> None:
     """Evaluate every cell, print the table with intervals, and draw it."""
     progress = make_progress()
     scores: dict[tuple[float, float], Score] = {}
-    with Run(Path(config.out), "grid", config).recording(), RolloutPool(config.workers) as pool:
+    run = Run(Path(config.out), "grid", config)
+    with written_by_one(config.out, progress), run.recording(), RolloutPool(config.workers) as pool:
         for density in config.densities:
             for speed in config.speeds:
                 (scores[density, speed],) = evaluate(_cell(config, density, speed), progress, pool)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import tyro.conf
 
+from forestpilot.data_collection.episodes.files import remove_stale_temporaries
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.pool import RolloutPool, borrowed
 from forestpilot.launch.films.pace import FilmConfig
@@ -440,7 +441,7 @@ def _load(config: ReplayConfig, row: OutcomeRow) -> StoredEpisode:
 
 
 def _require_writable(folder: Path) -> None:
-    """Make a folder.
+    """Make a folder, without what was left there of films that were never finished.
 
     Raises:
         ReplayError: it cannot be made or written into.
@@ -449,6 +450,7 @@ def _require_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+        remove_stale_temporaries(folder)
     except OSError as error:
         raise ReplayError(f"cannot write into {folder} ({error.strerror or error}); name another folder") from error
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro.conf
 
 from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.launch.pictures.sizes import parse_size
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.verbs import Verb
@@ -78,9 +79,10 @@ def run(config: ReportConfig) -> None:
 
     look = Look(config.seconds, config.videos, parse_size(config.size))
     wishes = Wishes(config.failures, look, config.replays, round(config.max_mb * 1e6), config.command)
-    html = build(config.runs, wishes, make_progress())
-    config.page.parent.mkdir(parents=True, exist_ok=True)
-    write_new_file(config.page, [html.encode()])
+    progress = make_progress()
+    with written_by_one(config.page.parent, progress, only=config.page.name):
+        html = build(config.runs, wishes, progress)
+        write_new_file(config.page, [html.encode()])
     print(f"{config.page}  {config.page.stat().st_size / 1e6:.1f} MB, opens in any browser, offline too")
 
 

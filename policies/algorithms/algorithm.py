@@ -40,6 +40,7 @@ from forestpilot.data_collection.episodes.config_fields import travelling_values
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import EpisodeHeader
 from forestpilot.data_collection.episodes.fingerprint import fingerprint_of
+from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.migration import migrate_row
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.run import Run
@@ -223,6 +224,12 @@ class Algorithm(ABC, Generic[ConfigT]):
             RunError: the run folder belongs to another config.
             RollInStoppedError: the human stopped in the middle of a round.
         """
+        data = self.folder / "dataset"
+        with written_by_one(self.folder, self.progress), written_by_one(data, self.progress):
+            return self._run(pool, run)
+
+    def _run(self, pool: RolloutPool | None, run: Run | None) -> list[RoundResult]:
+        """See `run`; nobody else writes into the folder meanwhile."""
         from forestpilot.policies.training.shard_pool import ShardPool
 
         run = run or Run.claim(self.folder, self.name, self.config)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.dataset import Dataset, require_one_task
 from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, told
+from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.run import Run, RunError, read_run
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
@@ -70,13 +71,19 @@ def clone(config: TrainConfig, progress: Progress | None = None, pool: ShardPool
         CheckpointError: the run folder holds a damaged state, or one of other episodes.
         DatasetError: a dataset cannot be used.
     """
+    if not config.data:
+        raise InvalidArgumentError("data names no dataset; give at least one folder, for example --data DATASET")
+    progress = progress or SilentProgress()
+    with written_by_one(config.out, progress):
+        return _clone(config, progress, pool)
+
+
+def _clone(config: TrainConfig, progress: Progress, pool: ShardPool | None) -> VisuomotorPolicy:
+    """See `clone`; nobody else writes into the folder meanwhile."""
     from forestpilot.policies.networks.checkpoint import save_policy
     from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
     from forestpilot.policies.training.loop import make_reader, require_costs, train
 
-    if not config.data:
-        raise InvalidArgumentError("data names no dataset; give at least one folder, for example --data DATASET")
-    progress = progress or SilentProgress()
     datasets = [Dataset.open(folder) for folder in config.data]
     policy = VisuomotorPolicy.seeded(config.policy, require_one_task(datasets), config.seed)
     finished = _finished_policy(config, fingerprint_of(datasets), progress)

@@ -66,7 +66,7 @@ def test_who_shares_waits_only_for_who_does_not(tmp_path: Path) -> None:
     assert held.wait(30)
     silent = Listener()
     with written_by_one(tmp_path, silent, shared=True):
-        assert len(holders(tmp_path)) == 2
+        assert len(holders(tmp_path / LOCK_FILE)) == 2
     assert silent.notes == []
     told = Listener(enough.set)
     with written_by_one(tmp_path, told):
@@ -77,10 +77,10 @@ def test_who_shares_waits_only_for_who_does_not(tmp_path: Path) -> None:
 def test_a_dead_holder_blocks_nobody_and_is_not_named(tmp_path: Path) -> None:
     dead = {"pid": 2**22 + 1, "host": socket.gethostname(), "command": "forestpilot train", "since": "2026-01-01"}
     (tmp_path / LOCK_FILE).write_text(f"{json.dumps(dead)}\nno JSON\n")
-    assert holders(tmp_path) == []
+    assert holders(tmp_path / LOCK_FILE) == []
     listener = Listener()
     with written_by_one(tmp_path, listener):
-        assert len(holders(tmp_path)) == 1
+        assert len(holders(tmp_path / LOCK_FILE)) == 1
     assert listener.notes == [] and list(tmp_path.iterdir()) == []
 
 

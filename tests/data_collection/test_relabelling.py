@@ -242,9 +242,7 @@ def test_episodes_of_another_run_are_not_taken_for_relabelled(
     other = Dataset.create(tmp_path / "other", two.task_spec, two.env_id)
     stored = load_episode(two.episodes[0].path)
     other.add(dataclasses.replace(stored, actions=stored.actions * np.float32(0.5)))
-    with pytest.raises(
-        RelabellingError, match=f"relabelled episodes of {two.folder}: its r0001-s00000100"
-    ):
+    with pytest.raises(RelabellingError, match=f"relabelled episodes of {two.folder}: its r0001-s00000100"):
         Relabelling.create(labels, other)
     empty = Dataset.create(tmp_path / "empty", two.task_spec, two.env_id)
     with pytest.raises(RelabellingError, match=f"is none of those in {empty.folder}; give another --out"):
