@@ -95,8 +95,8 @@ def bench_demo(
 
     Returns:
         For each start, and `contended`: for `here` and `against` durations `s`, time on all cores `cpu_s`, seconds to
-        the drone's policy `policy_s` and its `successes`, one for each seed; `ratio`, the median over seeds of here by
-        against (or contended by warm).
+        the drone's policy `policy_s` and its `successes`, one for each seed; `ratio` and `policy_ratio`, the medians
+        over seeds of here by against (or contended by warm) of `s` and of `policy_s`.
 
     Raises:
         ForestPilotError: a demo failed; its last lines are shown.
@@ -128,8 +128,14 @@ def bench_demo(
 def _figures(runs: dict[str, Runs], base: Runs | None) -> dict[str, Any]:
     figures: dict[str, Any] = {key: vars(run) for key, run in runs.items()}
     if base is not None:
-        figures["ratio"] = statistics.median(ours / theirs for ours, theirs in zip(runs["here"].s, base.s, strict=True))
+        figures["ratio"] = _median_ratio(runs["here"].s, base.s)
+        figures["policy_ratio"] = _median_ratio(runs["here"].policy_s, base.policy_s)
     return figures
+
+
+def _median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Median over seeds of the ratio of two figures."""
+    return statistics.median(our / their for our, their in zip(ours, theirs, strict=True))
 
 
 class _Turns:
