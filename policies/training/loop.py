@@ -45,7 +45,7 @@ class TrainResult:
     frames_per_s: float
     """Frames (window steps, padding included) learned from per second in this call, data and augmentation included."""
     figures: dict[str, float]
-    """The last row of metrics."""
+    """The last row of metrics, without the speed."""
 
 
 def train(
@@ -119,7 +119,9 @@ def train(
         if training.step > first_step:
             training.finish()
     policy.eval()
-    return TrainResult(training.step - first_step, _rate(training.step - first_step, config, started), training.figures)
+    # Policies keep these figures, and the same training makes the same file, however fast it was.
+    figures = {name: value for name, value in training.figures.items() if name != "frames_per_s"}
+    return TrainResult(training.step - first_step, _rate(training.step - first_step, config, started), figures)
 
 
 def mend_metrics(run_folder: Path, progress: Progress) -> None:
