@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import uuid
 import warnings
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 from forestpilot.data_collection.episodes.episode import HEADER_BYTES, BrokenEpisodeError, check_bytes, open_episode
 from forestpilot.data_collection.episodes.files import DiskFullError, remove_stale_temporaries, write_new_file
 from forestpilot.data_collection.windows.training_steps import StepLoader, TrainingSteps
+from forestpilot.sim.scratch import scratch_folder
 
 DECODED_FOLDER = "decoded"
 DECODED_VERSION = 1
@@ -69,7 +69,7 @@ def open_decoded(dataset_folder: Path, loader: StepLoader, max_bytes: int) -> De
         return DecodedFolder(dataset_folder / DECODED_FOLDER / settings, loader, max_bytes)
     except OSError as beside:
         try:
-            elsewhere = Path(tempfile.mkdtemp(prefix="forestpilot-"))
+            elsewhere = scratch_folder("decoded")
             folder = DecodedFolder(elsewhere / DECODED_FOLDER / settings, loader, max_bytes, is_temporary=True)
             where = f"are kept in {folder.folder.parent} meanwhile"
         except OSError as error:

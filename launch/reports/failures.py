@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import shlex
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -25,6 +23,7 @@ from forestpilot.launch.reports.arms import Arm
 from forestpilot.policies.evaluation.scores import OutcomeRow
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.outcomes import CRASHES
+from forestpilot.sim.scratch import scratch
 
 if TYPE_CHECKING:
     from forestpilot.launch.reports.behaviour import Trace
@@ -236,7 +235,7 @@ def _film(trace: Trace, span: Span, size: tuple[int, int]) -> tuple[bytes, Pictu
     from forestpilot.launch.reports.clips import Clip, write_clip
 
     clip = Clip(span.first * trace.dt_s, span.at * trace.dt_s, span.last * trace.dt_s)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clip.mp4"
+    with scratch("report") as folder:
+        path = folder / "clip.mp4"
         at_event = write_clip(path, trace.episode, clip, size)
         return path.read_bytes(), picture_of(at_event, "jpg")

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tempfile
 import warnings
 from concurrent.futures import Future
 from pathlib import Path
@@ -207,7 +208,7 @@ def test_steps_of_a_dataset_that_cannot_be_written_to_lie_elsewhere(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
-    monkeypatch.setattr(decoded.tempfile, "tempdir", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "elsewhere"))
     (dataset.folder / DECODED_FOLDER).write_bytes(b"in the way")  # root may write to folders that nobody may write to
     with pytest.warns(DecodedCacheWarning, match="are kept in .*elsewhere"):
         reader = reader_of(dataset, keep_disk_cache=True)
@@ -221,7 +222,7 @@ def test_steps_of_a_dataset_that_cannot_be_written_to_lie_elsewhere(
 def test_where_nothing_can_be_written_steps_are_held_in_memory(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoded.tempfile, "tempdir", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     (dataset.folder / DECODED_FOLDER).write_bytes(b"in the way")
     with pytest.warns(DecodedCacheWarning, match="held in memory"):
         reader = reader_of(dataset)

@@ -4,16 +4,15 @@ PyBullet caches OBJ files by name across connections, and shapes made from verti
 shape, in a fresh folder whose name no other process shares, and each tree scales it.
 """
 
-import atexit
 import functools
 import itertools
-import shutil
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from forestpilot.sim.scratch import scratch_folder
 
 SIDES = 8
 """Sides of a trunk and of a cone."""
@@ -146,9 +145,7 @@ UNIT_SHAPES = {
 @functools.cache
 def _folder() -> Path:
     """This process's folder of OBJ files, removed when the process exits."""
-    folder = Path(tempfile.mkdtemp(prefix="forestpilot-meshes-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    return scratch_folder("meshes")
 
 
 @functools.cache
