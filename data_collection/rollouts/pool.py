@@ -55,16 +55,13 @@ class Job:
     """Which weights act."""
 
 
-def roll_out(
-    job: Job, scenarios: Iterator[Scenario] | None = None, slots: int = SLOTS, again: bool = False
-) -> Iterator[EpisodeResult]:
+def roll_out(job: Job, scenarios: Iterator[Scenario] | None = None, slots: int = SLOTS) -> Iterator[EpisodeResult]:
     """Run a job's episodes in this process, several side by side, recording as the job says; yields each as it ends.
 
     Args:
         job: what to run.
         scenarios: hands out what to run next; by default the job's, in their order.
         slots: episodes side by side.
-        again: a process that died may have recorded them already; then they take the place of what it recorded.
     """
     pilot = job.pilot()
     left = iter(job.scenarios) if scenarios is None else scenarios
@@ -91,7 +88,7 @@ def roll_out(
                 spread = None if decision.disagreement is None else float(decision.disagreement[i])
                 if running[k].step(decision.actions[i], int(decision.actor[i]), labelled, disagreement=spread):
                     idle.append(k)
-                    yield _finish(job, running.pop(k), pilot, dataset, again)
+                    yield _finish(job, running.pop(k), pilot, dataset)
 
 
 def _start(job: Job, scenario: Scenario, pilot: Pilot, envs: SpareEnvs) -> EpisodeRecorder:
@@ -106,14 +103,15 @@ def _decide(pilot: Pilot, episodes: list[EpisodeRecorder], slots: list[int]) -> 
     return pilot.act(observations, [episode.pilot_info for episode in episodes], np.array(slots))
 
 
-def _finish(job: Job, running: EpisodeRecorder, pilot: Pilot, dataset: Dataset | None, again: bool) -> EpisodeResult:
+def _finish(job: Job, running: EpisodeRecorder, pilot: Pilot, dataset: Dataset | None) -> EpisodeResult:
     """Write the records of a finished episode and free its environment."""
     episode = dataclasses.replace(running.finished(), fingerprint=job.fingerprint)
     # The episode comes last: it is what says that the episode is done.
     if job.results_folder:
         save_result(Path(job.results_folder), job.task, pilot.name, job.policy, episode)
     if dataset is not None:
-        recorded = again and dataset.path_of(job.dagger_round, episode.scenario.seed).exists()
+        # A process that died may have recorded it in its last moment: the same episode.
+        recorded = dataset.has(job.dagger_round, episode.scenario.seed)
         record = dataset.replace if recorded else dataset.add
         record(running.episode(pilot.name, job.dagger_round))
     running.close()
@@ -262,7 +260,7 @@ class _Parts:
         self._given_up: list[int] = []
         self._running: list[_Part] = []
         for _ in range(count):
-            self._begin(self._scenarios, self._slots, again=False)
+            self._begin(self._scenarios, self._slots)
 
     def finished(self, note: Callable[[str], object]) -> Iterator[EpisodeResult]:
         """Each episode as it ends."""
@@ -291,9 +289,9 @@ class _Parts:
             part.scenarios = iter(())
             part.future.cancel()
 
-    def _begin(self, scenarios: Iterator[Scenario], slots: int, again: bool) -> None:
+    def _begin(self, scenarios: Iterator[Scenario], slots: int) -> None:
         part = _Part(scenarios, self._told)
-        part.future = self._processes.submit(_take_part, self._job, slots, again, answer=part.answer, tries=1)
+        part.future = self._processes.submit(_take_part, self._job, slots, answer=part.answer, tries=1)
         part.future.add_done_callback(lambda _: self._told.put(part))
         self._running.append(part)
 
@@ -302,16 +300,16 @@ class _Parts:
         for seed, scenario in lost.held.items():
             self._losses[seed] += 1
             if self._losses[seed] < TRIES:
-                self._begin(iter([scenario]), slots=1, again=True)
+                self._begin(iter([scenario]), slots=1)
             else:
                 self._given_up.append(seed)
         if lost.scenarios is self._scenarios:
-            self._begin(self._scenarios, self._slots, again=False)
+            self._begin(self._scenarios, self._slots)
 
 
-def _take_part(job: Job, slots: int, again: bool, ask: Ask) -> None:
+def _take_part(job: Job, slots: int, ask: Ask) -> None:
     """Run scenarios of a job as long as some are left, in a worker process."""
-    for episode in roll_out(job, iter(lambda: ask(None), None), slots, again):
+    for episode in roll_out(job, iter(lambda: ask(None), None), slots):
         ask(episode)
 
 

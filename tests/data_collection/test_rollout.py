@@ -257,3 +257,11 @@ def test_the_config_of_a_dataset_tells_of_all_worlds_in_it(tmp_path):
     collect(config)
     stored = read_run(tmp_path).config
     assert (stored["seed"], stored["episodes"]) == (0, 2)
+
+
+def test_an_episode_that_a_dying_process_has_just_recorded_is_recorded_over(tmp_path):
+    job = Job("drone", scenarios(1), ExpertPilot, dataset=str(tmp_path))
+    Dataset.create(tmp_path, task_spec_of(DRONE, SMALL), DRONE.bare_env_id)
+    for _ in range(2):
+        assert len(list(roll_out(job))) == 1
+    assert len(Dataset.open(tmp_path)) == 1
