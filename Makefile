@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3.11 python3.10 python3.12 python3.13 python
 	if "$$name" -c '$(VERSION_OK)' >/dev/null 2>&1; then echo "$$name"; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint docs kernels bench soak clean
+.PHONY: help install demo test lint docs kernels bench faults soak clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -45,6 +45,9 @@ kernels: $(STAMP)  ## after a change of a kernel's arguments: list them anew, fo
 
 bench: $(STAMP)  ## the figures of the README: renderer, environment, expert, data, training
 	for what in render env expert data train; do $(VENV)/bin/forestpilot bench $$what $(ARGS) || exit 1; done
+
+faults: $(STAMP)  ## kill, stop, starve and damage every verb; hours: ARGS="--kills 1000 --mutants 10000 --resume"
+	$(PY) -m tests.faults.injector $(ARGS)
 
 soak: $(STAMP)  ## two hours of steps and trips: does memory, do handles or threads grow? ARGS="--minutes 10"
 	$(PY) -m tests.faults.soak $(ARGS)
