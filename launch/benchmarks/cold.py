@@ -6,11 +6,11 @@ import os
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from typing import Any
 
 from forestpilot.sim.kernels.listed import listed_kernels
+from forestpilot.sim.scratch import scratch
 
 FIRST_PICTURE = """
 import gymnasium, forestpilot.sim.envs.registration
@@ -31,8 +31,8 @@ def bench_cold(seconds: float = 0.0) -> dict[str, Any]:
         the first picture and label of a drone, and `cpu_s` of all processes together meanwhile.
     """
     figures: dict[str, Any] = {"kernels": len(listed_kernels())}
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
+    with scratch("bench") as folder:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
         for state in ("cold", "warm"):
             spent_s = _children_s()
             started = time.perf_counter()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from forestpilot.sim.scratch import scratch
 
 LEAST_TURNS = 3
 """Trainings of each kind that are compared: the first is slower than those after it."""
@@ -37,8 +38,8 @@ def bench_data(
         from memory, in turns);
         `compression_ratio` (raw bytes by bytes on disk); `bytes_per_step` on disk; `steps`; `window`; `batch`.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        figures, dataset = _write(Path(folder), episodes, copies)
+    with scratch("bench") as folder:
+        figures, dataset = _write(folder, episodes, copies)
         figures |= _read(dataset, window, batch, seconds)
         figures["training_rate_from_disk"] = _training_rate_from_disk(dataset, window, seconds)
         return figures | {"window": window, "batch": batch}
@@ -108,7 +109,7 @@ def _training_rate_from_disk(dataset: Any, window: int, seconds: float) -> float
         started = time.perf_counter()
         while time.perf_counter() - started < 3 * seconds or len(spent_s[on_disk]) < LEAST_TURNS:
             for reader in (in_memory, on_disk):
-                with tempfile.TemporaryDirectory() as run_folder:
+                with scratch("bench") as run_folder:
                     before_s = time.process_time()
                     train(policy, reader, config, run_folder)
                     spent_s[reader].append(time.process_time() - before_s)

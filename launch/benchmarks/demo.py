@@ -9,7 +9,6 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 import forestpilot
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
+from forestpilot.sim.scratch import scratch
 
 SMALLEST = (
     *("--dagger.rounds", "0", "--dagger.expert-episodes", "2", "--dagger.first-steps", "2"),
@@ -110,8 +110,8 @@ def bench_demo(
     found: dict[str, dict[str, Runs]] = {name: {key: Runs() for key in checkouts} for name in starts}
     if contended:
         found["contended"] = {"here": Runs()}
-    with tempfile.TemporaryDirectory(prefix="forestpilot-bench-") as folder:
-        turns = _Turns(Path(folder), arguments)
+    with scratch("bench") as folder:
+        turns = _Turns(folder, arguments)
         for seed in range(seeds):
             for name, runs in found.items():
                 # The first of a turn is the other one each time, so that a slow minute falls on both.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from forestpilot.launch.benchmarks.commands import Used, checkouts, in_turns, run_command
 from forestpilot.launch.benchmarks.demo import Checkout
+from forestpilot.sim.scratch import scratch
 
 FEW = 4
 """Worlds of an evaluation that takes little more than its start."""
@@ -25,15 +25,15 @@ def bench_evaluate(against: Path | None = None, turns: int = 3, worlds: int = 10
     Returns:
         See `in_turns`: `worlds`, and `start` with its `FEW` worlds; also how many `worlds`.
     """
-    with tempfile.TemporaryDirectory(prefix="forestpilot-bench-") as folder:
+    with scratch("bench") as folder:
         count = 0
 
         def evaluate(checkout: Checkout, episodes: int) -> Used:
             nonlocal count
             count += 1
-            out = str(Path(folder) / f"evaluation-{count}")
+            out = str(folder / f"evaluation-{count}")
             numbers = ("--episodes", str(episodes), "--workers", "2")
-            return run_command(checkout, Path(folder), "evaluate", "--policy", "pretrained", *numbers, "--out", out)
+            return run_command(checkout, folder, "evaluate", "--policy", "pretrained", *numbers, "--out", out)
 
         def measure(_: str, checkout: Checkout) -> dict[str, Used]:
             start = evaluate(checkout, FEW)

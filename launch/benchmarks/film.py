@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from forestpilot.launch.benchmarks.commands import Used, checkouts, in_turns, ru
 from forestpilot.launch.benchmarks.demo import Checkout
 from forestpilot.launch.films.jobs import FilmJob, film_jobs
 from forestpilot.launch.films.pace import HOLD_S, FilmConfig
+from forestpilot.sim.scratch import scratch
 from forestpilot.sim.tasks import TASKS
 
 SEED = 2_000_000
@@ -41,8 +41,7 @@ def bench_film(against: Path | None = None, turns: int = 3) -> dict[str, Any]:
     """
     runs = checkouts(against)
     tasks = [name for name in TASKS.names() if TASKS.get(name).pretrained is not None]
-    with tempfile.TemporaryDirectory(prefix="forestpilot-bench-") as name:
-        folder = Path(name)
+    with scratch("bench") as folder:
         for key, checkout in runs.items():
             for task in tasks:
                 options = ("--task", task, "--policy", "pretrained", "--episodes", "1", "--workers", "1")

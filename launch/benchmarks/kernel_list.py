@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from typing import Any
 
@@ -21,6 +20,7 @@ import forestpilot.sim.envs.registration  # noqa: F401  (registers the environme
 from forestpilot.sim.kernels.decorators import KERNELS
 from forestpilot.sim.kernels.listed import Listed, plain_of, write_list
 from forestpilot.sim.kernels.warm_up import WITHIN
+from forestpilot.sim.scratch import scratch
 
 MODULE = "forestpilot.launch.benchmarks.kernel_list"
 PLACES: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -65,8 +65,8 @@ def kernels_in_use() -> list[Listed]:
     Told by two processes after one another: the first compiles, and only one that does not has loaded nothing but what
     Python calls.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "NUMBA_CACHE_DIR": folder, WITHIN: "1"}
+    with scratch("kernels") as folder:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder), WITHIN: "1"}
         command = [sys.executable, "-m", MODULE, "--tell"]
         first, second = (
             json.loads(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout)

@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import os
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from forestpilot.launch.benchmarks.demo import busy_process
 from forestpilot.sim.cameras import CAMERA_NAMES
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.scratch import scratch
 
 TURNS = 3
 """Turns of each way, alone and beside a busy process."""
@@ -148,8 +148,8 @@ def _serve(pipe: Connection, way: Way, shape: Mapping[str, Any]) -> None:
     from forestpilot.policies.training.shard_pool import ShardPool
     from forestpilot.policies.training.train_config import TrainConfig
 
-    with tempfile.TemporaryDirectory() as folder, ShardPool(way.processes, way.threads) as pool:
-        dataset = make_up_dataset(Path(folder) / "data")
+    with scratch("bench") as folder, ShardPool(way.processes, way.threads) as pool:
+        dataset = make_up_dataset(folder / "data")
         policy = _make_policy(shape, dataset.task_spec, way.encoder)
         config = TrainConfig(policy=policy.config, tensorboard=False, **way.settings)
         frames = config.batch_windows * policy.config.window
@@ -157,7 +157,7 @@ def _serve(pipe: Connection, way: Way, shape: Mapping[str, Any]) -> None:
 
         def run(steps: int) -> dict[str, float]:
             cpu_s = time.process_time()
-            with tempfile.TemporaryDirectory() as out:
+            with scratch("bench") as out:
                 result = train(policy, reader, dataclasses.replace(config, steps=steps), out, pool=pool)
             figures = {"frames_per_s": result.frames_per_s, "steps_per_s": result.frames_per_s / frames}
             if way.processes == way.threads == 1:

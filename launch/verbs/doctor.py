@@ -8,7 +8,6 @@ import os
 import platform
 import re
 import sys
-import tempfile
 import textwrap
 import time
 import warnings
@@ -29,6 +28,7 @@ from forestpilot.sim.cameras import CAMERA_NAMES
 from forestpilot.sim.cores import allowed_cores, granted_cores, usable_cores
 from forestpilot.sim.extras import EXTRAS, MissingExtraError, require
 from forestpilot.sim.registry import OWN_DISTRIBUTION, Registered, Registry, broken_plugins, import_attribute, name_of
+from forestpilot.sim.scratch import scratch
 from forestpilot.sim.tasks import TASKS
 
 Status = Literal["ok", "note", "MISSING"]
@@ -266,8 +266,8 @@ def _video() -> Finding:
     av = require("av")
     from forestpilot.launch.films.video import VideoWriter
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "test.mp4"
+    with scratch("doctor") as folder:
+        path = folder / "test.mp4"
         with VideoWriter(path, 320, 180, fps=10) as video:
             for i in range(5):
                 video.write(np.full((180, 320, 3), 40 * i, np.uint8))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro.conf
 
 from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.launch.reading.datasets import dataset_folder
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import print_table
@@ -56,8 +57,8 @@ def run(config: Config) -> None:
     command = shlex.join(["forestpilot", "inspect", *map(str, config.datasets)])
     if config.human_delay:
         command += f" --human-delay {config.human_delay:g}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_new_file(path, [page_of(inspections, command).encode()])
+    with written_by_one(path.parent, progress, only=path.name):
+        write_new_file(path, [page_of(inspections, command).encode()])
     for inspection in inspections:
         print_inspection(inspection)
     print(f"page: {path}")
