@@ -113,6 +113,7 @@ class DecodedFolder:
         """Disk space that decoded steps of all settings take beside the dataset, in bytes."""
         self._kinds = {has_costs: loader.record_type(has_costs) for has_costs in (False, True)}
         self._trusted: set[Path] = set()
+        self._paths: dict[Path, Path] = {}  # windows are small: putting a path together takes as long as reading one
         self._is_full = False
         self._has_warned = False
         folder.mkdir(parents=True, exist_ok=True)
@@ -150,21 +151,44 @@ class DecodedFolder:
             start: first step.
             stop: step after the last.
         """
+        records: NDArray[Any] = np.empty(stop - start, dtype=self._kinds[source.has_costs])
         if not self.has(source):
             return None
-        records: NDArray[Any] = np.empty(stop - start, dtype=self._kinds[source.has_costs])
-        try:
-            with open(self._path_of(source), "rb", buffering=0) as file:
-                file.seek(self._place_of(source, row, start))
-                read = file.readinto(records.view(np.uint8).data)
-        except OSError:  # deleted, maybe
-            self._trusted.discard(source.path)
-            return None
-        if read == records.nbytes and np.array_equal(records["checksum"], _checksums(records)):
+        if self.fill(records, source, row, start) and are_whole(records).all():
             return records
         self._trusted.discard(source.path)
-        self._note_remade(self._path_of(source), "is damaged")
+        path = self._path_of(source)
+        if path.exists():  # not deleted, then
+            self._note_remade(path, "is damaged")
         return None
+
+    def fill(self, records: NDArray[Any], source: Source, row: int, start: int) -> bool:
+        """Read steps into records; whether those are as they were written, `are_whole` tells.
+
+        Args:
+            records: (n,) of the episode's type.
+            source: the episode.
+            row: which of the cameras that can tell a step.
+            start: first step.
+
+        Returns:
+            Whether there were n steps to read.
+        """
+        if not self.has(source):
+            return False
+        room = records.view(np.uint8).data
+        try:
+            file = os.open(self._path_of(source), os.O_RDONLY)
+            try:
+                return os.preadv(file, [room], self._place_of(source, row, start)) == len(room)
+            finally:
+                os.close(file)
+        except OSError:
+            return False
+
+    def records(self, count: int, steps: int, has_costs: bool) -> NDArray[Any]:
+        """Room for steps (count, steps) of episodes with or without costs."""
+        return np.empty((count, steps), dtype=self._kinds[has_costs])
 
     def look_ahead(self, source: Source, row: int, start: int, stop: int) -> None:
         """Let the disk get ready what `read` will want; where nothing is there, or no such help, nothing happens."""
@@ -172,8 +196,12 @@ class DecodedFolder:
             return
         place = self._place_of(source, row, start)
         size = self._place_of(source, row, stop) - place
-        with suppress(OSError), open(self._path_of(source), "rb", buffering=0) as file:
-            os.posix_fadvise(file.fileno(), place, size, os.POSIX_FADV_WILLNEED)
+        with suppress(OSError):
+            file = os.open(self._path_of(source), os.O_RDONLY)
+            try:
+                os.posix_fadvise(file, place, size, os.POSIX_FADV_WILLNEED)
+            finally:
+                os.close(file)
 
     def missing(self, sources: Sequence[Source]) -> list[Source]:
         """Episodes of which there are no steps yet, as many as there is room for."""
@@ -231,7 +259,10 @@ class DecodedFolder:
         return HEADER_BYTES + (row * source.num_steps + step) * self._kinds[source.has_costs].itemsize
 
     def _path_of(self, source: Source) -> Path:
-        return self.folder / f"{source.path.stem}{SUFFIX}"
+        path = self._paths.get(source.path)
+        if path is None:
+            path = self._paths[source.path] = self.folder / f"{source.path.stem}{SUFFIX}"
+        return path
 
     def _first_line(self, source: Source) -> bytes:
         """What a file of this episode begins with: its steps, and the first line of the episode itself."""
@@ -274,6 +305,12 @@ class DecodedFolder:
             DecodedCacheWarning,
             stacklevel=2,
         )
+
+
+def are_whole(records: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which records (...) are as they were written."""
+    whole: NDArray[np.bool_] = records["checksum"] == _checksums(records)
+    return whole
 
 
 def _pack(steps: TrainingSteps, kind: np.dtype[Any]) -> bytes:

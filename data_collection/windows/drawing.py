@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.dataset import DatasetError
 from forestpilot.data_collection.episodes.episode import CAMERAS, BrokenEpisodeError, open_demo
-from forestpilot.data_collection.windows.decoded import DecodedFolder, Source, open_decoded
+from forestpilot.data_collection.windows.decoded import DecodedFolder, Source, are_whole, open_decoded
 from forestpilot.data_collection.windows.training_steps import CENTER, StepLoader, TrainingSteps
 
 MAX_OPEN_FILES = 32
@@ -154,8 +154,9 @@ class WindowDrawer:
             BrokenEpisodeError: an episode beyond the cache was damaged since it was checked.
         """
         batch_out = out if out is not None and len(out.mask) == batch else self._empty_batch(batch)
-        for row, window in enumerate(self._draw(batch, rng or self._rng, burn_in)):
-            self._fill(batch_out, row, window)
+        windows = list(self._draw(batch, rng or self._rng, burn_in))
+        for row in self._fill_at_once(batch_out, windows):
+            self._fill(batch_out, row, windows[row])
         return batch_out
 
     def look_ahead(self, batch: int, rng: np.random.Generator, burn_in: int = 0) -> None:
@@ -222,6 +223,35 @@ class WindowDrawer:
             costs=np.empty((*shape, spec.num_candidates), dtype=np.float32) if self.has_costs else None,
             mask=np.empty((batch, self.length + self.ahead), dtype=np.bool_),
         )
+
+    def _fill_at_once(self, batch: Batch, windows: Sequence[_Window]) -> list[int]:
+        """Copy the windows that lie decoded on disk, all together; returns the rows of those that do not."""
+        records = self._read_at_once(windows)
+        if records is None:
+            return list(range(len(windows)))
+        for values, name in zip(batch, Batch._fields, strict=True):
+            if values is not None:
+                values[:] = records[name][:, : values.shape[1]]
+        return np.flatnonzero(~are_whole(records).all(axis=1)).tolist()
+
+    def _read_at_once(self, windows: Sequence[_Window]) -> NDArray[Any] | None:
+        """Records (B, T + A) of windows, not whole where one could not be read; None where the first one could not."""
+        length = self.length + self.ahead
+        source = windows[0].source
+        folder = self._decoded_folder(source)
+        if folder is None or source.path in self._cache:
+            return None
+        records = folder.records(len(windows), length, source.has_costs)
+        for row, window in enumerate(windows):
+            folder = self._decoded_folder(window.source)
+            fits = window.stop - window.start == length and window.source.has_costs == source.has_costs
+            is_read = False
+            if folder is not None and fits and window.source.path not in self._cache:
+                teller = self._loader.tellers.index(window.teller)
+                is_read = folder.fill(records[row], window.source, teller, window.start)
+            if not is_read:
+                records[row]["checksum"] = 0
+        return records
 
     def _fill(self, batch: Batch, row: int, window: _Window) -> None:
         """Copy one window into its row of the batch."""
