@@ -55,7 +55,7 @@ class Range:
         return None
 
     def _holds(self, number: Any) -> bool:
-        if not isinstance(number, (int, float, np.integer, np.floating)) or isinstance(number, bool):
+        if not isinstance(number, (int, float, np.integer, np.floating)):
             return False
         if number == self.low:
             return not self.above

@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from forestpilot.data_collection.episodes.bounded import read_json
 from forestpilot.data_collection.episodes.episode import (
     CAMERAS,
     SCHEMA_VERSION,
@@ -365,7 +366,7 @@ def _description(task_spec: TaskSpec, env_id: str) -> str:
 
 def _read_description(path: Path) -> dict[str, Any]:
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        description = read_json(path)
     except FileNotFoundError as error:
         raise DatasetError(
             f"{path.parent} is no dataset: it has no {DATASET_FILE}. Make one with `forestpilot collect`"

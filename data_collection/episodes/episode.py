@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import uuid
 import zlib
@@ -20,19 +21,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import h5py
 import hdf5plugin
 import numpy as np
 
+from forestpilot.data_collection.episodes.bounded import parse_json
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT as ACTOR_EXPERT
 from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN, EpisodeLabels
 from forestpilot.data_collection.episodes.labels import ACTOR_POLICY as ACTOR_POLICY
+from forestpilot.data_collection.episodes.layout import KINDS, MAX_STEPS, LayoutError, demo_of, misfit
 from forestpilot.sim.cameras import CAMERA_NAMES
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.outcomes import OUTCOMES
+from forestpilot.sim.ranges import Range, RangeError, require_ranges
 
 SCHEMA_VERSION = 1
 """Version of the episode file."""
@@ -61,6 +65,8 @@ ZSTD_LEVEL = 2
 and takes 1.3 times as long. All are read at the same rate. Bitshuffle and Blosc2's filters lose: neighbouring bytes are
 of different colours."""
 HEADER_BYTES = 512
+MAX_FILE_BYTES = 2**32
+"""Larger files are no episodes: to sum up so much takes seconds."""
 _CHECK_BYTES = 2**17
 ROBOMIMIC_GYM = 2
 """robomimic's number for an environment that `gym.make` makes."""
@@ -79,40 +85,53 @@ class SchemaVersionError(ForestPilotError):
     """A file of another version of the format: intact, but not for this version of ForestPilot."""
 
 
+_META_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("outcome", "env_id", "renderer", "package_version", "policy_id"), (str,)),
+    **dict.fromkeys(("seed", "control_hz", "dagger_round"), (int,)),
+    **dict.fromkeys(("env_kwargs", "task_spec"), (dict,)),
+    "progress_m": (float, int),
+}
+"""Types that the facts about an episode may have."""
+
+
 @dataclass(frozen=True)
 class EpisodeMeta:
     """Facts about an episode as a whole; plain JSON values only."""
 
     outcome: str
     """One of `OUTCOMES`; `running` when the recording was stopped before the end."""
-    seed: int
+    seed: Annotated[int, Range(0, 2**63 - 1)]
     """Seed of the world."""
     env_id: str
     """Gymnasium id of the environment."""
     env_kwargs: dict[str, Any]
     """Arguments the environment was made with."""
-    control_hz: int
+    control_hz: Annotated[int, Range(1, 10_000)]
     """Actions per second."""
     renderer: str
     """Renderer that drew the images."""
     package_version: str
     """Version of ForestPilot that recorded the episode."""
-    dagger_round: int
+    dagger_round: Annotated[int, Range(0, 1_000_000)]
     """DAgger round, 0 for demonstrations."""
     policy_id: str
     """Who acted: `expert`, `human`, or the name of a policy."""
-    progress_m: float
+    progress_m: Annotated[float, Range(-1e9, 1e9)]
     """Distance made good towards the goal in metres."""
     task_spec: dict[str, Any]
     """`TaskSpec.to_dict()` of the environment."""
 
     def __post_init__(self) -> None:
+        for name, kinds in _META_KINDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kinds):
+                raise EpisodeError(f"{name} is {value!r}; it must be {kinds[0].__name__}")
         if self.outcome not in OUTCOMES:
             raise EpisodeError(f"outcome is {self.outcome!r}; allowed: {', '.join(OUTCOMES)}")
-        if not isinstance(self.control_hz, int) or self.control_hz <= 0:
-            raise EpisodeError(f"control_hz is {self.control_hz!r}; it must be a positive integer")
-        if self.seed < 0 or self.dagger_round < 0:
-            raise EpisodeError(f"seed is {self.seed}, dagger_round is {self.dagger_round}; both must be 0 or more")
+        try:
+            require_ranges(self)
+        except RangeError as error:
+            raise EpisodeError(str(error)) from error
 
     def to_json(self) -> str:
         """This record as one JSON object.
@@ -133,7 +152,7 @@ class EpisodeMeta:
             EpisodeError: not JSON, or a key is missing or unknown.
         """
         try:
-            return cls(**json.loads(text))
+            return cls(**parse_json(text, finite=True))
         except (TypeError, ValueError) as error:
             raise EpisodeError(f"episode metadata cannot be read: {error}") from error
 
@@ -203,33 +222,14 @@ class Episode:
             EpisodeError: naming the array, what it is and what it must be.
         """
         steps = self.num_steps
-        if steps < 1:
-            raise EpisodeError("an episode needs at least one step, got none")
+        if not 1 <= steps <= MAX_STEPS:
+            raise EpisodeError(f"an episode needs at least one step, and has at most {MAX_STEPS:,}; got {steps}")
         for key, values in self.observations.items():
-            if key in CAMERAS:
-                _require(f"observations[{key!r}]", values, np.uint8, (steps + 1, None, None, 3))
-            else:
-                _require(f"observations[{key!r}]", values, np.float32, (steps + 1, None))
-        _require("actions", self.actions, np.float32, (steps, 2))
-        if self.expert_actions is not None:
-            _require("expert_actions", self.expert_actions, np.float32, (steps, len(CAMERAS), 2))
-        if self.expert_costs is not None:
-            _require("expert_costs", self.expert_costs, np.float32, (steps, len(CAMERAS), None))
-        if self.camera_offsets is not None:
-            columns = 3 if self.camera_offsets.shape[-1:] == (3,) else 2
-            _require("camera_offsets", self.camera_offsets, np.float32, (steps + 1, len(CAMERAS), columns))
-        if self.human_actions is not None:
-            _require("human_actions", self.human_actions, np.float32, (steps, 2))
-        if self.keys is not None:
-            _require("keys", self.keys, np.uint8, (steps,))
-        if self.disagreement is not None:
-            _require("disagreement", self.disagreement, np.float32, (steps,))
-        if self.labelled is not None:
-            _require("labelled", self.labelled, np.bool_, (steps,))
-        _require("actor", self.actor, np.uint8, (steps,))
-        _require("rewards", self.rewards, np.float32, (steps,))
+            _require(f"observations[{key!r}]", values, f"obs/{key}", steps)
+        for name in KINDS:
+            if getattr(self, name) is not None:
+                _require(name, getattr(self, name), name, steps)
         for name in ("terminated", "truncated"):
-            _require(name, getattr(self, name), np.bool_, (steps,))
             if getattr(self, name)[:-1].any():
                 raise EpisodeError(
                     f"{name} is true before the last step; split the recording into one episode per episode"
@@ -243,16 +243,17 @@ class Episode:
                 raise EpisodeError(f"{name} reaches {np.abs(values).max():.3f}; allowed: -1 to 1")
         if self.actor.max() > ACTOR_HUMAN:
             raise EpisodeError(f"actor is {self.actor.max()}; allowed: 0 policy, 1 expert, 2 human")
+        if self.camera_offsets is not None and self.camera_offsets.shape[2] not in (2, 3):
+            raise EpisodeError(f"camera_offsets has {self.camera_offsets.shape[2]} columns; it must have 2 or 3")
         if self.camera_offsets is not None and self.camera_offsets[:, CAMERAS.index("center")].any():
             raise EpisodeError("camera_offsets moves the center camera, against which the others are measured")
 
 
-def _require(name: str, values: np.ndarray, dtype: type, shape: tuple[int | None, ...]) -> None:
-    """Raise EpisodeError unless the array has the type, the shape (None: any size) and only finite numbers."""
-    fits = values.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, values.shape))
-    if values.dtype != dtype or not fits or 0 in values.shape:
-        wanted = ", ".join("any" if size is None else str(size) for size in shape)
-        raise EpisodeError(f"{name} is {values.dtype} {values.shape}; it must be {np.dtype(dtype)} ({wanted})")
+def _require(name: str, values: np.ndarray, stored: str, steps: int) -> None:
+    """Raise EpisodeError unless the array is of the type and shape under which it is stored, and all finite."""
+    wrong = misfit(stored, values.dtype, values.shape, steps)
+    if wrong:
+        raise EpisodeError(f"{name} {wrong}")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         step = int(np.argwhere(~np.isfinite(values))[0][0])
         raise EpisodeError(f"{name} has NaN or infinity, first at step {step}; record only finite numbers")
@@ -335,14 +336,19 @@ def load_episode(
     Raises:
         BrokenEpisodeError: the file is damaged; checked against its checksum.
         SchemaVersionError: the file is of another format version.
-        EpisodeError: an observation key is not there, or no step lies in the range.
+        EpisodeError: an observation key is not there, no step lies in the range, or what stands there is not valid.
     """
     check_bytes(path)
     with open_episode(path) as demo:
         first, last, _ = slice(start, stop).indices(int(demo.attrs["num_samples"]))
         if last <= first:
             raise EpisodeError(f"{Path(path).name} has {demo.attrs['num_samples']} steps; none in {start}:{stop}")
-        return _read_steps(demo, Path(path).name, keys, first, last)
+        episode = _read_steps(demo, Path(path).name, keys, first, last)
+    try:
+        episode.validate()
+    except EpisodeError as error:
+        raise EpisodeError(f"{Path(path).name} cannot be used: {error}") from error
+    return episode
 
 
 def _read_steps(demo: h5py.Group, name: str, keys: Iterable[str] | None, first: int, last: int) -> Episode:
@@ -427,6 +433,14 @@ def check_bytes(path: str | Path) -> int:
     with open(path, "rb") as file:
         first = file.read(HEADER_BYTES)
         found = _HEADER_LINE.match(first)
+        there = os.fstat(file.fileno()).st_size - HEADER_BYTES
+        if found and there != int(found["bytes"]):
+            raise BrokenEpisodeError(
+                f"{path.name} is truncated or extended: {HEADER_BYTES + there} bytes, written were "
+                f"{HEADER_BYTES + int(found['bytes'])}"
+            )
+        if there > MAX_FILE_BYTES:
+            raise BrokenEpisodeError(f"{path.name} has {there:,} bytes; an episode has at most {MAX_FILE_BYTES:,}")
         # Piece by piece, so that the bytes are still in the processor's cache when they are summed up.
         for piece in iter(partial(file.read, _CHECK_BYTES), b""):
             crc = zlib.crc32(piece, crc)
@@ -441,11 +455,6 @@ def check_bytes(path: str | Path) -> int:
             f"{path} has format version {int(found['version'])}; this ForestPilot reads versions {readable}. "
             "Use the ForestPilot that wrote it, or collect the data again"
         )
-    if size != int(found["bytes"]):
-        raise BrokenEpisodeError(
-            f"{path.name} is truncated or extended: {HEADER_BYTES + size} bytes, written were "
-            f"{HEADER_BYTES + int(found['bytes'])}"
-        )
     if crc != int(found["crc"], 16):
         raise BrokenEpisodeError(f"{path.name} was altered after it was written: its checksum does not match")
     return HEADER_BYTES + size
@@ -457,14 +466,24 @@ def open_demo(path: str | Path) -> h5py.Group:
     The chunk cache is off: a window reads each chunk once, and an open file then costs kilobytes instead of megabytes.
 
     Raises:
-        BrokenEpisodeError: no readable HDF5 file.
+        BrokenEpisodeError: no readable HDF5 file, or one that is laid out as no episode is.
     """
     try:
-        return h5py.File(path, "r", rdcc_nbytes=0)["data/demo_0"]
+        file = h5py.File(path, "r", rdcc_nbytes=0)
     except FileNotFoundError:
         raise
-    except (OSError, KeyError) as error:
+    except OSError as error:
         raise BrokenEpisodeError(f"{Path(path).name} cannot be opened as an HDF5 episode: {error}") from error
+    try:
+        return demo_of(file)
+    except (LayoutError, OSError, KeyError, RuntimeError, TypeError) as error:
+        file.close()
+        raise BrokenEpisodeError(f"{Path(path).name} is laid out as no episode is: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    """An error's message; a KeyError puts it into quotes."""
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
 
 
 @contextmanager

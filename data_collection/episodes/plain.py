@@ -141,6 +141,19 @@ def registry_of(field: dataclasses.Field[Any]) -> Registry[Any] | None:
     return registry
 
 
+def part_options(registry: Registry[Any], name: str) -> type[PartConfig]:
+    """The class of a part's options.
+
+    Raises:
+        UnknownNameError: there is no such part.
+        ConfigError: what the name leads to is no part.
+    """
+    options = getattr(registry.get(name), "Config", None)
+    if not (isinstance(options, type) and issubclass(options, PartConfig)):
+        raise ConfigError(f"{name!r} is no {registry.kind}: it has no `Config` that is a PartConfig")
+    return options
+
+
 def _fields(config_class: type[Any], values: Mapping[str, Any], base: Any, outer_task: Task | None) -> dict[str, Any]:
     hints = get_type_hints(config_class)
     ranges = ranges_of(config_class)
@@ -191,7 +204,7 @@ def _part(registry: Registry[Any], value: Any, default: Any) -> PartConfig | Non
     chosen = value if isinstance(value, str) else _mapping(value).get(PART_KEY, getattr(default, PART_KEY, ""))
     options = {} if isinstance(value, str) else {key: value[key] for key in value if key != PART_KEY}
     try:
-        config_class: type[PartConfig] = registry.get(chosen).Config
+        config_class = part_options(registry, chosen)
     except ForestPilotError as error:
         raise _MisfitError("", f"is wrong: {error}") from error
     base = default if isinstance(default, config_class) else config_class()

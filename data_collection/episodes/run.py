@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from forestpilot.data_collection.episodes.bounded import read_json
 from forestpilot.data_collection.episodes.config_fields import result_values
 from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.files import write_new_file
@@ -196,7 +197,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read ({error}); mend it, or give another --out") from error
     if not isinstance(values, dict):

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from forestpilot.data_collection.episodes.bounded import read_json
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.sim.errors import ForestPilotError
 
@@ -94,8 +95,8 @@ def read_sealed_json(path: Path, way_out: str = RUN_AGAIN, is_required: bool = F
         OSError: it cannot be read.
     """
     try:
-        values = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        values = read_json(path)
+    except ValueError as error:
         raise DamagedFileError(f"{path} has been damaged or altered ({error}): {way_out}") from error
     if not isinstance(values, dict):
         raise DamagedFileError(f"{path} has been damaged or altered (it holds no mapping): {way_out}")

@@ -13,8 +13,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forestpilot.data_collection.episodes.bounded import read_arrays, read_json
 from forestpilot.data_collection.episodes.dataset import DATASET_FILE, Dataset
 from forestpilot.data_collection.episodes.episode import (
     ACTOR_POLICY,
@@ -271,9 +270,9 @@ class Relabelling:
     def _load_steered(self, header: EpisodeHeader) -> Steered:
         path = self._steered_path(header.path.name)
         try:
-            with np.load(path) as arrays:
-                steered = Steered(arrays["actions"], arrays["present"], arrays["expert_turns"])
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            steered = Steered(**read_arrays(path, ("actions", "present", "expert_turns")))
+            _require_steered(steered)
+        except (OSError, ValueError) as error:
             raise RelabellingError(
                 f"{path} is missing or damaged ({error}), so the labels of {header.path.name} cannot be shifted; "
                 "restore it, or move the episode to discarded/ and relabel it again"
@@ -409,6 +408,22 @@ def _first(values: NDArray[Any] | None, count: int) -> NDArray[Any] | None:
     return values[:count]
 
 
+def _require_steered(steered: Steered) -> None:
+    """Raise ValueError where what was read is not what is written."""
+    steps = len(steered.actions)
+    wanted = {
+        "actions": (np.float32, (steps, 2)),
+        "present": (np.bool_, (steps,)),
+        "expert_turns": (np.float32, (steps,)),
+    }
+    for name, (dtype, shape) in wanted.items():
+        values = getattr(steered, name)
+        if values.dtype != dtype or values.shape != shape:
+            raise ValueError(f"{name} is {values.dtype} {values.shape}; it must be {np.dtype(dtype)} {shape}")
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} has NaN or infinity")
+
+
 def _save_steered(path: Path, steered: Steered) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, actions=steered.actions, present=steered.present, expert_turns=steered.expert_turns)
@@ -417,7 +432,7 @@ def _save_steered(path: Path, steered: Steered) -> None:
 
 def _read_note(folder: Path) -> dict[str, Any]:
     try:
-        noted = json.loads((folder / RELABELLING_FILE).read_text(encoding="utf-8"))
+        noted = read_json(folder / RELABELLING_FILE)
         float(noted["delay"]["delay_s"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RelabellingError(f"{folder / RELABELLING_FILE} cannot be read: {error}") from error

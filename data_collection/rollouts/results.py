@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from forestpilot.data_collection.episodes.bounded import parse_json, read_arrays
 from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.episodes.names import problem_of_file_name
@@ -144,19 +145,28 @@ def read_result_file(path: Path, keys: Sequence[str]) -> tuple[dict[str, Any], n
         EpisodeFileError: the file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            meta = json.loads(str(stored["meta"]))
-            actions = stored["actions"]
-            state_hashes = stored["state_hashes"]
+        stored = read_arrays(path, ("meta", "actions", "state_hashes"))
+        meta = parse_json(str(stored["meta"]), finite=True)
+        _require_result(meta, stored["actions"], stored["state_hashes"])
     except FileNotFoundError as error:
         raise EpisodeFileError(f"there is no episode {path}; evaluate again, it stores every episode") from error
-    except Exception as error:  # zip and NumPy raise half a dozen types for broken files
-        raise EpisodeFileError(
-            f"the episode {path} cannot be read ({type(error).__name__} {error}); delete it and evaluate again"
-        ) from error
+    except (OSError, ValueError) as error:
+        raise EpisodeFileError(f"the episode {path} cannot be read ({error}); delete it and evaluate again") from error
     missing = set(keys) - set(meta)
     if missing:
         raise EpisodeFileError(f"the episode {path} lacks {', '.join(sorted(missing))}; delete it and evaluate again")
-    if actions.shape != (len(state_hashes) - 1, 2):
-        raise EpisodeFileError(f"{path} has actions {actions.shape} for {len(state_hashes)} states; evaluate again")
-    return meta, actions, state_hashes
+    return meta, stored["actions"], stored["state_hashes"]
+
+
+def _require_result(meta: Any, actions: np.ndarray, state_hashes: np.ndarray) -> None:
+    """Raise ValueError where what was read is not what `save_result` writes."""
+    if not isinstance(meta, dict) or not isinstance(meta.get("env_kwargs", {}), dict):
+        raise ValueError("its facts are no mapping")
+    if not isinstance(meta.get("seed", 0), int) or meta.get("seed", 0) < 0:
+        raise ValueError(f"its seed is {meta['seed']!r}")
+    if state_hashes.dtype != np.uint64 or state_hashes.ndim != 1:
+        raise ValueError(f"its states are {state_hashes.dtype} {state_hashes.shape}; they must be uint64 (T+1)")
+    if actions.dtype != np.float32 or actions.shape != (len(state_hashes) - 1, 2):
+        raise ValueError(f"it has actions {actions.dtype} {actions.shape} for {len(state_hashes)} states")
+    if not np.isfinite(actions).all():
+        raise ValueError("its actions have NaN or infinity")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from forestpilot.data_collection.episodes.bounded import YAML_BYTES, parse_yaml, read_bytes
 from forestpilot.data_collection.episodes.plain import (
     ConfigError,
     ConfigT,
@@ -92,13 +93,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file is missing, not YAML, or its top level is no mapping.
     """
-    import yaml
-
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(read_bytes(path, YAML_BYTES))
     except OSError as error:
         raise ConfigError(f"cannot read the config file {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if values is None:
         return {}

@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from forestpilot.data_collection.episodes.plain import ConfigError, ordinary_options
+from forestpilot.data_collection.episodes.plain import ConfigError, ordinary_options, part_options
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.registry import PartConfig, Registry, import_attribute
 from forestpilot.sim.tasks import DEFAULT_TASK, TASKS
@@ -79,8 +79,7 @@ def default_config(registry: Registry[Any], name: str) -> PartConfig:
     Raises:
         UnknownNameError: there is no such part.
     """
-    config: PartConfig = registry.get(name).Config()
-    return config
+    return part_options(registry, name)()
 
 
 def choose_tasks(config: Any, values: Mapping[str, Any], args: Sequence[str]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from forestpilot.data_collection.episodes.bounded import read_json
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.people.reaction import Delay, estimate_delay
 from forestpilot.data_collection.people.relabelling import RELABELLING_FILE, expert_turns
@@ -124,7 +124,7 @@ def _recorded_expert(record: Record) -> NDArray[np.float32] | None:
 def _noted_shift(folder: Path) -> str:
     """Note of relabelling about the delay that it shifted out."""
     try:
-        noted = json.loads((folder / RELABELLING_FILE).read_text(encoding="utf-8"))
+        noted = read_json(folder / RELABELLING_FILE)
         return str(noted.get("delay", {}).get("note", ""))
     except (OSError, ValueError, AttributeError):
         return ""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from forestpilot.data_collection.episodes import bounded
 from forestpilot.data_collection.episodes.run import CONFIG_FILE, RunError, StoredRun, read_run
 
 
@@ -23,7 +23,7 @@ def read_json(path: Path) -> tuple[dict[str, Any], str]:
     if not path.is_file():
         return {}, ""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = bounded.read_json(path)
     except (OSError, ValueError) as error:
         return {}, f"{path} cannot be read ({error})."
     if not isinstance(values, dict):

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES = 1024
 """What a page says is never longer."""
+MAX_CONNECTIONS = 16
+"""Browsers open up to six at a time, most of which say nothing; whoever opens more loses the oldest."""
+OPEN_TIMEOUT_S = 5.0
+"""How long a connection may take to say what it wants."""
 SESSION_OVER = 4000
 ELSEWHERE = 4001
 """Close codes that the page explains, and after which it does not come back by itself."""
@@ -74,7 +78,7 @@ class WebScreen:
         self._keys = HeldKeys()
         self._picture: NDArray[np.uint8] | None = None
         self._viewer: Viewer | None = None
-        self._connections: set[ServerConnection] = set()
+        self._connections: list[ServerConnection] = []
         self._closed = False
         listener = listen(host, port)
         self._gate = Gate(host, listener, compose_page(title, width, height))
@@ -85,6 +89,7 @@ class WebScreen:
             create_connection=self._track,  # type: ignore[arg-type]
             compression=None,  # JPEG cannot be made smaller
             max_size=MAX_MESSAGE_BYTES,
+            open_timeout=OPEN_TIMEOUT_S,
             close_timeout=GRACE_S,
             logger=_quiet_logger(),
             server_header=None,
@@ -162,18 +167,25 @@ class WebScreen:
         self.close()
 
     def _track(self, sock: socket.socket, *arguments: Any, **options: Any) -> ServerConnection:
-        """Make a connection that `close` will find, whatever state it is in."""
+        """Make a connection that `close` will find, whatever its state; cut the oldest where there are too many."""
         from websockets.protocol import State
         from websockets.sync.server import ServerConnection
 
         connection = ServerConnection(sock, *arguments, **options)
         with self._lock:
-            self._connections = {other for other in self._connections if other.protocol.state is not State.CLOSED}
-            self._connections.add(connection)
-            closed = self._closed
-        if closed:
-            cut(connection)
+            self._connections = [other for other in self._connections if other.protocol.state is not State.CLOSED]
+            self._connections.append(connection)
+            unwanted = [connection] if self._closed else self._too_many()
+        for other in unwanted:
+            cut(other)
         return connection
+
+    def _too_many(self) -> list[ServerConnection]:
+        """The oldest connections beyond what is allowed, never that of the page that steers; the lock is held."""
+        idle = [other for other in self._connections if self._viewer is None or not self._viewer.is_on(other)]
+        surplus = idle[: max(0, len(self._connections) - MAX_CONNECTIONS)]
+        self._connections = [other for other in self._connections if other not in surplus]
+        return surplus
 
     def _serve_viewer(self, connection: ServerConnection) -> None:
         """Listen to a page until it is gone; runs in a thread of its own for each page."""

@@ -142,6 +142,7 @@ def _respond(status: HTTPStatus, body: bytes, headers: dict[str, str] | None = N
         "Content-Length": str(len(body)),
         "Connection": "close",
         "Cache-Control": "no-store",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import socket
 import threading
 import time
@@ -25,6 +24,10 @@ IN_FLIGHT = 2
 """Pictures sent but not drawn yet. Two fill a line with a long round episode; more would only make them older."""
 GRACE_S = 1.0
 """How long a page has to answer a farewell before its line is cut."""
+
+
+MAX_TIME_MS = 2**53
+"""Larger numbers lose their last digits in the page's language."""
 
 
 class NotUnderstood(Exception):
@@ -85,6 +88,10 @@ class Viewer:
         self._thread.join(GRACE_S)
         if self._thread.is_alive():
             cut(self._connection)
+
+    def is_on(self, connection: ServerConnection) -> bool:
+        """Tell if this is the page at the other end of a connection."""
+        return self._connection is connection
 
     def stop(self) -> None:
         """Send no more; the page is gone."""
@@ -149,12 +156,17 @@ def read_message(message: str | bytes) -> tuple[str, Any]:
     understood = (
         (kind in ("down", "up") and isinstance(value, str) and (value in STEERING or value in COMMANDS))
         or (kind == "focus" and isinstance(value, bool))
-        or (kind == "beat" and isinstance(value, (int, float)) and math.isfinite(value))
+        or (kind == "beat" and _is_time(value))
         or (kind == "drawn" and value is None)
     )
     if not understood:
         raise NotUnderstood("this is no message of the page")
     return str(kind), value
+
+
+def _is_time(value: Any) -> bool:
+    """Tell a page's time in ms from anything else, numbers that no clock shows included."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= MAX_TIME_MS
 
 
 def cut(connection: ServerConnection) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from forestpilot.data_collection.episodes.bounded import read_json
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import print_table
 from forestpilot.launch.verbs import Verb
@@ -16,7 +16,7 @@ def run(config: EvaluateConfig) -> None:
     """Evaluate, then print the table and the differences between the policies, world by world."""
     scores = evaluate(config, make_progress())
     print_table(results_table(scores), title=config.describe())
-    for pair in json.loads((Path(config.out) / "summary.json").read_text(encoding="utf-8"))["paired"]:
+    for pair in read_json(Path(config.out) / "summary.json")["paired"]:
         print(
             f"{pair['second']} against {pair['first']} on the same {pair['worlds']} worlds: "
             f"{100 * pair['difference']:+.0f} points ({100 * pair['low']:+.0f} to {100 * pair['high']:+.0f})"

@@ -9,10 +9,10 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
-from forestpilot.data_collection.episodes.dataset import Dataset, require_one_task
+from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_one_task
 from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, told
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
@@ -23,6 +23,7 @@ from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import ROUNDS
 
 if TYPE_CHECKING:
     from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
@@ -35,7 +36,7 @@ class BehaviouralCloningConfig(AlgorithmConfig):
 
     out: str = not_the_result("runs/bc")
     """Run folder."""
-    rounds: int = 0
+    rounds: Annotated[int, ROUNDS] = 0
     """Further rounds, each with more demonstrations of the expert's."""
 
 
@@ -85,6 +86,9 @@ def _clone(config: TrainConfig, progress: Progress, pool: ShardPool | None) -> V
     from forestpilot.policies.training.loop import make_reader, require_costs, train
 
     datasets = [Dataset.open(folder) for folder in config.data]
+    for dataset in datasets:
+        if not len(dataset):
+            raise DatasetError(f"{dataset.folder} has no episodes to learn from; `forestpilot collect` records some")
     policy = VisuomotorPolicy.seeded(config.policy, require_one_task(datasets), config.seed)
     finished = _finished_policy(config, fingerprint_of(datasets), progress)
     if finished is not None:

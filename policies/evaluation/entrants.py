@@ -173,7 +173,7 @@ def make_entrant(policy: str, task: Task, name: str = "") -> Entrant:
 
 def _checkpoint(folder: Path, task: Task, name: str) -> Entrant:
     from forestpilot.policies.evaluation.pilots import PolicyFactory
-    from forestpilot.policies.networks.checkpoint import describe_policy
+    from forestpilot.policies.networks.checkpoint import describe_policy, load_policy
     from forestpilot.sim.envs.task_spec import TaskSpec
 
     description = describe_policy(folder)
@@ -183,6 +183,7 @@ def _checkpoint(folder: Path, task: Task, name: str) -> Entrant:
             f"{folder} was trained for the task {spec.task!r}, not for {task.name!r}; "
             f"forestpilot evaluate --task {spec.task} runs it"
         )
+    load_policy(folder)  # what is damaged is told before the first episode, and not by a worker
     factory = PolicyFactory(str(folder), name)
     return Entrant(name, str(folder.resolve()), factory, description["policy_id"], spec)
 

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from forestpilot.data_collection.episodes.bounded import UnboundedError, parse_json, read_bytes
 from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.episodes.migration import migrate_policy_config
@@ -40,6 +41,8 @@ READABLE_FORMATS = (*UNSEALED_FORMATS, FORMAT)
 """What is read."""
 STATE_FORMAT = "forestpilot-training-2"
 """Of a training state; those of versions 0.1 and 0.2 name none, and have no digest."""
+LARGEST_BYTES = 2**28
+"""Largest file that is read; usual policies have 1 MB, their training states 4."""
 WEIGHTS_FILE = "policy.safetensors"
 DESCRIPTION_FILE = "policy.json"
 _ADVICE = "Copy the folder again from where it came, or train anew with `forestpilot train`."
@@ -182,8 +185,8 @@ def describe_policy(folder: str | Path) -> dict[str, Any]:
     """
     path = Path(folder) / DESCRIPTION_FILE
     try:
-        description = json.loads(_read(path))
-    except (ValueError, RecursionError) as error:
+        description = parse_json(_read(path))
+    except ValueError as error:
         raise CheckpointError(f"{path} is not JSON ({error}): truncated or altered. {_ADVICE}") from error
     given = description.get("format") if isinstance(description, dict) else type(description).__name__
     if given not in READABLE_FORMATS:
@@ -215,6 +218,8 @@ def load_tensors(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path
             wrong.append(f"{name} is not the policy's")
         elif _kind(tensors[name]) != _kind(own[name]):
             wrong.append(f"{name} is {_kind(tensors[name])}, not {_kind(own[name])}")
+        elif not torch.isfinite(tensors[name]).all():
+            wrong.append(f"{name} has NaN or infinity")
     if wrong:
         raise CheckpointError(f"{path} does not fit its policy: {'; '.join(wrong[:3])}. {_ADVICE}")
     module.load_state_dict(tensors)
@@ -246,8 +251,8 @@ def load_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         _require_state_digest(path, data)
     try:
         if _STATE_KEY in told:
-            return tensors, json.loads(told[_STATE_KEY].split(" ", 2)[2])
-        return tensors, json.loads(told["facts"])  # as versions 0.1 and 0.2 wrote it
+            return tensors, parse_json(told[_STATE_KEY].split(" ", 2)[2])
+        return tensors, parse_json(told["facts"])  # as versions 0.1 and 0.2 wrote it
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is no training state: it carries no facts. {_STATE_ADVICE}") from error
 
@@ -281,8 +286,8 @@ def _require_state_digest(path: Path, data: bytes) -> None:
 def _metadata(data: bytes) -> dict[str, str]:
     """The metadata of a safetensors file; empty where there is none, or the file is none."""
     try:
-        values = json.loads(_head_and_body(data)[0][8:])
-    except (ValueError, RecursionError):
+        values = parse_json(_head_and_body(data)[0][8:])
+    except ValueError:
         return {}
     told = values.get("__metadata__") if isinstance(values, dict) else None
     return told if isinstance(told, dict) else {}
@@ -294,7 +299,9 @@ def _kind(tensor: Tensor) -> str:
 
 def _read(path: Path, advice: str = _ADVICE) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path, LARGEST_BYTES)
+    except UnboundedError as error:
+        raise CheckpointError(f"{path} is none of ForestPilot's: {error}. {advice}") from error
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}. {advice}") from error
 

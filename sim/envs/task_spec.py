@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.vehicles.turns import TURNS, Turn, rotate_pair
 
+LARGEST_SIZE = 4096
+"""Most elements of a state, a goal, or candidate turns."""
 HEADING = "heading"
 """The turn of specs from before there were cars."""
 
@@ -22,35 +25,35 @@ class TaskSpec:
 
     task: str
     """Name of the task, for example `drone`."""
-    image_height: int
+    image_height: Annotated[int, Range(1, 720)]
     """Height of each camera image in pixels."""
-    image_width: int
+    image_width: Annotated[int, Range(1, 1280)]
     """Width of each camera image in pixels."""
-    horizontal_fov_deg: float
+    horizontal_fov_deg: Annotated[float, Range(0, 180)]
     """Horizontal field of view of each camera in degrees."""
-    side_yaw_rad: float
+    side_yaw_rad: Annotated[float, Range(-10, 10)]
     """Yaw of the left camera against the center camera in radians; the right camera has the negative."""
-    control_hz: int
+    control_hz: Annotated[int, Range(1, 10_000)]
     """Actions per second."""
     renderer: str
     """Renderer that drew the images."""
-    max_turn_rad: float
+    max_turn_rad: Annotated[float, Range(0, 10)]
     """What an action of turn = 1 asks for in radians: a heading change, or a steering angle."""
-    candidate_turns_rad: tuple[float, ...]
+    candidate_turns_rad: Annotated[tuple[float, ...], Range(-10, 10)]
     """Candidate turns in radians, ascending: heading changes relative to the heading, or steering angles."""
     state_names: tuple[str, ...]
     """Name of each element of the state, with its unit."""
-    state_scale: tuple[float, ...]
+    state_scale: Annotated[tuple[float, ...], Range(-1e9, 1e9)]
     """Typical size of each element: divide by it to get values near one."""
-    state_mirror: tuple[float, ...]
+    state_mirror: Annotated[tuple[float, ...], Range(-1, 1)]
     """+1 or -1 for each element: its sign in the world mirrored left to right."""
-    goal_mirror: tuple[float, ...]
+    goal_mirror: Annotated[tuple[float, ...], Range(-1, 1)]
     """+1 or -1 for each element of the goal, likewise."""
     turn_kind: str = HEADING
     """Name in `TURNS`: a change of heading, or an angle of the wheels."""
-    wheelbase_m: float = 0.0
+    wheelbase_m: Annotated[float, Range(0, 100)] = 0.0
     """Distance of the axles in metres; 0 without wheels."""
-    side_offset_m: float = 0.06
+    side_offset_m: Annotated[float, Range(-100, 100)] = 0.06
     """Shift of the left camera against the center camera in metres; the right camera has the negative."""
 
     def __post_init__(self) -> None:
@@ -58,6 +61,10 @@ class TaskSpec:
             value = getattr(self, field.name)
             if isinstance(value, list):
                 object.__setattr__(self, field.name, tuple(value))
+        require_ranges(self)
+        sizes = len(self.candidate_turns_rad), len(self.state_names), len(self.goal_mirror)
+        if max(sizes) > LARGEST_SIZE:
+            raise InvalidArgumentError(f"candidates, state and goal have {sizes} elements; at most {LARGEST_SIZE} each")
         TURNS.get(self.turn_kind)
         if not len(self.state_names) == len(self.state_scale) == len(self.state_mirror):
             raise InvalidArgumentError(

@@ -157,8 +157,8 @@ def test_an_episode_without_steps_is_refused() -> None:
     ("change", "message"),
     [
         ({"outcome": "crash"}, "'crash'; allowed: running, success"),
-        ({"control_hz": 0}, "positive integer"),
-        ({"control_hz": 10.0}, "positive integer"),
+        ({"control_hz": 0}, "control_hz is 0; allowed: 1"),
+        ({"control_hz": 10.0}, "must be int"),
         ({"seed": -1}, "seed is -1"),
     ],
 )

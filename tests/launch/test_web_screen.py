@@ -18,7 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from forestpilot.data_collection.people.console import COMMANDS, STEERING, Command, Input, Key
 from forestpilot.launch.screens import ScreenConfig, open_screen, web_viewer
-from forestpilot.launch.screens.web import ELSEWHERE, SESSION_OVER, WebScreen
+from forestpilot.launch.screens.web import ELSEWHERE, MAX_CONNECTIONS, SESSION_OVER, WebScreen
 from forestpilot.launch.screens.web_gate import WebScreenError
 from forestpilot.launch.screens.web_page import key_label
 from forestpilot.sim.errors import ForestPilotError
@@ -609,6 +609,10 @@ def test_a_viewer_that_reads_nothing_blocks_neither_pictures_nor_the_end(taken_o
         '{"kind": "focus", "value": 1}',
         '{"kind": "beat", "value": "now"}',
         '{"kind": "beat", "value": NaN}',
+        '{"kind": "beat", "value": -1}',
+        '{"kind": "beat", "value": true}',
+        '{"kind": "beat", "value": 1e300}',
+        '{"kind": "beat", "value": ' + "9" * 900 + "}",
         '{"kind": ["down"]}',
         b"\xff\xd8",
         "x" * 2000,
@@ -624,6 +628,26 @@ def test_a_message_of_another_kind_ends_that_connection_only(screen: WebScreen, 
         say(line, "focus", True)
         say(line, "down", "KeyA")
         wait_for(lambda: screen.poll() == Input(Key.LEFT), "a good page after a bad one")
+
+
+def test_who_opens_many_connections_loses_the_oldest_and_never_the_page_that_steers(screen: WebScreen) -> None:
+    with client(screen) as line, contextlib.ExitStack() as stack:
+        say(line, "focus", True)
+        silent = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", screen.port)))
+            for _ in range(MAX_CONNECTIONS + 4)
+        ]
+        silent[0].settimeout(5.0)
+        assert silent[0].recv(1) == b""
+        assert get(screen, f"/{token(screen)}")[0] == 200
+        say(line, "down", "KeyA")
+        wait_for(lambda: screen.poll() == Input(Key.LEFT), "the page that steers")
+
+
+def test_every_answer_says_that_nothing_may_be_loaded(screen: WebScreen) -> None:
+    for path in (f"/{token(screen)}", "/elsewhere"):
+        _, _, headers = get(screen, path)
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 
 def test_a_stranger_who_talks_no_http_disturbs_nobody(screen: WebScreen, capfd: pytest.CaptureFixture[str]) -> None:
