@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 
 from forestpilot.sim.cameras import Camera, Rig, look_at, rotation_matrix
 from forestpilot.sim.rendering import make_renderer
 from forestpilot.sim.rendering.protocol import FAR_M, GROUND_ID
 from forestpilot.sim.rendering.raycast import road as roads
+from forestpilot.sim.rendering.raycast.lanes import LANES, load, store
 from forestpilot.sim.rendering.raycast.road import MARKED, REACH_M, make_road
 from forestpilot.sim.rendering.raycast.scene import SURFACES, make_scene
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest
 from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, NO_BOXES, Ribbon
-from tests.helpers.kernels import callable_kernel
 
 F = np.float32
-place_on_road = callable_kernel(roads.place_on_road)
 BOXES = np.array(
     [
         [9, 1.2, 1.3, 2.6, 0.45, 0, 0.45, LOG],
@@ -38,6 +38,34 @@ def line(curvature, length_m=60.0, spacing=0.5):
     heading = np.cumsum(curvature(fine)) * spacing / 50
     points = np.cumsum(np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0) * spacing / 50
     return (points[::50] - points[0]).astype(F)
+
+
+@njit
+def _places(road, marks, points, found, chords):
+    """The places of eight points, by lanes."""
+    x = load(points[0], 0)
+    y = load(points[1], 0)
+    first, last = roads.cells_near(road, x, y, x == x)
+    place = roads.places_on_road(road, marks, first, last, x, y)
+    store(found[0], 0, place.edge)
+    store(found[1], 0, place.aside)
+    store(found[2], 0, place.along)
+    store(chords, 0, place.chord)
+
+
+def places_on_road(road, points):
+    """The places of eight points (8, 2)."""
+    found = np.zeros((3, LANES), F)
+    chords = np.zeros(LANES, np.int32)
+    _places(road, np.zeros((2, LANES), np.int32), np.ascontiguousarray(np.transpose(points), F), found, chords)
+    return [roads.Place(*numbers, int(chord)) for numbers, chord in zip(found.T.tolist(), chords, strict=True)]
+
+
+def place_on_road(road, x, y):
+    """The place of one point, in eight lanes the same."""
+    place, *others = places_on_road(road, [(x, y)] * LANES)
+    assert others == [place] * (LANES - 1)
+    return place
 
 
 def place_twin(points, half_width, x, y):
@@ -73,6 +101,15 @@ def test_place_on_road_agrees_with_numpy(bend, along, aside):
     if abs(aside) < 3.5:
         assert place.aside == pytest.approx(from_middle, abs=0.03)
         assert place.along == pytest.approx(arc, abs=0.25)
+
+
+def test_places_of_eight_points_are_those_of_each_alone(bend):
+    points, road = bend
+    rng = np.random.default_rng(3)
+    for spread_m in (0.05, 1.0, 30.0):  # in one cell, in neighbouring ones, anywhere
+        some = (points[rng.integers(len(points))] + rng.normal(0, spread_m, (LANES, 2))).astype(F)
+        alone = [place_on_road(road, x, y) for x, y in some]
+        assert places_on_road(road, some) == alone
 
 
 def test_edges_of_a_road_are_true_to_a_centimetre(bend):

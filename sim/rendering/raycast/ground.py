@@ -7,7 +7,7 @@ import numpy as np
 from forestpilot.sim.kernels import helper
 from forestpilot.sim.rendering.raycast.columns import BLUE, GREEN, RED, X, Y, Z
 from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Scalar, Triple, View
-from forestpilot.sim.rendering.raycast.road import AHEAD_X, AHEAD_Y, HALF_WIDTH, MARKED, Place, place_on_road
+from forestpilot.sim.rendering.raycast.road import AHEAD_X, AHEAD_Y, HALF_WIDTH, MARKED, Place
 from forestpilot.sim.rendering.raycast.sampling import TO_UNIT, floor_of, sample
 from forestpilot.sim.rendering.raycast.scene import ASPHALT, GRAVEL, TRAIL, Scene
 from forestpilot.sim.rendering.raycast.textures import PATCHES, SPECKLES, STONES
@@ -181,18 +181,20 @@ def _road_color(
 
 
 @helper(**KERNEL)
-def road_color(scene: Scene, view: View, floor: Triple, point: Spot, ray: Triple, pixel_m: Scalar) -> Triple:
+def road_color(
+    scene: Scene, view: View, place: Place, floor: Triple, point: Spot, ray: Triple, pixel_m: Scalar
+) -> Triple:
     """Colour of the ground at a point, be it on a ribbon, beside one or far from all.
 
     Args:
         scene: for its roads.
         view: the camera.
+        place: where the point lies on the nearest ribbon.
         floor: colour of the forest floor there.
         point: where it is; its noise is given in texels, 0 to 255.
         ray: direction (x, y, z) that hit it.
         pixel_m: width of a pixel there across the view.
     """
-    place = place_on_road(scene.road, point.x, point.y)
     if place.chord < 0:
         return floor
     spot = Spot(point.x, point.y, point.pixel_m, point.grain * TO_UNIT, point.patch * TO_UNIT)

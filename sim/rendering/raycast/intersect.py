@@ -63,7 +63,7 @@ GROUND_Z = 3
 """Row of `Sheet.rays` for the ground: z again, multiplied in the order that gives depth the last bit it always had."""
 STRETCH = 4
 """Row of `Sheet.rays` for the square of the length of each row's ray in the middle column."""
-SCRATCH_ROWS = 12
+SCRATCH_ROWS = 15
 HORIZON = np.float32(-1e-4)
 GROUND = np.int32(GROUND_ID)
 SKY = np.int32(SKY_ID)
@@ -99,7 +99,7 @@ class Sheet(NamedTuple):
     scratch: Floats
     """(SCRATCH_ROWS, 8) numbers of eight pixels that are worked out one by one."""
     marks: Ids
-    """(8,) which of them are."""
+    """(2, 8) which of them are, and what else is to be known of them in whole numbers."""
     samples: Floats
     """(6, 8) colours of eight pixels of one column and of the next, where four are averaged."""
 
@@ -113,7 +113,7 @@ def empty_sheet(width: int, height: int) -> Sheet:
         rays=np.empty((STRETCH + 1, rows), np.float32),
         colors=np.empty((width, rows), np.int32),
         scratch=np.empty((SCRATCH_ROWS, LANES), np.float32),
-        marks=np.empty(LANES, np.int32),
+        marks=np.empty((2, LANES), np.int32),
         samples=np.empty((6, LANES), np.float32),
     )
 

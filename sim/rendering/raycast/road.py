@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.sim.kernels import helper, kernel
-from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, NOWHERE, ZERO, Floats, Ids, Scalar
+from forestpilot.sim.rendering.raycast.intersect import EXACT, HALF, KERNEL, NOWHERE, ZERO, Floats, Ids, Lanes, Scalar
+from forestpilot.sim.rendering.raycast.lanes import LANES, fused, gather, spread, store, to_ints, where
 from forestpilot.sim.worlds.world import Ribbon
 
 F = np.float32
@@ -50,7 +51,7 @@ class Road(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a point of the ground lies on the nearest ribbon."""
+    """Where a point of the ground lies on the nearest ribbon, or where eight points do."""
 
     edge: Scalar
     """Distance beyond the edge in metres, negative on the road."""
@@ -58,7 +59,7 @@ class Place(NamedTuple):
     """Distance from the middle line in metres, left positive."""
     along: Scalar
     """Arc length in metres."""
-    chord: int
+    chord: Any
     """Index of the nearest chord, or -1 far from every ribbon."""
 
 
@@ -78,29 +79,66 @@ def place_on_chord(chords: Floats, k: int, x: Scalar, y: Scalar) -> tuple[Scalar
     return (distance if aside >= ZERO else -distance), along - beyond
 
 
-@helper(**KERNEL)
-def place_on_road(road: Road, x: Scalar, y: Scalar) -> Place:
-    """The place of the point (x, y) on the nearest ribbon; where ribbons overlap, on the one whose edge is farther."""
-    u = (x - road.origin[X]) / F(CELL_M)
-    v = (y - road.origin[Y]) / F(CELL_M)
+@helper(**EXACT)
+def _places_on_chord(chord: Floats, x: Lanes, y: Lanes) -> tuple[Lanes, Lanes]:
+    """The same of eight points, each rounding as it comes out there."""
+    east = x - chord[X]
+    north = y - chord[Y]
+    along = fused(north, chord[AHEAD_Y], east * chord[AHEAD_X])
+    aside = fused(north, chord[AHEAD_X], -(east * chord[AHEAD_Y]))
+    clamped = min(max(along, ZERO), chord[LENGTH])
+    beyond = along - clamped
+    distance = math.sqrt(fused(beyond, beyond, aside * aside))
+    distance = where(aside >= ZERO, distance, -distance)
+    bulging = fused((chord[LENGTH] - along) * along, chord[BULGE], aside)
+    return where(beyond == ZERO, bulging, distance), clamped
+
+
+@helper(**EXACT)
+def cells_near(road: Road, x: Lanes, y: Lanes, wanted: Lanes) -> tuple[Lanes, Lanes]:
+    """Where in `Road.members` the chords near the wanted points stand: the first, and one behind the last."""
+    u = x - road.origin[X]
+    v = y - road.origin[Y]
     rows, columns = road.first.shape
-    if not ((u >= ZERO) & (v >= ZERO) & (u < F(columns - 1)) & (v < F(rows))):
-        return Place(NOWHERE, ZERO, ZERO, -1)
-    row = int(v)
-    column = int(u)
-    edge = NOWHERE
-    aside = ZERO
-    along = ZERO
-    nearest = -1
-    for member in range(road.first[row, column], road.first[row, column + 1]):
-        k = road.members[member]
-        this_aside, this_along = place_on_chord(road.chords, k, x, y)
-        this_edge = abs(this_aside) - road.chords[k, HALF_WIDTH]
-        if this_edge < edge:
-            edge = this_edge
-            aside = this_aside
-            along = road.chords[k, ALONG] + this_along
-            nearest = k
+    inside = wanted & (u >= ZERO) & (v >= ZERO) & (u < F(columns - 1)) & (v < F(rows))
+    cell = where(inside, to_ints(v) * columns + to_ints(u), 0)
+    first = gather(road.first, cell)
+    return first, where(inside, gather(road.first, cell + 1), first)
+
+
+@helper(**EXACT)
+def places_on_road(road: Road, marks: Ids, first: Lanes, last: Lanes, x: Lanes, y: Lanes) -> Place:
+    """The places of the points (x, y) on the nearest ribbons; where ribbons overlap, on the one whose edge is farther.
+
+    Args:
+        road: the ribbons.
+        marks: (2, 8) overwritten.
+        first: as from `cells_near`, with `last`. Neighbouring points mostly share a cell, and with it each chord.
+        last: as from `cells_near`.
+        x: in metres, with `y`.
+        y: in metres.
+    """
+    store(marks[0], 0, first)
+    store(marks[1], 0, last)
+    edge = spread(NOWHERE)
+    aside = spread(ZERO)
+    along = spread(ZERO)
+    nearest = spread(np.int32(-1))
+    for lane in range(LANES):
+        begin = marks[0, lane]
+        end = marks[1, lane]
+        if begin == end or (lane > 0 and marks[0, lane - 1] == begin and marks[1, lane - 1] == end):
+            continue
+        here = (first == begin) & (last == end)
+        for member in range(begin, end):
+            k = road.members[member]
+            this_aside, this_along = _places_on_chord(road.chords[k], x, y)
+            this_edge = abs(this_aside) - road.chords[k, HALF_WIDTH]
+            nearer = here & (this_edge < edge)
+            edge = where(nearer, this_edge, edge)
+            aside = where(nearer, this_aside, aside)
+            along = where(nearer, road.chords[k, ALONG] + this_along, along)
+            nearest = where(nearer, k, nearest)
     return Place(edge, aside, along, nearest)
 
 

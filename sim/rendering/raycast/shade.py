@@ -18,7 +18,6 @@ from forestpilot.sim.rendering.raycast.intersect import (
     ONE,
     SKY,
     STRETCH,
-    ZERO,
     Bytes,
     Floats,
     Lanes,
@@ -38,7 +37,8 @@ from forestpilot.sim.rendering.raycast.lane_colors import (
 )
 from forestpilot.sim.rendering.raycast.lanes import LANES, any_of, fused, gather, load, store, to_ints, where
 from forestpilot.sim.rendering.raycast.obstacles import shade_box
-from forestpilot.sim.rendering.raycast.road import Road
+from forestpilot.sim.rendering.raycast.road import Place as RoadPlace
+from forestpilot.sim.rendering.raycast.road import cells_near, places_on_road
 from forestpilot.sim.rendering.raycast.scene import Scene
 
 F = np.float32
@@ -48,17 +48,6 @@ WHITE = F(255)
 QUARTER = F(0.25)
 
 Place = tuple[Lanes, Lanes, Lanes]
-
-
-@helper(**EXACT)
-def _near_road(road: Road, x: Lanes, y: Lanes, wanted: Lanes) -> Lanes:
-    """Which of the wanted points lie in a cell of the grid that lists chords."""
-    u = x - road.origin[X]
-    v = y - road.origin[Y]
-    rows, columns = road.first.shape
-    inside = wanted & (u >= ZERO) & (v >= ZERO) & (u < F(columns - 1)) & (v < F(rows))
-    cell = where(inside, to_ints(v) * columns + to_ints(u), 0)
-    return inside & (gather(road.first, cell) < gather(road.first, cell + 1))
 
 
 @helper(**EXACT)
@@ -75,22 +64,33 @@ def _read(scratch: Floats, first: int) -> Colors:
 
 @helper(**EXACT)
 def _with_roads(
-    scene: Scene, view: View, sheet: Sheet, near: Lanes, color: Colors, ray: Place, point: tuple[Lanes, ...]
+    scene: Scene,
+    view: View,
+    sheet: Sheet,
+    near: Lanes,
+    on_road: RoadPlace,
+    color: Colors,
+    ray: Place,
+    spot: Spot,
+    pixel_m: Lanes,
 ) -> Colors:
     """Colours of the ground, those of points near a road worked out one by one."""
     scratch = sheet.scratch
     _write(scratch, 0, color)
     _write(scratch, 3, ray)
-    for k in range(6):
-        store(scratch[6 + k], 0, point[k])
-    store(sheet.marks, 0, where(near, np.int32(1), np.int32(0)))
+    _write(scratch, 6, (spot.x, spot.y, spot.pixel_m))
+    _write(scratch, 9, (spot.grain, spot.patch, pixel_m))
+    _write(scratch, 12, (on_road.edge, on_road.aside, on_road.along))
+    store(sheet.marks[0], 0, where(near, np.int32(1), np.int32(0)))
+    store(sheet.marks[1], 0, on_road.chord)
     for lane in range(LANES):
-        if sheet.marks[lane] == 0:
+        if sheet.marks[0, lane] == 0:
             continue
-        spot = Spot(scratch[6, lane], scratch[7, lane], scratch[8, lane], scratch[9, lane], scratch[10, lane])
+        point = Spot(scratch[6, lane], scratch[7, lane], scratch[8, lane], scratch[9, lane], scratch[10, lane])
+        place = RoadPlace(scratch[12, lane], scratch[13, lane], scratch[14, lane], sheet.marks[1, lane])
         floor = scratch[0, lane], scratch[1, lane], scratch[2, lane]
         one_ray = scratch[3, lane], scratch[4, lane], scratch[5, lane]
-        one = road_color(scene, view, floor, spot, one_ray, scratch[11, lane])
+        one = road_color(scene, view, place, floor, point, one_ray, scratch[11, lane])
         scratch[0, lane] = one[RED]
         scratch[1, lane] = one[GREEN]
         scratch[2, lane] = one[BLUE]
@@ -105,10 +105,12 @@ def _ground_colors(
     # At a grazing angle a pixel covers more ground along the view than across: the mip level takes the geometric mean.
     grazing_m = pixel_m * math.sqrt(min(ONE / max(-ray[Z], F(0.02)), F(30)))
     color, grain, patch = floor_colors(scene, place[X], place[Y], grazing_m)
-    near = _near_road(scene.road, place[X], place[Y], wanted)
+    first, last = cells_near(scene.road, place[X], place[Y], wanted)
+    near = first < last
     if any_of(near):
-        point = place[X], place[Y], grazing_m, grain, patch, pixel_m
-        color = _with_roads(scene, view, sheet, near, color, ray, point)
+        on_road = places_on_road(scene.road, sheet.marks, first, last, place[X], place[Y])
+        spot = Spot(place[X], place[Y], grazing_m, grain, patch)
+        color = _with_roads(scene, view, sheet, near, on_road, color, ray, spot, pixel_m)
     light = ground_light(scene, wanted, place[X], place[Y])
     return light * color[RED], light * color[GREEN], light * color[BLUE]
 
@@ -119,9 +121,9 @@ def _box_colors(scene: Scene, sheet: Sheet, wanted: Lanes, number: Lanes, place:
     scratch = sheet.scratch
     _write(scratch, 3, place)
     store(scratch[6], 0, pixel_m)
-    store(sheet.marks, 0, where(wanted, number, np.int32(-1)))
+    store(sheet.marks[0], 0, where(wanted, number, np.int32(-1)))
     for lane in range(LANES):
-        box = sheet.marks[lane]
+        box = sheet.marks[0, lane]
         if box >= 0:
             one = shade_box(scene, box, scratch[3, lane], scratch[4, lane], scratch[5, lane], scratch[6, lane])
             scratch[0, lane] = one[RED]
