@@ -2,7 +2,7 @@
 
 A mapping that is stored as JSON carries the digest of all its other keys and values, known or not. A table carries
 none, for whoever opens it elsewhere would stumble over it: the digests of a folder's tables stand beside them, in
-`checksums.json`, with the length up to which they hold, so that a table may grow behind its seal.
+`checksums.json`; that of a table that grows has the length up to which it holds.
 
 A process killed at any moment leaves no false alarm: before a table is replaced, the digests of the old and of the new
 one are noted; the old one is dropped when the new one lies there.
@@ -14,18 +14,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from forestpilot.data_collection.episodes.bounded import read_json
 from forestpilot.data_collection.episodes.files import write_new_file
+from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.sim.errors import ForestPilotError
 
 CHECKSUMS_FILE = "checksums.json"
 """Digests of the tables in a folder."""
 DIGEST_KEY = "digest"
 """Key of the digest in a mapping; it covers all others."""
+SEALED_KEY = "sealed_by"
+"""Key of how the digest was made. Where only one of both keys is left, the file has not been without digest before."""
+ALGORITHM = "blake2b"
 RUN_AGAIN = "run the command that wrote it again"
 """The way out where nothing better is known."""
 
@@ -49,9 +53,9 @@ def digest_of_values(values: Any) -> str:
 
 def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
     """A mapping of JSON-plain values with its digest, in place of one that it may carry."""
-    bare = {key: value for key, value in values.items() if key != DIGEST_KEY}
+    bare = _bare(values)
     # As a reader will find them: tuples are lists there, and keys are text.
-    return {**bare, DIGEST_KEY: digest_of_values(json.loads(json.dumps(bare)))}
+    return {SEALED_KEY: ALGORITHM, **bare, DIGEST_KEY: digest_of_values(json.loads(json.dumps(bare)))}
 
 
 def unsealed(
@@ -68,18 +72,18 @@ def unsealed(
     Raises:
         DamagedFileError: the digest is another one, or missing.
     """
-    bare = {key: value for key, value in values.items() if key != DIGEST_KEY}
-    if DIGEST_KEY not in values:
-        if is_required:
-            raise DamagedFileError(f"{path} has been damaged or altered (it has lost its digest): {way_out}")
-    elif values[DIGEST_KEY] != digest_of_values(bare):
+    bare = _bare(values)
+    is_sealed = is_required or len(bare) < len(values)
+    found = (values.get(SEALED_KEY), values.get(DIGEST_KEY))
+    if is_sealed and found != (ALGORITHM, digest_of_values(bare)):
         raise DamagedFileError(f"{path} has been damaged or altered (its digest does not fit): {way_out}")
     return bare
 
 
 def write_sealed_json(path: Path, values: Mapping[str, Any], indent: int | None = None) -> None:
     """Write a mapping of JSON-plain values with its digest, whole or not at all."""
-    write_new_file(path, [json.dumps(sealed(values), indent=indent, ensure_ascii=False).encode()])
+    text = json.dumps(sealed(values), indent=indent, ensure_ascii=False)
+    write_new_file(path, [text.encode(errors="surrogatepass")])
 
 
 def read_sealed_json(path: Path, way_out: str = RUN_AGAIN, is_required: bool = False) -> dict[str, Any]:
@@ -110,7 +114,7 @@ def write_sealed(path: Path, data: bytes) -> Path | None:
         Where the table lies now that was there before, if it was damaged: it is set aside.
     """
     aside = set_aside_if_damaged(path)
-    new = _Seal(len(data), digest_of(data))
+    new = _Seal(None, digest_of(data))
     known = _known_or_set_aside(path.parent)
     _note(path.parent, {**known, path.name: [*known.get(path.name, []), new]})
     write_new_file(path, [data])
@@ -118,9 +122,16 @@ def write_sealed(path: Path, data: bytes) -> Path | None:
     return aside
 
 
-def seal(path: Path, data: bytes) -> None:
-    """Note the digest of a table's content so far; what is added to it later is not covered until the next seal."""
-    _note(path.parent, {**_known_or_set_aside(path.parent), path.name: [_Seal(len(data), digest_of(data))]})
+def seal(path: Path, data: bytes, grows: bool) -> None:
+    """Note the digest of a table's content.
+
+    Args:
+        path: the table.
+        data: all that was written to it so far.
+        grows: True where more may be added; that is not covered until the next seal.
+    """
+    length = len(data) if grows else None
+    _note(path.parent, {**_known_or_set_aside(path.parent), path.name: [_Seal(length, digest_of(data))]})
 
 
 def read_sealed(path: Path, way_out: str = RUN_AGAIN) -> bytes:
@@ -139,10 +150,21 @@ def read_sealed(path: Path, way_out: str = RUN_AGAIN) -> bytes:
     return data
 
 
+def set_aside_damaged(folder: Path, names: Sequence[str], progress: Progress) -> None:
+    """Set those of a folder's results aside that are not as they were written, and say so; they are written anew."""
+    for name in names:
+        aside = set_aside_if_damaged(folder / name)
+        if aside is not None:
+            progress.note(f"warning: {folder / name} was cut or altered; it is now {aside}, and is written anew")
+
+
 def set_aside_if_damaged(path: Path) -> Path | None:
-    """Set a table aside that is not as it was written; returns where it lies now, None where nothing is wrong."""
+    """Set a table or mapping aside that is not as it was written; returns where it lies now, None if all is well."""
     try:
-        read_sealed(path)
+        if path.suffix == ".json":
+            read_sealed_json(path)
+        else:
+            read_sealed(path)
     except FileNotFoundError:
         return None
     except DamagedFileError:
@@ -161,9 +183,14 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
+def _bare(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping without its digest."""
+    return {key: value for key, value in values.items() if key not in (SEALED_KEY, DIGEST_KEY)}
+
+
 class _Seal(NamedTuple):
-    length: int
-    """Bytes from the beginning that are covered."""
+    length: int | None
+    """Bytes from the beginning that are covered; None for all."""
     digest: str
     """Their digest."""
 
@@ -175,7 +202,7 @@ def _known(folder: Path, way_out: str) -> dict[str, list[_Seal]]:
         return {}
     values = read_sealed_json(path, way_out, is_required=True)
     try:
-        return {name: [_Seal(int(length), str(digest)) for length, digest in seals] for name, seals in values.items()}
+        return {name: [_Seal(length, digest) for length, digest in seals] for name, seals in values.items()}
     except (TypeError, ValueError) as error:
         raise DamagedFileError(f"{path} has been damaged or altered ({error}): {way_out}") from error
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from forestpilot.data_collection.episodes.migration import episodes_folder
+from forestpilot.data_collection.episodes.seals import DamagedFileError
 from forestpilot.data_collection.rollouts.results import EpisodeFileError, read_result_file, result_path
 from forestpilot.launch.reading.json_files import read_config, read_json
 from forestpilot.launch.reading.tasks import task_named, task_of_preset
@@ -157,6 +158,7 @@ def read_evaluation(folder: Path) -> Evaluation:
         notes.append(f"{folder}: the evaluation holds no episode that can be read.")
     if finished and rows and not (folder / "summary.json").is_file():
         notes.append(f"{folder}: there is no summary.json; all figures here are counted from outcomes.csv.")
+    notes += filter(None, [read_json(folder / "summary.json")[1]])
     return Evaluation(folder, rows, _facts_by_policy(folder, rows), finished, _old_rule(folder, rows), notes)
 
 
@@ -169,6 +171,9 @@ def _read_rows(path: Path, notes: list[str]) -> list[OutcomeRow]:
 
     try:
         rows = read_outcomes(path, leave_out)
+    except DamagedFileError as error:
+        notes.append(f"{error}. The rows below are counted from those episodes.")
+        return _read_episodes(episodes_folder(path.parent), notes)
     except (OSError, csv.Error) as error:
         notes.append(f"{path} cannot be read ({error}).")
         return []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from forestpilot.data_collection.episodes import bounded
 from forestpilot.data_collection.episodes.run import CONFIG_FILE, RunError, StoredRun, read_run
+from forestpilot.data_collection.episodes.seals import DamagedFileError, read_sealed_json
 
 
 def read_config(folder: Path, verb: str = "") -> tuple[StoredRun, str]:
@@ -19,13 +19,15 @@ def read_config(folder: Path, verb: str = "") -> tuple[StoredRun, str]:
 
 
 def read_json(path: Path) -> tuple[dict[str, Any], str]:
-    """(the mapping in a file, what is wrong with it): empty where the file is missing, damaged or no mapping."""
+    """(the mapping in a file, what is wrong with it): empty where the file is missing, damaged or no mapping.
+
+    A digest that it carries is compared, and left out.
+    """
     if not path.is_file():
         return {}, ""
     try:
-        values = bounded.read_json(path)
-    except (OSError, ValueError) as error:
+        return read_sealed_json(path), ""
+    except DamagedFileError as error:
+        return {}, f"{error}."
+    except OSError as error:
         return {}, f"{path} cannot be read ({error})."
-    if not isinstance(values, dict):
-        return {}, f"{path} holds no mapping of names to values."
-    return values, ""

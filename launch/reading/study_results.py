@@ -9,14 +9,13 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.episodes.names import table_cell
+from forestpilot.data_collection.episodes.seals import read_sealed_json, write_sealed, write_sealed_json
 from forestpilot.sim.errors import ForestPilotError
 
 JSON_FILE = "results.json"
@@ -107,9 +106,8 @@ class StudyResult:
 def write_study_results(folder: Path, result: StudyResult) -> Path:
     """Write results.csv and results.json, each whole or not at all; returns the path of the table."""
     path = folder / CSV_FILE
-    write_new_file(path, [_table(result).encode()])
-    plain = json.dumps(_plain(result), indent=2, ensure_ascii=False)
-    write_new_file(folder / JSON_FILE, [plain.encode()])
+    write_sealed(path, _table(result).encode())
+    write_sealed_json(folder / JSON_FILE, _plain(result), indent=2)
     return path
 
 
@@ -121,9 +119,9 @@ def read_study_results(folder: Path) -> StudyResult:
         ForestPilotError: the file is damaged.
     """
     path = folder / JSON_FILE
-    text = path.read_text(encoding="utf-8")
+    values = read_sealed_json(path, "run the study again, it takes seconds")
     try:
-        return _result(json.loads(text))
+        return _result(values)
     except (ValueError, TypeError, KeyError) as error:
         raise ForestPilotError(
             f"{path} cannot be read ({type(error).__name__}: {error}); run the study again, it takes seconds"

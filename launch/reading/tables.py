@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from forestpilot.data_collection.episodes.migration import migrate_columns
+from forestpilot.data_collection.episodes.seals import DamagedFileError, read_sealed
 from forestpilot.launch.reading.json_files import read_config, read_json
 from forestpilot.launch.reading.old_studies import old_study_result
 from forestpilot.launch.reading.study_results import StudyResult, read_study_results
@@ -229,11 +231,13 @@ def read_table(path: Path, numeric: Sequence[str]) -> tuple[Table, list[str]]:
     if not path.is_file():
         return Table(path, [], []), []
     try:
-        with path.open(newline="", encoding="utf-8", errors="replace") as file:
-            reader = csv.DictReader(file)
-            columns = migrate_columns(reader.fieldnames or ())
-            reader.fieldnames = columns
-            rows = list(reader)
+        content = read_sealed(path).decode(errors="replace")
+        reader = csv.DictReader(io.StringIO(content, newline=""))
+        columns = migrate_columns(reader.fieldnames or ())
+        reader.fieldnames = columns
+        rows = list(reader)
+    except DamagedFileError as error:
+        return Table(path, [], []), [f"{error}."]
     except (OSError, csv.Error) as error:
         return Table(path, [], []), [f"{path} cannot be read ({error})."]
     if missing := [name for name in numeric if name not in columns]:

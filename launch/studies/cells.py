@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.episodes.migration import migrate_row
 from forestpilot.data_collection.episodes.names import problem_of_name
+from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.episodes.seals import (
+    DamagedFileError,
+    read_sealed_json,
+    set_aside,
+    write_sealed_json,
+)
 from forestpilot.launch.reading.study_results import Interval, Point
 from forestpilot.sim.errors import ForestPilotError
 
@@ -49,9 +54,11 @@ class CellStore:
 
     Args:
         folder: the study's run folder.
+        progress: who is told of damage.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, progress: Progress | None = None) -> None:
+        self._progress = progress or SilentProgress()
         self.folder = folder / "cells"
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -66,23 +73,20 @@ class CellStore:
         return self.folder / f"{arm}-{x:g}-seed-{seed}.json"
 
     def load(self, arm: str, x: float, seed: int) -> Cell | None:
-        """A finished cell, or None.
-
-        Raises:
-            ForestPilotError: the file is damaged.
-        """
+        """A finished cell, or None; one that cannot be read is set aside, for the study runs it again."""
         path = self.path(arm, x, seed)
         if not path.exists():
             return None
         try:
-            cell = Cell(**json.loads(path.read_text(encoding="utf-8")))
+            cell = Cell(**read_sealed_json(path))
             return dataclasses.replace(cell, figures=migrate_row(cell.figures))
-        except (ValueError, TypeError, AttributeError) as error:
-            raise ForestPilotError(f"{path} cannot be read ({error}); delete it and run the study again") from error
+        except (DamagedFileError, ValueError, TypeError, AttributeError) as error:
+            self._progress.note(f"warning: {error}; it is now {set_aside(path)}, and is run again")
+            return None
 
     def save(self, cell: Cell) -> None:
         """Store a finished cell."""
-        write_new_file(self.path(cell.arm, cell.x, cell.seed), [json.dumps(vars(cell)).encode()])
+        write_sealed_json(self.path(cell.arm, cell.x, cell.seed), vars(cell))
 
 
 def stack(cells: Sequence[Cell], name: str) -> NDArray[np.float64]:

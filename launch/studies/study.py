@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,8 +27,9 @@ from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.run import Run
+from forestpilot.data_collection.episodes.seals import read_sealed, set_aside_damaged
 from forestpilot.data_collection.rollouts.pool import RolloutPool, borrowed
-from forestpilot.launch.reading.study_results import ArmNote, StudyResult, write_study_results
+from forestpilot.launch.reading.study_results import CSV_FILE, JSON_FILE, ArmNote, StudyResult, write_study_results
 from forestpilot.launch.studies.cells import Cell, CellStore
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.sim.cores import usable_cores
@@ -94,8 +96,8 @@ class Bench:
     def evaluate(self, config: EvaluateConfig) -> list[dict[str, str]]:
         """Run an evaluation; the rows of its outcomes.csv, one for each test world."""
         evaluate(config, self.progress, self.pool)
-        with (Path(config.out) / "outcomes.csv").open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        content = read_sealed(Path(config.out) / "outcomes.csv").decode()
+        return list(csv.DictReader(io.StringIO(content, newline="")))
 
 
 ConfigT = TypeVar("ConfigT", bound=StudyConfig)
@@ -188,12 +190,13 @@ class Study(ABC, Generic[ConfigT, ArmT]):
             with borrowed(pool, self.config.workers) as workers:
                 cells = self._run_cells(Bench(run.folder, workers, progress))
             result = self._complete(self.summarise(cells))
+            set_aside_damaged(run.folder, (CSV_FILE, JSON_FILE), progress)
             write_study_results(run.folder, result)
             run.record()
         return result
 
     def _run_cells(self, bench: Bench) -> list[Cell]:
-        store = CellStore(bench.folder)
+        store = CellStore(bench.folder, bench.progress)
         plan = self.plan()
         cells: list[Cell] = []
         with bench.progress.stage(self.name, total=len(plan)) as stage:

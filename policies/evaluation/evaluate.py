@@ -13,8 +13,9 @@ from forestpilot.data_collection.episodes.migration import episodes_folder
 from forestpilot.data_collection.episodes.plain import from_plain, to_plain
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.run import Run, RunError
+from forestpilot.data_collection.episodes.seals import set_aside, set_aside_damaged
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
-from forestpilot.data_collection.rollouts.results import EpisodeResult, load_result, result_path
+from forestpilot.data_collection.rollouts.results import EpisodeFileError, EpisodeResult, load_result, result_path
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
 from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, parse_policy, policy_names, require_pilot
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, read_summary, write_results
@@ -160,12 +161,16 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
     run = Run(Path(config.out), "evaluate", config)
     with written_by_one(run.folder, progress), run.recording():
         _require_own_folder(run)
-        done = {entrant.name: _stored_episodes(run.folder, entrant, scenarios[entrant.name]) for entrant in entrants}
+        done = {
+            entrant.name: _stored_episodes(run.folder, entrant, scenarios[entrant.name], progress)
+            for entrant in entrants
+        }
         run.record_first()
         with borrowed(pool, min(config.workers, config.episodes)) as own:
             for entrant in entrants:
                 episodes = _run_entrant(config, entrant, scenarios[entrant.name], done[entrant.name], own, progress)
                 rows += [OutcomeRow.of_result(result, entrant.name, config.task) for result in episodes]
+        set_aside_damaged(run.folder, ("outcomes.csv", "summary.json"), progress)
         return write_results(run.folder, rows, config.counts_interventions, _about(config, entrants, scenarios))
 
 
@@ -211,8 +216,10 @@ def _plain_text(config: EvaluateConfig, name: str) -> str:
     return str(value)
 
 
-def _stored_episodes(folder: Path, entrant: Entrant, scenarios: Sequence[Scenario]) -> dict[int, EpisodeResult]:
-    """The episodes of a policy that an interrupted run has stored, by seed.
+def _stored_episodes(
+    folder: Path, entrant: Entrant, scenarios: Sequence[Scenario], progress: Progress
+) -> dict[int, EpisodeResult]:
+    """The episodes of a policy that an interrupted run has stored, by seed; damaged ones are set aside.
 
     Raises:
         RunError: what is stored under the policy's name is of other weights or code, or of other worlds.
@@ -223,7 +230,11 @@ def _stored_episodes(folder: Path, entrant: Entrant, scenarios: Sequence[Scenari
         path = result_path(episodes_folder(folder), entrant.name, scenario.seed)
         if not path.exists():
             continue
-        stored = load_result(path)
+        try:
+            stored = load_result(path)
+        except EpisodeFileError as error:
+            progress.note(f"warning: {error}: it is now {set_aside(path)}, and is run again")
+            continue
         if stored.fingerprint != entrant.fingerprint:
             different = f"fingerprint {stored.fingerprint} there, {entrant.fingerprint} asked"
         elif stored.scenario != scenario:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.episodes.names import problem_of_file_name, table_cell, text_of_cell
+from forestpilot.data_collection.episodes.seals import (
+    read_sealed,
+    read_sealed_json,
+    write_sealed,
+    write_sealed_json,
+)
 from forestpilot.policies.evaluation.intervals import paired_difference, rate_interval, wilson_interval
 from forestpilot.sim.outcomes import ENDS, Outcome, succeeded, told
 
@@ -219,7 +223,7 @@ def _optional(name: str, text: Any) -> float | None:
 
 
 def write_outcomes(path: Path, rows: Sequence[OutcomeRow]) -> None:
-    """Write outcomes.csv, one line for each episode."""
+    """Write outcomes.csv, one line for each episode; a damaged one that is there is set aside."""
     options: dict[str, None] = {}
     for row in rows:
         options |= dict.fromkeys(row.options)
@@ -231,7 +235,7 @@ def write_outcomes(path: Path, rows: Sequence[OutcomeRow]) -> None:
         values = row.to_values()
         writer.writerow({key: table_cell(value) if isinstance(value, str) else value for key, value in values.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_new_file(path, [text.getvalue().encode()])
+    write_sealed(path, text.getvalue().encode())
 
 
 def read_outcomes(path: Path, broken: Callable[[int, Exception], None] | None = None) -> list[OutcomeRow]:
@@ -243,20 +247,21 @@ def read_outcomes(path: Path, broken: Callable[[int, Exception], None] | None = 
 
     Raises:
         OSError: the file cannot be read.
+        DamagedFileError: it is not as it was written.
         csv.Error: it is no table.
         KeyError, TypeError, ValueError: a row cannot be read, and nobody is there to be told.
     """
     rows = []
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        reader = csv.DictReader(file)
-        for cells in reader:
-            values = {key: text_of_cell(cell) if isinstance(cell, str) else cell for key, cell in cells.items()}
-            try:
-                rows.append(OutcomeRow.from_values(values))
-            except (KeyError, TypeError, ValueError, OverflowError) as error:
-                if broken is None:
-                    raise
-                broken(reader.line_num, error)
+    content = read_sealed(path, "run the same `forestpilot evaluate` again, it makes the table anew from its episodes")
+    reader = csv.DictReader(io.StringIO(content.decode(errors="replace"), newline=""))
+    for cells in reader:
+        values = {key: text_of_cell(cell) if isinstance(cell, str) else cell for key, cell in cells.items()}
+        try:
+            rows.append(OutcomeRow.from_values(values))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            if broken is None:
+                raise
+            broken(reader.line_num, error)
     return rows
 
 
@@ -408,7 +413,7 @@ def write_results(
         "scores": [vars(s) for s in scores],
         "paired": [compare(rows, first, other) for other in others],
     }
-    write_new_file(folder / "summary.json", [json.dumps(summary, indent=2).encode()])
+    write_sealed_json(folder / "summary.json", summary, indent=2)
     return scores
 
 
@@ -417,11 +422,12 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
     Raises:
         OSError: the file is missing.
-        ValueError: it is damaged, or of a newer version.
+        DamagedFileError: it is not as it was written.
+        ValueError: it lacks something, or is of a newer version.
     """
     path = folder / "summary.json"
-    values = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(values, dict) or not {"scores", "paired"} <= set(values):
+    values = read_sealed_json(path, "run the same `forestpilot evaluate` again")
+    if not {"scores", "paired"} <= set(values):
         raise ValueError(f"{path} is no summary of an evaluation; evaluate again")
     if values.setdefault("format", 1) > SUMMARY_FORMAT:
         raise ValueError(

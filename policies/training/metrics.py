@@ -40,6 +40,8 @@ class MetricsLog:
             self.note = f"warning: {self.path} was cut or altered; it is now {set_aside(self.path)}, and written anew"
         if self.text != found:
             write_sealed(self.path, self.text.encode())
+        if self.text:
+            seal(self.path, self.text.encode(), grows=True)
         self._columns = next(csv.reader(io.StringIO(self.text)), None)
         self._events: Any = None
         if tensorboard:
@@ -75,7 +77,7 @@ class MetricsLog:
     def close(self) -> None:
         """Seal the table and flush the events."""
         if self.text:
-            seal(self.path, self.text.encode())
+            seal(self.path, self.text.encode(), grows=False)
         if self._events is not None:
             self._events.close()
 

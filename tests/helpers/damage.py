@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
+
+from forestpilot.data_collection.episodes.seals import CHECKSUMS_FILE, DIGEST_KEY, SEALED_KEY
 
 
 def damages(data: bytes, count: int) -> list[bytes]:
@@ -30,3 +33,11 @@ def json_of(data: bytes) -> object:
         return json.loads(data)
     except ValueError:
         return data
+
+
+def without_seals(folder: Path) -> None:
+    """Make a folder's tables and mappings as those of an older version, which may be edited."""
+    (folder / CHECKSUMS_FILE).unlink(missing_ok=True)
+    for path in folder.glob("*.json"):
+        values = json.loads(path.read_bytes())
+        path.write_text(json.dumps({key: values[key] for key in values if key not in (SEALED_KEY, DIGEST_KEY)}))

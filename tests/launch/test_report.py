@@ -15,6 +15,7 @@ from forestpilot.data_collection.episodes.progress import SilentProgress
 from forestpilot.data_collection.rollouts.results import result_path
 from forestpilot.launch import cli
 from forestpilot.launch.pages.page import fit_videos
+from forestpilot.launch.reading.evaluations import read_evaluation
 from forestpilot.launch.reports.build import Wishes, make_page
 from forestpilot.launch.reports.failures import Look
 from forestpilot.launch.verbs.report import ReportConfig
@@ -26,6 +27,7 @@ from forestpilot.policies.networks.views import ViewConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy
 from forestpilot.sim.tasks.drone import DroneOptions
 from tests.browser import Browser, open_browser
+from tests.helpers.damage import without_seals
 from tests.helpers.specs import make_spec
 
 POLICY = PolicyConfig(
@@ -62,6 +64,7 @@ def page(evaluation: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     run = folder / "dagger & co"
     shutil.copytree(evaluation, run / "evaluation")
+    without_seals(run / "evaluation")
     (run / "evaluation" / "outcomes.csv").write_text(_renamed((evaluation / "outcomes.csv").read_text()))
     for path in (run / "evaluation" / "episodes").glob("blind-*.npz"):
         path.rename(path.with_name(path.name.replace("blind", NASTY)))
@@ -212,6 +215,7 @@ def test_damaged_episodes_and_broken_rows_leave_a_note(copy: Path) -> None:
     np.savez(result_path(copy / "episodes", "mine", 2_000_001), **parts)
     with (copy / "outcomes.csv").open("a") as file:
         file.write("mine,20000")
+    without_seals(copy)
     (copy / "summary.json").unlink()
     assert report(copy, *SMALL, "--failures", 3) == 0
     html = (copy / "report.html").read_text()
@@ -219,6 +223,20 @@ def test_damaged_episodes_and_broken_rows_leave_a_note(copy: Path) -> None:
     assert "mine-02000000.npz cannot be read" in html
     assert "diverged at step 2" in html
     assert html.count("<video") == 1, "the third episode is whole"
+
+
+def test_altered_outcomes_are_not_believed_and_counted_from_the_episodes(copy: Path) -> None:
+    whole = read_evaluation(copy)
+    path = copy / "outcomes.csv"
+    path.write_text(path.read_text().replace("blind,2000001", "blind,2000009"))
+    (copy / "summary.json").write_bytes((copy / "summary.json").read_bytes().replace(b'"drone"', b'"drive"'))
+    altered = read_evaluation(copy)
+    assert sorted((r.policy, r.seed) for r in altered.rows) == sorted((r.policy, r.seed) for r in whole.rows)
+    told = " ".join(altered.notes)
+    assert "outcomes.csv has been cut or altered" in told
+    assert "run the same `forestpilot evaluate` again" in told
+    assert "summary.json has been damaged or altered" in told
+    assert not whole.notes
 
 
 def test_without_its_checkpoint_an_episode_is_still_shown(copy: Path, evaluation: Path) -> None:

@@ -331,4 +331,6 @@ def test_a_damaged_json_becomes_a_note(tmp_path: Path) -> None:
     (tmp_path / "rounds.csv").write_text("round,labels\n0,10\n")
     (tmp_path / "policy.json").write_text("[1]")
     told = " ".join(read_dagger(tmp_path).notes)
-    assert "dagger.json cannot be read" in told and "policy.json holds no mapping" in told
+    assert (
+        "dagger.json cannot be read" in told and "policy.json has been damaged or altered (it holds no mapping)" in told
+    )

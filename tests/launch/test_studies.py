@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forestpilot.data_collection.episodes.seals import DamagedFileError, read_sealed, read_sealed_json
 from forestpilot.launch.reading.study_results import (
     ArmNote,
     Interval,
@@ -22,6 +23,7 @@ from forestpilot.launch.reading.study_results import (
     read_study_results,
     write_study_results,
 )
+from forestpilot.launch.reading.tables import read_study
 from forestpilot.launch.studies import compounding_error, dagger_road, gates, keyboard, rounds, study, three_cameras
 from forestpilot.launch.studies.cells import Cell, CellStore, make_points, seed_range
 from forestpilot.launch.studies.compounding_error import CompoundingError
@@ -38,6 +40,7 @@ from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.networks.heads.turn_costs import TurnCostsConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import ForestPilotError
+from tests.helpers.damage import damages, json_of, without_seals
 
 NEVER = 10**9
 WORSE = {"center": 6, "constant": 4, "geometric": 2, "asked": 1, "expert": 6}
@@ -222,15 +225,39 @@ def test_a_step_costs_its_distance_from_the_line_and_all_steps_after_a_fall() ->
         compounding_error.step_costs([info(0.1, outcome="success")], 5)
 
 
-def test_damaged_cells_are_named(tmp_path: Path) -> None:
+def test_damaged_cells_are_set_aside_and_run_again(tmp_path: Path) -> None:
     store = CellStore(tmp_path)
     cell = Cell("asked", 8, 1, [{"interventions": 1.0}], 5)
     store.save(cell)
     assert store.load("asked", 8, 1) == cell
     assert store.load("asked", 8, 2) is None
-    store.path("asked", 8, 1).write_text('{"arm": "asked"')
-    with pytest.raises(ForestPilotError, match="delete it"):
-        store.load("asked", 8, 1)
+    path = store.path("asked", 8, 1)
+    whole = path.read_bytes()
+    for data in damages(whole, 100):
+        path.write_bytes(data)
+        assert store.load("asked", 8, 1) == (cell if json_of(data) == json_of(whole) else None)
+    assert any(file.read_bytes() == data for file in path.parent.glob("*.damaged"))
+    path.write_text('{"arm": "asked"}')
+    assert store.load("asked", 8, 1) is None
+
+
+def test_damaged_results_of_a_study_are_named(tmp_path: Path) -> None:
+    panel = Panel("rate", "rate", [Point("a", 0.5, 3, 8, Interval(0.3, 0.1, 0.7))], "How often.")
+    result = StudyResult("t", "x, m", False, (panel,), ("n",), "s", "Why?", (ArmNote("a", "the only one"),))
+    write_study_results(tmp_path, result)
+    for name in ("results.csv", "results.json"):
+        whole = (tmp_path / name).read_bytes()
+        for data in damages(whole, 100):
+            (tmp_path / name).write_bytes(data)
+            is_other = name.endswith("csv") or json_of(data) != json_of(whole)
+            read = read_sealed if name.endswith("csv") else read_sealed_json
+            if is_other:
+                with pytest.raises(DamagedFileError):
+                    read(tmp_path / name)
+        run = read_study(tmp_path)
+        assert name == "results.csv" or "results.json has been damaged" in run.notes[0]
+        (tmp_path / name).write_bytes(whole)
+    assert read_study(tmp_path).result == result
 
 
 def test_cells_of_version_0_1_are_read(tmp_path: Path) -> None:
@@ -420,6 +447,7 @@ def test_the_study_of_gates_of_version_0_1_goes_on(fakes: Fakes, tmp_path: Path)
     old = {"limits": limits, "trips": stored.pop("episodes"), "most_trips": stored.pop("most_episodes")}
     (tmp_path / "study.json").write_text(json.dumps(stored | old))
     (tmp_path / "config.json").unlink()
+    without_seals(tmp_path / "cells")
     for path in (tmp_path / "cells").iterdir():
         path.write_text(path.read_text().replace("intervention_steps", "helped_steps"))
     done = len(fakes.driven)

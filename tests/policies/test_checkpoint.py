@@ -91,7 +91,7 @@ def make_old(folder: Path) -> None:
     save_file(load_file(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE)
     data = (folder / WEIGHTS_FILE).read_bytes()
     files = {"weights_bytes": len(data), "weights_sha256": hashlib.sha256(data).hexdigest()}
-    edit_description(**files, format=OLD, digest=None)(folder)
+    edit_description(**files, format=OLD, digest=None, sealed_by=None)(folder)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,8 @@ def swap_weights(folder: Path) -> None:
         (edit_description(parameters=3), "damaged or altered"),
         (edit_description(of_nobody=3), "damaged or altered"),
         (edit_description(digest=None), "damaged or altered"),
-        (edit_description(digest=None, format=OLD), "was not written with"),
+        (edit_description(digest=None, format=OLD), "damaged or altered"),
+        (edit_description(digest=None, sealed_by=None, format=OLD), "was not written with"),
         (lambda folder: (folder / DESCRIPTION_FILE).write_text("[" * 9999), "not JSON"),
         (lambda folder: (folder / DESCRIPTION_FILE).write_text("[1]"), "format 'list'"),
     ],

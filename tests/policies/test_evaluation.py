@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from forestpilot.data_collection.episodes.progress import SilentProgress
 from forestpilot.data_collection.episodes.run import RunError
+from forestpilot.data_collection.episodes.seals import DamagedFileError
 from forestpilot.data_collection.rollouts.replay import load_stored_episode, replay_episode
 from forestpilot.data_collection.rollouts.results import EpisodeFileError, result_path
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
@@ -44,6 +45,7 @@ from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drive import DriveOptions
 from forestpilot.sim.tasks.drone import DRONE, DroneOptions
+from tests.helpers.damage import damages, json_of, without_seals
 
 ROAD_60 = DriveOptions(length=60.0, interventions="line")
 ROAD_100 = DriveOptions(length=100.0, interventions="line")
@@ -127,6 +129,40 @@ def test_outcomes_are_written_one_row_per_policy_and_world(tmp_path):
     assert [s["policy"] for s in summary["scores"]] == ["expert", "blind", "reactive"]
     assert {p["second"] for p in summary["paired"]} == {"blind", "reactive"}
     assert len(list((tmp_path / "evaluation" / "episodes").glob("*.npz"))) == 12
+
+
+class Listener(SilentProgress):
+    """Remembers what is told."""
+
+    told = ""
+
+    def note(self, message):
+        self.told += message + "\n"
+
+
+def test_damaged_outcomes_are_noticed_and_mended_by_the_same_evaluation(tmp_path):
+    asked = config(tmp_path, policy=("blind", "reactive"), episodes=2)
+    evaluate(asked)
+    folder = tmp_path / "evaluation"
+    names = ("outcomes.csv", "summary.json", "episodes/blind-02000001.npz")
+    whole = {name: (folder / name).read_bytes() for name in names}
+    for data in damages(whole["outcomes.csv"], 200):
+        (folder / "outcomes.csv").write_bytes(data)
+        with pytest.raises(DamagedFileError, match="run the same `forestpilot evaluate` again"):
+            read_outcomes(folder / "outcomes.csv")
+    for data in damages(whole["summary.json"], 100):
+        (folder / "summary.json").write_bytes(data)
+        if json_of(data) != json_of(whole["summary.json"]):
+            with pytest.raises(DamagedFileError, match="run the same `forestpilot evaluate` again"):
+                read_summary(folder)
+    for name in names:
+        (folder / name).write_bytes(whole[name][:-30])
+    told = Listener()
+    evaluate(asked, told)
+    for name in names:
+        assert (folder / name).read_bytes() == whole[name], name
+        assert (folder / f"{name}.damaged").read_bytes() == whole[name][:-30]
+        assert f"{name}.damaged" in told.told
 
 
 def test_a_summary_says_what_it_is_of(tmp_path):
@@ -278,6 +314,7 @@ def test_a_table_from_elsewhere_names_no_file_outside_its_folder(tmp_path, polic
     write_outcomes(tmp_path / "outcomes.csv", [row("good", 1, 1)])
     path = tmp_path / "outcomes.csv"
     path.write_text(path.read_text().replace("good,", f"{policy},"))
+    without_seals(tmp_path)
     with pytest.raises(ValueError, match="its policy is"):
         read_outcomes(path)
     with pytest.raises(EpisodeFileError, match="can be called"):
@@ -436,6 +473,7 @@ def test_a_row_that_cannot_be_read_is_told_and_left_out(tmp_path):
     path = tmp_path / "outcomes.csv"
     write_outcomes(path, [row("a", 1, 1), row("a", 2, 1)])
     path.write_text(path.read_text().replace("a,2,success", "a,2,sucess"))
+    without_seals(tmp_path)
     told: list[tuple[int, Exception]] = []
     assert [r.seed for r in read_outcomes(path, lambda line, error: told.append((line, error)))] == [1]
     assert told[0][0] == 3 and "sucess" in str(told[0][1])
