@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from forestpilot.launch.verbs import Verb, get_verb, verb_lines
 from forestpilot.policies.openmp import use_one_thread
@@ -23,6 +25,8 @@ ISSUES = "https://github.com/forestpilot/forestpilot/issues"
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+AGAIN_S = 0.02
+"""Until an interrupt that Python dropped comes again."""
 SILENT_S = 1.0
 """Importing what a verb needs (PyTorch: seconds) is not told before so many seconds."""
 
@@ -64,8 +68,9 @@ def _run_verb(name: str, args: list[str]) -> int:
     verb: Verb | None = None
     use_one_thread()
     try:
-        verb = _import_verb(name)
-        result = verb.run(_parse(verb, args, f"{PROG} {name}"))
+        with _no_interrupt_lost():
+            verb = _import_verb(name)
+            result = verb.run(_parse(verb, args, f"{PROG} {name}"))
         sys.stdout.flush()
         return int(result or 0)
     except KeyboardInterrupt:
@@ -82,6 +87,26 @@ def _run_verb(name: str, args: list[str]) -> int:
             return _bug(name)
         print(f"{PROG} {name}: {' '.join(told.split())}", file=sys.stderr)
         return _exit_code(error)
+
+
+@contextmanager
+def _no_interrupt_lost() -> Iterator[None]:
+    """Ctrl-C in a destructor or a callback, which Python drops with a traceback, comes again a moment later."""
+
+    def heed(unraisable: sys.UnraisableHookArgs) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            again = threading.Timer(AGAIN_S, os.kill, (os.getpid(), signal.SIGINT))
+            again.daemon = True
+            again.start()
+        else:
+            before(unraisable)
+
+    before = sys.unraisablehook
+    sys.unraisablehook = heed
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _import_verb(name: str) -> Verb:

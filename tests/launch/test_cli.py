@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -195,3 +196,21 @@ def test_completion_and_help_of_studies_import_no_torch() -> None:
 def test_no_verb_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
     assert "usage: forestpilot VERB" in capsys.readouterr().out
+
+
+def test_ctrl_c_in_a_destructor_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted:
+        def __del__(self) -> None:
+            raise KeyboardInterrupt
+
+    def run(_config: object) -> None:
+        Interrupted()
+        time.sleep(60)
+
+    monkeypatch.setattr(cli, "_import_verb", lambda name: Verb(None, run, parse=lambda *_: None, resumes=True))
+    before = sys.unraisablehook
+    assert cli.main(["collect"]) == 130
+    assert "interrupted. What is finished is kept" in capsys.readouterr().err
+    assert sys.unraisablehook is before
