@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +58,9 @@ def test_what_is_of_this_version_stays() -> None:
 def test_weights_of_version_0_1_are_loaded_and_saved_as_they_were(tmp_path: Path, task: str) -> None:
     folder = TASKS.get(task).pretrained
     assert folder is not None
-    assert json.loads((folder / "policy.json").read_text())["format"] == "forestpilot-policy-1"
+    description = describe_policy(folder)
+    assert description["package_version"] == "0.1.0"
+    assert isinstance(description["config"]["memory"], str), "as version 0.1 called it"
     policy = load_policy(folder)
     if task == "drive":
         assert policy.config.head == RegressionConfig()
