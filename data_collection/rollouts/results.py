@@ -53,6 +53,8 @@ class EpisodeResult:
     """Time that a car spent more than 1 m off its line, in seconds."""
     fingerprint: str = ""
     """Which weights acted, so that an evaluation can tell whether a stored episode is still theirs."""
+    package_version: str = ""
+    """Version of ForestPilot that ran a stored episode; empty for one that has just been run."""
 
     @property
     def succeeded(self) -> bool:
@@ -130,7 +132,11 @@ def load_result(path: Path) -> EpisodeResult:
     meta, actions, state_hashes = read_result_file(path, ("seed", "env_kwargs", *RESULT_FIGURES))
     figures = {key: meta[key] for key in RESULT_FIGURES}
     return EpisodeResult(
-        scenario=Scenario(meta["seed"], meta["env_kwargs"]), actions=actions, state_hashes=state_hashes, **figures
+        scenario=Scenario(meta["seed"], meta["env_kwargs"]),
+        actions=actions,
+        state_hashes=state_hashes,
+        package_version=str(meta.get("package_version", "")),
+        **figures,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import csv
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +20,7 @@ from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.results import EpisodeFileError, EpisodeResult, load_result, result_path
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
 from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, parse_policy, policy_names, require_pilot
-from forestpilot.policies.evaluation.scores import OutcomeRow, Score, read_summary, write_results
+from forestpilot.policies.evaluation.scores import OutcomeRow, Score, read_outcomes, read_summary, write_results
 from forestpilot.sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
@@ -160,7 +162,7 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
     rows: list[OutcomeRow] = []
     run = Run(Path(config.out), "evaluate", config)
     with written_by_one(run.folder, progress), run.recording():
-        _require_own_folder(run)
+        _require_own_folder(run, names)
         done = {
             entrant.name: _stored_episodes(run.folder, entrant, scenarios[entrant.name], progress)
             for entrant in entrants
@@ -171,14 +173,17 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
                 episodes = _run_entrant(config, entrant, scenarios[entrant.name], done[entrant.name], own, progress)
                 rows += [OutcomeRow.of_result(result, entrant.name, config.task) for result in episodes]
         set_aside_damaged(run.folder, ("outcomes.csv", "summary.json"), progress)
-        return write_results(run.folder, rows, config.counts_interventions, _about(config, entrants, scenarios))
+        versions = {name: _versions(name, results.values(), progress) for name, results in done.items()}
+        about = _about(config, entrants, scenarios, versions)
+        return write_results(run.folder, rows, config.counts_interventions, about)
 
 
-def _require_own_folder(run: Run) -> None:
-    """Raise RunError where a folder holds what this evaluation would overwrite. The same one may get more worlds, or
-    fewer, and more policies."""
+def _require_own_folder(run: Run, names: Sequence[str]) -> None:
+    """Raise RunError where a folder holds what this evaluation, of policies of these names, would overwrite. The same
+    one may get more worlds, or fewer, and more policies."""
     stored = run.stored()
     if stored is None:
+        _require_no_other_table(run.folder, names)
         return
     try:
         there = from_plain(EvaluateConfig, stored.config, str(stored.path))
@@ -196,6 +201,19 @@ def _require_own_folder(run: Run) -> None:
         raise RunError(
             f"{run.folder} holds another evaluation ({'; '.join(different)}); give another --out, or delete it: "
             f"rm -r {run.folder}"
+        )
+
+
+def _require_no_other_table(folder: Path, names: Sequence[str]) -> None:
+    """Raise RunError where a folder without a config has an outcomes.csv with other policies than these."""
+    try:
+        rows = read_outcomes(folder / "outcomes.csv")
+    except (OSError, csv.Error, KeyError, TypeError, ValueError, ForestPilotError):  # there is none, or a damaged one
+        return
+    if others := sorted({row.policy for row in rows} - set(names)):
+        raise RunError(
+            f"{folder} holds an outcomes.csv of {', '.join(others)}, which would be lost; give another --out, or "
+            f"delete it: rm -r {folder}"
         )
 
 
@@ -298,15 +316,28 @@ def _scenarios(config: EvaluateConfig, entrant: Entrant, progress: Progress) -> 
     return config.scenarios(renderer, spec.control_hz, spec.image_width, spec.image_height)
 
 
+def _versions(name: str, results: Iterable[EpisodeResult], progress: Progress) -> list[str]:
+    """The versions of ForestPilot that ran the episodes of a policy; told where there are others than this one."""
+    ran = Counter(result.package_version or package_version() for result in results)
+    if set(ran) != {package_version()}:
+        told = ", ".join(f"{count} by ForestPilot {version}" for version, count in sorted(ran.items()))
+        progress.note(f"episodes of {name} were run by other versions than this one and are taken as they are: {told}")
+    return sorted(ran)
+
+
 def _about(
-    config: EvaluateConfig, entrants: Sequence[Entrant], scenarios: Mapping[str, Sequence[Scenario]]
+    config: EvaluateConfig,
+    entrants: Sequence[Entrant],
+    scenarios: Mapping[str, Sequence[Scenario]],
+    versions: Mapping[str, list[str]],
 ) -> dict[str, Any]:
     """Facts of an evaluation, for summary.json."""
     policies = []
     for entrant in entrants:
         arguments = scenarios[entrant.name][0].env_kwargs
         told = {"name": entrant.name, "policy": entrant.target, "fingerprint": entrant.fingerprint}
-        policies.append(told | {"renderer": arguments["renderer"], "control_hz": arguments["control_hz"]})
+        camera = {key: arguments[key] for key in ("renderer", "control_hz")}
+        policies.append({**told, **camera, "versions": versions[entrant.name]})
     options = to_plain(config.options)
     return {
         "version": package_version(),

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.progress import SilentProgress
 from forestpilot.data_collection.episodes.run import RunError
 from forestpilot.data_collection.episodes.seals import DamagedFileError
+from forestpilot.data_collection.rollouts import results
 from forestpilot.data_collection.rollouts.replay import load_stored_episode, replay_episode
 from forestpilot.data_collection.rollouts.results import EpisodeFileError, result_path
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
@@ -171,8 +173,36 @@ def test_a_summary_says_what_it_is_of(tmp_path):
     assert (summary["format"], summary["task"], summary["rule"], summary["preset"]) == (2, "drive", "line", "winding")
     assert summary["options"]["length"] == 60.0 and summary["counts_interventions"]
     assert summary["policies"] == [
-        {"name": "me", "policy": "blind", "fingerprint": "blind", "renderer": "raycast", "control_hz": 10}
+        {
+            "name": "me",
+            "policy": "blind",
+            "fingerprint": "blind",
+            "renderer": "raycast",
+            "control_hz": 10,
+            "versions": [package_version()],
+        }
     ]
+
+
+def test_episodes_that_another_version_ran_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "package_version", lambda: "0.1.9")
+    evaluate(config(tmp_path, policy=("blind",), episodes=1))
+    monkeypatch.undo()
+    notes = NoteTaker()
+    evaluate(config(tmp_path, policy=("blind",), episodes=2), notes)
+    (told,) = read_summary(tmp_path / "evaluation")["policies"]
+    assert told["versions"] == sorted(["0.1.9", package_version()])
+    assert notes.notes[-1].endswith(
+        f"are taken as they are: 1 by ForestPilot 0.1.9, 1 by ForestPilot {package_version()}"
+    )
+
+
+def test_a_table_that_nobody_says_anything_of_is_not_overwritten(tmp_path):
+    write_outcomes(tmp_path / "evaluation" / "outcomes.csv", [row("mine", 1, 1)])
+    before = contents(tmp_path)
+    with pytest.raises(RunError, match=r"holds an outcomes.csv of mine, which would be lost"):
+        evaluate(config(tmp_path, policy=("blind",)))
+    assert contents(tmp_path) == before
 
 
 def test_a_baseline_with_a_name_of_its_own_is_stored_under_it(tmp_path):
