@@ -38,6 +38,8 @@ IMAGES = ("rgb", "depth", "segmentation")
 """Kinds of images that may be observed."""
 ALL_CAMERAS = tuple(range(len(CAMERA_NAMES)))
 """Rows of the cameras."""
+LONGEST_S = 86_400.0
+"""Longest time limit: a day."""
 Observation = dict[str, np.ndarray]
 
 
@@ -104,8 +106,10 @@ def steps_within(time_limit_s: float, control_hz: int) -> int:
     Raises:
         ValueError: the limit is no time to drive or fly in.
     """
-    if not 0.0 < time_limit_s < math.inf:
-        raise InvalidArgumentError(f"time_limit_s is {time_limit_s}; give a number of seconds above 0")
+    if not 0.0 < time_limit_s <= LONGEST_S:
+        raise InvalidArgumentError(
+            f"time_limit_s is {time_limit_s}; give a number of seconds above 0, up to {LONGEST_S:g}"
+        )
     return max(1, round(time_limit_s * control_hz))
 
 

@@ -7,10 +7,12 @@ The published grid is that of Loquercio et al. 2021 (Science Robotics 6(59)): 30
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
+from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.seeds import rng_for
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.clearance import build_clearance_map, has_free_path
@@ -25,45 +27,40 @@ MAX_REDRAWS = 50
 class ForestConfig:
     """Everything besides the seed that a forest depends on."""
 
-    density_per_m2: float = 1 / 25
+    density_per_m2: Annotated[float, Range(0, 0.25)] = 1 / 25
     """Mean number of trees per square metre."""
-    trunk_diameter_m: tuple[float, float] = (0.24, 0.70)
+    trunk_diameter_m: Annotated[tuple[float, float], Range(0.1, 1.5)] = (0.24, 0.70)
     """Smallest and largest trunk diameter in metres."""
-    length_m: float = 60.0
+    length_m: Annotated[float, Range(1, 2000)] = 60.0
     """Extent of the forest along x, the direction of flight, in metres."""
-    width_m: float = 30.0
+    width_m: Annotated[float, Range(1, 2000)] = 30.0
     """Extent of the forest along y in metres."""
-    margin_behind_m: float = 5.0
+    margin_behind_m: Annotated[float, Range(0, 2000)] = 5.0
     """How far the forest reaches behind the start, in metres."""
-    flight_m: float = 40.0
+    flight_m: Annotated[float, Range(1, 2000)] = 40.0
     """Distance from start to goal in metres."""
-    goal_radius_m: float = 5.0
+    goal_radius_m: Annotated[float, Range(0, 2000, above=True)] = 5.0
     """A flight succeeds within this distance of the goal, in metres."""
-    altitude_m: float = 1.8
+    altitude_m: Annotated[float, Range(0, 1000)] = 1.8
     """Altitude of start and goal in metres."""
-    hard_core_m: float = 1.0
+    hard_core_m: Annotated[float, Range(0, 100)] = 1.0
     """Least distance between the axes of two trunks in metres."""
-    start_clear_m: float = 2.0
+    start_clear_m: Annotated[float, Range(0, 1000)] = 2.0
     """No trunk axis stands within this distance of the start, in metres."""
-    passage_radius_m: float = 0.35
+    passage_radius_m: Annotated[float, Range(0, 100)] = 0.35
     """A disc of this radius must find a way from the start to the goal, or the forest is drawn again; metres."""
     trail: bool = False
     """A winding trail without trees leads from the start to the goal."""
-    trail_half_width_m: float = 1.0
+    trail_half_width_m: Annotated[float, Range(0, 1000)] = 1.0
     """Half the width of the trail in metres."""
     domain_randomisation: bool = True
     """Draw colours, light, fog and textures per world; otherwise every world looks alike."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.density_per_m2 <= 0.25:
-            raise InvalidArgumentError(
-                f"density is {self.density_per_m2} trees/m2; allowed: 0 to 0.25 (published: 1/49, 1/36, 1/25)"
-            )
+        require_ranges(self)
         low, high = self.trunk_diameter_m
-        if not 0.1 <= low <= high <= 1.5:
-            raise InvalidArgumentError(
-                f"trunk diameters are {low} to {high} m; allowed: 0.1 <= smallest <= largest <= 1.5"
-            )
+        if low > high:
+            raise InvalidArgumentError(f"trunk_diameter_m is {low} to {high}; the first must not be above the second")
         if self.flight_m + self.margin_behind_m > self.length_m:
             raise InvalidArgumentError(
                 "the goal lies outside the forest: flight_m + margin_behind_m must not exceed length_m"

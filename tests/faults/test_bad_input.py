@@ -8,6 +8,7 @@ below makes: `{data}` a dataset, `{policy}` a policy, `{evaluation}` an evaluati
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import zipfile
@@ -504,14 +505,16 @@ def _npy(descr: str, shape: tuple[int, ...], content: bytes) -> bytes:
     return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + content
 
 
-def _state_of(*folders: Path) -> dict[Path, tuple[int, int]]:
-    """Size and time of every file and folder."""
+def _state_of(*folders: Path | str) -> dict[str, tuple[int, int]]:
+    """Size and time of every file, and every folder."""
     found = {}
     for folder in folders:
-        for path in folder.rglob("*"):
-            if path.name != ".lock":
-                about = path.lstat()
-                found[path] = (about.st_size if path.is_file() else 0, about.st_mtime_ns if path.is_file() else 0)
+        for entry in os.scandir(folder):
+            if entry.is_dir():
+                found |= {entry.path: (0, 0), **_state_of(entry.path)}
+            elif entry.name != ".lock":
+                about = entry.stat(follow_symlinks=False)
+                found[entry.path] = (about.st_size, about.st_mtime_ns)
     return found
 
 
