@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -102,11 +103,13 @@ def test_vehicle_and_course_are_free(installed: dict[str, str], tmp_path: Path, 
 
 
 def test_its_parts_are_tested_by_being_registered(installed: dict[str, str]) -> None:
-    pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    for file, part in (("heads", "laplace"), ("encoders", "strips"), ("experts", "rover"), ("exporters", "npz")):
-        command = [*pytest_, f"tests/contract/test_{file}.py", "-k", part]
-        done = subprocess.run(command, cwd=ROOT, env=installed, capture_output=True, text=True, timeout=400)
-        assert done.returncode == 0 and "passed" in done.stdout, done.stdout[-3000:]
+    parts = {"heads": "laplace", "encoders": "strips", "experts": "rover", "exporters": "npz"}
+    files = [f"tests/contract/test_{file}.py" for file in parts]
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *files, "-k", " or ".join(parts.values())]
+    done = subprocess.run(command, cwd=ROOT, env=installed, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout[-3000:]
+    for file, part in parts.items():
+        assert re.search(rf"test_{file}\.py::.*{part}.* PASSED", done.stdout), f"nothing tests {part}"
 
 
 def test_an_option_of_a_part_that_is_not_chosen_says_whose_it_is(installed: dict[str, str], tmp_path: Path) -> None:
