@@ -81,6 +81,8 @@ def written_by_one(
         yield
     finally:
         held.discard(place)
+        with suppress(OSError):  # what the disk would not let go of
+            remove_stale_temporaries(folder, below=not only and _is_run(folder))
         _release(descriptor, path)
         for path in made:
             with suppress(OSError):  # something was written into it

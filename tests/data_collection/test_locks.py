@@ -105,6 +105,12 @@ def test_what_dead_writers_left_anywhere_in_a_run_goes_at_the_next_start(tmp_pat
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["config.json", "living.bin"]
 
 
+def test_what_could_not_be_removed_when_it_was_written_goes_at_the_end(tmp_path: Path) -> None:
+    with written_by_one(tmp_path):
+        (tmp_path / ".config.json.0f.tmp.lock").touch()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_below_a_folder_that_is_no_run_nothing_is_touched(tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     theirs.mkdir()
