@@ -1,7 +1,7 @@
 """Intervals for shares of successes and for rates of interventions: what a hundred episodes can and cannot tell.
 
-The distributions are SciPy's. It is imported where it is needed: it takes a second, which no command should wait for
-that only reads what another one has counted.
+The distributions are SciPy's. It is imported where it is needed, and of it no more than is: it takes up to a second,
+which a command should not wait for that only reads what another one has counted, or that has counted successes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ LEVEL = 0.95
 """Confidence of every interval."""
 TAIL = 0.5 * (1.0 - LEVEL)
 """Probability left out at either end."""
+NORMAL_QUANTILE = 1.959963984540054
+"""A normal number's distance from its mean, in standard deviations, that is exceeded with probability `TAIL`."""
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
@@ -23,16 +25,19 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     Raises:
         ValueError: no trials, or more successes than trials.
     """
-    from scipy import stats
-
     if trials < 1 or not 0 <= successes <= trials:
         raise ValueError(
             f"{successes} successes of {trials} trials; there must be at least one trial and no more successes"
         )
-    interval = stats.binomtest(int(successes), int(trials)).proportion_ci(LEVEL, method="wilson")
-    # Rounding must not leave the share itself out where nothing, or everything, succeeded.
     share = successes / trials
-    return min(share, float(interval.low)), max(share, float(interval.high))
+    squared = NORMAL_QUANTILE**2
+    denominator = 2 * (trials + squared)
+    center = (2 * trials * share + squared) / denominator
+    half = NORMAL_QUANTILE / denominator * math.sqrt(4 * trials * share * (1 - share) + squared)
+    # Rounding must not leave the share itself out where nothing, or everything, succeeded.
+    low = center - half if successes else 0.0
+    high = center + half if successes < trials else 1.0
+    return min(share, low), max(share, high)
 
 
 def paired_difference(only_first: int, only_second: int, trials: int) -> tuple[float, float, float]:
@@ -119,14 +124,14 @@ def poisson_interval(count: int, tail: float = TAIL) -> tuple[float, float]:
     Raises:
         ValueError: a negative count, or a tail that is none.
     """
-    from scipy import stats
+    from scipy import special
 
     if count < 0 or not 0.0 < tail < 0.5:
         raise ValueError(f"count is {count} and tail {tail}; allowed: count >= 0, tail between 0 and 0.5")
     low = 0.0
     if count:
-        low = 0.5 * float(stats.chi2.ppf(tail, 2 * count))
-    high = 0.5 * float(stats.chi2.isf(tail, 2 * count + 2))
+        low = float(special.gammaincinv(count, tail))
+    high = 0.5 * float(special.chdtri(2 * count + 2, tail))
     return low, high
 
 

@@ -8,8 +8,10 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from forestpilot.policies.evaluation.intervals import (
+    TAIL,
     holm_adjusted,
     mcnemar_test,
     paired_difference,
@@ -103,3 +105,14 @@ def test_students_quantiles_are_those_of_the_tables(freedom: int, quantile: floa
 def test_no_degree_of_freedom_is_refused() -> None:
     with pytest.raises(ValueError, match="1 and up"):
         t_quantile(0)
+
+
+def test_intervals_are_scipys_bit_for_bit() -> None:
+    for trials in (1, 4, 7, 80, 100, 6000):
+        for successes in {0, 1, trials // 3, trials - 1, trials}:
+            theirs = stats.binomtest(successes, trials).proportion_ci(0.95, method="wilson")
+            share = successes / trials
+            assert wilson_interval(successes, trials) == (min(share, theirs.low), max(share, theirs.high))
+    for count in (0, 1, 2, 13, 400):
+        low = stats.chi2.ppf(TAIL, 2 * count) / 2 if count else 0.0
+        assert poisson_interval(count) == (low, stats.chi2.isf(TAIL, 2 * count + 2) / 2)
