@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.locks import written_by_one
@@ -40,6 +40,9 @@ from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.ranges import EPISODES, PROCESSES, Range, require_ranges
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drive import DriveOptions
+
+if TYPE_CHECKING:
+    from forestpilot.policies.training.shard_pool import ShardPool
 
 FPS = 20
 """Frames per second of the videos."""
@@ -155,10 +158,15 @@ def _run(config: DemoConfig, progress: Progress) -> None:
     progress.note(f"learning to fly{' and to drive' * bool(config.roads)}, everything goes into {out}")
     with RolloutPool(config.workers) as pool:
         flight = Lesson(config.dagger, out, config.episodes, config.videos, baselines=("blind",))
-        parts = [_learn(config, flight, progress, pool, claimed)]
-        if config.roads:
-            drive = Lesson(config.drive, out / "drive", config.roads, config.videos, most_videos=1)
-            parts.append(_learn(config, drive, progress, pool))
+        if not (out / "policy.json").exists():
+            _let_workers_get_ready(config.dagger, pool)
+        from forestpilot.policies.training.shard_pool import ShardPool  # imports torch, as the workers do meanwhile
+
+        with ShardPool(config.workers) as shard_pool:
+            parts = [_learn(config, flight, progress, pool, shard_pool, claimed)]
+            if config.roads:
+                drive = Lesson(config.drive, out / "drive", config.roads, config.videos, most_videos=1)
+                parts.append(_learn(config, drive, progress, pool, shard_pool))
         _wait_for_pictures(parts, progress)
     claimed.record()
     for part in parts:
@@ -167,13 +175,18 @@ def _run(config: DemoConfig, progress: Progress) -> None:
     print(f"{time.perf_counter() - started:.0f} s in all")
 
 
-def _learn(config: DemoConfig, lesson: Lesson, progress: Progress, pool: RolloutPool, run: Run | None = None) -> Part:
+def _learn(
+    config: DemoConfig,
+    lesson: Lesson,
+    progress: Progress,
+    pool: RolloutPool,
+    shard_pool: ShardPool,
+    run: Run | None = None,
+) -> Part:
     """Learn one task, run the cloned and the mended policy through the same test worlds, and begin to film some."""
     out = lesson.folder
     dagger = dataclasses.replace(lesson.dagger, out=str(out), workers=config.workers)
-    if not (out / "policy.json").exists():
-        _let_workers_get_ready(dagger, pool)
-    rounds = _rounds(dagger, progress, pool, run or Run.claim(out, "dagger", dagger))
+    rounds = _rounds(dagger, progress, pool, shard_pool, run or Run.claim(out, "dagger", dagger))
     if config.keep_data == "no":
         shutil.rmtree(out / DATA, ignore_errors=True)
     mix = dagger.mix.complete(TASKS.get(dagger.task))
@@ -204,12 +217,14 @@ def _let_workers_get_ready(dagger: DaggerConfig, pool: RolloutPool) -> None:
         pool.submit(get_ready, dagger.task, scenario, urgent=True)
 
 
-def _rounds(dagger: DaggerConfig, progress: Progress, pool: RolloutPool, run: Run) -> list[RoundResult]:
+def _rounds(
+    dagger: DaggerConfig, progress: Progress, pool: RolloutPool, shard_pool: ShardPool, run: Run
+) -> list[RoundResult]:
     """The rounds of DAgger, run where they are not done yet; a finished run may have lost its data since."""
     out = Path(dagger.out)
     if (out / "policy.json").exists() and not (out / DATA).exists():
         return read_rounds(out)
-    return run_dagger(dagger, progress, pool, run=run)
+    return run_dagger(dagger, progress, pool, run=run, shard_pool=shard_pool)
 
 
 def _plot(rounds: Sequence[RoundResult], path: Path, ask: Any) -> None:

@@ -33,6 +33,7 @@ import functools
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -210,12 +211,15 @@ class Algorithm(ABC, Generic[ConfigT]):
         """Probability that the expert acts in the episodes of a round."""
         return float(round_number == 0)
 
-    def run(self, pool: RolloutPool | None = None, run: Run | None = None) -> list[RoundResult]:
+    def run(
+        self, pool: RolloutPool | None = None, run: Run | None = None, shard_pool: ShardPool | None = None
+    ) -> list[RoundResult]:
         """Run all rounds, or those that an interrupted run has left; the best policy lies in `config.out` afterwards.
 
         Args:
             pool: runs episodes; by default one is made.
             run: the run that this is a part of, claimed already; by default the folder is claimed for this one.
+            shard_pool: computes gradients; by default one is made.
 
         Returns:
             One result per round.
@@ -226,17 +230,18 @@ class Algorithm(ABC, Generic[ConfigT]):
         """
         data = self.folder / "dataset"
         with written_by_one(self.folder, self.progress), written_by_one(data, self.progress):
-            return self._run(pool, run)
+            return self._run(pool, run, shard_pool)
 
-    def _run(self, pool: RolloutPool | None, run: Run | None) -> list[RoundResult]:
+    def _run(self, pool: RolloutPool | None, run: Run | None, shard_pool: ShardPool | None) -> list[RoundResult]:
         """See `run`; nobody else writes into the folder meanwhile."""
         from forestpilot.policies.training.shard_pool import ShardPool
 
         run = run or Run.claim(self.folder, self.name, self.config)
         keep_demonstrations(self.folder, self.demonstrations)
         self.dataset = Dataset.create(self.folder / "dataset", self.policy.spec, self.task.bare_env_id)
+        computing = ShardPool(self.config.workers) if shard_pool is None else nullcontext(shard_pool)
         try:
-            with borrowed(pool, self.config.workers) as self.pool, ShardPool(self.config.workers) as self.shard_pool:
+            with borrowed(pool, self.config.workers) as self.pool, computing as self.shard_pool:
                 results = self._run_rounds()
         finally:
             self._close_reader()

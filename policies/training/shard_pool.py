@@ -108,10 +108,11 @@ class ShardPool:
         """Rows of floats for a lesson, which the processes see if they are to help."""
         if self._lesson is None:
             return torch.zeros(rows, columns)
-        if self._floats is None or (self._floats.rows, self._floats.columns) != (rows, columns):
+        if self._floats is None or self._floats.size < rows * columns:
             self.stop()
-            self._floats = SharedFloats(rows, columns)
-        return self._floats.tensor()
+            self._floats = SharedFloats(rows * columns)
+        # What an earlier lesson has left there is nobody's.
+        return self._floats.tensor(rows, columns).zero_()
 
 
 class Shards:
@@ -161,18 +162,21 @@ class Shards:
 
 
 class SharedFloats:
-    """Rows of float32 in memory that is given to a process when it is started; gone with the last process."""
+    """Float32 numbers in memory that is given to a process when it is started; gone with the last process.
 
-    def __init__(self, rows: int, columns: int) -> None:
-        self.rows = rows
-        self.columns = columns
-        self._memory = _SPAWN.RawArray("f", rows * columns + ALIGNMENT)
+    Args:
+        size: how many.
+    """
 
-    def tensor(self) -> Tensor:
-        """(rows, columns) float32, each row at a multiple of 64 bytes if `columns` is one of 16."""
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._memory = _SPAWN.RawArray("f", size + ALIGNMENT)
+
+    def tensor(self, rows: int, columns: int) -> Tensor:
+        """The first of them as (rows, columns), each row at a multiple of 64 bytes if `columns` is one of 16."""
         floats = np.frombuffer(self._memory, dtype=np.float32)
         start = -(floats.ctypes.data // floats.itemsize) % ALIGNMENT
-        return torch.from_numpy(floats[start:][: self.rows * self.columns]).view(self.rows, self.columns)
+        return torch.from_numpy(floats[start:][: rows * columns]).view(rows, columns)
 
 
 class _Request(NamedTuple):
@@ -253,7 +257,7 @@ def _help(pipe: Connection, floats: SharedFloats, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     torch.set_num_threads(threads)
-    student = _Student(floats.tensor())
+    student = _Student(floats)
     try:
         pipe.send({})
         while True:
@@ -265,8 +269,9 @@ def _help(pipe: Connection, floats: SharedFloats, threads: int) -> None:
 class _Student:
     """A helper's own copy of the lesson."""
 
-    def __init__(self, rows: Tensor) -> None:
-        self._rows = rows
+    def __init__(self, floats: SharedFloats) -> None:
+        self._floats = floats
+        self._rows = torch.zeros(0, 0)
         self._lesson: Lesson | None = None
         self._layout: FlatLayout | None = None
 
@@ -286,6 +291,7 @@ class _Student:
         lesson: Lesson = pickle.loads(pickled)
         self._lesson = replace(lesson, reader=lesson.reader.open())
         self._layout = FlatLayout(lesson.policy)
+        self._rows = self._floats.tensor(1 + lesson.config.shards, self._layout.size)
         self._layout.live_in(self._rows[0], keep=False)
 
     def _compute(self, request: _Request) -> dict[int, ShardResult]:

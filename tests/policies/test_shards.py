@@ -31,9 +31,9 @@ WAIT_S = 120.0
 
 
 def make_config(**values: object) -> TrainConfig:
-    settings = {"steps": 12, "batch_windows": 7, "shards": 3, "checkpoint_every": 5, "log_every": 4}
-    settings["tensorboard"] = False
-    return TrainConfig(policy=make_policy_config(), **(settings | values))  # type: ignore[arg-type]
+    settings: dict[str, object] = {"steps": 12, "batch_windows": 7, "shards": 3, "checkpoint_every": 5, "log_every": 4}
+    settings |= {"tensorboard": False, "policy": make_policy_config()}
+    return TrainConfig(**(settings | values))  # type: ignore[arg-type]
 
 
 def learned(config: TrainConfig, reader: MadeUpReader, folder: Path, pool: ShardPool | None = None) -> VisuomotorPolicy:
@@ -99,6 +99,16 @@ def test_any_number_of_processes_comes_to_the_same_bit_for_bit(tmp_path: Path, s
     rate = tables[0][0].split(",").index("frames_per_s")
     rows = [[row.split(",")[:rate] + row.split(",")[rate + 1 :] for row in table] for table in tables]
     assert rows[0] == rows[1]
+
+
+def test_the_same_processes_go_on_with_a_smaller_policy(tmp_path: Path, seen: Path, pool: ShardPool) -> None:
+    reader = SharedMadeUpReader(seen)
+    learned(make_config(steps=80), reader, tmp_path / "first", pool)
+    before = reader.others()
+    small = make_config(steps=80, shards=2, policy=make_policy_config(features=8))
+    together = learned(small, reader, tmp_path / "second", pool)
+    assert len(before) == 2 and reader.others() == before
+    assert same_weights(together, learned(small, MadeUpReader(), tmp_path / "alone"))
 
 
 def test_torch_threads_do_not_matter_and_are_given_back(tmp_path: Path) -> None:

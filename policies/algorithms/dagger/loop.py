@@ -7,6 +7,7 @@ common, the rounds, the training and the choice of the best, is told in `forestp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from forestpilot.data_collection.episodes.episode import EpisodeHeader
 from forestpilot.data_collection.episodes.progress import Progress
@@ -18,6 +19,9 @@ from forestpilot.policies.algorithms.dagger.config import PRESETS, DaggerConfig
 from forestpilot.policies.algorithms.dagger.labels import count_labels, make_gate, trim_labels
 from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.evaluation.pilots import EnsembleFactory, GatedFactory, PolicyFactory
+
+if TYPE_CHECKING:
+    from forestpilot.policies.training.shard_pool import ShardPool
 
 EPISODES_AT_ONCE = 8
 """With a label budget, episodes between two looks at how many labels there are; the same for any number of workers, so
@@ -104,6 +108,7 @@ def run_dagger(
     pool: RolloutPool | None = None,
     roll_in: RollIn | None = None,
     run: Run | None = None,
+    shard_pool: ShardPool | None = None,
 ) -> list[RoundResult]:
     """Run all rounds, or those that an interrupted run has left; the best policy lies in `config.out` afterwards.
 
@@ -113,6 +118,7 @@ def run_dagger(
         pool: who runs episodes; by default one is made.
         roll_in: runs episodes with a human, for the gate `human`.
         run: the run that this is a part of, claimed already; by default `config.out` is claimed for this one.
+        shard_pool: computes gradients; by default one is made.
 
     Returns:
         One result per round.
@@ -122,4 +128,4 @@ def run_dagger(
         RollInStoppedError: the human stopped in the middle of a round.
         ValueError: the gate is `human` and there is nobody; or there is nothing that the policy's head could learn.
     """
-    return Dagger(config, progress, roll_in).run(pool, run)
+    return Dagger(config, progress, roll_in).run(pool, run, shard_pool)
