@@ -35,6 +35,8 @@ DIED = "a rollout process died (out of memory, or killed); what was recorded is 
 SILENT_LIMIT_S = 900.0
 """A process at work that neither asks nor calls `beat` for so long hangs. An episode beats at every step; to compile,
 the longest silence of all, takes a minute on a slow machine."""
+CLOSE_S = 60.0
+"""Until a process that has nothing more to do is ended."""
 TRIES = 3
 """How often a task is done, where its process dies each time."""
 _NEWBORN_DEATHS = 3
@@ -150,9 +152,11 @@ class Workers:
         self._thread.join()
         for worker in self._workers:
             if at_once:
-                worker.process.terminate()
+                worker.process.kill()  # one that was stopped would not hear of anything gentler
             worker.pipe.close()
         for worker in self._workers:
+            worker.process.join(CLOSE_S)
+            worker.process.kill()
             worker.process.join()
         self._wake.close()
         self._woken.close()

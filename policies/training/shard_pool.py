@@ -31,6 +31,9 @@ from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 
 START_AFTER_S = 1.0
 """Training time after which processes are started: a training that is shorter would be over before they are there."""
+SILENT_LIMIT_S = 900.0
+"""A process that computes shards of one step for so long hangs; the slowest step seen takes seconds."""
+LOOK_S = 5.0
 _SPAWN = get_context("spawn")
 
 
@@ -231,6 +234,7 @@ class _Helper:
     def receive(self) -> dict[int, ShardResult]:
         """Its answer, by shard; raises what it ran into."""
         try:
+            self._wait()
             answer: dict[int, ShardResult] | Exception = self._pipe.recv()
         except (EOFError, OSError) as error:
             raise self._death() from error
@@ -238,17 +242,29 @@ class _Helper:
             raise answer
         return answer
 
+    def _wait(self) -> None:
+        """Wait for its answer, but not for ever; while this process is stopped as well, no time passes."""
+        silent_s = 0.0
+        looked = time.monotonic()
+        while not self._pipe.poll(LOOK_S):
+            now = time.monotonic()
+            silent_s += min(now - looked, 2 * LOOK_S)
+            looked = now
+            if silent_s > SILENT_LIMIT_S:
+                self._process.kill()
+                raise self._death(f"said nothing for {silent_s:.0f} s and was ended")
+
     def stop(self) -> None:
         """End it, whatever it is doing."""
         self._pipe.close()
-        self._process.terminate()
+        self._process.kill()  # one that was stopped would not hear of anything gentler
         self._process.join()
 
-    def _death(self) -> ShardProcessError:
+    def _death(self, how: str = "") -> ShardProcessError:
         self._process.join(1.0)
+        how = how or f"died (out of memory, or killed; exit code {self._process.exitcode})"
         return ShardProcessError(
-            f"a process that computed gradients died (out of memory, or killed; exit code {self._process.exitcode}); "
-            "what was trained is kept: run the same command again"
+            f"a process that computed gradients {how}; what was trained is kept: run the same command again"
         )
 
 

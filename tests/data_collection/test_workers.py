@@ -63,6 +63,7 @@ def stop_once(path: str, ask: Any) -> str:
     if not Path(path).exists():
         if Path(path).parent.exists():
             Path(path).touch()
+        ask("hanging")
         os.kill(os.getpid(), signal.SIGSTOP)
     return "done"
 
@@ -149,12 +150,23 @@ def test_a_task_whose_processes_all_die_is_told_and_others_go_on(workers: Worker
     assert workers.submit(double, 1, answer=nothing).result(60) == 2
 
 
+class Watched(Workers):
+    """Is patient until a task says that it hangs now, and again once its process has been ended."""
+
+    def hurry(self, _: Any) -> None:
+        self._silent_limit_s = 0.1
+
+    def _replace(self, worker: Any) -> None:
+        self._silent_limit_s = 900.0
+        super()._replace(worker)
+
+
 def test_a_process_that_hangs_is_ended_and_its_task_done_again(tmp_path: Path) -> None:
-    workers = Workers(1, silent_limit_s=1.0)
-    assert workers.submit(stop_once, str(tmp_path / "stopped"), answer=nothing).result(60) == "done"
-    hanging = workers.submit(stop_once, str(tmp_path / "missing" / "stopped"), answer=nothing, tries=1)
+    workers = Watched(1)
+    assert workers.submit(stop_once, str(tmp_path / "stopped"), answer=workers.hurry).result(120) == "done"
+    hanging = workers.submit(stop_once, str(tmp_path / "missing" / "stopped"), answer=workers.hurry, tries=1)
     with pytest.raises(WorkerLostError, match="said nothing"):
-        hanging.result(60)
+        hanging.result(120)
     workers.close(at_once=True)
 
 

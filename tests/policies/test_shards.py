@@ -180,16 +180,29 @@ def test_an_error_over_there_is_raised_here_and_the_pool_is_of_use_again(
 
 
 class Killer(SharedMadeUpReader):
-    """Kills the other process after some steps."""
+    """Kills the other process after some steps, or stops it."""
 
     left = 20
+    signal = signal.SIGKILL
 
     def sample(self, batch: int, rng: np.random.Generator, burn_in: int = 0) -> Batch:
         if not self.is_away and self.others():
             self.left -= 1
             if self.left == 0:
-                os.kill(max(self.others()), signal.SIGKILL)
+                os.kill(max(self.others()), self.signal)
         return super().sample(batch, rng)
+
+
+def test_a_process_that_hangs_is_ended_and_told(tmp_path: Path, seen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_pool, "START_AFTER_S", 0.0)
+    monkeypatch.setattr(shard_pool, "SILENT_LIMIT_S", 1.0)
+    monkeypatch.setattr(shard_pool, "LOOK_S", 0.2)
+    monkeypatch.setattr(Killer, "signal", signal.SIGSTOP)
+    config = make_config(shards=2, steps=100_000, checkpoint_every=100_000, log_every=100_000)
+    policy = VisuomotorPolicy.seeded(config.policy, make_spec(), 0)
+    with ShardPool(2) as pool, pytest.raises(ShardProcessError, match=r"said nothing .* run the same command again"):
+        train(policy, Killer(seen), config, tmp_path / "run", pool=pool)
+    assert (tmp_path / "run" / "checkpoints" / "training.safetensors").exists()
 
 
 def test_a_process_that_dies_is_an_error_and_nothing_is_lost(
