@@ -53,16 +53,16 @@ DRIVE = DaggerConfig(
     rounds=2,
     expert_episodes=12,
     episodes=8,
-    first_steps=200,
+    first_steps=250,
     steps=150,
-    last_steps=200,
+    last_steps=250,
     validation_episodes=4,
     mix=ScenarioMix(
         speeds=(8.0, 8.0),
         options=DriveOptions(length=200.0, side_cameras="random-speed", interventions="road"),
     ),
-    # Twice the rate and averaged weights: two thirds of the steps get as far.
-    train=TrainConfig(policy=DRIVE_POLICY, batch_windows=192, learning_rate=1.5e-3, ema_decay=0.98, tensorboard=False),
+    # Twice the rate and averaged weights: little more than half the windows get as far.
+    train=TrainConfig(policy=DRIVE_POLICY, batch_windows=128, learning_rate=1.5e-3, ema_decay=0.98, tensorboard=False),
 )
 """How the demo learns to drive: enough to see it done."""
 FLY = dataclasses.replace(
