@@ -20,6 +20,7 @@ import numpy as np
 JSON_BYTES = 8 * 2**20
 YAML_BYTES = 2**18
 NPZ_BYTES = 16 * 2**20
+TABLE_BYTES = 64 * 2**20
 ARRAY_BYTES = 64 * 2**20
 """Largest files, and largest array in one."""
 DEPTH = 40

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from forestpilot.data_collection.episodes.bounded import read_json
+from forestpilot.data_collection.episodes.bounded import TABLE_BYTES, UnboundedError, read_bytes, read_json
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.sim.errors import ForestPilotError
@@ -141,7 +141,10 @@ def read_sealed(path: Path, way_out: str = RUN_AGAIN) -> bytes:
         DamagedFileError: the table is not as it was written, or its folder's checksums are not.
         OSError: it cannot be read.
     """
-    data = path.read_bytes()
+    try:
+        data = read_bytes(path, TABLE_BYTES)
+    except UnboundedError as error:
+        raise DamagedFileError(f"{path} is no table of ForestPilot's ({error}): {way_out}") from error
     seals = _known(path.parent, way_out).get(path.name, [])
     if seals and not any(digest_of(data[: seal.length]) == seal.digest for seal in seals):
         raise DamagedFileError(

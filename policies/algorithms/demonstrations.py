@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forestpilot.data_collection.episodes.bounded import read_json
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_same_task
 from forestpilot.data_collection.episodes.fingerprint import fingerprint_of
 from forestpilot.data_collection.episodes.seals import (
@@ -84,12 +84,11 @@ def _stored(path: Path) -> dict[str, Any]:
     Raises:
         DamagedFileError: it is not as it was written.
     """
-    if path.read_bytes().startswith(b"["):
-        try:
-            return {"episodes": json.loads(path.read_bytes())}
-        except ValueError as error:
-            raise DamagedFileError(f"{path} is no JSON") from error
-    return read_sealed_json(path, is_required=True)
+    try:
+        found = read_json(path)
+    except ValueError as error:
+        raise DamagedFileError(f"{path} is no JSON") from error
+    return {"episodes": found} if isinstance(found, list) else read_sealed_json(path, is_required=True)
 
 
 def _as_trained_on(run: Path) -> dict[str, Any]:

@@ -390,6 +390,7 @@ replay {declared} | npz
 replay {not_a_zip} | npz
 replay {no_outcomes} | outcomes.csv
 replay {binary_outcomes} | outcomes.csv
+replay {large_outcomes} | outcomes.csv
 replay {nan_actions} | npz
 report nowhere | nowhere
 report {data} | data
@@ -473,7 +474,16 @@ def _make_policies(root: Path) -> None:
 
 
 def _make_evaluations(root: Path) -> None:
-    names = ("evaluation", "bomb", "declared", "not_a_zip", "no_outcomes", "binary_outcomes", "nan_actions")
+    names = (
+        "evaluation",
+        "bomb",
+        "declared",
+        "not_a_zip",
+        "no_outcomes",
+        "binary_outcomes",
+        "large_outcomes",
+        "nan_actions",
+    )
     for name in names:
         shutil.copytree(EVALUATION_OF_0_1, root / name)
     for path in _stored(root / "bomb"):
@@ -488,6 +498,8 @@ def _make_evaluations(root: Path) -> None:
         np.savez_compressed(path, **{**values, "actions": values["actions"] * np.float32("nan")})
     (root / "no_outcomes" / "outcomes.csv").unlink()
     (root / "binary_outcomes" / "outcomes.csv").write_bytes(b"\x00\xff" * 100)
+    with (root / "large_outcomes" / "outcomes.csv").open("r+b") as file:
+        file.truncate(2**40)  # sparse
 
 
 def _stored(evaluation: Path) -> list[Path]:
