@@ -78,9 +78,9 @@ class TrainingState:
             loss: of the batch whose gradient stands in the row.
         """
         rate = self.config.learning_rate_at(self.step)
-        self.gradient_norm = nn.utils.clip_grad_norm_(self.weights, self.config.grad_clip or math.inf)
-        self.layout.decaying(self.weights.detach()).mul_(1 - rate * self.config.weight_decay)
         assert self.weights.grad is not None
+        self.gradient_norm = clip(self.weights.grad, self.config.grad_clip)
+        self.layout.decaying(self.weights.detach()).mul_(1 - rate * self.config.weight_decay)
         self.optimizer.update(self.weights.grad, rate)
         self.running_loss += loss
         self.step += 1
@@ -221,3 +221,18 @@ class TrainingState:
                     f"{self.path} has no {name.format(number)} that fits the policy: delete it to start the round over"
                 )
             part.copy_(stored)
+
+
+def clip(gradient: Tensor, limit: float) -> Tensor:
+    """Shorten a gradient (P,) to `limit`, 0 for none, to the same bits as `torch.nn.utils.clip_grad_norm_`.
+
+    That one multiplies also where there is nothing to shorten, which is most of the time.
+
+    Returns:
+        () the norm it had.
+    """
+    norm = torch.linalg.vector_norm(gradient)
+    share = limit / (norm + 1e-6)
+    if limit and share < 1.0:
+        gradient.mul_(share)
+    return norm

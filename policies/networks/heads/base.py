@@ -149,7 +149,8 @@ class DistributionHead(ActionsHead):
 
 def small_network(features: int, outputs: int) -> nn.Sequential:
     """The network of most heads: one hidden layer as wide as the features."""
-    return nn.Sequential(nn.Linear(features, features), nn.ReLU(inplace=True), nn.Linear(features, outputs))
+    # What a linear layer makes of (B, T, F) is a view: changed in place, it would cost autograd a copy.
+    return nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, outputs))
 
 
 def go_error(go: Tensor, actions: Tensor) -> Tensor:

@@ -59,9 +59,10 @@ class TurnCostsHead(Head):
                 "the turn-costs head learns from the planner's costs, and this data has none; choose another head"
             )
         wanted = self.scaled(target.costs)
-        loss = F.smooth_l1_loss(prediction[..., :-1], wanted, reduction="none").mean(-1)
+        costs, go = prediction.split((len(self.turns), 1), dim=-1)  # in one go: gradients of slices are whole tensors
+        loss = F.smooth_l1_loss(costs, wanted, reduction="none").mean(-1)
         if self.config.predict_go:
-            loss = loss + go_error(prediction[..., -1], target.actions.squeeze(-2))
+            loss = loss + go_error(go.squeeze(-1), target.actions.squeeze(-2))
         return loss
 
     def scaled(self, costs: Tensor) -> Tensor:
