@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.bounded import read_arrays, read_json
-from forestpilot.data_collection.episodes.dataset import DATASET_FILE, Dataset
+from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import (
     ACTOR_POLICY,
     Episode,
@@ -144,13 +144,13 @@ class Relabelling:
         """
         if folder.resolve() == source.folder.resolve():
             raise RelabellingError(f"{folder} is the dataset that is shown; give another folder for what you steer")
-        if (folder / DATASET_FILE).exists() and not (folder / RELABELLING_FILE).exists():
-            raise RelabellingError(f"{folder} is a dataset that was not made by relabelling; give a new folder")
         dataset = Dataset.create(folder, source.task_spec, source.env_id)
-        (folder / STEERED).mkdir(exist_ok=True)
         if not (folder / RELABELLING_FILE).exists():
+            if len(dataset):
+                raise RelabellingError(f"{folder} is a dataset that was not made by relabelling; give a new folder")
             place = str(source.folder.resolve())
             _write_note(folder, {"source": place, "delay": {"delay_s": 0.0, "note": NOT_SHIFTED}})
+        (folder / STEERED).mkdir(exist_ok=True)
         relabelling = cls(dataset)
         relabelling._require_source(source)
         return relabelling

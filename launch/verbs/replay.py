@@ -247,6 +247,8 @@ def replay_evaluation(
         # With processes all begin at once; in this one, each when what came of the one before has been told.
         for finish in begun if own.workers == 1 else list(begun):
             yield finish()
+    for folder in config.products:  # what the disk would not let go of
+        remove_stale_temporaries(folder)
 
 
 def _most_workers(config: ReplayConfig, work: Sequence[_Work]) -> int:

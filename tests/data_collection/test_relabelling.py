@@ -250,3 +250,8 @@ def test_episodes_of_another_run_are_not_taken_for_relabelled(
     moved = two.folder.rename(tmp_path / "moved")
     Relabelling.create(labels, Dataset.open(moved))
     assert json.loads((labels / "relabelling.json").read_text())["source"] == str(moved)
+
+
+def test_a_folder_that_was_killed_before_its_note_is_gone_on_with(source: Dataset, tmp_path: Path) -> None:
+    Dataset.create(tmp_path / "labels", source.task_spec, source.env_id)
+    assert Relabelling.create(tmp_path / "labels", source).delay_s == 0.0
