@@ -164,6 +164,8 @@ class EpisodePainter:
         self._map = WorldMap(self._cv2, episode.world, room, layout.text_size)
         self._background: Image = np.full((layout.height, layout.width, 3), PANEL, np.uint8)
         self._views: Image | None = None
+        self._costs: NDArray[Any] | None = None
+        self._bars: list[tuple[NDArray[np.int32], Color]] = []
 
     @property
     def chase_size(self) -> tuple[int, int]:
@@ -175,9 +177,11 @@ class EpisodePainter:
         layout = self._layout
         if moment.views is not self._views:
             self._paint_views(moment.views)
-        picture = self._background.copy()
+        picture: Image = np.empty_like(self._background)
         chase = picture[: layout.chase_height - 1, : layout.main_width]
         chase[:] = fitted(self._cv2, moment.chase, self.chase_size)[:-1]
+        picture[layout.chase_height - 1 :] = self._background[layout.chase_height - 1 :]
+        picture[: layout.chase_height - 1, layout.main_width :] = PANEL
         self._paint_turns(chase, moment)
         self._paint_legend(chase, moment)
         self._paint_text(picture, moment)
@@ -216,7 +220,7 @@ class EpisodePainter:
         radius = 0.36 * height
         hub = (round(width - 1.15 * radius), height - round(self._layout.text_size))
         if moment.costs is not None:
-            self._paint_fan(chase, hub, radius, np.asarray(moment.costs, float))
+            self._paint_fan(chase, hub, radius, moment.costs)
         # The expert's needle is wider and longer, so that it shows behind the driver's where both agree.
         if moment.expert_turn_rad is not None:
             end = polar(hub, 1.12 * radius, self._spread * moment.expert_turn_rad)
@@ -225,9 +229,8 @@ class EpisodePainter:
             end = polar(hub, radius, self._spread * moment.turn_rad)
             self._paint_needle(chase, hub, end, POLICY, 0.18)
 
-    def _paint_fan(self, chase: Image, hub: Pixel, radius: float, costs: NDArray[np.float64]) -> None:
-        """One bar per candidate turn: long and green where it is cheap, red where it is dear or ends in a collision,
-        also where all do: then the least bad one is long."""
+    def _paint_fan(self, chase: Image, hub: Pixel, radius: float, costs: NDArray[Any]) -> None:
+        """One bar per candidate turn. The bars stay as they are for as many pictures as a control step takes."""
         cv2 = self._cv2
         column, row = hub
         plate = round(1.08 * radius)
@@ -237,10 +240,23 @@ class EpisodePainter:
         middle = (plate + 1, plate + 1)
         fan = behind.copy()
         cv2.ellipse(fan, middle, (plate, plate), 0, 205, 335, PANEL, -1, cv2.LINE_AA)
+        if costs is not self._costs:
+            self._costs = costs
+            self._bars = self._fan_bars(middle, radius, np.asarray(costs, float))
+        for corners, color in self._bars:
+            cv2.fillPoly(fan, [corners], color, cv2.LINE_AA)
+        cv2.addWeighted(fan, 0.8, behind, 0.2, 0.0, dst=behind)
+
+    def _fan_bars(
+        self, middle: Pixel, radius: float, costs: NDArray[np.float64]
+    ) -> list[tuple[NDArray[np.int32], Color]]:
+        """Corners and colours of the bars: long and green where a turn is cheap, red where it is dear or ends in a
+        collision, also where all do: then the least bad one is long."""
         badness = np.clip(np.log1p(costs - np.nanmin(costs)) / math.log1p(COST_RANGE), 0.0, 1.0)
         turns = self._spread * np.array(self._episode.candidate_turns_rad)
         half = 0.8 * FAN_RAD / max(1, len(turns) - 1)
         foot = 0.2 * radius
+        bars: list[tuple[NDArray[np.int32], Color]] = []
         for turn, cost, bad in zip(turns, costs, np.nan_to_num(badness, nan=1.0), strict=True):
             reach = radius * (1.0 - 0.6 * bad)
             corners = [
@@ -250,8 +266,8 @@ class EpisodePainter:
                 polar(middle, foot, turn + half),
             ]
             color = BAD if cost >= self._episode.collision_cost else _mix(GOOD, BAD, float(bad))
-            cv2.fillPoly(fan, [np.array(corners, np.int32)], color, cv2.LINE_AA)
-        cv2.addWeighted(fan, 0.8, behind, 0.2, 0.0, dst=behind)
+            bars.append((np.array(corners, np.int32), color))
+        return bars
 
     def _paint_needle(self, chase: Image, hub: Pixel, end: Pixel, color: Color, wide: float) -> None:
         """A line from the hub with a knob at its end; `wide` is its thickness as a share of the text's height."""

@@ -13,6 +13,9 @@ Pixel = tuple[int, int]
 DARKER = (np.arange(256)[None] * 0.35 + np.array(PANEL)[:, None] * 0.65).astype(np.uint8)
 """(3, 256) each value of red, green and blue in a region that recedes."""
 
+KNOWN_WIDTHS = 500
+"""Texts whose width a pen remembers: most stand in every picture of a film."""
+
 
 class Pen:
     """Writes on pictures in sizes relative to one height of capital letters."""
@@ -21,6 +24,7 @@ class Pen:
         """`text_size` is the height of a capital letter at scale 1, in pixels."""
         self.cv2 = cv2
         self.text_size = text_size
+        self._widths: dict[tuple[str, float], int] = {}
 
     @property
     def pad(self) -> int:
@@ -53,9 +57,15 @@ class Pen:
 
     def width(self, text: str, scale: float = 1.0) -> int:
         """Width of a text in pixels."""
+        known = self._widths.get((text, scale))
+        if known is not None:
+            return known
         font = self.cv2.FONT_HERSHEY_SIMPLEX
         size, _ = self.cv2.getTextSize(text, font, self._font_scale(scale), self._font_thickness(scale))
-        return int(size[0])
+        if len(self._widths) >= KNOWN_WIDTHS:
+            self._widths.clear()
+        width = self._widths[text, scale] = int(size[0])
+        return width
 
     def label(
         self, picture: Image, text: str, corner: Pixel, color: Color, scale: float = 1.0, right: bool = False

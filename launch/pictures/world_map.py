@@ -199,7 +199,7 @@ class WorldMap:
         """The way so far, the marks, and the vehicle."""
         cv2 = self._cv2
         here = view.pixel(path_m[-1])
-        cv2.polylines(picture, [view.pixels(path_m)], False, POLICY, self._thick, cv2.LINE_AA)
+        cv2.polylines(picture, _near(view.pixels(path_m), picture), False, POLICY, self._thick, cv2.LINE_AA)
         for mark in marks:
             where = view.pixel(mark)
             cv2.drawMarker(picture, where, BAD, cv2.MARKER_TILTED_CROSS, 4 * self._thick, self._thick)
@@ -218,9 +218,16 @@ class WorldMap:
         corners = [here]
         for angle in np.linspace(yaw_rad - half_fov_rad, yaw_rad + half_fov_rad, 12):
             corners.append(polar(here, 12.0 * view.scale, angle))
-        overlay = picture.copy()
-        cv2.fillPoly(overlay, [np.array(corners, np.int32)], INK, cv2.LINE_AA)
-        cv2.addWeighted(overlay, 0.16, picture, 0.84, 0.0, dst=picture)
+        wedge = np.array(corners, np.int32)
+        # The rectangle around it, with a rim for its smooth edges.
+        left, top = np.maximum(wedge.min(axis=0) - 2, 0).tolist()
+        right, bottom = (wedge.max(axis=0) + 3).tolist()
+        under = picture[top : max(0, bottom), left : max(0, right)]
+        if not under.size:
+            return
+        overlay = under.copy()
+        cv2.fillPoly(overlay, [wedge - (left, top)], INK, cv2.LINE_AA)
+        cv2.addWeighted(overlay, 0.16, under, 0.84, 0.0, dst=under)
 
     def _paint_overview(self, picture: Image, path_m: NDArray[Any], marks: NDArray[Any]) -> None:
         """The whole world in the lower left corner."""
@@ -294,6 +301,16 @@ class WorldMap:
                 middle - along + across,
             ]
             self._cv2.fillPoly(ground, [view.pixels(corners)], BOXES[int(kind)], self._cv2.LINE_AA)
+
+
+def _near(pixels: NDArray[np.int32], picture: Image) -> list[NDArray[np.int32]]:
+    """The stretches of a way (n, 2) that come within a picture's size of it; most of a long way is elsewhere."""
+    height, width, _ = picture.shape
+    near = np.asarray((np.abs(2 * pixels - (width, height)) < (3 * width, 3 * height)).all(axis=1))
+    cuts = np.flatnonzero(near[1:] != near[:-1]) + 1
+    return [
+        stretch for stretch, is_near in zip(np.split(pixels, cuts), np.split(near, cuts), strict=True) if is_near[0]
+    ]
 
 
 def _fitting(world: World, room: tuple[int, int]) -> View:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -36,11 +37,17 @@ class VehiclePose(NamedTuple):
 
     def part_turns(self) -> NDArray[np.float64]:
         """Rotations (n, 3, 3) from the own frame of each part of the look to the body's."""
-        turns = []
-        for part in self.look.parts:
-            steered_rad = self.steering_rad if part.steered else 0.0
-            turns.append(rotation_matrix(0.0, part.pitch_rad, part.yaw_rad + steered_rad))
-        return np.stack(turns)
+        turns = _unsteered_turns(self.look).copy()
+        for index, part in enumerate(self.look.parts):
+            if part.steered:
+                turns[index] = rotation_matrix(0.0, part.pitch_rad, part.yaw_rad + self.steering_rad)
+        return turns
+
+
+@functools.lru_cache(maxsize=32)
+def _unsteered_turns(look: VehicleLook) -> NDArray[np.float64]:
+    """Rotations of a look's parts where nothing is steered."""
+    return np.stack([rotation_matrix(0.0, part.pitch_rad, part.yaw_rad) for part in look.parts])
 
 
 class Frames(NamedTuple):

@@ -14,7 +14,7 @@ import pytest
 from forestpilot.launch.pictures.colors import BAD, EXPERT, GOOD, INK, POLICY
 from forestpilot.launch.pictures.drawing import EpisodePainter, Moment, PaintedEpisode, _in_degrees
 from forestpilot.launch.pictures.opencv import DrawingError, import_cv2
-from forestpilot.launch.pictures.world_map import BOXES, WorldMap
+from forestpilot.launch.pictures.world_map import BOXES, WorldMap, _near
 from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.extras import MissingExtraError
 from forestpilot.sim.worlds.forest import PRESETS, make_forest
@@ -196,6 +196,19 @@ def test_a_large_world_is_shown_around_the_car_with_the_whole_in_a_corner(road: 
         assert in_sight.sum() > 20, "the car stands near the middle"
         corner = picture[-84:, :84]
         assert amount(corner, INK) > 3 and amount(corner, GOOD) > 2
+
+
+def test_a_way_looks_the_same_without_what_is_far_from_the_map() -> None:
+    turns = np.linspace(0, 12, 400)
+    way = np.stack([60 + 12 * turns * np.cos(turns), 80 + 60 * turns * np.sin(turns)], axis=1).astype(np.int32)
+    whole = np.zeros((160, 120, 3), np.uint8)
+    near = whole.copy()
+    stretches = _near(way, whole)
+    assert len(stretches) > 2 and sum(map(len, stretches)) < 0.7 * len(way)
+    cv2 = import_cv2()
+    cv2.polylines(whole, [way], False, POLICY, 2, cv2.LINE_AA)
+    cv2.polylines(near, stretches, False, POLICY, 2, cv2.LINE_AA)
+    np.testing.assert_array_equal(near, whole)
 
 
 def test_the_map_shows_obstacles_where_they_stand(road: RoadWorld) -> None:

@@ -6,10 +6,11 @@ import tracemalloc
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
-from forestpilot.launch.films.video import VideoError, VideoWriter
+from forestpilot.launch.films.video import VideoError, VideoWriter, _in_yuv
 from forestpilot.launch.pictures.sizes import SizeError, parse_size
 
 
@@ -29,6 +30,14 @@ def test_frames_come_back_as_h264_in_yuv420p(tmp_path: Path) -> None:
         means = [float(frame.to_ndarray(format="gray").mean()) for frame in container.decode(video=0)]
     assert len(means) == 30
     assert np.all(np.diff(means) > 0)
+
+
+@pytest.mark.parametrize("size", [(62, 50), (66, 36), (64, 48), (2, 2)])
+def test_colours_of_any_even_size_reach_the_encoder(size: tuple[int, int]) -> None:
+    width, height = size
+    rgb = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    planes = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)
+    np.testing.assert_array_equal(_in_yuv(rgb).to_ndarray(), planes)
 
 
 def test_the_index_stands_before_the_pictures(tmp_path: Path) -> None:
