@@ -12,7 +12,9 @@ from typing import Any
 import numba
 from numba.core.registry import CPUDispatcher
 
+from forestpilot.sim.kernels import operators as _operators  # noqa: F401  Numba is taught before it compiles.
 from forestpilot.sim.kernels.cache import KernelCache
+from forestpilot.sim.kernels.inlined import HelperCompiler
 
 KERNELS: dict[str, Any] = {}
 """Numba's dispatchers of all kernels whose modules are imported, by `package.module:function`."""
@@ -50,7 +52,9 @@ def helper(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         """The dispatcher of a function; the function itself where NUMBA_DISABLE_JIT is set."""
         if options.get("inline") == "always":
             return _njit(**options)(function)
-        dispatcher = _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
+        dispatcher = _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=HelperCompiler, **options)(
+            function
+        )
         if dispatcher is not function:
             dispatcher.__class__ = _HelperDispatcher
         return dispatcher
@@ -62,8 +66,10 @@ class _HelperDispatcher(_Dispatcher):
     """Numba's dispatcher for kernels that refuses Python, which would jump to where no code is."""
 
     def add_overload(self, cres: Any) -> None:
-        """Know machine code, and do not offer it to Python."""
-        self.overloads[tuple(cres.signature.args)] = cres
+        """Know intermediate code, and offer nothing to Python."""
+        inlined = cres._replace(entry_point=object())  # by which kernels find it
+        self.targetctx.insert_user_function(inlined.entry_point, cres.fndesc, [cres.library])
+        self.overloads[tuple(cres.signature.args)] = inlined
 
     def _compile_for_args(self, *args: Any, **kwargs: Any) -> None:
         name = self.py_func.__name__

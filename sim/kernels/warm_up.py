@@ -24,6 +24,8 @@ from forestpilot.sim.kernels.listed import Listed, listed_kernels
 MODULE = "forestpilot.sim.kernels.warm_up"
 WITHIN = "FORESTPILOT_COMPILES"
 """Environment variable of processes that compile: what they miss is theirs to compile."""
+PLAIN = {"NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING": "1"}
+"""Numba colours messages of types that do not fit, which it goes on to catch and forget; this spares it the trouble."""
 MOST_PROCESSES = 2
 START_S = 1.5
 """How long a process takes until it compiles."""
@@ -88,7 +90,7 @@ def _seconds(kernels: Iterable[Listed]) -> float:
 
 def _compile_side_by_side(shares: Sequence[Sequence[Listed]]) -> None:
     """One process for each share; returns when all have ended."""
-    environment = {**os.environ, WITHIN: "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = {**os.environ, **PLAIN, WITHIN: "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     processes = []
     try:
         for share in shares:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import operator
 import os
 import subprocess
 import sys
@@ -10,11 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba import njit, types
+from numba.core.registry import cpu_target
 
-from forestpilot.sim.kernels import helper, kernel, warm_up
+from forestpilot.sim.kernels import helper, kernel, operators, warm_up
 from forestpilot.sim.kernels.cache import digest_of
 from forestpilot.sim.kernels.decorators import KERNELS
 from forestpilot.sim.kernels.listed import Listed, listed_kernels
+from forestpilot.sim.kernels.operators import FIRST
 
 OURS = Path(warm_up.__file__).parents[2].parent
 
@@ -171,3 +177,39 @@ def test_a_program_that_misses_a_kernel_waits_for_all_and_finds_them(tmp_path):
     assert told.split() == ["1.0", "1"]
     assert said.startswith("compiling 2 kernels, once: about ")
     assert run(tmp_path, code) == (told, "")
+
+
+def test_no_machine_code_is_made_of_a_helper(made):
+    inner = made("@helper()\ndef outer(x):\n    return x + 1\n")
+    outer = made("@kernel()\ndef outer(x):\n    return inner(x)\n", inner=inner)
+    assert outer(1) == 2
+    libraries = [next(iter(function.overloads.values())).library for function in (inner, outer)]
+    assert [getattr(library, "_compiled_object", None) is None for library in libraries] == [True, False]
+
+
+@pytest.mark.parametrize("function", operators.KNOWN, ids=lambda function: function.__name__)
+def test_operators_on_plain_numbers_are_what_numba_says(function):
+    context = cpu_target.typing_context
+    context.refresh()
+    templates = context.resolve_value_type(function).templates
+    others = types.Function([template for template in templates if getattr(template, "metadata", {}) != FIRST])
+    kinds = {types.int64, types.boolean}
+    if function not in (operator.and_, operator.or_):
+        kinds |= {types.float32, types.float64}
+    for kind in kinds:
+        found = context.resolve_function_type(function, (kind, kind), {})
+        assert found == others.get_call_type(context, (kind, kind), {})
+
+
+def test_least_and_greatest_are_numbas_own_for_what_is_no_number_too():
+    values = [0.0, -0.0, 1.0, math.nan, -math.nan, math.inf]
+
+    @njit
+    def both(one, two):
+        ours = min(one, two), max(one, two)
+        return ours, (min((one, two)), max((one, two)))
+
+    for pair in itertools.product(values, values):
+        ours, numbas = both(*pair)
+        assert np.array(ours).tobytes() == np.array(numbas).tobytes()
+    assert both(3, -5) == ((-5, 3), (-5, 3))

@@ -19,6 +19,8 @@ from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic as _intrinsic
 from numba.extending import lower_builtin, models, register_model
 
+from forestpilot.sim.kernels.operators import FIRST
+
 intrinsic: Any = _intrinsic
 """As Numba's: the type checker is not to think that kernels' words take a typing context."""
 
@@ -78,6 +80,8 @@ def _operator(function: Any, kind: Lanes, result: Lanes, emit: Callable[[Any, An
     """Teach Numba a function of two numbers, of which at least one has lanes."""
 
     class Template(AbstractTemplate):
+        metadata = FIRST
+
         def generic(self, args: Any, kws: Any) -> Any:
             wanted = len(args) == 2 and kind in args and all(a == kind or _fits(kind, a) for a in args)
             return signature(result, *args) if wanted else None
@@ -144,6 +148,8 @@ def _unary(function: Any, emit: Callable[[Any, Any], Any]) -> None:
     """Teach Numba a function of one number with lanes."""
 
     class Template(AbstractTemplate):
+        metadata = FIRST
+
         def generic(self, args: Any, kws: Any) -> Any:
             return signature(FLOATS, FLOATS) if tuple(args) == (FLOATS,) else None
 
