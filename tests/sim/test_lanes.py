@@ -18,8 +18,10 @@ from forestpilot.sim.rendering.raycast.lanes import (
     of_bits,
     spread,
     store,
+    store_colors,
     to_floats,
     to_ints,
+    transposed,
     where,
 )
 
@@ -105,3 +107,24 @@ def test_any_of_sees_a_single_lane():
 
     assert lanes_of(kernel, ONE, dtype=np.int32).all()
     assert not lanes_of(kernel, TWO, dtype=np.int32).any()
+
+
+def test_eight_lanes_of_eight_are_turned_and_colors_lose_their_fourth_byte():
+    @njit
+    def call(columns, rows, rgb):
+        turned = transposed((
+            load(columns[0], 0), load(columns[1], 0), load(columns[2], 0), load(columns[3], 0),
+            load(columns[4], 0), load(columns[5], 0), load(columns[6], 0), load(columns[7], 0),
+        ))  # fmt: skip
+        for k in range(LANES):
+            store(rows[k], 0, turned[k])
+        store_colors(rgb, 3, turned[2])
+
+    columns = np.arange(64, dtype=np.int32).reshape(LANES, LANES) * 0x010203
+    rows = np.zeros_like(columns)
+    rgb = np.zeros((1, LANES + 2, 3), np.uint8)
+    call(columns, rows, rgb)
+    assert np.array_equal(rows, columns.T)
+    assert np.array_equal(rgb[0, 1:-1], rows[2].view(np.uint8).reshape(LANES, 4)[:, :3])
+    assert not rgb[0, 0].any()
+    assert not rgb[0, -1].any()

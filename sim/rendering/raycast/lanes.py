@@ -228,6 +228,45 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     return signature(types.none, array, types.intp, value), emit
 
 
+@intrinsic
+def store_colors(typingctx: Any, rgb: Any, index: Any, colors: Any) -> Any:
+    """Write the lowest three bytes of eight integers one after the other, from a place in memory on."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        split = builder.bitcast(args[2], ir.VectorType(ir.IntType(8), 4 * LANES))
+        kept = [byte for byte in range(4 * LANES) if byte % 4 != 3]
+        packed = builder.shuffle_vector(split, split, _numbers(kept))
+        place = builder.bitcast(builder.gep(data, [args[1]]), packed.type.as_pointer())
+        builder.store(packed, place, align=1)
+        return context.get_dummy_value()
+
+    return signature(types.none, rgb, types.intp, colors), emit
+
+
+def _numbers(values: Sequence[int]) -> Any:
+    """A constant vector of integers, as shuffles take it."""
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(values)), list(values))
+
+
+@intrinsic
+def transposed(typingctx: Any, columns: Any) -> Any:
+    """Eight lanes of eight: the first elements of all, the second ones, and so on."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        rows = [builder.extract_value(args[0], place) for place in range(LANES)]
+        for reach in (4, 2, 1):  # Off-diagonal quarters change places, those of each quarter, and theirs.
+            low = _numbers([k + LANES - reach if k & reach else k for k in range(LANES)])
+            high = _numbers([k + LANES if k & reach else k + reach for k in range(LANES)])
+            for place in (place for place in range(LANES) if not place & reach):
+                one, two = rows[place], rows[place + reach]
+                rows[place] = builder.shuffle_vector(one, two, low)
+                rows[place + reach] = builder.shuffle_vector(one, two, high)
+        return context.make_tuple(builder, sig.return_type, rows)
+
+    return signature(columns, columns), emit
+
+
 def _converter(given: Lanes, result: Lanes, name: str, emit: Callable[[Any, Any], Any], text: str) -> Any:
     """A kernel's word for a function from lanes of one kind to lanes of another."""
 

@@ -20,6 +20,7 @@ from forestpilot.sim.rendering.raycast.intersect import (
     STRETCH,
     Bytes,
     Floats,
+    Ids,
     Lanes,
     Sheet,
     View,
@@ -35,7 +36,18 @@ from forestpilot.sim.rendering.raycast.lane_colors import (
     sky_colors,
     trunk_colors,
 )
-from forestpilot.sim.rendering.raycast.lanes import LANES, any_of, fused, gather, load, store, to_ints, where
+from forestpilot.sim.rendering.raycast.lanes import (
+    LANES,
+    any_of,
+    fused,
+    gather,
+    load,
+    store,
+    store_colors,
+    to_ints,
+    transposed,
+    where,
+)
 from forestpilot.sim.rendering.raycast.obstacles import shade_box
 from forestpilot.sim.rendering.raycast.road import Place as RoadPlace
 from forestpilot.sim.rendering.raycast.road import cells_near, places_on_road
@@ -198,16 +210,50 @@ def shade_sheet(scene: Scene, view: View, sheet: Sheet, eye: Floats) -> None:
 
 
 @helper(**EXACT)
+def _turned(columns: Floats | Ids, u: int, row: int) -> tuple[Lanes, ...]:
+    """A square of eight columns and eight rows of a sheet, row by row."""
+    return transposed(
+        (
+            load(columns[u], row), load(columns[u + 1], row), load(columns[u + 2], row), load(columns[u + 3], row),
+            load(columns[u + 4], row), load(columns[u + 5], row), load(columns[u + 6], row), load(columns[u + 7], row),
+        )
+    )  # fmt: skip
+
+
+@helper(**EXACT)
+def _copy_square(view: View, sheet: Sheet, rgb: Bytes, u: int, row: int) -> None:
+    """Write a square of eight by eight pixels."""
+    depth = _turned(sheet.depth, u, row)
+    ids = _turned(sheet.ids, u, row)
+    colors = _turned(sheet.colors, u, row)
+    for v in range(LANES):
+        store(view.depth[row + v], u, depth[v])
+        store(view.ids[row + v], u, ids[v])
+        store_colors(rgb, ((row + v) * rgb.shape[1] + u) * 3, colors[v])
+
+
+@helper(**EXACT)
+def _copy_pixel(view: View, sheet: Sheet, rgb: Bytes, u: int, row: int) -> None:
+    view.depth[row, u] = sheet.depth[u, row]
+    view.ids[row, u] = sheet.ids[u, row]
+    color = sheet.colors[u, row]
+    rgb[row, u, RED] = np.uint8(color)
+    rgb[row, u, GREEN] = np.uint8(color >> 8)
+    rgb[row, u, BLUE] = np.uint8(color >> 16)
+
+
+@helper(**EXACT)
 def copy_sheet(view: View, sheet: Sheet, rgb: Bytes) -> None:
     """Write depth, ids and colours of one camera row after row; rgb is (H, W, 3) uint8."""
-    for row in range(view.depth.shape[0]):
-        for u in range(view.depth.shape[1]):
-            view.depth[row, u] = sheet.depth[u, row]
-            view.ids[row, u] = sheet.ids[u, row]
-            color = sheet.colors[u, row]
-            rgb[row, u, RED] = np.uint8(color)
-            rgb[row, u, GREEN] = np.uint8(color >> 8)
-            rgb[row, u, BLUE] = np.uint8(color >> 16)
+    height, width = view.depth.shape
+    whole_rows = height & -LANES
+    whole_columns = width & -LANES
+    for row in range(0, whole_rows, LANES):
+        for u in range(0, whole_columns, LANES):
+            _copy_square(view, sheet, rgb, u, row)
+    for row in range(height):
+        for u in range(whole_columns if row < whole_rows else 0, width):
+            _copy_pixel(view, sheet, rgb, u, row)
 
 
 @helper(**EXACT)
