@@ -21,7 +21,6 @@ Folders of version 0.1 had the plain config in `config.json`, and what was claim
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,9 +30,9 @@ from typing import Any
 from forestpilot.data_collection.episodes.bounded import read_json
 from forestpilot.data_collection.episodes.config_fields import result_values
 from forestpilot.data_collection.episodes.dataset import package_version
-from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.episodes.migration import migrate_config
 from forestpilot.data_collection.episodes.plain import DataclassInstance, to_plain
+from forestpilot.data_collection.episodes.seals import DamagedFileError, unsealed, write_sealed_json
 from forestpilot.sim.errors import ForestPilotError
 
 CONFIG_FILE = "config.json"
@@ -100,7 +99,7 @@ class Run:
         """Write the whole config, atomically."""
         self.folder.mkdir(parents=True, exist_ok=True)
         values = {"verb": self.verb, "version": package_version(), "config": to_plain(self.config)}
-        write_new_file(self.path, [(json.dumps(values, indent=2) + "\n").encode()])
+        write_sealed_json(self.path, values, indent=2)
 
     def record_first(self) -> None:
         """Write the config where none is: what is killed from here on has said what it was."""
@@ -188,7 +187,7 @@ def read_run(folder: str | Path, verb: str = "") -> StoredRun | None:
 
 def config_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """The config in what a file holds that somebody gives as a config: a run's config.json, or the plain config."""
-    inner = values["config"] if values.keys() == {"verb", "version", "config"} else values
+    inner = values["config"] if values.keys() >= {"verb", "version", "config"} else values
     return migrate_config(inner)
 
 
@@ -202,7 +201,10 @@ def _read(path: Path) -> dict[str, Any] | None:
         raise RunError(f"{path} cannot be read ({error}); mend it, or give another --out") from error
     if not isinstance(values, dict):
         raise RunError(f"{path} cannot be read (it holds no mapping); mend it, or give another --out")
-    return values
+    try:
+        return unsealed(values, path, "give another --out; or, if it was you, remove its lines `sealed` and `digest`")
+    except DamagedFileError as error:
+        raise RunError(str(error)) from error
 
 
 def _without_asides(config: DataclassInstance, stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,6 +53,19 @@ def test_a_run_writes_who_made_it_and_how(tmp_path: Path) -> None:
     assert config_values(values) == values["config"] == config_values(values["config"])
 
 
+def test_a_config_that_was_changed_is_not_believed_but_one_without_a_digest_is(tmp_path: Path) -> None:
+    path = Run.claim(tmp_path, "train", Config(steps=7)).path
+    stored = json.loads(path.read_text())
+    stored["config"]["steps"] = 8
+    path.write_text(json.dumps(stored))
+    with pytest.raises(RunError, match="damaged or altered"):
+        read_run(tmp_path)
+    assert config_values(stored)["steps"] == 8, "whoever gives it as a config may edit it"
+    path.write_text(json.dumps({key: stored[key] for key in ("verb", "version", "config")}))
+    run = read_run(tmp_path)
+    assert run is not None and run.config["steps"] == 8
+
+
 def test_a_run_goes_on_with_the_same_result_only(tmp_path: Path) -> None:
     Run.claim(tmp_path, "train", Config())
     other = Config(out="elsewhere", inner=Inner(every=3))

@@ -97,10 +97,12 @@ class Kills:
             ended = self._run(recipe, fault)
             if wrong := _what_is_wrong(ended, fault, reference):
                 return Outcome(recipe.name, told, wrong, ended.said[-1500:])
-            if ended.code == 0 and (difference := self._difference(recipe)):
-                return Outcome(recipe.name, told, "lost in silence", difference)
-            if ended.code == 0:
+            difference = self._difference(recipe)
+            if ended.code == 0 and not difference:
                 return Outcome(recipe.name, told, "alike")
+            # What could not be removed may be left over, until the next command on the folder removes it.
+            if ended.code == 0 and not all(part.startswith("left over") for part in difference.split("; ")):
+                return Outcome(recipe.name, told, "lost in silence", difference)
         ended = self._run(recipe)
         difference = self._difference(recipe)
         if ended.code and difference:
