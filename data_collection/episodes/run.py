@@ -202,7 +202,8 @@ def _read(path: Path) -> dict[str, Any] | None:
     if not isinstance(values, dict):
         raise RunError(f"{path} cannot be read (it holds no mapping); mend it, or give another --out")
     try:
-        return unsealed(values, path, "give another --out; or, if it was you, remove its lines `sealed` and `digest`")
+        way_out = "give another --out; or, if it was you, remove its lines `sealed_by` and `digest`"
+        return unsealed(values, path, way_out)
     except DamagedFileError as error:
         raise RunError(str(error)) from error
 

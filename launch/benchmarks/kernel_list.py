@@ -60,7 +60,8 @@ def use_every_kernel() -> None:
 
 
 def kernels_in_use() -> list[Listed]:
-    """All kernels with the types that `use_every_kernel` calls them with, and how long each takes to compile.
+    """All kernels with the types that `use_every_kernel` calls them with, and how long each takes to compile, in the
+    order in which they are called first.
 
     Told by two processes after one another: the first compiles, and only one that does not has loaded nothing but what
     Python calls.
@@ -72,10 +73,10 @@ def kernels_in_use() -> list[Listed]:
             json.loads(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout)
             for _ in range(2)
         )
-    seconds = {(name, json.dumps(arguments)): taken for name, taken, arguments in first}
-    return [
-        Listed(name, seconds.get((name, json.dumps(arguments)), 0.0), tuple(arguments)) for name, _, arguments in second
-    ]
+    compiled_s = {(name, json.dumps(arguments)): taken_s for name, taken_s, arguments in first}
+    called = {(name, json.dumps(arguments)): tuple(arguments) for name, _, arguments in second}
+    in_order = [key for key in compiled_s if key in called] + [key for key in called if key not in compiled_s]
+    return [Listed(key[0], compiled_s.get(key, 0.0), called[key]) for key in in_order]
 
 
 class _Stopwatch(event.Listener):
@@ -96,13 +97,16 @@ class _Stopwatch(event.Listener):
 
 
 def _tell() -> None:
-    """Print name, seconds and types of the arguments of all kernels that this process has compiled or loaded."""
+    """Print name, seconds and types of the arguments of all kernels that this process has compiled, in that order, or
+    loaded.
+    """
     watch = _Stopwatch()
     event.register("numba:compile", watch)
     use_every_kernel()
+    loaded = [(name, arguments) for name, dispatcher in KERNELS.items() for arguments in dispatcher.overloads]
     told = []
-    for name, dispatcher in KERNELS.items():
-        for arguments in dispatcher.overloads:
+    for name, arguments in dict.fromkeys([*watch.seconds, *loaded]):
+        if (name, arguments) in loaded:
             taken_s = round(watch.seconds.get((name, arguments), 0.0), 1)
             told.append((name, taken_s, [plain_of(kind) for kind in arguments]))
     json.dump(told, sys.stdout)

@@ -74,9 +74,12 @@ def run(config: ReportConfig) -> None:
     Raises:
         ReportError: there is nothing to report.
     """
-    from forestpilot.launch.reports.build import Wishes, build
+    from forestpilot.launch.reports.build import ReportError, Wishes, build
     from forestpilot.launch.reports.failures import Look
 
+    if not any(folder.exists() for folder in config.runs):
+        named = ", ".join(map(str, config.runs))
+        raise ReportError(f"there is nothing to report: {named} is no folder; there is nothing of that name")
     look = Look(config.seconds, config.videos, parse_size(config.size))
     wishes = Wishes(config.failures, look, config.replays, round(config.max_mb * 1e6), config.command)
     progress = make_progress()

@@ -50,7 +50,7 @@ class Listed(NamedTuple):
 
 @functools.cache
 def listed_kernels() -> tuple[Listed, ...]:
-    """All of them, as they stand in the list."""
+    """All of them, as they stand in the list: what is called first, first."""
     return tuple(
         Listed(line["kernel"], line["seconds"], tuple(line["arguments"]))
         for line in json.loads(PATH.read_text(encoding="utf-8"))
@@ -58,10 +58,10 @@ def listed_kernels() -> tuple[Listed, ...]:
 
 
 def write_list(kernels: list[Listed]) -> None:
-    """Write the list anew."""
+    """Write the list anew, in this order."""
     lines = [
         json.dumps({"kernel": kernel.name, "seconds": kernel.seconds, "arguments": kernel.arguments})
-        for kernel in sorted(kernels)
+        for kernel in kernels
     ]
     PATH.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 

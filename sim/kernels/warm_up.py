@@ -1,7 +1,7 @@
 """Compile all listed kernels that are missing on disk, in two processes: `python -m forestpilot.sim.kernels.warm_up`.
 
 `make install` does it last. Whoever calls a kernel that is missing does it as well, instead of compiling that one alone
-and the next one at its first call.
+and the next one at its first call; it goes on as soon as that one is there, while the others are compiled.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import functools
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ PLAIN = {"NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING": "1"}
 MOST_PROCESSES = 2
 START_S = 1.5
 """How long a process takes until it compiles."""
+POLL_S = 0.05
+"""How often somebody who waits for a kernel looks whether it is there."""
 
 
 def compile_missing(name: str, arguments: Any) -> bool:
@@ -39,21 +42,29 @@ def compile_missing(name: str, arguments: Any) -> bool:
         arguments: Numba's types of the arguments that it is called with.
 
     Returns:
-        Whether it may be there now.
+        Whether it is there now.
     """
-    if WITHIN in os.environ or not _is_listed(name, arguments):
+    kernel = _listed(name, arguments)
+    if WITHIN in os.environ or kernel is None:
         return False
-    return _compile_all_once()
+    compiling = _compiling()
+    while compiling.is_alive() and _is_missing(kernel):
+        compiling.join(POLL_S)
+    return not _is_missing(kernel)
 
 
 @functools.cache
-def _compile_all_once() -> bool:
-    """Tell if `compile_all` succeeded, the first time that somebody asks in this process."""
-    try:
+def _compiling() -> threading.Thread:
+    """The thread of this process that has all missing kernels compiled; it is started once."""
+    thread = threading.Thread(target=_compile_all_if_possible, name="forestpilot-kernels", daemon=True)
+    thread.start()
+    return thread
+
+
+def _compile_all_if_possible() -> None:
+    # No other process, or no folder to write to: kernels are compiled in this process, one by one.
+    with contextlib.suppress(OSError):
         compile_all()
-    except OSError:  # No other process, or no folder to write to: kernels are compiled in this process, one by one.
-        return False
-    return True
 
 
 def compile_all() -> int:
@@ -105,8 +116,12 @@ def _compile_side_by_side(shares: Sequence[Sequence[Listed]]) -> None:
             process.wait()
 
 
-def _is_listed(name: str, arguments: Any) -> bool:
-    return any(kernel.name == name and kernel.types() == tuple(arguments) for kernel in listed_kernels())
+def _listed(name: str, arguments: Any) -> Listed | None:
+    """A kernel with types of arguments, if it is in the list."""
+    for kernel in listed_kernels():
+        if kernel.name == name and kernel.types() == tuple(arguments):
+            return kernel
+    return None
 
 
 def _is_missing(kernel: Listed) -> bool:

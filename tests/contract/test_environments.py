@@ -224,7 +224,7 @@ def test_hundreds_of_resets_do_not_leak(env_id):
         "print(mb() - before)\n"
     )
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300).stdout
-    assert float(out) < 6.0
+    assert float(out) < 10.0
 
 
 def test_unknown_arguments_name_what_is_allowed(env_id):

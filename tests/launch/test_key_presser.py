@@ -67,5 +67,5 @@ def test_what_was_done_is_learned_and_not_what_the_expert_would_have_done(tmp_pa
 
 def test_senseless_settings_are_refused() -> None:
     for change in ({"demonstrations": 0}, {"reaction": -0.1}, {"reaction": 3.0}, {"test_roads": 1}):
-        with pytest.raises(ValueError, match="at least"):
+        with pytest.raises(ValueError, match=r"allowed|at least"):
             keyboard.Config(**change)

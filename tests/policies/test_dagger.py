@@ -106,14 +106,16 @@ def test_another_config_in_the_same_folder_is_refused(finished):
 def test_a_run_of_an_older_version_goes_on_with_the_defaults_of_settings_it_did_not_have(finished):
     config, results = finished
     path = Path(config.out) / "config.json"
-    whole = json.loads(path.read_text())
-    older = {key: value for key, value in whole["config"].items() if key not in ("gate", "limits", "ensemble")}
-    path.write_text(json.dumps(whole | {"config": older}))
+    as_it_was = path.read_bytes()
+    whole = json.loads(as_it_was)
+    config_then = {key: value for key, value in whole["config"].items() if key not in ("gate", "limits", "ensemble")}
+    older = json.dumps({"verb": whole["verb"], "version": whole["version"], "config": config_then})
+    path.write_text(older)
     assert run_dagger(config) == results
-    path.write_text(json.dumps(whole | {"config": older}))
+    path.write_text(older)
     with pytest.raises(ForestPilotError, match=r"gate\.part: none there, expert asked"):
         run_dagger(dataclasses.replace(config, gate=ExpertGateConfig()))
-    path.write_text(json.dumps(whole))
+    path.write_bytes(as_it_was)
 
 
 def test_a_config_that_cannot_run_claims_no_folder(tmp_path):

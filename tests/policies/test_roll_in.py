@@ -258,7 +258,7 @@ def test_settings_that_do_not_go_together_are_refused(tmp_path):
         ({"gate": GATES.get("budget").Config()}, "label-budget"),
         ({"gate": GATES.get("expert").Config(), "beta": "linear"}, "not both"),
         ({"gate": GATES.get("human").Config(), "label_budget": 100}, "does not apply to the gate human"),
-        ({"gate": GATES.get("uncertainty").Config(), "ensemble": 1}, "at least 2"),
+        ({"gate": GATES.get("uncertainty").Config(), "ensemble": 1}, "ensemble is 1; allowed: 2 to"),
         ({"expert_episodes": 0}, "--demonstrations"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -134,21 +135,39 @@ def compilations(monkeypatch):
     """Shares that would have been compiled; every kernel is missing."""
     asked = []
     monkeypatch.delenv(warm_up.WITHIN, raising=False)
-    monkeypatch.setattr(warm_up, "_is_missing", lambda listed: True)
+    monkeypatch.setattr(warm_up, "_is_missing", lambda listed: not asked)
     monkeypatch.setattr(warm_up, "_compile_side_by_side", asked.append)
-    warm_up._compile_all_once.cache_clear()
+    warm_up._compiling.cache_clear()
     yield asked
-    warm_up._compile_all_once.cache_clear()
+    warm_up._compiling.cache_clear()
 
 
 def test_the_first_listed_kernel_that_is_missing_has_all_compiled_and_says_so_once(compilations, capsys):
     first = listed_kernels()[0]
     for _ in range(2):
         assert warm_up.compile_missing(first.name, first.types())
+        warm_up._compiling().join()
     assert len(compilations) == 1
     assert sum(map(len, compilations[0])) == len(listed_kernels())
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"compiling {len(listed_kernels())} kernels, once: about ")
+
+
+def test_who_waits_for_a_kernel_does_not_wait_for_the_others(compilations, monkeypatch):
+    one_is_there, all_are_there = threading.Event(), threading.Event()
+
+    def compile_slowly(shares):
+        compilations.append(shares)
+        one_is_there.set()
+        assert all_are_there.wait(60.0)
+
+    first, last = listed_kernels()[0], listed_kernels()[-1]
+    monkeypatch.setattr(warm_up, "_compile_side_by_side", compile_slowly)
+    monkeypatch.setattr(warm_up, "_is_missing", lambda kernel: not (one_is_there.is_set() and kernel is first))
+    assert warm_up.compile_missing(first.name, first.types())
+    assert warm_up._compiling().is_alive()
+    all_are_there.set()
+    assert not warm_up.compile_missing(last.name, last.types()), "it could not be compiled"
 
 
 def test_a_kernel_that_is_not_listed_is_compiled_alone(compilations):
