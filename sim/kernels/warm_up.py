@@ -7,17 +7,17 @@ and the next one at its first call; it goes on as soon as that one is there, whi
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numba
-from filelock import FileLock
 
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.kernels.listed import Listed, listed_kernels
@@ -73,13 +73,13 @@ def compile_all() -> int:
     Returns:
         How many there were.
     """
-    with FileLock(_lock_path()):
+    with _locked(_lock_path()) as lock:
         missing = [kernel for kernel in listed_kernels() if _is_missing(kernel)]
         if missing:
             shares = in_shares(missing, min(MOST_PROCESSES, usable_cores()))
             seconds = START_S + max(sum(kernel.seconds for kernel in share) for share in shares)
             print(f"compiling {len(missing)} kernels, once: about {seconds:.0f} s", file=sys.stderr, flush=True)
-            _compile_side_by_side(shares)
+            _compile_side_by_side(shares, lock)
     return len(missing)
 
 
@@ -99,15 +99,17 @@ def _seconds(kernels: Iterable[Listed]) -> float:
     return sum(kernel.seconds for kernel in kernels)
 
 
-def _compile_side_by_side(shares: Sequence[Sequence[Listed]]) -> None:
-    """One process for each share; returns when all have ended."""
+def _compile_side_by_side(shares: Sequence[Sequence[Listed]], lock: int) -> None:
+    """One process for each share; returns when all have ended. They hold the lock, a descriptor, for as long as they
+    compile, even where this process ends before they do.
+    """
     environment = {**os.environ, **PLAIN, WITHIN: "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     processes = []
     try:
         for share in shares:
             modules = sorted({kernel.module for kernel in share})
             command = [sys.executable, "-m", MODULE, *modules]
-            processes.append(subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL))
+            processes.append(subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, pass_fds=(lock,)))
         for process in processes:
             process.wait()
     finally:
@@ -130,6 +132,17 @@ def _is_missing(kernel: Listed) -> bool:
         return not kernel.dispatcher()._cache.holds(kernel.types())
     except (ImportError, AttributeError, KeyError):
         return False
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """A locked file's descriptor; the lock goes with the last process that has it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _lock_path() -> Path:

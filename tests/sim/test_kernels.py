@@ -136,7 +136,7 @@ def compilations(monkeypatch):
     asked = []
     monkeypatch.delenv(warm_up.WITHIN, raising=False)
     monkeypatch.setattr(warm_up, "_is_missing", lambda listed: not asked)
-    monkeypatch.setattr(warm_up, "_compile_side_by_side", asked.append)
+    monkeypatch.setattr(warm_up, "_compile_side_by_side", lambda shares, lock: asked.append(shares))
     warm_up._compiling.cache_clear()
     yield asked
     warm_up._compiling.cache_clear()
@@ -156,7 +156,7 @@ def test_the_first_listed_kernel_that_is_missing_has_all_compiled_and_says_so_on
 def test_who_waits_for_a_kernel_does_not_wait_for_the_others(compilations, monkeypatch):
     one_is_there, all_are_there = threading.Event(), threading.Event()
 
-    def compile_slowly(shares):
+    def compile_slowly(shares, lock):
         compilations.append(shares)
         one_is_there.set()
         assert all_are_there.wait(60.0)
