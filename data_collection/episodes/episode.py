@@ -402,7 +402,7 @@ def read_header(path: str | Path) -> EpisodeHeader:
     """
     path = Path(path)
     size = check_bytes(path)
-    with open_episode(path, observations=False) as demo:
+    with open_episode(path) as demo:
         actor = demo["actor"][:]
         labels = EpisodeLabels(ChainMap({"actor": actor}, demo))  # read once, for unpacking takes its time
         return EpisodeHeader(
@@ -460,14 +460,10 @@ def check_bytes(path: str | Path) -> int:
     return HEADER_BYTES + size
 
 
-def open_demo(path: str | Path, observations: bool = True) -> h5py.Group:
+def open_demo(path: str | Path) -> h5py.Group:
     """The group of the demonstration in an episode file, left open for reading; close it with `.file.close()`.
 
     The chunk cache is off: a window reads each chunk once, and an open file then costs kilobytes instead of megabytes.
-
-    Args:
-        path: an episode file.
-        observations: whether they are read as well, and therefore checked.
 
     Raises:
         BrokenEpisodeError: no readable HDF5 file, or one that is laid out as no episode is.
@@ -479,7 +475,7 @@ def open_demo(path: str | Path, observations: bool = True) -> h5py.Group:
     except OSError as error:
         raise BrokenEpisodeError(f"{Path(path).name} cannot be opened as an HDF5 episode: {error}") from error
     try:
-        return demo_of(file, observations)
+        return demo_of(file)
     except (LayoutError, OSError, KeyError, RuntimeError, TypeError) as error:
         file.close()
         raise BrokenEpisodeError(f"{Path(path).name} is laid out as no episode is: {_told(error)}") from error
@@ -491,9 +487,9 @@ def _told(error: Exception) -> str:
 
 
 @contextmanager
-def open_episode(path: str | Path, observations: bool = True) -> Iterator[h5py.Group]:
+def open_episode(path: str | Path) -> Iterator[h5py.Group]:
     """`open_demo` for a with statement; a missing part inside the block appears as BrokenEpisodeError too."""
-    demo = open_demo(path, observations)
+    demo = open_demo(path)
     try:
         yield demo
     except (OSError, KeyError) as error:

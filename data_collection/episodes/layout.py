@@ -95,12 +95,8 @@ def misfit(name: str, dtype: Any, shape: tuple[int, ...], steps: int) -> str | N
     return f"is {dtype} {shape}; it must be {np.dtype(kind.dtype)} ({told})"
 
 
-def demo_of(file: h5py.File, observations: bool = True) -> h5py.Group:
+def demo_of(file: h5py.File) -> h5py.Group:
     """The group of the demonstration in an open episode file, checked.
-
-    Args:
-        file: the file.
-        observations: whether they are read as well, and therefore checked; they are most of an episode.
 
     Raises:
         LayoutError: an array is of another type or shape than an episode's, is not stored in this file in full, or
@@ -109,8 +105,8 @@ def demo_of(file: h5py.File, observations: bool = True) -> h5py.Group:
     """
     data = _child(file.id, "data")
     demo = _child(data, "demo_0")
-    seen = _child(demo, "obs")
-    if not isinstance(seen, h5g.GroupID):
+    observations = _child(demo, "obs")
+    if not isinstance(observations, h5g.GroupID):
         raise LayoutError("obs is no group")
     steps = _steps(demo)
     descriptor = file.id.get_vfd_handle()
@@ -119,9 +115,9 @@ def demo_of(file: h5py.File, observations: bool = True) -> h5py.Group:
     there = {key.decode() for key in demo}
     for name in [*NEEDED, *(name for name in KINDS if name in there and name not in NEEDED)]:
         room -= _checked_bytes(source, _child(demo, name), name, steps)
-    for key in seen if observations else ():
+    for key in observations:
         name = f"obs/{key.decode()}"
-        room -= _checked_bytes(source, _child(seen, key.decode()), name, steps)
+        room -= _checked_bytes(source, _child(observations, key.decode()), name, steps)
     if room < 0:
         raise LayoutError("it would unpack to more memory than an episode of its size takes")
     return h5py.Group(demo)
