@@ -35,6 +35,8 @@ from forestpilot.sim.outcomes import Outcome
 
 DATASET_FORMAT = "forestpilot-dataset"
 DATASET_FILE = "dataset.json"
+LEFT_BY_A_KILL = ("config.json", "episodes")
+"""What a folder may hold besides hidden files where whoever began a dataset there was killed before it was one."""
 EPISODE_SUFFIX = ".hdf5"
 
 
@@ -113,7 +115,7 @@ class Dataset:
         folder = Path(folder)
         if not (folder / DATASET_FILE).exists():
             if folder.exists() and any(
-                not entry.name.startswith(".") for entry in folder.iterdir() if entry.name != "episodes"
+                not entry.name.startswith(".") for entry in folder.iterdir() if entry.name not in LEFT_BY_A_KILL
             ):
                 raise DatasetError(f"{folder} holds files but no dataset; give an empty or a new folder")
             (folder / "episodes").mkdir(parents=True, exist_ok=True)

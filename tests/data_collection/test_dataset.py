@@ -190,6 +190,12 @@ def test_a_folder_with_other_files_is_not_taken(tmp_path: Path) -> None:
         Dataset.create(tmp_path, small_spec(), ENV_ID)
 
 
+def test_a_folder_whose_first_command_was_interrupted_is_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "episodes").mkdir()
+    (tmp_path / "config.json").write_text("{}")  # what a run writes where it is interrupted
+    assert len(Dataset.create(tmp_path, small_spec(), ENV_ID)) == 0
+
+
 OTHER_TASKS = [
     ({"image_width": 32}, "image_width: (16 against 32|32 against 16)"),
     ({"control_hz": 20}, "control_hz: (10 against 20|20 against 10)"),
