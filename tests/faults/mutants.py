@@ -73,7 +73,7 @@ def read_state(folder: Path) -> Any:
     from forestpilot.policies.networks.checkpoint import load_state
 
     tensors, facts = load_state(folder / "training.safetensors")
-    return {name: _digest(tensor.numpy()) for name, tensor in tensors.items()}, facts
+    return {name: _digest(tensors[name].numpy()) for name in sorted(tensors)}, facts
 
 
 def read_evaluation(folder: Path) -> Any:
