@@ -26,6 +26,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import HEADER_BYTES, BrokenEpisodeError, check_bytes, open_episode
 from forestpilot.data_collection.episodes.files import DiskFullError, remove_stale_temporaries, write_new_file
 from forestpilot.data_collection.windows.training_steps import StepLoader, TrainingSteps
@@ -86,6 +87,19 @@ def open_decoded(dataset_folder: Path, loader: StepLoader, max_bytes: int) -> De
 def decoded_bytes(dataset_folder: Path) -> int:
     """Bytes of disk that decoded steps of all settings take beside a dataset."""
     return _size_of(dataset_folder / DECODED_FOLDER)
+
+
+def remove_abandoned(*datasets: Dataset) -> None:
+    """Remove decoded steps that a killed process has left beside datasets; others, kept or in use, stay."""
+    for dataset in datasets:
+        everything = dataset.folder / DECODED_FOLDER
+        if not everything.is_dir():
+            continue
+        for folder in sorted(path for path in everything.iterdir() if path.is_dir()):
+            is_abandoned = any(folder.glob(f".*{USER_SUFFIX}")) or not any(folder.glob(f"*{SUFFIX}"))
+            if is_abandoned and not _is_in_use(folder):
+                _remove_settings(folder)
+        _remove_if_empty(everything)
 
 
 class DecodedFolder:
@@ -243,11 +257,13 @@ class DecodedFolder:
 
     def close(self, keep: bool) -> None:
         """Leave the folder; unless it is to be kept or another process uses it, remove it."""
+        ours = Path(self._user.lock_file)
         self._user.release()
+        if (self.is_temporary or not keep) and not _is_in_use(self.folder, besides=ours):
+            _remove_settings(self.folder)
         with suppress(OSError):
-            Path(self._user.lock_file).unlink(missing_ok=True)
-        if (self.is_temporary or not keep) and not _is_in_use(self.folder):
-            shutil.rmtree(self.folder, ignore_errors=True)
+            ours.unlink(missing_ok=True)
+        if not keep:
             _remove_if_empty(self.folder.parent)
 
     def _file_bytes(self, source: Source) -> int:
@@ -346,10 +362,12 @@ def _size_of(folder: Path) -> int:
     return size
 
 
-def _is_in_use(folder: Path) -> bool:
+def _is_in_use(folder: Path, besides: Path | None = None) -> bool:
     """True while a living process has the folder open; what dead ones left there is removed."""
     in_use = False
     for path in folder.glob(f".*{USER_SUFFIX}"):
+        if path == besides:
+            continue
         try:
             lock = FileLock(path)
             lock.acquire(blocking=False)
@@ -366,7 +384,15 @@ def _remove_unused(everything: Path, ours: Path) -> None:
     """Remove decoded steps of other settings that nobody uses."""
     for folder in sorted(everything.iterdir()):
         if folder.is_dir() and folder != ours and not _is_in_use(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove_settings(folder)
+
+
+def _remove_settings(folder: Path) -> None:
+    """Remove decoded steps of some settings, the steps first: what a kill leaves of it is seen to be abandoned."""
+    for path in folder.glob(f"*{SUFFIX}"):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_if_empty(everything: Path) -> None:

@@ -54,6 +54,7 @@ from forestpilot.data_collection.episodes.seals import (
 from forestpilot.data_collection.rollouts.pilots import PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.scenarios import task_spec_of
+from forestpilot.data_collection.windows.decoded import remove_abandoned
 from forestpilot.data_collection.windows.windows import WindowReader
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.algorithms.demonstrations import keep_demonstrations, open_demonstrations
@@ -475,6 +476,8 @@ class Algorithm(ABC, Generic[ConfigT]):
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+        elif not self.config.train.keep_disk_cache:
+            remove_abandoned(self.dataset, *self.demonstrations)
 
     def _require_human(self) -> None:
         """Raise InvalidArgumentError where a human is needed and there is none, or the other way round."""

@@ -18,6 +18,7 @@ from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.run import Run, RunError, read_run
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
+from forestpilot.data_collection.windows.decoded import remove_abandoned
 from forestpilot.policies.algorithms.algorithm import Algorithm
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.training.train_config import TrainConfig
@@ -92,6 +93,8 @@ def _clone(config: TrainConfig, progress: Progress, pool: ShardPool | None) -> V
     policy = VisuomotorPolicy.seeded(config.policy, require_one_task(datasets), config.seed)
     finished = _finished_policy(config, fingerprint_of(datasets), progress)
     if finished is not None:
+        if not config.keep_disk_cache:
+            remove_abandoned(*datasets)
         return finished
     with closing(make_reader(policy, datasets, config, usable_cores(), progress)) as reader:
         require_costs(policy, reader)

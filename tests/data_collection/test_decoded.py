@@ -19,7 +19,12 @@ import pytest
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import open_episode
 from forestpilot.data_collection.windows import decoded, decoding
-from forestpilot.data_collection.windows.decoded import DECODED_FOLDER, DecodedCacheWarning, decoded_bytes
+from forestpilot.data_collection.windows.decoded import (
+    DECODED_FOLDER,
+    DecodedCacheWarning,
+    decoded_bytes,
+    remove_abandoned,
+)
 from forestpilot.data_collection.windows.windows import Batch, WindowReader
 from forestpilot.sim.errors import InvalidArgumentError
 from tests.helpers.episodes import ENV_ID, make_episode
@@ -83,6 +88,24 @@ def test_decoded_steps_go_with_their_last_reader_unless_they_are_to_be_kept(data
     second.close()
     reader_of(dataset, keep_disk_cache=True).close()
     assert len(files_of(dataset)) == 3
+
+
+def test_steps_that_a_killed_reader_left_are_removed_and_kept_ones_stay(dataset: Dataset) -> None:
+    reader = reader_of(dataset)
+    remove_abandoned(dataset)
+    assert len(files_of(dataset)) == 3, "somebody draws from them"
+    for folder in reader._decoded.values():
+        folder._user.release(force=True)  # as the system does for the dead
+    remove_abandoned(dataset)
+    assert not (dataset.folder / DECODED_FOLDER).exists()
+
+    reader_of(dataset, keep_disk_cache=True).close()
+    remove_abandoned(dataset)
+    assert len(files_of(dataset)) == 3
+    for path in files_of(dataset):
+        path.unlink()
+    remove_abandoned(dataset)
+    assert not (dataset.folder / DECODED_FOLDER).exists(), "a removal that was killed halfway is completed"
 
 
 def test_kept_steps_are_used_again_without_a_look_into_the_episodes(

@@ -121,7 +121,7 @@ LOCKS = (".lock", ".claims")
 def content(folder: Path, makes: tuple[str, ...]) -> dict[str, str]:
     """Digest of each file that a command makes: all bytes, of films those of their pictures.
 
-    The only wall-clock figure that is stored, frames a second of training, is frozen (`zygote.freeze_rates`).
+    What wall time decides of it, frames a second of training and dates of reports, is frozen (`zygote.freeze_time`).
     """
     found = {}
     for name in makes:

@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 LIMIT_S = 600.0
@@ -105,11 +106,16 @@ def _import_libraries() -> None:
     torch.set_num_threads(1)
 
 
-def freeze_rates() -> None:
-    """Store no figure that wall time decides, so that what a command makes can be compared byte by byte."""
+def freeze_time() -> None:
+    """Store nothing that wall time decides, so that what a command makes can be compared byte by byte."""
     loop = sys.modules.get("forestpilot.policies.training.loop")
     if loop is not None:
         loop._rate = lambda *_: 1.0  # type: ignore[attr-defined]
+    from forestpilot.launch.pages import dates
+
+    now_s = 1.8e9
+    frozen = SimpleNamespace(strftime=time.strftime, gmtime=lambda at_s: time.gmtime(now_s if at_s is None else at_s))
+    dates.time = frozen  # type: ignore[assignment]
 
 
 def run(
@@ -188,7 +194,7 @@ def _be_the_command(
             os.close(opened)
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
-        freeze_rates()
+        freeze_time()
         if prepare is not None:
             prepare()
         real_write = os.write
