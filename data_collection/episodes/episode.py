@@ -407,7 +407,7 @@ def read_header(path: str | Path) -> EpisodeHeader:
         labels = EpisodeLabels(ChainMap({"actor": actor}, demo))  # read once, for unpacking takes its time
         return EpisodeHeader(
             path=path,
-            num_steps=int(demo.attrs["num_samples"]),
+            num_steps=len(actor),
             has_expert_costs=labels.has_costs,
             file_bytes=size,
             meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),

@@ -200,9 +200,9 @@ def _be_the_command(
         real_write = os.write
         operations = Operations(fault)
         operations.install()
-        from forestpilot.launch.cli import main
-
         try:
+            from forestpilot.launch.cli import main
+
             code = main(arguments)
         except KeyboardInterrupt:
             code = 130
