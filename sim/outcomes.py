@@ -1,4 +1,4 @@
-"""Outcomes of an episode: the words that are stored, which of them end it, and what a reader is told."""
+"""Outcomes of an episode: the words that are stored, which of them end it, what it returns, what a reader is told."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ TERMINAL = (Outcome.SUCCESS, Outcome.COLLISION, Outcome.OUT_OF_BOUNDS)
 """Words of episodes that ended by what happened in them, Gymnasium's `terminated`; a timeout truncates them."""
 CRASHES = (Outcome.COLLISION, Outcome.OUT_OF_BOUNDS)
 """Words of episodes that went wrong, as against those that took too long."""
+COLLISION_PENALTY = 10.0
+"""Reward that a crash costs, and so does an intervention, in metres of progress."""
 
 ASSISTED = "arrived with help"
 """What a reader is told where the goal was reached only because the vehicle was put back on its way."""
@@ -43,6 +45,13 @@ _TOLD = {
 def succeeded(outcome: str, interventions: int = 0) -> bool:
     """Tell if the goal was reached, and without being put back on the way."""
     return outcome == Outcome.SUCCESS and not interventions
+
+
+def episode_return(outcome: str, progress_m: float, interventions: int = 0) -> float:
+    """Return of a whole episode, the sum of its rewards: metres of progress, less 10 for a crash and for every
+    intervention. All that it takes stands in every table of results, also in those of version 0.1.
+    """
+    return progress_m - COLLISION_PENALTY * ((outcome in CRASHES) + interventions)
 
 
 def told(outcome: str, interventions: int = 0) -> str:

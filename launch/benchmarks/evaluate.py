@@ -11,6 +11,8 @@ from forestpilot.sim.scratch import scratch
 
 FEW = 4
 """Worlds of an evaluation that takes little more than its start."""
+GAP_MODULE = "*/policies/evaluation/gap.py"
+"""Tells a version that runs the expert beside the policy."""
 
 
 def bench_evaluate(against: Path | None = None, turns: int = 3, worlds: int = 100) -> dict[str, Any]:
@@ -32,8 +34,10 @@ def bench_evaluate(against: Path | None = None, turns: int = 3, worlds: int = 10
             nonlocal count
             count += 1
             out = str(folder / f"evaluation-{count}")
-            numbers = ("--episodes", str(episodes), "--workers", "2")
-            return run_command(checkout, folder, "evaluate", "--policy", "pretrained", *numbers, "--out", out)
+            options = ["--episodes", str(episodes), "--workers", "2", "--out", out]
+            if any(checkout.python_path.glob(GAP_MODULE)):
+                options.append("--no-imitation-gap")  # versions up to 0.2 did not run the expert
+            return run_command(checkout, folder, "evaluate", "--policy", "pretrained", *options)
 
         def measure(_: str, checkout: Checkout) -> dict[str, Used]:
             start = evaluate(checkout, FEW)

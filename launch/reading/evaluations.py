@@ -14,6 +14,7 @@ from forestpilot.data_collection.rollouts.results import EpisodeFileError, read_
 from forestpilot.launch.reading.json_files import read_config, read_json
 from forestpilot.launch.reading.tasks import task_named, task_of_preset
 from forestpilot.policies.evaluation.entrants import network_acted
+from forestpilot.policies.evaluation.gap import ImitationGap
 from forestpilot.policies.evaluation.scores import OutcomeRow, read_outcomes
 
 MAX_ROW_NOTES = 3
@@ -95,6 +96,8 @@ class Evaluation:
     """When vehicles are put back, for episodes of version 0.1, which do not say so themselves."""
     notes: list[str] = field(default_factory=list)
     """What is missing or damaged, in sentences."""
+    gaps: Mapping[str, ImitationGap] = field(default_factory=dict)
+    """How far policies fall short of the expert, by policy, where somebody asked."""
 
     @property
     def says_something(self) -> bool:
@@ -158,8 +161,23 @@ def read_evaluation(folder: Path) -> Evaluation:
         notes.append(f"{folder}: the evaluation holds no episode that can be read.")
     if finished and rows and not (folder / "summary.json").is_file():
         notes.append(f"{folder}: there is no summary.json; all figures here are counted from outcomes.csv.")
-    notes += filter(None, [read_json(folder / "summary.json")[1]])
-    return Evaluation(folder, rows, _facts_by_policy(folder, rows), finished, _old_rule(folder, rows), notes)
+    summary, problem = read_json(folder / "summary.json")
+    notes += filter(None, [problem])
+    facts = _facts_by_policy(folder, rows)
+    return Evaluation(folder, rows, facts, finished, _old_rule(folder, rows), notes, _gaps(summary))
+
+
+def _gaps(summary: Mapping[str, Any]) -> dict[str, ImitationGap]:
+    """The imitation gaps that a summary.json tells, by policy; those that are none are left out."""
+    stored = summary.get("imitation_gap")
+    gaps = {}
+    for values in stored if isinstance(stored, list) else []:
+        try:
+            gap = ImitationGap.from_values(values)
+        except (TypeError, ValueError):
+            continue
+        gaps[gap.policy] = gap
+    return gaps
 
 
 def _read_rows(path: Path, notes: list[str]) -> list[OutcomeRow]:

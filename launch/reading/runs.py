@@ -13,8 +13,8 @@ from forestpilot.launch.reading.tables import DaggerRun, StudyRun, TrainingRun, 
 
 MAX_DEPTH = 3
 """How deep below a RUN runs are looked for; a demo keeps its drive's evaluation two folders down."""
-NOT_RUNS = {"episodes", "trips", "dataset", "rounds", "checkpoints", "tensorboard", "videos", "cells"}
-"""Folders of runs that hold no runs."""
+NOT_RUNS = {"episodes", "trips", "dataset", "rounds", "checkpoints", "tensorboard", "videos", "cells", "expert"}
+"""Folders of runs that hold no runs, or those that they are held against."""
 
 
 @dataclass

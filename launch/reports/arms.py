@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from forestpilot.launch.reading.evaluations import Evaluation, Setting
+from forestpilot.policies.evaluation.gap import ImitationGap
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, score
 from forestpilot.sim.seeds import split_of
 
@@ -55,6 +56,15 @@ class Arm:
     def score_of(self, worlds: Iterable[WorldKey]) -> Score:
         """Score of its episodes through some worlds."""
         return score(list(map(self.row, worlds)), self.counts_interventions)
+
+    @property
+    def gap(self) -> ImitationGap | None:
+        """How far it falls short of the expert; None where nobody asked, or where several evaluations have it."""
+        (evaluation, row), *others = self.episodes.values()
+        gap = evaluation.gaps.get(row.policy)
+        if gap is None or gap.worlds != len(self.episodes) or any(other is not evaluation for other, _ in others):
+            return None
+        return gap
 
     def in_setting(self, setting: Setting) -> list[WorldKey]:
         """Its worlds of one setting."""

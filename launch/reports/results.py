@@ -37,6 +37,11 @@ MAX_NOTES = 4
 """More pairs than this that share no worlds, or not all, are counted."""
 MAX_SQUARES = 6
 """More pairs than this are shown as a table only."""
+GAP_MEANING = (
+    "Imitation gap: the return of the expert's episodes less that of the arm's, through the same worlds, with its 95 % "
+    "interval (Student's t over the worlds). A return is the metres of progress, less 10 for a crash and for every "
+    "intervention."
+)
 SCALE_STARTS = (0.99, 0.95, 0.9, 0.8, 0.5, 0.0)
 """Where a scale of autonomy may begin."""
 
@@ -63,6 +68,8 @@ def results_section(task: str, arms: Sequence[Arm], pairs: Sequence[Pair]) -> Se
     if counted:
         section.blocks.append(_autonomy_bars(arms))
     section.blocks += [_success_bars(arms), _results_table(arms, counted)]
+    if any(arm.gap for arm in arms):
+        section.blocks.append(Text(GAP_MEANING))
     return section
 
 
@@ -161,6 +168,7 @@ def _scale_start(arms: Sequence[Arm]) -> float:
 def _results_table(arms: Sequence[Arm], counted: bool) -> Table:
     """The figures of each arm; with interventions if they were counted."""
     places = list(dict.fromkeys(map(_where, arms)))
+    with_gaps = any(arm.gap for arm in arms)
     rows = []
     for style, arm in enumerate(arms):
         s = arm.score
@@ -179,6 +187,8 @@ def _results_table(arms: Sequence[Arm], counted: bool) -> Table:
             "clearance, median": figure(s.median_clearance_m, " m"),
             "speed, mean": figure(s.mean_speed_mps, " m/s", 1),
         }
+        if with_gaps:
+            row["imitation gap (95 %)"] = arm.gap.words if arm.gap else "–"
         if len(places) > 1:
             row["worlds"] = _where(arm)
         rows.append(row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +20,7 @@ from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.results import EpisodeFileError, EpisodeResult, load_result, result_path
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
 from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, parse_policy, policy_names, require_pilot
+from forestpilot.policies.evaluation.gap import ImitationGap, imitation_gap
 from forestpilot.policies.evaluation.scores import OutcomeRow, Score, read_outcomes, read_summary, write_results
 from forestpilot.sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX
 from forestpilot.sim.cores import usable_cores
@@ -29,6 +30,8 @@ from forestpilot.sim.registry import name_of
 from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import DEFAULT_TASK, TASKS, NoOptions, TaskOptions, task_options
 
+EXPERT = "expert"
+"""The baseline that others are held against, and the folder of its episodes where it is not among the policies."""
 CAMERA_FIELDS = ("renderer", "width", "height", "control_hz")
 """Settings of what policies see."""
 
@@ -67,6 +70,9 @@ class EvaluateConfig:
     """Height of each camera image in pixels, for the baselines."""
     control_hz: Annotated[int, Range(1, 240)] = 10
     """Actions per second, for the baselines."""
+    imitation_gap: bool = False
+    """Tell how far each policy's return falls short of the expert's, world by world. The expert goes through the same
+    worlds for it, where it is not among the policies; its episodes lie in the folder `expert`."""
 
     def __post_init__(self) -> None:
         require_ranges(self)
@@ -172,10 +178,11 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
             for entrant in entrants:
                 episodes = _run_entrant(config, entrant, scenarios[entrant.name], done[entrant.name], own, progress)
                 rows += [OutcomeRow.of_result(result, entrant.name, config.task) for result in episodes]
+            gaps = _gaps(config, entrants, scenarios, rows, progress, own) if config.imitation_gap else []
         set_aside_damaged(run.folder, ("outcomes.csv", "summary.json"), progress)
         versions = {name: _versions(name, results.values(), progress) for name, results in done.items()}
         about = _about(config, entrants, scenarios, versions)
-        return write_results(run.folder, rows, config.counts_interventions, about)
+        return write_results(run.folder, rows, config.counts_interventions, about, gaps)
 
 
 def _require_own_folder(run: Run, names: Sequence[str]) -> None:
@@ -301,6 +308,66 @@ def _run_entrant(
         for result in pool.run(job, progress, f"evaluate {entrant.name}"):
             done[result.scenario.seed] = result
     return [done[scenario.seed] for scenario in scenarios]
+
+
+def _gaps(
+    config: EvaluateConfig,
+    entrants: Sequence[Entrant],
+    scenarios: Mapping[str, Sequence[Scenario]],
+    rows: Sequence[OutcomeRow],
+    progress: Progress,
+    pool: RolloutPool,
+) -> list[ImitationGap]:
+    """How far each policy but the expert falls short of the expert acting as often a second; none where the task has no
+    expert among its baselines."""
+    if EXPERT not in TASKS.get(config.task).baselines:
+        progress.note(f"the task {config.task} has no baseline {EXPERT!r}: no imitation gap")
+        return []
+    by_policy: dict[str, list[OutcomeRow]] = {}
+    for row in rows:
+        by_policy.setdefault(row.policy, []).append(row)
+    rates = {entrant.name: int(scenarios[entrant.name][0].env_kwargs["control_hz"]) for entrant in entrants}
+    by_rate = {rates[entrant.name]: by_policy[entrant.name] for entrant in entrants if entrant.target == EXPERT}
+    gaps = []
+    for entrant in entrants:
+        if entrant.target == EXPERT:
+            continue
+        rate = rates[entrant.name]
+        if rate not in by_rate:
+            by_rate[rate] = run_expert(config, rate, f"{config.out}/{EXPERT}/{rate}-hz", progress, pool)
+        gaps.append(imitation_gap(by_policy[entrant.name], by_rate[rate]))
+    return gaps
+
+
+def run_expert(
+    config: EvaluateConfig,
+    control_hz: int,
+    out: str,
+    progress: Progress | None = None,
+    pool: RolloutPool | None = None,
+) -> list[OutcomeRow]:
+    """Send the expert through the worlds of an evaluation; one row for each. It sees no pictures, so this is quick; and
+    in a folder where it has been done, nothing is done again.
+
+    Args:
+        config: says which worlds.
+        control_hz: actions per second.
+        out: folder of the expert's own evaluation.
+        progress: who watches.
+        pool: who flies and drives.
+    """
+    own = replace(
+        config,
+        policy=(EXPERT,),
+        out=out,
+        imitation_gap=False,
+        control_hz=control_hz,
+        renderer="",
+        width=EvaluateConfig.width,
+        height=EvaluateConfig.height,
+    )
+    evaluate(own, progress, pool)
+    return read_outcomes(Path(out) / "outcomes.csv")
 
 
 def _scenarios(config: EvaluateConfig, entrant: Entrant, progress: Progress) -> list[Scenario]:

@@ -24,10 +24,11 @@ from forestpilot.data_collection.episodes.seals import (
     write_sealed_json,
 )
 from forestpilot.policies.evaluation.intervals import paired_difference, rate_interval, wilson_interval
-from forestpilot.sim.outcomes import ENDS, Outcome, succeeded, told
+from forestpilot.sim.outcomes import ENDS, Outcome, episode_return, succeeded, told
 
 if TYPE_CHECKING:
     from forestpilot.data_collection.rollouts.results import EpisodeResult
+    from forestpilot.policies.evaluation.gap import ImitationGap
 
 SUMMARY_FORMAT = 2
 """Format of summary.json: 1 held scores and pairs, 2 says what they are of."""
@@ -81,6 +82,11 @@ class OutcomeRow:
     def succeeded(self) -> bool:
         """True where the goal was reached without help; to arrive with somebody's help is no success."""
         return succeeded(self.outcome, self.interventions)
+
+    @property
+    def episode_return(self) -> float:
+        """Sum of its rewards: metres of progress, less 10 for a crash and for every intervention."""
+        return episode_return(self.outcome, self.progress_m, self.interventions)
 
     @property
     def end(self) -> str:
@@ -392,6 +398,7 @@ def write_results(
     rows: Sequence[OutcomeRow],
     counts_interventions: bool = False,
     about: Mapping[str, Any] | None = None,
+    gaps: Sequence[ImitationGap] = (),
 ) -> list[Score]:
     """Write outcomes.csv and summary.json; returns the scores.
 
@@ -400,6 +407,7 @@ def write_results(
         rows: of all policies; the first one is what the others are compared with.
         counts_interventions: see `score`.
         about: what the evaluation was of, for summary.json: task, rule, renderer, options, policies.
+        gaps: how far policies fall short of the expert, where somebody asked.
     """
     write_outcomes(folder / "outcomes.csv", rows)
     by_policy: dict[str, list[OutcomeRow]] = {}
@@ -413,12 +421,15 @@ def write_results(
         "scores": [vars(s) for s in scores],
         "paired": [compare(rows, first, other) for other in others],
     }
+    if gaps:
+        summary["imitation_gap"] = [vars(gap) for gap in gaps]
     write_sealed_json(folder / "summary.json", summary, indent=2)
     return scores
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """Contents of summary.json: `format`, `scores`, `paired`, and from format 2 on what they are of.
+    """Contents of summary.json: `format`, `scores`, `paired`, from format 2 on what they are of, and where somebody
+    asked for it `imitation_gap`.
 
     Raises:
         OSError: the file is missing.

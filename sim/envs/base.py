@@ -22,7 +22,7 @@ from forestpilot.sim.envs.side_cameras import FIXED, SideCameras
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.experts.expert import CameraViews, Expert, Labels
-from forestpilot.sim.outcomes import CRASHES, TERMINAL, Outcome
+from forestpilot.sim.outcomes import COLLISION_PENALTY, CRASHES, TERMINAL, Outcome
 from forestpilot.sim.physics import ColliderPool, PhysicsClient
 from forestpilot.sim.rendering import Frames, Renderer, VehiclePose, make_renderer
 from forestpilot.sim.rendering.protocol import FAR_M, SKY_ID
@@ -31,8 +31,6 @@ from forestpilot.sim.vehicles.rigid_body import PHYSICS_HZ
 from forestpilot.sim.vehicles.vehicle import Vehicle
 from forestpilot.sim.worlds.world import World
 
-COLLISION_PENALTY = 10.0
-"""What a crash and an intervention cost, in metres of progress."""
 RENDER_MODES = ("rgb_array", "depth_array", "human")
 IMAGES = ("rgb", "depth", "segmentation")
 """Kinds of images that may be observed."""
