@@ -31,6 +31,8 @@ class SeedStream(IntEnum):
     """Where random side cameras stand from picture to picture."""
     MIXTURE = 0xBE7A
     """The coin that a mixture of expert and learner tosses at every step."""
+    DROPPED = 0xD0F
+    """Which steps' pictures are dropped."""
     SCENARIO = 0xF117
     """Preset, density and speed of a scenario."""
 

@@ -52,6 +52,9 @@ class ScenarioMix:
     """Renderer of the pictures."""
     domain_randomisation: bool = True
     """Draw colours, light, fog and textures per world."""
+    dropped_pictures: Annotated[float, Range(0, 1)] = 0.0
+    """Share of the steps at which all three cameras are black, as when a picture does not arrive; state and goal are
+    told. Which steps follows from the world's seed."""
 
     def __post_init__(self) -> None:
         require_ranges(self)
@@ -103,6 +106,10 @@ class ScenarioMix:
         slowest, fastest = mix.speeds
         speed = round(float(rng.uniform(slowest, fastest)), 3)
         shared = {key: getattr(mix, key) for key in SHARED}
+        if (
+            mix.dropped_pictures
+        ):  # what is not asked for is not stored, nor told to environments that know nothing of it
+            shared["dropped_pictures"] = mix.dropped_pictures
         return Scenario(seed, {"preset": preset, "speed": speed, **options, **shared})
 
 

@@ -156,6 +156,8 @@ def _failed_demonstration(survey: Survey, record: Record) -> Complaint | None:
 
 
 def _frozen(survey: Survey, record: Record) -> Complaint | None:
+    if record.drops_pictures:
+        return None
     moving = record.speed_mps > MOVING_MPS
     runs = [longest_run(repeated & moving) for repeated in record.repeated]
     worst = int(np.argmax(runs))
@@ -170,6 +172,8 @@ def _frozen(survey: Survey, record: Record) -> Complaint | None:
 
 
 def _too_dark(survey: Survey, record: Record) -> Complaint | None:
+    if record.drops_pictures:
+        return None
     dark = (record.brightness < DARK).mean(axis=1)
     flat = (record.contrast < FLAT).mean(axis=1)
     camera = int(np.argmax(np.maximum(dark, flat)))

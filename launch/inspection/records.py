@@ -69,6 +69,11 @@ class Record:
         return self.num_steps / self.meta.control_hz
 
     @property
+    def drops_pictures(self) -> bool:
+        """Whether it was asked for that some of its pictures are black."""
+        return bool(self.meta.env_kwargs.get("dropped_pictures"))
+
+    @property
     def taught(self) -> NDArray[np.float32]:
         """(T, C, 2) what each camera teaches as training does it by default: asked where it was asked, else the
         rule's."""

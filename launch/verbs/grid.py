@@ -41,6 +41,8 @@ class GridConfig:
     """Trees per square metre; published: 1/49, 1/36, 1/25."""
     episodes: Annotated[int, EPISODES] = 100
     """Test worlds for each cell."""
+    dropped_pictures: Annotated[float, Range(0, 1)] = 0.0
+    """Share of the steps at which all three cameras are black; see `forestpilot evaluate`."""
     workers: Annotated[int, PROCESSES] = not_the_result(default_factory=usable_cores)
     """Number of processes; by default one per core that it may use."""
 
@@ -80,6 +82,7 @@ def _cell(config: GridConfig, density: float, speed: float) -> EvaluateConfig:
         speed=speed,
         preset=config.preset,
         options=DroneOptions(density=(density,)),
+        dropped_pictures=config.dropped_pictures,
         workers=config.workers,
     )
 

@@ -60,6 +60,9 @@ class EvaluateConfig:
     for the first of these."""
     options: TaskOptions = field(default=NoOptions(), metadata=task_options("evaluation_options"))
     """What else the task's worlds have, and by which rule it is judged; by default as the task is judged."""
+    dropped_pictures: Annotated[float, Range(0, 1)] = 0.0
+    """Share of the steps at which all three cameras are black, as when a picture does not arrive; state and goal are
+    told. Which steps follows from the world's seed."""
     workers: Annotated[int, PROCESSES] = field(default_factory=usable_cores)
     """Number of processes; by default one per core that it may use."""
     renderer: str = field(default="", metadata=name_of("forestpilot.sim.rendering:RENDERERS"))
@@ -136,6 +139,7 @@ class EvaluateConfig:
             width=width or self.width,
             height=height or self.height,
             renderer=renderer or self.renderer or ScenarioMix().renderer,
+            dropped_pictures=self.dropped_pictures,
         )
         task = TASKS.get(self.task)
         return [mix.scenario(seed, task) for seed in seeds_of(self.split, self.episodes, self.seed_offset)]
@@ -144,7 +148,8 @@ class EvaluateConfig:
         """The worlds in words, for example `100 test forests: default forest, 1/25 trees/m2, 5 m/s`."""
         task = TASKS.get(self.task)
         kinds = dict.fromkeys(task.describe(scenario.env_kwargs) for scenario in self.scenarios())
-        return f"{self.episodes} {self.split} {task.words.worlds}: {'; '.join(kinds)}"
+        dropped = f"; {100 * self.dropped_pictures:g} % of the pictures dropped" if self.dropped_pictures else ""
+        return f"{self.episodes} {self.split} {task.words.worlds}: {'; '.join(kinds)}{dropped}"
 
 
 def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: RolloutPool | None = None) -> list[Score]:
@@ -199,7 +204,7 @@ def _require_own_folder(run: Run, names: Sequence[str]) -> None:
     asked = run.config
     assert isinstance(asked, EvaluateConfig)
     different = []
-    for name in ("task", "split", "seed_offset", "speed_mps", "worlds", "options", *CAMERA_FIELDS):
+    for name in ("task", "split", "seed_offset", "speed_mps", "worlds", "options", "dropped_pictures", *CAMERA_FIELDS):
         if getattr(there, name) != getattr(asked, name):
             different.append(f"{name}: {_plain_text(there, name)} there, {_plain_text(asked, name)} asked")
     if missing := [policy for policy in _named(there) if policy not in _named(asked)]:

@@ -129,6 +129,8 @@ def draw(
         # end, windows do.
         weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
     augmented = augment(batch, policy.spec, rng, flip=config.flip, jitter=config.jitter, fresh_noise=as_in_0_2)
+    if config.dropped_pictures:
+        augmented = drop_pictures(policy, augmented, config.dropped_pictures, rng)
     tensors = Batch(*(None if values is None else torch.from_numpy(values) for values in augmented))
     return TrainingBatch(
         views=tensors.views,
@@ -138,6 +140,26 @@ def draw(
         weights=torch.from_numpy(weights),
         generator=_generator(rng),
     )
+
+
+def drop_pictures(policy: VisuomotorPolicy, batch: Batch, share: float, rng: np.random.Generator) -> Batch:
+    """Have some steps show what the policy sees of black pictures; nothing else of them changes.
+
+    Args:
+        policy: prepares the views.
+        batch: windows; left as they are.
+        share: of the steps, each drawn by itself.
+        rng: draws.
+    """
+    dropped = rng.random(batch.views.shape[:2]) < share
+    if not dropped.any():
+        return batch
+    seen = {"state": batch.state[dropped], "goal": batch.goal[dropped]}
+    spec = policy.spec
+    black = np.zeros((int(dropped.sum()), spec.image_height, spec.image_width, 3), np.uint8)
+    views = batch.views.copy()
+    views[dropped] = policy.views_of({**seen, **dict.fromkeys(policy.camera_names, black)})
+    return batch._replace(views=views)
 
 
 def _target(batch: Batch, chunk: int) -> Target:

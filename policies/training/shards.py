@@ -7,12 +7,13 @@ added in its turn; so a step comes to the same, bit for bit, whatever the number
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.batches import Objective, Place, TrainingBatch, draw
@@ -71,7 +72,8 @@ def compute_shard(
     """
     policy = lesson.policy
     batch = draw(policy, lesson.reader, lesson.config, Place(lesson.round, step, shard), lesson.objective)
-    prediction, _ = policy(batch.views, batch.state, batch.goal)
+    with dropout_from(batch.generator, policy):
+        prediction, _ = policy(batch.views, batch.state, batch.goal)
     losses = lesson.objective.losses(policy, prediction, batch)
     weight = batch.weights.sum()
     loss = (losses * batch.weights).sum() / weight.clamp_min(1.0)
@@ -79,6 +81,22 @@ def compute_shard(
     loss.backward()
     figures = measure(policy, prediction.detach(), batch) if measured else {}
     return ShardResult(float(loss.detach()), float(weight), figures)
+
+
+@contextmanager
+def dropout_from(generator: torch.Generator, policy: nn.Module) -> Iterator[None]:
+    """Have dropout draw from a generator; torch's own draws from the global one, which is left as it was.
+
+    Args:
+        generator: of the shard; nothing is drawn from it where the policy has no dropout.
+        policy: who learns.
+    """
+    if not any(isinstance(module, nn.Dropout) and module.p > 0 for module in policy.modules()):
+        yield
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        yield
 
 
 def add_up(results: Sequence[ShardResult], gradients: Tensor) -> StepResult:

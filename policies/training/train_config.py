@@ -61,6 +61,10 @@ class TrainConfig:
     """Mirror half of the windows."""
     jitter: bool = True
     """Light photometric jitter of each window."""
+    dropped_pictures: Annotated[float, Range(0, 1)] = 0.0
+    """Share of the steps whose pictures are made black, drawn anew for every window, so that the memory learns to do
+    without them; besides those that were dropped when the episodes were recorded.
+    """
     keep_optimizer: bool = False
     """DAgger: go on with the optimizer's moments of the round before instead of fresh ones."""
     cache_gb: Annotated[float, Range(0, 100_000)] = not_the_result(1.0)

@@ -18,6 +18,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from forestpilot.sim.cameras import CAMERA_NAMES, Camera, Rig, chase_pose
 from forestpilot.sim.courses.course import Course
+from forestpilot.sim.envs.dropped_pictures import is_dropped
 from forestpilot.sim.envs.side_cameras import FIXED, SideCameras
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
@@ -59,6 +60,8 @@ class Seeing:
     """Where the cameras stand: fields of `Rig` and `horizontal_fov_deg` by name, the others as the vehicle has them."""
     observe: tuple[str, ...] = ("rgb",)
     """Kinds of images that are observed: `rgb`, `depth`, `segmentation`."""
+    dropped_pictures: float = 0.0
+    """Share of the steps, 0 to 1, whose pictures do not arrive: all cameras are blank then, and the state is told."""
     render_mode: str | None = None
     """None, `rgb_array`, `depth_array` or `human`."""
     render_width: int = 640
@@ -75,6 +78,8 @@ class Seeing:
         if self.render_mode not in (None, *RENDER_MODES):
             allowed = ", ".join(repr(mode) for mode in RENDER_MODES)
             raise InvalidArgumentError(f"render_mode is {self.render_mode!r}; allowed: None, {allowed}")
+        if not 0.0 <= self.dropped_pictures <= 1.0:
+            raise InvalidArgumentError(f"dropped_pictures is {self.dropped_pictures}; allowed: a share, 0 to 1")
         unknown = [kind for kind in self.observe if kind not in IMAGES]
         if unknown or not self.observe:
             raise InvalidArgumentError(f"observe is {self.observe}; allowed are one or more of {', '.join(IMAGES)}")
@@ -476,16 +481,18 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
 
     def _draw(self) -> None:
         """Draw what the cameras see that somebody looks at."""
-        if self._drawn and self._drawn_world is not self.world:
+        dropped = is_dropped(self.world.seed, len(self._actions), self.seeing.dropped_pictures)
+        drawn = () if dropped else self._drawn
+        if drawn and self._drawn_world is not self.world:
             self._renderer.set_world(self.world)
             self._drawn_world = self.world
-        if self._drawn == ALL_CAMERAS:
+        if drawn == ALL_CAMERAS:
             self._frames = self._renderer.render(self.views.eyes, self.views.axes)
             return
         blank = self._blank
         self._frames = Frames(blank.rgb.copy(), blank.depth.copy(), blank.segmentation.copy())
-        if self._drawn:
-            rows = list(self._drawn)
+        if drawn:
+            rows = list(drawn)
             seen = self._renderer.render(self.views.eyes[rows], self.views.axes[rows])
             for number, row in enumerate(rows):
                 self._frames.rgb[row] = seen.rgb[number]

@@ -89,6 +89,7 @@ class DriveEnv(VehicleEnv):
         render_height: int = 360,
         rig: Mapping[str, float] | None = None,
         observe: Sequence[str] = ("rgb",),
+        dropped_pictures: float = 0.0,
     ) -> None:
         """Build the environment.
 
@@ -113,6 +114,8 @@ class DriveEnv(VehicleEnv):
             rig: where the cameras stand, for example `{"side_yaw_rad": 0.2, "horizontal_fov_deg": 100}`; see
                 `forestpilot.sim.cameras.Rig`.
             observe: kinds of images that are observed: `rgb`, `depth`, `segmentation`.
+            dropped_pictures: share of the steps, 0 to 1, at which all three cameras are black and only state and goal
+                are told; which steps follows from the seed.
 
         Raises:
             ValueError: an argument is out of range; the message names what is allowed.
@@ -135,6 +138,7 @@ class DriveEnv(VehicleEnv):
             expert=expert,
             rig=rig,
             observe=tuple(observe),
+            dropped_pictures=dropped_pictures,
             render_mode=render_mode,
             render_width=render_width,
             render_height=render_height,

@@ -21,7 +21,7 @@ from forestpilot.policies.networks.checkpoint import CheckpointError, load_polic
 from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.memories import MEMORIES
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
-from forestpilot.policies.training.batches import Objective, Place, TrainingBatch, draw
+from forestpilot.policies.training.batches import Objective, Place, TrainingBatch, draw, drop_pictures
 from forestpilot.policies.training.loop import STATE_FILE, make_reader, train
 from forestpilot.policies.training.state import DivergedError
 from forestpilot.policies.training.train_config import TrainConfig
@@ -96,6 +96,44 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     assert result.steps == config.steps - steps // 5 * 5
     assert same_weights(resumed, whole)
     assert rows_of(tmp_path / "killed") == rows_of(tmp_path / "whole")
+
+
+def test_dropout_and_dropped_pictures_follow_from_seed_round_and_step_too(tmp_path: Path) -> None:
+    config = make_config({"memory": {"part": "tcn", "dropout": 0.3}}, dropped_pictures=0.5)
+    whole, resumed = new_policy(config), new_policy(config)
+    train(whole, MadeUpReader(), config, tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(resumed, KillingReader(12), config, tmp_path / "killed")
+    resumed = new_policy(config)
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    train(resumed, MadeUpReader(), config, tmp_path / "killed")
+    assert same_weights(resumed, whole)
+    assert torch.equal(torch.random.get_rng_state(), before), "torch's own generator is left as it was"
+    plain = replace(config, dropped_pictures=0.0)
+    assert not same_weights(trained_with(plain, tmp_path / "plain"), whole)
+
+
+def trained_with(config: TrainConfig, folder: Path) -> VisuomotorPolicy:
+    policy = new_policy(config)
+    train(policy, MadeUpReader(), config, folder)
+    return policy
+
+
+@pytest.mark.parametrize("cameras", ["center", "all"])
+def test_a_dropped_step_of_a_window_shows_what_the_policy_sees_of_black_pictures(cameras: str) -> None:
+    policy = make_policy(cameras=cameras)
+    batch = MadeUpReader(cameras=len(policy.camera_names)).sample(4, np.random.default_rng(0))
+    dropped = drop_pictures(policy, batch, 0.5, np.random.default_rng(1))
+    changed = (dropped.views != batch.views).any(axis=(2, 3, 4, 5))
+    assert 0 < changed.sum() < changed.size
+    black = np.zeros((1, 48, 64, 3), np.uint8)
+    for place in zip(*np.nonzero(changed)):
+        told = {"state": batch.state[place][None], "goal": batch.goal[place][None]}
+        shown = policy.views_of(told | dict.fromkeys(policy.camera_names, black))
+        assert np.array_equal(dropped.views[place], shown[0])
+    assert dropped.state is batch.state and dropped.actions is batch.actions
+    assert drop_pictures(policy, batch, 1.0, np.random.default_rng(1)).views.max() <= 128, "black, and grey outside"
 
 
 def _train_until_killed(folder: str, kill_at: int) -> None:

@@ -1,4 +1,4 @@
-"""Memories: nothing, an LSTM's state, or the last steps seen through a Transformer. A file each; registered here."""
+"""Memories: nothing, a recurrent state, or the last steps: side by side, convolved, attended. A file each."""
 
 from __future__ import annotations
 
@@ -21,3 +21,5 @@ MEMORIES: Registry[type[Memory]] = Registry("memory", f"{_HERE}:MEMORIES")
 MEMORIES.register("none", f"{_HERE}.none:NoMemory", "nothing is remembered")
 MEMORIES.register("lstm", f"{_HERE}.lstm:LSTMMemory", "a recurrent state, as long as the episode")
 MEMORIES.register("transformer", f"{_HERE}.transformer:TransformerMemory", "attention over the last steps")
+MEMORIES.register("stacked", f"{_HERE}.stacked:StackedMemory", "the features of the last steps side by side")
+MEMORIES.register("tcn", f"{_HERE}.tcn:TCNMemory", "dilated causal convolutions over the last steps")

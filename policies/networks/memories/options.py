@@ -36,3 +36,42 @@ class TransformerConfig(MemoryConfig):
 
     def __post_init__(self) -> None:
         require_ranges(self)
+
+
+@dataclass(frozen=True)
+class StackedConfig(MemoryConfig):
+    """Options of stacked frames; together they may reach no further back than a training window."""
+
+    part: ClassVar[str] = "stacked"
+
+    frames: Annotated[int, Range(1, 1024)] = 4
+    """Steps whose features stand side by side, the present one included."""
+    spacing: Annotated[int, Range(1, 1024)] = 1
+    """Steps from one of them to the next."""
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+
+    @property
+    def reach(self) -> int:
+        """Steps from the oldest to the present one, both included."""
+        return (self.frames - 1) * self.spacing + 1
+
+
+@dataclass(frozen=True)
+class TCNConfig(MemoryConfig):
+    """Options of the dilated convolutions, which look back on 1 + (kernel - 1)(2^layers - 1) steps."""
+
+    part: ClassVar[str] = "tcn"
+
+    layers: Annotated[int | None, Range(1, 10)] = None
+    """Gated blocks, each with twice the dilation of the one before; by default as many as look back on no more than
+    a training window: 3 for 8 steps, 4 for 16.
+    """
+    kernel: Annotated[int, Range(2, 16)] = 2
+    """Steps that a block looks at."""
+    dropout: Annotated[float, Range(0, 1, below=True)] = 0.0
+    """Share of a block's outputs that training sets to zero."""
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
