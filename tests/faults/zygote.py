@@ -200,9 +200,9 @@ def _be_the_command(
         real_write = os.write
         operations = Operations(fault)
         operations.install()
-        try:
-            from forestpilot.launch.cli import main
+        from forestpilot.launch.cli import main
 
+        try:
             code = main(arguments)
         except KeyboardInterrupt:
             code = 130
@@ -210,6 +210,9 @@ def _be_the_command(
         operations.remove()
         descriptor = os.open(counted, os.O_WRONLY | os.O_CREAT)
         real_write(descriptor, str(operations.count).encode())
+    except KeyboardInterrupt:  # it struck before the command had begun
+        code = 130
+        said.write_text("interrupted before it began")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:
