@@ -18,6 +18,7 @@ from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.heads.base import ActContext, Head
 from forestpilot.policies.networks.memories import MEMORIES
 from forestpilot.policies.networks.memories.base import Memory, State
+from forestpilot.policies.networks.noise import EpisodeNoise
 from forestpilot.policies.networks.views import ViewPreparer
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
 from forestpilot.sim.errors import InvalidArgumentError
@@ -35,6 +36,8 @@ class Carry:
     """Where each episode's noise is drawn; empty for heads that draw none."""
     chunks: ChunkQueue | None = None
     """Predictions that the next actions are taken from; None where each holds one action."""
+    noise: EpisodeNoise | None = None
+    """What the head draws for each episode; None where it draws otherwise, or not at all."""
     last_costs: np.ndarray | None = None
     """(B, C) float32, predicted cost of each candidate turn at the last step; None for heads without costs."""
 
@@ -57,6 +60,8 @@ class Carry:
         if self.generators and seeds is not None:
             for slot, seed in zip(index, seeds, strict=True):
                 self.generators[slot].manual_seed(seed)
+        if self.noise is not None:
+            self.noise.restart(index)
 
 
 class VisuomotorPolicy(nn.Module):
@@ -140,6 +145,8 @@ class VisuomotorPolicy(nn.Module):
         if self.head.draws_noise:
             seeds = range(batch) if seeds is None else seeds
             carry.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        if self.head.noise_shape:
+            carry.noise = EpisodeNoise(carry.generators, self.head.noise_shape, self.head.keeps_noise)
         if config.chunk > 1:
             carry.chunks = ChunkQueue(
                 batch, config.chunk, config.chunk_execution, config.chunk_steps, config.chunk_decay
@@ -170,20 +177,22 @@ class VisuomotorPolicy(nn.Module):
         prediction = prediction[:, 0]
         max_turn_rad = np.float32(self.spec.max_turn_rad)
         previous_rad = self.spec.turn.previous_now_rad(self.spec, carry.previous_turn_rad, state)
-        chunks = self._chunks(prediction, torch.from_numpy(previous_rad / max_turn_rad), carry.generators)
+        chunks = self._chunks(prediction, torch.from_numpy(previous_rad / max_turn_rad), carry)
         actions = chunks[:, 0] if carry.chunks is None else carry.chunks.next(chunks)
         costs = self.head.costs(prediction)
         carry.last_costs = None if costs is None else costs.numpy()
         carry.previous_turn_rad = actions[:, 0] * max_turn_rad
         return actions, carry
 
-    def _chunks(self, prediction: Tensor, previous: Tensor, generators: Sequence[torch.Generator]) -> np.ndarray:
+    def _chunks(self, prediction: Tensor, previous: Tensor, carry: Carry) -> np.ndarray:
         """Actions (B, K, 2) that the head makes of predictions (B, ...)."""
-        if not generators:
+        if carry.noise is not None:
+            return self.head.act(prediction, ActContext(previous, carry.noise.next())).numpy()
+        if not carry.generators:
             return self.head.act(prediction, ActContext(previous)).numpy()
         # One by one, so that what an episode draws does not depend on the others of the batch.
         chunks = []
-        for row, generator in enumerate(generators):
+        for row, generator in enumerate(carry.generators):
             own = slice(row, row + 1)
             chunks.append(self.head.act(prediction[own], ActContext(previous[own]), generator))
         return torch.cat(chunks).numpy()

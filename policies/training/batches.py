@@ -136,7 +136,7 @@ def draw(
         views=tensors.views,
         state=tensors.state,
         goal=tensors.goal,
-        target=_target(tensors, policy.config.chunk),
+        target=_target(tensors, policy.config.chunk, place.step / max(1, config.steps - 1)),
         weights=torch.from_numpy(weights),
         generator=_generator(rng),
     )
@@ -162,12 +162,12 @@ def drop_pictures(policy: VisuomotorPolicy, batch: Batch, share: float, rng: np.
     return batch._replace(views=views)
 
 
-def _target(batch: Batch, chunk: int) -> Target:
+def _target(batch: Batch, chunk: int, progress: float) -> Target:
     """At each step of a batch of tensors the actions of the next K steps, as far as they are there."""
     missing = batch.views.shape[1] + chunk - 1 - batch.mask.shape[1]
     actions = pad(batch.actions, (0, 0, 0, missing))
     known = pad(batch.mask, (0, missing))
-    return Target(actions.unfold(1, chunk, 1).transpose(-1, -2), known.unfold(1, chunk, 1), batch.costs)
+    return Target(actions.unfold(1, chunk, 1).transpose(-1, -2), known.unfold(1, chunk, 1), batch.costs, progress)
 
 
 def _generator(rng: np.random.Generator) -> torch.Generator:

@@ -93,6 +93,11 @@ class TrainConfig:
             raise InvalidArgumentError(
                 f"burn_in must be less than policy.window = {self.policy.window}, got {self.burn_in}"
             )
+        if self.policy.chunk > self.policy.window:
+            raise InvalidArgumentError(
+                f"policy.chunk is {self.policy.chunk}; allowed: 1 to policy.window = {self.policy.window}, a training "
+                "window's steps"
+            )
         require_side_labels(self.side_labels)
         by_rule = self.side_labels in ("geometric", "constant") and self.policy.cameras == "center"
         if by_rule and self.policy.needs_costs:

@@ -170,6 +170,12 @@ train --policy.memory transformer --policy.memory.layers 0 | --policy.memory.lay
 train --policy.memory transformer --policy.memory.heads 0 | --policy.memory.heads
 train --policy.head mixture --policy.head.components 0 | --policy.head.components
 train --policy.head categorical --policy.head.bins 2 | --policy.head.bins is 2; allowed: 3 to 1,025
+train --policy.head cvae --policy.head.latent 0 | --policy.head.latent
+train --policy.head cvae --policy.head.kl-weight -1 | --policy.head.kl-weight
+train --policy.head diffusion --policy.head.steps 0 | --policy.head.steps is 0; allowed: 1 to 10
+train --policy.head flow --policy.head.steps 5 | --policy.head.steps is 5; allowed: 1 to 4
+train --policy.head categorical --policy.head.over go | --policy.head.over
+train --policy.head regression --policy.chunk 9 | policy.chunk is 9; allowed: 1 to policy.window = 8
 train --policy.head.clip 0 | --policy.head.clip is 0.0; allowed: above 0
 train --policy.head.scale -1 | --policy.head.scale
 train --policy.head.hysteresis-per-rad -1 | --policy.head.hysteresis-per-rad

@@ -60,7 +60,7 @@ def test_each_step_learns_the_actions_of_the_next_steps(tmp_path: Path, cache_gb
     episode = make_episode(0, 9, spec)
     dataset.add(episode)
     config = TrainConfig(
-        policy=make_policy_config(chunk=4, window=3, head="regression"),
+        policy=make_policy_config(chunk=4, window=4, head="regression"),
         batch_windows=40,
         shards=1,
         flip=False,
@@ -69,19 +69,19 @@ def test_each_step_learns_the_actions_of_the_next_steps(tmp_path: Path, cache_gb
     )
     policy = VisuomotorPolicy.seeded(config.policy, spec, 0)
     batch = draw(policy, make_reader(policy, [dataset], config), config, Place(0, 0))
-    assert batch.views.shape[:2] == (40, 3)
-    assert batch.target.actions.shape == (40, 3, 4, 2)
+    assert batch.views.shape[:2] == (40, 4)
+    assert batch.target.actions.shape == (40, 4, 4, 2)
     wanted = torch.from_numpy(np.array(episode.expert_actions[:, 1]))
     begins = set()
     for actions, known in zip(batch.target.actions, batch.target.known, strict=True):
         start = int((wanted - actions[0, 0]).abs().sum(-1).argmin())
         begins.add(start)
-        for step in range(3):
+        for step in range(4):
             there = min(4, 9 - start - step)
             assert known[step].tolist() == [True] * there + [False] * (4 - there)
             assert torch.equal(actions[step, :there], wanted[start + step : start + step + there])
             assert (actions[step, there:] == 0).all()
-    assert begins == set(range(7)), "windows reach to the end of an episode"
+    assert begins == set(range(6)), "windows reach to the end of an episode"
 
 
 def test_a_reader_that_knows_nothing_of_chunks_will_do(tmp_path: Path) -> None:
@@ -112,3 +112,8 @@ def test_a_policy_executes_its_chunks() -> None:
     assert np.array_equal(actions[0], news[0]) and np.array_equal(actions[3], news[3])
     assert not np.array_equal(actions[1], news[1])
     assert np.allclose(carry.previous_turn_rad, actions[3][:, 0] * receding.spec.max_turn_rad)
+
+
+def test_a_chunk_longer_than_the_window_is_refused_before_any_work() -> None:
+    with pytest.raises(ValueError, match=r"policy.chunk is 6; allowed: 1 to policy.window = 5"):
+        TrainConfig(policy=make_policy_config(chunk=6, head="regression"))

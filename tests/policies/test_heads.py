@@ -11,18 +11,25 @@ import torch
 
 from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.heads.base import ActContext, DistributionHead, Head, Target
+from forestpilot.policies.networks.heads.cvae import CVAEHead
+from forestpilot.policies.networks.heads.diffusion import cosine_schedule
 from forestpilot.policies.networks.heads.mixture import MixtureHead
+from forestpilot.policies.networks.heads.normal import log_density
 from forestpilot.policies.networks.heads.turn_costs import TurnCostsConfig, TurnCostsHead
+from tests.helpers.made_up import make_observations, make_policy
 from tests.helpers.specs import make_spec
 
 FEATURES = 8
 TURNS = torch.linspace(-1, 1, 21)
-WITHOUT_COSTS = [name for name in HEADS.names() if not HEADS.get(name).needs_costs]
+JOINT = "categorical over turn-go"
+GENERATIVE = ["cvae", "diffusion", "flow"]
+WITHOUT_COSTS = [JOINT, *(name for name in HEADS.names() if not HEADS.get(name).needs_costs)]
 
 
-def make_head(name: str, chunk: int = 1) -> Head:
+def make_head(name: str, chunk: int = 1, **options: Any) -> Head:
+    name, _, over = name.partition(" over ")
     part = HEADS.get(name)
-    return part(part.Config(), FEATURES, make_spec(), chunk)
+    return part(part.Config(**options, **({"over": over} if over else {})), FEATURES, make_spec(), chunk)
 
 
 def make_turn_costs(**options: Any) -> TurnCostsHead:
@@ -50,9 +57,11 @@ def fit(head: Head, turns: torch.Tensor, steps: int = 400) -> torch.Tensor:
     features = torch.ones(len(turns), FEATURES)
     actions = torch.stack((turns, torch.full_like(turns, 0.3)), dim=-1)[:, None]
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-2)
-    for _ in range(steps):
+    generator = torch.Generator().manual_seed(0)
+    for step in range(steps):
         optimizer.zero_grad()
-        head.loss(head(features), target(actions)).mean().backward()
+        wanted = target(actions)._replace(progress=step / steps)
+        head.loss(head(features), wanted, generator).mean().backward()
         optimizer.step()
     return head.act(head(features[:1])).detach()[0, 0]
 
@@ -64,11 +73,105 @@ def test_heads_fit_a_single_action(name: str) -> None:
     assert float(go) == pytest.approx(0.3, abs=0.05)
 
 
-@pytest.mark.parametrize("name", ["mixture", "categorical"])
+@pytest.mark.parametrize("name", ["mixture", "categorical", JOINT])
 def test_multimodal_heads_choose_a_side_where_regression_takes_the_middle(name: str) -> None:
     either = torch.tensor([-0.5, 0.5]).repeat(8)
     assert abs(float(fit(make_head(name), either)[0])) == pytest.approx(0.5, abs=0.1)
     assert abs(float(fit(make_head("regression"), either)[0])) < 0.1
+
+
+@pytest.mark.parametrize("name", GENERATIVE)
+def test_generative_heads_draw_both_sides_and_seldom_the_middle(name: str) -> None:
+    head = make_head(name)
+    fit(head, torch.tensor([-0.5, 0.5]).repeat(8))
+    prediction = head(torch.ones(500, FEATURES)).detach()
+    turns = head.act(prediction, generator=torch.Generator().manual_seed(1))[:, 0, 0]
+    assert float((turns.abs() > 0.35).float().mean()) > 0.75
+    assert 0.3 < float((turns > 0).float().mean()) < 0.7
+
+
+@pytest.mark.parametrize("name", GENERATIVE)
+def test_generative_heads_learn_a_chunk_where_it_is_known(name: str) -> None:
+    head = make_head(name, chunk=3)
+    prediction = head(torch.randn(4, FEATURES)).detach().requires_grad_()
+    known = torch.tensor([[True, True, False]]).expand(4, 3)
+    losses = []
+    for unknown in (math.nan, 7.0):
+        actions = torch.zeros(4, 3, 2)
+        actions[:, 2] = unknown
+        losses.append(head.loss(prediction, Target(actions, known, None), torch.Generator().manual_seed(0)))
+    assert torch.equal(*losses)
+    losses[0].sum().backward()
+    assert prediction.grad is not None and torch.isfinite(prediction.grad).all()
+
+
+@pytest.mark.parametrize("draw_each", ["episode", "step"])
+@pytest.mark.parametrize("name", GENERATIVE)
+def test_noise_is_drawn_for_an_episode_or_at_every_step(name: str, draw_each: str) -> None:
+    policy = make_policy(head={"part": name, "draw_each": draw_each}, memory="none")
+    observations = make_observations(np.random.default_rng(0), 1, policy.spec)
+    carry = policy.begin(1, [3])
+    turns = [float(policy.act(observations, carry)[0][0, 0]) for _ in range(2)]
+    assert (turns[0] == turns[1]) == (draw_each == "episode")
+    carry.restart([0], [4])
+    other = float(policy.act(observations, carry)[0][0, 0])
+    carry.restart([0], [3])
+    assert other != turns[0] == float(policy.act(observations, carry)[0][0, 0])
+
+
+def test_the_kl_term_of_a_cvae_is_warmed_up() -> None:
+    head = make_head("cvae", kl_weight=2.0, kl_warmup=0.5)
+    prediction = head(torch.randn(4, FEATURES)).detach()
+    losses = []
+    for progress in (0.0, 0.25, 0.5, 1.0):
+        wanted = target(torch.zeros(4, 1, 2))._replace(progress=progress)
+        losses.append(float(head.loss(prediction, wanted, torch.Generator().manual_seed(0)).detach().mean()))
+    nats = head.diagnostics(prediction, target(torch.zeros(4, 1, 2)), torch.ones(4, dtype=torch.bool))["kl_nats"]
+    assert nats > 0
+    assert np.diff(losses) == pytest.approx([nats, nats, 0.0], abs=1e-5)
+
+
+def test_what_a_cvae_says_of_likelihood_is_a_bound_that_is_close() -> None:
+    head = make_head("cvae")
+    assert isinstance(head, CVAEHead)
+    fit(head, torch.tensor([-0.5, 0.5]).repeat(8), steps=150)
+    prediction = head(torch.ones(FEATURES)).detach()
+    actions = torch.tensor([[[turn, 0.3]] for turn in (-0.5, 0.0, 0.5)])
+    many = (prediction.expand(300, 3, -1), actions.expand(300, 3, 1, 2))
+    bounds = head.log_prob(*many).detach()[..., 0]
+    z = torch.randn(50_000, head.config.latent, generator=torch.Generator().manual_seed(5))
+    mean, log_std = head._decoded(prediction, z)
+    exact = log_density(mean, log_std, actions[:, None]).sum((-1, -2)).logsumexp(1).detach() - math.log(len(z))
+    assert torch.equal(bounds, head.log_prob(*many).detach()[..., 0])
+    assert (bounds.mean(0) < exact + 0.05).all() and (bounds.mean(0) > exact - 0.5).all()
+    assert torch.allclose(bounds.logsumexp(0) - math.log(300), exact, atol=0.15), "the weights are right"
+
+
+def test_the_cosine_schedule_goes_from_the_action_to_noise() -> None:
+    signal = cosine_schedule(100)
+    assert (signal.diff() < 0).all() and signal[0] > 0.999 and signal[-1] < 1e-4
+    assert float(signal[49]) == pytest.approx(math.cos((0.5 + 0.008) / 1.008 * math.pi / 2) ** 2, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("cvae", {"latent": 0}, "latent is 0; allowed: 1"),
+        ("cvae", {"kl_weight": -1.0}, "kl_weight is -1.0; allowed: 0"),
+        ("cvae", {"kl_weight": math.nan}, "kl_weight is nan"),
+        ("cvae", {"draw_each": "flight"}, "draw_each is 'flight'; allowed: episode, step"),
+        ("diffusion", {"steps": 0}, "steps is 0; allowed: 1 to 10"),
+        ("diffusion", {"steps": 11}, "steps is 11; allowed: 1 to 10"),
+        ("diffusion", {"levels": 4}, "steps is 10; allowed: 1 to levels = 4"),
+        ("flow", {"steps": 5}, "steps is 5; allowed: 1 to 4"),
+        ("flow", {"scale": 0.0}, "scale is 0.0; allowed: above 0"),
+        ("categorical", {"over": "go"}, "over is 'go'; allowed: turn, turn-go"),
+        ("categorical", {"go_bins": 2}, "go_bins is 2; allowed: 3"),
+    ],
+)
+def test_options_that_no_head_could_use_are_refused(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_head(name, **options)
 
 
 def test_mixture_components_start_spread_and_say_when_they_collapse() -> None:
@@ -83,12 +186,12 @@ def test_mixture_components_start_spread_and_say_when_they_collapse() -> None:
     assert head.diagnostics(prediction, nothing, mask)["components_in_use"] == pytest.approx(1, abs=1e-3)
 
 
-DISTRIBUTIONS = [name for name in HEADS.names() if issubclass(HEADS.get(name), DistributionHead)]
+DISTRIBUTIONS = [JOINT, *(name for name in HEADS.names() if issubclass(HEADS.get(name), DistributionHead))]
 
 
 def random_distribution(name: str) -> tuple[DistributionHead, torch.Tensor]:
     """A head and one prediction (1, 1, P) of it that is neither flat nor sharp."""
-    head = make_head(name)
+    head = make_head(name, **({"bins": 9, "go_bins": 5} if name == JOINT else {}))
     assert isinstance(head, DistributionHead)
     return head, 0.7 * torch.randn(1, 1, head.outputs, generator=torch.Generator().manual_seed(4))
 
@@ -96,8 +199,10 @@ def random_distribution(name: str) -> tuple[DistributionHead, torch.Tensor]:
 def turn_density(name: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Turns, and how likely each is to be drawn, go summed out."""
     head, prediction = random_distribution(name)
-    turns = torch.linspace(-10, 10, 10_001)
-    goes = torch.linspace(-10, 10, 401) if name == "gaussian" else torch.zeros(1)
+    turns = torch.linspace(-1, 1, 481) if name == JOINT else torch.linspace(-10, 10, 10_001)
+    goes = torch.zeros(1)
+    if name in ("gaussian", JOINT):
+        goes = torch.linspace(-1, 1, 401) if name == JOINT else torch.linspace(-10, 10, 401)
     grid = torch.stack(torch.meshgrid(turns, goes, indexing="ij"), dim=-1).reshape(-1, 1, 2)
     density = head.log_prob(prediction, grid).exp().view(len(turns), len(goes))
     return turns, torch.trapezoid(density, goes) if len(goes) > 1 else density[:, 0]

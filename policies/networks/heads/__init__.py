@@ -29,5 +29,10 @@ HEADS: Registry[type[Head]] = Registry("head", f"{_HERE}:HEADS")
 HEADS.register("regression", f"{_HERE}.regression:RegressionHead", "squared error; averages left and right")
 HEADS.register("gaussian", f"{_HERE}.gaussian:GaussianHead", "a normal distribution per element")
 HEADS.register("mixture", f"{_HERE}.mixture:MixtureHead", "several normal distributions over the turn")
-HEADS.register("categorical", f"{_HERE}.categorical:CategoricalHead", "a probability for each bin of turn")
+HEADS.register(
+    "categorical", f"{_HERE}.categorical:CategoricalHead", "a probability for each bin of turn, or of turn and go"
+)
+HEADS.register("cvae", f"{_HERE}.cvae:CVAEHead", "a conditional variational autoencoder: a latent says which answer")
+HEADS.register("diffusion", f"{_HERE}.diffusion:DiffusionHead", "denoises an action out of noise, in ten steps")
+HEADS.register("flow", f"{_HERE}.flow:FlowHead", "rectified flow: moves noise to an action, in four steps")
 HEADS.register("turn-costs", f"{_HERE}.turn_costs:TurnCostsHead", "the planner's cost of each candidate turn")

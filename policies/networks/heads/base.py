@@ -22,6 +22,8 @@ class Target(NamedTuple):
     """(..., K) bool: which of these actions there are. A step whose own action is unknown weighs nothing anyway."""
     costs: Tensor | None
     """(..., C) float32: the planner's cost of each candidate turn at the step; None where nobody asked it."""
+    progress: float = 1.0
+    """Where the round's training is, from 0 at its first gradient step to 1 at its last: some losses are warmed up."""
 
 
 class ActContext(NamedTuple):
@@ -29,6 +31,8 @@ class ActContext(NamedTuple):
 
     previous_turn: Tensor | None = None
     """(...) what the turn commanded last would be now, in action units; NaN where there was none."""
+    noise: Tensor | None = None
+    """(..., *N) float32 standard normal, of the head's `noise_shape` N; None where nobody has drawn any."""
 
 
 NO_CONTEXT = ActContext()
@@ -53,7 +57,15 @@ class Head(nn.Module, ABC):
     predicts_chunks: ClassVar[bool] = True
     """Whether a prediction may hold more than one action."""
     draws_noise: ClassVar[bool] = False
-    """Whether `act` draws: each episode of a batch then has a generator of its own, and is acted on by itself."""
+    """Whether `act` draws: each episode of a batch then has a generator of its own, and is acted on by itself, unless
+    the head has a `noise_shape`.
+    """
+    noise_shape: tuple[int, ...] = ()
+    """Shape of the standard normal noise that `act` takes from its context, drawn for each episode from its own
+    generator; all episodes of a batch are then acted on at once. Empty for heads that draw otherwise, or not at all.
+    """
+    keeps_noise: bool = False
+    """Whether that noise is drawn once for an episode, instead of at every step."""
 
     def __init__(self, config: HeadConfig, features: int, spec: TaskSpec, chunk: int = 1) -> None:
         super().__init__()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -49,9 +50,94 @@ class CategoricalConfig(HeadConfig):
 
     bins: Annotated[int, Range(3, 1025)] = 33
     """Number of bins over the turn."""
+    over: Literal["turn", "turn-go"] = "turn"
+    """What a bin is: a `turn`, with go predicted beside it, or a turn and a go together, `turn-go`."""
+    go_bins: Annotated[int, Range(3, 129)] = 9
+    """Number of bins over go, for each bin of turn; turn-go only."""
 
     def __post_init__(self) -> None:
         require_ranges(self)
+        require_choice("over", self.over, ("turn", "turn-go"))
+
+
+DrawEach = Literal["episode", "step"]
+"""When a head that draws when it acts draws anew."""
+DRAW_EACH: tuple[DrawEach, ...] = ("episode", "step")
+
+
+@dataclass(frozen=True)
+class CVAEConfig(HeadConfig):
+    """Options of the conditional variational autoencoder."""
+
+    part: ClassVar[str] = "cvae"
+    needs_costs: ClassVar[bool | None] = False
+
+    latent: Annotated[int, Range(1, 256)] = 4
+    """Size of z, what the picture leaves open."""
+    width: Annotated[int, Range(1, 4096)] = 96
+    """Units of the hidden layers of encoder and decoder."""
+    kl_weight: Annotated[float, Range(0, 1000)] = 1.0
+    """Weight of the KL term; 1 is the ELBO, less lets z say more of the action than the prior allows."""
+    kl_warmup: Annotated[float, Range(0, 1)] = 0.5
+    """Share of a round's gradient steps over which that weight rises from 0; 0 for all of it from the start."""
+    draws: Annotated[int, Range(1, 256)] = 4
+    """Draws of z for each action in a gradient step."""
+    draw_each: DrawEach = "episode"
+    """When z is drawn from its prior: for each `episode`, which keeps to one style, or at every `step`."""
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+        require_choice("draw_each", self.draw_each, DRAW_EACH)
+
+
+@dataclass(frozen=True)
+class DiffusionConfig(HeadConfig):
+    """Options of the diffusion head."""
+
+    part: ClassVar[str] = "diffusion"
+    needs_costs: ClassVar[bool | None] = False
+
+    levels: Annotated[int, Range(2, 1000)] = 100
+    """Noise levels in training (T of the paper)."""
+    steps: Annotated[int, Range(1, 10)] = 10
+    """Denoising steps when it acts."""
+    width: Annotated[int, Range(1, 4096)] = 128
+    """Units of the hidden layers."""
+    scale: Annotated[float, Range(0, 100, above=True)] = 2.0
+    """Multiplies actions before noise is added, so that they spread about as much as it does."""
+    draws: Annotated[int, Range(1, 256)] = 8
+    """Noise levels that are drawn for each action in a gradient step."""
+    draw_each: DrawEach = "episode"
+    """When the noise that becomes an action is drawn: for each `episode`, or at every `step`."""
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+        require_choice("draw_each", self.draw_each, DRAW_EACH)
+        if self.steps > self.levels:
+            raise InvalidArgumentError(f"steps is {self.steps}; allowed: 1 to levels = {self.levels}")
+
+
+@dataclass(frozen=True)
+class FlowConfig(HeadConfig):
+    """Options of the rectified flow."""
+
+    part: ClassVar[str] = "flow"
+    needs_costs: ClassVar[bool | None] = False
+
+    steps: Annotated[int, Range(1, 4)] = 4
+    """Euler steps when it acts."""
+    width: Annotated[int, Range(1, 4096)] = 128
+    """Units of the hidden layers."""
+    scale: Annotated[float, Range(0, 100, above=True)] = 2.0
+    """Multiplies actions, so that they spread about as much as the noise that they come from."""
+    draws: Annotated[int, Range(1, 256)] = 8
+    """Times that are drawn for each action in a gradient step."""
+    draw_each: DrawEach = "episode"
+    """When the noise that becomes an action is drawn: for each `episode`, or at every `step`."""
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+        require_choice("draw_each", self.draw_each, DRAW_EACH)
 
 
 @dataclass(frozen=True)
@@ -76,3 +162,9 @@ class TurnCostsConfig(HeadConfig):
         require_ranges(self)
         if self.curve not in ("linear", "sqrt"):
             raise InvalidArgumentError(f"curve must be linear or sqrt, got {self.curve!r}")
+
+
+def require_choice(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Raise ValueError where an option is none of those allowed."""
+    if value not in allowed:
+        raise InvalidArgumentError(f"{name} is {value!r}; allowed: {', '.join(allowed)}")

@@ -1,0 +1,113 @@
+"""What heads have in common that make an action out of noise, and the network of those that do so in several steps."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from forestpilot.policies.networks.heads import HeadConfig
+from forestpilot.policies.networks.heads.base import NO_CONTEXT, ActContext, Head, Target, small_network
+from forestpilot.policies.networks.heads.options import DrawEach
+from forestpilot.sim.envs.task_spec import TaskSpec
+
+FREQUENCIES = 8
+"""Cosines, and as many sines, that tell a network the time."""
+
+
+class GenerativeHead(Head):
+    """A head whose actions are made of its prediction and of standard normal noise.
+
+    A prediction (..., W) is what the features say to the networks that do so; all else is theirs. Without noise and
+    without a generator it acts on noise of zeros, the middle of what it could draw.
+
+    Args:
+        width: size W of a prediction.
+        noise_shape: of the noise that becomes an action, or a chunk of them.
+        draw_each: when it is drawn.
+    """
+
+    draws_noise = True
+
+    def __init__(
+        self,
+        config: HeadConfig,
+        features: int,
+        spec: TaskSpec,
+        chunk: int,
+        *,
+        width: int,
+        noise_shape: tuple[int, ...],
+        draw_each: DrawEach,
+    ) -> None:
+        super().__init__(config, features, spec, chunk)
+        self.network = small_network(features, width)
+        self.noise_shape = noise_shape
+        self.keeps_noise = draw_each == "episode"
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (..., F) to predictions (..., W)."""
+        prediction: Tensor = self.network(features)
+        return prediction
+
+    @abstractmethod
+    def generate(self, prediction: Tensor, noise: Tensor) -> Tensor:
+        """Actions (..., K, 2), which may lie outside [-1, 1], of predictions (..., W) and noise (..., *N)."""
+
+    def sample(self, prediction: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Actions (..., K, 2) drawn from what was learned; one may lie outside [-1, 1]."""
+        return self.generate(prediction, self._draw(prediction, generator))
+
+    def act(
+        self, prediction: Tensor, context: ActContext = NO_CONTEXT, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Actions (..., K, 2) made of the context's noise, or of what the generator draws."""
+        noise = context.noise
+        if noise is None and generator is not None:
+            noise = self._draw(prediction, generator)
+        if noise is None:
+            noise = prediction.new_zeros(*prediction.shape[:-1], *self.noise_shape)
+        return self.generate(prediction, noise).clamp(-1.0, 1.0)
+
+    def _draw(self, prediction: Tensor, generator: torch.Generator | None) -> Tensor:
+        return torch.randn(*prediction.shape[:-1], *self.noise_shape, generator=generator, dtype=prediction.dtype)
+
+
+class Denoiser(nn.Module):
+    """What to do to noisy actions at a time: an MLP of two hidden layers that each see the prediction.
+
+    Args:
+        chunk: actions K.
+        width: units W of each hidden layer.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, chunk: int, width: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(2 * chunk + 2 * FREQUENCIES, width)
+        self.second = nn.Linear(width, width)
+        self.last = nn.Linear(width, 2 * chunk)
+        self.register_buffer("frequencies", math.pi * torch.arange(1, FREQUENCIES + 1), persistent=False)
+
+    def forward(self, noisy: Tensor, time: Tensor, prediction: Tensor) -> Tensor:
+        """(..., K, 2) for noisy actions (..., K, 2) at times (...) from 0 to 1, given predictions (..., W)."""
+        angles = time[..., None] * self.frequencies
+        inputs = torch.cat((noisy.flatten(-2), torch.cos(angles), torch.sin(angles)), dim=-1)
+        hidden = nn.functional.silu(self.first(inputs) + prediction)
+        hidden = nn.functional.silu(self.second(hidden) + prediction) + hidden
+        output: Tensor = self.last(hidden)
+        return output.unflatten(-1, noisy.shape[-2:])
+
+
+def known_actions(target: Target) -> Tensor:
+    """Actions (..., K, 2) of a target; zero where nobody knows them, which may be anything, and not even a number."""
+    return target.actions.where(target.known[..., None], 0.0)
+
+
+def mean_over_known(losses: Tensor, target: Target) -> Tensor:
+    """Mean (...) of the losses (..., K) of those actions that are known."""
+    known = target.known.to(losses.dtype)
+    return (losses * known).sum(-1) / known.sum(-1).clamp_min(1.0)
