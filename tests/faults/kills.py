@@ -21,6 +21,8 @@ KINDS = {
     "ENOSPC": 2, "EIO": 2, "EROFS": 1, "short": 1, "twice": 2,
 }  # fmt: skip
 """What goes wrong, and how often."""
+QUITTING = ("SIGINT", "SIGTERM")
+"""Where somebody sits in front of the screen, these end the session, and what was steered until then is kept."""
 NAMED_CODES = (1, 2, 130)
 """Exit codes of a command that names what is wrong, or was interrupted."""
 
@@ -115,7 +117,8 @@ class Kills:
         names = [name for name in self.names if name in self.references]
         weights = [max(self.references[name].seconds, 0.5) ** -0.8 for name in names]
         recipe = RECIPES[rng.choices(names, weights)[0]]
-        kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+        kinds = {kind: often for kind, often in KINDS.items() if not (recipe.seat and kind in QUITTING)}
+        kind = rng.choices(list(kinds), list(kinds.values()))[0]
         if kind == "twice":
             return recipe, (self._fault(recipe, "kill", rng), self._fault(recipe, "SIGKILL", rng))
         return recipe, (self._fault(recipe, kind, rng),)
