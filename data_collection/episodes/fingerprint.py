@@ -38,3 +38,14 @@ def fingerprint_of(datasets: Sequence[Dataset]) -> dict[str, Any]:
 def told(fingerprint: dict[str, Any]) -> str:
     """A fingerprint in words, for example `12 episodes of 3,400 steps`."""
     return f"{fingerprint['episodes']:,} episodes of {fingerprint['steps']:,} steps"
+
+
+def worlds_of(datasets: Sequence[Dataset]) -> list[list[int]]:
+    """First and last seed of each row of worlds that the episodes were recorded in, ascending; plain JSON values."""
+    rows: list[list[int]] = []
+    for seed in sorted({header.meta.seed for dataset in datasets for header in dataset.episodes}):
+        if rows and seed == rows[-1][1] + 1:
+            rows[-1][1] = seed
+        else:
+            rows.append([seed, seed])
+    return rows

@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 from forestpilot.data_collection.episodes.config_fields import travelling_values
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import EpisodeHeader
-from forestpilot.data_collection.episodes.fingerprint import fingerprint_of
+from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, worlds_of
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.migration import migrate_row
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
@@ -397,6 +397,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         facts: dict[str, Any] = {"round": round_number, "figures": dict(figures or {})}
         if data:
             facts["data"] = dict(data)
+            facts["worlds"] = worlds_of([self.dataset, *self.demonstrations])
         if self.demonstrations:
             facts["demonstrations"] = fingerprint_of(self.demonstrations)
         save_policy(self.member_folder(round_number, member), self.policy, facts)
@@ -459,8 +460,7 @@ class Algorithm(ABC, Generic[ConfigT]):
             "chosen": dataclasses.asdict(best),
             "config": travelling_values(self.config),
         }
-        if "data" in learned["extra"]:
-            facts["data"] = learned["extra"]["data"]
+        facts |= {name: learned["extra"][name] for name in ("data", "worlds") if name in learned["extra"]}
         if self._stopped:
             facts["stopped"] = self._stopped
         if is_whole(self.folder):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_one_task
-from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, told
+from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, told, worlds_of
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.run import Run, RunError, read_run
@@ -102,7 +102,14 @@ def _clone(config: TrainConfig, progress: Progress, pool: ShardPool | None) -> V
         progress.note(reader.describe())
         data = fingerprint_of(datasets)  # without those that the reader has found damaged
         result = train(policy, reader, config, config.out, progress=progress, pool=pool, data=data)
-    facts = {"trained_by": "behavioural cloning", "steps": config.steps, "figures": result.figures, "data": data}
+        worlds = worlds_of(datasets)
+    facts = {
+        "trained_by": "behavioural cloning",
+        "steps": config.steps,
+        "figures": result.figures,
+        "data": data,
+        "worlds": worlds,
+    }
     save_policy(config.out, policy, facts)
     run.record()
     return policy

@@ -154,6 +154,11 @@ class DistributionHead(ActionsHead):
     def log_prob(self, prediction: Tensor, actions: Tensor) -> Tensor:
         """Logarithm of the density (..., K) of actions (..., K, 2) given predictions (..., K, P)."""
 
+    def turn_log_prob(self, prediction: Tensor, actions: Tensor) -> Tensor:
+        """The same of the turn alone, so that heads can be compared; by default `log_prob`, for most distribute nothing
+        else."""
+        return self.log_prob(prediction, actions)
+
     @abstractmethod
     def sample(self, prediction: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Actions (..., K, 2) drawn from the distributions; one may lie outside [-1, 1]."""

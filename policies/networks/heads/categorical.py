@@ -50,9 +50,18 @@ class CategoricalHead(DistributionHead):
             density = self._joint(turn / _areas(self.centres), go / _areas(self.go_centres))
             inside = actions.abs().amax(-1, keepdim=True) <= 1
             return torch.logsumexp(prediction.log_softmax(-1) + (density * inside).log(), dim=-1)
+        return self.turn_log_prob(prediction, actions)
+
+    def turn_log_prob(self, prediction: Tensor, actions: Tensor) -> Tensor:
+        """Log density (..., K) of the turn; where go is in bins too, summed over these."""
+        if self.is_joint:
+            both = prediction.log_softmax(-1).unflatten(-1, (len(self.centres), len(self.go_centres)))
+            logits = torch.logsumexp(both, dim=-1)
+        else:
+            logits = prediction[..., :-1].log_softmax(-1)
         inside = actions[..., :1].abs() <= 1
         density = (_shares(actions[..., :1], self.centres) * inside / _areas(self.centres)).log()
-        return torch.logsumexp(prediction[..., :-1].log_softmax(-1) + density, dim=-1)
+        return torch.logsumexp(logits + density, dim=-1)
 
     def sample(self, prediction: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """An action from the triangle of a bin that is drawn by its probability; go as `act` would where it is none."""

@@ -31,6 +31,11 @@ class GaussianHead(DistributionHead):
         mean, log_std = _split(prediction)
         return log_density(mean, log_std, actions).sum(-1)
 
+    def turn_log_prob(self, prediction: Tensor, actions: Tensor) -> Tensor:
+        """Log density of the turn, (..., K), whatever go is: the two are independent."""
+        mean, log_std = _split(prediction)
+        return log_density(mean, log_std, actions)[..., 0]
+
     def sample(self, prediction: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Turn and go, (..., K, 2), drawn by themselves."""
         mean, log_std = _split(prediction)
