@@ -35,6 +35,8 @@ class SeedStream(IntEnum):
     """Which steps' pictures are dropped."""
     SCENARIO = 0xF117
     """Preset, density and speed of a scenario."""
+    HABITS = 0x4AB1
+    """Habits of a demonstrator, with the number of the draw: the sides on which it passes trunks, its style."""
 
 
 def rng_for(seed: int, stream: int) -> np.random.Generator:

@@ -6,11 +6,13 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
+from forestpilot.data_collection.episodes.plain import to_plain
 from forestpilot.sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.experts.config import ExpertConfig, OwnConfig
 from forestpilot.sim.ranges import SPEEDS_MPS, Range, require_ranges
-from forestpilot.sim.registry import name_of
+from forestpilot.sim.registry import name_of, part_of
 from forestpilot.sim.seeds import SeedStream, rng_for
 from forestpilot.sim.tasks import NoOptions, Task, TaskOptions, task_options
 
@@ -42,6 +44,8 @@ class ScenarioMix:
     """Least and largest speed set point in m/s; each episode draws its own. Empty for the task's ordinary one."""
     options: TaskOptions = field(default=NoOptions(), metadata=task_options())
     """What else the task's worlds have, by default as the task has it."""
+    expert: ExpertConfig = field(default=OwnConfig(), metadata=part_of("forestpilot.sim.experts:EXPERTS"))
+    """Who is asked what is right, and demonstrates: the task's `own` expert, or one with habits."""
     control_hz: Annotated[int, Range(1, 240)] = 10
     """Actions per second; must divide 240."""
     width: Annotated[int, Range(MIN_SIZE_PX[0], MAX_SIZE_PX[0])] = 64
@@ -58,6 +62,8 @@ class ScenarioMix:
 
     def __post_init__(self) -> None:
         require_ranges(self)
+        if not self.expert.part:
+            raise InvalidArgumentError("this expert cannot be chosen here: its Config does not name it as its part")
         if self.speeds and not (len(self.speeds) == 2 and self.speeds[0] <= self.speeds[1]):
             raise InvalidArgumentError(f"speeds are {self.speeds} m/s; give two, the least and the largest")
 
@@ -110,7 +116,13 @@ class ScenarioMix:
             mix.dropped_pictures
         ):  # what is not asked for is not stored, nor told to environments that know nothing of it
             shared["dropped_pictures"] = mix.dropped_pictures
-        return Scenario(seed, {"preset": preset, "speed": speed, **options, **shared})
+        return Scenario(seed, {"preset": preset, "speed": speed, **options, **shared, **self._advisor()})
+
+    def _advisor(self) -> dict[str, Any]:
+        """The environment's argument that says who is asked; nothing for the task's own expert."""
+        if isinstance(self.expert, OwnConfig):
+            return {}
+        return {"advisor": to_plain(self.expert)}
 
 
 def make_env(task: Task, **kwargs: Any) -> VehicleEnv:

@@ -25,8 +25,9 @@ from forestpilot.policies.evaluation.scores import OutcomeRow, Score, read_outco
 from forestpilot.sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
+from forestpilot.sim.experts.config import ExpertConfig, OwnConfig
 from forestpilot.sim.ranges import EPISODES, PROCESSES, SEEDS, SPEEDS_MPS, Range, require_ranges
-from forestpilot.sim.registry import name_of
+from forestpilot.sim.registry import name_of, part_of
 from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import DEFAULT_TASK, TASKS, NoOptions, TaskOptions, task_options
 
@@ -63,6 +64,8 @@ class EvaluateConfig:
     dropped_pictures: Annotated[float, Range(0, 1)] = 0.0
     """Share of the steps at which all three cameras are black, as when a picture does not arrive; state and goal are
     told. Which steps follows from the world's seed."""
+    expert: ExpertConfig = field(default=OwnConfig(), metadata=part_of("forestpilot.sim.experts:EXPERTS"))
+    """Who the baseline `expert` is: the task's `own`, or one with habits."""
     workers: Annotated[int, PROCESSES] = field(default_factory=usable_cores)
     """Number of processes; by default one per core that it may use."""
     renderer: str = field(default="", metadata=name_of("forestpilot.sim.rendering:RENDERERS"))
@@ -135,6 +138,7 @@ class EvaluateConfig:
             presets=(self.worlds,),
             speeds=(self.speed_mps, self.speed_mps),
             options=self.options,
+            expert=self.expert,
             control_hz=control_hz or self.control_hz,
             width=width or self.width,
             height=height or self.height,
@@ -204,7 +208,8 @@ def _require_own_folder(run: Run, names: Sequence[str]) -> None:
     asked = run.config
     assert isinstance(asked, EvaluateConfig)
     different = []
-    for name in ("task", "split", "seed_offset", "speed_mps", "worlds", "options", "dropped_pictures", *CAMERA_FIELDS):
+    settings = ("task", "split", "seed_offset", "speed_mps", "worlds", "options", "dropped_pictures", "expert")
+    for name in (*settings, *CAMERA_FIELDS):
         if getattr(there, name) != getattr(asked, name):
             different.append(f"{name}: {_plain_text(there, name)} there, {_plain_text(asked, name)} asked")
     if missing := [policy for policy in _named(there) if policy not in _named(asked)]:

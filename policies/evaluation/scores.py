@@ -164,7 +164,7 @@ class OutcomeRow:
         return values
 
 
-COMMON_ARGUMENTS = ("preset", "speed", "control_hz", "width", "height", "renderer", "domain_randomisation")
+COMMON_ARGUMENTS = ("preset", "speed", "control_hz", "width", "height", "renderer", "domain_randomisation", "advisor")
 """Arguments of every environment; the others are the task's options."""
 FIGURES = ("progress_m", "time_s", "min_clearance_m", "mean_speed_mps")
 """Figures that every row has."""

@@ -26,6 +26,7 @@ class ForestCourse(GoalCourse):
         domain_randomisation: draw colours, light, fog and textures per world.
         speed: speed set point, 1 m/s and up.
         max_speed_mps: largest one that is allowed.
+        gaps: rows of trunks stand across the way, each with so many gaps; 0 for none.
     """
 
     name = "forest"
@@ -40,11 +41,16 @@ class ForestCourse(GoalCourse):
         domain_randomisation: bool = True,
         speed: float = 5.0,
         max_speed_mps: float = 12.0,
+        gaps: int = 0,
     ) -> None:
         require_choice("preset", preset, tuple(PRESETS))
         super().__init__(speed, max_speed_mps)
         self.config: ForestConfig = dataclasses.replace(
-            PRESETS[preset], density_per_m2=density, trail=trail, domain_randomisation=domain_randomisation
+            PRESETS[preset],
+            density_per_m2=density,
+            trail=trail,
+            domain_randomisation=domain_randomisation,
+            gaps=gaps,
         )
 
     def with_options(self, options: dict[str, Any]) -> Self:

@@ -11,7 +11,7 @@ from forestpilot.sim.courses import COURSES
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.envs.base import Seeing, VehicleEnv
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.experts import DEFAULT_EXPERT, EXPERTS
+from forestpilot.sim.experts import DEFAULT_EXPERT
 from forestpilot.sim.vehicles import DEFAULT_VEHICLE, VEHICLES
 
 
@@ -32,7 +32,7 @@ class AnyVehicleEnv(VehicleEnv):
         self,
         vehicle: str = DEFAULT_VEHICLE,
         course: str = "forest",
-        advisor: str = DEFAULT_EXPERT,
+        advisor: str | Mapping[str, Any] = DEFAULT_EXPERT,
         task: str = "",
         side_cameras: str = "fixed",
         time_limit_s: float | None = None,
@@ -43,7 +43,8 @@ class AnyVehicleEnv(VehicleEnv):
         Args:
             vehicle: name in `VEHICLES`.
             course: name in `COURSES`.
-            advisor: name in `EXPERTS` of who is asked for labels; empty for nobody.
+            advisor: name in `EXPERTS` of who is asked for labels, or the name as `part` with options beside it;
+                empty for nobody.
             task: name under which data and policies are filed; by default vehicle and course.
             side_cameras: `fixed`, `random` or `random-speed`.
             time_limit_s: seconds until timeout; the course's by default.
@@ -65,10 +66,11 @@ class AnyVehicleEnv(VehicleEnv):
             task or f"{vehicle}-{course}",
             vehicle_class,
             course_class(**own),
-            EXPERTS.get(advisor) if advisor else None,
+            None,
             Seeing(**seeing),
             side_cameras,
             time_limit_s,
+            advisor,
         )
 
 

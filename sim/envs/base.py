@@ -22,6 +22,7 @@ from forestpilot.sim.envs.dropped_pictures import is_dropped
 from forestpilot.sim.envs.side_cameras import FIXED, SideCameras
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.experts.chosen import chosen_expert
 from forestpilot.sim.experts.expert import CameraViews, Expert, Labels
 from forestpilot.sim.outcomes import COLLISION_PENALTY, CRASHES, TERMINAL, Outcome
 from forestpilot.sim.physics import ColliderPool, PhysicsClient
@@ -126,10 +127,11 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         task: name of the task, as data and policies are filed under.
         vehicle: class of the vehicle.
         course: the course.
-        expert: class of the expert, where there is one.
+        expert: class of its own expert, where there is one.
         seeing: cameras, rates and labels.
         side_cameras: where the side cameras stand from picture to picture: `fixed`, `random` or `random-speed`.
         time_limit_s: seconds until timeout; the course's by default.
+        advisor: name of another expert, or the name as `part` with options beside it; empty for its own.
 
     Raises:
         ValueError: an argument is out of range; the message names what is allowed.
@@ -153,6 +155,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         seeing: Seeing = Seeing(),
         side_cameras: str = FIXED,
         time_limit_s: float | None = None,
+        advisor: str | Mapping[str, Any] = "",
     ) -> None:
         self.rig = seeing.rig_of(vehicle)
         self.render_mode = seeing.render_mode
@@ -173,7 +176,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self.physics = PhysicsClient()
         self.vehicle = vehicle(self.physics.id)
         self.course = course
-        self._expert_class = expert
+        self._chosen_expert = chosen_expert(advisor, expert)
+        self._follows = bool(advisor)
         self._expert: Expert | None = None
         self._substeps = PHYSICS_HZ // seeing.control_hz
         self._path = np.zeros((self._substeps, 3))
@@ -270,13 +274,19 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
             gymnasium.error.ResetNeeded: no episode has begun.
             ValueError: this environment has no expert.
         """
-        if self._expert_class is None:
+        if self._chosen_expert is None:
             raise InvalidArgumentError(f"nobody is an expert of {self.task_spec.task}; make the environment with one")
         if self._world is None:
             raise gymnasium.error.ResetNeeded("no episode has begun; call reset() first")
         if self._expert is None:
-            self._expert = self._expert_class(self.vehicle, self.course, self.rig)
+            self._expert = self._chosen_expert.begin(self.vehicle, self.course, self.rig)
+            self._tell_expert()
         return self._expert.label(self.views)
+
+    def _tell_expert(self) -> None:
+        """Tell the expert, if there is one in this episode, where the vehicle is now."""
+        if self._expert is not None:
+            self._expert.follow(self.views, len(self._actions) / self.task_spec.control_hz)
 
     def render(self) -> np.ndarray | None:
         """The chase view: (height, width, 3) uint8 for `rgb_array`, (height, width) float32 metres for `depth_array`;
@@ -400,6 +410,10 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self._start_left_m = self._left_m
         self._clearance_m = self.vehicle.clearance_m(world, self.vehicle.base_position()[None])
         self._place_cameras()
+        # One that was chosen may remember what it has seen, whether or not anybody has asked it so far.
+        if self._chosen_expert is not None and self._follows:
+            self._expert = self._chosen_expert.begin(self.vehicle, self.course, self.rig)
+        self._tell_expert()
         self._draw()
 
     def _advance(self, action: np.ndarray) -> str:
@@ -416,6 +430,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self._progress_m = self._left_m - left_m
         self._left_m = left_m
         self._place_cameras()
+        self._tell_expert()
         return outcome
 
     def _move(self, action: np.ndarray) -> tuple[bool, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from forestpilot.sim.courses.road import RoadCourse
 from forestpilot.sim.envs.base import Seeing, VehicleEnv
@@ -90,6 +91,7 @@ class DriveEnv(VehicleEnv):
         rig: Mapping[str, float] | None = None,
         observe: Sequence[str] = ("rgb",),
         dropped_pictures: float = 0.0,
+        advisor: str | Mapping[str, Any] = "",
     ) -> None:
         """Build the environment.
 
@@ -116,6 +118,8 @@ class DriveEnv(VehicleEnv):
             observe: kinds of images that are observed: `rgb`, `depth`, `segmentation`.
             dropped_pictures: share of the steps, 0 to 1, at which all three cameras are black and only state and goal
                 are told; which steps follows from the seed.
+            advisor: name of the expert that is asked for labels, or the name as `part` with options beside it, for
+                example `{"part": "late", "delay_s": 0.3}`; empty for the driving expert.
 
         Raises:
             ValueError: an argument is out of range; the message names what is allowed.
@@ -143,4 +147,4 @@ class DriveEnv(VehicleEnv):
             render_width=render_width,
             render_height=render_height,
         )
-        super().__init__("drive", Car, course, DrivingExpert, seeing, side_cameras, time_limit_s)
+        super().__init__("drive", Car, course, DrivingExpert, seeing, side_cameras, time_limit_s, advisor)

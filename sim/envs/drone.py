@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from forestpilot.sim.courses.forest import ForestCourse
 from forestpilot.sim.envs.base import Seeing, VehicleEnv
@@ -80,6 +81,8 @@ class DroneEnv(VehicleEnv):
         rig: Mapping[str, float] | None = None,
         observe: Sequence[str] = ("rgb",),
         dropped_pictures: float = 0.0,
+        gaps: int = 0,
+        advisor: str | Mapping[str, Any] = "",
     ) -> None:
         """Build the environment.
 
@@ -101,11 +104,14 @@ class DroneEnv(VehicleEnv):
             observe: kinds of images that are observed: `rgb`, `depth`, `segmentation`.
             dropped_pictures: share of the steps, 0 to 1, at which all three cameras are black and only state and goal
                 are told; which steps follows from the seed.
+            gaps: rows of trunks stand across the way, each with so many gaps; 0 for none.
+            advisor: name of the expert that is asked for labels, or the name as `part` with options beside it, for
+                example `{"part": "undecided", "left_share": 0.3}`; empty for the flight expert.
 
         Raises:
             ValueError: an argument is out of range; the message names what is allowed.
         """
-        course = ForestCourse(preset, density, trail, domain_randomisation, speed, Quadrotor.max_speed_mps)
+        course = ForestCourse(preset, density, trail, domain_randomisation, speed, Quadrotor.max_speed_mps, gaps)
         seeing = Seeing(
             width=width,
             height=height,
@@ -119,4 +125,4 @@ class DroneEnv(VehicleEnv):
             render_width=render_width,
             render_height=render_height,
         )
-        super().__init__("drone", Quadrotor, course, FlightExpert, seeing, time_limit_s=time_limit_s)
+        super().__init__("drone", Quadrotor, course, FlightExpert, seeing, time_limit_s=time_limit_s, advisor=advisor)

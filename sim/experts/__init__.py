@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 DEFAULT_EXPERT = "flight"
 """The expert of whoever is not told another."""
 
-EXPERTS: Registry[type[Expert]] = Registry("expert", "forestpilot.sim.experts:EXPERTS")
-EXPERTS.register("flight", "forestpilot.sim.experts.flight:FlightExpert", "rolls out a quadrotor among trunks")
-EXPERTS.register("driving", "forestpilot.sim.experts.driving:DrivingExpert", "rolls out a car along a road")
+_HERE = "forestpilot.sim.experts"
+EXPERTS: Registry[type[Expert]] = Registry("expert", f"{_HERE}:EXPERTS")
+EXPERTS.register("flight", f"{_HERE}.flight:FlightExpert", "rolls out a quadrotor among trunks")
+EXPERTS.register("driving", f"{_HERE}.driving:DrivingExpert", "rolls out a car along a road")
+EXPERTS.register("own", f"{_HERE}.own:OwnExpert", "whoever is the expert of the task")
+EXPERTS.register("undecided", f"{_HERE}.undecided:UndecidedExpert", "passes each trunk on a side drawn for it")
+EXPERTS.register("moody", f"{_HERE}.moody:MoodyExpert", "has a style, drawn per episode, that only history reveals")
+EXPERTS.register("late", f"{_HERE}.late:LateExpert", "does what was right a moment ago")
+EXPERTS.register("sloppy", f"{_HERE}.sloppy:SloppyExpert", "wanders about the best way")
+EXPERTS.register("playful", f"{_HERE}.playful:PlayfulExpert", "flies to places of its own choice")

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from forestpilot.sim.cameras import CENTER, FORWARD, Rig
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.courses.road import RoadCourse
+from forestpilot.sim.experts.config import ExpertConfig
 from forestpilot.sim.experts.driving_rollouts import LEAST_SPEED_MPS, plan_steering
-from forestpilot.sim.experts.expert import FASTER, CameraViews, Expert, Labels, UnsuitableExpertError
+from forestpilot.sim.experts.expert import (
+    FASTER,
+    CameraViews,
+    Labels,
+    RecallingExpert,
+    UnsuitableExpertError,
+)
 from forestpilot.sim.experts.lanes import NEVER
 from forestpilot.sim.experts.planner import Advice, Ground, RolloutPlanner
 from forestpilot.sim.records import record_of
@@ -137,16 +144,38 @@ class DrivingPlanner(RolloutPlanner):
         return costs, chosen
 
 
-class DrivingExpert(Expert):
+@dataclass(frozen=True)
+class DrivingExpertConfig(ExpertConfig):
+    """The driving expert has no options."""
+
+    part: ClassVar[str] = "driving"
+
+
+class DriveMoment(NamedTuple):
+    """All that the driving expert reads of the car."""
+
+    motion: DriveMotion
+    place_m: np.ndarray
+    """(2,) of the middle of the wheelbase, in metres."""
+    line_point: int
+    """Point of the line near which it is."""
+
+
+class DrivingExpert(RecallingExpert):
     """Answers, for each camera's pose, what a privileged driver would do there; sees geometry and no pixels.
 
     Args:
         vehicle: a car, begun.
         course: the road to drive, begun.
         rig: where the cameras stand.
+        config: nothing; a subclass may have options.
     """
 
-    def __init__(self, vehicle: Vehicle, course: Course, rig: Rig) -> None:
+    Config: ClassVar[type[ExpertConfig]] = DrivingExpertConfig
+    pace = 1.0
+    """Share of the speed that is right, above 0, at which it drives."""
+
+    def __init__(self, vehicle: Vehicle, course: Course, rig: Rig, config: Any = None) -> None:
         if not isinstance(vehicle, Car) or not isinstance(course, RoadCourse):
             raise UnsuitableExpertError(
                 f"the driving expert drives a car along a road, not a {vehicle.name} through a {course.name}"
@@ -156,26 +185,32 @@ class DrivingExpert(Expert):
         self._rig = rig
         self._planner = DrivingPlanner(course.world, course.table, vehicle.motion_model())
 
-    def label(self, views: CameraViews) -> Labels:
+    def moment(self) -> DriveMoment:
+        """Motion and place of the car."""
+        return DriveMoment(self._car.motion_state(), self._car.base_position()[:2].copy(), self._course.index)
+
+    def label_then(self, views: CameraViews, moment: DriveMoment) -> Labels:
         """Actions and candidate costs as if the car stood where each camera does."""
         axes = views.axes
         yaws = np.arctan2(axes[:, FORWARD, 1], axes[:, FORWARD, 0]).astype(np.float64)
         ahead = self._rig.forward_m * np.stack([np.cos(yaws), np.sin(yaws)], axis=1)
         places = views.eyes[:, :2].astype(np.float64) - ahead
         # Roll and pitch move the camera a little; the car itself stands where it stands.
-        places += self._car.base_position()[:2] - places[CENTER]
-        return self.label_at(places, yaws, views.offsets[:, FASTER].astype(np.float64), self._course.index)
+        places += moment.place_m - places[CENTER]
+        return self._label_at(places, yaws, views.offsets[:, FASTER].astype(np.float64), moment)
 
-    def label_at(self, places_m: np.ndarray, yaws_rad: np.ndarray, faster_mps: np.ndarray, index: int) -> Labels:
+    def _label_at(
+        self, places_m: np.ndarray, yaws_rad: np.ndarray, faster_mps: np.ndarray, moment: DriveMoment
+    ) -> Labels:
         """Actions and candidate costs as if the car were elsewhere, on the same arc along its heading there.
 
         Args:
             places_m: (C, 2) places of the middle of the wheelbase in metres.
             yaws_rad: (C,) headings there in radians.
             faster_mps: (C,) what to add to the car's speed in m/s.
-            index: point of the line near which the car is.
+            moment: what the car does.
         """
-        own = self._car.motion_state()
+        own = moment.motion
         motions = np.empty((len(places_m), len(own)))
         indices = np.empty(len(places_m), np.int64)
         for c, (place, yaw, faster) in enumerate(zip(places_m, yaws_rad, faster_mps)):
@@ -185,7 +220,7 @@ class DrivingExpert(Expert):
                 yaw_rate = own.yaw_rate * (speed / max(own.speed, LEAST_SPEED_MPS))
             x, y = place
             motions[c] = x, y, yaw, speed, yaw_rate, own.steering
-            indices[c], _, _ = self._course.table.locate(x, y, index)
+            indices[c], _, _ = self._course.table.locate(x, y, moment.line_point)
         labels = Labels.empty(len(motions))
         for c, advice in enumerate(self._planner.advise_all(motions, indices)):
             motion = DriveMotion(*motions[c])
@@ -196,6 +231,6 @@ class DrivingExpert(Expert):
     def _go(self, index: int, speed_mps: float) -> float:
         """Throttle or brake for the speed that is right a moment later."""
         preview = round(speed_mps * SPEED_PREVIEW_S / POINT_SPACING_M)
-        wanted = self._course.table.point(index + preview).speed_mps
+        wanted = self.pace * self._course.table.point(index + preview).speed_mps
         hold = 0.1 if wanted > 0.5 else 0.0
         return max(-1.0, min(1.0, hold + SPEED_GAIN * (wanted - speed_mps)))

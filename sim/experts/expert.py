@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from forestpilot.sim.cameras import Rig
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.experts.config import ExpertConfig
 from forestpilot.sim.vehicles.vehicle import NUM_CANDIDATES, Vehicle
 
 FASTER = 2
@@ -53,14 +54,41 @@ class Expert(ABC):
         vehicle: begun; its state is read when the expert is asked.
         course: begun.
         rig: where the cameras stand.
+        config: its options; only an expert whose `Config` has fields is given them.
 
     Raises:
         UnsuitableExpertError: it does not know this vehicle or this course.
     """
 
+    Config: ClassVar[type[ExpertConfig]] = ExpertConfig
+    """Its options."""
+    time_s: float = 0.0
+    """Time since the start of the episode in seconds, as `follow` was told last."""
+
     @abstractmethod
-    def __init__(self, vehicle: Vehicle, course: Course, rig: Rig) -> None: ...
+    def __init__(self, vehicle: Vehicle, course: Course, rig: Rig, config: Any = None) -> None: ...
+
+    def follow(self, views: CameraViews, time_s: float) -> None:
+        """Take note of where the vehicle is now. Told at every step from the start on, whoever acts, before anybody
+        asks; where nobody may ask, only an expert that was chosen by name is told."""
+        self.time_s = time_s
 
     @abstractmethod
     def label(self, views: CameraViews) -> Labels:
         """Advise at each camera's pose, as if the vehicle stood there."""
+
+
+class RecallingExpert(Expert):
+    """An expert that can be asked later what was right before."""
+
+    @abstractmethod
+    def moment(self) -> Any:
+        """All that it reads of the vehicle, besides where the cameras stand."""
+
+    @abstractmethod
+    def label_then(self, views: CameraViews, moment: Any) -> Labels:
+        """Advise as it would have at a moment, with the cameras where they stood."""
+
+    def label(self, views: CameraViews) -> Labels:
+        """Advise at each camera's pose, as if the vehicle stood there."""
+        return self.label_then(views, self.moment())

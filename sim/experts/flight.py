@@ -7,23 +7,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from forestpilot.sim.cameras import CENTER, FORWARD, Rig
 from forestpilot.sim.courses.course import Course
-from forestpilot.sim.experts.expert import CameraViews, Expert, Labels, UnsuitableExpertError
+from forestpilot.sim.experts.config import ExpertConfig
+from forestpilot.sim.experts.expert import (
+    CameraViews,
+    Labels,
+    RecallingExpert,
+    UnsuitableExpertError,
+)
 from forestpilot.sim.experts.flight_rollouts import plan_turns
 from forestpilot.sim.experts.lanes import NEVER
 from forestpilot.sim.experts.planner import Advice, Ground, RolloutPlanner
 from forestpilot.sim.records import record_of
 from forestpilot.sim.vehicles.quadrotor import (
     MAX_TURN_RAD,
+    FlightMotion,
     Quadrotor,
 )
 from forestpilot.sim.vehicles.vehicle import Vehicle
 from forestpilot.sim.worlds.clearance import ClearanceMap
+from forestpilot.sim.worlds.world import World
 
 CANDIDATE_TURNS_RAD = Quadrotor.candidate_turns_rad()
 """(K,) heading changes in radians, ascending, relative to the heading."""
@@ -90,14 +98,12 @@ class FlightCosts(NamedTuple):
 
 
 class FlightArea(NamedTuple):
-    """The rectangle to stay in, and the goal, in metres."""
+    """The rectangle to stay in, in metres."""
 
     west: float
     east: float
     south: float
     north: float
-    goal_x: float
-    goal_y: float
 
 
 class FlightPlanner(RolloutPlanner):
@@ -118,8 +124,8 @@ class FlightPlanner(RolloutPlanner):
         config: PlannerConfig = PlannerConfig(),
     ) -> None:
         super().__init__(CANDIDATE_TURNS_RAD, REFINEMENTS_RAD)
-        goal_x, goal_y = goal_m[:2]
-        self._plan = record_of(config.constants(), Ground.of(clearance), FlightArea(*bounds_m, goal_x, goal_y))
+        self._goal_m = np.array(goal_m[:2], np.float64)
+        self._plan = record_of(config.constants(), Ground.of(clearance), FlightArea(*bounds_m))
         self._distance = clearance.distance_m
         self._steps_rad = np.array(REFINEMENTS_RAD)
 
@@ -131,59 +137,99 @@ class FlightPlanner(RolloutPlanner):
             *state: `FlightMotion`, heading in radians, speed set point in m/s, above 0.
         """
         motion, yaw_rad, speed_mps = state
-        costs, _ = self._plan_turns(np.array([motion]), np.array([yaw_rad]), speed_mps, turns_rad, NO_REFINEMENTS)
+        states = (np.array([motion]), np.array([yaw_rad]), self._goals(1), float(speed_mps))
+        costs, _ = self._plan_turns(states, turns_rad, NO_REFINEMENTS)
         return costs[0]
 
-    def advise_all(self, motions: np.ndarray, yaws_rad: np.ndarray, speed_mps: float) -> list[Advice]:
+    def advise_all(
+        self, motions: np.ndarray, yaws_rad: np.ndarray, speed_mps: float, goals_m: np.ndarray | None = None
+    ) -> list[Advice]:
         """`advise` at several states at once, in less time than one after the other.
 
         Args:
             motions: (S, 8) float64, each a `FlightMotion`.
             yaws_rad: (S,) float64 headings.
             speed_mps: speed set point, above 0.
+            goals_m: (S, 2) float64, where to fly to from each state; the goal by default.
         """
-        costs, turns = self._plan_turns(motions, yaws_rad, speed_mps, self.turns_rad, self._steps_rad)
+        if goals_m is None:
+            goals_m = self._goals(len(motions))
+        states = (motions, yaws_rad, goals_m, float(speed_mps))
+        costs, turns = self._plan_turns(states, self.turns_rad, self._steps_rad)
         return [Advice(turn, row) for turn, row in zip(turns.tolist(), costs.astype(np.float32))]
 
+    def _goals(self, count: int) -> np.ndarray:
+        """(count, 2) the goal, as often as asked."""
+        goals = np.empty((count, 2))
+        goals[:] = self._goal_m
+        return goals
+
     def _plan_turns(
-        self, motions: np.ndarray, yaws_rad: np.ndarray, speed_mps: float, turns_rad: np.ndarray, steps_rad: np.ndarray
+        self, states: tuple[np.ndarray, np.ndarray, np.ndarray, float], turns_rad: np.ndarray, steps_rad: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(S, n) float64 costs of the turns (n,) at each state, and (S,) the best, refined by these steps (r,)."""
-        num_states = len(motions)
+        """(S, n) float64 costs of the turns (n,) at states as the kernel takes them, and (S,) the best, refined by
+        these steps (r,)."""
+        num_states = len(states[0])
         turns = np.empty((num_states, len(turns_rad)))
         turns[:] = turns_rad
         costs = np.full_like(turns, NEVER)
         chosen = np.empty(num_states)
-        plan_turns((motions, yaws_rad, float(speed_mps)), turns, steps_rad, self._plan, self._distance, costs, chosen)
+        plan_turns(states, turns, steps_rad, self._plan, self._distance, costs, chosen)
         return costs, chosen
 
 
-class FlightExpert(Expert):
+@dataclass(frozen=True)
+class FlightExpertConfig(ExpertConfig):
+    """The flight expert has no options."""
+
+    part: ClassVar[str] = "flight"
+
+
+class FlightExpert(RecallingExpert):
     """Answers, for each camera heading, what a privileged pilot would do; sees geometry and no pixels.
 
     Args:
         vehicle: a quadrotor, begun.
         course: any course with a goal to fly to, begun.
         rig: where the cameras stand.
+        config: nothing; a subclass may have options.
     """
 
-    def __init__(self, vehicle: Vehicle, course: Course, rig: Rig) -> None:
+    Config: ClassVar[type[ExpertConfig]] = FlightExpertConfig
+
+    def __init__(self, vehicle: Vehicle, course: Course, rig: Rig, config: Any = None) -> None:
         if not isinstance(vehicle, Quadrotor):
             raise UnsuitableExpertError(f"the flight expert flies a quadrotor, not a {vehicle.name}")
         world = course.world
         self._quadrotor = vehicle
         self._course = course
-        self._planner = FlightPlanner(world.clearance, world.bounds_m, world.goal_m)
+        self._planner = FlightPlanner(world.clearance, world.bounds_m, world.goal_m, self.planning(world))
 
-    def label(self, views: CameraViews) -> Labels:
+    def planning(self, world: World) -> PlannerConfig:
+        """Costs and horizon of its planner in a world."""
+        return PlannerConfig()
+
+    def goals_m(self, motions: np.ndarray) -> np.ndarray | None:
+        """(S, 2) float64, where to fly to from each state (S, 8); None for the goal."""
+        return None
+
+    def paces(self, motions: np.ndarray) -> list[float]:
+        """Share of the speed set point, 0 to 1, at which to fly at each state (S, 8)."""
+        return [1.0] * len(motions)
+
+    def moment(self) -> FlightMotion:
+        """State of the drone's motion."""
+        return self._quadrotor.motion_state()
+
+    def label_then(self, views: CameraViews, moment: FlightMotion) -> Labels:
         """Actions and candidate costs as if the drone were at each camera's offset and headed where it looks."""
-        motion = self._quadrotor.motion_state()
         offsets = views.eyes[:, :2] - views.eyes[CENTER, :2]
-        motions = np.tile(motion, (len(offsets), 1))
+        motions = np.tile(moment, (len(offsets), 1))
         motions[:, :2] += offsets
         yaws_rad = np.array([math.atan2(y, x) for x, y, _ in views.axes[:, FORWARD].tolist()])
         labels = Labels.empty(len(offsets))
-        for c, advice in enumerate(self._planner.advise_all(motions, yaws_rad, self._course.speed_mps)):
-            labels.actions[c] = advice.turn_rad / MAX_TURN_RAD, 1.0
+        advices = self._planner.advise_all(motions, yaws_rad, self._course.speed_mps, self.goals_m(motions))
+        for c, (advice, pace) in enumerate(zip(advices, self.paces(motions))):
+            labels.actions[c] = advice.turn_rad / MAX_TURN_RAD, 2.0 * pace - 1.0
             labels.costs[c] = advice.costs
         return labels

@@ -237,10 +237,10 @@ def _offset(k, p):  # type: ignore[no-untyped-def]
 
 
 @helper(fastmath=True)
-def _aim(motions, p, bearings, directions):  # type: ignore[no-untyped-def]
-    """Fill in the bearing of the goal from each state (S,), and cosine and sine of the second headings (S, 9, 2)."""
+def _aim(motions, goals, p, bearings, directions):  # type: ignore[no-untyped-def]
+    """Fill in the bearing of its goal from each state (S,), and cosine and sine of the second headings (S, 9, 2)."""
     for s in range(motions.shape[0]):
-        bearing = math.atan2(p.goal_y - motions[s, 1], p.goal_x - motions[s, 0])
+        bearing = math.atan2(goals[s, 1] - motions[s, 1], goals[s, 0] - motions[s, 0])
         bearings[s] = bearing
         for k in range(SECOND_HEADINGS):
             heading = bearing + _offset(k, p)
@@ -284,14 +284,14 @@ def _try_turns(states, turns, eager, p, grid, best):  # type: ignore[no-untyped-
     `eager` tries as many second headings at once as the pool holds. That pays where `best` tells beforehand what they
     must undercut; where it does not, one second heading tells it to the next.
     """
-    motions, yaws, speed = states
+    motions, yaws, goals, speed = states
     total_s = min(max(p.horizon_m / speed, p.least_s), p.most_s)
     steps = int(total_s / MODEL_STEP_S + 0.5)
     first_switch = min(int(p.first_switch_s / MODEL_STEP_S + 0.5), steps)
     second_switch = min(int(p.second_switch_s / MODEL_STEP_S + 0.5), steps)
     bearings = np.empty(motions.shape[0])
     directions = np.empty((motions.shape[0], SECOND_HEADINGS, 2))
-    _aim(motions, p, bearings, directions)
+    _aim(motions, goals, p, bearings, directions)
     early = np.zeros(ALL_NUMBERS * LANES)
     late = np.zeros(ALL_NUMBERS * LANES)
     pool = np.zeros(ALL_NUMBERS * LANES)
@@ -314,7 +314,8 @@ def plan_turns(states, turns, refinements, plan, distance, costs, chosen):  # ty
     """Cost of each candidate turn at several states, and the best turn, refined.
 
     Args:
-        states: (S, 8) float64, each a `FlightMotion`; (S,) headings in radians; and the speed to fly at in m/s.
+        states: (S, 8) float64, each a `FlightMotion`; (S,) headings in radians; (S, 2) where to fly to in metres; and
+            the speed to fly at in m/s.
         turns: (S, n) candidate heading changes in radians, ascending.
         refinements: (r,) steps in radians by which the best candidate is refined.
         plan: (1,) record of `FlightCosts`, `Ground` and `FlightArea`.

@@ -23,6 +23,9 @@ class DroneOptions(TaskOptions):
 
     density: Annotated[tuple[float, ...], Range(0, 0.25)] = (0.04,)
     """Trees per square metre; each episode draws one. Published: 0.0204, 0.0278, 0.04."""
+    gaps: Annotated[int, Range(0, 6)] = 0
+    """Rows of trunks stand across the way, each with so many gaps, all of them right answers; 0 for a forest without
+    rows."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "density", tuple(self.density))
@@ -31,8 +34,11 @@ class DroneOptions(TaskOptions):
         require_ranges(self)
 
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
-        """`density`, in trees per square metre."""
-        return {"density": self.density[rng.integers(len(self.density))]}
+        """`density`, in trees per square metre, and where there are rows `gaps`."""
+        drawn: dict[str, Any] = {"density": self.density[rng.integers(len(self.density))]}
+        if self.gaps:
+            drawn["gaps"] = self.gaps
+        return drawn
 
 
 class DroneTask(Task):
@@ -43,6 +49,8 @@ class DroneTask(Task):
         parts = [f"{env_kwargs.get('preset') or self.presets[0]} forest"]
         if env_kwargs.get("density") is not None:
             parts.append(f"{format_density(env_kwargs['density'])} trees/m2")
+        if env_kwargs.get("gaps"):
+            parts.append(f"rows with {env_kwargs['gaps']} gaps")
         if env_kwargs.get("speed") is not None:
             parts.append(f"{env_kwargs['speed']:.3g} m/s")
         return ", ".join(parts)

@@ -17,6 +17,7 @@ from forestpilot.sim.seeds import rng_for
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.clearance import build_clearance_map, has_free_path
 from forestpilot.sim.worlds.growth import draw_grown_trees
+from forestpilot.sim.worlds.rows import RADIUS_M, TrunkRow, draw_rows, stands_clear, trunks_of_rows
 from forestpilot.sim.worlds.words import format_density, format_range
 from forestpilot.sim.worlds.world import NO_BOXES, Bounds, Ribbon, World
 
@@ -53,6 +54,8 @@ class ForestConfig:
     """A winding trail without trees leads from the start to the goal."""
     trail_half_width_m: Annotated[float, Range(0, 1000)] = 1.0
     """Half the width of the trail in metres."""
+    gaps: Annotated[int, Range(0, 6)] = 0
+    """Rows of trunks stand across the way, each with so many gaps, and no other tree between them; 0 for none."""
     domain_randomisation: bool = True
     """Draw colours, light, fog and textures per world; otherwise every world looks alike."""
 
@@ -65,6 +68,8 @@ class ForestConfig:
             raise InvalidArgumentError(
                 "the goal lies outside the forest: flight_m + margin_behind_m must not exceed length_m"
             )
+        if self.gaps and self.trail:
+            raise InvalidArgumentError("gaps and trail do not go together: rows of trunks would stand on the trail")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +78,8 @@ class Forest(World):
 
     config: ForestConfig
     """What it was drawn from, besides the seed."""
+    rows: tuple[TrunkRow, ...] = ()
+    """Rows of trunks across the way, the first that is met first."""
 
     def describe(self) -> str:
         """For example `forest of 1/25 trees/m2, trunks 0.24-0.7 m`."""
@@ -82,6 +89,8 @@ class Forest(World):
         ]
         if self.config.trail:
             parts.append("a trail")
+        if self.config.gaps:
+            parts.append(f"rows with {self.config.gaps} gaps")
         return ", ".join(parts)
 
 
@@ -114,7 +123,14 @@ def _draw(config: ForestConfig, seed: int, redraw: int, rng: np.random.Generator
     bounds = Bounds(x_min, x_min + config.length_m, -config.width_m / 2, config.width_m / 2)
     trail = _draw_trail(config, rng)
     centers = _hard_core_points(config, bounds, trail, rng)
+    rows: tuple[TrunkRow, ...] = ()
+    if config.gaps:
+        rows = draw_rows(config.gaps, config.flight_m, rng)
+        centers = centers[stands_clear(centers, rows)]
     trees = _draw_trees(config, centers, rng)
+    if rows:
+        in_rows = trunks_of_rows(rows, bounds, rng)
+        trees = np.concatenate([trees, draw_grown_trees(in_rows, np.full(len(in_rows), RADIUS_M), rng)])
     appearance = draw_appearance(rng, trees) if config.domain_randomisation else default_appearance(trees)
     return Forest(
         seed=seed,
@@ -132,6 +148,7 @@ def _draw(config: ForestConfig, seed: int, redraw: int, rng: np.random.Generator
         clearance=build_clearance_map(trees, bounds),
         redraws=redraw,
         config=config,
+        rows=rows,
     )
 
 

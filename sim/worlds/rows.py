@@ -1,0 +1,78 @@
+"""Rows of trunks across the way, with gaps to fly through: worlds with several right answers."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from forestpilot.sim.worlds.tables import Bounds
+
+FIRST_ROW_M = 10.0
+ROW_SPACING_M = 11.0
+ROW_JITTER_M = 1.0
+"""A row stands this far before or behind its place at most."""
+GAP_M = 1.3
+"""Width of a gap between trunks, in metres."""
+GAP_SPACING_M = 2.2
+"""Distance of the middles of two gaps side by side, in metres."""
+RADIUS_M = 0.17
+"""Radius of a row's trunks in metres."""
+CHINK_M = 0.3
+"""Largest distance between two trunks of a row that are no gap, in metres; nobody fits through."""
+TRUNK_JITTER_M = 0.1
+CLEAR_M = 2.5
+"""Beside the gaps, and before and behind each row, no other tree stands this close, in metres."""
+
+
+class TrunkRow(NamedTuple):
+    """A row of trunks across the forest."""
+
+    x_m: float
+    """Where it stands, in metres."""
+    gaps_y_m: tuple[float, ...]
+    """Middles of its gaps, from the right (the least y) to the left."""
+
+
+def draw_rows(gaps: int, flight_m: float, rng: np.random.Generator) -> tuple[TrunkRow, ...]:
+    """Rows with so many gaps each, between the start and a goal that is `flight_m` metres ahead."""
+    rows: list[TrunkRow] = []
+    places = np.arange(FIRST_ROW_M, flight_m - 0.5 * ROW_SPACING_M, ROW_SPACING_M)
+    for place in places.tolist():
+        x_m = place + rng.uniform(-ROW_JITTER_M, ROW_JITTER_M)
+        middle = GAP_SPACING_M * rng.uniform(-0.5, 0.5)
+        gap_middles = middle + GAP_SPACING_M * (np.arange(gaps) - 0.5 * (gaps - 1))
+        rows.append(TrunkRow(float(x_m), tuple(gap_middles.tolist())))
+    return tuple(rows)
+
+
+def trunks_of_rows(rows: tuple[TrunkRow, ...], bounds: Bounds, rng: np.random.Generator) -> np.ndarray:
+    """(n, 2) places of the trunks of these rows, which reach from one side of the forest to the other."""
+    places: list[tuple[float, float]] = []
+    for row in rows:
+        edges = [bounds.y_min]
+        for middle in row.gaps_y_m:
+            edges += [middle - GAP_M / 2, middle + GAP_M / 2]
+        edges.append(bounds.y_max)
+        for low, high in zip(edges[::2], edges[1::2]):
+            places += [(row.x_m, y) for y in _fill(low, high)]
+    centers = np.array(places)
+    centers[:, 0] += rng.uniform(-TRUNK_JITTER_M, TRUNK_JITTER_M, len(centers))
+    return centers
+
+
+def _fill(low: float, high: float) -> list[float]:
+    """Places of trunks side by side from one edge to another, none further from the next than a chink."""
+    count = max(2, math.ceil((high - low + CHINK_M) / (2 * RADIUS_M + CHINK_M)))
+    places: list[float] = np.linspace(low + RADIUS_M, high - RADIUS_M, count).tolist()
+    return places
+
+
+def stands_clear(centers: np.ndarray, rows: tuple[TrunkRow, ...]) -> np.ndarray:
+    """(n,) bool: whether trees at these places (n, 2) stand clear of the rows and of the way from gap to gap."""
+    edge = max(max(abs(row.gaps_y_m[0]), abs(row.gaps_y_m[-1])) for row in rows)
+    clear = np.abs(centers[:, 1]) >= edge + CLEAR_M
+    for row in rows:
+        clear &= np.abs(centers[:, 0] - row.x_m) >= CLEAR_M
+    return np.asarray(clear)
