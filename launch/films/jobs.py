@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,44 +75,50 @@ def film_jobs(
 
 
 def _film_job(job: FilmJob, pool: RolloutPool, advance: Callable[[int], object] | None) -> Future[Path]:
-    parts = [pool.submit(_make_part, job, number, answer=advance) for number in range(len(job.parts))]
-    return joined(job.path, parts)
+    numbers = range(len(job.parts))
+    # Whoever makes all of them need not simulate the way to each.
+    runs = [numbers] if pool.workers == 1 else [numbers[number : number + 1] for number in numbers]
+    return joined(job.path, [pool.submit(_make_parts, job, run, answer=advance) for run in runs])
 
 
-def joined(path: Path, parts: Sequence[Future[bytes]]) -> Future[Path]:
-    """The film of some parts, written when the last of them is there."""
+def joined(path: Path, runs: Sequence[Future[list[bytes]]]) -> Future[Path]:
+    """The film of some runs of parts, written when the last of them is there."""
     whole: Future[Path] = Future()
-    missing = len(parts)
+    missing = len(runs)
     lock = threading.Lock()
 
-    def done(_: Future[bytes]) -> None:
+    def done(_: Future[list[bytes]]) -> None:
         nonlocal missing
         with lock:
             missing -= 1
             if missing:
                 return
         try:
-            join_parts(path, [part.result() for part in parts])
+            join_parts(path, [part for run in runs for part in run.result()])
             whole.set_result(path)
         except BaseException as error:
             whole.set_exception(error)
 
-    for part in parts:
-        part.add_done_callback(done)
+    for run in runs:
+        run.add_done_callback(done)
     return whole
 
 
-def _make_part(job: FilmJob, number: int, ask: Callable[[int], Any]) -> bytes:
-    """One part of a film, in a worker process."""
+def _make_parts(job: FilmJob, numbers: range, ask: Callable[[int], Any]) -> list[bytes]:
+    """Some parts of a film that follow one another, in a worker process."""
     parts = job.parts
-    ticks = parts[number]
-    before = [tick.time_s for part in parts[:number] for tick in part]
-    is_last = number == len(parts) - 1
+    before = [tick.time_s for part in parts[: numbers.start] for tick in part]
+    ticks = [tick for number in numbers for tick in parts[number]]
+    made: list[bytes] = []
     with EpisodeScene(job.episode, job.costs) as scene:
-        frames = frames_at(scene, job.film, ticks, before)
-        if is_last:
-            frames = with_hold(frames, round(HOLD_S * job.film.fps))
-        return encode_part(telling(frames, ask), job.film.fps)
+        frames = telling(frames_at(scene, job.film, ticks, before), ask)
+        for number in numbers:
+            shown: Iterator[Image] = islice(frames, len(parts[number]))
+            if number == len(parts) - 1:
+                shown = with_hold(shown, round(HOLD_S * job.film.fps))
+            made.append(encode_part(shown, job.film.fps))
+        deque(frames, maxlen=0)  # the rest is told
+    return made
 
 
 def telling(frames: Iterable[Image], ask: Callable[[int], Any]) -> Iterator[Image]:
