@@ -1,20 +1,28 @@
-"""Colours of the ground on and beside trails and roads."""
+"""Colours of the ground on and beside trails and roads, for eight pixels at once.
+
+Where products are summed, the rounding is written down (`fused`), so that no compiler changes the last bit of a colour;
+constants are multiplied beforehand where that is how the colours have always been rounded.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from forestpilot.sim.kernels import helper
-from forestpilot.sim.rendering.raycast.columns import BLUE, GREEN, RED, X, Y, Z
-from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Scalar, Triple, View
+from forestpilot.sim.rendering.raycast.columns import BLUE, GREEN, RED, RIGHT, UP, X, Y, Z
+from forestpilot.sim.rendering.raycast.intersect import EXACT, HALF, ONE, ZERO, Floats, Lanes, Scalar, View
+from forestpilot.sim.rendering.raycast.lane_colors import Colors, chosen, mixed
+from forestpilot.sim.rendering.raycast.lane_sampling import MIP, TO_UNIT, mip_level, sample
+from forestpilot.sim.rendering.raycast.lanes import any_of, floor, fused, gather, where
 from forestpilot.sim.rendering.raycast.road import AHEAD_X, AHEAD_Y, HALF_WIDTH, MARKED, Place
-from forestpilot.sim.rendering.raycast.sampling import TO_UNIT, floor_of, sample
 from forestpilot.sim.rendering.raycast.scene import ASPHALT, GRAVEL, TRAIL, Scene
 from forestpilot.sim.rendering.raycast.textures import PATCHES, SPECKLES, STONES
 
 F = np.float32
 SPECKLE_TEXELS_PER_M = F(80)
 STONE_TEXELS_PER_M = F(150)
+LUMP_TEXELS_PER_M = F(46)
+BLOTCH_TEXELS_PER_M = F(31)
 LINE_HALF_WIDTH_M = F(0.055)
 LINE_INSET_M = F(0.22)
 """Distance of an edge line's middle from the road's edge."""
@@ -24,178 +32,216 @@ TRACK_M = F(0.78)
 """Distance of the wheel tracks from the middle of the road."""
 
 
-class Spot(NamedTuple):
-    """A point of the ground as its textures see it."""
+class Spots(NamedTuple):
+    """Points of the ground as their textures see them."""
 
-    x: Scalar
-    y: Scalar
-    """Where it is, in metres."""
-    pixel_m: Scalar
+    x: Lanes
+    y: Lanes
+    """Where they are, in metres."""
+    pixel_m: Lanes
     """Width of a pixel there, the geometric mean of along the view and across."""
-    grain: Scalar
-    patch: Scalar
-    """Fine and broad noise there, 0 to 1."""
+    grain: Lanes
+    patch: Lanes
+    """Fine and broad noise there, 0 to 255."""
 
 
-@helper(**KERNEL)
-def _unit(value: Scalar) -> Scalar:
-    """A value cut to 0 to 1."""
+@helper(**EXACT)
+def _unit(value: Lanes) -> Lanes:
+    """Values cut to 0 to 1."""
     return min(max(value, ZERO), ONE)
 
 
-@helper(**KERNEL)
-def _mix(under: Triple, over: Triple, share: Scalar) -> Triple:
-    """A blend of two colours."""
+@helper(**EXACT)
+def _tinted(color: Floats, light: Lanes) -> Colors:
+    """A colour in a light."""
+    return light * color[RED], light * color[GREEN], light * color[BLUE]
+
+
+@helper(**EXACT)
+def _tinting(under: Colors, color: Floats, light: Lanes, share: Lanes) -> Colors:
+    """A blend of colours with one in a light."""
     return (
-        under[RED] + share * (over[RED] - under[RED]),
-        under[GREEN] + share * (over[GREEN] - under[GREEN]),
-        under[BLUE] + share * (over[BLUE] - under[BLUE]),
+        fused(fused(light, color[RED], -under[RED]), share, under[RED]),
+        fused(fused(light, color[GREEN], -under[GREEN]), share, under[GREEN]),
+        fused(fused(light, color[BLUE], -under[BLUE]), share, under[BLUE]),
     )
 
 
-@helper(**KERNEL)
-def _footprint(view: View, ray: Triple, pixel_m: Scalar, normal_x: Scalar, normal_y: Scalar) -> Scalar:
-    """How many metres of ground a pixel covers along the unit direction (normal_x, normal_y)."""
-    size = ZERO
-    for axis in range(2):
-        fall = view.axes[axis, Z] / ray[Z]
-        step_x = view.axes[axis, X] - fall * ray[X]
-        step_y = view.axes[axis, Y] - fall * ray[Y]
-        size += abs(step_x * normal_x + step_y * normal_y)
-    return max(size * pixel_m, F(0.002))
+@helper(**EXACT)
+def _texture(scene: Scene, tile: int, u: Lanes, v: Lanes, pixel_m: Lanes, texels_per_m: Scalar) -> Lanes:
+    """Noise, 0 to 255, at (u, v) metres."""
+    level = mip_level(pixel_m * (texels_per_m * MIP))
+    return sample(scene.bank, tile, u * texels_per_m, v * texels_per_m, level, scene.smooth)
 
 
-@helper(**KERNEL)
-def _line_cover(distance: Scalar, half_width: Scalar, footprint: Scalar) -> Scalar:
-    """Share of a footprint that a line covers whose middle is this far away."""
-    least = max(distance - HALF * footprint, -half_width)
-    return max(min(distance + HALF * footprint, half_width) - least, ZERO) / footprint
+@helper(**EXACT)
+def _steps(view: View, axis: int, fall: tuple[Lanes, Lanes]) -> tuple[Lanes, Lanes]:
+    """How far the point that a ray meets moves on the ground, per metre along one of the picture's axes; `fall` is the
+    ray's way (x, y) per metre down."""
+    rise = view.axes[axis, Z]
+    return fused(-rise, fall[X], view.axes[axis, X]), fused(-rise, fall[Y], view.axes[axis, Y])
 
 
-@helper(**KERNEL)
-def _markings(scene: Scene, place: Place, across: Scalar, lengthwise: Scalar, worn: Scalar) -> Scalar:
+@helper(**EXACT)
+def _footprints(view: View, ray: Colors, pixel_m: Lanes, ahead_x: Lanes, ahead_y: Lanes) -> tuple[Lanes, Lanes]:
+    """How many metres of ground a pixel covers across a unit direction and along it."""
+    inverse = ONE / ray[Z]
+    fall = inverse * ray[X], inverse * ray[Y]
+    right_x, right_y = _steps(view, RIGHT, fall)
+    up_x, up_y = _steps(view, UP, fall)
+    across = abs(fused(up_y, ahead_x, -(up_x * ahead_y))) + abs(fused(right_y, ahead_x, -(right_x * ahead_y)))
+    along = abs(fused(up_y, ahead_y, up_x * ahead_x)) + abs(fused(right_y, ahead_y, right_x * ahead_x))
+    return max(across * pixel_m, F(0.002)), max(along * pixel_m, F(0.002))
+
+
+@helper(**EXACT)
+def _line_m(distance: Lanes, half_width: Scalar, footprint: Lanes) -> Lanes:
+    """How much of a footprint a line covers whose middle is this far away, in metres."""
+    half = footprint * HALF
+    least = max(distance - half, -half_width)
+    return max(min(half + distance, half_width) - least, ZERO)
+
+
+@helper(**EXACT)
+def _markings(scene: Scene, place: Place, across: Lanes, lengthwise: Lanes, blotch: Lanes) -> Lanes:
     """Cover of the edge lines and the dashed middle line, given a pixel's footprints across and along the road."""
-    edge_line = _line_cover(place.edge + LINE_INSET_M, LINE_HALF_WIDTH_M, across)
-    turns = place.along / DASH_PERIOD_M
-    dash = (turns - F(floor_of(turns)) - HALF) * DASH_PERIOD_M
-    middle_line = _line_cover(place.aside, LINE_HALF_WIDTH_M, across)
+    edge_line = _line_m(place.edge + LINE_INSET_M, LINE_HALF_WIDTH_M, across)
+    turns = place.along * (ONE / DASH_PERIOD_M)
+    dash = fused(turns - floor(turns), DASH_PERIOD_M, -HALF * DASH_PERIOD_M)
+    middle_line = _line_m(place.aside, LINE_HALF_WIDTH_M, across)
     # Far away one pixel holds several dashes: there the line is evenly grey.
-    several = _unit(lengthwise / DASH_PERIOD_M)
-    dashes = _line_cover(dash, HALF * DASH_M, min(lengthwise, DASH_PERIOD_M))
-    middle_line *= dashes + several * (DASH_M / DASH_PERIOD_M - dashes)
-    faded = _unit(ONE + F(0.5) - scene.road_wear * F(1.1) - (worn - HALF) * F(1.6))
-    return _unit(edge_line + middle_line) * (F(0.35) + F(0.65) * faded)
+    several = min(lengthwise * (ONE / DASH_PERIOD_M), ONE)
+    length = min(lengthwise, DASH_PERIOD_M)
+    dashes = _line_m(dash, HALF * DASH_M, length) / length
+    dashes = fused(DASH_M / DASH_PERIOD_M - dashes, several, dashes)
+    cover = _unit(fused(dashes, middle_line, edge_line) / across)
+    faded = _unit(fused(blotch, -F(1.6) * TO_UNIT, fused(scene.road_wear, -F(1.1), F(2.3))))
+    return fused(faded, F(0.65), F(0.35)) * cover
 
 
-@helper(**KERNEL)
-def _asphalt(scene: Scene, place: Place, spot: Spot, spread: tuple[Scalar, Scalar]) -> Triple:
+@helper(**EXACT)
+def _asphalt(scene: Scene, wanted: Lanes, place: Place, spot: Spots, spread: tuple[Lanes, Lanes]) -> Colors:
     """Colour of asphalt: fine grain, worn wheel paths, dust at the edges, cracks, markings."""
     x, y, pixel_m, _, patch = spot
-    speckle = sample(
-        scene.bank, SPECKLES, x * SPECKLE_TEXELS_PER_M, y * SPECKLE_TEXELS_PER_M,
-        pixel_m * SPECKLE_TEXELS_PER_M, scene.smooth,
-    )  # fmt: skip
-    blotch = sample(scene.bank, PATCHES, x * F(31), y * F(31), pixel_m * F(31), scene.smooth)
-    light = F(0.80) + F(0.28) * speckle + F(0.20) * (blotch - HALF)
-    track = max(ONE - abs(abs(place.aside) - TRACK_M) * F(2.2), ZERO)
-    light -= F(0.10) * scene.road_wear * track
-    crack = max(ONE - abs(blotch - F(0.52)) * F(150), ZERO) * _unit((F(0.03) - pixel_m) * F(60))
-    light -= F(0.5) * scene.road_wear * crack * _unit(patch * F(4) - F(2.1))
-    color = scene.road_color[RED] * light, scene.road_color[GREEN] * light, scene.road_color[BLUE] * light
-    dust = _unit((place.edge + F(0.45)) * F(1.4) + F(1.6) * (patch - HALF)) * F(0.45)
-    color = _mix(color, (scene.shoulder[RED], scene.shoulder[GREEN], scene.shoulder[BLUE]), dust)
-    if scene.road.chords[place.chord, MARKED] > ZERO:
+    speckle = _texture(scene, SPECKLES, x, y, pixel_m, SPECKLE_TEXELS_PER_M)
+    blotch = _texture(scene, PATCHES, x, y, pixel_m, BLOTCH_TEXELS_PER_M)
+    track = max(fused(abs(abs(place.aside) - TRACK_M), -F(2.2), ONE), ZERO)
+    near = _unit(fused(pixel_m, -F(60), F(0.03) * F(60))) * HALF
+    crack = near * _unit(fused(patch, F(4) * TO_UNIT, -F(2.1)))
+    crack = crack * max(fused(abs(fused(blotch, TO_UNIT, -F(0.52))), -F(150), ONE), ZERO)
+    light = fused(blotch, F(0.2) * TO_UNIT, fused(speckle, F(0.28) * TO_UNIT, F(0.8) - F(0.1)))
+    light = fused(fused(track, -F(0.1), -crack), scene.road_wear, light)
+    dust = _unit(fused(place.edge, F(1.4), fused(patch, F(1.6) * TO_UNIT, F(0.45) * F(1.4) - F(0.8)))) * F(0.45)
+    shoulder = scene.shoulder[RED], scene.shoulder[GREEN], scene.shoulder[BLUE]
+    color = mixed(_tinted(scene.road_color, light), shoulder, dust)
+    marked = wanted & (gather(scene.road.chords, place.chord * 10 + MARKED) > ZERO)
+    if any_of(marked):
         cover = _markings(scene, place, spread[0], spread[1], blotch)
-        color = _mix(color, (scene.marking[RED], scene.marking[GREEN], scene.marking[BLUE]), cover)
+        marking = scene.marking[RED], scene.marking[GREEN], scene.marking[BLUE]
+        color = chosen(marked, mixed(color, marking, cover), color)
     return color
 
 
-@helper(**KERNEL)
-def _gravel(scene: Scene, place: Place, spot: Spot) -> Triple:
+@helper(**EXACT)
+def _gravel(scene: Scene, place: Place, spot: Spots) -> Colors:
     """Colour of gravel: coarse stones, pressed flat and paler where wheels run."""
     x, y, pixel_m, _, patch = spot
-    stones = sample(
-        scene.bank, STONES, x * STONE_TEXELS_PER_M, y * STONE_TEXELS_PER_M, pixel_m * STONE_TEXELS_PER_M, scene.smooth
-    )
-    heaps = sample(scene.bank, STONES, y * F(31), x * F(31), pixel_m * F(31), scene.smooth)
-    track = max(ONE - abs(abs(place.aside) - TRACK_M) * F(2.2), ZERO) * (F(0.4) + F(0.6) * scene.road_wear)
-    light = F(0.93) + (F(0.62) - F(0.3) * track) * (stones - HALF) + F(0.26) * (ONE - track) * (heaps - HALF)
-    light += F(0.24) * (patch - HALF) + F(0.13) * track
-    return scene.road_color[RED] * light, scene.road_color[GREEN] * light, scene.road_color[BLUE] * light
+    stones = _texture(scene, STONES, x, y, pixel_m, STONE_TEXELS_PER_M) * TO_UNIT - HALF
+    heaps = fused(_texture(scene, STONES, y, x, pixel_m, BLOTCH_TEXELS_PER_M), TO_UNIT, -HALF)
+    track = max(fused(abs(abs(place.aside) - TRACK_M), -F(2.2), ONE), ZERO)
+    track = track * fused(scene.road_wear, F(0.6), F(0.4))
+    light = fused(track, F(0.13), fused(patch, F(0.24) * TO_UNIT, F(0.93) - F(0.12)))
+    light = fused(stones, fused(track, -F(0.3), F(0.62)), light)
+    light = fused(heaps, fused(track, -F(0.26), F(0.26)), light)
+    return _tinted(scene.road_color, light)
 
 
-@helper(**KERNEL)
-def _dirt(scene: Scene, place: Place, grass: Triple, spot: Spot) -> Triple:
+@helper(**EXACT)
+def _dirt(scene: Scene, place: Place, grass: Colors, spot: Spots) -> Colors:
     """Colour of a dirt road: two dark wheel tracks with grass between them, and weeds towards the edges."""
     x, y, pixel_m, grain, patch = spot
-    lumps = sample(scene.bank, STONES, x * F(46), y * F(46), pixel_m * F(46), scene.smooth)
-    track = _unit(F(1.4) - abs(abs(place.aside) - TRACK_M) * F(3.4) + F(0.5) * (patch - HALF))
-    light = F(1.02) + F(0.4) * (lumps - HALF) + F(0.2) * (grain - HALF) + F(0.25) * (patch - HALF)
-    light -= (F(0.22) + F(0.2) * scene.road_wear) * track
-    color = scene.road_color[RED] * light, scene.road_color[GREEN] * light, scene.road_color[BLUE] * light
-    half_width = scene.road.chords[place.chord, HALF_WIDTH]
-    middle = F(0.95) - abs(place.aside) * F(3.2)
-    side = (abs(place.aside) - F(0.7) * half_width) / (F(0.35) * half_width)
-    weeds = _unit((max(middle, F(0.75) * side) + F(1.4) * (HALF * (grain + patch) - F(0.6))) * F(2.2)) * F(0.8)
-    return _mix(color, grass, weeds)
+    lumps = _texture(scene, STONES, x, y, pixel_m, LUMP_TEXELS_PER_M)
+    broad = patch * TO_UNIT
+    uneven = broad - HALF
+    aside = abs(place.aside)
+    track = _unit(fused(uneven, HALF, fused(abs(aside - TRACK_M), -F(3.4), F(1.4))))
+    light = fused(uneven, F(0.25), fused(grain, F(0.2) * TO_UNIT, F(1.02) - F(0.2) - F(0.1)))
+    light = fused(track, fused(scene.road_wear, -F(0.2), -F(0.22)), light)
+    light = fused(lumps, F(0.4) * TO_UNIT, light)
+    half_width = gather(scene.road.chords, place.chord * 10 + HALF_WIDTH)
+    middle = fused(aside, -F(3.2), F(0.95))
+    side = fused(half_width, -F(0.7), aside) * F(0.75) / (half_width * F(0.35))
+    weeds = fused(fused(grain, TO_UNIT, broad), F(0.7), -F(1.4) * F(0.6)) + max(middle, side)
+    return mixed(_tinted(scene.road_color, light), grass, _unit(weeds * F(2.2)) * F(0.8))
 
 
-@helper(**KERNEL)
-def _road_color(
-    scene: Scene, view: View, place: Place, floor: Triple, spot: Spot, ray: Triple, pixel_m: Scalar
-) -> Triple:
-    """Colour of the ground near a ribbon, the forest floor's colour being `floor`."""
-    grain = spot.grain
-    patch = spot.patch
-    if scene.surface == TRAIL:
-        cover = _unit(HALF - place.edge / F(0.4))
-        cover = _unit(cover * F(1.7) + patch - F(0.85)) if cover > ZERO else ZERO
-        worn = F(0.75) + F(0.35) * grain
-        return _mix(
-            floor, (scene.road_color[RED] * worn, scene.road_color[GREEN] * worn, scene.road_color[BLUE] * worn), cover
-        )
-    ahead_x = scene.road.chords[place.chord, AHEAD_X]
-    ahead_y = scene.road.chords[place.chord, AHEAD_Y]
-    across = _footprint(view, ray, pixel_m, -ahead_y, ahead_x)
-    paved = scene.surface == ASPHALT
-    ragged = (
-        place.edge + (F(0.10) if paved else F(0.7)) * (grain - HALF) + (F(0.10) if paved else F(0.5)) * (patch - HALF)
-    )
-    cover = _unit(HALF - ragged / max(across, F(0.03) if paved else F(0.25)))
-    verge_m = F(0.9) if paved else F(0.7)
-    verge = _unit(ONE - (place.edge / verge_m) + F(1.3) * (grain - HALF) + F(0.9) * (patch - HALF)) * F(0.75)
-    under = floor
-    if cover < ONE:
-        worn = F(0.72) + F(0.45) * grain
-        shoulder = scene.shoulder[RED] * worn, scene.shoulder[GREEN] * worn, scene.shoulder[BLUE] * worn
-        under = _mix(floor, shoulder, verge if place.edge < F(2) else ZERO)
-    if cover == ZERO:
+@helper(**EXACT)
+def _trail_colors(scene: Scene, place: Place, floor_color: Colors, spot: Spots) -> Colors:
+    """Colour of the ground near a trail."""
+    cover = _unit(fused(place.edge, -F(2.5), HALF))
+    worn = _unit(fused(cover, F(1.7), spot.patch * TO_UNIT - F(0.85)))
+    cover = where(cover > ZERO, worn, ZERO)
+    return _tinting(floor_color, scene.road_color, fused(spot.grain, F(0.35) * TO_UNIT, F(0.75)), cover)
+
+
+@helper(**EXACT)
+def _road_colors(
+    scene: Scene, view: View, wanted: Lanes, place: Place, floor_color: Colors, spot: Spots, ray: Colors, pixel_m: Lanes
+) -> Colors:
+    """Colour of the ground near a road."""
+    ahead_x = gather(scene.road.chords, place.chord * 10 + AHEAD_X)
+    ahead_y = gather(scene.road.chords, place.chord * 10 + AHEAD_Y)
+    spread = _footprints(view, ray, pixel_m, ahead_x, ahead_y)
+    grain = spot.grain * TO_UNIT - HALF
+    patch = spot.patch * TO_UNIT - HALF
+    if scene.surface == ASPHALT:
+        ragged = fused(patch + grain, F(0.1), place.edge)
+        least_m = F(0.03)
+        verge_m = F(0.9)
+    else:
+        ragged = fused(patch, HALF, fused(grain, F(0.7), place.edge))
+        least_m = F(0.25)
+        verge_m = F(0.7)
+    cover = _unit(HALF - ragged / max(spread[0], least_m))
+    under = floor_color
+    if any_of(wanted & (cover < ONE)):
+        verge = _unit(fused(patch, F(0.9), fused(grain, F(1.3), ONE) - place.edge / verge_m)) * F(0.75)
+        verge = where(place.edge < F(2), verge, ZERO)
+        beside = _tinting(floor_color, scene.shoulder, fused(spot.grain, F(0.45) * TO_UNIT, F(0.72)), verge)
+        under = chosen(cover < ONE, beside, under)
+    paved = wanted & (cover > ZERO)
+    if not any_of(paved):
         return under
-    if paved:
-        over = _asphalt(scene, place, spot, (across, _footprint(view, ray, pixel_m, ahead_x, ahead_y)))
+    if scene.surface == ASPHALT:
+        over = _asphalt(scene, paved, place, spot, spread)
     elif scene.surface == GRAVEL:
         over = _gravel(scene, place, spot)
     else:
-        over = _dirt(scene, place, floor, spot)
-    return _mix(under, over, cover)
+        over = _dirt(scene, place, floor_color, spot)
+    return chosen(cover > ZERO, mixed(under, over, cover), under)
 
 
-@helper(**KERNEL)
-def road_color(
-    scene: Scene, view: View, place: Place, floor: Triple, point: Spot, ray: Triple, pixel_m: Scalar
-) -> Triple:
-    """Colour of the ground at a point, be it on a ribbon, beside one or far from all.
+@helper(**EXACT)
+def road_colors(
+    scene: Scene, view: View, near: Lanes, place: Place, floor_color: Colors, spot: Spots, ray: Colors, pixel_m: Lanes
+) -> Colors:
+    """Colours of the ground at points, be they on a ribbon, beside one or far from all.
 
     Args:
         scene: for its roads.
         view: the camera.
-        place: where the point lies on the nearest ribbon.
-        floor: colour of the forest floor there.
-        point: where it is; its noise is given in texels, 0 to 255.
-        ray: direction (x, y, z) that hit it.
+        near: which points may lie near a ribbon.
+        place: where they lie on the nearest ribbon.
+        floor_color: colour of the forest floor there.
+        spot: where they are, and their noise.
+        ray: directions (x, y, z) that hit them.
         pixel_m: width of a pixel there across the view.
     """
-    if place.chord < 0:
-        return floor
-    spot = Spot(point.x, point.y, point.pixel_m, point.grain * TO_UNIT, point.patch * TO_UNIT)
-    return _road_color(scene, view, place, floor, spot, ray, pixel_m)
+    wanted = near & (place.chord >= 0)
+    if not any_of(wanted):
+        return floor_color
+    place = Place(place.edge, place.aside, place.along, where(wanted, place.chord, 0))
+    if scene.surface == TRAIL:
+        return chosen(wanted, _trail_colors(scene, place, floor_color, spot), floor_color)
+    color = _road_colors(scene, view, wanted, place, floor_color, spot, ray, pixel_m)
+    return chosen(wanted, color, floor_color)

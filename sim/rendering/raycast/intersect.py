@@ -63,7 +63,7 @@ GROUND_Z = 3
 """Row of `Sheet.rays` for the ground: z again, multiplied in the order that gives depth the last bit it always had."""
 STRETCH = 4
 """Row of `Sheet.rays` for the square of the length of each row's ray in the middle column."""
-SCRATCH_ROWS = 15
+SCRATCH_ROWS = 7
 HORIZON = np.float32(-1e-4)
 GROUND = np.int32(GROUND_ID)
 SKY = np.int32(SKY_ID)

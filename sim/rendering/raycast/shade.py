@@ -10,7 +10,7 @@ import numpy as np
 
 from forestpilot.sim.kernels import helper
 from forestpilot.sim.rendering.raycast.columns import BLUE, GREEN, RED, RIGHT, X, Y, Z
-from forestpilot.sim.rendering.raycast.ground import Spot, road_color
+from forestpilot.sim.rendering.raycast.ground import Spots, road_colors
 from forestpilot.sim.rendering.raycast.intersect import (
     EXACT,
     GROUND,
@@ -49,7 +49,6 @@ from forestpilot.sim.rendering.raycast.lanes import (
     where,
 )
 from forestpilot.sim.rendering.raycast.obstacles import shade_box
-from forestpilot.sim.rendering.raycast.road import Place as RoadPlace
 from forestpilot.sim.rendering.raycast.road import cells_near, places_on_road
 from forestpilot.sim.rendering.raycast.scene import Scene
 
@@ -75,41 +74,6 @@ def _read(scratch: Floats, first: int) -> Colors:
 
 
 @helper(**EXACT)
-def _with_roads(
-    scene: Scene,
-    view: View,
-    sheet: Sheet,
-    near: Lanes,
-    on_road: RoadPlace,
-    color: Colors,
-    ray: Place,
-    spot: Spot,
-    pixel_m: Lanes,
-) -> Colors:
-    """Colours of the ground, those of points near a road worked out one by one."""
-    scratch = sheet.scratch
-    _write(scratch, 0, color)
-    _write(scratch, 3, ray)
-    _write(scratch, 6, (spot.x, spot.y, spot.pixel_m))
-    _write(scratch, 9, (spot.grain, spot.patch, pixel_m))
-    _write(scratch, 12, (on_road.edge, on_road.aside, on_road.along))
-    store(sheet.marks[0], 0, where(near, np.int32(1), np.int32(0)))
-    store(sheet.marks[1], 0, on_road.chord)
-    for lane in range(LANES):
-        if sheet.marks[0, lane] == 0:
-            continue
-        point = Spot(scratch[6, lane], scratch[7, lane], scratch[8, lane], scratch[9, lane], scratch[10, lane])
-        place = RoadPlace(scratch[12, lane], scratch[13, lane], scratch[14, lane], sheet.marks[1, lane])
-        floor = scratch[0, lane], scratch[1, lane], scratch[2, lane]
-        one_ray = scratch[3, lane], scratch[4, lane], scratch[5, lane]
-        one = road_color(scene, view, place, floor, point, one_ray, scratch[11, lane])
-        scratch[0, lane] = one[RED]
-        scratch[1, lane] = one[GREEN]
-        scratch[2, lane] = one[BLUE]
-    return _read(scratch, 0)
-
-
-@helper(**EXACT)
 def _ground_colors(
     scene: Scene, view: View, sheet: Sheet, wanted: Lanes, place: Place, ray: Place, pixel_m: Lanes
 ) -> Colors:
@@ -121,8 +85,8 @@ def _ground_colors(
     near = first < last
     if any_of(near):
         on_road = places_on_road(scene.road, sheet.marks, first, last, place[X], place[Y])
-        spot = Spot(place[X], place[Y], grazing_m, grain, patch)
-        color = _with_roads(scene, view, sheet, near, on_road, color, ray, spot, pixel_m)
+        spot = Spots(place[X], place[Y], grazing_m, grain, patch)
+        color = road_colors(scene, view, near, on_road, color, spot, ray, pixel_m)
     light = ground_light(scene, wanted, place[X], place[Y])
     return light * color[RED], light * color[GREEN], light * color[BLUE]
 
