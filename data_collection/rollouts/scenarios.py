@@ -112,9 +112,7 @@ class ScenarioMix:
         slowest, fastest = mix.speeds
         speed = round(float(rng.uniform(slowest, fastest)), 3)
         shared = {key: getattr(mix, key) for key in SHARED}
-        if (
-            mix.dropped_pictures
-        ):  # what is not asked for is not stored, nor told to environments that know nothing of it
+        if mix.dropped_pictures:  # where none are, nothing is stored, and environments need not know of it
             shared["dropped_pictures"] = mix.dropped_pictures
         return Scenario(seed, {"preset": preset, "speed": speed, **options, **shared, **self._advisor()})
 

@@ -42,3 +42,8 @@ STUDIES.register(
     "forestpilot.launch.studies.keyboard:Keyboard",
     "cloning from the expert's drives and from keys: shaped or raw, and with labels moved back or not",
 )
+STUDIES.register(
+    "memory",
+    "forestpilot.launch.studies.memory:Memories",
+    "no memory, stacked frames, LSTM, Transformer, convolutions: moody demonstrators, and pictures that are dropped",
+)

@@ -18,7 +18,7 @@ KILLED_AFTER = 3
 NEVER = 10**9
 QUICK_CELLS = 30
 """More would not be quick."""
-FIGURES = (*gates.FIGURES, "falls_per_km", "change_deg")
+FIGURES = (*gates.FIGURES, "falls_per_km", "change_deg", "turn_error_deg")
 """What studies count while they train."""
 
 
@@ -36,6 +36,7 @@ def made_up_cell(config: Any, arm: Arm, x: float, seed: int) -> Cell:
                 "distance_m": 100.0 + world,
                 "time_s": 20.0 + world,
                 "interventions": float((number + world) % 5),
+                "gap": float((number + world) % 7),
                 "costs": [0.01 * (1 + (number + step) % 7) for step in steps],
             }
         )
