@@ -37,7 +37,6 @@ from forestpilot.policies.evaluation.entrants import make_entrant, policy_names
 from forestpilot.policies.evaluation.held_out import require_held_out
 from forestpilot.policies.evaluation.offline_scores import CLASSES, THRESHOLD, Estimate, OfflineScore, write_offline
 from forestpilot.policies.networks.checkpoint import describe_policy, load_policy
-from forestpilot.policies.networks.heads.base import DistributionHead
 from forestpilot.policies.networks.threads import torch_threads
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.tasks import TASKS
@@ -176,12 +175,13 @@ def _seen(policy: VisuomotorPolicy, episodes: Sequence[Episode], step: int) -> d
 
 def _log_likelihood(policy: VisuomotorPolicy, prediction: Tensor, wanted: NDArray[np.float32]) -> NDArray[np.float64]:
     """Logarithm of the density of turns (BATCH,) of actions (BATCH, 2); NaN where the head is no distribution."""
-    head = policy.head
-    if not isinstance(head, DistributionHead):
+    log_prob = getattr(policy.head, "turn_log_prob", None)
+    if log_prob is None:
         return np.full(BATCH, np.nan)
     actions = torch.from_numpy(wanted)[:, None].expand(BATCH, policy.config.chunk, 2)
     prediction = prediction[:, 0]  # the batch has windows of one step
-    return head.turn_log_prob(prediction, actions)[:, 0].double().numpy()
+    likely: NDArray[np.float64] = log_prob(prediction, actions)[:, 0].double().numpy()
+    return likely
 
 
 def _class_of(turns: NDArray[np.float32], threshold: float) -> NDArray[np.int64]:

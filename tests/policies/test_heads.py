@@ -335,6 +335,7 @@ def test_options_know_whether_their_head_needs_costs(name: str) -> None:
     assert HEADS.get(name).Config.needs_costs in (None, HEADS.get(name).needs_costs)
 
 
-def test_only_turn_costs_needs_costs() -> None:
-    assert [name for name in HEADS.names() if HEADS.get(name).needs_costs] == ["turn-costs"]
+def test_only_heads_that_learn_costs_need_costs() -> None:
+    needing = [name for name in HEADS.names() if HEADS.get(name).needs_costs]
+    assert needing == ["turn-costs", "soft-turns", "costs-and-action"]
     assert np.all([HEADS.get(name).Config.part == name for name in HEADS.names()])

@@ -115,10 +115,10 @@ def log_likelihood(policy: VisuomotorPolicy, episode) -> float:
     return float(torch.distributions.Normal(mean[:, 0], log_std[:, 0].exp()).log_prob(wanted[:, 0]).sum())
 
 
-@pytest.mark.parametrize("head", ["turn-costs", "regression", "mixture", "categorical"])
+@pytest.mark.parametrize("head", ["turn-costs", "regression", "mixture", "soft-turns", "cvae"])
 def test_every_head_has_figures_and_distributions_a_likelihood(dataset, head):
     figures = score_offline(policy_with(head), [dataset]).figures
-    assert ("log_likelihood" in figures) == (head in ("mixture", "categorical"))
+    assert ("log_likelihood" in figures) == (head in ("mixture", "soft-turns", "cvae"))
     assert set(figures) - {"log_likelihood"} == {"accuracy", "precision", "recall", "f1", "l2", "turn_error_deg"}
     assert all(low <= value <= high for value, low, high in figures.values())
 

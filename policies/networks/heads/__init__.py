@@ -36,3 +36,5 @@ HEADS.register("cvae", f"{_HERE}.cvae:CVAEHead", "a conditional variational auto
 HEADS.register("diffusion", f"{_HERE}.diffusion:DiffusionHead", "denoises an action out of noise, in ten steps")
 HEADS.register("flow", f"{_HERE}.flow:FlowHead", "rectified flow: moves noise to an action, in four steps")
 HEADS.register("turn-costs", f"{_HERE}.turn_costs:TurnCostsHead", "the planner's cost of each candidate turn")
+HEADS.register("soft-turns", f"{_HERE}.signals:SoftTurnsHead", "how the planner would choose among the candidate turns")
+HEADS.register("costs-and-action", f"{_HERE}.signals:CostsAndActionHead", "costs and turn: the finer where both agree")

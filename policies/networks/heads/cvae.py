@@ -78,12 +78,21 @@ class CVAEHead(GenerativeHead):
             actions: (..., K, 2).
             generator: draws z; by default one that draws the same each time.
         """
+        likely, weight = self._weighed(prediction, actions, generator)
+        return torch.logsumexp(likely.sum(-1) + weight, dim=0) - math.log(BOUND_DRAWS)
+
+    def turn_log_prob(self, prediction: Tensor, actions: Tensor) -> Tensor:
+        """The same bound for the turn alone, so that heads can be compared."""
+        likely, weight = self._weighed(prediction, actions, None)
+        return torch.logsumexp(likely[..., 0] + weight, dim=0) - math.log(BOUND_DRAWS)
+
+    def _weighed(self, prediction: Tensor, actions: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Log densities (D, ..., K, 2) of actions (..., K, 2) at D draws of z, and the draws' log weights."""
         generator = generator or torch.Generator().manual_seed(0)
         mean, log_std = (part.expand(BOUND_DRAWS, *part.shape) for part in self._encoded(prediction, actions))
         z = draw_normal(mean, log_std, generator)
         weight = (log_density(torch.zeros_like(z), torch.zeros_like(z), z) - log_density(mean, log_std, z)).sum(-1)
-        likely = log_density(*self._decoded(prediction, z), actions).sum(-1)
-        return torch.logsumexp(likely + weight[..., None], dim=0) - math.log(BOUND_DRAWS)
+        return log_density(*self._decoded(prediction, z), actions), weight[..., None]
 
     @torch.no_grad()
     def diagnostics(self, prediction: Tensor, target: Target, mask: Tensor) -> dict[str, float]:
