@@ -29,6 +29,10 @@ class SeedStream(IntEnum):
     """Width, surface, obstacles, trees and appearance of a road whose lines are laid."""
     CAMERAS = 0xCA3
     """Where random side cameras stand from picture to picture."""
+    NOISE = 0xDA27
+    """The noise on what the expert does."""
+    POSES = 0x905E
+    """Where a vehicle is put by pose noise."""
     MIXTURE = 0xBE7A
     """The coin that a mixture of expert and learner tosses at every step."""
     DROPPED = 0xD0F

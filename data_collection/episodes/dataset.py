@@ -163,13 +163,14 @@ class Dataset:
         """Size of all episodes on disk in bytes."""
         return sum(header.file_bytes for header in self.episodes)
 
-    def path_of(self, dagger_round: int, seed: int) -> Path:
-        """Where the episode of a DAgger round and world seed lies or would lie."""
-        return self.folder / "episodes" / f"r{dagger_round:04d}-s{seed:08d}{EPISODE_SUFFIX}"
+    def path_of(self, dagger_round: int, seed: int, take: int = 0) -> Path:
+        """Where the episode of a DAgger round and world seed lies or would lie; its `take` where there are several."""
+        again = f"-t{take}" if take else ""
+        return self.folder / "episodes" / f"r{dagger_round:04d}-s{seed:08d}{again}{EPISODE_SUFFIX}"
 
-    def has(self, dagger_round: int, seed: int) -> bool:
+    def has(self, dagger_round: int, seed: int, take: int = 0) -> bool:
         """True where the episode is on disk now, whoever wrote it."""
-        return self.path_of(dagger_round, seed).exists()
+        return self.path_of(dagger_round, seed, take).exists()
 
     def add(self, episode: Episode) -> Path:
         """Write an episode; when this returns, it survives kill -9 and power loss.
@@ -181,7 +182,7 @@ class Dataset:
             DiskFullError: no space left; everything written before is whole.
         """
         meta = episode.meta
-        path = self.path_of(meta.dagger_round, meta.seed)
+        path = self.path_of(meta.dagger_round, meta.seed, episode.rerun.take)
         self._require_fit(episode, path.name)
         if path.exists():
             raise DatasetError(
@@ -195,7 +196,7 @@ class Dataset:
         Raises:
             DatasetError: there is none to replace; otherwise as `add`.
         """
-        path = self.path_of(episode.meta.dagger_round, episode.meta.seed)
+        path = self.path_of(episode.meta.dagger_round, episode.meta.seed, episode.rerun.take)
         self._require_fit(episode, path.name)
         if not path.exists():
             raise DatasetError(f"there is no {path.name} to replace; add() makes a new one")
@@ -226,6 +227,8 @@ class Dataset:
             meta=meta,
             actor=episode.actor,
             labelled=episode.labelled_steps,
+            displaced=episode.displaced,
+            rerun=episode.rerun,
         )
         self._headers = dict(sorted({**self._headers, path.name: header}.items()))
         self.episodes = list(self._headers.values())

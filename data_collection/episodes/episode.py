@@ -42,7 +42,10 @@ SCHEMA_VERSION = 1
 """Version of the episode file."""
 LABELS_VERSION = 2
 """Version of an episode that says what is a label and what is not: who does not ask would learn the wrong thing."""
-READABLE_VERSIONS = (SCHEMA_VERSION, LABELS_VERSION)
+DISPLACED_VERSION = 3
+"""Version of an episode in which the vehicle was put elsewhere, or whose labels have a weight: who does not know would
+learn what never happened, or too little."""
+READABLE_VERSIONS = (SCHEMA_VERSION, LABELS_VERSION, DISPLACED_VERSION)
 """A reader refuses any other."""
 CAMERAS = CAMERA_NAMES
 """Names of the cameras, in the order of every camera axis in the project."""
@@ -54,6 +57,7 @@ OPTIONAL_ARRAYS = (
     "human_actions",
     "labelled",
     "disagreement",
+    "displaced",
 )
 """Arrays that an episode may lack."""
 CHUNK_STEPS = 8
@@ -157,6 +161,40 @@ class EpisodeMeta:
             raise EpisodeError(f"episode metadata cannot be read: {error}") from error
 
 
+@dataclass(frozen=True)
+class Rerun:
+    """What sets an episode apart that is not the first through its world in its round."""
+
+    take: Annotated[int, Range(0, 1_000_000)] = 0
+    """Which run through the world it is: 0 for the first, 1 for one that begins again before a crash."""
+    weight: Annotated[float, Range(0, 1_000_000, above=True)] = 1.0
+    """How many times as often as others its labels are learned from."""
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+
+    @classmethod
+    def of(cls, demo: h5py.Group) -> Rerun:
+        """What a file says.
+
+        Raises:
+            BrokenEpisodeError: it says something else than `json.dumps` of these fields.
+        """
+        if RERUN_ATTRIBUTE not in demo.attrs:
+            return FIRST_RUN
+        try:
+            values = parse_json(str(demo.attrs[RERUN_ATTRIBUTE]), finite=True)
+            if type(values["take"]) is not int:
+                raise ValueError(f"take is {values['take']!r}; it must be a whole number")
+            return cls(**values)
+        except (TypeError, ValueError, KeyError) as error:
+            raise BrokenEpisodeError(f"what it says of its run cannot be read: {error}") from error
+
+
+FIRST_RUN = Rerun()
+RERUN_ATTRIBUTE = "rerun"
+
+
 @dataclass
 class Episode:
     """T steps of one episode: what was seen before each action and after the last, what was done, what to do."""
@@ -193,6 +231,10 @@ class Episode:
     nobody asked. None for the rule of `labelled_steps`."""
     disagreement: np.ndarray | None = None
     """(T,) float32: standard deviation of an ensemble's turns in radians, where one drove."""
+    displaced: np.ndarray | None = None
+    """(T,) bool: at which steps the vehicle had just been put elsewhere, by pose noise: no window reaches over one."""
+    rerun: Rerun = FIRST_RUN
+    """Which run through its world it is, and how much its labels weigh."""
 
     @property
     def num_steps(self) -> int:
@@ -280,11 +322,18 @@ def save_episode(path: str | Path, episode: Episode) -> Path:
 def write_valid_episode(path: Path, episode: Episode) -> Path:
     """`save_episode` for an episode that has been validated already."""
     image = _hdf5_image(episode)
-    plain = episode.labelled is None and episode.human_actions is None
-    version = SCHEMA_VERSION if plain else LABELS_VERSION
+    version = _version_of(episode)
     line = f"ForestPilot episode {version} crc32={zlib.crc32(image):08x} bytes={len(image)}\n"
     write_new_file(path, [line.encode().ljust(HEADER_BYTES - 1) + b"\n", image])
     return path
+
+
+def _version_of(episode: Episode) -> int:
+    """The oldest version of the format whose readers know all that this episode says."""
+    if episode.displaced is not None or episode.rerun != FIRST_RUN:
+        return DISPLACED_VERSION
+    plain = episode.labelled is None and episode.human_actions is None
+    return SCHEMA_VERSION if plain else LABELS_VERSION
 
 
 def _hdf5_image(episode: Episode) -> bytes:
@@ -299,6 +348,8 @@ def _hdf5_image(episode: Episode) -> bytes:
         demo = data.create_group("demo_0")
         demo.attrs["num_samples"] = episode.num_steps
         demo.attrs["episode_meta"] = episode.meta.to_json()
+        if episode.rerun != FIRST_RUN:
+            demo.attrs[RERUN_ATTRIBUTE] = json.dumps(dataclasses.asdict(episode.rerun))
         for key, values in _arrays_of(episode):
             chunk = min(
                 CHUNK_STEPS if values.dtype == np.uint8 and values.ndim == 4 else SMALL_CHUNK_STEPS, len(values)
@@ -364,6 +415,7 @@ def _read_steps(demo: h5py.Group, name: str, keys: Iterable[str] | None, first: 
     return Episode(
         observations={key: demo["obs"][key][first : last + 1] for key in wanted},
         meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),
+        rerun=Rerun.of(demo),
         **arrays,
     )
 
@@ -386,6 +438,10 @@ class EpisodeHeader:
     """(T,) uint8, as in `Episode`."""
     labelled: np.ndarray = field(compare=False)
     """(T,) bool: at which steps there is something to learn."""
+    displaced: np.ndarray | None = field(compare=False, default=None)
+    """(T,) bool, as in `Episode`."""
+    rerun: Rerun = FIRST_RUN
+    """As in `Episode`."""
 
     @property
     def num_labels(self) -> int:
@@ -413,6 +469,8 @@ def read_header(path: str | Path) -> EpisodeHeader:
             meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),
             actor=actor,
             labelled=labels.labelled_steps,
+            displaced=demo["displaced"][:] if "displaced" in demo else None,
+            rerun=Rerun.of(demo),
         )
 
 
@@ -450,7 +508,7 @@ def check_bytes(path: str | Path) -> int:
             f"{path.name} is no ForestPilot episode ({len(first) + size} bytes, first line not recognised)"
         )
     if int(found["version"]) not in READABLE_VERSIONS:
-        readable = " and ".join(map(str, READABLE_VERSIONS))
+        readable = ", ".join(map(str, READABLE_VERSIONS))
         raise SchemaVersionError(
             f"{path} has format version {int(found['version'])}; this ForestPilot reads versions {readable}. "
             "Use the ForestPilot that wrote it, or collect the data again"

@@ -61,6 +61,7 @@ KINDS = {
     "human_actions": Kind(np.float32, 0, (2,)),
     "labelled": Kind(np.bool_, 0, ()),
     "disagreement": Kind(np.float32, 0, ()),
+    "displaced": Kind(np.bool_, 0, ()),
 }
 """Arrays of an episode besides its observations."""
 NEEDED = ("actions", "rewards", "terminated", "truncated", "actor")

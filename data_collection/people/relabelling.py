@@ -64,7 +64,7 @@ class RecordedScenario(Scenario):
 
 
 def recorded_episodes(dataset: Dataset, rounds: Sequence[int] = ()) -> tuple[RecordedScenario, ...]:
-    """The episodes of a dataset in which a policy drove.
+    """The episodes of a dataset in which a policy drove; those that begin again before a crash are left out.
 
     Args:
         dataset: where they were recorded.
@@ -73,7 +73,8 @@ def recorded_episodes(dataset: Dataset, rounds: Sequence[int] = ()) -> tuple[Rec
     Raises:
         RelabellingError: there is none, or one is not of a training world.
     """
-    by_policy = [header for header in dataset.episodes if (header.actor == ACTOR_POLICY).any()]
+    first_runs = [header for header in dataset.episodes if not header.rerun.take]
+    by_policy = [header for header in first_runs if (header.actor == ACTOR_POLICY).any()]
     chosen = [header for header in by_policy if not rounds or header.meta.dagger_round in rounds]
     if not chosen:
         found = f"no policy drove in its {len(dataset)} episodes"

@@ -14,13 +14,16 @@ from forestpilot.data_collection.episodes.locks import Claims, written_by_one
 from forestpilot.data_collection.episodes.plain import from_plain, to_plain
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.run import CONFIG_FILE, Run, RunError, StoredRun
-from forestpilot.data_collection.rollouts.pilots import ExpertPilot
+from forestpilot.data_collection.rollouts.noises import NOISES, Noise, NoiseConfig
+from forestpilot.data_collection.rollouts.noises.no_noise import NoNoiseConfig
+from forestpilot.data_collection.rollouts.noises.noise import Occasion
+from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix, task_spec_of
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.ranges import EPISODES, PROCESSES, SEEDS, require_ranges
-from forestpilot.sim.registry import name_of
+from forestpilot.sim.registry import name_of, part_of
 from forestpilot.sim.seeds import split_of
 from forestpilot.sim.tasks import DEFAULT_TASK, TASKS
 
@@ -45,9 +48,16 @@ class CollectConfig:
     """Number of processes for the expert; by default one per core that it may use."""
     mix: ScenarioMix = ScenarioMix()
     """Which worlds and speeds are run."""
+    noise: NoiseConfig = field(
+        default=NoNoiseConfig(), metadata=part_of("forestpilot.data_collection.rollouts.noises:NOISES")
+    )
+    """What makes the expert's demonstrations show more than its own way: `none`; `action`, noise on what it does, with
+    clean labels (DART); or `pose`, the vehicle is put elsewhere every so often."""
 
     def __post_init__(self) -> None:
         require_ranges(self)
+        if self.pilot != "expert" and type(self.noise) is not NoNoiseConfig:
+            raise InvalidArgumentError(f"noise is {self.noise.part}, which is for the expert; pilot is {self.pilot}")
         object.__setattr__(self, "mix", self.mix.for_task(TASKS.get(self.task)))
         if self.pilot not in ("expert", "keyboard"):
             raise InvalidArgumentError(f"pilot is {self.pilot!r}; allowed: expert, keyboard")
@@ -63,6 +73,7 @@ def collect(
     progress: Progress | None = None,
     pool: RolloutPool | None = None,
     roll_in: Callable[[Job], object] | None = None,
+    learner: PilotFactory | None = None,
 ) -> Dataset:
     """Fly or drive through `config.episodes` worlds and record each episode; config.json beside them says how.
 
@@ -74,6 +85,7 @@ def collect(
         pool: workers for the expert; by default some are started.
         roll_in: lets a human run the episodes of a job, of which it leaves out those already recorded; needed for the
             pilot `keyboard`.
+        learner: the policy that the noise asks for: `config.noise.learner`.
 
     Returns:
         The dataset, everything in it.
@@ -87,7 +99,8 @@ def collect(
         )
     task = TASKS.get(config.task)
     seeds = range(config.seed, config.seed + config.episodes)
-    scenarios = tuple(config.mix.scenario(seed, task) for seed in seeds)
+    noise = noise_of(config)
+    scenarios = tuple(noise.scenario(config.mix.scenario(seed, task)) for seed in seeds)
     job = Job(config.task, scenarios, ExpertPilot, dataset=config.out)
     if roll_in is not None:
         with written_by_one(config.out, progress):
@@ -98,9 +111,16 @@ def collect(
         with written_by_one(config.out, progress, shared=True), Claims(Path(config.out)) as claims:
             with claims.setting_up():
                 dataset = claim_dataset(config)
+                pilot = noise.pilot(Occasion(config.task, config.mix, dataset.folder, learner))
+            job = dataclasses.replace(job, pilot=pilot)
             _run_what_is_free(job, dataset, claims, config.workers, progress or SilentProgress(), pool)
     dataset.refresh()
     return dataset
+
+
+def noise_of(config: CollectConfig) -> Noise:
+    """The noise of demonstrations, made from its options."""
+    return NOISES.get(config.noise.part)(config.noise)
 
 
 def _run_what_is_free(
@@ -169,6 +189,8 @@ def _require_same_demonstrations(config: CollectConfig, there: CollectConfig) ->
         asked = to_plain(config.mix.complete(task))
         found = to_plain(there.mix.complete(task))
         different = [f"mix.{key}: {found[key]} there, {asked[key]} asked" for key in asked if found[key] != asked[key]]
+    if there.noise != config.noise:
+        different.append(f"noise: {to_plain(there.noise)} there, {to_plain(config.noise)} asked")
     if different:
         raise RunError(
             f"{config.out} holds other demonstrations ({'; '.join(different)}), and its {CONFIG_FILE} can tell of one "

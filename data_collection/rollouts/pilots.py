@@ -71,7 +71,7 @@ class ExpertPilot:
 
     name = "expert"
     needs_expert = True
-    cameras = ()
+    cameras: tuple[str, ...] = ()
 
     def begin(self, slots: int) -> None:
         """Nothing to get ready."""

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import FIRST_RUN, Rerun
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.pilots import Decision, Pilot, PilotFactory, cameras_of
 from forestpilot.data_collection.rollouts.recorder import OBSERVATION_KEYS, EpisodeRecorder
@@ -47,6 +48,8 @@ class Job:
     """Folder of the dataset that episodes are added to, with the expert's labels; None records none."""
     dagger_round: int = 0
     """Round that episodes are filed under."""
+    rerun: Rerun = FIRST_RUN
+    """Which run through its world an episode is in that round, and how much its labels weigh."""
     results_folder: str | None = None
     """Folder for the actions and state hashes that `replay` repeats; None stores none."""
     policy: str = ""
@@ -111,9 +114,9 @@ def _finish(job: Job, running: EpisodeRecorder, pilot: Pilot, dataset: Dataset |
         save_result(Path(job.results_folder), job.task, pilot.name, job.policy, episode)
     if dataset is not None:
         # A process that died may have recorded it in its last moment: the same episode.
-        recorded = dataset.has(job.dagger_round, episode.scenario.seed)
+        recorded = dataset.has(job.dagger_round, episode.scenario.seed, job.rerun.take)
         record = dataset.replace if recorded else dataset.add
-        record(running.episode(pilot.name, job.dagger_round))
+        record(running.episode(pilot.name, job.dagger_round, job.rerun))
     running.close()
     return episode
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import package_version
-from forestpilot.data_collection.episodes.episode import Episode, EpisodeMeta
+from forestpilot.data_collection.episodes.episode import FIRST_RUN, Episode, EpisodeMeta, Rerun
 from forestpilot.data_collection.rollouts.results import EpisodeResult
 from forestpilot.data_collection.rollouts.scenarios import Scenario, make_env
 from forestpilot.data_collection.rollouts.spare_envs import SpareEnvs
@@ -116,6 +116,7 @@ class EpisodeRecorder:
         }
         self._steps.append(step)
         if self._recording:
+            step["displaced"] = before.get("displaced")
             step["expert_action"] = before.get("expert_action")
             step["expert_costs"] = before.get("expert_costs")
             self._observations.append(self.observation)
@@ -138,8 +139,14 @@ class EpisodeRecorder:
             state_hashes=np.array(self._hashes, np.uint64),
         )
 
-    def episode(self, policy_id: str, dagger_round: int = 0) -> Episode:
-        """The episode as an episode, as far as it went; at least one step must have been taken."""
+    def episode(self, policy_id: str, dagger_round: int = 0, rerun: Rerun = FIRST_RUN) -> Episode:
+        """The episode as an episode, as far as it went; at least one step must have been taken.
+
+        Args:
+            policy_id: who acted.
+            dagger_round: round that it is filed under.
+            rerun: which run through its world in that round.
+        """
         spec = self.env.task_spec
         meta = EpisodeMeta(
             outcome=self.info["outcome"],
@@ -170,6 +177,8 @@ class EpisodeRecorder:
             human_actions=_all_or_none(self._column("human_actions"), np.float32),
             labelled=None if labelled.all() else labelled,
             disagreement=_all_or_none(self._column("disagreement"), np.float32),
+            displaced=_all_or_none(self._column("displaced"), bool),
+            rerun=rerun,
         )
 
     def _column(self, name: str) -> list[Any]:

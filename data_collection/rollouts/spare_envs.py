@@ -41,4 +41,7 @@ class SpareEnvs:
     def give_back(self, env: VehicleEnv) -> None:
         """Somebody is done with an environment."""
         key, _ = self._lent.pop(id(env))
+        if env.has_lead_in:  # of use to its own episode only
+            env.close()
+            return
         self._spare.setdefault(key, []).append(env)

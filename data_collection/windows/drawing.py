@@ -59,6 +59,17 @@ class DrawSettings:
     """Whether decoded steps stay when their last reader is closed."""
 
 
+class Stretch(NamedTuple):
+    """Steps in a row of an episode that windows are drawn from: all of it, unless the vehicle was put elsewhere."""
+
+    source: Source
+    """The episode."""
+    start: int
+    """Its first step."""
+    stop: int
+    """The step after its last one."""
+
+
 class _Window(NamedTuple):
     """A window that is drawn."""
 
@@ -104,9 +115,10 @@ class WindowDrawer:
         self._loader = loader
         self._settings = settings
         self._rng = np.random.default_rng(0)
-        self._sources: list[Source] = []
+        self._stretches: list[Stretch] = []
         self._ends = np.zeros(0, dtype=np.int64)
         self._labelled: NDArray[np.int64] | None = None
+        self._shares: NDArray[np.float64] | None = None
         self._cache: dict[Path, TrainingSteps] = {}
         self._decoded: dict[Path, DecodedFolder | None] = {}
         self._files: OrderedDict[Path, h5py.Group] = OrderedDict()
@@ -115,7 +127,7 @@ class WindowDrawer:
     @property
     def num_episodes(self) -> int:
         """Episodes to draw from."""
-        return len(self._sources)
+        return len({stretch.source.path for stretch in self._stretches})
 
     @property
     def total_steps(self) -> int:
@@ -171,9 +183,9 @@ class WindowDrawer:
 
     def _draw(self, batch: int, rng: np.random.Generator, burn_in: int) -> Iterator[_Window]:
         """Which windows to draw."""
-        if not self._sources:
+        if not self._stretches:
             raise DatasetError("there is no episode to draw windows from; collect some first")
-        drawn = rng.integers(self.num_labels, size=batch)
+        drawn = self._draw_labels(batch, rng)
         before = np.zeros(batch, np.int64)
         if self._labelled is not None:
             drawn = self._labelled[drawn]
@@ -181,26 +193,41 @@ class WindowDrawer:
         tellers = np.full(batch, CENTER)
         if len(self._loader.tellers) > 1:
             tellers = rng.choice(len(CAMERAS), size=batch, p=self._settings.side_probabilities)
-        episodes = np.searchsorted(self._ends, drawn, side="right")
-        first_steps = (drawn - before - self._ends[episodes]).tolist()  # counted from the end of the episode
-        for first_step, episode, teller in zip(first_steps, episodes.tolist(), tellers.tolist()):
-            source = self._sources[episode]
-            start = max(0, min(first_step + source.num_steps, source.num_steps - self.length))
-            yield _Window(source, start, min(start + self.length + self.ahead, source.num_steps), teller)
+        hit = np.searchsorted(self._ends, drawn, side="right")
+        first_steps = (drawn - before - self._ends[hit]).tolist()  # counted from the end of the stretch
+        for first_step, index, teller in zip(first_steps, hit.tolist(), tellers.tolist()):
+            source, first, end = self._stretches[index]
+            start = max(first, min(first_step + end, end - self.length))
+            yield _Window(source, start, min(start + self.length + self.ahead, end), teller)
+
+    def _draw_labels(self, batch: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """(B,) labels, counted through all of them: each as often as any other, unless some weigh more."""
+        if self._shares is None:
+            return rng.integers(self.num_labels, size=batch)
+        drawn = np.searchsorted(self._shares, rng.random(batch) * self._shares[-1], side="right")
+        return np.minimum(drawn, self.num_labels - 1)
 
     def recipe(self) -> WindowRecipe:
         """How to draw the same windows elsewhere."""
         places = {episodes: folder.folder for episodes, folder in self._decoded.items() if folder is not None}
-        return WindowRecipe(self._loader, self._settings, tuple(self._sources), self._labelled, self.has_costs, places)
+        drawn_from = (tuple(self._stretches), self._labelled, self._shares)
+        return WindowRecipe(self._loader, self._settings, *drawn_from, self.has_costs, places)
 
     def take_over(self, recipe: WindowRecipe) -> None:
         """Draw from the episodes of a recipe."""
         self.has_costs = recipe.has_costs
-        self._sources = list(recipe.sources)
-        self._ends = np.cumsum([source.num_steps for source in self._sources], dtype=np.int64)
-        self._labelled = recipe.labelled
+        self._draw_from(recipe.stretches, recipe.labelled, recipe.shares)
         for episodes, place in recipe.places.items():
             self._decoded[episodes] = DecodedFolder(place, self._loader, self._settings.disk_cache_bytes)
+
+    def _draw_from(
+        self, stretches: Sequence[Stretch], labelled: NDArray[np.int64] | None, shares: NDArray[np.float64] | None
+    ) -> None:
+        """Draw from these; see `WindowRecipe`."""
+        self._stretches = list(stretches)
+        self._ends = np.cumsum([stretch.stop - stretch.start for stretch in self._stretches], dtype=np.int64)
+        self._labelled = labelled
+        self._shares = shares
 
     def close(self) -> None:
         """Close the open files, and remove decoded ones that nobody else uses, unless they are to be kept; sampling
@@ -331,10 +358,12 @@ class WindowRecipe:
     """Decodes episodes."""
     settings: DrawSettings
     """How windows are drawn."""
-    sources: tuple[Source, ...]
-    """Episodes."""
+    stretches: tuple[Stretch, ...]
+    """Stretches of episodes."""
     labelled: NDArray[np.int64] | None
     """Steps, counted through all episodes, at which there is something to learn; None for all of them."""
+    shares: NDArray[np.float64] | None
+    """Sum of the weights of the labels up to each of them; None where all weigh the same."""
     has_costs: bool
     """Whether batches have the expert's costs."""
     places: dict[Path, Path]

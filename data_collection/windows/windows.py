@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_one_task
 from forestpilot.data_collection.episodes.episode import (
@@ -20,7 +22,7 @@ from forestpilot.data_collection.episodes.progress import Progress, SilentProgre
 from forestpilot.data_collection.windows.decoded import Source
 from forestpilot.data_collection.windows.decoding import Submit, decode_ahead
 from forestpilot.data_collection.windows.drawing import Batch as Batch
-from forestpilot.data_collection.windows.drawing import DrawSettings, WindowDrawer, WindowRecipe
+from forestpilot.data_collection.windows.drawing import DrawSettings, Stretch, WindowDrawer, WindowRecipe
 from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
 from forestpilot.data_collection.windows.training_steps import Prepare, StepLoader
 from forestpilot.sim.errors import InvalidArgumentError
@@ -131,10 +133,9 @@ class WindowReader(WindowDrawer):
             )
         present = {header.path for header in self._headers}
         self._forget(known - present)
-        self._sources = [_source(header) for header in self._headers]
-        self._ends = np.cumsum([header.num_steps for header in self._headers], dtype=np.int64)
         labelled = np.concatenate([h.labelled for h in self._headers]) if self._headers else np.ones(0, bool)
-        self._labelled = None if labelled.all() else np.flatnonzero(labelled)
+        stretches = [stretch for header in self._headers for stretch in _stretches(header)]
+        self._draw_from(stretches, None if labelled.all() else np.flatnonzero(labelled), _shares(self._headers))
         with_costs = self._loader.gives_costs and all(header.has_expert_costs for header in self._headers)
         self.has_costs = bool(self._headers) and with_costs
         return len(present - known)
@@ -156,7 +157,7 @@ class WindowReader(WindowDrawer):
             raise InvalidArgumentError(
                 f"windows cannot be drawn in another process: what prepares their pictures cannot be pickled ({error})"
             ) from error
-        elsewhere = sum(source.num_steps for source in self._sources if not self._is_decoded(source))
+        elsewhere = sum(header.num_steps for header in self._headers if not self._is_decoded(_source(header)))
         if elsewhere > MOST_UNPACKED * self.total_steps:
             raise InvalidArgumentError(
                 f"{elsewhere} of {self.total_steps} steps have no room on disk, and another process would unpack them "
@@ -232,6 +233,23 @@ class WindowReader(WindowDrawer):
 
 def _source(header: EpisodeHeader) -> Source:
     return Source(header.path, header.num_steps, header.has_expert_costs)
+
+
+def _stretches(header: EpisodeHeader) -> list[Stretch]:
+    """The stretches of an episode: a new one begins where the vehicle was put elsewhere."""
+    bounds = [0, header.num_steps]
+    if header.displaced is not None:
+        bounds[1:1] = (np.flatnonzero(header.displaced[1:]) + 1).tolist()
+    source = _source(header)
+    return [Stretch(source, start, stop) for start, stop in itertools.pairwise(bounds)]
+
+
+def _shares(headers: Sequence[EpisodeHeader]) -> NDArray[np.float64] | None:
+    """`WindowRecipe.shares` of the labels of some episodes."""
+    weights = [header.rerun.weight for header in headers]
+    if len(set(weights)) < 2:
+        return None
+    return np.cumsum(np.repeat(weights, [header.num_labels for header in headers]), dtype=np.float64)
 
 
 def _require_arguments(

@@ -47,3 +47,8 @@ STUDIES.register(
     "forestpilot.launch.studies.memory:Memories",
     "no memory, stacked frames, LSTM, Transformer, convolutions: moody demonstrators, and pictures that are dropped",
 )
+STUDIES.register(
+    "noise",
+    "forestpilot.launch.studies.noise:NoiseStudy",
+    "success by number of labels: noise on states, actions, poses; three cameras, failures replayed, DAgger",
+)

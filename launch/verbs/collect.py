@@ -33,7 +33,12 @@ def run(config: Config) -> None:
     if config.pilot == "keyboard":
         _run_keyboard(config)
         return
-    print(_held(config, collect(config, make_progress())))
+    learner = None
+    if config.noise.learner:
+        from forestpilot.policies.evaluation.pilots import PolicyFactory
+
+        learner = PolicyFactory(config.noise.learner, "learner")
+    print(_held(config, collect(config, make_progress(), learner=learner)))
 
 
 def _run_keyboard(config: Config) -> None:

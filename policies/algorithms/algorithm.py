@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from forestpilot.data_collection.episodes.config_fields import travelling_values
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import EpisodeHeader
+from forestpilot.data_collection.episodes.episode import EpisodeHeader, Rerun
 from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, worlds_of
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.migration import migrate_row
@@ -53,7 +53,7 @@ from forestpilot.data_collection.episodes.seals import (
 )
 from forestpilot.data_collection.rollouts.pilots import PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
-from forestpilot.data_collection.rollouts.scenarios import task_spec_of
+from forestpilot.data_collection.rollouts.scenarios import Scenario, task_spec_of
 from forestpilot.data_collection.windows.decoded import remove_abandoned
 from forestpilot.data_collection.windows.windows import WindowReader
 from forestpilot.policies.algorithms.config import AlgorithmConfig
@@ -69,6 +69,7 @@ from forestpilot.policies.algorithms.rounds import (
 from forestpilot.policies.evaluation.intervals import wilson_interval
 from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.evaluation.scores import OutcomeRow
+from forestpilot.policies.training.input_noise import make_input_noise
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import TASKS
@@ -164,6 +165,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         # What cannot run is refused before it claims the folder, so that the mended command may have it.
         spec = task_spec_of(self.task, config.mix)
         self.policy = VisuomotorPolicy.seeded(config.train.policy, spec, config.seed)
+        make_input_noise(config.train.noise, spec)
         self.demonstrations = open_demonstrations(config.demonstrations, self.policy)
         self._require_head_for_actions()
         self._reader: WindowReader | None = None
@@ -306,10 +308,25 @@ class Algorithm(ABC, Generic[ConfigT]):
             self.pool.run(job, self.progress, f"roll out round {round_number}")
         self.dataset.refresh()
 
+    def record_again(self, round_number: int, pilot: PilotFactory, scenarios: Sequence[Scenario], rerun: Rerun) -> None:
+        """Record further runs through worlds of a round with the expert's labels, those that are not on disk yet.
+
+        Args:
+            round_number: the round that they are filed under.
+            pilot: makes who acts.
+            scenarios: the worlds, and where in them each begins.
+            rerun: which run through these worlds it is, and how much its labels weigh.
+        """
+        missing = tuple(s for s in scenarios if not self.dataset.has(round_number, s.seed, rerun.take))
+        if missing:
+            job = Job(self.config.task, missing, pilot, str(self.dataset.folder), round_number, rerun)
+            self.pool.run(job, self.progress, f"replay failures of round {round_number}")
+            self.dataset.refresh()
+
     def episodes_of(self, round_number: int) -> list[EpisodeHeader]:
         """The run's own episodes of a round, by seed."""
         headers = [header for header in self.dataset.episodes if header.meta.dagger_round == round_number]
-        return sorted(headers, key=lambda header: header.meta.seed)
+        return sorted(headers, key=lambda header: (header.meta.seed, header.rerun.take))
 
     def member_folder(self, round_number: int, member: int = 0) -> Path:
         """Where the policy of a round lies, or of a further member of its ensemble."""

@@ -21,6 +21,7 @@ from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.data_collection.windows.decoded import remove_abandoned
 from forestpilot.policies.algorithms.algorithm import Algorithm
 from forestpilot.policies.algorithms.config import AlgorithmConfig
+from forestpilot.policies.training.input_noise import make_input_noise
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import InvalidArgumentError
@@ -91,6 +92,7 @@ def _clone(config: TrainConfig, progress: Progress, pool: ShardPool | None) -> V
         if not len(dataset):
             raise DatasetError(f"{dataset.folder} has no episodes to learn from; `forestpilot collect` records some")
     policy = VisuomotorPolicy.seeded(config.policy, require_one_task(datasets), config.seed)
+    make_input_noise(config.noise, policy.spec)
     finished = _finished_policy(config, fingerprint_of(datasets), progress)
     if finished is not None:
         if not config.keep_disk_cache:

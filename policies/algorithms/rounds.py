@@ -66,8 +66,10 @@ def count_round(headers: Sequence[EpisodeHeader], given: Sequence[EpisodeHeader]
         given: of the demonstrations that it was given; they count as episodes and labels, from round 0 on.
         round_number: the round.
     """
-    own = [header for header in headers if header.meta.dagger_round == round_number] or list(given)
-    later = [header for header in headers if header.meta.dagger_round > 0]
+    # What begins again before a crash says nothing of the policy that crashed.
+    first_runs = [header for header in headers if not header.rerun.take]
+    own = [header for header in first_runs if header.meta.dagger_round == round_number] or list(given)
+    later = [header for header in first_runs if header.meta.dagger_round > 0]
     handovers = count_handovers(header.actor for header in later)
     ends = [header.meta.outcome for header in later]
     arrived = [header.meta.outcome for header in own].count(Outcome.SUCCESS)

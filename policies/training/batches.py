@@ -18,6 +18,7 @@ from forestpilot.data_collection.windows.augmentation import augment
 from forestpilot.data_collection.windows.drawing import Batch, WindowDrawer
 from forestpilot.policies.networks.heads.base import Target
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+from forestpilot.policies.training.input_noise import make_input_noise
 from forestpilot.policies.training.train_config import TrainConfig
 
 
@@ -131,6 +132,8 @@ def draw(
     augmented = augment(batch, policy.spec, rng, flip=config.flip, jitter=config.jitter, fresh_noise=as_in_0_2)
     if config.dropped_pictures:
         augmented = drop_pictures(policy, augmented, config.dropped_pictures, rng)
+    generator = _generator(rng)
+    augmented = make_input_noise(config.noise, policy.spec).apply(augmented, rng)
     tensors = Batch(*(None if values is None else torch.from_numpy(values) for values in augmented))
     return TrainingBatch(
         views=tensors.views,
@@ -138,7 +141,7 @@ def draw(
         goal=tensors.goal,
         target=_target(tensors, policy.config.chunk, place.step / max(1, config.steps - 1)),
         weights=torch.from_numpy(weights),
-        generator=_generator(rng),
+        generator=generator,
     )
 
 

@@ -10,8 +10,10 @@ from typing import Annotated
 from forestpilot.data_collection.episodes.config_fields import not_the_result, of_this_machine
 from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
 from forestpilot.policies.networks.config import PolicyConfig
+from forestpilot.policies.training.input_noise import InputNoiseConfig, NoInputNoiseConfig
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import SEEDS, STEPS, Range, require_ranges
+from forestpilot.sim.registry import part_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,10 @@ class TrainConfig:
     """Share of the steps whose pictures are made black, drawn anew for every window, so that the memory learns to do
     without them; besides those that were dropped when the episodes were recorded.
     """
+    noise: InputNoiseConfig = dataclasses.field(
+        default=NoInputNoiseConfig(), metadata=part_of("forestpilot.policies.training.input_noise:INPUT_NOISES")
+    )
+    """Noise on the inputs, drawn anew in training: `none`, or `state` on the elements of the state."""
     keep_optimizer: bool = False
     """DAgger: go on with the optimizer's moments of the round before instead of fresh ones."""
     cache_gb: Annotated[float, Range(0, 100_000)] = not_the_result(1.0)

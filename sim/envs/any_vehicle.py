@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forestpilot.sim.courses import COURSES
@@ -36,6 +36,8 @@ class AnyVehicleEnv(VehicleEnv):
         task: str = "",
         side_cameras: str = "fixed",
         time_limit_s: float | None = None,
+        lead_in: Sequence[Sequence[float]] = (),
+        pose_noise: Mapping[str, float] | None = None,
         **options: Any,
     ) -> None:
         """Build the environment.
@@ -48,6 +50,9 @@ class AnyVehicleEnv(VehicleEnv):
             task: name under which data and policies are filed; by default vehicle and course.
             side_cameras: `fixed`, `random` or `random-speed`.
             time_limit_s: seconds until timeout; the course's by default.
+            lead_in: actions that are done before an episode begins: it begins where they lead.
+            pose_noise: fields of `forestpilot.sim.envs.pose_noise.PoseNoise`: every so often the vehicle is put
+                elsewhere.
             **options: fields of `forestpilot.sim.envs.base.Seeing`, and arguments of the course, for example
                 `speed=3.0, density=0.02`.
 
@@ -71,6 +76,8 @@ class AnyVehicleEnv(VehicleEnv):
             side_cameras,
             time_limit_s,
             advisor,
+            lead_in,
+            pose_noise,
         )
 
 

@@ -19,6 +19,7 @@ from gymnasium.envs.registration import EnvSpec
 from forestpilot.sim.cameras import CAMERA_NAMES, Camera, Rig, chase_pose
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.envs.dropped_pictures import is_dropped
+from forestpilot.sim.envs.pose_noise import Displacer, PoseNoise
 from forestpilot.sim.envs.side_cameras import FIXED, SideCameras
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
@@ -132,6 +133,9 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         side_cameras: where the side cameras stand from picture to picture: `fixed`, `random` or `random-speed`.
         time_limit_s: seconds until timeout; the course's by default.
         advisor: name of another expert, or the name as `part` with options beside it; empty for its own.
+        lead_in: (n, 2) actions that are done before an episode begins: it begins where they lead.
+        pose_noise: fields of `PoseNoise` by name: every so often the vehicle is put elsewhere. `info` then says
+            `displaced` where it has just been.
 
     Raises:
         ValueError: an argument is out of range; the message names what is allowed.
@@ -156,6 +160,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         side_cameras: str = FIXED,
         time_limit_s: float | None = None,
         advisor: str | Mapping[str, Any] = "",
+        lead_in: Sequence[Sequence[float]] = (),
+        pose_noise: Mapping[str, float] | None = None,
     ) -> None:
         self.rig = seeing.rig_of(vehicle)
         self.render_mode = seeing.render_mode
@@ -167,6 +173,9 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self._longest_steps = steps_within(longest_s, seeing.control_hz)
         self._usual_course = course
         self._side_cameras = SideCameras(self.rig, side_cameras)
+        self._lead_in = [self._checked(np.asarray(action)) for action in lead_in]
+        noise = PoseNoise.of(pose_noise)
+        self._displacer = None if noise is None else Displacer(noise, seeing.control_hz)
         # The renderer comes first: where there is none, no physics client is left behind.
         self._renderer = make_renderer(seeing.renderer, self.rig.camera, len(CAMERA_NAMES))
         self._renderer_cameras = len(CAMERA_NAMES)
@@ -220,6 +229,11 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         if self.physics.pool is None:
             raise gymnasium.error.ResetNeeded("no episode has begun; call reset() first")
         return self.physics.pool
+
+    @property
+    def has_lead_in(self) -> bool:
+        """True where episodes begin after some actions of their own."""
+        return bool(self._lead_in)
 
     @property
     def spec(self) -> EnvSpec | None:
@@ -399,6 +413,9 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self.vehicle.begin(world)
         self.course.begin(world, self.vehicle)
         self._side_cameras.begin(world.seed, self.course.speed_mps)
+        self._displaced = False
+        if self._displacer is not None:
+            self._displacer.begin(world.seed)
         self._expert = None
         self._max_steps = self._longest_steps
         if self._time_limit_s is None:
@@ -414,7 +431,24 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         if self._chosen_expert is not None and self._follows:
             self._expert = self._chosen_expert.begin(self.vehicle, self.course, self.rig)
         self._tell_expert()
+        self._follow_lead_in()
         self._draw()
+
+    def _follow_lead_in(self) -> None:
+        """Go to where the episode begins.
+
+        Raises:
+            InvalidArgumentError: it ends on the way there.
+        """
+        for number, action in enumerate(self._lead_in):
+            outcome = self._advance(action)
+            if outcome in TERMINAL or outcome == Outcome.TIMEOUT:
+                raise InvalidArgumentError(
+                    f"lead_in has {len(self._lead_in)} actions, and the episode is {outcome} after {number + 1}; give "
+                    "fewer"
+                )
+        self._actions = []
+        self._progress_m = 0.0
 
     def _advance(self, action: np.ndarray) -> str:
         """Hold a checked action for one control step, everything but the drawing; returns the outcome so far."""
@@ -429,6 +463,10 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         left_m = self.course.distance_left_m(self.vehicle)
         self._progress_m = self._left_m - left_m
         self._left_m = left_m
+        self._displaced = False
+        if self._displacer is not None and outcome == Outcome.RUNNING:
+            self._displaced = self._displacer.step(self.vehicle, self.course, world)
+            self._left_m = self.course.distance_left_m(self.vehicle)
         self._place_cameras()
         self._tell_expert()
         return outcome
@@ -543,6 +581,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
     def _extras(self) -> dict[str, Any]:
         """Where the cameras stand, and the expert's labels when asked for."""
         extras: dict[str, Any] = {"camera_offsets": self.views.offsets}
+        if self._displacer is not None:
+            extras["displaced"] = self._displaced
         if self.seeing.expert:
             labels = self.expert_labels()
             extras["expert_action"] = labels.actions

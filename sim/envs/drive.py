@@ -92,6 +92,8 @@ class DriveEnv(VehicleEnv):
         observe: Sequence[str] = ("rgb",),
         dropped_pictures: float = 0.0,
         advisor: str | Mapping[str, Any] = "",
+        lead_in: Sequence[Sequence[float]] = (),
+        pose_noise: Mapping[str, float] | None = None,
     ) -> None:
         """Build the environment.
 
@@ -120,6 +122,9 @@ class DriveEnv(VehicleEnv):
                 are told; which steps follows from the seed.
             advisor: name of the expert that is asked for labels, or the name as `part` with options beside it, for
                 example `{"part": "late", "delay_s": 0.3}`; empty for the driving expert.
+            lead_in: actions that are done before an episode begins: it begins where they lead.
+            pose_noise: every so often the car is put elsewhere, for example `{"every_s": 0.8, "shift_m": 1.0}`; see
+                `forestpilot.sim.envs.pose_noise.PoseNoise`.
 
         Raises:
             ValueError: an argument is out of range; the message names what is allowed.
@@ -147,4 +152,6 @@ class DriveEnv(VehicleEnv):
             render_width=render_width,
             render_height=render_height,
         )
-        super().__init__("drive", Car, course, DrivingExpert, seeing, side_cameras, time_limit_s, advisor)
+        super().__init__(
+            "drive", Car, course, DrivingExpert, seeing, side_cameras, time_limit_s, advisor, lead_in, pose_noise
+        )

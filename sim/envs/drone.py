@@ -83,6 +83,8 @@ class DroneEnv(VehicleEnv):
         dropped_pictures: float = 0.0,
         gaps: int = 0,
         advisor: str | Mapping[str, Any] = "",
+        lead_in: Sequence[Sequence[float]] = (),
+        pose_noise: Mapping[str, float] | None = None,
     ) -> None:
         """Build the environment.
 
@@ -107,6 +109,9 @@ class DroneEnv(VehicleEnv):
             gaps: rows of trunks stand across the way, each with so many gaps; 0 for none.
             advisor: name of the expert that is asked for labels, or the name as `part` with options beside it, for
                 example `{"part": "undecided", "left_share": 0.3}`; empty for the flight expert.
+            lead_in: actions that are done before an episode begins: it begins where they lead.
+            pose_noise: every so often the drone is put elsewhere, for example `{"every_s": 0.8, "shift_m": 1.0}`; see
+                `forestpilot.sim.envs.pose_noise.PoseNoise`.
 
         Raises:
             ValueError: an argument is out of range; the message names what is allowed.
@@ -125,4 +130,14 @@ class DroneEnv(VehicleEnv):
             render_width=render_width,
             render_height=render_height,
         )
-        super().__init__("drone", Quadrotor, course, FlightExpert, seeing, time_limit_s=time_limit_s, advisor=advisor)
+        super().__init__(
+            "drone",
+            Quadrotor,
+            course,
+            FlightExpert,
+            seeing,
+            time_limit_s=time_limit_s,
+            advisor=advisor,
+            lead_in=lead_in,
+            pose_noise=pose_noise,
+        )

@@ -11,11 +11,13 @@ import pytest
 from forestpilot.data_collection.episodes.plain import ConfigError, from_plain, to_plain
 from forestpilot.data_collection.export import EXPORTERS
 from forestpilot.data_collection.rollouts.gates import GATES
+from forestpilot.data_collection.rollouts.noises import NOISES
 from forestpilot.launch.studies import STUDIES
 from forestpilot.launch.verbs import get_verb, verb_lines
 from forestpilot.policies.networks.encoders import ENCODERS
 from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.memories import MEMORIES
+from forestpilot.policies.training.input_noise import INPUT_NOISES
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.ranges import Range, RangeError, ranges_of
 from forestpilot.sim.tasks import TASKS
@@ -28,7 +30,9 @@ def _classes() -> Iterator[type[Any]]:
     tops: list[Any] = [get_verb(line.name).Config for line in verb_lines()]
     tops += [type(STUDIES.get(name).full) for name in STUDIES]
     tops += [
-        registry.get(name).Config for registry in (ENCODERS, HEADS, MEMORIES, GATES, EXPORTERS) for name in registry
+        registry.get(name).Config
+        for registry in (ENCODERS, HEADS, MEMORIES, GATES, NOISES, INPUT_NOISES, EXPORTERS)
+        for name in registry
     ]
     tops += [TASKS.get(name).Options for name in TASKS]
     seen = {top for top in tops if top is not None}

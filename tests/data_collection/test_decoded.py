@@ -440,7 +440,7 @@ def test_processes_that_run_already_decode_where_they_are_lent(
 
 def test_processes_decode_no_more_than_there_is_room_for(dataset: Dataset) -> None:
     reader = reader_of(dataset)
-    sources = reader._sources
+    sources = [stretch.source for stretch in reader._stretches]
     folder = decoded.DecodedFolder(dataset.folder / DECODED_FOLDER / "others", reader._loader, BYTES)
     assert folder.missing(sources) == sources
     assert folder.make(sources[1])

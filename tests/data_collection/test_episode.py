@@ -202,7 +202,7 @@ def test_every_altered_bit_is_noticed(tmp_path: Path) -> None:
 def test_another_schema_version_is_no_damage_but_an_error_of_its_own(tmp_path: Path) -> None:
     path = save_episode(tmp_path / "e.hdf5", make_episode(3))
     path.write_bytes(path.read_bytes().replace(b"ForestPilot episode 1 ", b"ForestPilot episode 9 ", 1))
-    with pytest.raises(SchemaVersionError, match="version 9; this ForestPilot reads versions 1 and 2"):
+    with pytest.raises(SchemaVersionError, match="version 9; this ForestPilot reads versions 1, 2, 3"):
         load_episode(path)
 
 

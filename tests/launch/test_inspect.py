@@ -274,7 +274,7 @@ def test_broken_files_are_told_with_reasons_and_left_alone(tmp_path: Path, monke
         "quarantine/r0000-s00000004.hdf5": "Set aside as damaged",
     }
     assert told["r0000-s00000000.hdf5"][1].startswith("truncated or extended: ")
-    assert "reads versions 1 and 2" in told["r0000-s00000001.hdf5"][1]
+    assert "reads versions 1, 2, 3" in told["r0000-s00000001.hdf5"][1]
     assert "NaN or infinity, first at step 3" in told["r0000-s00000002.hdf5"][1]
     assert "task: drone against drive" in told["r0000-s00000003.hdf5"][1]
     assert told["quarantine/r0000-s00000004.hdf5"][1] == "the disk was full"

@@ -47,10 +47,28 @@ class DaggerConfig(AlgorithmConfig):
     """Base of the exponential schedule."""
     beta_linear_rounds: Annotated[int, Range(1, 10_000)] = 5
     """Round in which the linear schedule reaches 0."""
+    replay_failures: bool = False
+    """Begin again some time before each crash of the learner's; the expert takes it on from there, and labels it."""
+    replay_seconds: Annotated[float, Range(0, 3600, above=True)] = 2.0
+    """With replay_failures: how long before the crash, in seconds."""
+    replay_pilot: Literal["expert", "learner"] = "expert"
+    """With replay_failures: who flies on from there. The expert labels either."""
+    replay_weight: Annotated[float, Range(0, 1000, above=True)] = 1.0
+    """With replay_failures: how many times as often as others these labels are learned from."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_gate()
+        self._require_replays()
+
+    def _require_replays(self) -> None:
+        """Raise InvalidArgumentError where options of replayed failures have no effect."""
+        if not self.replay_failures:
+            for name in ("replay_seconds", "replay_pilot", "replay_weight"):
+                if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                    raise InvalidArgumentError(f"{name} has no effect without replay_failures")
+        elif self.needs_human:
+            raise InvalidArgumentError("replay_failures is for the expert, and here a human is at the gate")
 
     def _require_gate(self) -> None:
         """Raise InvalidArgumentError where the gate, its ensemble and its budget do not go together."""

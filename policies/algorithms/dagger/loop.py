@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from forestpilot.data_collection.episodes.episode import EpisodeHeader
+from forestpilot.data_collection.episodes.episode import EpisodeHeader, Rerun
 from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.policies.algorithms.algorithm import Algorithm, RollIn, RollInStoppedError
 from forestpilot.policies.algorithms.dagger.config import PRESETS, DaggerConfig
+from forestpilot.policies.algorithms.dagger.failures import failures_again
 from forestpilot.policies.algorithms.dagger.labels import count_labels, make_gate, trim_labels
 from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.evaluation.pilots import EnsembleFactory, GatedFactory, PolicyFactory
@@ -57,6 +58,7 @@ class Dagger(Algorithm[DaggerConfig]):
             self._spend_labels(round_number)
         else:
             self.record(round_number, self.pilot(round_number))
+            self._replay_failures(round_number, self.config.seeds(round_number))
         if self.roll_in is not None:
             self._require_full(round_number)
 
@@ -72,7 +74,21 @@ class Dagger(Algorithm[DaggerConfig]):
                 break
             if not all(self.dataset.has(round_number, seed) for seed in chunk):
                 self.record(round_number, self.pilot(round_number, earlier), chunk)
+            self._replay_failures(round_number, chunk)
         trim_labels(self.dataset, self.episodes_of(round_number), share)
+
+    def _replay_failures(self, round_number: int, seeds: Sequence[int]) -> None:
+        """Record what should have been done before each crash in some worlds of the round, if that is asked for."""
+        config = self.config
+        if not config.replay_failures:
+            return
+        flown = [header for header in self.episodes_of(round_number) if header.meta.seed in seeds]
+        pilot: PilotFactory = ExpertPilot
+        if config.replay_pilot == "learner":
+            pilot = self.pilot(round_number)
+        self.record_again(
+            round_number, pilot, failures_again(flown, config.replay_seconds), Rerun(1, config.replay_weight)
+        )
 
     def _require_full(self, round_number: int) -> None:
         """Raise RollInStoppedError where a human has left episodes of the round."""
