@@ -168,6 +168,13 @@ train --policy.encoder.channels 0 0 0 | --policy.encoder.channels is 0 0 0; allo
 train --policy.encoder cnn --policy.encoder.channels 1 1 -1 | --policy.encoder.channels
 train --policy.memory transformer --policy.memory.layers 0 | --policy.memory.layers
 train --policy.memory transformer --policy.memory.heads 0 | --policy.memory.heads
+train --policy.memory tcn --policy.memory.kernel 1 | --policy.memory.kernel
+train --policy.memory tcn --policy.memory.dropout 1 | --policy.memory.dropout
+train --data {data} --policy.memory tcn --policy.memory.layers 4 --out new | policy.window has 8; lengthen the window
+train --data {data} --policy.memory stacked --policy.memory.spacing 3 --out new | policy.window has 8; lengthen
+train --dropped-pictures 1.1 | --dropped-pictures
+evaluate --dropped-pictures -0.1 | --dropped-pictures
+collect --out new --mix.dropped-pictures nan | --mix.dropped-pictures
 train --policy.head mixture --policy.head.components 0 | --policy.head.components
 train --policy.head categorical --policy.head.bins 2 | --policy.head.bins is 2; allowed: 3 to 1,025
 train --policy.head cvae --policy.head.latent 0 | --policy.head.latent
@@ -293,6 +300,8 @@ study three-cameras --demonstrations 4 4 | ascending
 study three-cameras --demonstrations 0 | --demonstrations
 study dagger-road --drives 0 | --drives
 study keyboard --reaction 9 | --reaction
+study memory --dropped 0.5 0.25 | ascending
+study memory --demonstrations 10001 | 10000
 study compounding-error --horizon 50 | horizon
 study compounding-error --test-roads 1 | --test-roads
 
