@@ -18,7 +18,7 @@ worlds and the held-out demonstrations. The measures: success on test forests; t
 turn and the demonstrator's along demonstrations in validation worlds; and the imitation gap, what the demonstrator's
 flights return above the policy's through the same test worlds.
 
-45 policies: about 30 minutes on two cores.
+45 policies: about 28 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Config(StudyConfig):
     """Run folder; the same command goes on where it was interrupted."""
     demonstrator: ExpertConfig = field(default=MoodyConfig(), metadata=part_of("forestpilot.sim.experts:EXPERTS"))
     """Who demonstrates, and whose flights the imitation gap is counted from."""
-    demonstrations: Annotated[int, EPISODES] = 64
+    demonstrations: Annotated[int, EPISODES] = 128
     """Demonstrated flights of each training seed."""
     held_out: Annotated[int, EPISODES] = 24
     """Demonstrated flights in validation worlds along which the policies' turns are compared with the
@@ -115,9 +115,9 @@ class Config(StudyConfig):
     """Speed set point in m/s."""
     control_hz: Annotated[int, Range(1, 240)] = 5
     """Actions per second; few, so that a window reaches back to the last trunk."""
-    test_worlds: Annotated[int, Range(2, 1_000_000)] = 40
+    test_worlds: Annotated[int, Range(2, 1_000_000)] = 50
     """Test forests that every policy flies through."""
-    train: TrainConfig = field(default_factory=lambda: _training(1000))
+    train: TrainConfig = field(default_factory=lambda: _training(1200))
     """How each policy is trained; data, out, seed, dropped_pictures and policy.memory are set by the study."""
 
     def __post_init__(self) -> None:
@@ -148,7 +148,7 @@ class Memories(Study[Config, MemoryArm]):
 
     name = "memory"
     question = "What does a memory give where demonstrators have moods, and where pictures do not arrive?"
-    minutes = 30
+    minutes = 28
     full = Config()
     quick = Config(
         out="runs/study-memory-quick",
