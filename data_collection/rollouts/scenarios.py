@@ -139,9 +139,16 @@ def make_env(task: Task, **kwargs: Any) -> VehicleEnv:
 
 
 def task_spec_of(task: Task, mix: ScenarioMix) -> TaskSpec:
-    """The task spec that all episodes of a mix share."""
+    """The task spec that all episodes of a mix share.
+
+    Raises:
+        UnsuitableExpertError: the mix's expert does not know the task's vehicle.
+    """
     env = make_env(task, **mix.scenario(0, task).env_kwargs)
     try:
+        if not isinstance(mix.expert, OwnConfig):
+            env.draw_only(())
+            env.reset(seed=0)  # which tells the expert
         return env.task_spec
     finally:
         env.close()

@@ -6,6 +6,7 @@ what is seen (non-Markovian behaviour).
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -27,10 +28,12 @@ from forestpilot.sim.vehicles.vehicle import Vehicle
 from forestpilot.sim.worlds.clearance import sample_clearance
 from forestpilot.sim.worlds.world import World
 
-NEAR_M = 1.0
+NEAR_M = 1.5
 """Where less clearance than this lies ahead, a drone is near trunks, in metres."""
 SIGHT_M = (1.0, 2.0, 3.0, 4.0)
 """How far ahead it looks for trunks, in metres."""
+DECAY_SHARE = 0.8
+"""What closeness to trunks costs falls by e over this share of the distance that is kept."""
 ROAD_IS_FREE_M = 1.1
 """With less clearance than this a car keeps to the line, whatever its style, in metres."""
 
@@ -43,9 +46,9 @@ class MoodyConfig(HabitConfig):
 
     left_share: Annotated[float, SHARE] = 0.5
     """Share of episodes in which trunks are passed on their left; a car keeps left of its line in so many."""
-    keep_m: Annotated[tuple[float, float], Range(0.1, 2)] = (0.25, 0.75)
+    keep_m: Annotated[tuple[float, float], Range(0.1, 2)] = (0.2, 0.9)
     """Least and largest distance that it means to keep from a trunk, in metres from the body."""
-    pace: Annotated[tuple[float, float], Range(0.3, 1)] = (0.6, 1.0)
+    pace: Annotated[tuple[float, float], Range(0.3, 1)] = (0.5, 1.0)
     """Least and largest share of the speed at which a drone flies near trunks, and a car drives everywhere; in the open
     all drones fly at the set point, so that their speed does not tell their style."""
     aside_m: Annotated[tuple[float, float], Range(0, 0.6)] = (0.1, 0.4)
@@ -84,18 +87,19 @@ class MoodyFlight(FlightExpert):
     """The flight expert with a style."""
 
     def __init__(self, vehicle: Vehicle, course: Course, rig: Rig, config: MoodyConfig = MoodyConfig()) -> None:
+        self.style = style = draw_style(config, course)
         super().__init__(vehicle, course, rig)
         world = course.world
         rows = rows_of(world)
-        self.style = style = draw_style(config, course)
         self._clearance = world.clearance
         self._will: Any = Passing(world, np.full(len(world.trees), style.side), style.keep_m, config.ahead_m)
         if rows:
             self._will = Threading(world, rows, [_gap_beside_the_middle(len(row.gaps_y_m), style) for row in rows])
 
     def planning(self, world: World) -> PlannerConfig:
-        """A shorter horizon among rows."""
-        return THREADING if rows_of(world) else PlannerConfig()
+        """Who keeps a larger distance minds trunks from further away; the horizon is shorter among rows."""
+        usual = THREADING if rows_of(world) else PlannerConfig()
+        return dataclasses.replace(usual, clearance_decay_m=DECAY_SHARE * self.style.keep_m)
 
     def goals_m(self, motions: np.ndarray) -> np.ndarray | None:
         """(S, 2) float64: where it wants to fly to from each state (S, 8)."""

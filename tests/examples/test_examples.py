@@ -14,6 +14,7 @@ TINY = {
     "dagger_in_100_lines.py": "--rounds 1 --flights 1 --steps 3 --test-flights 1",
     "my_camera.py": "--episodes 1 --steps 3 --test-flights 1 --workers 1",
     "my_network.py": "--rounds 1 --flights 1 --steps 3 --test-flights 1",
+    "sides_from_above.py": "--flights 2 --test-flights 1",
     "sb3_ppo.py": "--steps 16 --envs 2 --rollout 8 --test-flights 1",
 }
 """Arguments with which an example takes a few seconds."""

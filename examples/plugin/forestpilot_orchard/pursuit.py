@@ -6,7 +6,8 @@ It needs no model of the vehicle, so it drives a rover through an orchard as wel
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -14,6 +15,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from forestpilot.sim.cameras import CENTER, FORWARD, Rig
 from forestpilot.sim.courses.course import Course, GoalCourse
+from forestpilot.sim.experts.config import ExpertConfig
 from forestpilot.sim.experts.expert import CameraViews, Expert, Labels, UnsuitableExpertError
 from forestpilot.sim.vehicles.vehicle import Vehicle
 from forestpilot.sim.worlds.clearance import ClearanceMap
@@ -45,6 +47,13 @@ class Field(NamedTuple):
         return float(self.values[min(max(row, 0), rows - 1), min(max(column, 0), columns - 1)])
 
 
+@dataclass(frozen=True)
+class PursuitConfig(ExpertConfig):
+    """Pure pursuit has no options; its name lets `--mix.expert pursuit` choose it."""
+
+    part: ClassVar[str] = "pursuit"
+
+
 class PursuitExpert(Expert):
     """Knows the shortest way from everywhere.
 
@@ -52,9 +61,12 @@ class PursuitExpert(Expert):
         vehicle: any vehicle whose turn is a change of heading, begun.
         course: any course with a goal, begun.
         rig: where the cameras stand.
+        config: nothing.
     """
 
-    def __init__(self, vehicle: Vehicle, course: Course, rig: Rig) -> None:
+    Config: ClassVar[type[ExpertConfig]] = PursuitConfig
+
+    def __init__(self, vehicle: Vehicle, course: Course, rig: Rig, config: Any = None) -> None:
         if vehicle.turn_kind != "heading" or not isinstance(course, GoalCourse):
             raise UnsuitableExpertError(f"pure pursuit knows no way for a {vehicle.name} through a {course.name}")
         self._vehicle = vehicle
