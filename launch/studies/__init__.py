@@ -52,3 +52,8 @@ STUDIES.register(
     "forestpilot.launch.studies.noise:NoiseStudy",
     "success by number of labels: noise on states, actions, poses; three cameras, failures replayed, DAgger",
 )
+STUDIES.register(
+    "multimodality",
+    "forestpilot.launch.studies.multimodality:Multimodality",
+    "ten heads on demonstrations with 2, 3 or 5 right answers, by number of demonstrations",
+)

@@ -15,9 +15,9 @@ from forestpilot.launch.studies.shifted_views import ShiftedViews
 
 GREY = "#5b6670"
 ORANGE = "#d1772f"
-ARMS = (GREY, ORANGE, "#1f6fb2", "#2f9e57", "#9256c4", "#c23b4f")
+ARMS = (GREY, ORANGE, "#1f6fb2", "#2f9e57", "#9256c4", "#c23b4f", "#1d1d1b", "#c9a227", "#3fb8af", "#e377c2")
 """Colours of the things compared, in order."""
-MARKERS = ("o", "s", "^", "D", "v", "P")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 """Their markers, for those who cannot tell the colours apart."""
 PANELS_IN_A_ROW = 3
 MOST_TICKS = 7

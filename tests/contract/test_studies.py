@@ -18,7 +18,7 @@ KILLED_AFTER = 3
 NEVER = 10**9
 QUICK_CELLS = 30
 """More would not be quick."""
-FIGURES = (*gates.FIGURES, "falls_per_km", "change_deg", "turn_error_deg")
+FIGURES = (*gates.FIGURES, "falls_per_km", "change_deg", "turn_error_deg", "log_likelihood", "step_ms")
 """What studies count while they train."""
 
 
@@ -37,6 +37,9 @@ def made_up_cell(config: Any, arm: Arm, x: float, seed: int) -> Cell:
                 "time_s": 20.0 + world,
                 "interventions": float((number + world) % 5),
                 "gap": float((number + world) % 7),
+                "gaps": (2, 3)[world % 2],
+                "crashed_ahead": int((number + world) % 3 == 0),
+                "passed": [1, int(number % 2), 0, 0, 0, 0],
                 "costs": [0.01 * (1 + (number + step) % 7) for step in steps],
             }
         )
