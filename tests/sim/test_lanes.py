@@ -10,12 +10,15 @@ from forestpilot.sim.rendering.raycast.lanes import (
     LANES,
     any_of,
     bits_of,
+    first_half_twice,
     floor,
     fused,
     gather,
+    gather_words,
     inverse_root,
     load,
     of_bits,
+    second_half_twice,
     spread,
     store,
     store_colors,
@@ -128,3 +131,19 @@ def test_eight_lanes_of_eight_are_turned_and_colors_lose_their_fourth_byte():
     assert np.array_equal(rgb[0, 1:-1], rows[2].view(np.uint8).reshape(LANES, 4)[:, :3])
     assert not rgb[0, 0].any()
     assert not rgb[0, -1].any()
+
+
+def test_words_are_read_from_any_place_the_first_byte_lowest():
+    content = np.arange(100, dtype=np.uint8)
+    places = np.array([0, 1, 2, 3, 50, 95, 96, 7], np.int32)
+    expected = [int.from_bytes(content[place : place + 4].tobytes(), "little") for place in places]
+    found = lanes_of(lambda a: gather_words(a[0], load(a[1], 0)), content, places, dtype=np.int32)
+    assert np.array_equal(found, expected)
+
+
+def test_each_half_of_eight_integers_can_be_read_twice():
+    numbers = np.arange(10, 18, dtype=np.int32)
+    found = lanes_of(lambda a: first_half_twice(load(a[0], 0)), numbers, dtype=np.int32)
+    assert np.array_equal(found, np.repeat(numbers[:4], 2))
+    found = lanes_of(lambda a: second_half_twice(load(a[0], 0)), numbers, dtype=np.int32)
+    assert np.array_equal(found, np.repeat(numbers[4:], 2))

@@ -373,8 +373,20 @@ def test_appearance_for_another_number_of_trees_is_refused(world):
         draw(dataclasses.replace(world, surface="ice"))
 
 
+def test_each_texel_knows_its_neighbours_around_the_tiles_rim():
+    bank = texture_bank(smooth=True)
+    assert not bank.quads.flags.writeable and not texture_bank(smooth=False).quads.size
+    side = 64
+    level = slice(256 * 256 + 128 * 128, 256 * 256 + 128 * 128 + side * side)
+    texels = bank.texels[3, level].reshape(side, side)
+    quads = bank.quads[3, level].astype("<i4").view(np.uint8).reshape(side, side, 4)
+    below = np.roll(texels, -1, axis=0)
+    expected = [texels, np.roll(texels, -1, axis=1), below, np.roll(below, -1, axis=1)]
+    np.testing.assert_array_equal(quads, np.stack(expected, axis=-1))
+
+
 def test_textures_are_tileable_grey_on_average_and_read_only():
-    bank, line = texture_bank(), skyline()
+    bank, line = texture_bank(smooth=False).texels, skyline()
     assert np.abs(bank.mean(axis=1) - 128).max() < 2
     assert not bank.flags.writeable
     tile = bank[-1, : 256 * 256].reshape(256, 256).astype(float)

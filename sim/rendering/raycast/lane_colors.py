@@ -28,6 +28,7 @@ from forestpilot.sim.rendering.raycast.lane_sampling import (
     TO_UNIT,
     around,
     blend,
+    byte_of,
     mip_level,
     sample,
     sample_between,
@@ -38,6 +39,7 @@ from forestpilot.sim.rendering.raycast.lanes import (
     floor,
     fused,
     gather,
+    gather_words,
     inverse_root,
     spread,
     to_floats,
@@ -181,17 +183,19 @@ def _light_map_texel(light_map: Bytes, inside: Lanes, column: Lanes, row: Lanes,
 
 
 @helper(**EXACT)
-def _light_at(light_map: Bytes, inside: Lanes, u: Lanes, v: Lanes, channel: int) -> Lanes:
-    """A channel of the light map between its texels, 0 to 255."""
+def _lights_at(light_map: Bytes, inside: Lanes, u: Lanes, v: Lanes) -> tuple[Lanes, Lanes]:
+    """Sun and openness between texels, 0 to 255; those of a texel and of the one right of it are four bytes."""
     column = to_ints(u)
     row = to_ints(v)
-    return blend(
-        _light_map_texel(light_map, inside, column, row, channel),
-        _light_map_texel(light_map, inside, column + 1, row, channel),
-        _light_map_texel(light_map, inside, column, row + 1, channel),
-        _light_map_texel(light_map, inside, column + 1, row + 1, channel),
-        u - to_floats(column),
-        v - to_floats(row),
+    u = u - to_floats(column)
+    v = v - to_floats(row)
+    width = light_map.shape[1]
+    place = where(inside, (row * width + column) * 2, 0)
+    two = gather_words(light_map, place)
+    below = gather_words(light_map, place + 2 * width)
+    return (
+        blend(byte_of(two, 0), byte_of(two, 2), byte_of(below, 0), byte_of(below, 2), u, v),
+        blend(byte_of(two, 1), byte_of(two, 3), byte_of(below, 1), byte_of(below, 3), u, v),
     )
 
 
@@ -204,8 +208,7 @@ def ground_light(scene: Scene, on_ground: Lanes, x: Lanes, y: Lanes) -> Lanes:
     u = min(max(u, ZERO), F(width) - F(1.01))
     v = min(max(v, ZERO), F(height) - F(1.01))
     if scene.smooth:
-        sun = _light_at(scene.light_map, on_ground, u, v, SUN)
-        openness = _light_at(scene.light_map, on_ground, u, v, OPENNESS)
+        sun, openness = _lights_at(scene.light_map, on_ground, u, v)
     else:
         column = to_ints(u + HALF)
         row = to_ints(v + HALF)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from forestpilot.sim.kernels import helper
-from forestpilot.sim.rendering.raycast.intersect import EXACT, HALF, ONE, ZERO, Bytes, Lanes
+from forestpilot.sim.rendering.raycast.intersect import EXACT, HALF, ONE, ZERO, Lanes
 from forestpilot.sim.rendering.raycast.lanes import (
     bits_of,
     floor,
@@ -14,7 +14,7 @@ from forestpilot.sim.rendering.raycast.lanes import (
     to_ints,
     where,
 )
-from forestpilot.sim.rendering.raycast.textures import TILE_BITS, TILE_SIZE
+from forestpilot.sim.rendering.raycast.textures import TILE_BITS, TILE_SIZE, Bank
 
 F = np.float32
 TO_UNIT = F(1 / 255)
@@ -35,10 +35,17 @@ def mip_level(texels_per_pixel: Lanes) -> Lanes:
 
 
 @helper(**EXACT)
-def _texel(bank: Bytes, start: Lanes, level: Lanes, x: Lanes, y: Lanes) -> Lanes:
-    """Texels of mip levels, 0 to 255; x and y count a level's texels and wrap around."""
+def _place(tile: int, level: Lanes, x: Lanes, y: Lanes) -> Lanes:
+    """Where texels of mip levels stand in the bank; x and y count a level's texels and wrap around."""
+    start = tile * LEVELS + (LEVELS & (-1 << (2 * TILE_BITS + 2 - (level + level))))
     mask = (TILE_SIZE - 1) >> level
-    return to_floats(gather(bank, start + ((y & mask) << (TILE_BITS - level)) + (x & mask)))
+    return start + ((y & mask) << (TILE_BITS - level)) + (x & mask)
+
+
+@helper(**EXACT)
+def byte_of(words: Lanes, number: int) -> Lanes:
+    """A byte of integers, counted from the lowest, as floats from 0 to 255."""
+    return to_floats((words >> (8 * number)) & 255)
 
 
 @helper(**EXACT)
@@ -50,21 +57,12 @@ def blend(one: Lanes, right: Lanes, below: Lanes, both: Lanes, u: Lanes, v: Lane
 
 
 @helper(**EXACT)
-def sample_between(bank: Bytes, tile: int, level: Lanes, x: Lanes, y: Lanes) -> Lanes:
+def sample_between(bank: Bank, tile: int, level: Lanes, x: Lanes, y: Lanes) -> Lanes:
     """Texel value, 0 to 255, between the middles of four texels; x and y in the level's texels from a middle on."""
-    start = tile * LEVELS + (LEVELS & (-1 << (2 * TILE_BITS + 2 - (level + level))))
     left = floor(x)
     top = floor(y)
-    column = to_ints(left)
-    row = to_ints(top)
-    return blend(
-        _texel(bank, start, level, column, row),
-        _texel(bank, start, level, column + 1, row),
-        _texel(bank, start, level, column, row + 1),
-        _texel(bank, start, level, column + 1, row + 1),
-        x - left,
-        y - top,
-    )
+    four = gather(bank.quads, _place(tile, level, to_ints(left), to_ints(top)))
+    return blend(byte_of(four, 0), byte_of(four, 1), byte_of(four, 2), byte_of(four, 3), x - left, y - top)
 
 
 @helper(**EXACT)
@@ -74,15 +72,14 @@ def shrink_of(level: Lanes) -> Lanes:
 
 
 @helper(**EXACT)
-def sample(bank: Bytes, tile: int, x: Lanes, y: Lanes, level: Lanes, smooth: bool) -> Lanes:
+def sample(bank: Bank, tile: int, x: Lanes, y: Lanes, level: Lanes, smooth: bool) -> Lanes:
     """Texel value, 0 to 255, at (x, y) in texels of the finest level; level as from `mip_level`."""
     shrink = shrink_of(level)
     x = x * shrink
     y = y * shrink
     if smooth:
         return sample_between(bank, tile, level, x - HALF, y - HALF)
-    start = tile * LEVELS + (LEVELS & (-1 << (2 * TILE_BITS + 2 - (level + level))))
-    return _texel(bank, start, level, to_ints(floor(x)), to_ints(floor(y)))
+    return to_floats(gather(bank.texels, _place(tile, level, to_ints(floor(x)), to_ints(floor(y)))))
 
 
 @helper(**EXACT)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
+from llvmlite.ir.instructions import Instruction
 from numba.core import cgutils, types
 from numba.core.typing import signature
 from numba.core.typing.templates import AbstractTemplate, infer_global
@@ -302,6 +303,18 @@ def spread(typingctx: Any, value: Any) -> Any:
     return signature(kind, value), lambda context, builder, sig, args: _spread(builder, args[0], sig.args[0], kind)
 
 
+def _doubled(first: int, name: str, text: str) -> Any:
+    """A kernel's word for four of eight integers, each twice."""
+    chosen = [first + lane // 2 for lane in range(LANES)]
+    return _converter(
+        INTS, INTS, name, lambda builder, value: builder.shuffle_vector(value, value, _numbers(chosen)), text
+    )
+
+
+first_half_twice = _doubled(0, "first_half_twice", "The first four integers, each twice.")
+second_half_twice = _doubled(LANES // 2, "second_half_twice", "The last four integers, each twice.")
+
+
 @intrinsic
 def any_of(typingctx: Any, mask: Any) -> Any:
     """Whether any lane is in the mask."""
@@ -313,6 +326,33 @@ def any_of(typingctx: Any, mask: Any) -> Any:
     return signature(types.boolean, MASK), emit
 
 
+class _Places(Instruction):
+    """Pointers to elements of an array, one for each lane."""
+
+    def __init__(self, block: Any, data: Any, indices: Any) -> None:
+        super().__init__(block, ir.VectorType(data.type, LANES), "getelementptr", [data, indices])
+
+    def descr(self, buf: list[str]) -> None:
+        """Write the instruction as LLVM reads it."""
+        data, indices = self.operands
+        places = f"{data.type} {data.get_reference()}, {indices.type} {indices.get_reference()}"
+        buf.append(f"getelementptr {data.type.pointee}, {places}\n")
+
+
+def _gathered(builder: Any, data: Any, indices: Any, align: int) -> Any:
+    """Elements of four bytes at `data[indices]`, by one instruction where the processor is quick at it."""
+    places = _Places(builder.block, data, indices)
+    builder._insert(places)
+    element = data.type.pointee
+    vector = ir.VectorType(element, LANES)
+    mask = ir.VectorType(ir.IntType(1), LANES)
+    kind = ir.FunctionType(vector, [places.type, ir.IntType(32), mask, vector])
+    name = f"llvm.masked.gather.v{LANES}{'f32' if element == ir.FloatType() else 'i32'}.v{LANES}p0"
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
+    every = ir.Constant(mask, [1] * LANES)
+    return builder.call(function, [places, ir.IntType(32)(align), every, ir.Constant(vector, ir.Undefined)])
+
+
 @intrinsic
 def gather(typingctx: Any, array: Any, indices: Any) -> Any:
     """Elements of a contiguous array, of any number of dimensions, by their places in memory; bytes become integers."""
@@ -321,10 +361,30 @@ def gather(typingctx: Any, array: Any, indices: Any) -> Any:
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         data = context.make_array(sig.args[0])(context, builder, args[0]).data
         element = context.get_data_type(sig.args[0].dtype)
+        if element != ir.IntType(8):
+            return _gathered(builder, data, args[1], align=4)
         found = ir.Constant(ir.VectorType(element, LANES), ir.Undefined)
         for lane in range(LANES):
             index = builder.sext(builder.extract_element(args[1], ir.IntType(32)(lane)), ir.IntType(64))
             found = builder.insert_element(found, builder.load(builder.gep(data, [index])), ir.IntType(32)(lane))
-        return builder.zext(found, _INTS) if element == ir.IntType(8) else found
+        return builder.zext(found, _INTS)
 
     return signature(kind, array, INTS), emit
+
+
+@intrinsic
+def gather_words(typingctx: Any, array: Any, indices: Any) -> Any:
+    """Four bytes each of a contiguous array of bytes, from these places in memory on, as integers: the first is the
+    lowest."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        words = builder.bitcast(data, ir.IntType(32).as_pointer())
+        found = ir.Constant(_INTS, ir.Undefined)
+        for lane in range(LANES):
+            index = builder.sext(builder.extract_element(args[1], ir.IntType(32)(lane)), ir.IntType(64))
+            place = builder.bitcast(builder.gep(data, [index]), words.type)
+            found = builder.insert_element(found, builder.load(place, align=1), ir.IntType(32)(lane))
+        return found
+
+    return signature(INTS, array, INTS), emit

@@ -222,13 +222,11 @@ def draw(scene: Scene, lens: Lens, sheet: Sheet, eyes: Floats, axes: Floats, fra
 
 
 @kernel(**KERNEL)
-def draw_edges(scene: Scene, lens: Lens, fine: Fine, eyes: Floats, axes: Floats, frames: Frames) -> None:
-    """Smooth the edges of finished frames."""
-    for camera in range(eyes.shape[0]):
-        view = _view(lens, axes, frames, camera)
-        fine_view = View(fine.depth, fine.ids, fine.lens.slopes, axes[camera], fine.lens.focal_px)
-        trace_world(fine_view, fine.sheet, scene, eyes[camera])
-        smooth_edges(scene, view, fine_view, fine.sheet, eyes[camera], frames.rgb[camera])
+def draw_edges(scene: Scene, sheet: Sheet, fine: Fine, eyes: Floats, axes: Floats, frames: Frames) -> None:
+    """Smooth the edges of one camera's finished frame, eyes (1, 3) and axes (1, 3, 3), whose sheet `draw` has left."""
+    fine_view = View(fine.depth, fine.ids, fine.lens.slopes, axes[0], fine.lens.focal_px)
+    trace_world(fine_view, fine.sheet, scene, eyes[0])
+    smooth_edges(scene, sheet, fine_view, fine.sheet, eyes[0], frames.rgb[0])
 
 
 @kernel(**KERNEL)
@@ -291,9 +289,14 @@ class RaycastRenderer:
             depth=np.empty((count, height, width), F),
             segmentation=np.empty((count, height, width), np.int32),
         )
-        draw(self._scene, self._lens, self._sheet, eyes, axes, frames)
-        if self._fine is not None:
-            draw_edges(self._scene, self._lens, self._fine, eyes, axes, frames)
+        if self._fine is None:
+            draw(self._scene, self._lens, self._sheet, eyes, axes, frames)
+        else:
+            for camera in range(count):
+                one = slice(camera, camera + 1)
+                frame = Frames(frames.rgb[one], frames.depth[one], frames.segmentation[one])
+                draw(self._scene, self._lens, self._sheet, eyes[one], axes[one], frame)
+                draw_edges(self._scene, self._sheet, self._fine, eyes[one], axes[one], frame)
         if vehicle is not None:
             draw_vehicles(self._scene, self._lens, eyes, axes, place_parts(vehicle), frames)
         return frames

@@ -4,7 +4,7 @@ import numpy as np
 
 from forestpilot.sim.kernels import helper
 from forestpilot.sim.rendering.raycast.intersect import HALF, KERNEL, ONE, ZERO, Bytes, Scalar
-from forestpilot.sim.rendering.raycast.textures import TILE_BITS, TILE_SIZE
+from forestpilot.sim.rendering.raycast.textures import TILE_BITS, TILE_SIZE, Bank
 
 F = np.float32
 TILE_MASK = TILE_SIZE - 1
@@ -26,14 +26,14 @@ def floor_of(value: Scalar) -> int:
 
 
 @helper(**KERNEL)
-def _texel(bank: Bytes, tile: int, level: int, offset: int, x: int, y: int) -> Scalar:
+def _texel(texels: Bytes, tile: int, level: int, offset: int, x: int, y: int) -> Scalar:
     """One texel of a mip level; x and y count that level's texels and wrap around."""
     mask = TILE_MASK >> level
-    return F(bank[tile, offset + ((y & mask) << (TILE_BITS - level)) + (x & mask)])
+    return F(texels[tile, offset + ((y & mask) << (TILE_BITS - level)) + (x & mask)])
 
 
 @helper(**KERNEL)
-def sample(bank: Bytes, tile: int, x: Scalar, y: Scalar, texels_per_pixel: Scalar, smooth: bool) -> Scalar:
+def sample(bank: Bank, tile: int, x: Scalar, y: Scalar, texels_per_pixel: Scalar, smooth: bool) -> Scalar:
     """Noise from 0 to 1 at (x, y) in texels of the finest level, averaged over about a pixel's footprint."""
     level = _mip_level(texels_per_pixel)
     size2 = 1 << (2 * TILE_BITS)
@@ -42,17 +42,17 @@ def sample(bank: Bytes, tile: int, x: Scalar, y: Scalar, texels_per_pixel: Scala
     x *= shrink
     y *= shrink
     if not smooth:
-        return _texel(bank, tile, level, offset, floor_of(x), floor_of(y)) * TO_UNIT
+        return _texel(bank.texels, tile, level, offset, floor_of(x), floor_of(y)) * TO_UNIT
     x -= HALF
     y -= HALF
     left = floor_of(x)
     top = floor_of(y)
     u = x - F(left)
     v = y - F(top)
-    upper = _texel(bank, tile, level, offset, left, top) * (ONE - u)
-    upper += _texel(bank, tile, level, offset, left + 1, top) * u
-    lower = _texel(bank, tile, level, offset, left, top + 1) * (ONE - u)
-    lower += _texel(bank, tile, level, offset, left + 1, top + 1) * u
+    upper = _texel(bank.texels, tile, level, offset, left, top) * (ONE - u)
+    upper += _texel(bank.texels, tile, level, offset, left + 1, top) * u
+    lower = _texel(bank.texels, tile, level, offset, left, top + 1) * (ONE - u)
+    lower += _texel(bank.texels, tile, level, offset, left + 1, top + 1) * u
     return (upper * (ONE - v) + lower * v) * TO_UNIT
 
 

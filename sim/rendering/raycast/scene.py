@@ -7,7 +7,7 @@ import numpy as np
 from forestpilot.sim.rendering.raycast.intersect import Bytes, Floats, Ids
 from forestpilot.sim.rendering.raycast.light_map import make_light_map
 from forestpilot.sim.rendering.raycast.road import Road, make_road
-from forestpilot.sim.rendering.raycast.textures import FIRST_BARK, FIRST_LEAF, skyline, texture_bank
+from forestpilot.sim.rendering.raycast.textures import FIRST_BARK, FIRST_LEAF, Bank, skyline, texture_bank
 from forestpilot.sim.rendering.solids import solids_of, table_of, wheels_of
 from forestpilot.sim.worlds.appearance import ROAD_SURFACES, Appearance
 from forestpilot.sim.worlds.tables import Trees
@@ -46,7 +46,7 @@ class Scene(NamedTuple):
     road: Road
     surface: int
     """Index in `SURFACES`."""
-    bank: Bytes
+    bank: Bank
     skyline: Floats
     light_map: Bytes
     map_origin: Floats
@@ -138,7 +138,7 @@ def make_scene(world: World, smooth: bool) -> Scene:
         paint=_colors(look.box_colors, len(boxes), "boxes"),
         road=make_road(world.ribbons, world.markings),
         surface=SURFACES.index(world.surface),
-        bank=texture_bank(),
+        bank=texture_bank(bool(smooth)),
         skyline=skyline(),
         light_map=light_map,
         map_origin=origin,

@@ -39,9 +39,11 @@ from forestpilot.sim.rendering.raycast.lane_colors import (
 from forestpilot.sim.rendering.raycast.lanes import (
     LANES,
     any_of,
+    first_half_twice,
     fused,
     gather,
     load,
+    second_half_twice,
     store,
     store_colors,
     to_ints,
@@ -221,45 +223,55 @@ def copy_sheet(view: View, sheet: Sheet, rgb: Bytes) -> None:
 
 
 @helper(**EXACT)
-def _has_edge(view: View, fine: Sheet, u: int, row: int) -> bool:
-    """Whether one of four pixels of column u, from a row on, sees more than one thing."""
-    found = False
-    for v in range(row, min(row + LANES // 2, view.ids.shape[0])):
-        found |= _sees_more(view, fine, u, v)
-    return found
+def _differs(fine: Sheet, u: int, row: int, ids: Lanes) -> bool:
+    """Whether a sample of four pixels of column u, the first in this row of samples, is none of what they show; their
+    ids are given twice each."""
+    left = load(fine.ids[2 * u], row) != ids
+    right = load(fine.ids[2 * u + 1], row) != ids
+    return any_of(left | right)
 
 
 @helper(**EXACT)
-def _sees_more(view: View, fine: Sheet, u: int, row: int) -> bool:
+def _sees_more(sheet: Sheet, fine: Sheet, u: int, row: int) -> bool:
     """Whether the four samples of a pixel are not all of what the pixel shows."""
-    ident = view.ids[row, u]
+    ident = sheet.ids[u, row]
     left = (fine.ids[2 * u, 2 * row] == ident) & (fine.ids[2 * u, 2 * row + 1] == ident)
     right = (fine.ids[2 * u + 1, 2 * row] == ident) & (fine.ids[2 * u + 1, 2 * row + 1] == ident)
     return not (left & right)
 
 
 @helper(**EXACT)
-def smooth_edges(scene: Scene, view: View, fine_view: View, fine: Sheet, eye: Floats, rgb: Bytes) -> None:
+def _smooth_four(
+    scene: Scene, sheet: Sheet, fine_view: View, fine: Sheet, eye: Floats, rgb: Bytes, u: int, row: int
+) -> None:
+    """Smooth the edges in four pixels of column u, from a row on."""
+    for side in range(2):
+        color = pixel_colors(scene, fine_view, fine, eye, 2 * u + side, 2 * row)
+        _write(fine.samples, 3 * side, color)
+    for v in range(row, min(row + LANES // 2, rgb.shape[0])):
+        if _sees_more(sheet, fine, u, v):
+            _average(fine.samples, 2 * (v - row), rgb[v, u])
+
+
+@helper(**EXACT)
+def smooth_edges(scene: Scene, sheet: Sheet, fine_view: View, fine: Sheet, eye: Floats, rgb: Bytes) -> None:
     """Average four samples in every pixel that sees more than one thing.
 
     Args:
         scene: what was drawn.
-        view: the camera, its image finished.
+        sheet: what the rays of the camera meet.
         fine_view: the same camera with twice the width and height; only its rays are read.
         fine: what that one's rays meet.
         eye: (3,) in metres.
         rgb: (H, W, 3) uint8, changed in place.
     """
-    for u in range(view.ids.shape[1]):
-        for row in range(0, view.ids.shape[0], LANES // 2):
-            if not _has_edge(view, fine, u, row):
-                continue
-            for side in range(2):
-                color = pixel_colors(scene, fine_view, fine, eye, 2 * u + side, 2 * row)
-                _write(fine.samples, 3 * side, color)
-            for v in range(row, min(row + LANES // 2, view.ids.shape[0])):
-                if _sees_more(view, fine, u, v):
-                    _average(fine.samples, 2 * (v - row), rgb[v, u])
+    half = LANES // 2
+    for u in range(rgb.shape[1]):
+        for row in range(0, rgb.shape[0], half):
+            ids = load(sheet.ids[u], row & -LANES)
+            ids = second_half_twice(ids) if row & half else first_half_twice(ids)
+            if _differs(fine, u, 2 * row, ids):
+                _smooth_four(scene, sheet, fine_view, fine, eye, rgb, u, row)
 
 
 @helper(**EXACT)

@@ -6,6 +6,7 @@ footprint is what keeps far textures from flickering.
 """
 
 import functools
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,17 @@ STONES = PATCHES + 2
 SKYLINE_SIZE = 1024
 
 _SEED = 20261
+
+
+class Bank(NamedTuple):
+    """All tiles with their mip levels."""
+
+    texels: NDArray[np.uint8]
+    """(tiles, texels of all levels)."""
+    quads: NDArray[np.int32]
+    """The same shape: from the lowest byte up each texel, the one right of it, the one below it, and the one right of
+    that. Large pictures read all four at once; for small ones it is empty.
+    """
 
 
 def _spectral_noise(
@@ -87,12 +99,33 @@ def _with_mip_levels(tile: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 @functools.cache
-def texture_bank() -> NDArray[np.uint8]:
-    """The bank, (tiles, texels of all levels) uint8, read-only; the same in every process."""
+def texture_bank(smooth: bool) -> Bank:
+    """The bank, read-only; the same in every process. With quads if textures are read between texels."""
+    quads = _quads(_texels()) if smooth else np.zeros((0, 0), np.int32)
+    quads.setflags(write=False)
+    return Bank(_texels(), quads)
+
+
+@functools.cache
+def _texels() -> NDArray[np.uint8]:
     rng = np.random.Generator(np.random.PCG64(_SEED))
-    bank = np.stack([_with_mip_levels(tile) for tile in _tiles(rng)])
-    bank.setflags(write=False)
-    return bank
+    texels = np.stack([_with_mip_levels(tile) for tile in _tiles(rng)])
+    texels.setflags(write=False)
+    return texels
+
+
+def _quads(texels: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Each texel with its neighbours to the right and below, which wrap around; see `Bank`."""
+    levels = []
+    start = 0
+    for bits in range(TILE_BITS, -1, -1):
+        side = 1 << bits
+        level = texels[:, start : start + side * side].reshape(-1, side, side)
+        below = np.roll(level, -1, axis=1)
+        neighbours = (level, np.roll(level, -1, axis=2), below, np.roll(below, -1, axis=2))
+        levels.append(np.stack(neighbours, axis=-1).reshape(len(texels), -1))
+        start += side * side
+    return np.concatenate(levels, axis=1).view("<i4").astype(np.int32)
 
 
 @functools.cache
