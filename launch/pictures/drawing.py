@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
 from forestpilot.launch.pictures.opencv import import_cv2
-from forestpilot.launch.pictures.pen import Pen, Pixel, darken, fitted, paste
+from forestpilot.launch.pictures.pen import Pen, Pixel, darken, fit, paste
 from forestpilot.launch.pictures.world_map import WorldMap, polar
 from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.outcomes import Outcome, succeeded, told
@@ -178,10 +178,12 @@ class EpisodePainter:
         if moment.views is not self._views:
             self._paint_views(moment.views)
         picture: Image = np.empty_like(self._background)
-        chase = picture[: layout.chase_height - 1, : layout.main_width]
-        chase[:] = fitted(self._cv2, moment.chase, self.chase_size)[:-1]
+        fit(self._cv2, moment.chase, picture[: layout.chase_height, : layout.main_width])
         picture[layout.chase_height - 1 :] = self._background[layout.chase_height - 1 :]
-        picture[: layout.chase_height - 1, layout.main_width :] = PANEL
+        picture[: layout.chase_height - 1, layout.main_width :] = self._background[
+            : layout.chase_height - 1, layout.main_width :
+        ]
+        chase = picture[: layout.chase_height - 1, : layout.main_width]
         self._paint_turns(chase, moment)
         self._paint_legend(chase, moment)
         self._paint_text(picture, moment)

@@ -7,11 +7,12 @@ from types import ModuleType
 import numpy as np
 
 from forestpilot.launch.pictures.colors import PANEL, Color, Image
+from forestpilot.launch.pictures.opencv import import_cv2
 
 Pixel = tuple[int, int]
 """Column and row."""
-DARKER = (np.arange(256)[None] * 0.35 + np.array(PANEL)[:, None] * 0.65).astype(np.uint8)
-"""(3, 256) each value of red, green and blue in a region that recedes."""
+DARKER = (np.arange(256)[None, :, None] * 0.35 + np.array(PANEL) * 0.65).astype(np.uint8)
+"""(1, 256, 3) each value of red, green and blue in a region that recedes."""
 
 KNOWN_WIDTHS = 500
 """Texts whose width a pen remembers: most stand in every picture of a film."""
@@ -94,8 +95,8 @@ class Pen:
 
 def darken(region: Image) -> None:
     """Let a region recede, in place, so that text on it can be read."""
-    for channel, darker in enumerate(DARKER):
-        region[..., channel] = darker[region[..., channel]]
+    if region.size:
+        region[:] = import_cv2().LUT(region, DARKER)
 
 
 def paste(page: Image, picture: Image, left: int, top: int) -> None:
@@ -108,7 +109,16 @@ def fitted(cv2: ModuleType, image: Image, size: tuple[int, int]) -> Image:
     width, height = size
     if image.shape[:2] == (height, width):
         return image
-    stretched = image.shape[1] < width
-    how = cv2.INTER_CUBIC if stretched else cv2.INTER_AREA
-    resized: Image = cv2.resize(image, (width, height), interpolation=how)
+    resized: Image = np.empty((height, width, 3), np.uint8)
+    fit(cv2, image, resized)
     return resized
+
+
+def fit(cv2: ModuleType, image: Image, region: Image) -> None:
+    """Fill a region of a picture, in place, with an image of any size."""
+    height, width, _ = region.shape
+    if image.shape == region.shape:
+        region[:] = image
+        return
+    how = cv2.INTER_CUBIC if image.shape[1] < width else cv2.INTER_AREA
+    cv2.resize(image, (width, height), dst=region, interpolation=how)
