@@ -32,7 +32,7 @@ Draw = Callable[[np.ndarray, np.ndarray], Frames]
 
 
 def bench_render(seconds: float = 20.0, width: int = 64, height: int = 48, seed: int = 0) -> dict[str, Any]:
-    """Time one call for three images with RGB, depth and segmentation, 300 trees, one process, one thread.
+    """CPU time of one call for three images with RGB, depth and segmentation, 300 trees, one process, one thread.
 
     Args:
         seconds: about how long to measure; every renderer draws the same poses, in turns.
@@ -41,7 +41,7 @@ def bench_render(seconds: float = 20.0, width: int = 64, height: int = 48, seed:
         seed: seed of the forest.
 
     Returns:
-        Figures in ms per call (median over turns of a turn's mean), the two ratios, and the budgets.
+        Figures in ms of CPU time per call (median over turns of a turn's mean), the two ratios, and the budgets.
     """
     world = bench_world(seed)
     camera = Camera(width, height)
@@ -91,7 +91,10 @@ def _episode(rig: Rig) -> list[Poses]:
 
 
 def _interleaved(draws: dict[str, Draw], poses: Sequence[Poses], seconds: float) -> dict[str, list[float]]:
-    """Mean ms per call of every turn, for each way to draw; all draw the same poses in the same order."""
+    """Mean ms of CPU time per call of every turn, for each way to draw; all draw the same poses in the same order.
+
+    Not time that passes: on a busy machine whoever takes longer is interrupted more often.
+    """
     times: dict[str, list[float]] = {name: [] for name in draws}
     end = time.perf_counter() + seconds
     first = 0
@@ -99,8 +102,8 @@ def _interleaved(draws: dict[str, Draw], poses: Sequence[Poses], seconds: float)
         turn = [poses[(first + step) % len(poses)] for step in range(BLOCK)]
         first += BLOCK
         for name, draw in draws.items():
-            start = time.perf_counter()
+            start = time.process_time()
             for eyes, axes in turn:
                 draw(eyes, axes)
-            times[name].append((time.perf_counter() - start) / BLOCK * 1e3)
+            times[name].append((time.process_time() - start) / BLOCK * 1e3)
     return times
