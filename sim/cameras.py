@@ -26,6 +26,17 @@ FORWARD = 2
 MIN_SIZE_PX = (32, 24)
 MAX_SIZE_PX = (1280, 720)
 
+FIXED = "fixed"
+RANDOM = "random"
+RANDOM_SPEED = "random-speed"
+RANDOM_PATH = "random-path"
+SIDE_CAMERAS = (FIXED, RANDOM, RANDOM_SPEED, RANDOM_PATH)
+"""Where side cameras may stand from picture to picture: see `forestpilot.sim.envs.side_cameras`."""
+SHIFT, YAW, FASTER, ACROSS, YAW_RATE, BEARING = range(6)
+"""Columns of camera offsets, left positive: shift in metres, yaw in radians, and what the vehicle would do otherwise if
+it stood there: speed along and across the heading there in m/s, yaw rate in rad/s, bearing to the goal in radians. The
+first two are always there, the third is where the expert is asked, the last three where a vehicle drifts."""
+
 CHASE_AIM_M = 3.0
 """How far beyond the vehicle the chase camera aims, in metres."""
 
@@ -140,6 +151,25 @@ class Rig:
         axes = body_axes @ to_world
         eyes = np.asarray(position, np.float64) + body_eyes @ to_world
         return eyes.astype(np.float32), axes.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class SideRange:
+    """How far from a vehicle's own pose and motion its side cameras are drawn, where they do not stand fixed."""
+
+    shift_m: float = 1.2
+    """Furthest shift of each to its side, in metres."""
+    yaw_rad: float = 0.2
+    """Largest turn to either side, in radians."""
+    along: float = 0.0
+    """Largest change of speed along the heading, faster or slower, in speed set points."""
+    across: float = 0.0
+    """Largest change of speed across it, in speed set points."""
+    yaw_rate_radps: float = 0.0
+    """How fast a camera on a path turns."""
+    room_m: float | None = None
+    """Room that the vehicle needs to each side: a camera stands no further than a body can go straight aside. None
+    where no camera is kept from standing in a trunk."""
 
 
 def look_at(eye: ArrayLike, target: ArrayLike) -> tuple[FloatArray, FloatArray]:

@@ -33,7 +33,7 @@ from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT as ACTOR_EX
 from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN, EpisodeLabels
 from forestpilot.data_collection.episodes.labels import ACTOR_POLICY as ACTOR_POLICY
 from forestpilot.data_collection.episodes.layout import KINDS, MAX_STEPS, LayoutError, demo_of, misfit
-from forestpilot.sim.cameras import CAMERA_NAMES
+from forestpilot.sim.cameras import BEARING, CAMERA_NAMES
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.outcomes import OUTCOMES
 from forestpilot.sim.ranges import Range, RangeError, require_ranges
@@ -43,8 +43,8 @@ SCHEMA_VERSION = 1
 LABELS_VERSION = 2
 """Version of an episode that says what is a label and what is not: who does not ask would learn the wrong thing."""
 DISPLACED_VERSION = 3
-"""Version of an episode in which the vehicle was put elsewhere, or whose labels have a weight: who does not know would
-learn what never happened, or too little."""
+"""Version of an episode in which the vehicle was put elsewhere, whose labels have a weight, or whose side cameras move
+otherwise than the vehicle: who does not know would learn what never happened, or too little."""
 READABLE_VERSIONS = (SCHEMA_VERSION, LABELS_VERSION, DISPLACED_VERSION)
 """A reader refuses any other."""
 CAMERAS = CAMERA_NAMES
@@ -219,8 +219,9 @@ class Episode:
     """(T, 3, K) float32: the expert's cost of each candidate turn, per camera pose."""
     camera_offsets: np.ndarray | None = None
     """(T+1, 3, 3) float32: shift in metres and yaw in radians of each camera against the center one, left positive, and
-    the change of speed in m/s that the expert was asked about; None where they stand as the task spec says. Version 0.1
-    wrote two columns where no change of speed was asked about."""
+    the change of speed in m/s that the expert was asked about; (T+1, 3, 6), all that `forestpilot.sim.cameras` names,
+    where the cameras of a drone were drawn; None where they stand as the task spec says. Version 0.1 wrote two columns
+    where no change of speed was asked about."""
     keys: np.ndarray | None = None
     """(T,) uint8: steering keys that a human held, as in `forestpilot.data_collection.people.console.Key`; None where
     nobody could."""
@@ -285,8 +286,8 @@ class Episode:
                 raise EpisodeError(f"{name} reaches {np.abs(values).max():.3f}; allowed: -1 to 1")
         if self.actor.max() > ACTOR_HUMAN:
             raise EpisodeError(f"actor is {self.actor.max()}; allowed: 0 policy, 1 expert, 2 human")
-        if self.camera_offsets is not None and self.camera_offsets.shape[2] not in (2, 3):
-            raise EpisodeError(f"camera_offsets has {self.camera_offsets.shape[2]} columns; it must have 2 or 3")
+        if self.camera_offsets is not None and self.camera_offsets.shape[2] not in (2, 3, 6):
+            raise EpisodeError(f"camera_offsets has {self.camera_offsets.shape[2]} columns; it must have 2, 3 or 6")
         if self.camera_offsets is not None and self.camera_offsets[:, CAMERAS.index("center")].any():
             raise EpisodeError("camera_offsets moves the center camera, against which the others are measured")
 
@@ -330,7 +331,8 @@ def write_valid_episode(path: Path, episode: Episode) -> Path:
 
 def _version_of(episode: Episode) -> int:
     """The oldest version of the format whose readers know all that this episode says."""
-    if episode.displaced is not None or episode.rerun != FIRST_RUN:
+    drifting = episode.camera_offsets is not None and episode.camera_offsets.shape[2] > BEARING
+    if drifting or episode.displaced is not None or episode.rerun != FIRST_RUN:
         return DISPLACED_VERSION
     plain = episode.labelled is None and episode.human_actions is None
     return SCHEMA_VERSION if plain else LABELS_VERSION

@@ -14,7 +14,9 @@ from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.episode import CAMERAS, EpisodeHeader
 from forestpilot.data_collection.episodes.labels import EpisodeLabels
 from forestpilot.data_collection.windows.side_labels import SideLabels, constant_label, fixed_offsets, geometric_label
+from forestpilot.sim.cameras import BEARING, FASTER, YAW
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
+from forestpilot.sim.vehicles.turns import rotate_pair
 
 Prepare = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(images (N, H, W, 3) uint8, state (N, S) float32 at that camera's heading) -> (N, h, w, 3) uint8, frame by frame."""
@@ -22,9 +24,6 @@ Prepare = Callable[[np.ndarray, np.ndarray], np.ndarray]
 CENTER = CAMERAS.index("center")
 PROBES = 8
 """Pictures by which one preparation is told from another."""
-ARC_FROM_MPS = 3.0
-"""A car asked about at another speed is on the same arc, so that its yaw rate changes with the speed; from this speed
-on, for a standing car is on no arc."""
 
 
 @dataclass(frozen=True)
@@ -136,9 +135,10 @@ class StepLoader:
         labels = EpisodeLabels(demo)
         lesson = labels.lesson(self.spec.control_hz, self._human_delay_s)
         asked = labels.expert_actions(steps)
+        is_asked = asked is not None and self._side_labels == "asked"
         turned = {}
         for camera in self._seen_by(tellers):
-            turned[camera] = self._side_view(state, goal, offsets[steps, camera], asked is not None)
+            turned[camera] = read_at(self.spec, state, goal, offsets[steps, camera], is_asked)
         views = np.empty((len(tellers), len(state), *self.view_shape), dtype=np.uint8)
         for row, teller in enumerate(tellers):
             for column, camera in enumerate(self._shown_by(teller)):
@@ -147,7 +147,11 @@ class StepLoader:
         costs = labels.expert_costs(steps) if self.gives_costs else None
         speed_mps = state[:, self.spec.index("forward_mps")]
         center = lesson.actions[steps]
-        actions = [self._labels(center, asked, teller, offsets[:, teller, :2], steps, speed_mps) for teller in tellers]
+        poses = offsets[:, :, : YAW + 1]
+        if self._side_labels == "constant" and offsets.shape[2] > BEARING:
+            # Turned to either side as often, drawn cameras have no mean that would say anything: the fixed ones do.
+            poses = fixed_offsets(self.spec)[None]
+        actions = [self._labels(center, asked, teller, poses[:, teller], steps, speed_mps) for teller in tellers]
         return TrainingSteps(
             views=views,
             state=np.stack([turned[teller][0] for teller in tellers]),
@@ -164,22 +168,9 @@ class StepLoader:
     def _seen_by(self, tellers: tuple[int, ...]) -> set[int]:
         return {camera for teller in tellers for camera in (teller, *self._shown_by(teller))}
 
-    def _side_view(
-        self, state: np.ndarray, goal: np.ndarray, offsets: np.ndarray, asked: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """State and goal as they read at a camera's pose, and at the speed that the expert was asked about there."""
-        turned, turned_goal = side_view(self.spec, state, goal, offsets[:, 1])
-        if asked and self._side_labels == "asked" and offsets.shape[1] == 3:
-            speed = self.spec.index("forward_mps")
-            yaw_rate = self.spec.index("yaw_rate_radps")
-            before = np.maximum(turned[:, speed], ARC_FROM_MPS)
-            turned[:, speed] += offsets[:, 2]
-            turned[:, yaw_rate] *= np.where(offsets[:, 2] != 0, turned[:, speed] / before, 1.0)
-        return turned, turned_goal
-
     def _offsets(self, demo: h5py.Group) -> np.ndarray:
-        """(T+1, 3, 2 or 3) shift, yaw and maybe change of speed of the cameras at each step of the episode; the fixed
-        ones if none is recorded."""
+        """(T+1, 3, 2, 3 or 6) columns that `forestpilot.sim.cameras` names, at each step of the episode; the fixed ones
+        if none is recorded."""
         if "camera_offsets" in demo:
             return demo["camera_offsets"][:]
         return np.broadcast_to(fixed_offsets(self.spec), (len(demo["obs/state"]), len(CAMERAS), 2))
@@ -202,6 +193,30 @@ class StepLoader:
         if asked is not None and self._side_labels == "asked":
             return asked[:, teller]
         return geometric_label(self.spec, center, offsets[steps], speed_mps)
+
+
+def read_at(
+    spec: TaskSpec, state: np.ndarray, goal: np.ndarray, offsets: np.ndarray, is_asked: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """State and goal as they read at a camera's pose, and in the motion that the expert was asked about there.
+
+    Args:
+        spec: names the elements of the state.
+        state: (n, S) float32 of the vehicle.
+        goal: (n, G) float32.
+        offsets: (n, 2, 3 or 6) of the camera, columns as `forestpilot.sim.cameras` names them.
+        is_asked: whether the expert's answer is learned: a rule knows of no other motion.
+
+    Returns:
+        (state, goal) of the same shapes and dtype.
+    """
+    turned, turned_goal = side_view(spec, state, goal, offsets[:, YAW])
+    if is_asked and offsets.shape[1] > FASTER:
+        spec.turn.set_in_motion(spec, turned, offsets[:, FASTER:BEARING])
+    if offsets.shape[1] > BEARING:
+        bearing_rad = offsets[:, BEARING].astype(np.float64)
+        rotate_pair(turned_goal, 0, 1, np.cos(bearing_rad), -np.sin(bearing_rad))
+    return turned, turned_goal
 
 
 def _unchanged(images: np.ndarray, state: np.ndarray) -> np.ndarray:

@@ -256,7 +256,7 @@ def corrections_of(survey: Survey) -> list[Corrections]:
 def _corrections(survey: Survey, camera: int) -> Corrections:
     """Differences of one side camera's labels from the center camera's."""
     label = survey.labels[:, 0]
-    shift_m, yaw_rad, *_ = survey.over_labels(lambda record: record.offsets[:, camera]).T
+    shift_m, yaw_rad = survey.over_labels(lambda record: record.offsets[:, camera]).T
     rule = survey.over_labels(lambda record: record.rule[:, camera, 0])
     asked_deg: Spread | None = None
     asked_minus_rule_deg: Spread | None = None

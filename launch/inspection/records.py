@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, CAMERAS, Episode, EpisodeMeta, load_episode
 from forestpilot.data_collection.episodes.labels import Teacher
 from forestpilot.data_collection.windows.side_labels import fixed_offsets, geometric_label
+from forestpilot.sim.cameras import YAW
 from forestpilot.sim.envs.task_spec import TaskSpec
 
 CENTER = CAMERAS.index("center")
@@ -137,11 +138,11 @@ def read_record(spec: TaskSpec, path: Path, episode: Episode, human_delay_s: flo
 
 
 def _offsets(spec: TaskSpec, episode: Episode) -> NDArray[np.float32]:
-    """(T, C, 2 or 3) where the cameras stood before each action."""
+    """(T, C, 2) shift and yaw of the cameras before each action."""
     steps = episode.num_steps
     if episode.camera_offsets is None:
         return np.broadcast_to(fixed_offsets(spec), (steps, len(CAMERAS), 2))
-    return episode.camera_offsets[:steps]
+    return episode.camera_offsets[:steps, :, : YAW + 1]
 
 
 def _rule(

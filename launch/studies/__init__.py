@@ -23,6 +23,11 @@ STUDIES.register(
     "side cameras: none, labelled with a constant, by geometry, or by asking the expert, also about other speeds",
 )
 STUDIES.register(
+    "three-cameras-drone",
+    "forestpilot.launch.studies.three_cameras_drone:ThreeCamerasDrone",
+    "side cameras in the forest: none, on their rig or anywhere, labelled by the expert, by geometry or by a constant",
+)
+STUDIES.register(
     "dagger-road",
     "forestpilot.launch.studies.dagger_road:DaggerRoad",
     "falls off the road per km by number of labels: cloning with more data against DAgger",

@@ -127,6 +127,9 @@ class Study(ABC, Generic[ConfigT, ArmT]):
     """Name under which it is registered."""
     question: ClassVar[str]
     """What it asks, in a line."""
+    task: ClassVar[str] = ""
+    """Task that it is about, where the question is asked of others too: `--task NAME` then leads to the study that is
+    registered under this one's name and NAME."""
     minutes: ClassVar[float]
     """How long the full study takes on two cores."""
     full: ClassVar[StudyConfig]

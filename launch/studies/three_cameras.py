@@ -108,6 +108,7 @@ class ThreeCameras(Study[Config, CamerasArm]):
     """Ways to use the side cameras, by number of demonstrations."""
 
     name = "three-cameras"
+    task = TASK
     question = "How much do the side cameras help, and does it matter how their pictures are labelled?"
     minutes = 35
     full = Config()

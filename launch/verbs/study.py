@@ -33,13 +33,34 @@ def parse(args: Sequence[str], prog: str) -> Study[Any, Any]:
     if name in ("-h", "--help"):
         print(_help(prog))
         raise SystemExit(0)
-    study = STUDIES.get(name)
+    study, rest = _for_task(STUDIES.get(name), rest)
     if "--quick" in rest:
         rest = ["--preset", "quick", *(arg for arg in rest if arg != "--quick")]
     if "-h" in rest or "--help" in rest:
         print(f"{study.question}\n{_duration(study)} `--quick` tries it in a minute or two.\n")
     presets = {"full": study.full, "quick": study.quick}
-    return study(parse_config(type(study.full), rest, f"{prog} {name}", presets))
+    return study(parse_config(type(study.full), rest, f"{prog} {study.name}", presets))
+
+
+def _for_task(study: type[Study[Any, Any]], args: list[str]) -> tuple[type[Study[Any, Any]], list[str]]:
+    """The study that asks the same of the task that `--task` names, and the other arguments.
+
+    Raises:
+        ConfigError: it is not asked of that task.
+    """
+    flag = next((place for place, arg in enumerate(args) if arg.partition("=")[0] == "--task"), None)
+    if flag is None or not study.task:
+        return study, args
+    _, equals, task = args[flag].partition("=")
+    end = flag + 1
+    if not equals:
+        task = "".join(args[end : end + 1])
+        end += 1
+    names = [name for name in STUDIES.names() if name == study.name or name.startswith(f"{study.name}-")]
+    asked = {other.task: other for other in map(STUDIES.get, names)}
+    if task not in asked:
+        raise ConfigError(f"--task is {task!r}; {study.name} is asked of {', '.join(asked)}")
+    return asked[task], args[:flag] + args[end:]
 
 
 def run(study: Study[Any, Any]) -> None:

@@ -48,7 +48,7 @@ class AnyVehicleEnv(VehicleEnv):
             advisor: name in `EXPERTS` of who is asked for labels, or the name as `part` with options beside it;
                 empty for nobody.
             task: name under which data and policies are filed; by default vehicle and course.
-            side_cameras: `fixed`, `random` or `random-speed`.
+            side_cameras: `fixed`, `random`, `random-speed`, or `random-path` for vehicles that drift.
             time_limit_s: seconds until timeout; the course's by default.
             lead_in: actions that are done before an episode begins: it begins where they lead.
             pose_noise: fields of `forestpilot.sim.envs.pose_noise.PoseNoise`: every so often the vehicle is put

@@ -16,15 +16,15 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from forestpilot.sim.cameras import CAMERA_NAMES, Camera, Rig, chase_pose
+from forestpilot.sim.cameras import CAMERA_NAMES, FIXED, Camera, Rig, chase_pose
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.envs.dropped_pictures import is_dropped
 from forestpilot.sim.envs.pose_noise import Displacer, PoseNoise
-from forestpilot.sim.envs.side_cameras import FIXED, SideCameras
+from forestpilot.sim.envs.side_cameras import make_side_cameras
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.experts.chosen import chosen_expert
-from forestpilot.sim.experts.expert import CameraViews, Expert, Labels
+from forestpilot.sim.experts.expert import Expert, Labels
 from forestpilot.sim.outcomes import COLLISION_PENALTY, CRASHES, TERMINAL, Outcome
 from forestpilot.sim.physics import ColliderPool, PhysicsClient
 from forestpilot.sim.rendering import Frames, Renderer, VehiclePose, make_renderer
@@ -130,7 +130,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         course: the course.
         expert: class of its own expert, where there is one.
         seeing: cameras, rates and labels.
-        side_cameras: where the side cameras stand from picture to picture: `fixed`, `random` or `random-speed`.
+        side_cameras: where the side cameras stand from picture to picture: see `forestpilot.sim.envs.side_cameras`.
         time_limit_s: seconds until timeout; the course's by default.
         advisor: name of another expert, or the name as `part` with options beside it; empty for its own.
         lead_in: (n, 2) actions that are done before an episode begins: it begins where they lead.
@@ -172,7 +172,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         longest_s = course.longest_s() if time_limit_s is None else float(time_limit_s)
         self._longest_steps = steps_within(longest_s, seeing.control_hz)
         self._usual_course = course
-        self._side_cameras = SideCameras(self.rig, side_cameras)
+        self._side_cameras = make_side_cameras(side_cameras, self.rig, vehicle, seeing.control_hz)
         self._lead_in = [self._checked(np.asarray(action)) for action in lead_in]
         noise = PoseNoise.of(pose_noise)
         self._displacer = None if noise is None else Displacer(noise, seeing.control_hz)
@@ -412,7 +412,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         reset(world, self.vehicle.reach_m(self.course.speed_mps, self.task_spec.control_hz))
         self.vehicle.begin(world)
         self.course.begin(world, self.vehicle)
-        self._side_cameras.begin(world.seed, self.course.speed_mps)
+        self._side_cameras.begin(world, self.course.speed_mps)
         self._displaced = False
         if self._displacer is not None:
             self._displacer.begin(world.seed)
@@ -526,10 +526,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
 
     def _place_cameras(self) -> None:
         """Where the cameras stand now."""
-        position, rotation = self.pose()
-        offsets = self._side_cameras.offsets(self.vehicle)
-        eyes, axes = self.rig.poses(position, rotation, offsets)
-        self.views = CameraViews(eyes, axes, offsets)
+        self.views = self._side_cameras.views(self.vehicle, *self.pose())
         """Where the cameras stand at this step."""
 
     def _draw(self) -> None:

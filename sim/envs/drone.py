@@ -51,9 +51,10 @@ class DroneEnv(VehicleEnv):
     ## Info
     `is_success`, `outcome`, `progress_m`, `clearance_m` (least distance in this step from the body's 0.25 m radius
     to a trunk), `speed_mps`, `world_seed`, the terms of the reward (`reward_progress`, `reward_crash`,
-    `reward_intervention`), `camera_offsets` (3, 3): shift (m) and yaw (rad) of the cameras, and 0; with
-    `expert=True` also `expert_action` (3, 2) and `expert_costs` (3, 21): what the expert answers if the heading were
-    that of the left, center, right camera; row 1 is the drone's own.
+    `reward_intervention`), `camera_offsets` (3, 3): shift (m) and yaw (rad) of the cameras, and 0; where they are drawn
+    (3, 6), what would be otherwise if the drone were there: speed along and across the heading (m/s), yaw rate (rad/s),
+    bearing to the goal (rad); with `expert=True` also `expert_action` (3, 2) and `expert_costs` (3, 21): what the
+    expert answers if the drone were there; row 1 is the drone's own.
 
     ## Arguments
     See `__init__`; all are plain JSON values, so that the spec serialises.
@@ -85,6 +86,7 @@ class DroneEnv(VehicleEnv):
         advisor: str | Mapping[str, Any] = "",
         lead_in: Sequence[Sequence[float]] = (),
         pose_noise: Mapping[str, float] | None = None,
+        side_cameras: str = "fixed",
     ) -> None:
         """Build the environment.
 
@@ -112,6 +114,10 @@ class DroneEnv(VehicleEnv):
             lead_in: actions that are done before an episode begins: it begins where they lead.
             pose_noise: every so often the drone is put elsewhere, for example `{"every_s": 0.8, "shift_m": 1.0}`; see
                 `forestpilot.sim.envs.pose_noise.PoseNoise`.
+            side_cameras: `fixed` at 0.06 m and 20 degrees; drawn anew for every picture (`random`): up to 1.5 m
+                to their side as far as there is room, up to 35 degrees to either, a fifth of the set point faster or
+                slower and up to 0.3 of it sideways; so too, but at any speed (`random-speed`); or gliding from one
+                such place to the next (`random-path`), for policies with a memory.
 
         Raises:
             ValueError: an argument is out of range; the message names what is allowed.
@@ -136,6 +142,7 @@ class DroneEnv(VehicleEnv):
             course,
             FlightExpert,
             seeing,
+            side_cameras,
             time_limit_s=time_limit_s,
             advisor=advisor,
             lead_in=lead_in,

@@ -11,13 +11,12 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from forestpilot.sim.cameras import CENTER, FORWARD, Rig
+from forestpilot.sim.cameras import CENTER, FASTER, FORWARD, Rig
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.courses.road import RoadCourse
 from forestpilot.sim.experts.config import ExpertConfig
 from forestpilot.sim.experts.driving_rollouts import LEAST_SPEED_MPS, plan_steering
 from forestpilot.sim.experts.expert import (
-    FASTER,
     CameraViews,
     Labels,
     RecallingExpert,

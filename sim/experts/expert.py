@@ -13,9 +13,6 @@ from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.experts.config import ExpertConfig
 from forestpilot.sim.vehicles.vehicle import NUM_CANDIDATES, Vehicle
 
-FASTER = 2
-"""Column of camera offsets that holds the change of speed that is asked about."""
-
 
 class UnsuitableExpertError(ForestPilotError, ValueError):
     """An expert that does not know this vehicle or this course."""
@@ -29,8 +26,8 @@ class CameraViews(NamedTuple):
     axes: np.ndarray
     """(C, 3, 3) float32, rows right, up, forward."""
     offsets: np.ndarray
-    """(C, 3) float32: shift in metres and yaw in radians against the center camera, left positive, and the change of
-    speed in m/s that is asked about."""
+    """(C, 3 or 6) float32: `SHIFT`, `YAW` and `FASTER` against the center camera, left positive; where a vehicle drifts
+    also the other columns that `forestpilot.sim.cameras` names."""
 
 
 class Labels(NamedTuple):

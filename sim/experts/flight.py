@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from forestpilot.sim.cameras import CENTER, FORWARD, Rig
+from forestpilot.sim.cameras import ACROSS, CENTER, FASTER, FORWARD, Rig
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.experts.config import ExpertConfig
 from forestpilot.sim.experts.expert import (
@@ -37,6 +37,10 @@ CANDIDATE_TURNS_RAD = Quadrotor.candidate_turns_rad()
 """(K,) heading changes in radians, ascending, relative to the heading."""
 REFINEMENTS_RAD = (math.radians(3.0), math.radians(1.5))
 NO_REFINEMENTS = np.empty(0)
+VELOCITY = slice(2, 4)
+ACCELERATION = slice(4, 6)
+ACCELERATION_AHEAD = slice(6, 8)
+"""Columns of an array of `FlightMotion`."""
 
 
 @dataclass(frozen=True)
@@ -222,14 +226,29 @@ class FlightExpert(RecallingExpert):
         return self._quadrotor.motion_state()
 
     def label_then(self, views: CameraViews, moment: FlightMotion) -> Labels:
-        """Actions and candidate costs as if the drone were at each camera's offset and headed where it looks."""
+        """Actions and candidate costs as if the drone were at each camera's place, heading and speed."""
         offsets = views.eyes[:, :2] - views.eyes[CENTER, :2]
         motions = np.tile(moment, (len(offsets), 1))
         motions[:, :2] += offsets
         yaws_rad = np.array([math.atan2(y, x) for x, y, _ in views.axes[:, FORWARD].tolist()])
+        if views.offsets.shape[1] > ACROSS:
+            self._drift(motions, yaws_rad, views.offsets)
         labels = Labels.empty(len(offsets))
         advices = self._planner.advise_all(motions, yaws_rad, self._course.speed_mps, self.goals_m(motions))
         for c, (advice, pace) in enumerate(zip(advices, self.paces(motions))):
             labels.actions[c] = advice.turn_rad / MAX_TURN_RAD, 2.0 * pace - 1.0
             labels.costs[c] = advice.costs
         return labels
+
+    def _drift(self, motions: np.ndarray, yaws_rad: np.ndarray, offsets: np.ndarray) -> None:
+        """Add to each of the motions (C, 8) the speeds along and across its heading (C,) that are asked about."""
+        along = offsets[:, FASTER].astype(np.float64)
+        across = offsets[:, ACROSS].astype(np.float64)
+        cosines = np.cos(yaws_rad)
+        sines = np.sin(yaws_rad)
+        faster = np.stack([along * cosines - across * sines, along * sines + across * cosines], axis=1)
+        motions[:, VELOCITY] += faster
+        # Tilted as it is, a faster drone is held back by more drag.
+        drag = self._quadrotor.parameters.drag_per_s[0] * faster
+        motions[:, ACCELERATION] -= drag
+        motions[:, ACCELERATION_AHEAD] -= drag

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from forestpilot.sim.cameras import FIXED, RANDOM, RANDOM_SPEED
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.tasks.keys import KeyShaping
 from forestpilot.sim.tasks.task import PRETRAINED, Task, TaskOptions, TaskWords
 
-SIDE_CAMERAS = ("fixed", "random", "random-speed")
+SIDE_CAMERAS = (FIXED, RANDOM, RANDOM_SPEED)
 RULES = {
     "none": "nobody intervenes",
     "line": "put back when 1 m off the line",

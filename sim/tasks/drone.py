@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
 
+from forestpilot.sim.cameras import FIXED, SIDE_CAMERAS
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.tasks.keys import KeyShaping
@@ -26,19 +28,32 @@ class DroneOptions(TaskOptions):
     gaps: Annotated[int, Range(0, 6)] = 0
     """Rows of trunks stand across the way, each with so many gaps, all of them right answers; 0 for a forest without
     rows."""
+    side_cameras: str = FIXED
+    """Side cameras `fixed` at 0.06 m and 20 degrees, or drawn anew for every picture (`random`: up to 1.5 m aside where
+    there is room, up to 35 degrees to either side, and another speed along and across), also at any speed
+    (`random-speed`), or gliding from place to place (`random-path`), for a memory."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "density", tuple(self.density))
         if not self.density:
             raise InvalidArgumentError("density needs at least one entry")
         require_ranges(self)
+        if self.side_cameras not in SIDE_CAMERAS:
+            raise InvalidArgumentError(f"side_cameras is {self.side_cameras!r}; allowed: {', '.join(SIDE_CAMERAS)}")
 
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
-        """`density`, in trees per square metre, and where there are rows `gaps`."""
+        """`density`, in trees per square metre, where there are rows `gaps`, and `side_cameras` where they are not
+        fixed: flights of earlier versions say nothing of them."""
         drawn: dict[str, Any] = {"density": self.density[rng.integers(len(self.density))]}
         if self.gaps:
             drawn["gaps"] = self.gaps
+        if self.side_cameras != FIXED:
+            drawn["side_cameras"] = self.side_cameras
         return drawn
+
+    def for_evaluation(self) -> DroneOptions:
+        """The same forests, the side cameras where they usually stand: somebody looks at these pictures."""
+        return dataclasses.replace(self, side_cameras=FIXED)
 
 
 class DroneTask(Task):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from forestpilot.sim.bullet_import import pybullet
+from forestpilot.sim.cameras import SideRange
 from forestpilot.sim.kernels import helper, kernel
 from forestpilot.sim.looks import VehicleLook
 from forestpilot.sim.records import record_of
@@ -154,6 +155,14 @@ class Quadrotor(Vehicle):
     turn_kind = "heading"
     max_turn_rad = MAX_TURN_RAD
     max_speed_mps = 12.0
+    side_range = SideRange(
+        shift_m=1.5,
+        yaw_rad=math.radians(35.0),
+        along=0.2,
+        across=0.3,
+        yaw_rate_radps=1.2,
+        room_m=BODY_RADIUS_M + 0.1,
+    )
     state_elements = (
         StateElement("forward_mps", 10.0, 1.0),
         StateElement("left_mps", 5.0, -1.0),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 RETURN_S = 2.0
 """Time in which a shifted or turned car is to be back on its line, as in PilotNet."""
+ARC_FROM_MPS = 3.0
+"""A standing car is on no arc: from this speed on its yaw rate is that of one."""
 MIN_RETURN_M = 4.0
 """Least distance in which it is to be back, metres: a car that stands has no distance of two seconds."""
 
@@ -40,6 +42,18 @@ class Turn(ABC):
             goal: likewise.
             heading_change_rad: (...) how far the other heading lies to the left, radians.
         """
+
+    def set_in_motion(self, spec: TaskSpec, state: np.ndarray, motion: np.ndarray) -> None:
+        """Change the state (n, S), in place, to what it would read in another motion at the same place and heading.
+
+        Args:
+            spec: names the elements of the state.
+            state: as read there with the vehicle's own motion.
+            motion: (n, 1 or 3) what the vehicle would do otherwise: speed along the heading in m/s; where a vehicle
+                drifts also across it, left positive, and yaw rate in rad/s.
+        """
+        for name, change in zip(("forward_mps", "left_mps", "yaw_rate_radps"), motion.T):
+            state[:, spec.index(name)] += change
 
     @abstractmethod
     def side_turn_rad(
@@ -92,6 +106,15 @@ class SteeringTurn(Turn):
 
     def from_side(self, spec: TaskSpec, state: np.ndarray, goal: np.ndarray, heading_change_rad: np.ndarray) -> None:
         """Nothing changes: at the other pose the vehicle would move along its heading there, under the same command."""
+
+    def set_in_motion(self, spec: TaskSpec, state: np.ndarray, motion: np.ndarray) -> None:
+        """The same arc at another speed, so that the yaw rate changes with it."""
+        speed = spec.index("forward_mps")
+        yaw_rate = spec.index("yaw_rate_radps")
+        faster = motion[:, 0]
+        before = np.maximum(state[:, speed], ARC_FROM_MPS)
+        state[:, speed] += faster
+        state[:, yaw_rate] *= np.where(faster != 0, state[:, speed] / before, 1.0)
 
     def side_turn_rad(
         self, spec: TaskSpec, turn_rad: np.ndarray, shift_m: np.ndarray, yaw_rad: np.ndarray, speed_mps: np.ndarray

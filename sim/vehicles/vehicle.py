@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from forestpilot.sim.cameras import Camera, Rig
+from forestpilot.sim.cameras import Camera, Rig, SideRange
 from forestpilot.sim.looks import VehicleLook
 from forestpilot.sim.vehicles.free_body import FreeBody, equals_pybullet
 from forestpilot.sim.vehicles.rigid_body import POSITION
@@ -51,6 +51,8 @@ class Vehicle(FreeBody, ABC):
     """Distance of the axles in metres; 0 without wheels."""
     steering_rad: float = 0.0
     """Angle of the front wheels, left positive; 0 without wheels."""
+    side_range: ClassVar[SideRange] = SideRange()
+    """How far its side cameras are drawn from its own pose and motion."""
     may_coast: bool = True
     """False leaves every sub-step to PyBullet, for whoever pushes the body there."""
 

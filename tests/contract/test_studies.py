@@ -18,7 +18,8 @@ KILLED_AFTER = 3
 NEVER = 10**9
 QUICK_CELLS = 30
 """More would not be quick."""
-FIGURES = (*gates.FIGURES, "falls_per_km", "change_deg", "turn_error_deg", "log_likelihood", "step_ms")
+COUNTED = ("falls_per_km", "change_deg", "turn_error_deg", "log_likelihood", "step_ms", "steps", "validated")
+FIGURES = (*gates.FIGURES, *COUNTED)
 """What studies count while they train."""
 
 

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import EpisodeError, load_episode
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
-from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, make_env
 from forestpilot.data_collection.windows.augmentation import mirror
 from forestpilot.data_collection.windows.side_labels import constant_label, fixed_offsets, geometric_label
 from forestpilot.data_collection.windows.windows import Batch, WindowReader
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
+from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drive import DriveOptions
+from forestpilot.sim.tasks.drone import DroneOptions
 from forestpilot.sim.vehicles.turns import RETURN_S
 from tests.helpers.episodes import make_episode, random_offsets
 from tests.helpers.specs import small_drive_spec, small_spec
@@ -301,3 +303,42 @@ def test_the_mirror_image_of_what_the_left_camera_learns_is_what_the_right_one_l
     mirrored = window(state * mirror_state, goal * mirror_goal, actions * np.float32([-1, 1]), -offset)
     for name in ("state", "goal", "actions"):
         assert np.allclose(getattr(flipped, name), getattr(mirrored, name), atol=1e-5)
+
+
+@pytest.mark.parametrize("side_cameras", ["random", "random-path"])
+def test_demonstrated_flights_repeat_what_their_drawn_cameras_saw(side_cameras: str, tmp_path: Path) -> None:
+    mix = ScenarioMix(options=DroneOptions(side_cameras=side_cameras), width=32, height=24)
+    dataset = collect(CollectConfig(out=str(tmp_path / "flights"), episodes=1, workers=1, mix=mix))
+    header = dataset.episodes[0]
+    episode = load_episode(header.path)
+    assert episode.camera_offsets.shape == (episode.num_steps + 1, 3, 6)
+    assert header.path.read_bytes().startswith(b"ForestPilot episode 3 "), "older versions would learn another state"
+    env = make_env(TASKS.get("drone"), **header.meta.env_kwargs)
+    env.reset(seed=header.meta.seed)
+    for step in range(10):
+        seen, _, _, _, info = env.step(episode.actions[step])
+        assert np.array_equal(info["camera_offsets"], episode.camera_offsets[step + 1])
+        assert np.array_equal(seen["left"], episode.observations["left"][step + 1])
+    env.close()
+    spec = dataset.task_spec
+    center, left = (WindowReader([dataset], 4, side_labels="asked", side_probabilities=np.eye(3)[k]) for k in (1, 0))
+    asked = left.sample(20, np.random.default_rng(0))
+    own = center.sample(20, np.random.default_rng(0))
+    drifts = np.abs(asked.state[..., spec.index("left_mps")] - own.state[..., spec.index("left_mps")])
+    assert drifts.max() > 1.0 and not np.array_equal(asked.costs, own.costs)
+
+
+def test_the_constant_of_drawn_cameras_is_that_of_fixed_ones(tmp_path: Path) -> None:
+    """What the left camera sees is answered by going right, wherever it looks."""
+    episode = make_episode(3, STEPS, DRONE)
+    episode.camera_offsets = np.zeros((STEPS + 1, 3, 6), np.float32)
+    episode.camera_offsets[:, [0, 2], :5] = np.random.default_rng(0).normal(size=(STEPS + 1, 2, 5))
+    dataset = Dataset.create(tmp_path, DRONE, "ForestPilot/Drone-v0")
+    dataset.add(episode)
+    answers = []
+    for camera in range(3):
+        reader = WindowReader([dataset], STEPS, side_labels="constant", side_probabilities=np.eye(3)[camera])
+        answers.append(reader.sample(1, np.random.default_rng(1)).actions[0, :, 0])
+    step = DRONE.side_yaw_rad / DRONE.max_turn_rad
+    assert np.allclose(answers[0], np.clip(answers[1] - step, -1, 1), atol=1e-6)
+    assert np.allclose(answers[2], np.clip(answers[1] + step, -1, 1), atol=1e-6)

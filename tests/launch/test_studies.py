@@ -24,7 +24,16 @@ from forestpilot.launch.reading.study_results import (
     write_study_results,
 )
 from forestpilot.launch.reading.tables import read_study
-from forestpilot.launch.studies import compounding_error, dagger_road, gates, keyboard, rounds, study, three_cameras
+from forestpilot.launch.studies import (
+    compounding_error,
+    dagger_road,
+    gates,
+    keyboard,
+    rounds,
+    study,
+    three_cameras,
+    three_cameras_drone,
+)
 from forestpilot.launch.studies.cells import Cell, CellStore, make_points, seed_range
 from forestpilot.launch.studies.compounding_error import CompoundingError
 from forestpilot.launch.studies.dagger_road import DaggerRoad
@@ -34,6 +43,7 @@ from forestpilot.launch.studies.roads import autonomy, compare_arms, interventio
 from forestpilot.launch.studies.statistics import log_slope, mean_interval, rate_interval, t_interval
 from forestpilot.launch.studies.study import StudyConfig
 from forestpilot.launch.studies.three_cameras import ThreeCameras
+from forestpilot.launch.studies.three_cameras_drone import ThreeCamerasDrone
 from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
@@ -43,6 +53,7 @@ from forestpilot.sim.errors import ForestPilotError
 from tests.helpers.damage import damages, json_of, without_seals
 
 NEVER = 10**9
+ACTIONS = ("center-actions", "fixed-asked", "fixed-constant", "random-asked", "random-geometric")
 WORSE = {"center": 6, "constant": 4, "geometric": 2, "asked": 1, "expert": 6}
 """Interventions on every other test road, by arm; 2 for the others."""
 
@@ -57,8 +68,9 @@ class Fakes:
         self.driven: list[EvaluateConfig] = []
         self.fail_after = NEVER
         monkeypatch.setattr(study, "evaluate", self.evaluate)
-        monkeypatch.setattr(three_cameras, "collect", self.collect)
-        monkeypatch.setattr(three_cameras, "clone", lambda config, progress: self.trained.append(config))
+        for module in (three_cameras, three_cameras_drone):
+            monkeypatch.setattr(module, "collect", self.collect)
+            monkeypatch.setattr(module, "clone", lambda config, *others: self.trained.append(config))
         monkeypatch.setattr(rounds, "run_dagger", self.run_dagger)
         monkeypatch.setattr(compounding_error, "costs_of_episode", self.costs)
 
@@ -129,6 +141,25 @@ def test_arms_of_a_seed_share_demonstrations_and_steps_and_differ_in_their_label
     assert by_arm["constant"] == {"fixed"} and by_arm["any-speed"] == {"random-speed"}
     assert by_arm["asked"] == by_arm["geometric"] == by_arm["center"] == {"random"}
     assert fakes.rules() == {"line"}
+
+
+def test_a_drones_arms_differ_in_cameras_labels_and_heads_and_stop_when_twice_the_steps_are_no_better(
+    fakes: Fakes, tmp_path: Path
+) -> None:
+    result = quick(ThreeCamerasDrone, tmp_path, seeds=1, doublings=3).run()
+    cells = {Path(c.out).name.split("-seed")[0] for c in fakes.trained}
+    assert cells == {f"{arm}-2" for arm in ("fixed", "random-constant", "fixed-geometric", *ACTIONS)} | {
+        f"{arm}-{count}" for arm in ("center", "random") for count in (1, 2)
+    }
+    assert [c.steps for c in fakes.trained[:4]] == [10, 20, 10, 20], "twice the steps crossed as many, so it ends"
+    for trained in fakes.trained:
+        arm = Path(trained.out).name
+        assert ("random" in str(trained.data)) == arm.startswith("random")
+        assert trained.policy.needs_costs == (arm.split("-")[1] in ("1", "2"))
+    assert {c.mix.options.side_cameras for c in fakes.collected} == {"fixed", "random"}
+    splits = [c.split for c in fakes.driven[:3]]
+    assert splits == ["validation", "validation", "test"] and "-10-steps" in str(fakes.driven[2].policy)
+    assert any(note.startswith("random against center: +0.0 points of success (+0.0 to +0.0)") for note in result.notes)
 
 
 def test_a_killed_study_goes_on_with_the_cells_it_lacks(fakes: Fakes, tmp_path: Path) -> None:

@@ -29,6 +29,13 @@ from forestpilot.sim.cameras import Camera
 from forestpilot.sim.registry import UnknownNameError
 
 
+def test_the_task_leads_to_the_study_that_asks_the_same_of_it() -> None:
+    assert study.parse(["three-cameras", "--task", "drone", "--quick"], "study").name == "three-cameras-drone"
+    assert study.parse(["three-cameras", "--task=drive", "--seeds", "2"], "study").config.seeds == 2
+    with pytest.raises(ConfigError, match="--task is 'boat'; three-cameras is asked of drive, drone"):
+        study.parse(["three-cameras", "--task", "boat"], "study")
+
+
 def test_who_names_no_study_is_told_the_known_ones_and_who_misspells_one_the_closest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
