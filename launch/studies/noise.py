@@ -8,7 +8,7 @@ expert's answers:
     dart-low     noise of 0.1 on what the expert does, clean labels (DART: Laskey et al. 2017)
     dart-mid     noise of 0.2
     dart-high    noise of 0.35
-    dart-fitted  noise with the covariance of the last learner's errors in validation forests, as the paper does
+    dart-fitted  noise with the covariance of the last learner's errors in validation forests, times 4
     poses        every so often the drone is put beside its way, turned, faster or slower
     cameras      three cameras, the expert asked at each: a state costs three labels
     failures     DAgger, and each crash begins again two seconds earlier in the expert's hands
@@ -113,8 +113,10 @@ class Config(StudyConfig):
     """Gradient steps for every round_labels labels."""
     levels: Annotated[tuple[float, float, float], Range(0, 2)] = (0.1, 0.2, 0.35)
     """Levels of the noise on what the expert does, from low to high."""
-    fit: ActionNoiseConfig = ActionNoiseConfig(flights=10)
-    """How noise is fitted: its scale and flights; level and fit are set by the study."""
+    fit_scale: Annotated[float, Range(0, 10_000, above=True)] = 4.0
+    """Fitted noise: factor on the covariance of the learner's errors along the expert's way."""
+    fit_flights: Annotated[int, Range(1, 10_000)] = 10
+    """Fitted noise: validation forests in which these errors are measured."""
     poses: PoseNoiseConfig = PoseNoiseConfig()
     """How far the drone is put from its way, and how often."""
     state: StateNoiseConfig = StateNoiseConfig()
@@ -171,7 +173,7 @@ class NoiseStudy(Study[Config, NoiseArm]):
         round_labels=60,
         test_worlds=3,
         round_steps=8,
-        fit=ActionNoiseConfig(flights=1),
+        fit_flights=1,
         train=TrainConfig(batch_windows=4, tensorboard=False),
     )
 
@@ -189,7 +191,7 @@ class NoiseStudy(Study[Config, NoiseArm]):
             NoiseArm("dart-low", f"noise of {low:g} on what the expert does", ActionNoiseConfig(level=low)),
             NoiseArm("dart-mid", f"noise of {mid:g} on what the expert does", ActionNoiseConfig(level=mid)),
             NoiseArm("dart-high", f"noise of {high:g} on what the expert does", ActionNoiseConfig(level=high)),
-            NoiseArm("dart-fitted", "noise like the learner's error on what the expert does", config.fit, True),
+            NoiseArm("dart-fitted", "noise like the learner's error on what the expert does", is_fitted=True),
             NoiseArm("poses", "the drone is put beside its way", config.poses),
             NoiseArm("cameras", "three cameras, the expert asked at each", side_labels="asked"),
             NoiseArm("failures", "DAgger, and each crash begins again", in_loop=True, replays=True),
@@ -288,11 +290,10 @@ class NoiseStudy(Study[Config, NoiseArm]):
         states = (config.bounds[number] - before) // arm.labels_per_state
         noise = arm.noise
         learner = None
-        if arm.is_fitted:
-            noise = NoNoiseConfig()
         if arm.is_fitted and number:
             last, _ = self._cloned(arm, before, seed, bench)
-            noise = dataclasses.replace(config.fit, level=None, fit=str(last.relative_to(bench.folder)))
+            told = str(last.relative_to(bench.folder))
+            noise = ActionNoiseConfig(fit=told, scale=config.fit_scale, flights=config.fit_flights)
             learner = PolicyFactory(str(last), "learner")
         first = config.first_world(seed) + before // STATES_PER_FLIGHT[0]
         flights = 0
@@ -335,7 +336,7 @@ class NoiseStudy(Study[Config, NoiseArm]):
 
 def _data_name(arm: NoiseArm) -> str:
     """Name of an arm's demonstrations; arms that differ in their training only share them."""
-    if arm.noise == NONE.noise and arm.labels_per_state == 1:
+    if arm.noise == NONE.noise and arm.labels_per_state == 1 and not arm.is_fitted:
         return NONE.name
     return arm.name
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from forestpilot.data_collection.episodes.dataset import require_same_task
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
+from forestpilot.data_collection.rollouts.pilots import PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job
+from forestpilot.data_collection.rollouts.scenarios import task_spec_of
 from forestpilot.launch.screens import ScreenConfig
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.verbs import Verb
@@ -33,12 +36,25 @@ def run(config: Config) -> None:
     if config.pilot == "keyboard":
         _run_keyboard(config)
         return
-    learner = None
-    if config.noise.learner:
-        from forestpilot.policies.evaluation.pilots import PolicyFactory
-
-        learner = PolicyFactory(config.noise.learner, "learner")
+    learner = learner_of(config) if config.noise.learner else None
     print(_held(config, collect(config, make_progress(), learner=learner)))
+
+
+def learner_of(config: CollectConfig) -> PilotFactory:
+    """The policy that the noise looks at, refused before any work where it is none of this task.
+
+    Raises:
+        CheckpointError: there is no policy, or a damaged one.
+        SpecMismatchError: it is of another task.
+    """
+    from forestpilot.policies.evaluation.pilots import PolicyFactory
+    from forestpilot.policies.networks.checkpoint import load_policy
+
+    folder = config.noise.learner
+    require_same_task(
+        task_spec_of(TASKS.get(config.task), config.mix), load_policy(folder).spec, f"the policy {folder}"
+    )
+    return PolicyFactory(folder, "learner")
 
 
 def _run_keyboard(config: Config) -> None:

@@ -220,6 +220,18 @@ bc --steps 0 | --steps
 collect --out out --episodes 0 | --episodes is 0
 collect --out out --episodes 99999999 | --episodes is 99999999
 collect --out out --seed -1 | --seed is -1
+collect --out out --noise nosuch | 'nosuch'
+collect --out out --noise action --noise.level -0.1 | --noise.level is -0.1
+collect --out out --noise action --noise.level nan | --noise.level is nan
+collect --out out --noise action --noise.level 0.1 --noise.fit {policy} | the level is given or fitted
+collect --out out --noise action --noise.fit nowhere | nowhere
+collect --out out --noise pose --noise.every-s 0 | --noise.every-s is 0
+collect --out out --noise.level 0.1 | --noise action
+train --data {data} --noise state --noise.level -1 | --noise.level is -1
+train --data {data} --noise state --noise.elements speed | noise.elements
+dagger --replay-failures --replay-seconds 0 | --replay-seconds is 0
+dagger --replay-seconds 3 | replay_seconds has no effect
+dagger --replay-failures --replay-weight -1 | --replay-weight is -1
 collect --out out --seed 1000000 | training worlds
 collect --out out --seed 999999 --episodes 2 | training worlds
 collect --out out --workers 0 | --workers
