@@ -69,6 +69,8 @@ class Panel:
     """What the ends of a figure are."""
     guides: tuple[float, ...] = ()
     """Slopes of thin lines to compare with, on logarithmic axes."""
+    places: tuple[str, ...] = ()
+    """Names of the places 0, 1, ... on its x axis, where they are no numbers."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,8 @@ def _result(plain: Mapping[str, Any]) -> StudyResult:
 
 def _panel(plain: Mapping[str, Any]) -> Panel:
     points = [_point(values) for values in plain["points"]]
-    return Panel(**{**plain, "points": points, "guides": tuple(plain["guides"])})
+    told = {"points": points, "guides": tuple(plain["guides"]), "places": tuple(plain.get("places", ()))}
+    return Panel(**{**plain, **told})
 
 
 def _point(plain: Mapping[str, Any]) -> Point:

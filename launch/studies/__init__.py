@@ -62,3 +62,13 @@ STUDIES.register(
     "forestpilot.launch.studies.multimodality:Multimodality",
     "ten heads on demonstrations with 2, 3 or 5 right answers, by number of demonstrations",
 )
+STUDIES.register(
+    "teacher-signal",
+    "forestpilot.launch.studies.teacher_signal:TeacherSignal",
+    "what the expert tells: its action, its soft choice, its costs, or both; forest and road, old and new weather",
+)
+STUDIES.register(
+    "offline-online",
+    "forestpilot.launch.studies.offline_online:OfflineOnline",
+    "accuracy, F1, L2 and likelihood on held-out demonstrations against success: which offline figure says anything",
+)

@@ -57,13 +57,17 @@ def _draw_panel(axes: Any, result: StudyResult, panel: Panel) -> None:
         x = np.array([point.x for point in points])
         if len(places) == 1:
             x = np.array([number])
+        elif panel.places:
+            x = x + 0.08 * (number - (len(arms) - 1) / 2)
         elif result.log_x:  # side by side, or the intervals hide one another
             x = x * 1.03 ** (number - (len(arms) - 1) / 2)
-        _draw_arm(axes, x, points, number)
+        _draw_arm(axes, x, points, number, line="" if panel.places else "-")
     if len(places) == 1:
         axes.set_xticks(range(len(arms)), list(arms), rotation=20)
         axes.set_xlim(-0.6, len(arms) - 0.4)
         axes.set_ylim(bottom=0)
+    elif panel.places:
+        axes.set_xticks(range(len(panel.places)), panel.places, rotation=12)
     else:
         axes.set_xlabel(result.x_label)
         if result.log_x:
@@ -77,8 +81,8 @@ def _draw_panel(axes: Any, result: StudyResult, panel: Panel) -> None:
     axes.set_ylabel(panel.label + bars)
 
 
-def _draw_arm(axes: Any, x: np.ndarray, points: Sequence[Point], number: int) -> None:
-    """A line through the points of one arm, with their intervals."""
+def _draw_arm(axes: Any, x: np.ndarray, points: Sequence[Point], number: int, line: str) -> None:
+    """The points of one arm with their intervals, and a line through them where there is something in between."""
     mean, low, high = np.array([point.value for point in points]).T
     axes.errorbar(
         x,
@@ -87,7 +91,7 @@ def _draw_arm(axes: Any, x: np.ndarray, points: Sequence[Point], number: int) ->
         capsize=3,
         markersize=4,
         label=points[0].arm,
-        fmt=f"{MARKERS[number % len(MARKERS)]}-",
+        fmt=f"{MARKERS[number % len(MARKERS)]}{line}",
         color=ARMS[number % len(ARMS)],
     )
 

@@ -108,7 +108,7 @@ def _sums(policy: VisuomotorPolicy, episodes: Sequence[Episode], threshold: floa
     for row, lesson in enumerate(lessons):
         known[row, : len(lesson.known)] = lesson.known
         wanted[row, : len(lesson.known)] = np.where(lesson.known[:, None], lesson.actions, 0.0)
-    said, likely = _follow(policy, episodes, wanted)
+    said, likely = follow(policy, episodes, wanted)
     rows = np.arange(len(episodes))
     known, wanted, said, likely = known[rows], wanted[rows], said[rows], likely[rows]
     confusion = np.zeros((len(episodes), len(CLASSES), len(CLASSES)))
@@ -125,15 +125,16 @@ def _sums(policy: VisuomotorPolicy, episodes: Sequence[Episode], threshold: floa
     )
 
 
-def _follow(
+@torch.inference_mode()
+def follow(
     policy: VisuomotorPolicy, episodes: Sequence[Episode], wanted: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """What the policy would do at each step (BATCH, T, 2), and how likely it takes the demonstrator's turn (BATCH, T).
 
     Args:
         policy: who is asked.
-        episodes: what it sees.
-        wanted: (BATCH, T, 2) what the demonstrator, or the expert, says.
+        episodes: what it sees; at most `BATCH`, each with the pictures that it looks at, `state` and `goal`.
+        wanted: (BATCH, T, 2) float32, what the demonstrator, or the expert, says; T steps of the longest episode.
     """
     longest = wanted.shape[1]
     said = np.zeros((BATCH, longest, 2), np.float32)

@@ -13,13 +13,14 @@ from forestpilot.launch.reading.study_results import read_study_results
 from forestpilot.launch.studies import STUDIES, gates
 from forestpilot.launch.studies.cells import Cell
 from forestpilot.launch.studies.study import Arm, Study
+from forestpilot.policies.evaluation.offline_scores import MEANINGS
 
 KILLED_AFTER = 3
 NEVER = 10**9
 QUICK_CELLS = 30
 """More would not be quick."""
 COUNTED = ("falls_per_km", "change_deg", "turn_error_deg", "log_likelihood", "step_ms", "steps", "validated")
-FIGURES = (*gates.FIGURES, *COUNTED)
+FIGURES = (*gates.FIGURES, *MEANINGS, *COUNTED)
 """What studies count while they train."""
 
 
@@ -42,6 +43,9 @@ def made_up_cell(config: Any, arm: Arm, x: float, seed: int) -> Cell:
                 "crashed_ahead": int((number + world) % 3 == 0),
                 "passed": [1, int(number % 2), 0, 0, 0, 0],
                 "costs": [0.01 * (1 + (number + step) % 7) for step in steps],
+                **{f"success {kind}": (number + world + kind) % 2 for kind in range(4)},
+                "one": [20.0, 1.0 + world, 2.0 * number],
+                "two": [world, 0.5 * world, 1.0 * number * world],
             }
         )
     return Cell(arm.name, x, seed, rows, int(100 * (1 + x)), dict.fromkeys(FIGURES, number))
