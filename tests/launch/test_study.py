@@ -47,7 +47,7 @@ def test_who_names_no_study_is_told_the_known_ones_and_who_misspells_one_the_clo
     with pytest.raises(ConfigError, match="compounding-error"):
         study.parse([], "forestpilot study")
     with pytest.raises(UnknownNameError, match="compounding-error"):
-        study.parse(["no"], "forestpilot study")
+        study.parse(["xyzzy"], "forestpilot study")
 
 
 def test_each_study_has_sizes_of_its_own_and_a_quick_way() -> None:
