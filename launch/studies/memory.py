@@ -9,9 +9,11 @@ Five policies learn from the same flights of the `moody` demonstrator, with the 
     tcn          dilated causal convolutions over the last steps
 
 The demonstrator flies each episode in a style of its own - the side on which it passes trunks, the distance it keeps,
-its speed near them - that no single picture shows. Theory: to who sees one picture only, it is no function of what is
-seen; the best answer that such a policy can learn is the mean of all styles, while the steps before tell the style
-(non-Markovian behaviour). And where a picture is missing, the steps before are all there is.
+its speed near them - that no single picture shows. Three rows of trunks stand across its way, each with two gaps, of
+which it takes the one on its side: what it did at one row tells what it will do at the next. Theory: to who sees one
+picture only, it is no function of what is seen; the best answer that such a policy can learn is the mean of all
+styles, while the steps before tell the style (non-Markovian behaviour). And where a picture is missing, the steps
+before are all there is.
 
 The x axis is the share of steps whose pictures are black, in training (drawn anew for every window) as in the test
 worlds and the held-out demonstrations. The measures: success on test forests; the mean difference between the policy's
@@ -109,7 +111,7 @@ class Config(StudyConfig):
     """Shares of the steps whose pictures are black, ascending."""
     density: Annotated[float, Range(0, 0.25)] = 0.04
     """Trees per square metre."""
-    gaps: Annotated[int, Range(0, 6)] = 0
+    gaps: Annotated[int, Range(0, 6)] = 2
     """Gaps of each of the rows of trunks across the way; 0 for forests without rows."""
     speed: Annotated[float, SPEEDS_MPS] = 5.0
     """Speed set point in m/s."""
