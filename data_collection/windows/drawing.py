@@ -121,6 +121,7 @@ class WindowDrawer:
         self._shares: NDArray[np.float64] | None = None
         self._cache: dict[Path, TrainingSteps] = {}
         self._decoded: dict[Path, DecodedFolder | None] = {}
+        self._folders: dict[Path, DecodedFolder | None] = {}  # by episode: a path's parent takes as long as a read
         self._files: OrderedDict[Path, h5py.Group] = OrderedDict()
         self._process_id = os.getpid()
 
@@ -173,9 +174,12 @@ class WindowDrawer:
 
     def look_ahead(self, batch: int, rng: np.random.Generator, burn_in: int = 0) -> None:
         """Let the disk get ready what `sample` will draw with an equal generator, while this process does other things.
+        Where all of it takes no more than `cache_bytes`, the system has it in memory.
 
         Args, Raises: see `sample`.
         """
+        if sum(folder.used_bytes for folder in self._decoded.values() if folder is not None) <= self.cache_bytes:
+            return
         for window in self._draw(batch, rng, burn_in):
             folder = self._decoded_folder(window.source)
             if folder is not None:
@@ -234,6 +238,7 @@ class WindowDrawer:
         opens and makes them again."""
         while self._files:
             self._files.popitem()[1].file.close()
+        self._folders.clear()
         while self._decoded:
             folder = self._decoded.popitem()[1]
             if folder is not None:
@@ -327,7 +332,12 @@ class WindowDrawer:
         return records
 
     def _decoded_folder(self, source: Source) -> DecodedFolder | None:
-        episodes = source.path.parent
+        if source.path not in self._folders:
+            self._folders[source.path] = self._folder_beside(source.path.parent)
+        return self._folders[source.path]
+
+    def _folder_beside(self, episodes: Path) -> DecodedFolder | None:
+        """The decoded steps of a folder of episodes."""
         if episodes not in self._decoded:
             self._decoded[episodes] = None
             if self._settings.disk_cache_bytes:

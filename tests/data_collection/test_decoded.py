@@ -365,7 +365,7 @@ def test_looking_ahead_readies_what_is_drawn_then(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
 ) -> None:
     asked: dict[str, list[tuple[int, int]]] = {"look_ahead": [], "read": []}
-    reader = reader_of(dataset, **options)
+    reader = reader_of(dataset, cache_bytes=0, **options)
     advise = os.posix_fadvise
 
     def remember(descriptor: int, place: int, size: int, advice: int) -> None:
@@ -384,6 +384,10 @@ def test_looking_ahead_readies_what_is_drawn_then(
     reader.sample(32, np.random.default_rng(3))
     assert sorted(asked["look_ahead"]) == sorted(asked["read"])
     assert len(asked["read"]) == 32
+    reader.cache_bytes = reader.total_steps * 2**20
+    reader.look_ahead(32, np.random.default_rng(3))
+    assert len(asked["look_ahead"]) == 32, "what is small enough is in memory anyhow"
+    reader.cache_bytes = 0
     shutil.rmtree(dataset.folder / DECODED_FOLDER)
     reader.look_ahead(32, np.random.default_rng(3))
 
