@@ -72,6 +72,7 @@ from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.experts.undecided import UndecidedConfig
 from forestpilot.sim.ranges import EPISODES, SPEEDS_MPS, Range
+from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drone import DroneOptions
 
 TASK = "drone"
@@ -120,6 +121,9 @@ class Config(StudyConfig):
     """Numbers of gaps in the rows of trunks; demonstrations take turns, and each has test forests of its own."""
     density: Annotated[float, Range(0, 0.25)] = 0.04
     """Trees per square metre beside the rows."""
+    side_cameras: str = "random"
+    """Where the side cameras of the demonstrations stand, whose labels show the way back to who has drifted off:
+    `random`, `fixed`, ..., as in `--mix.options.side-cameras`."""
     speed: Annotated[float, SPEEDS_MPS] = 5.0
     """Speed set point in m/s."""
     test_worlds: Annotated[int, Range(2, 1_000_000)] = 16
@@ -142,12 +146,15 @@ class Config(StudyConfig):
                 f"demonstrations is {self.demonstrations}; each must be {len(self.gaps)} or more above the one before, "
                 "a flight for each number of gaps"
             )
+        for gaps in self.gaps:
+            self.mix(gaps).complete(TASKS.get(TASK))
         # The last seed's block of worlds is for held-out demonstrations.
         self.require_training_worlds(max(self.demonstrations[-1], self.held_out) * len(self.gaps))
 
     def mix(self, gaps: int) -> ScenarioMix:
         """The demonstrator's forests with so many gaps."""
-        return ScenarioMix(speeds=(self.speed, self.speed), options=self.options(gaps), expert=UndecidedConfig())
+        options = dataclasses.replace(self.options(gaps), side_cameras=self.side_cameras)
+        return ScenarioMix(speeds=(self.speed, self.speed), options=options, expert=UndecidedConfig())
 
     def options(self, gaps: int) -> DroneOptions:
         """What forests with so many gaps have."""

@@ -83,6 +83,7 @@ def test_differences_are_paired_by_seed_and_world() -> None:
         ({"gaps": ()}, "gaps"),
         ({"gaps": (1, 2)}, "gaps"),
         ({"test_worlds": 1}, "test_worlds"),
+        ({"side_cameras": "above"}, "side_cameras"),
     ],
 )
 def test_sizes_that_cannot_work_are_refused(changes: dict[str, object], message: str) -> None:
