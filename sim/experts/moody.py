@@ -6,7 +6,6 @@ what is seen (non-Markovian behaviour).
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -97,9 +96,10 @@ class MoodyFlight(FlightExpert):
             self._will = Threading(world, rows, [_gap_beside_the_middle(len(row.gaps_y_m), style) for row in rows])
 
     def planning(self, world: World) -> PlannerConfig:
-        """Who keeps a larger distance minds trunks from further away; the horizon is shorter among rows."""
-        usual = THREADING if rows_of(world) else PlannerConfig()
-        return dataclasses.replace(usual, clearance_decay_m=DECAY_SHARE * self.style.keep_m)
+        """Who keeps a larger distance minds trunks from further away; gaps in rows are as narrow for everybody."""
+        if rows_of(world):
+            return THREADING
+        return PlannerConfig(clearance_decay_m=DECAY_SHARE * self.style.keep_m)
 
     def goals_m(self, motions: np.ndarray) -> np.ndarray | None:
         """(S, 2) float64: where it wants to fly to from each state (S, 8)."""

@@ -176,6 +176,13 @@ def test_moody_styles_differ_between_episodes_and_not_within():
     env.close()
 
 
+def test_moody_flies_through_gaps_whatever_distance_it_keeps():
+    env = env_of(MoodyConfig(keep_m=(0.9, 0.9)), gaps=3)
+    _, outcome = path_of(env, 2)
+    assert outcome == "success"
+    env.close()
+
+
 def test_late_answers_what_was_right_before():
     now = env_of(OwnConfig())
     late = env_of(LateConfig(delay_s=0.3))
