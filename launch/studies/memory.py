@@ -44,8 +44,6 @@ from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, mean_interval,
 from forestpilot.launch.studies.study import Arm, Bench, Study, StudyConfig
 from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
-from forestpilot.policies.evaluation.offline import score_offline
-from forestpilot.policies.networks.checkpoint import load_policy
 from forestpilot.policies.networks.config import PolicyConfig
 from forestpilot.policies.networks.heads.options import RegressionConfig
 from forestpilot.policies.networks.memories import MemoryConfig
@@ -185,6 +183,9 @@ class Memories(Study[Config, MemoryArm]):
             policy=dataclasses.replace(train.policy, memory=arm.memory),
         )
         clone(training, bench.progress)
+        from forestpilot.policies.evaluation.offline import score_offline
+        from forestpilot.policies.networks.checkpoint import load_policy
+
         score = score_offline(load_policy(policy), [self._held_out(dropped, bench)], arm.name)
         figures = {"turn_error_deg": score.figures["turn_error_deg"].value}
         return Cell(arm.name, x, seed, self._fly(arm, policy, dropped, bench), data.total_steps, figures)

@@ -49,7 +49,6 @@ from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.reading.study_results import Interval, Panel, StudyResult
 from forestpilot.launch.studies.answers import flown
 from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, cells_at, make_points, seed_range, stack
-from forestpilot.launch.studies.policy_figures import DRAWS, KERNEL, log_likelihood, step_ms
 from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, mean_interval, statistic_interval
 from forestpilot.launch.studies.study import Arm, Bench, Study, StudyConfig
 from forestpilot.policies.algorithms.behavioural_cloning import clone
@@ -67,7 +66,6 @@ from forestpilot.policies.networks.heads.options import (
     TurnCostsConfig,
 )
 from forestpilot.policies.networks.memories.options import NoMemoryConfig
-from forestpilot.policies.training.shard_pool import ShardPool
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.experts.undecided import UndecidedConfig
@@ -180,6 +178,8 @@ class Multimodality(Study[Config, HeadArm]):
 
     def run(self, progress: Progress | None = None, pool: RolloutPool | None = None) -> StudyResult:
         """See `Study.run`; processes that compute gradients live as long as the study."""
+        from forestpilot.policies.training.shard_pool import ShardPool  # imports torch
+
         with ShardPool(self.config.workers) as self._shards:
             return super().run(progress, pool)
 
@@ -193,6 +193,8 @@ class Multimodality(Study[Config, HeadArm]):
 
     def run_cell(self, arm: HeadArm, x: float, seed: int, bench: Bench) -> Cell:
         """Demonstrate (once for each seed), train, fly, and look at where the flights went."""
+        from forestpilot.launch.studies.policy_figures import log_likelihood, step_ms  # imports torch
+
         config = self.config
         count = int(x)
         data = self._demonstrations(count, seed, bench)
@@ -300,6 +302,8 @@ class Multimodality(Study[Config, HeadArm]):
 
 
 def _panels(cells: Sequence[Cell], config: Config) -> list[Panel]:
+    from forestpilot.launch.studies.policy_figures import DRAWS, KERNEL  # imports torch
+
     return [
         Panel(
             "success",

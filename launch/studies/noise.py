@@ -28,7 +28,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.dataset import Dataset
@@ -53,12 +53,14 @@ from forestpilot.policies.algorithms.rounds import round_folder
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.training.input_noise import InputNoiseConfig, NoInputNoiseConfig, StateNoiseConfig
-from forestpilot.policies.training.shard_pool import ShardPool
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.cameras import CAMERA_NAMES
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import SPEEDS_MPS, STEPS, Range
 from forestpilot.sim.tasks.drone import DroneOptions
+
+if TYPE_CHECKING:
+    from forestpilot.policies.training.shard_pool import ShardPool
 
 TASK = "drone"
 STATES_PER_FLIGHT = (10, 100)
@@ -204,6 +206,8 @@ class NoiseStudy(Study[Config, NoiseArm]):
 
     def run(self, progress: Progress | None = None, pool: RolloutPool | None = None) -> StudyResult:
         """See `Study.run`; gradients are computed by processes that live as long as the study."""
+        from forestpilot.policies.training.shard_pool import ShardPool  # imports torch
+
         with ShardPool(self.config.workers) as self._shards:
             return super().run(progress, pool)
 

@@ -31,7 +31,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
@@ -51,12 +51,14 @@ from forestpilot.policies.networks.config import PolicyConfig
 from forestpilot.policies.networks.heads import HeadConfig
 from forestpilot.policies.networks.heads.options import MixtureConfig, TurnCostsConfig
 from forestpilot.policies.networks.memories.options import NoMemoryConfig
-from forestpilot.policies.training.shard_pool import ShardPool
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.cameras import FIXED, RANDOM
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import EPISODES, SPEEDS_MPS, Range
 from forestpilot.sim.tasks.drone import DroneOptions
+
+if TYPE_CHECKING:
+    from forestpilot.policies.training.shard_pool import ShardPool
 
 TASK = "drone"
 
@@ -165,6 +167,8 @@ class ThreeCamerasDrone(Study[Config, CamerasArm]):
 
     def run(self, progress: Progress | None = None, pool: RolloutPool | None = None) -> StudyResult:
         """See `Study.run`; gradients are computed on all cores."""
+        from forestpilot.policies.training.shard_pool import ShardPool  # imports torch
+
         with ShardPool(self.config.workers) as self._shard_pool:
             return super().run(progress, pool)
 
