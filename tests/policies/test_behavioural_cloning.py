@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import functools
 import multiprocessing
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,22 +82,39 @@ def test_every_head_learns_to_turn_away_from_the_trunk(tmp_path: Path, head: str
     assert result.figures["go_error"] < 0.2
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[TrainConfig], tuple[VisuomotorPolicy, Path]]:
+    """Trains a policy from beginning to end, each config once; returns it and its run folder."""
+
+    @functools.cache
+    def trained(config: TrainConfig) -> tuple[VisuomotorPolicy, Path]:
+        folder = tmp_path_factory.mktemp("whole")
+        policy = new_policy(config)
+        train(policy, MadeUpReader(), config, folder)
+        return policy, folder
+
+    return trained
+
+
 @pytest.mark.parametrize("memory", MEMORIES)
-@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
-@pytest.mark.parametrize("steps", [3, 12, 23])
+@pytest.mark.parametrize(("ema_decay", "steps"), [(0.0, 3), (0.0, 23), (0.9, 12), (0.9, 23)])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
-    tmp_path: Path, memory: str, ema_decay: float, steps: int
+    tmp_path: Path,
+    uninterrupted: Callable[[TrainConfig], tuple[VisuomotorPolicy, Path]],
+    memory: str,
+    ema_decay: float,
+    steps: int,
 ) -> None:
     config = make_config({"memory": memory}, ema_decay=ema_decay)
-    whole, resumed = new_policy(config), new_policy(config)
-    train(whole, MadeUpReader(), config, tmp_path / "whole")
-    with pytest.raises(Killed):
-        train(resumed, KillingReader(steps), config, tmp_path / "killed")
+    whole, whole_folder = uninterrupted(config)
     resumed = new_policy(config)
-    result = train(resumed, MadeUpReader(), config, tmp_path / "killed")
+    with pytest.raises(Killed):
+        train(resumed, KillingReader(steps), config, tmp_path)
+    resumed = new_policy(config)
+    result = train(resumed, MadeUpReader(), config, tmp_path)
     assert result.steps == config.steps - steps // 5 * 5
     assert same_weights(resumed, whole)
-    assert rows_of(tmp_path / "killed") == rows_of(tmp_path / "whole")
+    assert rows_of(tmp_path) == rows_of(whole_folder)
 
 
 def test_dropout_and_dropped_pictures_follow_from_seed_round_and_step_too(tmp_path: Path) -> None:
