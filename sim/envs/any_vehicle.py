@@ -11,7 +11,7 @@ from forestpilot.sim.courses import COURSES
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.envs.base import Seeing, VehicleEnv
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.experts import DEFAULT_EXPERT
+from forestpilot.sim.experts import DEFAULT_EXPERT, EXPERTS
 from forestpilot.sim.vehicles import DEFAULT_VEHICLE, VEHICLES
 
 
@@ -67,15 +67,17 @@ class AnyVehicleEnv(VehicleEnv):
         usual_speed = inspect.signature(course_class).parameters["speed"].default
         own.setdefault("speed", min(usual_speed, vehicle_class.max_speed_mps))
         own.setdefault("max_speed_mps", vehicle_class.max_speed_mps)
+        # The usual expert need not suit the vehicle: it is begun, and may say so, when somebody asks it.
+        is_usual = advisor == DEFAULT_EXPERT
         super().__init__(
             task or f"{vehicle}-{course}",
             vehicle_class,
             course_class(**own),
-            None,
+            EXPERTS.get(DEFAULT_EXPERT) if is_usual else None,
             Seeing(**seeing),
             side_cameras,
             time_limit_s,
-            advisor,
+            "" if is_usual else advisor,
             lead_in,
             pose_noise,
         )

@@ -11,5 +11,4 @@ def test_the_data_benchmark_reports_plain_positive_figures() -> None:
     figures = bench_data(episodes=1, copies=2, batch=4, seconds=0.05)
     assert json.loads(json.dumps(figures)) == figures
     assert all(value > 0 for value in figures.values())
-    assert figures["windows_per_s_memory"] > figures["windows_per_s_disk"]
     assert figures["compression_ratio"] > 1

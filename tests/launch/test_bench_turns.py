@@ -30,5 +30,5 @@ def test_a_command_is_timed_and_its_failure_shown(tmp_path: Path) -> None:
     here = checkouts(None)["here"]
     used = run_command(here, tmp_path, "--version")
     assert used.cpu_s > 0 and used.s > 0
-    with pytest.raises(ForestPilotError, match=r"replay nowhere failed with code.*\n.*there is no nowhere/outcomes"):
+    with pytest.raises(ForestPilotError, match=r"(?s)replay nowhere failed with code.*there is no nowhere/outcomes"):
         run_command(here, tmp_path, "replay", "nowhere")

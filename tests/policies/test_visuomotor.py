@@ -50,7 +50,7 @@ def test_every_head_flies(head: str) -> None:
     assert actions.shape == (2, 2)
     assert actions.dtype == np.float32
     assert np.abs(actions).max() <= 1
-    assert (carry.last_costs is not None) == (head == "turn-costs")
+    assert (carry.last_costs is not None) == (head in ("turn-costs", "costs-and-action"))
     if carry.last_costs is not None:
         assert carry.last_costs.shape == (2, 21)
 
