@@ -67,8 +67,7 @@ def format_fields(fields: dict[str, object]) -> str:
 
 
 class BarProgress:
-    """Rich bars on standard error; nested stages stand below one another and vanish when they end. Each thread has
-    stages of its own."""
+    """Rich bars on standard error; nested stages stand below one another and vanish when they end."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -87,42 +86,32 @@ class BarProgress:
             refresh_per_second=4,
             get_time=self._clock.now,
         )
-        self._lock = threading.Lock()
         self._open = 0
-        self._own = threading.local()
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
         """A bar of `total` steps; a finished outermost stage leaves one line with its time and last fields."""
-        depth = getattr(self._own, "depth", 0)
-        self._own.depth = depth + 1
-        self._count_open(+1)
+        if self._open == 0:
+            self._bars.start()
+        self._open += 1
         self._clock.now()  # nobody has looked at it since the last stage
         started = self._clock.now()
-        task = self._bars.add_task("  " * depth + name, total=total, shown="")
+        task = self._bars.add_task("  " * (self._open - 1) + name, total=total, shown="")
         stage = _BarStage(self._bars, task)
         try:
             yield stage
         finally:
             self._bars.remove_task(task)
-            self._own.depth = depth
-            self._count_open(-1)
-            if depth == 0:
-                self.note(_summary(name, stage, self._clock.now() - started))
+            self._open -= 1
+            if self._open == 0:
+                self._bars.stop()
+                self._bars.console.print(
+                    _summary(name, stage, self._clock.now() - started), markup=False, highlight=False
+                )
 
     def note(self, message: str) -> None:
         """One line above the bars."""
         self._bars.console.print(message, markup=False, highlight=False)
-
-    def _count_open(self, change: int) -> None:
-        """Count the stages of all threads; bars are drawn while there are any."""
-        with self._lock:
-            before = self._open
-            self._open += change
-            if before == 0:
-                self._bars.start()
-            elif self._open == 0:
-                self._bars.stop()
 
 
 class _BarStage:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,14 +20,12 @@ from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.data_collection.rollouts.replay import load_stored_episode
 from forestpilot.data_collection.rollouts.results import result_path
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
-from forestpilot.data_collection.rollouts.workers import Ask, Workers
 from forestpilot.launch.films.jobs import FilmJob, film_jobs
 from forestpilot.launch.films.pace import FilmConfig
 from forestpilot.launch.pictures.plots import plot_rounds
 from forestpilot.launch.pictures.sizes import parse_size
 from forestpilot.launch.reading.outcomes import read_outcomes
 from forestpilot.launch.terminal.progress import make_progress
-from forestpilot.launch.terminal.relayed import SentProgress, shown_by
 from forestpilot.launch.terminal.tables import print_table
 from forestpilot.launch.verbs import Verb
 from forestpilot.policies.algorithms.dagger.config import DRIVE_POLICY, DaggerConfig
@@ -52,8 +48,6 @@ FPS = 20
 """Frames per second of the videos."""
 DATA = "dataset"
 """Folder of a run's episodes."""
-NICENESS = 10
-"""How far the process that learns beside the others steps back for them."""
 DRIVE = DaggerConfig(
     task="drive",
     rounds=2,
@@ -144,7 +138,7 @@ class Part:
     plot: Path
     """Picture of the success by round."""
     films: list[Future[Path]] = field(default_factory=list)
-    """Films of some test episodes, made while another task is learned."""
+    """Films of some test episodes, made while the next task is learned."""
     plotted: Future[None] | None = None
     """The plot, likewise."""
 
@@ -162,23 +156,17 @@ def _run(config: DemoConfig, progress: Progress) -> None:
     out = Path(config.out)
     claimed = Run.claim(out, "demo", config)
     progress.note(f"learning to fly{' and to drive' * bool(config.roads)}, everything goes into {out}")
-    flight = Lesson(config.dagger, out, config.episodes, config.videos, baselines=("blind",))
-    drive = Lesson(config.drive, out / "drive", config.roads, config.videos, most_videos=1)
-    with RolloutPool(config.workers) as pool, ExitStack() as beside:
+    with RolloutPool(config.workers) as pool:
+        flight = Lesson(config.dagger, out, config.episodes, config.videos, baselines=("blind",))
         if not (out / "policy.json").exists():
             _let_workers_get_ready(config.dagger, pool)
-        driven = None
-        if config.roads and config.workers > 1:
-            driven = beside.enter_context(_learned_beside(config, drive, progress))
         from forestpilot.policies.training.shard_pool import ShardPool  # imports torch, as the workers do meanwhile
 
         with ShardPool(config.workers) as shard_pool:
             parts = [_learn(config, flight, progress, pool, shard_pool, claimed)]
-            _begin_pictures(config, parts[0], pool)
             if config.roads:
-                learned = driven.result() if driven else _learn(config, drive, progress, pool, shard_pool)
-                parts.append(learned)
-                _begin_pictures(config, learned, pool)
+                drive = Lesson(config.drive, out / "drive", config.roads, config.videos, most_videos=1)
+                parts.append(_learn(config, drive, progress, pool, shard_pool))
         _wait_for_pictures(parts, progress)
     claimed.record()
     for part in parts:
@@ -195,7 +183,7 @@ def _learn(
     shard_pool: ShardPool,
     run: Run | None = None,
 ) -> Part:
-    """Learn one task, and run the cloned and the mended policy through the same test worlds."""
+    """Learn one task, run the cloned and the mended policy through the same test worlds, and begin to film some."""
     out = lesson.folder
     dagger = dataclasses.replace(lesson.dagger, out=str(out), workers=config.workers)
     rounds = _rounds(dagger, progress, pool, shard_pool, run or Run.claim(out, "dagger", dagger))
@@ -214,36 +202,11 @@ def _learn(
     )
     scores = evaluate(evaluation, progress, pool)
     title = f"{dagger.task}, where nobody has trained: {evaluation.describe()}"
-    return Part(lesson, rounds, scores, title, out / "success_by_round.png")
-
-
-@contextmanager
-def _learned_beside(config: DemoConfig, lesson: Lesson, progress: Progress) -> Iterator[Future[Part]]:
-    """A task that is learned meanwhile, in one process of its own."""
-    process = Workers(1)
-    finished = False
-    try:
-        yield process.submit(_learn_here, config, lesson, answer=shown_by(progress, f"{lesson.dagger.task}: "))
-        finished = True
-    finally:
-        process.close(at_once=not finished)
-
-
-def _learn_here(config: DemoConfig, lesson: Lesson, ask: Ask) -> Part:
-    """Learn one task in this process alone, with what the others leave of the cores."""
-    os.nice(NICENESS)
-    from forestpilot.policies.training.shard_pool import ShardPool
-
-    with RolloutPool(1) as pool, ShardPool() as shard_pool:
-        return _learn(config, lesson, SentProgress(ask), pool, shard_pool)
-
-
-def _begin_pictures(config: DemoConfig, part: Part, pool: RolloutPool) -> None:
-    """Begin to film some test episodes of a task, and to plot its rounds."""
-    lesson = part.lesson
-    chosen = choose_to_film(read_outcomes(lesson.folder / "evaluation"), lesson.videos)[: lesson.most_videos]
-    part.films = film_jobs([_film_job(config, lesson.folder, row) for row in chosen], pool)
-    part.plotted = pool.submit(_plot, part.rounds, part.plot)
+    part = Part(lesson, rounds, scores, title, out / "success_by_round.png")
+    chosen = choose_to_film(read_outcomes(out / "evaluation"), lesson.videos)[: lesson.most_videos]
+    part.films = film_jobs([_film_job(config, out, row) for row in chosen], pool)
+    part.plotted = pool.submit(_plot, rounds, part.plot)
+    return part
 
 
 def _let_workers_get_ready(dagger: DaggerConfig, pool: RolloutPool) -> None:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import io
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from forestpilot.data_collection.episodes.progress import SilentProgress
 from forestpilot.launch.terminal.progress import AwakeClock, BarProgress, PlainProgress, format_fields, make_progress
-from forestpilot.launch.terminal.relayed import SentProgress, shown_by
 
 
 def test_a_log_gets_lines_with_counts_and_fields() -> None:
@@ -64,60 +60,6 @@ def test_nested_bars_end_with_the_summary_of_the_outer_one(capsys: pytest.Captur
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "dagger: 2 in" in shown.err
-
-
-def test_bars_of_two_threads_do_not_count_as_nested(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = BarProgress()
-
-    def drive() -> None:
-        with progress.stage("drive", total=1) as stage:
-            stage.advance()
-
-    with progress.stage("fly", total=1):
-        thread = threading.Thread(target=drive)
-        thread.start()
-        thread.join()
-    shown = capsys.readouterr().err
-    assert "drive: 1 in" in shown and "fly: 0 in" in shown
-
-
-class ToldProgress:
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[object] = []
-
-    @contextmanager
-    def stage(self, name: str, total: int | None = None) -> Iterator[ToldProgress]:
-        self.told.append((name, total))
-        yield self
-        self.told.append(f"end of {name}")
-
-    def advance(self, count: int = 1, **fields: object) -> None:
-        self.told.append((count, fields))
-
-    def note(self, message: str) -> None:
-        self.told.append(message)
-
-
-def test_progress_of_another_process_is_shown_here() -> None:
-    here = ToldProgress()
-    there = SentProgress(shown_by(here, "drive: "))
-    with there.stage("outer"):
-        with there.stage("inner", total=3) as inner:
-            inner.advance(loss=0.5)
-            inner.advance(2, loss=0.25)
-        there.note("done")
-    expected = [("drive: outer", None), ("drive: inner", 3), (3, {"loss": 0.25}), "end of drive: inner"]
-    assert here.told == [*expected, "drive: done", "end of drive: outer"]
-
-
-def test_stages_of_a_process_that_died_are_over_when_the_next_one_begins() -> None:
-    here = ToldProgress()
-    hear = shown_by(here)
-    SentProgress(hear).stage("lost").__enter__()
-    SentProgress(hear).note("anew")
-    assert here.told == [("lost", None), "end of lost", "anew"]
 
 
 def test_a_stage_ends_also_when_its_work_fails() -> None:
