@@ -89,7 +89,7 @@ def test_the_rover_goes_all_the_way_from_demonstrations_to_a_report(installed: d
             "--fps",
             "10",
         ],
-        ["report", "runs/evaluation", "--out", "report.html"],
+        ["report", "runs/evaluation", "--out", "report.html", "--no-videos"],
         ["export", "data", "--to", "npz", "--out", "exports/rover"],
     )
     assert "rover" in printed
