@@ -20,6 +20,7 @@ from forestpilot.data_collection.windows.side_labels import SIDE_LABELS
 from forestpilot.data_collection.windows.windows import Batch
 from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.networks.checkpoint import CheckpointError, load_policy
+from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.memories import MEMORIES
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.batches import Objective, Place, TrainingBatch, draw, drop_pictures
@@ -70,8 +71,8 @@ class KillingReader(MadeUpReader):
         return super().sample(batch, rng)
 
 
-@pytest.mark.parametrize("head", ["regression", "mixture", "turn-costs", "flow"])
-def test_heads_of_each_kind_learn_to_turn_away_from_the_trunk(tmp_path: Path, head: str) -> None:
+@pytest.mark.parametrize("head", HEADS)
+def test_every_head_learns_to_turn_away_from_the_trunk(tmp_path: Path, head: str) -> None:
     config = make_config({"head": head, "memory": "none"}, steps=250, log_every=25, learning_rate=5e-3)
     result = train(new_policy(config), MadeUpReader(), config, tmp_path)
     losses = [float(row["loss"]) for row in rows_of(tmp_path)]
