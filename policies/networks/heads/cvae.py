@@ -22,7 +22,7 @@ BOUND_DRAWS = 64
 class CVAEHead(GenerativeHead):
     """A latent z says which of the right answers it is: an encoder q(z|o,a) and a decoder p(a|o,z), both normal.
 
-    Loss: the negative ELBO (Kingma & Welling 2014, equation 3), one draw of z for each step, its KL term against a
+    Loss: the negative ELBO (Kingma & Welling 2014, equation 3), over `draws` of z for each step, its KL term against a
     standard normal prior weighed by `kl_weight`, from 0 on over the first `kl_warmup` of a round's gradient steps
     (Bowman et al. 2016): a decoder that learns first finds no use for z. Acting: z from the prior, and the decoder's
     mean.
@@ -31,15 +31,7 @@ class CVAEHead(GenerativeHead):
     Config: ClassVar[type[HeadConfig]] = CVAEConfig
 
     def __init__(self, config: CVAEConfig, features: int, spec: TaskSpec, chunk: int = 1) -> None:
-        super().__init__(
-            config,
-            features,
-            spec,
-            chunk,
-            width=config.width,
-            noise_shape=(config.latent,),
-            draw_each=config.draw_each,
-        )
+        super().__init__(config, features, spec, chunk, noise_shape=(config.latent,))
         self.config = config
         self.seen = nn.Linear(2 * chunk, config.width)
         self.encoder = nn.Linear(config.width, 2 * config.latent)

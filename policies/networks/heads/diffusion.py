@@ -10,7 +10,7 @@ from torch import Tensor
 
 from forestpilot.policies.networks.heads import HeadConfig
 from forestpilot.policies.networks.heads.base import Target
-from forestpilot.policies.networks.heads.generative import Denoiser, GenerativeHead, known_actions, mean_over_known
+from forestpilot.policies.networks.heads.generative import DenoisingHead, known_actions, mean_over_known
 from forestpilot.policies.networks.heads.options import DiffusionConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
 
@@ -20,7 +20,7 @@ MOST_NOISE = 0.999
 """Largest share of a step's variance that is noise, as there."""
 
 
-class DiffusionHead(GenerativeHead):
+class DiffusionHead(DenoisingHead):
     """Learns what noise was added to an action, and takes it out again in a few steps.
 
     Loss: DDPM's simple one (Ho et al. 2020, equation 14), over `draws` levels of the cosine schedule (Nichol & Dhariwal
@@ -33,17 +33,8 @@ class DiffusionHead(GenerativeHead):
     """(levels,) what is left of an action at each noise level, as a share of its variance."""
 
     def __init__(self, config: DiffusionConfig, features: int, spec: TaskSpec, chunk: int = 1) -> None:
-        super().__init__(
-            config,
-            features,
-            spec,
-            chunk,
-            width=config.width,
-            noise_shape=(chunk, 2),
-            draw_each=config.draw_each,
-        )
+        super().__init__(config, features, spec, chunk)
         self.config = config
-        self.denoiser = Denoiser(chunk, config.width)
         self.register_buffer("signal", cosine_schedule(config.levels), persistent=False)
         # From the level before the noisiest on evenly down to the least, as in Song et al. 2021, appendix D.2.
         self._visited = [config.levels * step // config.steps for step in reversed(range(config.steps))]

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from forestpilot.policies.networks.heads import HeadConfig
 from forestpilot.policies.networks.heads.base import Target
-from forestpilot.policies.networks.heads.generative import Denoiser, GenerativeHead, known_actions, mean_over_known
+from forestpilot.policies.networks.heads.generative import DenoisingHead, known_actions, mean_over_known
 from forestpilot.policies.networks.heads.options import FlowConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
 
 
-class FlowHead(GenerativeHead):
+class FlowHead(DenoisingHead):
     """Learns the mean velocity of the straight lines from noise to actions, and follows it in a few Euler steps.
 
     Loss: equation 1 of the paper, over `draws` times for each action, evenly distributed. It has samples; its density
@@ -24,17 +24,8 @@ class FlowHead(GenerativeHead):
     Config: ClassVar[type[HeadConfig]] = FlowConfig
 
     def __init__(self, config: FlowConfig, features: int, spec: TaskSpec, chunk: int = 1) -> None:
-        super().__init__(
-            config,
-            features,
-            spec,
-            chunk,
-            width=config.width,
-            noise_shape=(chunk, 2),
-            draw_each=config.draw_each,
-        )
+        super().__init__(config, features, spec, chunk)
         self.config = config
-        self.denoiser = Denoiser(chunk, config.width)
 
     def loss(self, prediction: Tensor, target: Target, generator: torch.Generator | None = None) -> Tensor:
         """Squared error (...) of the velocity, summed over turn and go, mean of the times drawn."""

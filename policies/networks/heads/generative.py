@@ -8,9 +8,8 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-from forestpilot.policies.networks.heads import HeadConfig
 from forestpilot.policies.networks.heads.base import NO_CONTEXT, ActContext, Head, Target, small_network
-from forestpilot.policies.networks.heads.options import DrawEach
+from forestpilot.policies.networks.heads.options import DenoisingConfig, GenerativeConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
 
 FREQUENCIES = 8
@@ -24,28 +23,28 @@ class GenerativeHead(Head):
     without a generator it acts on noise of zeros, the middle of what it could draw.
 
     Args:
-        width: size W of a prediction.
+        config: says how wide a prediction is, and when noise is drawn.
+        features: size F of a feature vector.
+        spec: task.
+        chunk: actions K.
         noise_shape: of the noise that becomes an action, or a chunk of them.
-        draw_each: when it is drawn.
     """
 
     draws_noise = True
 
     def __init__(
         self,
-        config: HeadConfig,
+        config: GenerativeConfig,
         features: int,
         spec: TaskSpec,
         chunk: int,
         *,
-        width: int,
         noise_shape: tuple[int, ...],
-        draw_each: DrawEach,
     ) -> None:
         super().__init__(config, features, spec, chunk)
-        self.network = small_network(features, width)
+        self.network = small_network(features, config.width)
         self.noise_shape = noise_shape
-        self.keeps_noise = draw_each == "episode"
+        self.keeps_noise = config.draw_each == "episode"
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (..., F) to predictions (..., W)."""
@@ -100,6 +99,14 @@ class Denoiser(nn.Module):
         hidden = nn.functional.silu(self.second(hidden) + prediction) + hidden
         output: Tensor = self.last(hidden)
         return output.unflatten(-1, noisy.shape[-2:])
+
+
+class DenoisingHead(GenerativeHead):
+    """A head that makes its actions of noise of their shape, in several steps of a denoiser."""
+
+    def __init__(self, config: DenoisingConfig, features: int, spec: TaskSpec, chunk: int = 1) -> None:
+        super().__init__(config, features, spec, chunk, noise_shape=(chunk, 2))
+        self.denoiser = Denoiser(chunk, config.width)
 
 
 def known_actions(target: Target) -> Tensor:

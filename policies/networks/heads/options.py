@@ -66,24 +66,17 @@ DRAW_EACH: tuple[DrawEach, ...] = ("episode", "step")
 
 
 @dataclass(frozen=True)
-class CVAEConfig(HeadConfig):
-    """Options of the conditional variational autoencoder."""
+class GenerativeConfig(HeadConfig):
+    """What heads have in common that make an action out of noise."""
 
-    part: ClassVar[str] = "cvae"
     needs_costs: ClassVar[bool | None] = False
 
-    latent: Annotated[int, Range(1, 256)] = 4
-    """Size of z, what the picture leaves open."""
-    width: Annotated[int, Range(1, 4096)] = 96
-    """Units of the hidden layers of encoder and decoder."""
-    kl_weight: Annotated[float, Range(0, 1000)] = 1.0
-    """Weight of the KL term; 1 is the ELBO, less lets z say more of the action than the prior allows."""
-    kl_warmup: Annotated[float, Range(0, 1)] = 0.5
-    """Share of a round's gradient steps over which that weight rises from 0; 0 for all of it from the start."""
-    draws: Annotated[int, Range(1, 256)] = 4
-    """Draws of z for each action in a gradient step."""
+    width: Annotated[int, Range(1, 4096)] = 128
+    """Units of the hidden layers."""
+    draws: Annotated[int, Range(1, 256)] = 8
+    """What is drawn so often for each action in a gradient step: noise with its level or time, or a cvae's z."""
     draw_each: DrawEach = "episode"
-    """When z is drawn from its prior: for each `episode`, which keeps to one style, or at every `step`."""
+    """When that is drawn which becomes an action: for each `episode`, which keeps to one style, or at every `step`."""
 
     def __post_init__(self) -> None:
         require_ranges(self)
@@ -91,53 +84,56 @@ class CVAEConfig(HeadConfig):
 
 
 @dataclass(frozen=True)
-class DiffusionConfig(HeadConfig):
+class CVAEConfig(GenerativeConfig):
+    """Options of the conditional variational autoencoder."""
+
+    part: ClassVar[str] = "cvae"
+
+    width: Annotated[int, Range(1, 4096)] = 96
+    """Units of the hidden layers of encoder and decoder."""
+    draws: Annotated[int, Range(1, 256)] = 4
+    """Draws of z for each action in a gradient step."""
+    latent: Annotated[int, Range(1, 256)] = 4
+    """Size of z, what the picture leaves open."""
+    kl_weight: Annotated[float, Range(0, 1000)] = 1.0
+    """Weight of the KL term; 1 is the ELBO, less lets z say more of the action than the prior allows."""
+    kl_warmup: Annotated[float, Range(0, 1)] = 0.5
+    """Share of a round's gradient steps over which that weight rises from 0; 0 for all of it from the start."""
+
+
+@dataclass(frozen=True)
+class DenoisingConfig(GenerativeConfig):
+    """What diffusion and flow have in common."""
+
+    scale: Annotated[float, Range(0, 100, above=True)] = 2.0
+    """Multiplies actions, so that they spread about as much as the noise."""
+
+
+@dataclass(frozen=True)
+class DiffusionConfig(DenoisingConfig):
     """Options of the diffusion head."""
 
     part: ClassVar[str] = "diffusion"
-    needs_costs: ClassVar[bool | None] = False
 
     levels: Annotated[int, Range(2, 1000)] = 100
     """Noise levels in training (T of the paper)."""
     steps: Annotated[int, Range(1, 10)] = 10
     """Denoising steps when it acts."""
-    width: Annotated[int, Range(1, 4096)] = 128
-    """Units of the hidden layers."""
-    scale: Annotated[float, Range(0, 100, above=True)] = 2.0
-    """Multiplies actions before noise is added, so that they spread about as much as it does."""
-    draws: Annotated[int, Range(1, 256)] = 8
-    """Noise levels that are drawn for each action in a gradient step."""
-    draw_each: DrawEach = "episode"
-    """When the noise that becomes an action is drawn: for each `episode`, or at every `step`."""
 
     def __post_init__(self) -> None:
-        require_ranges(self)
-        require_choice("draw_each", self.draw_each, DRAW_EACH)
+        super().__post_init__()
         if self.steps > self.levels:
             raise InvalidArgumentError(f"steps is {self.steps}; allowed: 1 to levels = {self.levels}")
 
 
 @dataclass(frozen=True)
-class FlowConfig(HeadConfig):
+class FlowConfig(DenoisingConfig):
     """Options of the rectified flow."""
 
     part: ClassVar[str] = "flow"
-    needs_costs: ClassVar[bool | None] = False
 
     steps: Annotated[int, Range(1, 4)] = 4
     """Euler steps when it acts."""
-    width: Annotated[int, Range(1, 4096)] = 128
-    """Units of the hidden layers."""
-    scale: Annotated[float, Range(0, 100, above=True)] = 2.0
-    """Multiplies actions, so that they spread about as much as the noise that they come from."""
-    draws: Annotated[int, Range(1, 256)] = 8
-    """Times that are drawn for each action in a gradient step."""
-    draw_each: DrawEach = "episode"
-    """When the noise that becomes an action is drawn: for each `episode`, or at every `step`."""
-
-    def __post_init__(self) -> None:
-        require_ranges(self)
-        require_choice("draw_each", self.draw_each, DRAW_EACH)
 
 
 @dataclass(frozen=True)
