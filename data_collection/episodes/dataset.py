@@ -18,17 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from forestpilot.data_collection.episodes.bounded import read_json
-from forestpilot.data_collection.episodes.episode import (
-    CAMERAS,
-    SCHEMA_VERSION,
-    Episode,
-    EpisodeError,
-    EpisodeHeader,
-    SchemaVersionError,
-    read_header,
-    write_valid_episode,
-)
+from forestpilot.data_collection.episodes.episode import CAMERAS, Episode, write_valid_episode
+from forestpilot.data_collection.episodes.episode_file import SCHEMA_VERSION
+from forestpilot.data_collection.episodes.errors import EpisodeError, SchemaVersionError
 from forestpilot.data_collection.episodes.files import remove_stale_temporaries, write_new_file
+from forestpilot.data_collection.episodes.header import EpisodeHeader, read_header
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.outcomes import Outcome

@@ -1,52 +1,42 @@
-"""The record of one episode, and the HDF5 file that keeps it.
+"""The record of one episode, written and read.
 
-A file is one line of text (format, schema version, CRC-32 and length of the rest, padded to 512 bytes, which HDF5
-calls a user block), then an HDF5 file in robomimic's layout: `data/demo_0` with `actions`, `rewards`, `dones`,
-`obs/<key>`, and `env_args`. `obs/<key>` has one row more than `actions`: what was seen after the last action. The file
-is built in memory and reaches the disk under a temporary name, so a killed process or a full disk never leaves half an
-episode under an episode's name, and one checksum over all bytes finds any later damage without unpacking them.
+A file is one line of text (see `episode_file`), then an HDF5 file in robomimic's layout: `data/demo_0` with `actions`,
+`rewards`, `dones`, `obs/<key>`, and `env_args`. `obs/<key>` has one row more than `actions`: what was seen after the
+last action. The file is built in memory and reaches the disk under a temporary name, so a killed process or a full disk
+never leaves half an episode under an episode's name, and one checksum over all bytes finds any later damage without
+unpacking them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import re
 import uuid
-import zlib
-from collections import ChainMap
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import h5py
 import hdf5plugin
 import numpy as np
 
-from forestpilot.data_collection.episodes.bounded import parse_json
+from forestpilot.data_collection.episodes.episode_file import (
+    DISPLACED_VERSION,
+    LABELS_VERSION,
+    SCHEMA_VERSION,
+    check_bytes,
+    first_line,
+    open_episode,
+)
+from forestpilot.data_collection.episodes.errors import EpisodeError
 from forestpilot.data_collection.episodes.files import write_new_file
-from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT as ACTOR_EXPERT
 from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN, EpisodeLabels
-from forestpilot.data_collection.episodes.labels import ACTOR_POLICY as ACTOR_POLICY
-from forestpilot.data_collection.episodes.layout import KINDS, MAX_STEPS, LayoutError, demo_of, misfit
+from forestpilot.data_collection.episodes.layout import KINDS, MAX_STEPS, misfit
+from forestpilot.data_collection.episodes.meta import EpisodeMeta
+from forestpilot.data_collection.episodes.rerun import FIRST_RUN, RERUN_ATTRIBUTE, Rerun
 from forestpilot.sim.cameras import BEARING, CAMERA_NAMES
-from forestpilot.sim.errors import ForestPilotError
-from forestpilot.sim.outcomes import OUTCOMES
-from forestpilot.sim.ranges import Range, RangeError, require_ranges
 
-SCHEMA_VERSION = 1
-"""Version of the episode file."""
-LABELS_VERSION = 2
-"""Version of an episode that says what is a label and what is not: who does not ask would learn the wrong thing."""
-DISPLACED_VERSION = 3
-"""Version of an episode in which the vehicle was put elsewhere, whose labels have a weight, or whose side cameras move
-otherwise than the vehicle: who does not know would learn what never happened, or too little."""
-READABLE_VERSIONS = (SCHEMA_VERSION, LABELS_VERSION, DISPLACED_VERSION)
-"""A reader refuses any other."""
 CAMERAS = CAMERA_NAMES
 """Names of the cameras, in the order of every camera axis in the project."""
 OPTIONAL_ARRAYS = (
@@ -68,131 +58,8 @@ ZSTD_LEVEL = 2
 """On rendered forests and roads 9 and 7 % smaller than level 1 and 1.1 times as slow to write; level 3 saves 1 % more
 and takes 1.3 times as long. All are read at the same rate. Bitshuffle and Blosc2's filters lose: neighbouring bytes are
 of different colours."""
-HEADER_BYTES = 512
-MAX_FILE_BYTES = 2**32
-"""Larger files are no episodes: to sum up so much takes seconds."""
-_CHECK_BYTES = 2**17
 ROBOMIMIC_GYM = 2
 """robomimic's number for an environment that `gym.make` makes."""
-_HEADER_LINE = re.compile(rb"ForestPilot episode (?P<version>\d+) crc32=(?P<crc>[0-9a-f]{8}) bytes=(?P<bytes>\d+)\n?")
-
-
-class EpisodeError(ForestPilotError):
-    """An episode whose arrays or metadata are not what the format asks for."""
-
-
-class BrokenEpisodeError(EpisodeError):
-    """An episode file that is truncated, altered or no episode file at all."""
-
-
-class SchemaVersionError(ForestPilotError):
-    """A file of another version of the format: intact, but not for this version of ForestPilot."""
-
-
-_META_KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("outcome", "env_id", "renderer", "package_version", "policy_id"), (str,)),
-    **dict.fromkeys(("seed", "control_hz", "dagger_round"), (int,)),
-    **dict.fromkeys(("env_kwargs", "task_spec"), (dict,)),
-    "progress_m": (float, int),
-}
-"""Types that the facts about an episode may have."""
-
-
-@dataclass(frozen=True)
-class EpisodeMeta:
-    """Facts about an episode as a whole; plain JSON values only."""
-
-    outcome: str
-    """One of `OUTCOMES`; `running` when the recording was stopped before the end."""
-    seed: Annotated[int, Range(0, 2**63 - 1)]
-    """Seed of the world."""
-    env_id: str
-    """Gymnasium id of the environment."""
-    env_kwargs: dict[str, Any]
-    """Arguments the environment was made with."""
-    control_hz: Annotated[int, Range(1, 10_000)]
-    """Actions per second."""
-    renderer: str
-    """Renderer that drew the images."""
-    package_version: str
-    """Version of ForestPilot that recorded the episode."""
-    dagger_round: Annotated[int, Range(0, 1_000_000)]
-    """DAgger round, 0 for demonstrations."""
-    policy_id: str
-    """Who acted: `expert`, `human`, or the name of a policy."""
-    progress_m: Annotated[float, Range(-1e9, 1e9)]
-    """Distance made good towards the goal in metres."""
-    task_spec: dict[str, Any]
-    """`TaskSpec.to_dict()` of the environment."""
-
-    def __post_init__(self) -> None:
-        for name, kinds in _META_KINDS.items():
-            value = getattr(self, name)
-            if not isinstance(value, kinds):
-                raise EpisodeError(f"{name} is {value!r}; it must be {kinds[0].__name__}")
-        if self.outcome not in OUTCOMES:
-            raise EpisodeError(f"outcome is {self.outcome!r}; allowed: {', '.join(OUTCOMES)}")
-        try:
-            require_ranges(self)
-        except RangeError as error:
-            raise EpisodeError(str(error)) from error
-
-    def to_json(self) -> str:
-        """This record as one JSON object.
-
-        Raises:
-            EpisodeError: a value is no plain JSON value, or not finite.
-        """
-        try:
-            return json.dumps(dataclasses.asdict(self), allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise EpisodeError(f"episode metadata must be plain, finite JSON values: {error}") from error
-
-    @classmethod
-    def from_json(cls, text: str) -> EpisodeMeta:
-        """The record that `to_json` wrote.
-
-        Raises:
-            EpisodeError: not JSON, or a key is missing or unknown.
-        """
-        try:
-            return cls(**parse_json(text, finite=True))
-        except (TypeError, ValueError) as error:
-            raise EpisodeError(f"episode metadata cannot be read: {error}") from error
-
-
-@dataclass(frozen=True)
-class Rerun:
-    """What sets an episode apart that is not the first through its world in its round."""
-
-    take: Annotated[int, Range(0, 1_000_000)] = 0
-    """Which run through the world it is: 0 for the first, 1 for one that begins again before a crash."""
-    weight: Annotated[float, Range(0, 1_000_000, above=True)] = 1.0
-    """How many times as often as others its labels are learned from."""
-
-    def __post_init__(self) -> None:
-        require_ranges(self)
-
-    @classmethod
-    def of(cls, demo: h5py.Group) -> Rerun:
-        """What a file says.
-
-        Raises:
-            BrokenEpisodeError: it says something else than `json.dumps` of these fields.
-        """
-        if RERUN_ATTRIBUTE not in demo.attrs:
-            return FIRST_RUN
-        try:
-            values = parse_json(str(demo.attrs[RERUN_ATTRIBUTE]), finite=True)
-            if type(values["take"]) is not int:
-                raise ValueError(f"take is {values['take']!r}; it must be a whole number")
-            return cls(**values)
-        except (TypeError, ValueError, KeyError) as error:
-            raise BrokenEpisodeError(f"what it says of its run cannot be read: {error}") from error
-
-
-FIRST_RUN = Rerun()
-RERUN_ATTRIBUTE = "rerun"
 
 
 @dataclass
@@ -323,9 +190,7 @@ def save_episode(path: str | Path, episode: Episode) -> Path:
 def write_valid_episode(path: Path, episode: Episode) -> Path:
     """`save_episode` for an episode that has been validated already."""
     image = _hdf5_image(episode)
-    version = _version_of(episode)
-    line = f"ForestPilot episode {version} crc32={zlib.crc32(image):08x} bytes={len(image)}\n"
-    write_new_file(path, [line.encode().ljust(HEADER_BYTES - 1) + b"\n", image])
+    write_new_file(path, [first_line(_version_of(episode), image), image])
     return path
 
 
@@ -420,139 +285,3 @@ def _read_steps(demo: h5py.Group, name: str, keys: Iterable[str] | None, first: 
         rerun=Rerun.of(demo),
         **arrays,
     )
-
-
-@dataclass(frozen=True)
-class EpisodeHeader:
-    """An episode without its arrays: all that choosing and counting need."""
-
-    path: Path
-    """The file."""
-    num_steps: int
-    """Number of actions T."""
-    has_expert_costs: bool
-    """Whether the labels come with the expert's costs."""
-    file_bytes: int
-    """Size on disk in bytes."""
-    meta: EpisodeMeta
-    """The episode as a whole."""
-    actor: np.ndarray = field(compare=False)
-    """(T,) uint8, as in `Episode`."""
-    labelled: np.ndarray = field(compare=False)
-    """(T,) bool: at which steps there is something to learn."""
-    displaced: np.ndarray | None = field(compare=False, default=None)
-    """(T,) bool, as in `Episode`."""
-    rerun: Rerun = FIRST_RUN
-    """As in `Episode`."""
-
-    @property
-    def num_labels(self) -> int:
-        """Steps at which there is something to learn."""
-        return int(self.labelled.sum())
-
-
-def read_header(path: str | Path) -> EpisodeHeader:
-    """Check every byte of an episode file and read what is known about it.
-
-    Raises:
-        BrokenEpisodeError: the file is damaged; the message says how.
-        SchemaVersionError: the file is of another format version.
-    """
-    path = Path(path)
-    size = check_bytes(path)
-    with open_episode(path) as demo:
-        actor = demo["actor"][:]
-        labels = EpisodeLabels(ChainMap({"actor": actor}, demo))  # read once, for unpacking takes its time
-        return EpisodeHeader(
-            path=path,
-            num_steps=len(actor),
-            has_expert_costs=labels.has_costs,
-            file_bytes=size,
-            meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),
-            actor=actor,
-            labelled=labels.labelled_steps,
-            displaced=demo["displaced"][:] if "displaced" in demo else None,
-            rerun=Rerun.of(demo),
-        )
-
-
-def check_bytes(path: str | Path) -> int:
-    """Compare an episode file with the length and checksum in its first line.
-
-    Returns:
-        Size of the file in bytes.
-
-    Raises:
-        BrokenEpisodeError: truncated, altered or no episode file.
-        SchemaVersionError: the file is of another format version.
-        OSError: the file cannot be read at all (gone, no permission, failing disk): its content may be fine.
-    """
-    path = Path(path)
-    crc = 0
-    size = 0
-    with open(path, "rb") as file:
-        first = file.read(HEADER_BYTES)
-        found = _HEADER_LINE.match(first)
-        there = os.fstat(file.fileno()).st_size - HEADER_BYTES
-        if found and there != int(found["bytes"]):
-            raise BrokenEpisodeError(
-                f"{path.name} is truncated or extended: {HEADER_BYTES + there} bytes, written were "
-                f"{HEADER_BYTES + int(found['bytes'])}"
-            )
-        if there > MAX_FILE_BYTES:
-            raise BrokenEpisodeError(f"{path.name} has {there:,} bytes; an episode has at most {MAX_FILE_BYTES:,}")
-        # Piece by piece, so that the bytes are still in the processor's cache when they are summed up.
-        for piece in iter(partial(file.read, _CHECK_BYTES), b""):
-            crc = zlib.crc32(piece, crc)
-            size += len(piece)
-    if not found:
-        raise BrokenEpisodeError(
-            f"{path.name} is no ForestPilot episode ({len(first) + size} bytes, first line not recognised)"
-        )
-    if int(found["version"]) not in READABLE_VERSIONS:
-        readable = ", ".join(map(str, READABLE_VERSIONS))
-        raise SchemaVersionError(
-            f"{path} has format version {int(found['version'])}; this ForestPilot reads versions {readable}. "
-            "Use the ForestPilot that wrote it, or collect the data again"
-        )
-    if crc != int(found["crc"], 16):
-        raise BrokenEpisodeError(f"{path.name} was altered after it was written: its checksum does not match")
-    return HEADER_BYTES + size
-
-
-def open_demo(path: str | Path) -> h5py.Group:
-    """The group of the demonstration in an episode file, left open for reading; close it with `.file.close()`.
-
-    The chunk cache is off: a window reads each chunk once, and an open file then costs kilobytes instead of megabytes.
-
-    Raises:
-        BrokenEpisodeError: no readable HDF5 file, or one that is laid out as no episode is.
-    """
-    try:
-        file = h5py.File(path, "r", rdcc_nbytes=0)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise BrokenEpisodeError(f"{Path(path).name} cannot be opened as an HDF5 episode: {error}") from error
-    try:
-        return demo_of(file)
-    except (LayoutError, OSError, KeyError, RuntimeError, TypeError) as error:
-        file.close()
-        raise BrokenEpisodeError(f"{Path(path).name} is laid out as no episode is: {_told(error)}") from error
-
-
-def _told(error: Exception) -> str:
-    """An error's message; a KeyError puts it into quotes."""
-    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-
-
-@contextmanager
-def open_episode(path: str | Path) -> Iterator[h5py.Group]:
-    """`open_demo` for a with statement; a missing part inside the block appears as BrokenEpisodeError too."""
-    demo = open_demo(path)
-    try:
-        yield demo
-    except (OSError, KeyError) as error:
-        raise BrokenEpisodeError(f"{Path(path).name} lacks a part or cannot be unpacked: {error}") from error
-    finally:
-        demo.file.close()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import HEADER_BYTES
+from forestpilot.data_collection.episodes.episode_file import HEADER_BYTES
 from forestpilot.data_collection.episodes.seals import digest_of
 
 

@@ -20,7 +20,8 @@ import h5py
 import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import ROBOMIMIC_GYM, Episode, EpisodeHeader, load_episode
+from forestpilot.data_collection.episodes.episode import ROBOMIMIC_GYM, Episode, load_episode
+from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.migration import migrate_env_id
 from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.export.exporter import Exporter, ExporterConfig

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY
+from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.data_collection.people.console import Command, Input
 from forestpilot.data_collection.rollouts.pilots import Pilot
 from forestpilot.data_collection.rollouts.recorder import OBSERVATION_KEYS, EpisodeRecorder

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY
+from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.data_collection.people.console import Command, Input, Key, Screen
 from forestpilot.data_collection.people.drivers import Choice, Driver
 from forestpilot.data_collection.people.keyboard import FreshKeys, KeyShaper, shaper_of

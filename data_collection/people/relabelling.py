@@ -23,16 +23,12 @@ from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.bounded import read_arrays, read_json
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import (
-    ACTOR_POLICY,
-    Episode,
-    EpisodeHeader,
-    EpisodeMeta,
-    load_episode,
-    open_episode,
-)
+from forestpilot.data_collection.episodes.episode import Episode, load_episode
+from forestpilot.data_collection.episodes.episode_file import open_episode
 from forestpilot.data_collection.episodes.files import write_new_file
-from forestpilot.data_collection.episodes.labels import shift_labels
+from forestpilot.data_collection.episodes.header import EpisodeHeader
+from forestpilot.data_collection.episodes.labels import ACTOR_POLICY, shift_labels
+from forestpilot.data_collection.episodes.meta import EpisodeMeta
 from forestpilot.data_collection.people.console import Input
 from forestpilot.data_collection.people.drivers import Choice, Driver
 from forestpilot.data_collection.people.reaction import Delay, estimate_delay

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_POLICY
+from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT, ACTOR_POLICY
 from forestpilot.sim.cameras import CAMERA_NAMES
 from forestpilot.sim.seeds import SeedStream, rng_for
 

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import FIRST_RUN, Rerun
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.episodes.rerun import FIRST_RUN, Rerun
 from forestpilot.data_collection.rollouts.pilots import Decision, Pilot, PilotFactory, cameras_of
 from forestpilot.data_collection.rollouts.recorder import OBSERVATION_KEYS, EpisodeRecorder
 from forestpilot.data_collection.rollouts.results import EpisodeResult, save_result

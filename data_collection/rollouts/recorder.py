@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import package_version
-from forestpilot.data_collection.episodes.episode import FIRST_RUN, Episode, EpisodeMeta, Rerun
+from forestpilot.data_collection.episodes.episode import Episode
+from forestpilot.data_collection.episodes.meta import EpisodeMeta
+from forestpilot.data_collection.episodes.rerun import FIRST_RUN, Rerun
 from forestpilot.data_collection.rollouts.results import EpisodeResult
 from forestpilot.data_collection.rollouts.scenarios import Scenario, make_env
 from forestpilot.data_collection.rollouts.spare_envs import SpareEnvs

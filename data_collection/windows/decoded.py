@@ -27,7 +27,8 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import HEADER_BYTES, BrokenEpisodeError, check_bytes, open_episode
+from forestpilot.data_collection.episodes.episode_file import HEADER_BYTES, check_bytes, open_episode
+from forestpilot.data_collection.episodes.errors import BrokenEpisodeError
 from forestpilot.data_collection.episodes.files import DiskFullError, remove_stale_temporaries, write_new_file
 from forestpilot.data_collection.windows.training_steps import StepLoader, TrainingSteps
 from forestpilot.sim.scratch import scratch_folder

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from forestpilot.data_collection.episodes.episode import BrokenEpisodeError
+from forestpilot.data_collection.episodes.errors import BrokenEpisodeError
 from forestpilot.data_collection.episodes.processes import leave_signals_to_parent
 from forestpilot.data_collection.episodes.progress import Stage
 from forestpilot.data_collection.windows.decoded import DecodedFolder, Source

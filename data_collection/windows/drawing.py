@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.dataset import DatasetError
-from forestpilot.data_collection.episodes.episode import CAMERAS, BrokenEpisodeError, open_demo
+from forestpilot.data_collection.episodes.episode import CAMERAS
+from forestpilot.data_collection.episodes.episode_file import open_demo
+from forestpilot.data_collection.episodes.errors import BrokenEpisodeError
 from forestpilot.data_collection.windows.decoded import DecodedFolder, Source, are_whole, open_decoded
 from forestpilot.data_collection.windows.training_steps import CENTER, StepLoader, TrainingSteps
 

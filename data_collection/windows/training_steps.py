@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import package_version
-from forestpilot.data_collection.episodes.episode import CAMERAS, EpisodeHeader
+from forestpilot.data_collection.episodes.episode import CAMERAS
+from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.labels import EpisodeLabels
 from forestpilot.data_collection.windows.side_labels import SideLabels, constant_label, fixed_offsets, geometric_label
 from forestpilot.sim.cameras import BEARING, FASTER, YAW

@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_one_task
-from forestpilot.data_collection.episodes.episode import (
-    CAMERAS,
-    BrokenEpisodeError,
-    EpisodeHeader,
-    check_bytes,
-    open_episode,
-)
+from forestpilot.data_collection.episodes.episode import CAMERAS
+from forestpilot.data_collection.episodes.episode_file import check_bytes, open_episode
+from forestpilot.data_collection.episodes.errors import BrokenEpisodeError
+from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.windows.decoded import Source
 from forestpilot.data_collection.windows.decoding import Submit, decode_ahead

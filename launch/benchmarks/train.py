@@ -215,7 +215,9 @@ def _act_ms(policy: Any, episodes: int, repeats: int = 200) -> float:
 def make_up_dataset(folder: Path, episodes: int = 12, steps: int = 80) -> Any:
     """Episodes of noise: the loop's speed does not depend on what the pictures show."""
     from forestpilot.data_collection.episodes.dataset import Dataset
-    from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, Episode, EpisodeMeta
+    from forestpilot.data_collection.episodes.episode import Episode
+    from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT
+    from forestpilot.data_collection.episodes.meta import EpisodeMeta
     from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
     from forestpilot.sim.tasks import DEFAULT_TASK, TASKS
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN
+from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN
 from forestpilot.data_collection.people.scene import Mode, Scene
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.replay import heading_rad

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY, CAMERAS
+from forestpilot.data_collection.episodes.episode import CAMERAS
+from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.launch.inspection.records import Record
 from forestpilot.launch.inspection.survey import Finding, Survey
 from forestpilot.sim.outcomes import Outcome, told

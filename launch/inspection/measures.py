@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, CAMERAS
+from forestpilot.data_collection.episodes.episode import CAMERAS
+from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.data_collection.rollouts.takeover import Handovers, count_handovers
 from forestpilot.launch.inspection.checks import AT_LIMIT
 from forestpilot.launch.inspection.records import SIDES, Record

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, CAMERAS, Episode, EpisodeMeta, load_episode
-from forestpilot.data_collection.episodes.labels import Teacher
+from forestpilot.data_collection.episodes.episode import CAMERAS, Episode, load_episode
+from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN, Teacher
+from forestpilot.data_collection.episodes.meta import EpisodeMeta
 from forestpilot.data_collection.windows.side_labels import fixed_offsets, geometric_label
 from forestpilot.sim.cameras import YAW
 from forestpilot.sim.envs.task_spec import TaskSpec

@@ -11,14 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.dataset import EPISODE_SUFFIX, Dataset, DatasetError, require_same_task
-from forestpilot.data_collection.episodes.episode import (
-    CAMERAS,
-    BrokenEpisodeError,
-    Episode,
-    EpisodeError,
-    SchemaVersionError,
-    load_episode,
-)
+from forestpilot.data_collection.episodes.episode import CAMERAS, Episode, load_episode
+from forestpilot.data_collection.episodes.errors import BrokenEpisodeError, EpisodeError, SchemaVersionError
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.windows.decoded import DECODED_FOLDER, decoded_bytes
 from forestpilot.launch.inspection.records import Record, read_record

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN
+from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN
 from forestpilot.data_collection.people.console import Key
 from forestpilot.data_collection.people.keyboard import KeyShaper, shaper_of
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER, Decision, Observations, Pilot

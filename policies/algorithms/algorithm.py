@@ -39,11 +39,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from forestpilot.data_collection.episodes.config_fields import travelling_values
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import EpisodeHeader, Rerun
 from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, worlds_of
+from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.migration import migrate_row
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.episodes.rerun import Rerun
 from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.episodes.seals import (
     DamagedFileError,

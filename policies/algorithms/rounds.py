@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from forestpilot.data_collection.episodes.episode import EpisodeHeader
+from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.seals import read_sealed, write_sealed
 from forestpilot.data_collection.rollouts.takeover import count_handovers
 from forestpilot.sim.outcomes import CRASHES, Outcome

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from forestpilot.data_collection.episodes.episode import ACTOR_POLICY
+from forestpilot.data_collection.episodes.labels import ACTOR_POLICY
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER as CENTER
 from forestpilot.data_collection.rollouts.pilots import Decision, Observations
 from forestpilot.sim.envs.task_spec import TaskSpec

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT
+from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT
 from forestpilot.data_collection.rollouts.gates import Gate
 from forestpilot.data_collection.rollouts.gates.gated_pilot import GatedPilot
 from forestpilot.data_collection.rollouts.pilots import Decision, MixturePilot, Observations, Pilot, PilotFactory

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY
+from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.data_collection.episodes.plain import from_plain, to_plain
 from forestpilot.data_collection.rollouts.gates import GATES, Gate, GateConfig, RoundSoFar
 from forestpilot.data_collection.rollouts.gates.gated_pilot import GatedPilot

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import ACTOR_POLICY
+from forestpilot.data_collection.episodes.labels import ACTOR_POLICY
 from forestpilot.data_collection.people.console import Command, Input, Key
 from forestpilot.data_collection.people.scene import Mode, Scene
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER

@@ -23,7 +23,8 @@ from forestpilot.data_collection.episodes.dataset import (
     SpecMismatchError,
     require_one_task,
 )
-from forestpilot.data_collection.episodes.episode import Episode, EpisodeError, SchemaVersionError, load_episode
+from forestpilot.data_collection.episodes.episode import Episode, load_episode
+from forestpilot.data_collection.episodes.errors import EpisodeError, SchemaVersionError
 from forestpilot.data_collection.episodes.files import DiskFullError
 from tests.helpers.episodes import ENV_ID, make_episode
 from tests.helpers.specs import small_spec

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import open_episode
+from forestpilot.data_collection.episodes.episode_file import open_episode
 from forestpilot.data_collection.windows import decoded, decoding
 from forestpilot.data_collection.windows.decoded import (
     DECODED_FOLDER,
@@ -275,7 +275,7 @@ def test_the_folder_is_marked_as_a_cache(dataset: Dataset) -> None:
 DRAW = """
 import pickle, sys, time
 import numpy as np
-from forestpilot.data_collection.episodes.episode import open_episode
+from forestpilot.data_collection.episodes.episode_file import open_episode
 from forestpilot.data_collection.windows import decoded, decoding
 
 def refuse(*_):

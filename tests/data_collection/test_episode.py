@@ -15,23 +15,16 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.episodes import files
-from forestpilot.data_collection.episodes.episode import (
-    CHUNK_STEPS,
-    HEADER_BYTES,
-    BrokenEpisodeError,
-    Episode,
-    EpisodeError,
-    EpisodeMeta,
-    SchemaVersionError,
-    load_episode,
-    read_header,
-    save_episode,
-)
+from forestpilot.data_collection.episodes.episode import CHUNK_STEPS, Episode, load_episode, save_episode
+from forestpilot.data_collection.episodes.episode_file import HEADER_BYTES
+from forestpilot.data_collection.episodes.errors import BrokenEpisodeError, EpisodeError, SchemaVersionError
 from forestpilot.data_collection.episodes.files import (
     DiskFullError,
     remove_stale_temporaries,
     written_whole,
 )
+from forestpilot.data_collection.episodes.header import read_header
+from forestpilot.data_collection.episodes.meta import EpisodeMeta
 from tests.helpers.episodes import make_episode
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY
+from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.data_collection.rollouts.gates import Gate, Judgement, RoundSoFar
 from forestpilot.data_collection.rollouts.gates.budget import BudgetGate, BudgetGateConfig, novelty_threshold
 from forestpilot.data_collection.rollouts.gates.expert import ExpertGate, ExpertGateConfig, turn_regret

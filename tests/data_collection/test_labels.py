@@ -8,16 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forestpilot.data_collection.episodes.episode import (
-    ACTOR_EXPERT,
-    ACTOR_HUMAN,
-    ACTOR_POLICY,
-    Episode,
-    open_episode,
-    read_header,
-    save_episode,
-)
-from forestpilot.data_collection.episodes.labels import EpisodeLabels, Teacher
+from forestpilot.data_collection.episodes.episode import Episode, save_episode
+from forestpilot.data_collection.episodes.episode_file import open_episode
+from forestpilot.data_collection.episodes.header import read_header
+from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, EpisodeLabels, Teacher
 from forestpilot.data_collection.windows.training_steps import StepLoader
 from tests.helpers.episodes import make_episode
 from tests.helpers.specs import small_spec

@@ -13,14 +13,10 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset, QuarantineWarning
-from forestpilot.data_collection.episodes.episode import (
-    HEADER_BYTES,
-    BrokenEpisodeError,
-    EpisodeError,
-    load_episode,
-    read_header,
-    save_episode,
-)
+from forestpilot.data_collection.episodes.episode import load_episode, save_episode
+from forestpilot.data_collection.episodes.episode_file import HEADER_BYTES
+from forestpilot.data_collection.episodes.errors import BrokenEpisodeError, EpisodeError
+from forestpilot.data_collection.episodes.header import read_header
 from tests.helpers.episodes import ENV_ID, make_episode
 from tests.helpers.specs import small_spec
 

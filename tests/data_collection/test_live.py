@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY, load_episode
+from forestpilot.data_collection.episodes.episode import load_episode
 from forestpilot.data_collection.episodes.files import DiskFullError
+from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.data_collection.people.console import Key
 from forestpilot.data_collection.people.drivers import HumanDriver, TakeoverDriver
 from forestpilot.data_collection.people.live import HOLD_S, LiveSession, LiveSummary

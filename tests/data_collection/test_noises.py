@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import ACTOR_POLICY, Episode, Rerun, load_episode
+from forestpilot.data_collection.episodes.episode import Episode, load_episode
+from forestpilot.data_collection.episodes.labels import ACTOR_POLICY
+from forestpilot.data_collection.episodes.rerun import Rerun
 from forestpilot.data_collection.episodes.run import RunError
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.data_collection.rollouts.noises import NoiseConfig

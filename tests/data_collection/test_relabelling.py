@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_POLICY, load_episode
+from forestpilot.data_collection.episodes.episode import load_episode
+from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT, ACTOR_POLICY
 from forestpilot.data_collection.people.console import Command, Key
 from forestpilot.data_collection.people.live import LiveSession, LiveSummary
 from forestpilot.data_collection.people.relabelling import (

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import ACTOR_POLICY, Episode
+from forestpilot.data_collection.episodes.episode import Episode
+from forestpilot.data_collection.episodes.labels import ACTOR_POLICY
 from forestpilot.data_collection.export.robomimic import RobomimicConfig, RobomimicExporter
 from tests.helpers.episodes import ENV_ID, make_episode
 from tests.helpers.specs import small_spec

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_POLICY, load_episode
+from forestpilot.data_collection.episodes.episode import load_episode
+from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT, ACTOR_POLICY
 from forestpilot.data_collection.episodes.plain import from_plain, to_plain
 from forestpilot.data_collection.episodes.run import RunError, read_run
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect

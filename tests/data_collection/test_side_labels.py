@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import EpisodeError, load_episode
+from forestpilot.data_collection.episodes.episode import load_episode
+from forestpilot.data_collection.episodes.errors import EpisodeError
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, make_env
 from forestpilot.data_collection.windows.augmentation import mirror

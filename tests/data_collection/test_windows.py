@@ -10,13 +10,9 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, SpecMismatchError
-from forestpilot.data_collection.episodes.episode import (
-    ACTOR_EXPERT,
-    ACTOR_HUMAN,
-    ACTOR_POLICY,
-    BrokenEpisodeError,
-    Episode,
-)
+from forestpilot.data_collection.episodes.episode import Episode
+from forestpilot.data_collection.episodes.errors import BrokenEpisodeError
+from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.data_collection.windows.drawing import MAX_OPEN_FILES
 from forestpilot.data_collection.windows.side_labels import fixed_offsets, geometric_label
 from forestpilot.data_collection.windows.windows import (

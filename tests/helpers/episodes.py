@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, Episode, EpisodeMeta
+from forestpilot.data_collection.episodes.episode import Episode
+from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT
+from forestpilot.data_collection.episodes.meta import EpisodeMeta
 from forestpilot.sim.envs.task_spec import TaskSpec
 from tests.helpers.specs import small_spec
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from forestpilot.data_collection.episodes.episode import BrokenEpisodeError
+from forestpilot.data_collection.episodes.errors import BrokenEpisodeError
 from forestpilot.data_collection.episodes.plain import from_plain
 from forestpilot.data_collection.windows.windows import Batch
 from forestpilot.policies.networks.memories.base import Memory, State

@@ -11,7 +11,8 @@ import pytest
 
 import forestpilot.launch.screens
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, load_episode
+from forestpilot.data_collection.episodes.episode import load_episode
+from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN
 from forestpilot.data_collection.people.console import Command, Input, Key
 from forestpilot.data_collection.rollouts.gates.expert import ExpertGateConfig
 from forestpilot.data_collection.rollouts.gates.human import HumanGateConfig

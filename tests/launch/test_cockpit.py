@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, ACTOR_POLICY
+from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.data_collection.people.console import Key
 from forestpilot.data_collection.people.scene import Mode, Scene
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder

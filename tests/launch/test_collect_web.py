@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, Episode, load_episode
+from forestpilot.data_collection.episodes.episode import Episode, load_episode
+from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN
 from forestpilot.data_collection.people.console import Key
 from tests.browser import Browser, open_browser
 from tests.helpers.commands import COLLECT_BY_KEYBOARD

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN, load_episode
+from forestpilot.data_collection.episodes.episode import load_episode
+from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN
 from forestpilot.data_collection.episodes.progress import SilentProgress
 from forestpilot.data_collection.people.console import Key
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, roll_out

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import ACTOR_POLICY, load_episode
+from forestpilot.data_collection.episodes.episode import load_episode
+from forestpilot.data_collection.episodes.labels import ACTOR_POLICY
 from forestpilot.data_collection.rollouts.gates.expert import ExpertGateConfig
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.policies.algorithms.dagger.config import PRESETS, DaggerConfig

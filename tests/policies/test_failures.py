@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, EpisodeHeader, Rerun, load_episode
+from forestpilot.data_collection.episodes.episode import load_episode
+from forestpilot.data_collection.episodes.header import EpisodeHeader
+from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT
+from forestpilot.data_collection.episodes.rerun import Rerun
 from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.algorithms.dagger.loop import run_dagger
 from forestpilot.policies.networks.checkpoint import load_policy

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError
-from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY, Episode, load_episode
+from forestpilot.data_collection.episodes.episode import Episode, load_episode
+from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.data_collection.rollouts.gates import GATES
 from forestpilot.data_collection.rollouts.gates.human import HumanGateConfig

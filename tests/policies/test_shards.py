@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from forestpilot.data_collection.episodes.episode import BrokenEpisodeError
+from forestpilot.data_collection.episodes.errors import BrokenEpisodeError
 from forestpilot.data_collection.windows.windows import Batch
 from forestpilot.policies.networks.threads import torch_threads
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy

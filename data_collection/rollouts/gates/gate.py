@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY
+from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT, ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.data_collection.rollouts.pilots import Decision
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.registry import PartConfig

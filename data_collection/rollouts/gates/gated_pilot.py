@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from forestpilot.data_collection.episodes.episode import ACTOR_EXPERT
+from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT
 from forestpilot.data_collection.rollouts.gates.gate import Gate
 from forestpilot.data_collection.rollouts.pilots import Decision, ExpertPilot, Observations, Pilot
 from forestpilot.data_collection.rollouts.takeover import Takeover

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from forestpilot.data_collection.episodes.episode import ACTOR_HUMAN
+from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN
 from forestpilot.data_collection.rollouts.gates.gate import Gate, GateConfig, Judgement
 from forestpilot.data_collection.rollouts.pilots import Decision
 

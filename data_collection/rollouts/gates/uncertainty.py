@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from forestpilot.data_collection.episodes.episode import ACTOR_POLICY
+from forestpilot.data_collection.episodes.labels import ACTOR_POLICY
 from forestpilot.data_collection.rollouts.gates.gate import (
     Gate,
     GateConfig,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from forestpilot.data_collection.episodes.episode import EpisodeHeader, load_episode
+from forestpilot.data_collection.episodes.episode import load_episode
+from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.sim.outcomes import CRASHES
 

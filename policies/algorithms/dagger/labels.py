@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import EpisodeHeader, load_episode
+from forestpilot.data_collection.episodes.episode import load_episode
+from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.rollouts.gates import Gate, RoundSoFar
 from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.sim.envs.task_spec import TaskSpec

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from forestpilot.data_collection.episodes.episode import EpisodeHeader, Rerun
+from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.progress import Progress
+from forestpilot.data_collection.episodes.rerun import Rerun
 from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
 from forestpilot.data_collection.rollouts.pool import RolloutPool
