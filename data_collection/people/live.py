@@ -6,26 +6,22 @@ an episode early (a closed window, Ctrl-C, an error while drawing) saves it as f
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.data_collection.people.console import Command, Input, Key, Screen
 from forestpilot.data_collection.people.drivers import Choice, Driver
 from forestpilot.data_collection.people.keyboard import FreshKeys, KeyShaper, shaper_of
 from forestpilot.data_collection.people.pacing import Clock, Pacer, RealClock
 from forestpilot.data_collection.people.scene import Mode, Painter, Scene
+from forestpilot.data_collection.people.signals import noted_signals
+from forestpilot.data_collection.people.stores import DatasetStore, Store
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.results import EpisodeResult
@@ -44,48 +40,6 @@ ORDINARY_HZ = 10
 """Actions per second where a scenario says nothing else."""
 SLOW = 2.0
 """How many times slower slow motion is."""
-
-
-class Store(Protocol):
-    """A place that finished episodes go to."""
-
-    def has(self, episode: Scenario) -> bool:
-        """Tell if the episode is recorded already."""
-
-    def keep(self, running: EpisodeRecorder, driver: Driver) -> Path:
-        """Record an episode as far as it went; when this returns, it survives anything."""
-
-    def discard(self, path: Path) -> None:
-        """Take a recorded episode out again."""
-
-
-class DatasetStore:
-    """Adds each episode to a job's dataset as a new episode.
-
-    Args:
-        job: names the dataset, which must be there, and the round.
-
-    Raises:
-        ValueError: the job records nothing.
-    """
-
-    def __init__(self, job: Job) -> None:
-        if job.dataset is None:
-            raise ValueError("the job names no dataset; a human's episodes are recorded, so give one")
-        self._dataset = Dataset.open(job.dataset, check=False)
-        self._round = job.dagger_round
-
-    def has(self, episode: Scenario) -> bool:
-        """Tell if there is an episode of this round and world."""
-        return self._dataset.has(self._round, episode.seed)
-
-    def keep(self, running: EpisodeRecorder, driver: Driver) -> Path:
-        """Add the episode."""
-        return self._dataset.add(running.episode(driver.name, self._round))
-
-    def discard(self, path: Path) -> None:
-        """Move the episode into the dataset's discarded/."""
-        self._dataset.discard(path)
 
 
 @dataclass(frozen=True)
@@ -216,7 +170,7 @@ class _Run:
         started = self._clock.now()
         end = _End.OVER
         self._screen.poll()  # what was pressed before there was anything to steer is not meant for it
-        with _noted_signals(self._signals):
+        with noted_signals(self._signals):
             while self._waiting and end != _End.QUIT:
                 end = self._run_episode(self._waiting.popleft())
         return self._summary(self._clock.now() - started - self._pacer.stalled_s, end == _End.QUIT)
@@ -434,30 +388,3 @@ class _Run:
         if not self._job.scenarios:
             return ORDINARY_HZ
         return int(self._job.scenarios[0].env_kwargs.get("control_hz", ORDINARY_HZ))
-
-
-@contextmanager
-def _noted_signals(noted: list[int]) -> Iterator[None]:
-    """Note the first Ctrl-C, kill or hang-up instead of dying in the middle of a step; the second is as usual.
-
-    A shell starts jobs in the background with Ctrl-C ignored; whoever sends it to a session nevertheless wants it to
-    end. Only a hang-up stays ignored where it is, which is what nohup is for.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def note(number: int, _frame: Any) -> None:
-        if noted:
-            raise KeyboardInterrupt
-        noted.append(number)
-
-    heeded = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        heeded.append(signal.SIGHUP)
-    before = {number: signal.signal(number, note) for number in heeded}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

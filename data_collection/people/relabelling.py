@@ -11,108 +11,38 @@ relabelling.json           the dataset that is relabelled; the delay that is shi
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.data_collection.episodes.bounded import read_arrays, read_json
+from forestpilot.data_collection.episodes.bounded import read_json
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import Episode, load_episode
 from forestpilot.data_collection.episodes.episode_file import open_episode
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.episodes.header import EpisodeHeader
-from forestpilot.data_collection.episodes.labels import ACTOR_POLICY, shift_labels
-from forestpilot.data_collection.episodes.meta import EpisodeMeta
-from forestpilot.data_collection.people.console import Input
-from forestpilot.data_collection.people.drivers import Choice, Driver
+from forestpilot.data_collection.episodes.labels import shift_labels
+from forestpilot.data_collection.people.drivers import Driver
 from forestpilot.data_collection.people.reaction import Delay, estimate_delay
+from forestpilot.data_collection.people.recorded import (
+    AlongDriver,
+    RecordedScenario,
+    RelabellingError,
+    difference_from,
+    header_of,
+    require_same,
+)
+from forestpilot.data_collection.people.steered import Steered, read_steered, save_steered
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
-from forestpilot.data_collection.rollouts.replay import ReplayDivergedError
 from forestpilot.data_collection.rollouts.scenarios import Scenario
-from forestpilot.sim.errors import ForestPilotError
-from forestpilot.sim.seeds import split_of
 
 RELABELLING_FILE = "relabelling.json"
 STEERED = "steered"
-STATE_TOLERANCE = 1e-5
-"""States that differ by more than this, in their own units, are different."""
-PICTURE_TOLERANCE = 2.0
-"""Pictures that differ by more than this on average, in grey levels, are of another moment."""
-
-
-class RelabellingError(ForestPilotError):
-    """There is nothing to relabel, or what was steered is missing."""
-
-
-@dataclass(frozen=True)
-class RecordedScenario(Scenario):
-    """An episode that was recorded, to be simulated again."""
-
-    header: EpisodeHeader
-    """Its episode."""
-
-
-def recorded_episodes(dataset: Dataset, rounds: Sequence[int] = ()) -> tuple[RecordedScenario, ...]:
-    """The episodes of a dataset in which a policy drove; those that begin again before a crash are left out.
-
-    Args:
-        dataset: where they were recorded.
-        rounds: DAgger rounds to take; empty for all.
-
-    Raises:
-        RelabellingError: there is none, or one is not of a training world.
-    """
-    first_runs = [header for header in dataset.episodes if not header.rerun.take]
-    by_policy = [header for header in first_runs if (header.actor == ACTOR_POLICY).any()]
-    chosen = [header for header in by_policy if not rounds or header.meta.dagger_round in rounds]
-    if not chosen:
-        found = f"no policy drove in its {len(dataset)} episodes"
-        if by_policy:
-            there = sorted({header.meta.dagger_round for header in by_policy})
-            found = f"a policy drove in rounds {', '.join(map(str, there))}"
-        raise RelabellingError(
-            f"{dataset.folder} has no episode to relabel: {found}. Give the dataset of a DAgger run, RUN/dataset"
-        )
-    for header in chosen:
-        if (split := split_of(header.meta.seed)) != "train":
-            raise RelabellingError(
-                f"{header.path.name} was recorded in world {header.meta.seed} of the {split} split; only training "
-                "worlds (0 to 999,999) may be labelled, the others are for results"
-            )
-    return tuple(RecordedScenario(header.meta.seed, header.meta.env_kwargs, header) for header in chosen)
-
-
-class AlongDriver:
-    """Does again what was recorded, step by step; what the human does is only noted.
-
-    Raises:
-        ReplayDivergedError: from `decide`, at the first step whose state or picture is not the recorded one.
-    """
-
-    name = "human"
-    needs_expert = True
-    takes_turns = False
-
-    def restart(self, episode: EpisodeRecorder) -> None:
-        """Read the recorded episode."""
-        self._recorded = load_episode(header_of(episode).path, ("state", "goal", "center"))
-        self.present: list[bool] = []
-
-    def decide(self, episode: EpisodeRecorder, given: Input, shaped: NDArray[np.float32]) -> Choice | None:
-        """The recorded action, with the human's beside it; None once the record ends."""
-        step = episode.num_steps
-        require_same(self._recorded, episode.observation, step)
-        if step == self._recorded.num_steps:
-            return None
-        self.present.append(given.present)
-        return Choice(self._recorded.actions[step], int(self._recorded.actor[step]), shaped)
+NOT_SHIFTED = "labels are as they were steered, nothing is shifted"
 
 
 class Relabelling:
@@ -209,7 +139,7 @@ class Relabelling:
         steered = Steered(
             live.human_actions[:steps], present[:steps], live.expert_actions[:steps, EXPERT_CENTER, 0].copy()
         )
-        _save_steered(self._steered_path(header.path.name), steered)
+        save_steered(self._steered_path(header.path.name), steered)
         labels, known = shift_labels(steered.actions, self.delay_s, stored.meta.control_hz, steered.present)
         return self.dataset.add(_relabelled(stored, live, steps, labels, known))
 
@@ -267,8 +197,7 @@ class Relabelling:
     def _load_steered(self, header: EpisodeHeader) -> Steered:
         path = self._steered_path(header.path.name)
         try:
-            steered = Steered(**read_arrays(path, ("actions", "present", "expert_turns")))
-            _require_steered(steered)
+            steered = read_steered(path)
         except (OSError, ValueError) as error:
             raise RelabellingError(
                 f"{path} is missing or damaged ({error}), so the labels of {header.path.name} cannot be shifted; "
@@ -279,80 +208,6 @@ class Relabelling:
         return steered
 
 
-NOT_SHIFTED = "labels are as they were steered, nothing is shifted"
-
-
-@dataclass(frozen=True)
-class Steered:
-    """Record of what a human did while an episode was shown."""
-
-    actions: NDArray[np.float32]
-    """(T, 2) turn and go, not shifted."""
-    present: NDArray[np.bool_]
-    """(T,) whether the human was there."""
-    expert_turns: NDArray[np.float32]
-    """(T,) the expert's turn at the same states."""
-
-
-def header_of(running: EpisodeRecorder) -> EpisodeHeader:
-    """The episode that a running episode repeats."""
-    assert isinstance(running.scenario, RecordedScenario)
-    return running.scenario.header
-
-
-def require_same(recorded: Episode, observation: dict[str, Any], step: int) -> None:
-    """Raise ReplayDivergedError unless an observation is that of a recorded episode's step."""
-    if difference := _difference(recorded, observation, step):
-        raise ReplayDivergedError(
-            f"world {recorded.meta.seed} of round {recorded.meta.dagger_round} does not repeat itself: at step {step} "
-            f"of {recorded.num_steps} {difference}. It was recorded by ForestPilot {recorded.meta.package_version}; "
-            "another version of ForestPilot, PyBullet or NumPy than that gives other numbers. What was steered up to "
-            "there is kept"
-        )
-
-
-def expert_turns(meta: EpisodeMeta, actions: NDArray[np.float32], states: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turns of the expert at each step of a recorded episode, found by simulating it again.
-
-    Args:
-        meta: of the episode.
-        actions: (T, 2) as executed.
-        states: (T, S) as recorded.
-
-    Returns:
-        (T,) float32 turns.
-
-    Raises:
-        ReplayDivergedError: a state is not the recorded one.
-    """
-    running = EpisodeRecorder(meta.task_spec["task"], Scenario(meta.seed, meta.env_kwargs), expert=True, record=False)
-    turns = []
-    try:
-        for step, action in enumerate(actions):
-            if np.abs(running.observation["state"] - states[step]).max() > STATE_TOLERANCE:
-                raise ReplayDivergedError(f"world {meta.seed} does not repeat itself from step {step} on")
-            turns.append(float(running.info["expert_action"][EXPERT_CENTER][0]))
-            running.step(action, ACTOR_POLICY)
-    finally:
-        running.close()
-    return np.array(turns, np.float32)
-
-
-def _difference(recorded: Episode, observation: dict[str, Any], step: int) -> str:
-    """In what an observation differs from the recorded one; empty if in nothing."""
-    if step > recorded.num_steps:
-        return "the episode goes on where the record ends"
-    for key in ("state", "goal"):
-        off = float(np.abs(observation[key] - recorded.observations[key][step]).max())
-        if not off <= STATE_TOLERANCE:
-            return f"the {key} is off by {off:.2g}"
-    picture = observation["center"].astype(np.int16)
-    off = float(np.abs(picture - recorded.observations["center"][step]).mean())
-    if off > PICTURE_TOLERANCE:
-        return f"the center camera's picture is off by {off:.1f} grey levels"
-    return ""
-
-
 def _steps_in_common(stored: Episode, live: Episode) -> int:
     """Steps whose observation before the action was the recorded one.
 
@@ -361,7 +216,7 @@ def _steps_in_common(stored: Episode, live: Episode) -> int:
     """
     for step in range(min(live.num_steps, stored.num_steps)):
         observation = {key: values[step] for key, values in live.observations.items()}
-        if _difference(stored, observation, step):
+        if difference_from(stored, observation, step):
             if step == 0:
                 require_same(stored, observation, step)
             return step
@@ -403,28 +258,6 @@ def _first(values: NDArray[Any] | None, count: int) -> NDArray[Any] | None:
     if values is None:
         return None
     return values[:count]
-
-
-def _require_steered(steered: Steered) -> None:
-    """Raise ValueError where what was read is not what is written."""
-    steps = len(steered.actions)
-    wanted = {
-        "actions": (np.float32, (steps, 2)),
-        "present": (np.bool_, (steps,)),
-        "expert_turns": (np.float32, (steps,)),
-    }
-    for name, (dtype, shape) in wanted.items():
-        values = getattr(steered, name)
-        if values.dtype != dtype or values.shape != shape:
-            raise ValueError(f"{name} is {values.dtype} {values.shape}; it must be {np.dtype(dtype)} {shape}")
-        if not np.isfinite(values).all():
-            raise ValueError(f"{name} has NaN or infinity")
-
-
-def _save_steered(path: Path, steered: Steered) -> None:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, actions=steered.actions, present=steered.present, expert_turns=steered.expert_turns)
-    write_new_file(path, [buffer.getvalue()])
 
 
 def _read_note(folder: Path) -> dict[str, Any]:

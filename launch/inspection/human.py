@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from forestpilot.data_collection.episodes.bounded import read_json
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.people.reaction import Delay, estimate_delay
-from forestpilot.data_collection.people.relabelling import RELABELLING_FILE, expert_turns
+from forestpilot.data_collection.people.recorded import expert_turns
+from forestpilot.data_collection.people.relabelling import RELABELLING_FILE
 from forestpilot.launch.inspection.checks import AT_LIMIT
 from forestpilot.launch.inspection.records import Record
 from forestpilot.launch.inspection.survey import Survey

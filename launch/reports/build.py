@@ -16,12 +16,8 @@ from forestpilot.launch.reports.comparison import compare_arms
 from forestpilot.launch.reports.failures import Look, choose_episodes, make_scenes
 from forestpilot.launch.reports.learning import rounds_section, study_section, training_section
 from forestpilot.launch.reports.provenance import provenance_section
-from forestpilot.launch.reports.results import (
-    distributions_section,
-    pairs_section,
-    results_section,
-    settings_section,
-)
+from forestpilot.launch.reports.results import distributions_section, pairs_section, results_section
+from forestpilot.launch.reports.settings import settings_section
 from forestpilot.sim.errors import ForestPilotError
 
 

@@ -12,7 +12,8 @@ import tyro.conf
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.run import Run
-from forestpilot.data_collection.people.relabelling import NOT_SHIFTED, AlongDriver, Relabelling, recorded_episodes
+from forestpilot.data_collection.people.recorded import AlongDriver, recorded_episodes
+from forestpilot.data_collection.people.relabelling import NOT_SHIFTED, Relabelling
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.launch.reading.datasets import dataset_folder

@@ -16,14 +16,8 @@ from forestpilot.data_collection.episodes.episode import load_episode
 from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT, ACTOR_POLICY
 from forestpilot.data_collection.people.console import Command, Key
 from forestpilot.data_collection.people.live import LiveSession, LiveSummary
-from forestpilot.data_collection.people.relabelling import (
-    STEERED,
-    AlongDriver,
-    Relabelling,
-    RelabellingError,
-    expert_turns,
-    recorded_episodes,
-)
+from forestpilot.data_collection.people.recorded import AlongDriver, RelabellingError, expert_turns, recorded_episodes
+from forestpilot.data_collection.people.relabelling import STEERED, Relabelling
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER, ExpertPilot
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.data_collection.rollouts.replay import ReplayDivergedError
