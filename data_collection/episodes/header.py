@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import ChainMap
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,15 @@ class EpisodeHeader:
     def num_labels(self) -> int:
         """Steps at which there is something to learn."""
         return int(self.labelled.sum())
+
+    @property
+    def stretches(self) -> list[tuple[int, int]]:
+        """(first step, step after the last) of what happened in one go: a new one begins where the vehicle was put
+        elsewhere."""
+        bounds = [0, self.num_steps]
+        if self.displaced is not None:
+            bounds[1:1] = (np.flatnonzero(self.displaced[1:]) + 1).tolist()
+        return list(itertools.pairwise(bounds))
 
 
 def read_header(path: str | Path) -> EpisodeHeader:

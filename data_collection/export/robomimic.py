@@ -7,14 +7,20 @@ data/demo_<n>           attribute: num_samples
     next_obs/<key>      the same one step later, if asked for
     actor, labelled     who acted and where somebody said what to do; robomimic leaves them alone
 mask/<name>             names of demonstrations: train, valid, success
+
+An episode is one demonstration; where the vehicle was put elsewhere on the way, it is one for each stretch, because
+robomimic takes the steps of a demonstration for one after another. Robomimic learns from all labels alike: what an
+episode's labels weigh stands in the attribute `rerun`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import h5py
 import numpy as np
@@ -24,12 +30,15 @@ from forestpilot.data_collection.episodes.episode import ROBOMIMIC_GYM, Episode,
 from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.migration import migrate_env_id
 from forestpilot.data_collection.episodes.progress import Progress
+from forestpilot.data_collection.episodes.rerun import FIRST_RUN, RERUN_ATTRIBUTE
 from forestpilot.data_collection.export.exporter import Exporter, ExporterConfig
 from forestpilot.sim.outcomes import Outcome
 from forestpilot.sim.ranges import SEEDS, Range, require_ranges
 
 STEPS_PER_CHUNK = 8
 """Steps that are compressed together: about what robomimic reads at once."""
+OF_ONE_EPISODE = ("lead_in", "pose_noise")
+"""Arguments of an environment that say how one episode was recorded, not what is to be learned."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,17 @@ class RobomimicConfig(ExporterConfig):
         require_ranges(self)
 
 
+class _Demo(NamedTuple):
+    """A demonstration: an episode, or a stretch of one."""
+
+    header: EpisodeHeader
+    """Its episode."""
+    start: int
+    """First step."""
+    stop: int
+    """Step after the last."""
+
+
 class RobomimicExporter(Exporter):
     """Writes one HDF5 file that robomimic trains from."""
 
@@ -58,38 +78,73 @@ class RobomimicExporter(Exporter):
 
     def write(self, dataset: Dataset, out: Path, config: RobomimicConfig, progress: Progress) -> None:
         """See `Exporter.write`."""
+        demos = [_demos(header, config) for header in dataset.episodes]
+        _note_weights(dataset.episodes, progress)
         with h5py.File(out, "w") as file, progress.stage("export", total=len(dataset)) as stage:
             data = file.create_group("data")
-            data.attrs["total"] = dataset.total_steps
+            data.attrs["total"] = sum(demo.stop - demo.start for own in demos for demo in own)
             data.attrs["env_args"] = _env_args(dataset.episodes[0])
-            for number, header in enumerate(dataset.episodes):
-                _write_demo(data.create_group(f"demo_{number}"), load_episode(header.path), config)
+            number = 0
+            for header, own in zip(dataset.episodes, demos):
+                episode = load_episode(header.path)
+                arrays = _arrays(episode, config)
+                for demo in own:
+                    _write_demo(data.create_group(f"demo_{number}"), demo, arrays)
+                    number += 1
                 stage.advance(steps=header.num_steps)
-            for name, members in _masks(dataset.episodes, config).items():
+            for name, members in _masks(demos, config).items():
                 file[f"mask/{name}"] = np.array(members, dtype=h5py.string_dtype())
 
 
+def _demos(header: EpisodeHeader, config: RobomimicConfig) -> list[_Demo]:
+    """The demonstrations that an episode is written as."""
+    demos = []
+    for start, stop in header.stretches:
+        # What was seen next, had the vehicle not been put elsewhere, nobody knows.
+        known = stop - 1 if config.next_obs and stop < header.num_steps else stop
+        if known > start:
+            demos.append(_Demo(header, start, known))
+    return demos
+
+
+def _note_weights(headers: Sequence[EpisodeHeader], progress: Progress) -> None:
+    """Say what robomimic will not do."""
+    if heavy := sum(header.rerun.weight != 1.0 for header in headers):
+        progress.note(f"warning: the labels of {heavy} episodes have a weight, and robomimic learns from all alike")
+
+
 def _env_args(header: EpisodeHeader) -> str:
-    """The environment as robomimic makes it again: `gym.make(env_name, **env_kwargs)`."""
+    """The environment as robomimic makes it again, `gym.make(env_name, **env_kwargs)`: from the usual start, and nobody
+    puts the vehicle elsewhere."""
     name = migrate_env_id(header.meta.env_id)
-    return json.dumps({"env_name": name, "type": ROBOMIMIC_GYM, "env_kwargs": header.meta.env_kwargs})
+    kwargs = {key: value for key, value in header.meta.env_kwargs.items() if key not in OF_ONE_EPISODE}
+    return json.dumps({"env_name": name, "type": ROBOMIMIC_GYM, "env_kwargs": kwargs})
 
 
-def _write_demo(demo: h5py.Group, episode: Episode, config: RobomimicConfig) -> None:
+def _arrays(episode: Episode, config: RobomimicConfig) -> dict[str, np.ndarray]:
+    """What is written of an episode, (T, ...) each."""
     steps = episode.num_steps
-    demo.attrs["num_samples"] = steps
-    demo.attrs["episode_meta"] = episode.meta.to_json()
     dones = (episode.terminated | episode.truncated).astype(np.int64)
-    arrays: dict[str, Any] = {"actions": _actions(episode, config), "rewards": episode.rewards, "dones": dones}
+    arrays: dict[str, np.ndarray] = {"actions": _actions(episode, config), "rewards": episode.rewards, "dones": dones}
     arrays |= {"actor": episode.actor, "labelled": episode.labelled_steps}
     for key, values in episode.observations.items():
         arrays[f"obs/{key}"] = values[:steps]
         if config.next_obs:
             arrays[f"next_obs/{key}"] = values[1:]
+    return arrays
+
+
+def _write_demo(group: h5py.Group, demo: _Demo, arrays: Mapping[str, np.ndarray]) -> None:
+    steps = demo.stop - demo.start
+    group.attrs["num_samples"] = steps
+    group.attrs["episode_meta"] = demo.header.meta.to_json()
+    if demo.header.rerun != FIRST_RUN:
+        group.attrs[RERUN_ATTRIBUTE] = json.dumps(dataclasses.asdict(demo.header.rerun))
     for key, values in arrays.items():
         chunk = (min(STEPS_PER_CHUNK, steps), *values.shape[1:])
         # gzip, because every HDF5 library brings it.
-        demo.create_dataset(key, data=values, chunks=chunk, compression="gzip", compression_opts=1)
+        own = values[demo.start : demo.stop]
+        group.create_dataset(key, data=own, chunks=chunk, compression="gzip", compression_opts=1)
 
 
 def _actions(episode: Episode, config: RobomimicConfig) -> np.ndarray:
@@ -100,14 +155,18 @@ def _actions(episode: Episode, config: RobomimicConfig) -> np.ndarray:
     return np.where(lesson.known[:, None], lesson.actions, episode.actions)
 
 
-def _masks(headers: list[EpisodeHeader], config: RobomimicConfig) -> dict[str, list[str]]:
-    """Names of the demonstrations for training, for validation, and of those that reached the goal."""
-    names = [f"demo_{number}" for number in range(len(headers))]
-    order = np.random.default_rng(config.seed).permutation(len(names))
-    valid = set(order[: round(config.valid_share * len(names))].tolist())
+def _masks(demos: Sequence[Sequence[_Demo]], config: RobomimicConfig) -> dict[str, list[str]]:
+    """Names of the demonstrations for training, for validation, and of those whose episode reached the goal.
+
+    All that was recorded in one world is on one side: reruns of an episode begin in the middle of it.
+    """
+    worlds = list(dict.fromkeys(demo.header.meta.seed for own in demos for demo in own))
+    order = np.random.default_rng(config.seed).permutation(len(worlds))
+    valid = {worlds[place] for place in order[: round(config.valid_share * len(worlds))]}
     masks: dict[str, list[str]] = {"train": [], "valid": [], "success": []}
-    for number, (name, header) in enumerate(zip(names, headers)):
-        masks["valid" if number in valid else "train"].append(name)
-        if header.meta.outcome == Outcome.SUCCESS:
+    for number, demo in enumerate(demo for own in demos for demo in own):
+        name = f"demo_{number}"
+        masks["valid" if demo.header.meta.seed in valid else "train"].append(name)
+        if demo.header.meta.outcome == Outcome.SUCCESS:
             masks["success"].append(name)
     return masks

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import pickle
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -233,12 +232,9 @@ def _source(header: EpisodeHeader) -> Source:
 
 
 def _stretches(header: EpisodeHeader) -> list[Stretch]:
-    """The stretches of an episode: a new one begins where the vehicle was put elsewhere."""
-    bounds = [0, header.num_steps]
-    if header.displaced is not None:
-        bounds[1:1] = (np.flatnonzero(header.displaced[1:]) + 1).tolist()
+    """The stretches of an episode."""
     source = _source(header)
-    return [Stretch(source, start, stop) for start, stop in itertools.pairwise(bounds)]
+    return [Stretch(source, start, stop) for start, stop in header.stretches]
 
 
 def _shares(headers: Sequence[EpisodeHeader]) -> NDArray[np.float64] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.plain import from_plain, to_plain
 from forestpilot.data_collection.episodes.progress import Stage
+from forestpilot.data_collection.episodes.rerun import Rerun
 from forestpilot.data_collection.export import EXPORTERS, Exporter, ExporterConfig, ExportError
 from tests.helpers.episodes import ENV_ID, make_episode
 from tests.helpers.specs import small_spec
@@ -91,6 +93,16 @@ def test_a_longer_episode_makes_a_larger_export(exporter: Exporter, dataset: Dat
         sizes.append(sum(map(len, contents(out).values())))
     assert sizes[1] - sizes[0] > 20 * 100
     assert sizes[2] - sizes[1] > 20 * 100
+
+
+def test_an_episode_that_begins_again_takes_nothing_from_the_first(exporter: Exporter, tmp_path: Path) -> None:
+    """Both are of the same round and world."""
+    other = Dataset.create(tmp_path / "data", small_spec(), ENV_ID)
+    other.add(make_episode(5, 40))
+    alone = sum(map(len, contents(exporter.export(other, tmp_path / "alone")).values()))
+    other.add(dataclasses.replace(make_episode(5, 20), rerun=Rerun(take=1)))
+    both = sum(map(len, contents(exporter.export(other, tmp_path / "both")).values()))
+    assert both - alone > 20 * 100
 
 
 def test_what_is_there_already_stays(exporter: Exporter, dataset: Dataset, tmp_path: Path) -> None:

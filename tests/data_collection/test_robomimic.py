@@ -13,6 +13,8 @@ import pytest
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import Episode
 from forestpilot.data_collection.episodes.labels import ACTOR_POLICY
+from forestpilot.data_collection.episodes.progress import SilentProgress
+from forestpilot.data_collection.episodes.rerun import RERUN_ATTRIBUTE, Rerun
 from forestpilot.data_collection.export.robomimic import RobomimicConfig, RobomimicExporter
 from tests.helpers.episodes import ENV_ID, make_episode
 from tests.helpers.specs import small_spec
@@ -85,3 +87,88 @@ def test_masks_part_the_demonstrations_and_name_the_successes(dataset: Dataset, 
 def test_a_share_that_leaves_nothing_to_train_from_is_refused() -> None:
     with pytest.raises(ValueError, match=r"valid_share is 1\.0"):
         RobomimicConfig(valid_share=1.0)
+
+
+def exported(dataset: Dataset, out: Path, config: RobomimicConfig | None = None) -> dict[str, dict[str, np.ndarray]]:
+    """Every demonstration's arrays."""
+    with h5py.File(RobomimicExporter().export(dataset, out, config)) as file:
+        demos: dict[str, dict[str, np.ndarray]] = {}
+        for name, demo in file["data"].items():
+            demos[name] = {}
+            demo.visititems(
+                lambda key, item, own=demos[name]: (
+                    own.update({key: item[:]}) if isinstance(item, h5py.Dataset) else None
+                )
+            )
+            assert all(len(values) == demo.attrs["num_samples"] for values in demos[name].values())
+        assert file["data"].attrs["total"] == sum(len(arrays["actions"]) for arrays in demos.values())
+    return demos
+
+
+def test_an_episode_is_a_demonstration_for_each_stretch_where_the_vehicle_was_put_elsewhere(tmp_path: Path) -> None:
+    displaced = np.isin(np.arange(STEPS), (3, 4, 9))
+    kwargs = {"speed": 5.0, "pose_noise": {"every_s": 1.0}}
+    episode = dataclasses.replace(make_episode(7, STEPS, env_kwargs=kwargs), displaced=displaced)
+    dataset = Dataset.create(tmp_path / "dataset", small_spec(), ENV_ID)
+    dataset.add(episode)
+    dataset.add(make_episode(8, STEPS))
+
+    demos = exported(dataset, tmp_path / "plain")
+    pictures = {name: arrays["obs/center"][:, 0, 0, 1].tolist() for name, arrays in demos.items()}
+    whole = list(range(STEPS))
+    assert pictures == {"demo_0": whole[:3], "demo_1": [3], "demo_2": whole[4:9], "demo_3": whole[9:], "demo_4": whole}
+    assert [arrays["dones"][-1] for arrays in demos.values()] == [0, 0, 0, 1, 1]
+
+    # What followed upon the step before was seen from where the vehicle had been put.
+    demos = exported(dataset, tmp_path / "next", RobomimicConfig(next_obs=True))
+    pictures = {name: arrays["obs/center"][:, 0, 0, 1].tolist() for name, arrays in demos.items()}
+    assert pictures == {"demo_0": [0, 1], "demo_1": whole[4:8], "demo_2": whole[9:], "demo_3": whole}
+    for arrays in demos.values():
+        np.testing.assert_array_equal(arrays["next_obs/center"][:, 0, 0, 1], arrays["obs/center"][:, 0, 0, 1] + 1)
+
+    with h5py.File(tmp_path / "plain") as file:
+        masks = {name: set(file[f"mask/{name}"].asstr()[:]) for name in file["mask"]}
+        env = json.loads(file["data"].attrs["env_args"])
+    assert masks["success"] == {f"demo_{number}" for number in range(5)}
+    assert env["env_kwargs"] == {"speed": 5.0}, "who tries out what was learned is put elsewhere by nobody"
+
+
+def test_an_episode_that_begins_again_before_a_crash_stands_beside_the_first(tmp_path: Path) -> None:
+    crash = make_episode(3, STEPS, outcome="collision")
+    lead_in = crash.actions[:8].tolist()
+    again = dataclasses.replace(
+        make_episode(3, 6, env_kwargs={"speed": 5.0, "lead_in": lead_in}), rerun=Rerun(take=1, weight=4.0)
+    )
+    dataset = Dataset.create(tmp_path / "dataset", small_spec(), ENV_ID)
+    for episode in (again, crash, make_episode(4, STEPS), make_episode(5, STEPS)):
+        dataset.add(episode)
+    assert sorted(len(arrays["actions"]) for arrays in exported(dataset, tmp_path / "out").values()) == [6, 12, 12, 12]
+    for seed in range(6):
+        out = RobomimicExporter().export(
+            dataset, tmp_path / f"valid-{seed}", RobomimicConfig(valid_share=0.34, seed=seed)
+        )
+        with h5py.File(out) as file:
+            (rerun,) = (name for name, demo in file["data"].items() if RERUN_ATTRIBUTE in demo.attrs)
+            assert json.loads(file["data"][rerun].attrs[RERUN_ATTRIBUTE]) == {"take": 1, "weight": 4.0}
+            worlds = {}
+            for name, demo in file["data"].items():
+                worlds[name] = json.loads(demo.attrs["episode_meta"])["seed"]
+            sides = [{worlds[name] for name in file[f"mask/{side}"].asstr()[:]} for side in ("train", "valid")]
+            assert not sides[0] & sides[1], "the end of an episode would tell of its beginning"
+            assert "lead_in" not in json.loads(file["data"].attrs["env_args"])["env_kwargs"]
+
+
+def test_who_exports_is_told_of_weights_that_robomimic_does_not_know(tmp_path: Path) -> None:
+    notes: list[str] = []
+
+    class Listening(SilentProgress):
+        def note(self, message: str) -> None:
+            notes.append(message)
+
+    dataset = Dataset.create(tmp_path / "dataset", small_spec(), ENV_ID)
+    dataset.add(make_episode(3, STEPS))
+    RobomimicExporter().export(dataset, tmp_path / "plain", progress=Listening())
+    assert not notes
+    dataset.add(dataclasses.replace(make_episode(3, STEPS), rerun=Rerun(take=1, weight=4.0)))
+    RobomimicExporter().export(dataset, tmp_path / "weighed", progress=Listening())
+    assert len(notes) == 1 and "1 episodes have a weight" in notes[0]

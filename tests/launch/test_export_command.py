@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import pytest
 
+from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.launch import cli
 
 
@@ -21,3 +22,17 @@ def test_a_dataset_that_was_collected_is_exported_once(tmp_path: Path, capsys: p
         assert len(file["data"]) == 2
     assert cli.main(["export", str(data), "--out", str(out)]) == 2
     assert "there is something at" in capsys.readouterr().err
+
+
+def test_flights_that_were_put_elsewhere_are_exported_stretch_by_stretch(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    out = tmp_path / "robomimic.hdf5"
+    small = ["--mix.width", "32", "--mix.height", "24", "--workers", "1"]
+    assert cli.main(["collect", "--episodes", "1", "--noise", "pose", "--out", str(data), *small]) == 0
+    assert cli.main(["export", str(data), "--out", str(out)]) == 0
+    (header,) = Dataset.open(data).episodes
+    assert header.displaced is not None and header.displaced.any()
+    with h5py.File(out) as file:
+        assert len(file["data"]) == 1 + header.displaced.sum()
+        assert file["data"].attrs["total"] == header.num_steps
+        assert "pose_noise" not in file["data"].attrs["env_args"]

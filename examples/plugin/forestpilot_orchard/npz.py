@@ -25,7 +25,7 @@ class NpzConfig(ExporterConfig):
 
 
 class NpzExporter(Exporter):
-    """Writes a folder of `.npz` files, named by world seed."""
+    """Writes a folder of `.npz` files, named as the episodes are: an episode may begin again in the same world."""
 
     Config: ClassVar[type[ExporterConfig]] = NpzConfig
 
@@ -39,5 +39,5 @@ class NpzExporter(Exporter):
                 for name, values in episode.observations.items():
                     if config.images or values.ndim < 4:
                         arrays[f"observation_{name}"] = values
-                np.savez_compressed(out / f"r{header.meta.dagger_round:02d}-s{header.meta.seed:08d}.npz", **arrays)
+                np.savez_compressed(out / f"{header.path.stem}.npz", **arrays)
                 stage.advance()
