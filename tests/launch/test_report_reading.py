@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
 import os
@@ -17,7 +18,8 @@ import pytest
 
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
-from forestpilot.launch.pages.blocks import figure, interval, p_value, percent
+from forestpilot.launch import cli
+from forestpilot.launch.pages.blocks import Table, Text, figure, interval, p_value, percent
 from forestpilot.launch.pages.figures import Axes, Line, lines_figure, shares_figure, smoothed
 from forestpilot.launch.reading.evaluations import Setting, read_evaluation
 from forestpilot.launch.reading.runs import read_runs
@@ -27,11 +29,14 @@ from forestpilot.launch.reports.behaviour import copycat_figures
 from forestpilot.launch.reports.comparison import compare_arms
 from forestpilot.launch.reports.failures import choose_episodes
 from forestpilot.launch.reports.learning import rounds_section, study_section, training_section
+from forestpilot.launch.reports.results import GAP_MEANING, results_section
 from forestpilot.policies.evaluation.baselines import BlindPilot
+from forestpilot.policies.evaluation.gap import ImitationGap
 from forestpilot.policies.evaluation.scores import OUTCOME_FIELDS
 from forestpilot.sim.tasks.drone import DRONE, DroneOptions
 
 FIRST = 2_000_000
+GAP = "imitation gap (95 %)"
 
 
 def outcome(policy: str, seed: int, success: bool = True, **changes: Any) -> dict[str, Any]:
@@ -183,6 +188,55 @@ def test_arms_are_compared_over_the_worlds_they_share(tmp_path: Path) -> None:
     assert pair.shown and pair.verdict == "b succeeds in more of these worlds than a."
     assert notes[0] == "a (12 worlds) and b (10) share only 10; the comparison is over these."
     assert notes[1:] == [f"{name} and c share no world and are not compared." for name in "ab"]
+
+
+def gap_told(policy: str, worlds: int) -> dict[str, Any]:
+    """An imitation gap as summary.json has it."""
+    return dataclasses.asdict(ImitationGap(policy, worlds, 35.0, 29.5, gap=5.5, low=2.25, high=8.75))
+
+
+def results_table(*folders: Path) -> tuple[Table, list[str]]:
+    """The table of results of these evaluations, and the texts around it."""
+    arms = gather_arms(list(map(read_evaluation, folders)), [])
+    blocks = results_section("drone", arms, compare_arms(arms)[0]).blocks
+    (table,) = (block for block in blocks if isinstance(block, Table))
+    return table, [block.text for block in blocks if isinstance(block, Text)]
+
+
+def column(table: Table, name: str) -> dict[str, str]:
+    """The cells of a column, by arm."""
+    return {str(row[0].text): row[table.header.index(name)] for row in table.rows}
+
+
+def test_the_gap_to_the_expert_is_a_column_where_somebody_asked_for_it(tmp_path: Path) -> None:
+    rows = [outcome(name, seed) for name in ("asked", "expert") for seed in range(6)]
+    evaluation = write(tmp_path / "e", *rows)
+    table, texts = results_table(evaluation)
+    assert GAP not in table.header and GAP_MEANING not in texts, "nobody asked"
+
+    (evaluation / "summary.json").write_text(json.dumps({"imitation_gap": [gap_told("asked", 6)]}))
+    table, texts = results_table(evaluation)
+    assert column(table, GAP) == {"asked": "5.5 (2.2 to 8.8)", "expert": "–"}
+    assert GAP_MEANING in texts
+
+
+def test_a_gap_of_other_worlds_than_the_table_tells_of_is_left_out(tmp_path: Path) -> None:
+    here = write(tmp_path / "a", *(outcome("p", seed) for seed in range(6)))
+    (here / "summary.json").write_text(json.dumps({"imitation_gap": [gap_told("p", 5)]}))
+    assert GAP not in results_table(here)[0].header, "of five worlds, and the table tells of six"
+
+
+def test_the_page_shows_the_gap_and_what_it_means(tmp_path: Path) -> None:
+    evaluation = write(tmp_path / "e", *(outcome("asked", seed) for seed in range(6)))
+    page = tmp_path / "page.html"
+    told = []
+    for summary in ({}, {"imitation_gap": [gap_told("asked", 6)]}):
+        (evaluation / "summary.json").write_text(json.dumps(summary))
+        assert cli.main(["report", str(evaluation), "--out", str(page), "--failures", "0", "--replays", "0"]) == 0
+        told.append(page.read_text(encoding="utf-8"))
+    before, after = told
+    assert GAP not in before and "5.5 (2.2 to 8.8)" not in before
+    assert GAP in after and "5.5 (2.2 to 8.8)" in after and "less 10 for a crash" in after
 
 
 def test_many_pairs_are_corrected(tmp_path: Path) -> None:
