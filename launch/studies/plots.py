@@ -21,6 +21,18 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 """Their markers, for those who cannot tell the colours apart."""
 PANELS_IN_A_ROW = 3
 MOST_TICKS = 7
+MOST_INSIDE = 6
+"""More arms than these are named below the diagrams, where they hide nothing."""
+LEAST_PERCENT = 10.0
+"""Percentages have an axis of so many points at least, or one up to 100: where all are 0, nothing is magnified."""
+MARGIN = 0.04
+"""Room above and below the points, as a share of their axis."""
+APART = 0.028
+"""How far apart arms stand at a place, as a share of the x axis; less where there are many of them."""
+SHARE_OF_GAP = 0.4
+"""Share of the gap between two places that all arms together take at most."""
+SLANTED = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+"""Names below an axis that would run into one another."""
 
 
 def plot_study(result: StudyResult, path: Path | str) -> Path:
@@ -38,9 +50,18 @@ def plot_study(result: StudyResult, path: Path | str) -> Path:
         axes = add_axes(figure, rows, columns, number)
         _draw_panel(axes, result, panel)
         if number == 1 and len(_places(panel)) > 1:
-            axes.legend(frameon=False)
+            _add_legend(figure, axes, columns)
     figure.suptitle(result.title, x=0.02, ha="left")
     return save_figure(figure, path)
+
+
+def _add_legend(figure: Any, axes: Any, columns: int) -> None:
+    """Name the arms in the first diagram, or below all where there are too many."""
+    lines, names = axes.get_legend_handles_labels()
+    if len(names) <= MOST_INSIDE:
+        axes.legend(frameon=False)
+    else:
+        figure.legend(lines, names, loc="outside lower left", ncols=2 * columns, frameon=False)
 
 
 def _places(panel: Panel) -> list[float]:
@@ -53,19 +74,20 @@ def _draw_panel(axes: Any, result: StudyResult, panel: Panel) -> None:
     for point in panel.points:
         arms.setdefault(point.arm, []).append(point)
     places = _places(panel)
+    is_log = result.log_x and not panel.places
+    apart = _apart(places, len(arms), is_log)
     for number, points in enumerate(arms.values()):
         x = np.array([point.x for point in points])
         if len(places) == 1:
             x = np.array([number])
-        elif panel.places:
-            x = x + 0.08 * (number - (len(arms) - 1) / 2)
-        elif result.log_x:  # side by side, or the intervals hide one another
-            x = x * 1.03 ** (number - (len(arms) - 1) / 2)
-        _draw_arm(axes, x, points, number, line="" if panel.places else "-")
+        elif is_log:
+            x = x * np.exp(apart * (number - (len(arms) - 1) / 2))
+        else:
+            x = x + apart * (number - (len(arms) - 1) / 2)
+        _draw_arm(axes, x, points, number, line="-" if len(points) > 1 and not panel.places else "")
     if len(places) == 1:
-        axes.set_xticks(range(len(arms)), list(arms), rotation=20)
+        axes.set_xticks(range(len(arms)), list(arms), **SLANTED)
         axes.set_xlim(-0.6, len(arms) - 0.4)
-        axes.set_ylim(bottom=0)
     elif panel.places:
         axes.set_xticks(range(len(panel.places)), panel.places, rotation=12)
     else:
@@ -73,12 +95,46 @@ def _draw_panel(axes: Any, result: StudyResult, panel: Panel) -> None:
         if result.log_x:
             axes.set_xscale("log")
             _plain_ticks(axes, places)
-    if panel.log_y:
-        axes.set_yscale("log")
+    _set_height(axes, panel, from_zero=len(places) == 1)
     for slope in panel.guides:
         _draw_guide(axes, panel, slope)
     bars = "" if panel.bars == INTERVAL_BARS else f"\n({panel.bars})"
     axes.set_ylabel(panel.label + bars)
+
+
+def _apart(places: Sequence[float], arms: int, is_log: bool) -> float:
+    """How far apart arms stand at a place, or their intervals would hide one another; on a logarithmic axis in its
+    logarithm."""
+    if len(places) < 2:
+        return 0.0
+    gaps = np.diff(np.log(places) if is_log else places)
+    return float(min(APART * gaps.sum(), SHARE_OF_GAP * gaps.min() / arms))
+
+
+def _set_height(axes: Any, panel: Panel, from_zero: bool) -> None:
+    """Choose what the y axis shows.
+
+    Args:
+        axes: with all points drawn.
+        panel: what they are of.
+        from_zero: whether it begins at zero, unless something lies below.
+    """
+    if panel.log_y:
+        axes.set_yscale("log")
+        return
+    ends = np.array([point.value for point in panel.points])
+    low, high = float(ends.min()), float(ends.max())
+    if from_zero and low >= 0:
+        low = 0.0
+    if panel.label.endswith("%"):
+        least = min(LEAST_PERCENT, max(1.0, 100 - low))
+        missing = max(0.0, least - (high - low))
+        low = min(low, max(0.0, min(low - missing / 2, 100 - least)))
+        high = max(high, low + least)
+    elif not (from_zero and low == 0 < high):
+        return  # as matplotlib has it
+    margin = MARGIN * (high - low)
+    axes.set_ylim(low - margin, high + margin)
 
 
 def _draw_arm(axes: Any, x: np.ndarray, points: Sequence[Point], number: int, line: str) -> None:
@@ -89,7 +145,7 @@ def _draw_arm(axes: Any, x: np.ndarray, points: Sequence[Point], number: int, li
         mean,
         yerr=np.abs([mean - low, high - mean]),
         capsize=3,
-        markersize=4,
+        markersize=4 if line or len(points) > 1 else 5,
         label=points[0].arm,
         fmt=f"{MARKERS[number % len(MARKERS)]}{line}",
         color=ARMS[number % len(ARMS)],

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from forestpilot.launch import cli
 from forestpilot.launch.config import ConfigError
 from forestpilot.launch.pictures.plots import add_axes, new_figure
 from forestpilot.launch.reading.study_results import Interval, Panel, Point, StudyResult, read_study_results
-from forestpilot.launch.studies import STUDIES, compounding_error, dagger_road, three_cameras
+from forestpilot.launch.studies import STUDIES, compounding_error, dagger_road, plots, three_cameras
 from forestpilot.launch.studies.cells import Cell, make_points, stack
 from forestpilot.launch.studies.compounding_error import CompoundingError
 from forestpilot.launch.studies.dagger_road import DaggerRoad
@@ -90,6 +91,83 @@ def test_arms_at_a_single_x_stand_beside_one_another(tmp_path: Path) -> None:
     _draw_panel(axes, StudyResult("title", "drives", False, (panel,), ()), panel)
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["a", "b", "c"]
     assert axes.get_xlabel() == ""
+
+
+def drawn(panel: Panel, log_x: bool = False) -> Any:
+    """Axes with a panel."""
+    axes = add_axes(new_figure(4.0, 3.0))
+    _draw_panel(axes, StudyResult("title", "drives", log_x, (panel,), ()), panel)
+    return axes
+
+
+def points_at(values: dict[str, dict[float, float]], half: float = 0.0) -> list[Point]:
+    """Points of arms by x, with intervals of so much to both sides."""
+    return [
+        Point(arm, x, 3, 8, Interval(mean, mean - half, mean + half))
+        for arm, own in values.items()
+        for x, mean in own.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "half", "limits"),
+    [
+        ((0.0, 0.0), 0.0, (0.0, 10.0)),
+        ((50.0, 51.0), 0.0, (45.5, 55.5)),
+        ((100.0, 100.0), 0.0, (99.0, 100.0)),
+        ((99.4, 99.8), 0.1, (99.0, 100.0)),
+        ((20.0, 60.0), 5.0, (15.0, 65.0)),
+    ],
+)
+@pytest.mark.parametrize("arms", [1, 2])
+def test_percentages_are_not_magnified(
+    values: tuple[float, float], half: float, limits: tuple[float, float], arms: int
+) -> None:
+    points = points_at({f"arm-{number}": {4.0: values[0], 16.0: values[1]} for number in range(arms)}, half)
+    low, high = drawn(Panel("success", "success, %", points)).get_ylim()
+    room = 0.05 * (limits[1] - limits[0])
+    assert limits[0] - room <= low <= limits[0] and limits[1] <= high <= limits[1] + room
+
+
+def test_percentages_at_a_single_x_begin_at_zero() -> None:
+    low, high = drawn(Panel("success", "success, %", points_at({"a": {4.0: 60.0}, "b": {4.0: 80.0}}))).get_ylim()
+    assert -5 < low < 0 < 80 < high < 90
+
+
+def test_what_is_negative_at_a_single_x_is_seen() -> None:
+    values = {"a": {48.0: -250.0}, "b": {48.0: -3.0}, "c": {48.0: 0.2}}
+    low, high = drawn(Panel("log_likelihood", "log-likelihood", points_at(values, 0.1))).get_ylim()
+    assert low < -250.1 and high > 0.3
+
+
+def test_places_that_are_no_numbers_are_not_joined() -> None:
+    points = points_at({"a": {0.0: 3.0, 1.0: 4.0}, "b": {0.0: 1.0, 1.0: 2.0}})
+    for places, joined in ((("forest", "road"), False), ((), True)):
+        axes = drawn(Panel("cost", "cost", points, places=places))
+        lines = [container.lines[0].get_linestyle() for container in axes.containers]
+        assert [line not in ("None", "", " ") for line in lines] == [joined, joined]
+
+
+@pytest.mark.parametrize("log_x", [True, False])
+def test_arms_at_the_same_x_stand_apart_and_nearer_to_it_than_to_the_next(log_x: bool) -> None:
+    values = {f"arm-{number}": {4.0: 1.0, 60.0: 1.0, 256.0: 1.0} for number in range(10)}
+    axes = drawn(Panel("cost", "cost", points_at(values)), log_x)
+    x = np.array([container.lines[0].get_xdata() for container in axes.containers])
+    assert (np.diff(x, axis=0) > 0).all(), "none hides another"
+    if log_x:
+        x = np.log(x)
+    assert (x[-1, :-1] - x[0, :-1] < 0.5 * np.diff(x, axis=1).min()).all()
+
+
+def test_many_arms_are_named_where_they_hide_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure) or path)
+    for count in (3, 10):
+        points = points_at({f"arm-{number}": {4.0: 1.0, 60.0: 2.0} for number in range(count)})
+        plot_study(StudyResult("title", "x", True, (Panel("cost", "J", points),), ()), tmp_path / "figure.png")
+    few, many = figures
+    assert len(few.axes[0].get_legend().get_texts()) == 3 and not few.legends
+    assert len(many.legends[0].get_texts()) == 10 and many.axes[0].get_legend() is None
 
 
 def test_a_warped_view_moves_the_ground_and_leaves_the_sky() -> None:
