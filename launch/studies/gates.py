@@ -30,10 +30,11 @@ from forestpilot.data_collection.rollouts.gates.budget import BudgetGateConfig
 from forestpilot.data_collection.rollouts.gates.expert import ExpertGateConfig
 from forestpilot.data_collection.rollouts.gates.uncertainty import UncertaintyGateConfig
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
-from forestpilot.launch.reading.study_results import Interval, Panel, StudyResult
-from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, cells_at, make_points, seed_range, stack
+from forestpilot.launch.reading.study_results import Panel, StudyResult
+from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, cells_at, make_points, seed_range
+from forestpilot.launch.studies.forests import fly, success_panel
 from forestpilot.launch.studies.rounds import RoundsArm, RoundsStudy
-from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, mean_interval, paired_difference
+from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, paired_difference
 from forestpilot.launch.studies.study import Bench, StudyConfig
 from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.algorithms.rounds import round_folder
@@ -166,27 +167,18 @@ class Gates(RoundsStudy[Config]):
             options=DroneOptions(density=(self.config.density,)),
             workers=self.config.workers,
         )
-        rows = []
-        for row in bench.evaluate(evaluation):
-            rows.append({"seed": int(row["seed"]), "success": int(row["success"])})
         figures = {name: float(getattr(result, name)) for name in FIGURES}
-        return Cell(arm.name, number, seed, rows, result.labels, figures)
+        return Cell(arm.name, number, seed, fly(evaluation, bench), result.labels, figures)
 
     def summarise(self, cells: Sequence[Cell]) -> StudyResult:
         """Success of each arm and round, and what it cost; the differences after the last round."""
         config = self.config
         last = cells_at(cells, config.rounds)
-        success = Panel(
-            "success",
-            "success on test forests, %",
-            make_points(cells, _success),
-            "Share of the test forests that were crossed.",
-        )
         return StudyResult(
             title=f"{config.labels} labels a round after {config.demonstrations} demonstrations, {config.speed:g} m/s",
             x_label="DAgger round",
             log_x=False,
-            panels=(success, *(counted.panel(cells) for counted in COUNTED)),
+            panels=(success_panel(cells), *(counted.panel(cells) for counted in COUNTED)),
             notes=(
                 BOOTSTRAP_NOTE.format(worlds="forests").replace("intervals", "intervals of success", 1)
                 + "; with few seeds they are too narrow. Counts: mean of the training seeds, from the least to the "
@@ -249,10 +241,6 @@ COUNTED = (
     ),
 )
 """Figures beside success, in the order of the diagrams."""
-
-
-def _success(cells: Sequence[Cell]) -> Interval:
-    return mean_interval(100 * stack(cells, "success"))
 
 
 def _short_of_labels(config: Config, last: Sequence[Cell]) -> list[str]:

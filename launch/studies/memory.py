@@ -33,14 +33,18 @@ from typing import Annotated
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
-from forestpilot.data_collection.rollouts.pilots import ExpertPilot
-from forestpilot.data_collection.rollouts.pool import Job
-from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.reading.study_results import Interval, Panel, StudyResult
-from forestpilot.launch.studies.cells import Cell, cells_at, make_points, stack
+from forestpilot.launch.studies.cells import Cell, cells_at, make_points
+from forestpilot.launch.studies.demonstrations import demonstrate, hold_out
+from forestpilot.launch.studies.forests import success_panel
 from forestpilot.launch.studies.gap import GAP_LABEL, GAP_MEANING, expert_returns, gap_in, gap_interval
-from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, mean_interval, paired_difference, t_interval
+from forestpilot.launch.studies.statistics import (
+    BOOTSTRAP_NOTE,
+    difference_words,
+    paired_difference,
+    t_interval,
+)
 from forestpilot.launch.studies.study import Arm, Bench, Study, StudyConfig
 from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
@@ -60,7 +64,6 @@ from forestpilot.sim.experts.config import ExpertConfig
 from forestpilot.sim.experts.moody import MoodyConfig
 from forestpilot.sim.ranges import EPISODES, SPEEDS_MPS, Range
 from forestpilot.sim.registry import part_of
-from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drone import DroneOptions
 
@@ -193,28 +196,14 @@ class Memories(Study[Config, MemoryArm]):
     def _demonstrations(self, seed: int, bench: Bench) -> Dataset:
         """The flights that the policies of a seed learn from, recorded if need be."""
         config = self.config
-        collecting = CollectConfig(
-            out=str(bench.folder / "demonstrations" / f"seed-{seed}"),
-            task=TASK,
-            episodes=config.demonstrations,
-            seed=config.first_world(seed),
-            workers=config.workers,
-            mix=config.mix(),
-        )
-        return collect(collecting, bench.progress, bench.pool)
+        first = config.first_world(seed)
+        worlds = range(first, first + config.demonstrations)
+        return demonstrate(f"seed-{seed}", TASK, config.mix(), worlds, config.workers, bench)
 
     def _held_out(self, dropped: float, bench: Bench) -> Dataset:
         """Demonstrations in validation worlds, with so many pictures dropped, recorded if need be."""
-        task = TASKS.get(TASK)
-        mix = self.config.mix(dropped)
-        folder = bench.folder / "held-out" / f"dropped-{100 * dropped:g}"
-        dataset = Dataset.create(folder, task_spec_of(task, mix), task.bare_env_id)
-        missing = [seed for seed in seeds_of("validation", self.config.held_out) if not dataset.has(0, seed)]
-        if missing:
-            scenarios = tuple(mix.scenario(seed, task) for seed in missing)
-            bench.pool.run(Job(TASK, scenarios, ExpertPilot, dataset=str(folder)), bench.progress)
-            dataset.refresh()
-        return dataset
+        name = f"held-out/dropped-{100 * dropped:g}"
+        return hold_out(name, TASK, self.config.mix(dropped), self.config.held_out, bench)
 
     def _fly(self, arm: MemoryArm, policy: Path, dropped: float, bench: Bench) -> list[dict[str, float]]:
         """Send a policy through the test forests; one row for each."""
@@ -245,12 +234,7 @@ class Memories(Study[Config, MemoryArm]):
             x_label="pictures dropped, %",
             log_x=False,
             panels=(
-                Panel(
-                    "success",
-                    "success on test forests, %",
-                    make_points(cells, lambda group: mean_interval(100 * stack(group, "success"))),
-                    "Share of the test forests that were crossed.",
-                ),
+                success_panel(cells),
                 Panel(
                     "turn_error_deg",
                     "difference of the turns, degrees",
@@ -288,13 +272,9 @@ def _differences(cells: Sequence[Cell], xs: Sequence[float]) -> list[str]:
             error = paired_difference(here, NONE.name, arm.name, lambda cell: cell.figures["turn_error_deg"])
             if arm is NONE or success is None or error is None:
                 continue
+            gain, nearer = difference_words(success[0]), difference_words(error[0])
             sentences.append(
-                f"{arm.name} against none, {x:g} % dropped: {_told(success[0])} points of success, {_told(error[0])} "
-                f"degrees of difference from the demonstrator's turn"
+                f"{arm.name} against none, {x:g} % dropped: {gain} points of success, {nearer} degrees of difference "
+                "from the demonstrator's turn"
             )
     return sentences
-
-
-def _told(difference: Interval) -> str:
-    mean, low, high = difference
-    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"

@@ -41,16 +41,16 @@ from numpy.typing import NDArray
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.migration import episodes_folder
-from forestpilot.data_collection.episodes.progress import Progress
-from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
-from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.data_collection.rollouts.results import result_path
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.reading.study_results import Interval, Panel, StudyResult
 from forestpilot.launch.studies.answers import flown
 from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, cells_at, make_points, seed_range, stack
+from forestpilot.launch.studies.demonstrations import demonstrate, parts_of
+from forestpilot.launch.studies.forests import success_panel
+from forestpilot.launch.studies.sharded import ShardedStudy
 from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, mean_interval, statistic_interval
-from forestpilot.launch.studies.study import Arm, Bench, Study, StudyConfig
+from forestpilot.launch.studies.study import Arm, Bench, StudyConfig
 from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.networks.config import PolicyConfig
@@ -159,7 +159,7 @@ class Config(StudyConfig):
         return DroneOptions(density=(self.density,), gaps=gaps)
 
 
-class Multimodality(Study[Config, HeadArm]):
+class Multimodality(ShardedStudy[Config, HeadArm]):
     """Heads, by number of demonstrations."""
 
     name = "multimodality"
@@ -175,13 +175,6 @@ class Multimodality(Study[Config, HeadArm]):
         held_out=1,
         train=_training(20),
     )
-
-    def run(self, progress: Progress | None = None, pool: RolloutPool | None = None) -> StudyResult:
-        """See `Study.run`; processes that compute gradients live as long as the study."""
-        from forestpilot.policies.training.shard_pool import ShardPool  # imports torch
-
-        with ShardPool(self.config.workers) as self._shards:
-            return super().run(progress, pool)
 
     def arms(self) -> Sequence[HeadArm]:
         """The heads."""
@@ -217,44 +210,34 @@ class Multimodality(Study[Config, HeadArm]):
         return Cell(arm.name, count, seed, rows, sum(dataset.total_steps for dataset in data), figures)
 
     def _demonstrations(self, count: int, seed: int, bench: Bench) -> list[Dataset]:
-        """The first `count` flights of a seed, recorded if need be: parts, so that fewer are a prefix of more."""
+        """The first `count` flights of a seed."""
         first = self.config.first_world(seed)
-        parts: list[Dataset] = []
-        done = 0
-        for upto in self.config.demonstrations:
-            if upto > count:
-                break
-            for number, gaps in enumerate(self.config.gaps):
+        kinds = self.config.gaps
+        data: list[Dataset] = []
+        for done, upto in parts_of(self.config.demonstrations, count):
+            for number, gaps in enumerate(kinds):
                 # They take turns, so that each number of gaps has as many flights as another, or one more.
-                flights = len(range(done, upto)[number :: len(self.config.gaps)])
-                folder = bench.folder / "demonstrations" / f"seed-{seed}-gaps-{gaps}-from-{done}"
-                parts.append(self._record(folder, gaps, first + number * self._block() + done, flights, bench))
-            done = upto
-        return parts
+                flights = len(range(done, upto)[number :: len(kinds)])
+                start = first + number * self._block() + done
+                data.append(self._record(f"seed-{seed}-gaps-{gaps}-from-{done}", gaps, start, flights, bench))
+        return data
 
     def _held_out(self, bench: Bench) -> list[Dataset]:
         """Flights in worlds that are set aside for a seed that is never trained."""
         first = self.config.first_world(self.config.seeds)
-        parts = []
+        data = []
         for number, gaps in enumerate(self.config.gaps):
-            folder = bench.folder / "demonstrations" / f"held-out-gaps-{gaps}"
-            parts.append(self._record(folder, gaps, first + number * self._block(), self.config.held_out, bench))
-        return parts
+            start = first + number * self._block()
+            data.append(self._record(f"held-out-gaps-{gaps}", gaps, start, self.config.held_out, bench))
+        return data
 
     def _block(self) -> int:
         """Worlds set aside for one number of gaps."""
         return max(self.config.demonstrations[-1], self.config.held_out)
 
-    def _record(self, folder: Path, gaps: int, first_world: int, episodes: int, bench: Bench) -> Dataset:
-        collecting = CollectConfig(
-            out=str(folder),
-            task=TASK,
-            episodes=episodes,
-            seed=first_world,
-            workers=self.config.workers,
-            mix=self.config.mix(gaps),
-        )
-        return collect(collecting, bench.progress, bench.pool)
+    def _record(self, name: str, gaps: int, first: int, flights: int, bench: Bench) -> Dataset:
+        worlds = range(first, first + flights)
+        return demonstrate(name, TASK, self.config.mix(gaps), worlds, self.config.workers, bench)
 
     def _fly(self, arm: HeadArm, gaps: int, folder: Path, bench: Bench) -> list[dict[str, Any]]:
         """One row for each test forest with so many gaps."""
@@ -305,12 +288,7 @@ def _panels(cells: Sequence[Cell], config: Config) -> list[Panel]:
     from forestpilot.launch.studies.policy_figures import DRAWS, KERNEL  # imports torch
 
     return [
-        Panel(
-            "success",
-            "success on test forests, %",
-            make_points(cells, lambda group: mean_interval(100 * stack(group, "success"))),
-            "Share of the test forests that were crossed.",
-        ),
+        success_panel(cells),
         *(_success_with(cells, gaps) for gaps in config.gaps),
         Panel(
             "crashed_ahead",

@@ -28,23 +28,23 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.data_collection.rollouts.noises import NoiseConfig
 from forestpilot.data_collection.rollouts.noises.action import ActionNoiseConfig
 from forestpilot.data_collection.rollouts.noises.no_noise import NoNoiseConfig
 from forestpilot.data_collection.rollouts.noises.pose import PoseNoiseConfig
-from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.data_collection.windows.side_labels import SideLabels
-from forestpilot.launch.reading.study_results import Interval, Panel, StudyResult
-from forestpilot.launch.studies.cells import Cell, cells_at, make_points, stack
-from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, mean_interval
-from forestpilot.launch.studies.study import Arm, Bench, Study, StudyConfig
+from forestpilot.launch.reading.study_results import StudyResult
+from forestpilot.launch.studies.cells import Cell, cells_at, stack
+from forestpilot.launch.studies.forests import fly, success_panel
+from forestpilot.launch.studies.sharded import ShardedStudy
+from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, difference_words, mean_interval
+from forestpilot.launch.studies.study import Arm, Bench, StudyConfig
 from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.algorithms.dagger.labels import count_labels, trim_labels
@@ -58,9 +58,6 @@ from forestpilot.sim.cameras import CAMERA_NAMES
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import SPEEDS_MPS, STEPS, Range
 from forestpilot.sim.tasks.drone import DroneOptions
-
-if TYPE_CHECKING:
-    from forestpilot.policies.training.shard_pool import ShardPool
 
 TASK = "drone"
 STATES_PER_FLIGHT = (10, 100)
@@ -161,7 +158,7 @@ class Config(StudyConfig):
         return self.round_steps * labels // self.round_labels
 
 
-class NoiseStudy(Study[Config, NoiseArm]):
+class NoiseStudy(ShardedStudy[Config, NoiseArm]):
     """Ways to show more than the expert's own way, by number of labels."""
 
     name = "noise"
@@ -178,10 +175,6 @@ class NoiseStudy(Study[Config, NoiseArm]):
         fit_flights=1,
         train=TrainConfig(batch_windows=4, tensorboard=False),
     )
-
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        self._shards: ShardPool | None = None
 
     def arms(self) -> Sequence[NoiseArm]:
         """Cloning, six kinds of noise, three cameras, and two with a learner in the loop."""
@@ -204,13 +197,6 @@ class NoiseStudy(Study[Config, NoiseArm]):
         """Numbers of labels."""
         return self.config.labels
 
-    def run(self, progress: Progress | None = None, pool: RolloutPool | None = None) -> StudyResult:
-        """See `Study.run`; gradients are computed by processes that live as long as the study."""
-        from forestpilot.policies.training.shard_pool import ShardPool  # imports torch
-
-        with ShardPool(self.config.workers) as self._shards:
-            return super().run(progress, pool)
-
     def run_cell(self, arm: NoiseArm, x: float, seed: int, bench: Bench) -> Cell:
         """Make a policy of so many labels, and fly it through the test forests."""
         config = self.config
@@ -226,10 +212,7 @@ class NoiseStudy(Study[Config, NoiseArm]):
             options=DroneOptions(density=(config.density,)),
             workers=config.workers,
         )
-        rows = []
-        for row in bench.evaluate(evaluation):
-            rows.append({"seed": int(row["seed"]), "success": int(row["success"])})
-        return Cell(arm.name, labels, seed, rows, spent)
+        return Cell(arm.name, labels, seed, fly(evaluation, bench), spent)
 
     def _in_loop(self, arm: NoiseArm, labels: int, seed: int, bench: Bench) -> tuple[Path, int]:
         """The policy of a round of DAgger, and its labels; all rounds are run at once."""
@@ -322,18 +305,12 @@ class NoiseStudy(Study[Config, NoiseArm]):
     def summarise(self, cells: Sequence[Cell]) -> StudyResult:
         """Success of each arm and number of labels; what each gains, and how much of DAgger's lead that is."""
         config = self.config
-        success = Panel(
-            "success",
-            "success on test forests, %",
-            make_points(cells, _success),
-            "Share of the test forests that were crossed.",
-        )
         last = cells_at(cells, config.labels[-1])
         return StudyResult(
             title=f"Noise that teaches, {config.speed:g} m/s, {config.density:g} trees/m2",
             x_label="labels",
             log_x=False,
-            panels=(success,),
+            panels=(success_panel(cells),),
             notes=(BOOTSTRAP_NOTE.format(worlds="forests"), *_differences(last, self.arms())),
         )
 
@@ -343,10 +320,6 @@ def _data_name(arm: NoiseArm) -> str:
     if arm.noise == NONE.noise and arm.labels_per_state == 1 and not arm.is_fitted:
         return NONE.name
     return arm.name
-
-
-def _success(cells: Sequence[Cell]) -> Interval:
-    return mean_interval(100 * stack(cells, "success"))
 
 
 def _differences(last: Sequence[Cell], arms: Sequence[NoiseArm]) -> list[str]:
@@ -360,13 +333,10 @@ def _differences(last: Sequence[Cell], arms: Sequence[NoiseArm]) -> list[str]:
         if arm == NONE:
             continue
         gain = mean_interval(success[arm.name] - none)
-        told = f"{arm.name} against none: {_told(gain)} points of success"
+        told = f"{arm.name} against none: {difference_words(gain)} points of success"
         if not arm.in_loop and gap > 0:
             over_half = mean_interval(success[arm.name] - (none + dagger) / 2)
-            told += f", {gain.mean / gap:.2f} of DAgger's gain; above half of that gain by {_told(over_half)} points"
+            told += f", {gain.mean / gap:.2f} of DAgger's gain; "
+            told += f"above half of that gain by {difference_words(over_half)} points"
         sentences.append(f"{told} (paired by forest and training seed), at {last[0].x:g} labels")
     return sentences
-
-
-def _told(value: Interval) -> str:
-    return f"{value.mean:+.1f} ({value.low:+.1f} to {value.high:+.1f})"

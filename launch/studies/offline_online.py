@@ -30,12 +30,11 @@ from forestpilot.data_collection.episodes.config_fields import not_the_result, o
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.names import safe_name
 from forestpilot.data_collection.episodes.seals import read_sealed_json, write_sealed_json
-from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
-from forestpilot.data_collection.rollouts.pilots import ExpertPilot
-from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
 from forestpilot.launch.reading.study_results import Interval, Panel, Point, StudyResult
 from forestpilot.launch.studies.cells import Cell
+from forestpilot.launch.studies.demonstrations import demonstrate, hold_out
+from forestpilot.launch.studies.forests import fly
 from forestpilot.launch.studies.rank_correlation import CORRELATIONS
 from forestpilot.launch.studies.statistics import BOTH_TAILS, RESAMPLES
 from forestpilot.launch.studies.study import Arm, Bench, Place, Study, StudyConfig
@@ -55,7 +54,6 @@ from forestpilot.policies.networks.memories.options import NoMemoryConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import EPISODES, SPEEDS_MPS, STEPS, Range
-from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drone import DroneOptions
 
@@ -217,43 +215,28 @@ class OfflineOnline(Study[Config, Arm]):
             options=DroneOptions((config.density,)),
             workers=config.workers,
         )
-        rows = [{"seed": int(row["seed"]), "success": int(row["success"])} for row in bench.evaluate(evaluation)]
-        return Cell(arm.name, x, seed, rows, 0, {name: figure.value for name, figure in score.figures.items()})
+        figures = {name: figure.value for name, figure in score.figures.items()}
+        return Cell(arm.name, x, seed, fly(evaluation, bench), 0, figures)
 
     def _train(self, arm: PolicyArm, steps: int, seed: int, bench: Bench) -> Path:
         """A policy of the spread."""
         config = self.config
         assert arm.head is not None
-        data = bench.folder / "demonstrations" / f"seed-{seed}"
-        collecting = CollectConfig(
-            out=str(data),
-            task=TASK,
-            episodes=config.flights,
-            seed=config.first_world(seed),
-            workers=config.workers,
-            mix=config.mix(),
-        )
-        collect(collecting, bench.progress, bench.pool)
+        first = config.first_world(seed)
+        worlds = range(first, first + config.flights)
+        data = demonstrate(f"seed-{seed}", TASK, config.mix(), worlds, config.workers, bench)
         out = bench.folder / "policies" / f"{arm.name}-{steps}-seed-{seed}"
         policy = dataclasses.replace(config.train.policy, head=arm.head)
+        folders = (str(data.folder),)
         clone(
-            dataclasses.replace(config.train, data=(str(data),), out=str(out), seed=seed, steps=steps, policy=policy),
+            dataclasses.replace(config.train, data=folders, out=str(out), seed=seed, steps=steps, policy=policy),
             bench.progress,
         )
         return out
 
     def _held_out(self, bench: Bench) -> Dataset:
-        """Demonstrations of the expert in validation worlds, recorded where they are not there yet."""
-        config = self.config
-        task = TASKS.get(TASK)
-        folder = bench.folder / "held-out"
-        dataset = Dataset.create(folder, task_spec_of(task, config.mix()), task.bare_env_id)
-        scenarios = [config.mix().scenario(world, task) for world in seeds_of("validation", config.held_out)]
-        missing = tuple(scenario for scenario in scenarios if not dataset.has(0, scenario.seed))
-        if missing:
-            bench.pool.run(Job(TASK, missing, ExpertPilot, dataset=str(folder)), bench.progress, "demonstrate")
-            dataset.refresh()
-        return dataset
+        """Demonstrations of the expert in validation worlds."""
+        return hold_out("held-out", TASK, self.config.mix(), self.config.held_out, bench)
 
     def summarise(self, cells: Sequence[Cell]) -> StudyResult:
         """The rank correlations of each offline figure with success."""

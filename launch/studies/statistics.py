@@ -115,6 +115,12 @@ def paired_difference(
     return t_interval(differences), len(seeds)
 
 
+def difference_words(difference: Interval) -> str:
+    """A difference with its interval, for example `+3.1 (-0.4 to +6.6)`."""
+    mean, low, high = difference
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
 def log_slope(x: NDArray[np.float64], means: NDArray[np.float64]) -> NDArray[np.float64]:
     """Slopes of log(means) over log(x) by least squares: the exponent of a power law.
 

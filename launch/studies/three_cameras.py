@@ -25,10 +25,11 @@ from pathlib import Path
 from typing import Annotated
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
-from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
+from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.windows.side_labels import SideLabels
 from forestpilot.launch.reading.study_results import Panel, StudyResult
 from forestpilot.launch.studies.cells import Cell, cells_at, make_points
+from forestpilot.launch.studies.demonstrations import demonstrate, parts_of
 from forestpilot.launch.studies.roads import (
     QUICK_SIZES,
     RATE_NOTE,
@@ -131,40 +132,27 @@ class ThreeCameras(Study[Config, CamerasArm]):
     def run_cell(self, arm: CamerasArm, x: float, seed: int, bench: Bench) -> Cell:
         """Demonstrate (once for each seed), train, drive."""
         count = int(x)
-        data, labels = self._demonstrations(arm, count, seed, bench)
+        data = self._demonstrations(arm, count, seed, bench)
+        folders = tuple(str(dataset.folder) for dataset in data)
         policy = bench.folder / "policies" / f"{arm.name}-{count}-seed-{seed}"
         training = dataclasses.replace(
-            self.config.train, data=data, out=str(policy), seed=seed, side_labels=arm.side_labels
+            self.config.train, data=folders, out=str(policy), seed=seed, side_labels=arm.side_labels
         )
         clone(training, bench.progress)
         evaluation = self.config.evaluation(policy, arm.name, policy / "evaluation", "line")
+        labels = sum(dataset.total_steps for dataset in data)
         return Cell(arm.name, count, seed, drive_test_roads(evaluation, bench), labels)
 
-    def _demonstrations(self, arm: CamerasArm, count: int, seed: int, bench: Bench) -> tuple[tuple[str, ...], int]:
-        """The datasets that make up the first `count` drives of a seed, recorded if need be, and their labelled states.
-
-        The drives are recorded in parts, one for each number of demonstrations, so that a smaller number is a prefix of
-        a larger one.
-        """
-        parts: list[str] = []
-        labels = 0
-        done = 0
-        for upto in self.config.demonstrations:
-            if upto > count:
-                break
-            part = bench.folder / "demonstrations" / f"seed-{seed}-{arm.side_cameras}-from-{done}"
-            collecting = CollectConfig(
-                out=str(part),
-                task=TASK,
-                episodes=upto - done,
-                seed=self.config.first_world(seed) + done,
-                workers=self.config.workers,
-                mix=self.config.mix(arm.side_cameras),
-            )
-            labels += collect(collecting, bench.progress, bench.pool).total_steps
-            parts.append(str(part))
-            done = upto
-        return tuple(parts), labels
+    def _demonstrations(self, arm: CamerasArm, count: int, seed: int, bench: Bench) -> list[Dataset]:
+        """The datasets that make up the first `count` drives of a seed."""
+        config = self.config
+        mix = config.mix(arm.side_cameras)
+        first = config.first_world(seed)
+        data = []
+        for done, upto in parts_of(config.demonstrations, count):
+            name = f"seed-{seed}-{arm.side_cameras}-from-{done}"
+            data.append(demonstrate(name, TASK, mix, range(first + done, first + upto), config.workers, bench))
+        return data
 
     def summarise(self, cells: Sequence[Cell]) -> StudyResult:
         """Autonomy and interventions per km of each arm and number of demonstrations; the differences at the last."""

@@ -31,20 +31,21 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
-from forestpilot.data_collection.episodes.progress import Progress
-from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
-from forestpilot.data_collection.rollouts.pool import RolloutPool
+from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.data_collection.windows.side_labels import SideLabels
 from forestpilot.launch.reading.study_results import Panel, StudyResult
 from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, cells_at, make_points, seed_range, stack
+from forestpilot.launch.studies.demonstrations import demonstrate, parts_of
+from forestpilot.launch.studies.forests import fly, success_panel
+from forestpilot.launch.studies.sharded import ShardedStudy
 from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, mean_interval
-from forestpilot.launch.studies.study import Arm, Bench, Place, Study, StudyConfig
+from forestpilot.launch.studies.study import Arm, Bench, Place, StudyConfig
 from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.networks.config import PolicyConfig
@@ -56,9 +57,6 @@ from forestpilot.sim.cameras import FIXED, RANDOM
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import EPISODES, SPEEDS_MPS, Range
 from forestpilot.sim.tasks.drone import DroneOptions
-
-if TYPE_CHECKING:
-    from forestpilot.policies.training.shard_pool import ShardPool
 
 TASK = "drone"
 
@@ -145,7 +143,7 @@ class Config(StudyConfig):
         return dataclasses.replace(self.train, policy=policy, side_labels=arm.side_labels)
 
 
-class ThreeCamerasDrone(Study[Config, CamerasArm]):
+class ThreeCamerasDrone(ShardedStudy[Config, CamerasArm]):
     """Ways to use the side cameras of a drone, by number of demonstrations."""
 
     name = "three-cameras-drone"
@@ -163,14 +161,6 @@ class ThreeCamerasDrone(Study[Config, CamerasArm]):
         test_worlds=2,
         train=dataclasses.replace(Config().train, steps=10, batch_windows=16),
     )
-    _shard_pool: ShardPool | None = None
-
-    def run(self, progress: Progress | None = None, pool: RolloutPool | None = None) -> StudyResult:
-        """See `Study.run`; gradients are computed on all cores."""
-        from forestpilot.policies.training.shard_pool import ShardPool  # imports torch
-
-        with ShardPool(self.config.workers) as self._shard_pool:
-            return super().run(progress, pool)
 
     def arms(self) -> Sequence[CamerasArm]:
         """The ways to use the side cameras."""
@@ -186,12 +176,12 @@ class ThreeCamerasDrone(Study[Config, CamerasArm]):
 
     def run_cell(self, arm: CamerasArm, x: float, seed: int, bench: Bench) -> Cell:
         """Demonstrate (once for each seed and placement), train until validation is flat, fly."""
-        data, labels = self._demonstrations(arm, int(x), seed, bench)
-        training = dataclasses.replace(self.config.training(arm), data=data, seed=seed)
+        data = self._demonstrations(arm, int(x), seed, bench)
+        folders = tuple(str(dataset.folder) for dataset in data)
+        training = dataclasses.replace(self.config.training(arm), data=folders, seed=seed)
         policy, steps, validated = self._train_until_flat(training, f"{arm.name}-{x:g}-seed-{seed}", bench)
-        rows = []
-        for row in bench.evaluate(self._evaluation(policy, "test", self.config.test_worlds)):
-            rows.append({"seed": int(row["seed"]), "success": int(row["success"])})
+        rows = fly(self._evaluation(policy, "test", self.config.test_worlds), bench)
+        labels = sum(dataset.total_steps for dataset in data)
         return Cell(arm.name, int(x), seed, rows, labels, {"steps": steps, "validated": validated})
 
     def _train_until_flat(self, training: TrainConfig, name: str, bench: Bench) -> tuple[Path, int, int]:
@@ -204,9 +194,9 @@ class ThreeCamerasDrone(Study[Config, CamerasArm]):
         for doubling in range(self.config.doublings + 1):
             steps = training.steps * 2**doubling
             policy = bench.folder / "policies" / f"{name}-{steps}-steps"
-            clone(dataclasses.replace(training, steps=steps, out=str(policy)), bench.progress, self._shard_pool)
-            rows = bench.evaluate(self._evaluation(policy, "validation", self.config.validation_worlds))
-            found.append((policy, steps, sum(int(row["success"]) for row in rows)))
+            clone(dataclasses.replace(training, steps=steps, out=str(policy)), bench.progress, self._shards)
+            rows = fly(self._evaluation(policy, "validation", self.config.validation_worlds), bench)
+            found.append((policy, steps, sum(row["success"] for row in rows)))
             if doubling and found[-1][2] <= found[-2][2]:
                 break
         return max(found, key=lambda each: each[2])
@@ -224,32 +214,21 @@ class ThreeCamerasDrone(Study[Config, CamerasArm]):
             workers=self.config.workers,
         )
 
-    def _demonstrations(self, arm: CamerasArm, count: int, seed: int, bench: Bench) -> tuple[tuple[str, ...], int]:
-        """The datasets that make up the first `count` flights of a seed, recorded if need be, and their labelled
-        states; in parts, so that a smaller number is a prefix of a larger one."""
+    def _demonstrations(self, arm: CamerasArm, count: int, seed: int, bench: Bench) -> list[Dataset]:
+        """The datasets that make up the first `count` flights of a seed."""
         config = self.config
         options = DroneOptions(density=(config.density,), side_cameras=arm.side_cameras)
         mix = ScenarioMix(speeds=(config.speed, config.speed), options=options)
-        ends = [upto for upto in config.demonstrations if upto <= count]
-        parts: list[str] = []
-        labels = 0
-        for done, upto in zip([0, *ends], ends):
-            part = str(bench.folder / "demonstrations" / f"seed-{seed}-{arm.side_cameras}-from-{done}")
-            first = config.first_world(seed) + done
-            collecting = CollectConfig(part, TASK, episodes=upto - done, seed=first, workers=config.workers, mix=mix)
-            labels += collect(collecting, bench.progress, bench.pool).total_steps
-            parts.append(part)
-        return tuple(parts), labels
+        first = config.first_world(seed)
+        data = []
+        for done, upto in parts_of(config.demonstrations, count):
+            name = f"seed-{seed}-{arm.side_cameras}-from-{done}"
+            data.append(demonstrate(name, TASK, mix, range(first + done, first + upto), config.workers, bench))
+        return data
 
     def summarise(self, cells: Sequence[Cell]) -> StudyResult:
         """Success of each arm and number of demonstrations, and the steps it took; the differences where all stand."""
         config = self.config
-        success = Panel(
-            "success",
-            "success on test forests, %",
-            make_points(cells, lambda group: mean_interval(100 * stack(group, "success"))),
-            "Share of the test forests that were crossed.",
-        )
         steps = Panel(
             "steps",
             "gradient steps until flat",
@@ -261,7 +240,7 @@ class ThreeCamerasDrone(Study[Config, CamerasArm]):
             title=f"Side cameras of a drone, 1 tree per {1 / config.density:g} m2, {config.speed:g} m/s, cloning only",
             x_label="demonstrated flights",
             log_x=True,
-            panels=(success, steps),
+            panels=(success_panel(cells), steps),
             notes=(
                 BOOTSTRAP_NOTE.format(worlds="forests") + "; differences are paired by seed and forest",
                 *self._still_rising(cells),

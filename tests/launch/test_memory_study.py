@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from forestpilot.data_collection.rollouts.collect import CollectConfig
-from forestpilot.launch.studies import memory
+from forestpilot.launch.studies import demonstrations, memory
 from forestpilot.launch.studies.cells import Cell
 from forestpilot.launch.studies.memory import ARMS, Config, Memories
 from forestpilot.launch.studies.study import Bench
@@ -44,7 +44,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
         return [{"seed": "1", "success": "1", "outcome": "success", "progress_m": "40.0"}] * config.episodes
 
     error = SimpleNamespace(figures={"turn_error_deg": SimpleNamespace(value=3.0)})
-    monkeypatch.setattr(memory, "collect", collect)
+    monkeypatch.setattr(demonstrations, "collect", collect)
     monkeypatch.setattr(memory, "clone", lambda config, progress: asked.trained.append(config))
     monkeypatch.setattr("forestpilot.policies.networks.checkpoint.load_policy", lambda folder: None)
     monkeypatch.setattr("forestpilot.policies.evaluation.offline.score_offline", lambda *_: error)

@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forestpilot.data_collection.episodes.progress import SilentProgress
 from forestpilot.data_collection.episodes.seals import DamagedFileError, read_sealed, read_sealed_json
+from forestpilot.data_collection.rollouts.pool import RolloutPool
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.reading.study_results import (
     ArmNote,
     Interval,
@@ -27,6 +30,7 @@ from forestpilot.launch.reading.tables import read_study
 from forestpilot.launch.studies import (
     compounding_error,
     dagger_road,
+    demonstrations,
     gates,
     keyboard,
     rounds,
@@ -37,11 +41,12 @@ from forestpilot.launch.studies import (
 from forestpilot.launch.studies.cells import Cell, CellStore, make_points, seed_range
 from forestpilot.launch.studies.compounding_error import CompoundingError
 from forestpilot.launch.studies.dagger_road import DaggerRoad
+from forestpilot.launch.studies.demonstrations import hold_out, parts_of
 from forestpilot.launch.studies.gates import Gates
 from forestpilot.launch.studies.keyboard import Keyboard
 from forestpilot.launch.studies.roads import autonomy, compare_arms, interventions_per_km, study_training
 from forestpilot.launch.studies.statistics import log_slope, mean_interval, rate_interval, t_interval
-from forestpilot.launch.studies.study import StudyConfig
+from forestpilot.launch.studies.study import Bench, StudyConfig
 from forestpilot.launch.studies.three_cameras import ThreeCameras
 from forestpilot.launch.studies.three_cameras_drone import ThreeCamerasDrone
 from forestpilot.policies.algorithms.dagger.config import DaggerConfig
@@ -68,15 +73,15 @@ class Fakes:
         self.driven: list[EvaluateConfig] = []
         self.fail_after = NEVER
         monkeypatch.setattr(study, "evaluate", self.evaluate)
+        monkeypatch.setattr(demonstrations, "collect", self.collect)
         for module in (three_cameras, three_cameras_drone):
-            monkeypatch.setattr(module, "collect", self.collect)
             monkeypatch.setattr(module, "clone", lambda config, *others: self.trained.append(config))
         monkeypatch.setattr(rounds, "run_dagger", self.run_dagger)
         monkeypatch.setattr(compounding_error, "costs_of_episode", self.costs)
 
     def collect(self, config: Any, progress: Any, pool: Any) -> Any:
         self.collected.append(config)
-        return SimpleNamespace(total_steps=100 * config.episodes)
+        return SimpleNamespace(folder=Path(config.out), total_steps=100 * config.episodes)
 
     def run_dagger(self, config: DaggerConfig, progress: Any, pool: Any) -> list[RoundResult]:
         self.dagger.append(config)
@@ -124,6 +129,23 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
 def quick(kind: Any, folder: Path, **changes: Any) -> Any:
     """A study of its quick sizes, in a folder of its own."""
     return kind(dataclasses.replace(kind.quick, out=str(folder), workers=1, **changes))
+
+
+def test_fewer_demonstrations_are_the_first_of_more() -> None:
+    assert parts_of((4, 60, 256), 4) == [(0, 4)]
+    assert parts_of((4, 60, 256), 256) == [(0, 4), (4, 60), (60, 256)]
+
+
+def test_held_out_demonstrations_are_of_validation_worlds_and_recorded_once(tmp_path: Path) -> None:
+    mix = ScenarioMix(width=32, height=24)
+    with RolloutPool(1) as pool:
+        bench = Bench(tmp_path, pool, SilentProgress())
+        fewer = hold_out("held-out/these", "drone", mix, 1, bench)
+        stamps = {header.path: header.path.stat().st_mtime_ns for header in fewer.episodes}
+        more = hold_out("held-out/these", "drone", mix, 2, bench)
+    assert more.folder == tmp_path / "held-out" / "these"
+    assert [header.meta.seed for header in more.episodes] == [1_000_000, 1_000_001]
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
 
 
 def test_arms_of_a_seed_share_demonstrations_and_steps_and_differ_in_their_labels(fakes: Fakes, tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+"""Demonstrations that policies of a study learn from, or are held against: recorded where they are not there yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
+from forestpilot.data_collection.rollouts.pilots import ExpertPilot
+from forestpilot.data_collection.rollouts.pool import Job
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
+from forestpilot.launch.studies.study import Bench
+from forestpilot.sim.seeds import seeds_of
+from forestpilot.sim.tasks import TASKS
+
+FOLDER = "demonstrations"
+
+
+def demonstrate(name: str, task: str, mix: ScenarioMix, worlds: range, workers: int, bench: Bench) -> Dataset:
+    """The expert's episodes in some training worlds.
+
+    Args:
+        name: of the dataset, among the demonstrations of the study.
+        task: name of the task.
+        mix: which worlds and speeds.
+        worlds: the worlds.
+        workers: number of processes.
+        bench: place of work.
+    """
+    out = str(bench.folder / FOLDER / name)
+    collecting = CollectConfig(out, task, episodes=len(worlds), seed=worlds.start, workers=workers, mix=mix)
+    return collect(collecting, bench.progress, bench.pool)
+
+
+def parts_of(numbers: Sequence[int], count: int) -> list[tuple[int, int]]:
+    """Where the parts begin and end that make up the first `count` demonstrations: one for each of the numbers that are
+    compared, so that a smaller number is a prefix of a larger one.
+
+    Args:
+        numbers: ascending.
+        count: one of them.
+    """
+    ends = [number for number in numbers if number <= count]
+    return list(zip([0, *ends], ends))
+
+
+def hold_out(name: str, task_name: str, mix: ScenarioMix, episodes: int, bench: Bench) -> Dataset:
+    """The expert's episodes in the first validation worlds.
+
+    Args:
+        name: of the dataset, in the study's folder.
+        task_name: name of the task.
+        mix: which worlds and speeds.
+        episodes: how many.
+        bench: place of work.
+    """
+    task = TASKS.get(task_name)
+    folder = bench.folder / name
+    dataset = Dataset.create(folder, task_spec_of(task, mix), task.bare_env_id)
+    missing = [seed for seed in seeds_of("validation", episodes) if not dataset.has(0, seed)]
+    if missing:
+        scenarios = tuple(mix.scenario(seed, task) for seed in missing)
+        bench.pool.run(Job(task_name, scenarios, ExpertPilot, dataset=str(folder)), bench.progress, "demonstrate")
+        dataset.refresh()
+    return dataset
