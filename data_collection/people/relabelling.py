@@ -243,6 +243,7 @@ def _relabelled(
         keys=_first(live.keys, steps),
         human_actions=labels,
         labelled=known,
+        displaced=_first(stored.displaced, steps),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from forestpilot.data_collection.people.console import Command, Input, Key
 from forestpilot.data_collection.people.scene import Mode, Scene
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
-from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
+from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix, task_spec_of
 from forestpilot.sim.tasks.drone import DRONE, DroneOptions
 
 MIX = ScenarioMix(options=DroneOptions(density=(0.0667,)), speeds=(4.0, 4.0), width=32, height=24)
@@ -22,11 +23,21 @@ HZ = MIX.control_hz
 DELAY_STEPS = 3
 
 
-def record(folder: Path, seeds: range, actor: int = ACTOR_POLICY, dagger_round: int = 1, steps: int = 150) -> Dataset:
+def record(
+    folder: Path,
+    seeds: range,
+    actor: int = ACTOR_POLICY,
+    dagger_round: int = 1,
+    steps: int = 150,
+    pose_noise: Mapping[str, float] | None = None,
+) -> Dataset:
     """Episodes of a policy that follows the expert, but wanders off."""
     dataset = Dataset.create(folder, task_spec_of(DRONE, MIX), DRONE.bare_env_id)
     for seed in seeds:
-        running = EpisodeRecorder("drone", MIX.scenario(seed, DRONE), expert=True, record=True)
+        scenario = MIX.scenario(seed, DRONE)
+        if pose_noise:
+            scenario = Scenario(seed, {**scenario.env_kwargs, "pose_noise": pose_noise})
+        running = EpisodeRecorder("drone", scenario, expert=True, record=True)
         rng, drift, over = np.random.default_rng(seed), 0.0, False
         while not over and running.num_steps < steps:
             drift = 0.9 * drift + rng.normal(0, 0.15)

@@ -118,6 +118,17 @@ def pair(source: Dataset, tmp_path: Path) -> tuple[Dataset, Relabelling]:
     return two, Relabelling.create(tmp_path / "labels", two)
 
 
+def test_where_the_vehicle_was_put_elsewhere_is_still_told(tmp_path: Path) -> None:
+    """Or windows would reach over it."""
+    noisy = record(tmp_path / "noisy", range(100, 101), steps=40, pose_noise={"every_s": 0.5})
+    before = noisy.episodes[0].displaced
+    assert before is not None and before.any()
+    relabelling = Relabelling.create(tmp_path / "labels", noisy)
+    steer_along(noisy, relabelling, Human())
+    after = relabelling.dataset.episodes[0].displaced
+    assert after is not None and (after == before).all()
+
+
 def test_what_is_relabelled_is_not_shown_again(pair: tuple[Dataset, Relabelling]) -> None:
     two, relabelling = pair
     first = steer_along(two, relabelling, Human(script={30: Command.QUIT}))
