@@ -12,6 +12,7 @@ import torch
 from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.heads.base import ActContext, DistributionHead, Head, Target
 from forestpilot.policies.networks.heads.cvae import CVAEHead
+from forestpilot.policies.networks.heads.generative import likeliest
 from forestpilot.policies.networks.heads.diffusion import cosine_schedule
 from forestpilot.policies.networks.heads.mixture import MixtureHead
 from forestpilot.policies.networks.heads.normal import log_density
@@ -91,6 +92,24 @@ def test_generative_heads_draw_both_sides_and_seldom_the_middle(name: str) -> No
 
 
 @pytest.mark.parametrize("name", GENERATIVE)
+def test_of_several_samples_the_likeliest_is_taken(name: str) -> None:
+    drawn = []
+    for samples in (1, 16):
+        head = make_head(name, samples=samples)
+        fit(head, torch.tensor([-0.5, 0.5, 0.5]).repeat(8))
+        prediction = head(torch.ones(200, FEATURES)).detach()
+        turns = head.act(prediction, generator=torch.Generator().manual_seed(1))[:, 0, 0]
+        drawn.append(float((turns > 0.35).float().mean()))
+    assert 0.5 < drawn[0] < 0.85 and drawn[1] > drawn[0] + 0.1
+
+
+def test_the_likeliest_sample_is_the_one_in_the_crowd() -> None:
+    turns = torch.tensor([[-0.9, -0.5, 0.4, 0.45, 0.5], [0.0, 0.05, -0.05, 0.7, 0.75]])
+    samples = torch.stack((turns, torch.zeros_like(turns)), dim=-1)[:, :, None, :]
+    assert likeliest(samples)[:, 0, 0].tolist() == pytest.approx([0.45, 0.0])
+
+
+@pytest.mark.parametrize("name", GENERATIVE)
 def test_generative_heads_learn_a_chunk_where_it_is_known(name: str) -> None:
     head = make_head(name, chunk=3)
     prediction = head(torch.randn(4, FEATURES)).detach().requires_grad_()
@@ -160,6 +179,7 @@ def test_the_cosine_schedule_goes_from_the_action_to_noise() -> None:
         ("cvae", {"kl_weight": -1.0}, "kl_weight is -1.0; allowed: 0"),
         ("cvae", {"kl_weight": math.nan}, "kl_weight is nan"),
         ("cvae", {"draw_each": "flight"}, "draw_each is 'flight'; allowed: episode, step"),
+        ("flow", {"samples": 0}, "samples is 0; allowed: 1"),
         ("diffusion", {"steps": 0}, "steps is 0; allowed: 1 to 10"),
         ("diffusion", {"steps": 11}, "steps is 11; allowed: 1 to 10"),
         ("diffusion", {"levels": 4}, "steps is 10; allowed: 1 to levels = 4"),

@@ -56,7 +56,7 @@ class CVAEHead(GenerativeHead):
 
     def sample(self, prediction: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Actions (..., K, 2) drawn from p(a|o,z), z from the prior; one may lie outside [-1, 1]."""
-        z = self._draw(prediction, generator)
+        z = self._draw(prediction, self.noise_shape[1:], generator)
         return draw_normal(*self._decoded(prediction, z), generator)
 
     def log_prob(self, prediction: Tensor, actions: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -12,6 +12,8 @@ from forestpilot.policies.networks.heads.base import NO_CONTEXT, ActContext, Hea
 from forestpilot.policies.networks.heads.options import DenoisingConfig, GenerativeConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
 
+NEAR = 0.1
+"""Samples are near each other where they differ by so much, in units of an action."""
 FREQUENCIES = 8
 """Cosines, and as many sines, that tell a network the time."""
 
@@ -20,14 +22,15 @@ class GenerativeHead(Head):
     """A head whose actions are made of its prediction and of standard normal noise.
 
     A prediction (..., W) is what the features say to the networks that do so; all else is theirs. Without noise and
-    without a generator it acts on noise of zeros, the middle of what it could draw.
+    without a generator it acts on noise of zeros, the middle of what it could draw. Where it draws several samples, it
+    acts on the likeliest of them.
 
     Args:
         config: says how wide a prediction is, and when noise is drawn.
         features: size F of a feature vector.
         spec: task.
         chunk: actions K.
-        noise_shape: of the noise that becomes an action, or a chunk of them.
+        noise_shape: N, of the noise that becomes an action, or a chunk of them.
     """
 
     draws_noise = True
@@ -43,7 +46,7 @@ class GenerativeHead(Head):
     ) -> None:
         super().__init__(config, features, spec, chunk)
         self.network = small_network(features, config.width)
-        self.noise_shape = noise_shape
+        self.noise_shape = (config.samples, *noise_shape)
         self.keeps_noise = config.draw_each == "episode"
 
     def forward(self, features: Tensor) -> Tensor:
@@ -57,21 +60,36 @@ class GenerativeHead(Head):
 
     def sample(self, prediction: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Actions (..., K, 2) drawn from what was learned; one may lie outside [-1, 1]."""
-        return self.generate(prediction, self._draw(prediction, generator))
+        return self.generate(prediction, self._draw(prediction, self.noise_shape[1:], generator))
 
     def act(
         self, prediction: Tensor, context: ActContext = NO_CONTEXT, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Actions (..., K, 2) made of the context's noise, or of what the generator draws."""
+        """Actions (..., K, 2) made of the context's noise (..., S, *N), or of what the generator draws."""
         noise = context.noise
         if noise is None and generator is not None:
-            noise = self._draw(prediction, generator)
+            noise = self._draw(prediction, self.noise_shape, generator)
         if noise is None:
             noise = prediction.new_zeros(*prediction.shape[:-1], *self.noise_shape)
-        return self.generate(prediction, noise).clamp(-1.0, 1.0)
+        samples = prediction[..., None, :].expand(*prediction.shape[:-1], self.noise_shape[0], -1)
+        return likeliest(self.generate(samples, noise).clamp(-1.0, 1.0))
 
-    def _draw(self, prediction: Tensor, generator: torch.Generator | None) -> Tensor:
-        return torch.randn(*prediction.shape[:-1], *self.noise_shape, generator=generator, dtype=prediction.dtype)
+    def _draw(self, prediction: Tensor, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+        return torch.randn(*prediction.shape[:-1], *shape, generator=generator, dtype=prediction.dtype)
+
+
+def likeliest(samples: Tensor) -> Tensor:
+    """Of samples (..., S, K, 2) the one (..., K, 2) with the most others near it, as Diffusion-KDE chooses it (Pearce et
+    al. 2023, arXiv:2301.10677).
+
+    The estimate of their density has a normal kernel of standard deviation `NEAR`, over the root mean square difference
+    of a chunk's actions.
+    """
+    differences = samples[..., :, None, :, :] - samples[..., None, :, :, :]
+    squared = differences.square().sum(-1).mean(-1)
+    density = torch.exp(squared / (-2 * NEAR**2)).sum(-1)
+    chosen = density.argmax(-1)[..., None, None, None].expand(*samples.shape[:-3], 1, *samples.shape[-2:])
+    return samples.gather(-3, chosen)[..., 0, :, :]
 
 
 class Denoiser(nn.Module):

@@ -78,6 +78,9 @@ class GenerativeConfig(HeadConfig):
     draw_each: DrawEach = "episode"
     """When that is drawn which becomes an action: for each `episode`, which keeps to one style, or at every `step`."""
 
+    samples: Annotated[int, Range(1, 256)] = 1
+    """Actions that are drawn when it acts; of several, the one that has the most others near it is taken."""
+
     def __post_init__(self) -> None:
         require_ranges(self)
         require_choice("draw_each", self.draw_each, DRAW_EACH)
