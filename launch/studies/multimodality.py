@@ -15,6 +15,8 @@ number of gradient steps; they differ in their heads:
     flow         moves noise to the answer (Liu et al. 2023)
     turn-costs   the planner's cost of each turn, not its action
 
+The three that draw their answers draw several, and act on the one that has most others near it (Pearce et al. 2023).
+
 Theory: the answer with the least squared error is the mean of the demonstrations, and between two gaps that is a trunk.
 A gaussian has the same mean. A mixture can hold as many answers as it has components, the others any number; costs
 stay cheap on both sides of a trunk, and their mean is dear in the middle.
@@ -24,7 +26,7 @@ that had stood straight ahead a second before; how many of the right answers a p
 them equally often (100 %); the log-likelihood of held-out demonstrators' turns, the same way for all heads, under draws
 from the policy of which each stands for a narrow normal distribution; and how long a step of one flight takes.
 
-90 policies: about 30 minutes on two cores.
+60 policies: about 25 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -75,6 +77,8 @@ from forestpilot.sim.tasks.drone import DroneOptions
 
 TASK = "drone"
 MOST_GAPS = 6
+SAMPLES = 16
+"""Answers that a head which draws them draws at each step, to act on the likeliest, as a mixture does."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,9 @@ ARMS = (
     HeadArm("mixture-5", "five normal distributions; acts on the likeliest", MixtureConfig(components=5)),
     HeadArm("mixture-20", "twenty normal distributions; acts on the likeliest", MixtureConfig(components=20)),
     HeadArm("categorical", "a probability for each bin of turn", CategoricalConfig()),
-    HeadArm("cvae", "a latent, drawn for each flight, says which answer", CVAEConfig()),
-    HeadArm("diffusion", "denoises the answer out of noise drawn for each flight", DiffusionConfig()),
-    HeadArm("flow", "moves noise drawn for each flight to the answer", FlowConfig()),
+    HeadArm("cvae", "latents, drawn for each flight, say which answer", CVAEConfig(samples=SAMPLES)),
+    HeadArm("diffusion", "denoises answers out of noise drawn for each flight", DiffusionConfig(samples=SAMPLES)),
+    HeadArm("flow", "moves noise drawn for each flight to answers", FlowConfig(samples=SAMPLES)),
     HeadArm("turn-costs", "the planner's cost of each turn, not its action", TurnCostsConfig()),
 )
 COMPARED_WITH = ("regression", "turn-costs")
@@ -104,7 +108,7 @@ COMPARED_WITH = ("regression", "turn-costs")
 def _training(steps: int) -> TrainConfig:
     """Without memory: the steps before would tell which answer this flight is giving."""
     policy = PolicyConfig(memory=NoMemoryConfig(), window=1)
-    return TrainConfig(policy=policy, steps=steps, batch_windows=64, tensorboard=False)
+    return TrainConfig(policy=policy, steps=steps, batch_windows=64, learning_rate=2e-3, tensorboard=False)
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ class Config(StudyConfig):
 
     out: str = not_the_result("runs/study-multimodality")
     """Run folder; the same command goes on where it was interrupted."""
-    demonstrations: Annotated[tuple[int, ...], EPISODES] = (16, 32, 64)
+    demonstrations: Annotated[tuple[int, ...], EPISODES] = (16, 64)
     """Numbers of demonstrated flights, ascending; a smaller number is part of a larger one."""
     gaps: Annotated[tuple[int, ...], Range(2, MOST_GAPS)] = (2, 3, 5)
     """Numbers of gaps in the rows of trunks; demonstrations take turns, and each has test forests of its own."""
@@ -122,13 +126,13 @@ class Config(StudyConfig):
     side_cameras: str = "random"
     """Where the side cameras of the demonstrations stand, whose labels show the way back to who has drifted off:
     `random`, `fixed`, ..., as in `--mix.options.side-cameras`."""
-    speed: Annotated[float, SPEEDS_MPS] = 5.0
+    speed: Annotated[float, SPEEDS_MPS] = 6.0
     """Speed set point in m/s."""
-    test_worlds: Annotated[int, Range(2, 1_000_000)] = 16
+    test_worlds: Annotated[int, Range(2, 1_000_000)] = 20
     """Test forests for each number of gaps, that every policy flies through."""
     held_out: Annotated[int, EPISODES] = 12
     """Demonstrated flights for each number of gaps that no policy learns from."""
-    train: TrainConfig = field(default_factory=lambda: _training(1500))
+    train: TrainConfig = field(default_factory=lambda: _training(3000))
     """How each policy is trained; data, out, seed and policy.head are set by the study."""
 
     def __post_init__(self) -> None:
@@ -164,7 +168,7 @@ class Multimodality(ShardedStudy[Config, HeadArm]):
 
     name = "multimodality"
     question = "What does cloning make of several right answers?"
-    minutes = 30
+    minutes = 25
     full = Config()
     quick = Config(
         out="runs/study-multimodality-quick",

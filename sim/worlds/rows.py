@@ -13,9 +13,9 @@ FIRST_ROW_M = 10.0
 ROW_SPACING_M = 11.0
 ROW_JITTER_M = 1.0
 """A row stands this far before or behind its place at most."""
-GAP_M = 1.3
+GAP_M = 1.8
 """Width of a gap between trunks, in metres."""
-GAP_SPACING_M = 2.2
+GAP_SPACING_M = 3.0
 """Distance of the middles of two gaps side by side, in metres."""
 RADIUS_M = 0.17
 """Radius of a row's trunks in metres."""
