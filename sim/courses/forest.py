@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from forestpilot.sim.courses.course import GoalCourse, require_choice
 from forestpilot.sim.worlds.forest import PRESETS, ForestConfig, make_forest
+from forestpilot.sim.worlds.rows import ASIDE_M
 from forestpilot.sim.worlds.world import World
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class ForestCourse(GoalCourse):
         speed: speed set point, 1 m/s and up.
         max_speed_mps: largest one that is allowed.
         gaps: rows of trunks stand across the way, each with so many gaps; 0 for none.
+        gaps_aside: the middle of a row's gaps lies up to so many metres beside the straight way.
     """
 
     name = "forest"
@@ -42,6 +44,7 @@ class ForestCourse(GoalCourse):
         speed: float = 5.0,
         max_speed_mps: float = 12.0,
         gaps: int = 0,
+        gaps_aside: float = ASIDE_M,
     ) -> None:
         require_choice("preset", preset, tuple(PRESETS))
         super().__init__(speed, max_speed_mps)
@@ -51,6 +54,7 @@ class ForestCourse(GoalCourse):
             trail=trail,
             domain_randomisation=domain_randomisation,
             gaps=gaps,
+            gaps_aside_m=gaps_aside,
         )
 
     def with_options(self, options: dict[str, Any]) -> Self:

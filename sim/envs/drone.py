@@ -9,6 +9,7 @@ from forestpilot.sim.courses.forest import ForestCourse
 from forestpilot.sim.envs.base import Seeing, VehicleEnv
 from forestpilot.sim.experts.flight import FlightExpert
 from forestpilot.sim.vehicles.quadrotor import Quadrotor
+from forestpilot.sim.worlds.rows import ASIDE_M
 
 
 class DroneEnv(VehicleEnv):
@@ -83,6 +84,7 @@ class DroneEnv(VehicleEnv):
         observe: Sequence[str] = ("rgb",),
         dropped_pictures: float = 0.0,
         gaps: int = 0,
+        gaps_aside: float = ASIDE_M,
         advisor: str | Mapping[str, Any] = "",
         lead_in: Sequence[Sequence[float]] = (),
         pose_noise: Mapping[str, float] | None = None,
@@ -109,6 +111,7 @@ class DroneEnv(VehicleEnv):
             dropped_pictures: share of the steps, 0 to 1, at which all three cameras are black and only state and goal
                 are told; which steps follows from the seed.
             gaps: rows of trunks stand across the way, each with so many gaps; 0 for none.
+            gaps_aside: the middle of a row's gaps lies up to so many metres beside the straight way, 0 to 5.
             advisor: name of the expert that is asked for labels, or the name as `part` with options beside it, for
                 example `{"part": "undecided", "left_share": 0.3}`; empty for the flight expert.
             lead_in: actions that are done before an episode begins: it begins where they lead.
@@ -122,7 +125,9 @@ class DroneEnv(VehicleEnv):
         Raises:
             ValueError: an argument is out of range; the message names what is allowed.
         """
-        course = ForestCourse(preset, density, trail, domain_randomisation, speed, Quadrotor.max_speed_mps, gaps)
+        course = ForestCourse(
+            preset, density, trail, domain_randomisation, speed, Quadrotor.max_speed_mps, gaps, gaps_aside
+        )
         seeing = Seeing(
             width=width,
             height=height,

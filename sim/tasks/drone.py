@@ -14,6 +14,7 @@ from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.tasks.keys import KeyShaping
 from forestpilot.sim.tasks.task import PRETRAINED, Task, TaskOptions, TaskWords
+from forestpilot.sim.worlds.rows import ASIDE_M
 from forestpilot.sim.worlds.words import format_density
 
 BASELINES = "forestpilot.policies.evaluation.baselines"
@@ -28,6 +29,9 @@ class DroneOptions(TaskOptions):
     gaps: Annotated[int, Range(0, 6)] = 0
     """Rows of trunks stand across the way, each with so many gaps, all of them right answers; 0 for a forest without
     rows."""
+    gaps_aside: Annotated[float, Range(0, 5)] = ASIDE_M
+    """The middle of a row's gaps lies this far beside the straight way at most, in metres. Far aside, who has flown
+    through one row is not in front of the same gap of the next."""
     side_cameras: str = FIXED
     """Side cameras `fixed` at 0.06 m and 20 degrees, or drawn anew for every picture (`random`: up to 1.5 m aside where
     there is room, up to 35 degrees to either side, and another speed along and across), also at any speed
@@ -47,6 +51,8 @@ class DroneOptions(TaskOptions):
         drawn: dict[str, Any] = {"density": self.density[rng.integers(len(self.density))]}
         if self.gaps:
             drawn["gaps"] = self.gaps
+            if self.gaps_aside != ASIDE_M:
+                drawn["gaps_aside"] = self.gaps_aside
         if self.side_cameras != FIXED:
             drawn["side_cameras"] = self.side_cameras
         return drawn

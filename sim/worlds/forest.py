@@ -17,7 +17,7 @@ from forestpilot.sim.seeds import rng_for
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.clearance import build_clearance_map, has_free_path
 from forestpilot.sim.worlds.growth import draw_grown_trees
-from forestpilot.sim.worlds.rows import RADIUS_M, TrunkRow, draw_rows, stands_clear, trunks_of_rows
+from forestpilot.sim.worlds.rows import ASIDE_M, RADIUS_M, TrunkRow, draw_rows, stands_clear, trunks_of_rows
 from forestpilot.sim.worlds.words import format_density, format_range
 from forestpilot.sim.worlds.world import NO_BOXES, Bounds, Ribbon, World
 
@@ -56,6 +56,8 @@ class ForestConfig:
     """Half the width of the trail in metres."""
     gaps: Annotated[int, Range(0, 6)] = 0
     """Rows of trunks stand across the way, each with so many gaps, and no other tree between them; 0 for none."""
+    gaps_aside_m: Annotated[float, Range(0, 5)] = ASIDE_M
+    """The middle of a row's gaps lies this far beside the straight way at most, in metres."""
     domain_randomisation: bool = True
     """Draw colours, light, fog and textures per world; otherwise every world looks alike."""
 
@@ -125,7 +127,7 @@ def _draw(config: ForestConfig, seed: int, redraw: int, rng: np.random.Generator
     centers = _hard_core_points(config, bounds, trail, rng)
     rows: tuple[TrunkRow, ...] = ()
     if config.gaps:
-        rows = draw_rows(config.gaps, config.flight_m, rng)
+        rows = draw_rows(config.gaps, config.gaps_aside_m, config.flight_m, rng)
         centers = centers[stands_clear(centers, rows)]
     trees = _draw_trees(config, centers, rng)
     if rows:

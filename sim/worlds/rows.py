@@ -17,6 +17,8 @@ GAP_M = 1.8
 """Width of a gap between trunks, in metres."""
 GAP_SPACING_M = 3.0
 """Distance of the middles of two gaps side by side, in metres."""
+ASIDE_M = GAP_SPACING_M / 2
+"""The middle of a row's gaps lies this far beside the straight way at most, in metres, where nobody says otherwise."""
 RADIUS_M = 0.17
 """Radius of a row's trunks in metres."""
 CHINK_M = 0.3
@@ -35,13 +37,14 @@ class TrunkRow(NamedTuple):
     """Middles of its gaps, from the right (the least y) to the left."""
 
 
-def draw_rows(gaps: int, flight_m: float, rng: np.random.Generator) -> tuple[TrunkRow, ...]:
-    """Rows with so many gaps each, between the start and a goal that is `flight_m` metres ahead."""
+def draw_rows(gaps: int, aside_m: float, flight_m: float, rng: np.random.Generator) -> tuple[TrunkRow, ...]:
+    """Rows with so many gaps each, between the start and a goal that is `flight_m` metres ahead; the middle of each lies
+    up to `aside_m` metres beside the straight way."""
     rows: list[TrunkRow] = []
     places = np.arange(FIRST_ROW_M, flight_m - 0.5 * ROW_SPACING_M, ROW_SPACING_M)
     for place in places.tolist():
         x_m = place + rng.uniform(-ROW_JITTER_M, ROW_JITTER_M)
-        middle = GAP_SPACING_M * rng.uniform(-0.5, 0.5)
+        middle = 2 * aside_m * rng.uniform(-0.5, 0.5)
         gap_middles = middle + GAP_SPACING_M * (np.arange(gaps) - 0.5 * (gaps - 1))
         rows.append(TrunkRow(float(x_m), tuple(gap_middles.tolist())))
     return tuple(rows)

@@ -27,7 +27,7 @@ from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drone import DroneOptions
 from forestpilot.sim.vehicles.quadrotor import BODY_RADIUS_M
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest
-from forestpilot.sim.worlds.rows import CHINK_M, GAP_M, RADIUS_M
+from forestpilot.sim.worlds.rows import ASIDE_M, CHINK_M, GAP_M, RADIUS_M
 
 STRAIGHT_ON = np.array([0.0, 1.0], np.float32)
 
@@ -131,6 +131,14 @@ def test_a_trunk_in_the_way_is_aimed_beside_by_the_distance_that_is_kept(side):
 def test_a_side_without_room_is_not_insisted_on():
     world = lone_trunk(y_m=-14.4)  # on its right the flight area ends
     assert Passing(world, np.array([RIGHT]), 0.4, 10.0)._sides == [LEFT]
+
+
+def test_rows_stand_as_far_aside_as_they_may():
+    rows = [row for seed in range(20) for row in make_forest(ForestConfig(gaps=2, gaps_aside_m=4.0), seed).rows]
+    middles = np.array([np.mean(row.gaps_y_m) for row in rows])
+    assert 3.0 < np.abs(middles).max() <= 4.0 and np.abs(middles).min() < 1.0
+    near = [row for seed in range(20) for row in make_forest(ForestConfig(gaps=2), seed).rows]
+    assert np.allclose([np.mean(row.gaps_y_m) for row in near], middles * ASIDE_M / 4.0)
 
 
 @pytest.mark.parametrize("gaps", [2, 3, 5])
