@@ -47,7 +47,6 @@ from forestpilot.launch.studies.roads import (
     study_training,
 )
 from forestpilot.launch.studies.study import Arm, Bench, Study
-from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.ranges import EPISODES, Range
 from forestpilot.sim.tasks import TASKS
@@ -160,7 +159,7 @@ class Keyboard(Study[Config, KeyboardArm]):
         training = dataclasses.replace(
             self.config.train, data=(str(data),), out=str(policy), seed=seed, human_delay=delay
         )
-        clone(training, bench.progress)
+        bench.clone(training)
         evaluation = self.config.evaluation(policy, arm.name, policy / "evaluation", "line")
         return Cell(arm.name, int(x), seed, drive_test_roads(evaluation, bench), labels, figures)
 

@@ -50,10 +50,8 @@ from forestpilot.launch.studies.answers import flown
 from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, cells_at, make_points, seed_range, stack
 from forestpilot.launch.studies.demonstrations import demonstrate, parts_of
 from forestpilot.launch.studies.forests import success_panel
-from forestpilot.launch.studies.sharded import ShardedStudy
 from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, mean_interval, statistic_interval
-from forestpilot.launch.studies.study import Arm, Bench, StudyConfig
-from forestpilot.policies.algorithms.behavioural_cloning import clone
+from forestpilot.launch.studies.study import Arm, Bench, Study, StudyConfig
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.networks.config import PolicyConfig
 from forestpilot.policies.networks.heads import HeadConfig
@@ -163,7 +161,7 @@ class Config(StudyConfig):
         return DroneOptions(density=(self.density,), gaps=gaps)
 
 
-class Multimodality(ShardedStudy[Config, HeadArm]):
+class Multimodality(Study[Config, HeadArm]):
     """Heads, by number of demonstrations."""
 
     name = "multimodality"
@@ -203,7 +201,7 @@ class Multimodality(ShardedStudy[Config, HeadArm]):
             seed=seed,
             policy=dataclasses.replace(config.train.policy, head=arm.head),
         )
-        policy = clone(training, bench.progress, self._shards)
+        policy = bench.clone(training)
         rows: list[dict[str, Any]] = []
         for gaps in config.gaps:
             rows += self._fly(arm, gaps, folder, bench)

@@ -42,10 +42,8 @@ from forestpilot.data_collection.windows.side_labels import SideLabels
 from forestpilot.launch.reading.study_results import StudyResult
 from forestpilot.launch.studies.cells import Cell, cells_at, stack
 from forestpilot.launch.studies.forests import fly, success_panel
-from forestpilot.launch.studies.sharded import ShardedStudy
 from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, difference_words, mean_interval
-from forestpilot.launch.studies.study import Arm, Bench, StudyConfig
-from forestpilot.policies.algorithms.behavioural_cloning import clone
+from forestpilot.launch.studies.study import Arm, Bench, Study, StudyConfig
 from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.algorithms.dagger.labels import count_labels, trim_labels
 from forestpilot.policies.algorithms.dagger.loop import run_dagger
@@ -158,7 +156,7 @@ class Config(StudyConfig):
         return self.round_steps * labels // self.round_labels
 
 
-class NoiseStudy(ShardedStudy[Config, NoiseArm]):
+class NoiseStudy(Study[Config, NoiseArm]):
     """Ways to show more than the expert's own way, by number of labels."""
 
     name = "noise"
@@ -245,7 +243,7 @@ class NoiseStudy(ShardedStudy[Config, NoiseArm]):
             ),
             bench.progress,
             bench.pool,
-            shard_pool=self._shards,
+            shard_pool=bench.shards,
         )
         number = labels // config.round_labels - 1
         return round_folder(out, number), results[number].labels
@@ -264,7 +262,7 @@ class NoiseStudy(ShardedStudy[Config, NoiseArm]):
             side_labels=arm.side_labels,
             noise=arm.input_noise,
         )
-        clone(training, bench.progress, self._shards)
+        bench.clone(training)
         return out, sum(spent for _, spent in parts)
 
     def _part(self, arm: NoiseArm, number: int, seed: int, bench: Bench) -> tuple[Dataset, int]:

@@ -38,7 +38,6 @@ from forestpilot.launch.studies.forests import fly
 from forestpilot.launch.studies.rank_correlation import CORRELATIONS
 from forestpilot.launch.studies.statistics import BOTH_TAILS, RESAMPLES
 from forestpilot.launch.studies.study import Arm, Bench, Place, Study, StudyConfig
-from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.evaluation.offline_scores import MEANINGS, THRESHOLD
 from forestpilot.policies.networks.config import PolicyConfig
@@ -228,9 +227,8 @@ class OfflineOnline(Study[Config, Arm]):
         out = bench.folder / "policies" / f"{arm.name}-{steps}-seed-{seed}"
         policy = dataclasses.replace(config.train.policy, head=arm.head)
         folders = (str(data.folder),)
-        clone(
-            dataclasses.replace(config.train, data=folders, out=str(out), seed=seed, steps=steps, policy=policy),
-            bench.progress,
+        bench.clone(
+            dataclasses.replace(config.train, data=folders, out=str(out), seed=seed, steps=steps, policy=policy)
         )
         return out
 

@@ -65,7 +65,7 @@ class RoundsStudy(Study[ConfigT, RoundsArm]):
                 raise InvalidArgumentError(
                     f"arm {arm.name} has stop_when; a study compares rounds that all of its arms have"
                 )
-            self._trained[key] = run_dagger(config, bench.progress, bench.pool)
+            self._trained[key] = run_dagger(config, bench.progress, bench.pool, shard_pool=bench.shards)
         return self._trained[key]
 
 

@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, TypeVar
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.locks import written_by_one
@@ -31,11 +31,17 @@ from forestpilot.data_collection.episodes.seals import read_sealed, set_aside_da
 from forestpilot.data_collection.rollouts.pool import RolloutPool, borrowed
 from forestpilot.launch.reading.study_results import CSV_FILE, JSON_FILE, ArmNote, StudyResult, write_study_results
 from forestpilot.launch.studies.cells import Cell, CellStore
+from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
+from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import PROCESSES, Range, require_ranges
 from forestpilot.sim.seeds import seeds_of
+
+if TYPE_CHECKING:
+    from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+    from forestpilot.policies.training.shard_pool import ShardPool
 
 WORLDS_PER_SEED = 10_000
 """Training worlds set aside for each training seed, so that no two seeds share one."""
@@ -92,6 +98,12 @@ class Bench:
     """Who drives and flies."""
     progress: Progress
     """Who watches."""
+    shards: ShardPool | None = None
+    """Who computes gradients side by side, for as long as the study takes; by default the process itself."""
+
+    def clone(self, config: TrainConfig) -> VisuomotorPolicy:
+        """Clone a policy, on all cores."""
+        return clone(config, self.progress, self.shards)
 
     def evaluate(self, config: EvaluateConfig) -> list[dict[str, str]]:
         """Run an evaluation; the rows of its outcomes.csv, one for each test world."""
@@ -190,8 +202,10 @@ class Study(ABC, Generic[ConfigT, ArmT]):
         progress = progress or SilentProgress()
         with written_by_one(self.config.out, progress):
             run = Run.claim(self.config.out, f"study {self.name}", self.config)
-            with borrowed(pool, self.config.workers) as workers:
-                cells = self._run_cells(Bench(run.folder, workers, progress))
+            from forestpilot.policies.training.shard_pool import ShardPool  # imports torch
+
+            with borrowed(pool, self.config.workers) as workers, ShardPool(self.config.workers) as shards:
+                cells = self._run_cells(Bench(run.folder, workers, progress, shards))
             result = self._complete(self.summarise(cells))
             set_aside_damaged(run.folder, (CSV_FILE, JSON_FILE), progress)
             write_study_results(run.folder, result)

@@ -48,7 +48,6 @@ from forestpilot.launch.studies.statistics import (
     statistic_interval,
 )
 from forestpilot.launch.studies.study import Arm, Bench, Study, StudyConfig
-from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.networks.config import PolicyConfig
 from forestpilot.policies.networks.heads import HeadConfig
 from forestpilot.policies.networks.heads.options import CategoricalConfig, RegressionConfig, TurnCostsConfig
@@ -174,7 +173,7 @@ class TeacherSignal(Study[Config, SignalArm]):
         policy = bench.folder / "policies" / f"{arm.name}-{ground.name}-seed-{seed}"
         shape = dataclasses.replace(config.train.policy, head=arm.head, state_inputs=ground.state_inputs)
         training = dataclasses.replace(config.train, data=(str(folder),), out=str(policy), seed=seed, policy=shape)
-        clone(training, bench.progress)
+        bench.clone(training)
         rows = ask(policy, held_out)
         for number, mix in enumerate(ground.settings):
             for row, told in zip(rows, self.run_worlds(policy, ground, mix, bench), strict=True):

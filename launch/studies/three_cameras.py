@@ -42,7 +42,6 @@ from forestpilot.launch.studies.roads import (
     study_training,
 )
 from forestpilot.launch.studies.study import Arm, Bench, Study
-from forestpilot.policies.algorithms.behavioural_cloning import clone
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import EPISODES
@@ -138,7 +137,7 @@ class ThreeCameras(Study[Config, CamerasArm]):
         training = dataclasses.replace(
             self.config.train, data=folders, out=str(policy), seed=seed, side_labels=arm.side_labels
         )
-        clone(training, bench.progress)
+        bench.clone(training)
         evaluation = self.config.evaluation(policy, arm.name, policy / "evaluation", "line")
         labels = sum(dataset.total_steps for dataset in data)
         return Cell(arm.name, count, seed, drive_test_roads(evaluation, bench), labels)

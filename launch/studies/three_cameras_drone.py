@@ -43,10 +43,8 @@ from forestpilot.launch.reading.study_results import Panel, StudyResult
 from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, cells_at, make_points, seed_range, stack
 from forestpilot.launch.studies.demonstrations import demonstrate, parts_of
 from forestpilot.launch.studies.forests import fly, success_panel
-from forestpilot.launch.studies.sharded import ShardedStudy
 from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, mean_interval
-from forestpilot.launch.studies.study import Arm, Bench, Place, StudyConfig
-from forestpilot.policies.algorithms.behavioural_cloning import clone
+from forestpilot.launch.studies.study import Arm, Bench, Place, Study, StudyConfig
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.networks.config import PolicyConfig
 from forestpilot.policies.networks.heads import HeadConfig
@@ -119,7 +117,11 @@ class Config(StudyConfig):
     """Test forests that every policy flies through."""
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
-            policy=PolicyConfig(memory=NoMemoryConfig(), window=1), steps=1000, batch_windows=48, tensorboard=False
+            policy=PolicyConfig(memory=NoMemoryConfig(), window=1),
+            steps=1000,
+            batch_windows=48,
+            learning_rate=2e-3,
+            tensorboard=False,
         )
     )
     """How each policy is trained at first; data, out, seed, side_labels and policy.head are set by the study."""
@@ -143,7 +145,7 @@ class Config(StudyConfig):
         return dataclasses.replace(self.train, policy=policy, side_labels=arm.side_labels)
 
 
-class ThreeCamerasDrone(ShardedStudy[Config, CamerasArm]):
+class ThreeCamerasDrone(Study[Config, CamerasArm]):
     """Ways to use the side cameras of a drone, by number of demonstrations."""
 
     name = "three-cameras-drone"
@@ -194,7 +196,7 @@ class ThreeCamerasDrone(ShardedStudy[Config, CamerasArm]):
         for doubling in range(self.config.doublings + 1):
             steps = training.steps * 2**doubling
             policy = bench.folder / "policies" / f"{name}-{steps}-steps"
-            clone(dataclasses.replace(training, steps=steps, out=str(policy)), bench.progress, self._shards)
+            bench.clone(dataclasses.replace(training, steps=steps, out=str(policy)))
             rows = fly(self._evaluation(policy, "validation", self.config.validation_worlds), bench)
             found.append((policy, steps, sum(row["success"] for row in rows)))
             if doubling and found[-1][2] <= found[-2][2]:

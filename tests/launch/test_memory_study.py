@@ -45,7 +45,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 
     error = SimpleNamespace(figures={"turn_error_deg": SimpleNamespace(value=3.0)})
     monkeypatch.setattr(demonstrations, "collect", collect)
-    monkeypatch.setattr(memory, "clone", lambda config, progress: asked.trained.append(config))
+    monkeypatch.setattr(Bench, "clone", lambda _, config: asked.trained.append(config))
     monkeypatch.setattr("forestpilot.policies.networks.checkpoint.load_policy", lambda folder: None)
     monkeypatch.setattr("forestpilot.policies.evaluation.offline.score_offline", lambda *_: error)
     monkeypatch.setattr(memory, "expert_returns", lambda *_: {1: 42.0})

@@ -36,7 +36,6 @@ from forestpilot.launch.studies import (
     rounds,
     study,
     three_cameras,
-    three_cameras_drone,
 )
 from forestpilot.launch.studies.cells import Cell, CellStore, make_points, seed_range
 from forestpilot.launch.studies.compounding_error import CompoundingError
@@ -74,8 +73,7 @@ class Fakes:
         self.fail_after = NEVER
         monkeypatch.setattr(study, "evaluate", self.evaluate)
         monkeypatch.setattr(demonstrations, "collect", self.collect)
-        for module in (three_cameras, three_cameras_drone):
-            monkeypatch.setattr(module, "clone", lambda config, *others: self.trained.append(config))
+        monkeypatch.setattr(Bench, "clone", lambda _, config: self.trained.append(config))
         monkeypatch.setattr(rounds, "run_dagger", self.run_dagger)
         monkeypatch.setattr(compounding_error, "costs_of_episode", self.costs)
 
@@ -83,7 +81,7 @@ class Fakes:
         self.collected.append(config)
         return SimpleNamespace(folder=Path(config.out), total_steps=100 * config.episodes)
 
-    def run_dagger(self, config: DaggerConfig, progress: Any, pool: Any) -> list[RoundResult]:
+    def run_dagger(self, config: DaggerConfig, progress: Any, pool: Any, shard_pool: Any) -> list[RoundResult]:
         self.dagger.append(config)
         return [
             RoundResult(r, config.beta_of(r), 4 * (r + 1), 1000 * (r + 1), 1.0, None, 0, None, None)

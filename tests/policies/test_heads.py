@@ -12,8 +12,8 @@ import torch
 from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.heads.base import ActContext, DistributionHead, Head, Target
 from forestpilot.policies.networks.heads.cvae import CVAEHead
-from forestpilot.policies.networks.heads.generative import likeliest
 from forestpilot.policies.networks.heads.diffusion import cosine_schedule
+from forestpilot.policies.networks.heads.generative import likeliest
 from forestpilot.policies.networks.heads.mixture import MixtureHead
 from forestpilot.policies.networks.heads.normal import log_density
 from forestpilot.policies.networks.heads.turn_costs import TurnCostsConfig, TurnCostsHead
