@@ -110,7 +110,9 @@ def _demos(header: EpisodeHeader, config: RobomimicConfig) -> list[_Demo]:
 def _note_weights(headers: Sequence[EpisodeHeader], progress: Progress) -> None:
     """Say what robomimic will not do."""
     if heavy := sum(header.rerun.weight != 1.0 for header in headers):
-        progress.note(f"warning: the labels of {heavy} episodes have a weight, and robomimic learns from all alike")
+        progress.note(
+            f"warning: labels have a weight in {heavy} of {len(headers)} episodes, and robomimic learns from all alike"
+        )
 
 
 def _env_args(header: EpisodeHeader) -> str:

@@ -171,4 +171,4 @@ def test_who_exports_is_told_of_weights_that_robomimic_does_not_know(tmp_path: P
     assert not notes
     dataset.add(dataclasses.replace(make_episode(3, STEPS), rerun=Rerun(take=1, weight=4.0)))
     RobomimicExporter().export(dataset, tmp_path / "weighed", progress=Listening())
-    assert len(notes) == 1 and "1 episodes have a weight" in notes[0]
+    assert len(notes) == 1 and "have a weight in 1 of" in notes[0]
