@@ -38,8 +38,10 @@ class TrunkRow(NamedTuple):
 
 
 def draw_rows(gaps: int, aside_m: float, flight_m: float, rng: np.random.Generator) -> tuple[TrunkRow, ...]:
-    """Rows with so many gaps each, between the start and a goal that is `flight_m` metres ahead; the middle of each lies
-    up to `aside_m` metres beside the straight way."""
+    """Rows with so many gaps each, between the start and a goal that is `flight_m` metres ahead.
+
+    The middle of each lies up to `aside_m` metres beside the straight way.
+    """
     rows: list[TrunkRow] = []
     places = np.arange(FIRST_ROW_M, flight_m - 0.5 * ROW_SPACING_M, ROW_SPACING_M)
     for place in places.tolist():

@@ -79,8 +79,9 @@ class GenerativeHead(Head):
 
 
 def likeliest(samples: Tensor) -> Tensor:
-    """Of samples (..., S, K, 2) the one (..., K, 2) with the most others near it, as Diffusion-KDE chooses it (Pearce et
-    al. 2023, arXiv:2301.10677).
+    """Of samples (..., S, K, 2) the one (..., K, 2) with the most others near it.
+
+    Diffusion-KDE chooses so (Pearce et al. 2023, arXiv:2301.10677).
 
     The estimate of their density has a normal kernel of standard deviation `NEAR`, over the root mean square difference
     of a chunk's actions.
