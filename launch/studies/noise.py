@@ -18,7 +18,7 @@ All have the same network, the same number of gradient steps for as many labels,
 learner flies) the same forests to demonstrate in. The measure: success on test forests. The levels, and how far poses
 go, were tuned on validation forests.
 
-60 policies: about 25 minutes on two cores.
+60 policies: about 15 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class NoiseStudy(Study[Config, NoiseArm]):
 
     name = "noise"
     question = "Can noise take the place of a learner in the loop, with as many labels?"
-    minutes = 25
+    minutes = 15
     full = Config()
     quick = Config(
         out="runs/study-noise-quick",
