@@ -69,6 +69,7 @@ from forestpilot.sim.ranges import EPISODES, SPEEDS_MPS, Range
 from forestpilot.sim.registry import part_of
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drone import DroneOptions
+from forestpilot.sim.worlds.rows import ASIDE_M
 
 TASK = "drone"
 WINDOW = 24
@@ -117,6 +118,8 @@ class Config(StudyConfig):
     """Trees per square metre."""
     gaps: Annotated[int, Range(0, 6)] = 2
     """Gaps of each of the rows of trunks across the way; 0 for forests without rows."""
+    gaps_aside: Annotated[float, Range(0, 5)] = ASIDE_M
+    """The middle of a row's gaps lies this far beside the straight way at most, in metres."""
     side_cameras: str = "random-path"
     """Where the side cameras of the demonstrations stand, as in `--mix.options.side-cameras`."""
     speed: Annotated[float, SPEEDS_MPS] = 5.0
@@ -138,7 +141,7 @@ class Config(StudyConfig):
 
     def options(self) -> DroneOptions:
         """The forests."""
-        return DroneOptions(density=(self.density,), gaps=self.gaps)
+        return DroneOptions(density=(self.density,), gaps=self.gaps, gaps_aside=self.gaps_aside)
 
     def mix(self, dropped: float = 0.0) -> ScenarioMix:
         """The demonstrator's flights."""

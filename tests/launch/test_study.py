@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.launch import cli
 from forestpilot.launch.config import ConfigError
 from forestpilot.launch.pictures.plots import add_axes, new_figure
@@ -26,6 +27,8 @@ from forestpilot.launch.studies.statistics import mean_interval
 from forestpilot.launch.studies.study import Arm, Bench, Study, StudyConfig
 from forestpilot.launch.studies.three_cameras import ThreeCameras
 from forestpilot.launch.verbs import study
+from forestpilot.policies.training.shard_pool import ShardPool
+from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.cameras import Camera
 from forestpilot.sim.registry import UnknownNameError
 
@@ -234,6 +237,23 @@ class Guesses(Study[StudyConfig, Arm]):
         points = make_points(cells, lambda group: mean_interval(stack(group, "worth")))
         panels = (Panel("worth", "worth, points", points, "What a guess is worth."),)
         return StudyResult("Guesses", "guesses", False, panels, ())
+
+
+def test_policies_of_a_study_are_cloned_on_all_of_its_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    processes: list[int] = []
+
+    def cloned(config: TrainConfig, progress: Progress, shards: ShardPool) -> None:
+        processes.append(shards.workers)
+
+    monkeypatch.setattr("forestpilot.launch.studies.study.clone", cloned)
+
+    class Trained(Guesses):
+        def run_cell(self, arm: Arm, x: float, seed: int, bench: Bench) -> Cell:
+            bench.clone(TrainConfig())
+            return super().run_cell(arm, x, seed, bench)
+
+    Trained(StudyConfig(out=str(tmp_path / "run"), seeds=1, workers=2)).run()
+    assert processes == [2] * 4
 
 
 @pytest.fixture
