@@ -96,7 +96,7 @@ SPREAD = (
 
 def _training() -> TrainConfig:
     policy = PolicyConfig(memory=NoMemoryConfig(), window=2)
-    return TrainConfig(policy=policy, batch_windows=48, side_labels="asked", tensorboard=False)
+    return TrainConfig(policy=policy, batch_windows=48, side_labels="asked", tensorboard=False, learning_rate=2e-3)
 
 
 @dataclass(frozen=True)

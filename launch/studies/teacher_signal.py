@@ -83,7 +83,9 @@ class SignalArm(Arm):
 
 def _training(steps: int) -> TrainConfig:
     policy = PolicyConfig(memory=NoMemoryConfig(), window=2)
-    return TrainConfig(policy=policy, steps=steps, batch_windows=64, side_labels="asked", tensorboard=False)
+    return TrainConfig(
+        policy=policy, steps=steps, batch_windows=64, side_labels="asked", tensorboard=False, learning_rate=2e-3
+    )
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,9 @@ class Config(StudyConfig):
     """Length of each road in metres; training's are easy, the new ones winding."""
     drive_speed: Annotated[float, SPEEDS_MPS] = 8.0
     """Speed set point of the car in m/s."""
-    test_worlds: Annotated[int, Range(2, 100_000)] = 24
+    test_worlds: Annotated[int, Range(2, 100_000)] = 40
     """Test worlds of each kind for every policy, and episodes in validation worlds that it is asked about."""
-    train: TrainConfig = field(default_factory=lambda: _training(900))
+    train: TrainConfig = field(default_factory=lambda: _training(1000))
     """How each policy is trained; data, out, seed and head are set by the study."""
 
     def __post_init__(self) -> None:
