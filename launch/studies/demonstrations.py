@@ -44,6 +44,26 @@ def parts_of(numbers: Sequence[int], count: int) -> list[tuple[int, int]]:
     return list(zip([0, *ends], ends))
 
 
+def demonstrate_first(
+    name: str, task: str, mix: ScenarioMix, seeds: range, numbers: Sequence[int], workers: int, bench: Bench
+) -> list[Dataset]:
+    """The expert's episodes in training worlds, as the datasets of `parts_of`: none is recorded twice.
+
+    Args:
+        name: of the datasets, to which the first episode's number is added.
+        task: name of the task.
+        mix: which worlds and speeds.
+        seeds: the worlds; as many as one of the numbers.
+        numbers: of demonstrations that are compared, ascending.
+        workers: number of processes.
+        bench: place of work.
+    """
+    return [
+        demonstrate(f"{name}-from-{done}", task, mix, seeds[done:upto], workers, bench)
+        for done, upto in parts_of(numbers, len(seeds))
+    ]
+
+
 def hold_out(name: str, task_name: str, mix: ScenarioMix, episodes: int, bench: Bench) -> Dataset:
     """The expert's episodes in the first validation worlds.
 

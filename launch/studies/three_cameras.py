@@ -29,7 +29,7 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.windows.side_labels import SideLabels
 from forestpilot.launch.reading.study_results import Panel, StudyResult
 from forestpilot.launch.studies.cells import Cell, cells_at, make_points
-from forestpilot.launch.studies.demonstrations import demonstrate, parts_of
+from forestpilot.launch.studies.demonstrations import demonstrate_first
 from forestpilot.launch.studies.roads import (
     QUICK_SIZES,
     RATE_NOTE,
@@ -145,13 +145,11 @@ class ThreeCameras(Study[Config, CamerasArm]):
     def _demonstrations(self, arm: CamerasArm, count: int, seed: int, bench: Bench) -> list[Dataset]:
         """The datasets that make up the first `count` drives of a seed."""
         config = self.config
-        mix = config.mix(arm.side_cameras)
+        name = f"seed-{seed}-{arm.side_cameras}"
         first = config.first_world(seed)
-        data = []
-        for done, upto in parts_of(config.demonstrations, count):
-            name = f"seed-{seed}-{arm.side_cameras}-from-{done}"
-            data.append(demonstrate(name, TASK, mix, range(first + done, first + upto), config.workers, bench))
-        return data
+        worlds = range(first, first + count)
+        mix = config.mix(arm.side_cameras)
+        return demonstrate_first(name, TASK, mix, worlds, config.demonstrations, config.workers, bench)
 
     def summarise(self, cells: Sequence[Cell]) -> StudyResult:
         """Autonomy and interventions per km of each arm and number of demonstrations; the differences at the last."""

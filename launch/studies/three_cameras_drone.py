@@ -41,7 +41,7 @@ from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.data_collection.windows.side_labels import SideLabels
 from forestpilot.launch.reading.study_results import Panel, StudyResult
 from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, cells_at, make_points, seed_range, stack
-from forestpilot.launch.studies.demonstrations import demonstrate, parts_of
+from forestpilot.launch.studies.demonstrations import demonstrate_first
 from forestpilot.launch.studies.forests import fly, success_panel
 from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, mean_interval
 from forestpilot.launch.studies.study import Arm, Bench, Place, Study, StudyConfig
@@ -219,14 +219,12 @@ class ThreeCamerasDrone(Study[Config, CamerasArm]):
     def _demonstrations(self, arm: CamerasArm, count: int, seed: int, bench: Bench) -> list[Dataset]:
         """The datasets that make up the first `count` flights of a seed."""
         config = self.config
+        name = f"seed-{seed}-{arm.side_cameras}"
+        first = config.first_world(seed)
+        worlds = range(first, first + count)
         options = DroneOptions(density=(config.density,), side_cameras=arm.side_cameras)
         mix = ScenarioMix(speeds=(config.speed, config.speed), options=options)
-        first = config.first_world(seed)
-        data = []
-        for done, upto in parts_of(config.demonstrations, count):
-            name = f"seed-{seed}-{arm.side_cameras}-from-{done}"
-            data.append(demonstrate(name, TASK, mix, range(first + done, first + upto), config.workers, bench))
-        return data
+        return demonstrate_first(name, TASK, mix, worlds, config.demonstrations, config.workers, bench)
 
     def summarise(self, cells: Sequence[Cell]) -> StudyResult:
         """Success of each arm and number of demonstrations, and the steps it took; the differences where all stand."""
