@@ -13,6 +13,7 @@ import numpy as np
 
 from forestpilot.sim.cameras import ACROSS, CENTER, FASTER, FORWARD, Rig
 from forestpilot.sim.courses.course import Course
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.experts.config import ExpertConfig
 from forestpilot.sim.experts.expert import (
     CameraViews,
@@ -26,6 +27,7 @@ from forestpilot.sim.experts.planner import Advice, Ground, RolloutPlanner
 from forestpilot.sim.records import record_of
 from forestpilot.sim.vehicles.quadrotor import (
     MAX_TURN_RAD,
+    MODEL_STEP_S,
     FlightMotion,
     Quadrotor,
 )
@@ -37,6 +39,8 @@ CANDIDATE_TURNS_RAD = Quadrotor.candidate_turns_rad()
 """(K,) heading changes in radians, ascending, relative to the heading."""
 REFINEMENTS_RAD = (math.radians(3.0), math.radians(1.5))
 NO_REFINEMENTS = np.empty(0)
+NO_DISCS = np.empty((0, 0, 3))
+"""Nothing moves."""
 VELOCITY = slice(2, 4)
 ACCELERATION = slice(4, 6)
 ACCELERATION_AHEAD = slice(6, 8)
@@ -128,25 +132,38 @@ class FlightPlanner(RolloutPlanner):
         config: PlannerConfig = PlannerConfig(),
     ) -> None:
         super().__init__(CANDIDATE_TURNS_RAD, REFINEMENTS_RAD)
+        self._config = config
         self._goal_m = np.array(goal_m[:2], np.float64)
         self._plan = record_of(config.constants(), Ground.of(clearance), FlightArea(*bounds_m))
         self._distance = clearance.distance_m
         self._steps_rad = np.array(REFINEMENTS_RAD)
+
+    def times_s(self, speed_mps: float) -> np.ndarray:
+        """(T,) float64 seconds from now at which the steps of a rollout end, at a speed set point in m/s."""
+        shortest_s, longest_s = self._config.horizon_s
+        total_s = min(max(self._config.horizon_m / speed_mps, shortest_s), longest_s)
+        return MODEL_STEP_S * np.arange(1, int(total_s / MODEL_STEP_S + 0.5) + 1)
 
     def costs(self, turns_rad: np.ndarray, *state: Any) -> np.ndarray:
         """(n,) float64 costs of heading changes (n,).
 
         Args:
             turns_rad: heading changes in radians.
-            *state: `FlightMotion`, heading in radians, speed set point in m/s, above 0.
+            *state: `FlightMotion`, heading in radians, speed set point in m/s, above 0; then, where something moves,
+                discs as `advise_all` takes them.
         """
-        motion, yaw_rad, speed_mps = state
+        motion, yaw_rad, speed_mps, *moving = state
         states = (np.array([motion]), np.array([yaw_rad]), self._goals(1), float(speed_mps))
-        costs, _ = self._plan_turns(states, turns_rad, NO_REFINEMENTS)
+        costs, _ = self._plan_turns(states, turns_rad, NO_REFINEMENTS, *moving)
         return costs[0]
 
     def advise_all(
-        self, motions: np.ndarray, yaws_rad: np.ndarray, speed_mps: float, goals_m: np.ndarray | None = None
+        self,
+        motions: np.ndarray,
+        yaws_rad: np.ndarray,
+        speed_mps: float,
+        goals_m: np.ndarray | None = None,
+        discs: np.ndarray = NO_DISCS,
     ) -> list[Advice]:
         """`advise` at several states at once, in less time than one after the other.
 
@@ -155,11 +172,15 @@ class FlightPlanner(RolloutPlanner):
             yaws_rad: (S,) float64 headings.
             speed_mps: speed set point, above 0.
             goals_m: (S, 2) float64, where to fly to from each state; the goal by default.
+            discs: (T, M, 3) float64, x, y and radius in metres of what moves, at each of `times_s`.
+
+        Raises:
+            ValueError: there are discs, and not for as many times.
         """
         if goals_m is None:
             goals_m = self._goals(len(motions))
         states = (motions, yaws_rad, goals_m, float(speed_mps))
-        costs, turns = self._plan_turns(states, self.turns_rad, self._steps_rad)
+        costs, turns = self._plan_turns(states, self.turns_rad, self._steps_rad, discs)
         return [Advice(turn, row) for turn, row in zip(turns.tolist(), costs.astype(np.float32))]
 
     def _goals(self, count: int) -> np.ndarray:
@@ -169,16 +190,25 @@ class FlightPlanner(RolloutPlanner):
         return goals
 
     def _plan_turns(
-        self, states: tuple[np.ndarray, np.ndarray, np.ndarray, float], turns_rad: np.ndarray, steps_rad: np.ndarray
+        self,
+        states: tuple[np.ndarray, np.ndarray, np.ndarray, float],
+        turns_rad: np.ndarray,
+        steps_rad: np.ndarray,
+        discs: np.ndarray = NO_DISCS,
     ) -> tuple[np.ndarray, np.ndarray]:
         """(S, n) float64 costs of the turns (n,) at states as the kernel takes them, and (S,) the best, refined by
         these steps (r,)."""
+        if discs.shape[1] and len(discs) != len(self.times_s(states[-1])):
+            raise InvalidArgumentError(
+                f"discs are given for {len(discs)} times; a rollout at {states[-1]:g} m/s has "
+                f"{len(self.times_s(states[-1]))} steps: ask for them at times_s()"
+            )
         num_states = len(states[0])
         turns = np.empty((num_states, len(turns_rad)))
         turns[:] = turns_rad
         costs = np.full_like(turns, NEVER)
         chosen = np.empty(num_states)
-        plan_turns(states, turns, steps_rad, self._plan, self._distance, costs, chosen)
+        plan_turns(states, turns, steps_rad, self._plan, self._distance, discs, costs, chosen)
         return costs, chosen
 
 

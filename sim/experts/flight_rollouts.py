@@ -99,6 +99,19 @@ def _look(pool, count, grid):  # type: ignore[no-untyped-def]
 
 
 @helper(fastmath=True)
+def _look_at_movers(pool, count, discs, step):  # type: ignore[no-untyped-def]
+    """Lower the clearance of lanes to that of what moves, where it is at the end of a step."""
+    for m in range(discs.shape[1]):
+        x = discs[step, m, 0]
+        y = discs[step, m, 1]
+        reach = discs[step, m, 2] + BODY_RADIUS_M
+        for i in range(count):
+            dx = pool[X + i] - x
+            dy = pool[Y + i] - y
+            pool[GAP + i] = min(pool[GAP + i], math.sqrt(dx * dx + dy * dy) - reach)
+
+
+@helper(fastmath=True)
 def _pay(pool, count, step_m, crash, p):  # type: ignore[no-untyped-def]
     """Charge lanes for a step of so many metres.
 
@@ -152,7 +165,7 @@ def _take_out(pool, count, margin, best):  # type: ignore[no-untyped-def]
 
 
 @helper(fastmath=True)
-def _roll(pool, count, leg, best, p, grid):  # type: ignore[no-untyped-def]
+def _roll(pool, count, leg, best, p, grid, discs):  # type: ignore[no-untyped-def]
     """Roll lanes on along a leg: speed, the rollout's length in seconds, first and last step. Returns how many are
     left."""
     speed, total_s, start, stop = leg
@@ -165,6 +178,7 @@ def _roll(pool, count, leg, best, p, grid):  # type: ignore[no-untyped-def]
             break
         _move(pool, count, speed, blend, grid)
         _look(pool, count, grid)
+        _look_at_movers(pool, count, discs, step)
         crash = COLLISION_COST * (1.0 + 1.5 * (total_s - step * MODEL_STEP_S) / total_s)
         if _pay(pool, count, MODEL_STEP_S * speed, crash, p):
             count = _take_out(pool, count, p.safety_margin_m, best)
@@ -249,7 +263,7 @@ def _aim(motions, goals, p, bearings, directions):  # type: ignore[no-untyped-de
 
 
 @helper(fastmath=True)
-def _try_second_headings(trunks, directions, leg, best, p, grid, pool):  # type: ignore[no-untyped-def]
+def _try_second_headings(trunks, directions, leg, best, p, grid, discs, pool):  # type: ignore[no-untyped-def]
     """Roll trunks out to the end along every second heading.
 
     Args:
@@ -258,7 +272,7 @@ def _try_second_headings(trunks, directions, leg, best, p, grid, pool):  # type:
         leg: speed, the rollout's length in seconds, steps at which the trunks of each pool end, the last one, and how
             many second headings to try at once.
         best: least cost found so far of each candidate; lowered.
-        p, grid: constants and the clearance map.
+        p, grid, discs: constants, the clearance map, and what moves.
         pool: room for the rollouts.
     """
     early, late = trunks
@@ -268,17 +282,17 @@ def _try_second_headings(trunks, directions, leg, best, p, grid, pool):  # type:
         lanes = np.int64(0)
         for k in range(start, stop):
             lanes = _branch(early, k, directions, best, p, pool, lanes)
-        lanes = _roll(pool, lanes, (speed, total_s, first_switch, second_switch), best, p, grid)
+        lanes = _roll(pool, lanes, (speed, total_s, first_switch, second_switch), best, p, grid, discs)
         for k in range(start, stop):
             lanes = _branch(late, k, directions, best, p, pool, lanes)
-        lanes = _roll(pool, lanes, (speed, total_s, second_switch, steps), best, p, grid)
+        lanes = _roll(pool, lanes, (speed, total_s, second_switch, steps), best, p, grid, discs)
         for i in range(lanes):
             candidate = int(pool[CANDIDATE + i])
             best[candidate] = min(best[candidate], pool[OWN + i] + (pool[SPENT + i] + pool[COST + i]))
 
 
 @helper(fastmath=True)
-def _try_turns(states, turns, eager, p, grid, best):  # type: ignore[no-untyped-def]
+def _try_turns(states, turns, eager, p, grid, discs, best):  # type: ignore[no-untyped-def]
     """Lower the costs in `best` (S * n,) to those of the turns (S, n), where they are less.
 
     `eager` tries as many second headings at once as the pool holds. That pays where `best` tells beforehand what they
@@ -297,20 +311,20 @@ def _try_turns(states, turns, eager, p, grid, best):  # type: ignore[no-untyped-
     pool = np.zeros(ALL_NUMBERS * LANES)
     for first in range(0, turns.size, LANES // 2):
         planted = _plant(motions, yaws, turns, bearings, first, best, early)
-        num_early = _roll(early, planted, (speed, total_s, np.int64(0), first_switch), best, p, grid)
+        num_early = _roll(early, planted, (speed, total_s, np.int64(0), first_switch), best, p, grid, discs)
         _arrive(early, num_early)
         for i in range(num_early):
             move_lane(early, i, late, i, NUMBERS)
-        num_late = _roll(late, num_early, (speed, total_s, first_switch, second_switch), best, p, grid)
+        num_late = _roll(late, num_early, (speed, total_s, first_switch, second_switch), best, p, grid, discs)
         _arrive(late, num_late)
         together = LANES // 2 // planted if eager else 1
         leg = (speed, total_s, first_switch, second_switch, steps, together)
         trunks = ((early, num_early), (late, num_late))
-        _try_second_headings(trunks, directions, leg, best, p, grid, pool)
+        _try_second_headings(trunks, directions, leg, best, p, grid, discs, pool)
 
 
 @kernel(fastmath=True, nogil=True)
-def plan_turns(states, turns, refinements, plan, distance, costs, chosen):  # type: ignore[no-untyped-def]
+def plan_turns(states, turns, refinements, plan, distance, discs, costs, chosen):  # type: ignore[no-untyped-def]
     """Cost of each candidate turn at several states, and the best turn, refined.
 
     Args:
@@ -320,6 +334,8 @@ def plan_turns(states, turns, refinements, plan, distance, costs, chosen):  # ty
         refinements: (r,) steps in radians by which the best candidate is refined.
         plan: (1,) record of `FlightCosts`, `Ground` and `FlightArea`.
         distance: the clearance map.
+        discs: (T, M, 3) x, y and radius in metres of what moves, at the end of each step of a rollout; T is at least
+            the number of steps where M is not 0.
         costs: (S, n) output; `NEVER` before.
         chosen: (S,) output: the best turn.
     """
@@ -331,7 +347,7 @@ def plan_turns(states, turns, refinements, plan, distance, costs, chosen):  # ty
     tried = turns
     tried_costs = costs
     for r in range(refinements.shape[0] + 1):
-        _try_turns(states, tried, r > 0, p, grid, tried_costs.ravel())
+        _try_turns(states, tried, r > 0, p, grid, discs, tried_costs.ravel())
         choose(tried, tried_costs, r > 0, chosen, least)
         if r < refinements.shape[0]:
             look_around(chosen, least, refinements[r], turns[0, 0], turns[0, -1], beside, refined)

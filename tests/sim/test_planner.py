@@ -93,7 +93,7 @@ def test_a_mirrored_forest_has_mirrored_costs(seed, y, yaw):
     assert np.allclose(costs[0][~collided], costs[1][~collided], rtol=0.05, atol=0.5)
 
 
-def slow_candidate_cost(plan_config: PlannerConfig, trees, motion, heading, speed) -> float:
+def slow_candidate_cost(plan_config: PlannerConfig, trees, motion, heading, speed, discs=None) -> float:
     """The planner's definition, told slowly: exact distances, no pruning, no shared beginnings."""
     c = plan_config
     blend = 1 - math.exp(-MODEL_STEP_S / TILT_LAG_S)
@@ -113,7 +113,9 @@ def slow_candidate_cost(plan_config: PlannerConfig, trees, motion, heading, spee
             for step in range(round(total_s / MODEL_STEP_S)):
                 aim = heading if step < round(switch / MODEL_STEP_S) else bearing + offset
                 state = motion_step(state, speed, math.cos(aim), math.sin(aim), blend, MODEL_STEP_S)
-                gap = min(2.0, min(math.hypot(state[0] - t[0], state[1] - t[1]) - t[2] for t in trees)) - BODY_RADIUS_M
+                round_things = [*trees, *(discs[step] if discs is not None else ())]
+                gaps = [math.hypot(state[0] - t[0], state[1] - t[1]) - t[2] for t in round_things]
+                gap = min(2.0, *gaps) - BODY_RADIUS_M
                 if gap < c.safety_margin_m:
                     cost += COLLISION_COST * (1 + 1.5 * (total_s - step * MODEL_STEP_S) / total_s)
                     break
@@ -129,6 +131,54 @@ def test_costs_match_a_slow_twin():
     fast = planner(*trees).costs(CANDIDATE_TURNS_RAD, motion, 0.0, 5.0)
     slow = [slow_candidate_cost(PlannerConfig(), trees, motion, turn, 5.0) for turn in CANDIDATE_TURNS_RAD]
     assert np.allclose(fast, slow, rtol=0.08, atol=0.1)
+
+
+def discs_of(plan: FlightPlanner, *movers: tuple[float, float, float, float, float], speed: float = 5.0) -> np.ndarray:
+    """Discs given as (x, y, radius, vx, vy) at the times of a rollout's steps."""
+    now = np.array(movers).reshape(-1, 5)
+    moved = plan.times_s(speed)[:, None, None] * now[:, 3:]
+    return np.concatenate([now[:, :2] + moved, np.broadcast_to(now[:, 2:3], (*moved.shape[:2], 1))], axis=2)
+
+
+def test_costs_among_movers_match_a_slow_twin():
+    trees = [(5.0, 0.4, 0.3), (8.0, -0.8, 0.25)]
+    plan = planner(*trees)
+    discs = discs_of(plan, (6.0, -4.0, 0.4, 0.0, 2.0), (9.0, 1.0, 0.35, -1.5, 0.0))
+    motion = cruising(0.0, 0.1, 5.0)
+    fast = plan.costs(CANDIDATE_TURNS_RAD, motion, 0.0, 5.0, discs)
+    slow = [slow_candidate_cost(PlannerConfig(), trees, motion, turn, 5.0, discs) for turn in CANDIDATE_TURNS_RAD]
+    assert np.allclose(fast, slow, rtol=0.08, atol=0.1)
+    assert not np.allclose(fast, plan.costs(CANDIDATE_TURNS_RAD, motion, 0.0, 5.0), rtol=0.08, atol=0.1)
+
+
+def test_a_mover_that_stands_still_is_a_trunk():
+    plan = planner()
+    among = plan.costs(CANDIDATE_TURNS_RAD, cruising(), 0.0, 5.0, discs_of(plan, (4.0, 0.1, 0.3, 0.0, 0.0)))
+    trunk = planner((4.0, 0.1, 0.3)).costs(CANDIDATE_TURNS_RAD, cruising(), 0.0, 5.0)
+    assert np.allclose(among, trunk, rtol=0.08, atol=0.1)
+
+
+def test_passes_behind_what_crosses_from_either_side():
+    """Where it will be counts, not where it is: who comes from the left is right of the way when the drone comes."""
+    plan = planner()
+    for side in (1.0, -1.0):
+        discs = discs_of(plan, (5.0, side * 1.6, 0.35, 0.0, -side * 2.0))
+        (advice,) = plan.advise_all(np.array([cruising()]), np.zeros(1), 5.0, discs=discs)
+        assert side * advice.turn_rad > math.radians(3)
+
+
+def test_who_has_gone_when_the_drone_comes_costs_nothing():
+    plan = planner()
+    gone = discs_of(plan, (8.0, 0.0, 0.35, 0.0, 3.0))
+    assert plan.costs(np.zeros(1), cruising(), 0.0, 5.0, gone)[0] < 0.1
+    staying = discs_of(plan, (8.0, 0.0, 0.35, 0.0, 0.0))
+    assert plan.costs(np.zeros(1), cruising(), 0.0, 5.0, staying)[0] > 0.2
+
+
+def test_discs_at_other_times_than_a_rollouts_are_refused():
+    plan = planner()
+    with pytest.raises(ValueError, match="times_s"):
+        plan.advise_all(np.array([cruising()]), np.zeros(1), 5.0, discs=np.zeros((3, 1, 3)))
 
 
 def expert_outcomes(seeds: range, **kwargs: object) -> list[str]:
