@@ -15,7 +15,7 @@ from forestpilot.launch.reading.json_files import read_config, read_json
 from forestpilot.launch.reading.tasks import task_named, task_of_preset
 from forestpilot.policies.evaluation.entrants import network_acted
 from forestpilot.policies.evaluation.gap import ImitationGap
-from forestpilot.policies.evaluation.scores import OutcomeRow, read_outcomes
+from forestpilot.policies.evaluation.outcome_rows import OutcomeRow, read_outcomes
 
 MAX_ROW_NOTES = 3
 """More broken rows than this are counted, not named one by one."""

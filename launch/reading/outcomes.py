@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forestpilot.policies.evaluation import scores
-from forestpilot.policies.evaluation.scores import OutcomeRow
+from forestpilot.policies.evaluation import outcome_rows
+from forestpilot.policies.evaluation.outcome_rows import OutcomeRow
 from forestpilot.sim.errors import ForestPilotError
 
 
@@ -46,7 +46,7 @@ def read_outcomes(folder: Path) -> list[OutcomeRow]:
     if not path.is_file():
         raise ReplayError(f"there is no {path}; give the folder that `forestpilot evaluate` wrote")
     try:
-        return scores.read_outcomes(path)
+        return outcome_rows.read_outcomes(path)
     except (OSError, csv.Error, KeyError, ValueError, TypeError) as error:
         raise ReplayError(f"{path} cannot be read: {type(error).__name__} {error}") from error
 

@@ -8,7 +8,8 @@ from functools import cached_property
 
 from forestpilot.launch.reading.evaluations import Evaluation, Setting
 from forestpilot.policies.evaluation.gap import ImitationGap
-from forestpilot.policies.evaluation.scores import OutcomeRow, Score, score
+from forestpilot.policies.evaluation.outcome_rows import OutcomeRow
+from forestpilot.policies.evaluation.scores import Score, score
 from forestpilot.sim.seeds import split_of
 
 WorldKey = tuple[Setting, int]

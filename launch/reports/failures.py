@@ -20,7 +20,7 @@ from forestpilot.launch.pages.media import Picture, picture_of
 from forestpilot.launch.reading.evaluations import Evaluation, Setting
 from forestpilot.launch.reading.outcomes import badness
 from forestpilot.launch.reports.arms import Arm
-from forestpilot.policies.evaluation.scores import OutcomeRow
+from forestpilot.policies.evaluation.outcome_rows import OutcomeRow
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.outcomes import CRASHES
 from forestpilot.sim.scratch import scratch

@@ -33,8 +33,9 @@ from forestpilot.policies.algorithms.dagger.config import PRESETS as DAGGER_PRES
 from forestpilot.policies.algorithms.dagger.loop import run_dagger
 from forestpilot.policies.algorithms.rounds import RoundResult, best_round, read_rounds, round_folder
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
+from forestpilot.policies.evaluation.outcome_rows import OutcomeRow
 from forestpilot.policies.evaluation.pilots import get_ready
-from forestpilot.policies.evaluation.scores import OutcomeRow, Score, results_table
+from forestpilot.policies.evaluation.scores import Score, results_table
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.ranges import EPISODES, PROCESSES, Range, require_ranges

@@ -68,8 +68,8 @@ from forestpilot.policies.algorithms.rounds import (
     write_rounds,
 )
 from forestpilot.policies.evaluation.intervals import wilson_interval
+from forestpilot.policies.evaluation.outcome_rows import OutcomeRow
 from forestpilot.policies.evaluation.pilots import PolicyFactory
-from forestpilot.policies.evaluation.scores import OutcomeRow
 from forestpilot.policies.training.input_noise import make_input_noise
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.seeds import seeds_of

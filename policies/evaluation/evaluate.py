@@ -21,7 +21,8 @@ from forestpilot.data_collection.rollouts.results import EpisodeFileError, Episo
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
 from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, parse_policy, policy_names, require_pilot
 from forestpilot.policies.evaluation.gap import ImitationGap, imitation_gap
-from forestpilot.policies.evaluation.scores import OutcomeRow, Score, read_outcomes, read_summary, write_results
+from forestpilot.policies.evaluation.outcome_rows import OutcomeRow, read_outcomes
+from forestpilot.policies.evaluation.scores import Score, read_summary, write_results
 from forestpilot.sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError

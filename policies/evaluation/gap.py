@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from forestpilot.policies.evaluation.intervals import t_quantile
-from forestpilot.policies.evaluation.scores import OutcomeRow
+from forestpilot.policies.evaluation.outcome_rows import OutcomeRow
 
 
 @dataclass(frozen=True)

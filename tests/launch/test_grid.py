@@ -5,7 +5,7 @@ from pathlib import Path
 
 from forestpilot.launch.verbs.demo import choose_to_film
 from forestpilot.launch.verbs.grid import GridConfig, run
-from forestpilot.policies.evaluation.scores import OutcomeRow
+from forestpilot.policies.evaluation.outcome_rows import OutcomeRow
 
 
 def test_every_cell_is_flown_tabled_and_drawn(tmp_path: Path, capsys) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
+from forestpilot.launch.films.replay_config import ReplayConfig
 from forestpilot.launch.reading.evaluations import read_evaluation
-from forestpilot.launch.verbs.replay import ReplayConfig, replay_evaluation
+from forestpilot.launch.verbs.replay import replay_evaluation
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.views import ViewConfig

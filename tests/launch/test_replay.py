@@ -26,6 +26,8 @@ from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch import cli
 from forestpilot.launch.films.episode_video import write_episode_video
 from forestpilot.launch.films.pace import FilmConfig
+from forestpilot.launch.films.replay_config import ReplayConfig
+from forestpilot.launch.films.replays import Replayed
 from forestpilot.launch.films.scene import blend_rotations
 from forestpilot.launch.pictures.chase_camera import free_distance_m
 from forestpilot.launch.reading.outcomes import (
@@ -36,9 +38,9 @@ from forestpilot.launch.reading.outcomes import (
     choose_worlds,
     read_outcomes,
 )
-from forestpilot.launch.verbs.replay import ReplayConfig, Replayed, replay_evaluation
+from forestpilot.launch.verbs.replay import replay_evaluation
 from forestpilot.policies.evaluation.baselines import BlindPilot
-from forestpilot.policies.evaluation.scores import OutcomeRow
+from forestpilot.policies.evaluation.outcome_rows import OutcomeRow
 from forestpilot.sim.cameras import rotation_matrix
 from forestpilot.sim.tasks.drive import DRIVE, DriveOptions
 

@@ -32,7 +32,7 @@ from forestpilot.launch.reports.learning import rounds_section, study_section, t
 from forestpilot.launch.reports.results import GAP_MEANING, results_section
 from forestpilot.policies.evaluation.baselines import BlindPilot
 from forestpilot.policies.evaluation.gap import ImitationGap
-from forestpilot.policies.evaluation.scores import OUTCOME_FIELDS
+from forestpilot.policies.evaluation.outcome_rows import OUTCOME_FIELDS
 from forestpilot.sim.tasks.drone import DRONE, DroneOptions
 
 FIRST = 2_000_000

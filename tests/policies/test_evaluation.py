@@ -30,16 +30,8 @@ from forestpilot.policies.evaluation.intervals import (
     rate_interval,
     wilson_interval,
 )
-from forestpilot.policies.evaluation.scores import (
-    OutcomeRow,
-    compare,
-    read_outcomes,
-    read_summary,
-    results_table,
-    score,
-    write_outcomes,
-    write_results,
-)
+from forestpilot.policies.evaluation.outcome_rows import OutcomeRow, read_outcomes, write_outcomes
+from forestpilot.policies.evaluation.scores import compare, read_summary, results_table, score, write_results
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.policies.networks.views import ViewConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig, VisuomotorPolicy

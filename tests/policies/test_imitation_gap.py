@@ -16,7 +16,8 @@ from forestpilot.launch.studies.study import Bench
 from forestpilot.launch.verbs.evaluate import Config, run
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
 from forestpilot.policies.evaluation.gap import ImitationGap, imitation_gap
-from forestpilot.policies.evaluation.scores import OutcomeRow, read_outcomes, read_summary
+from forestpilot.policies.evaluation.outcome_rows import OutcomeRow, read_outcomes
+from forestpilot.policies.evaluation.scores import read_summary
 from forestpilot.sim.outcomes import episode_return
 from forestpilot.sim.tasks import TASKS
 
