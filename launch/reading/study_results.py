@@ -52,6 +52,18 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """What theory says, beside what came out."""
+
+    name: str
+    """What it is, as in the legend."""
+    x: tuple[float, ...]
+    """Where, ascending."""
+    y: tuple[float, ...]
+    """The figure there."""
+
+
+@dataclass(frozen=True)
 class Panel:
     """One diagram of a study's figure."""
 
@@ -71,6 +83,10 @@ class Panel:
     """Slopes of thin lines to compare with, on logarithmic axes."""
     places: tuple[str, ...] = ()
     """Names of the places 0, 1, ... on its x axis, where they are no numbers."""
+    x_label: str = ""
+    """Text of its x axis, where that is another than the study's."""
+    curves: tuple[Curve, ...] = ()
+    """What theory says, in thin lines."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +110,7 @@ class StudyResult:
     log_x: bool
     """Whether the x axis is logarithmic."""
     panels: tuple[Panel, ...]
-    """The diagrams; all have the same arms and x."""
+    """The diagrams; all have the same arms, and those with the same x axis the same x."""
     notes: tuple[str, ...]
     """Sentences below the table: how intervals were made, and differences between arms."""
     study: str = ""
@@ -161,8 +177,9 @@ def _result(plain: Mapping[str, Any]) -> StudyResult:
 
 def _panel(plain: Mapping[str, Any]) -> Panel:
     points = [_point(values) for values in plain["points"]]
+    curves = [Curve(own["name"], tuple(own["x"]), tuple(own["y"])) for own in plain.get("curves", ())]
     told = {"points": points, "guides": tuple(plain["guides"]), "places": tuple(plain.get("places", ()))}
-    return Panel(**{**plain, **told})
+    return Panel(**{**plain, **told, "curves": tuple(curves)})
 
 
 def _point(plain: Mapping[str, Any]) -> Point:

@@ -343,7 +343,7 @@ def _study_diagram(panel: Panel, result: StudyResult, arms: Sequence[str]) -> Di
             lines.append(Line(style, x, mean, low, high))
             told.append(f"{arm}: {mean[-1]:.3g} at {x[-1]:g}")
     log = "x" * result.log_x + "y" * panel.log_y
-    svg = lines_figure(lines, Axes(result.x_label, panel.label, log=log), "; ".join(told))
+    svg = lines_figure(lines, Axes(panel.x_label or result.x_label, panel.label, log=log), "; ".join(told))
     text = panel.meaning
     if panel.bars:
         text = f"{text} Bars: {panel.bars}."

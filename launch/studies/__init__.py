@@ -72,3 +72,8 @@ STUDIES.register(
     "forestpilot.launch.studies.offline_online:OfflineOnline",
     "accuracy, F1, L2 and likelihood on held-out demonstrations against success: which offline figure says anything",
 )
+STUDIES.register(
+    "reset-cliff",
+    "forestpilot.launch.studies.reset_cliff:ResetCliffStudy",
+    "the theory of cloning and DAgger, computed exactly: gap by horizon and by number of demonstrations",
+)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from forestpilot.launch.pictures.plots import MUTED, add_axes, new_figure, save_figure
-from forestpilot.launch.reading.study_results import INTERVAL_BARS, Panel, Point, StudyResult
+from forestpilot.launch.reading.study_results import INTERVAL_BARS, Curve, Panel, Point, StudyResult
 from forestpilot.launch.studies.shifted_views import ShiftedViews
 
 GREY = "#5b6670"
@@ -21,6 +21,11 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 """Their markers, for those who cannot tell the colours apart."""
 PANELS_IN_A_ROW = 3
 MOST_TICKS = 7
+INK = "#1d1d1b"
+CURVES = ("-", (0, (6, 2)), (0, (2, 2)), (0, (6, 2, 1, 2)))
+"""How the lines of what theory says are drawn, in order."""
+ROOM_FOR_NAME = 0.09
+"""Share of a logarithmic axis by which it is longer for the name of each of them."""
 MOST_INSIDE = 6
 """More arms than these are named below the diagrams, where they hide nothing."""
 LEAST_PERCENT = 10.0
@@ -91,13 +96,15 @@ def _draw_panel(axes: Any, result: StudyResult, panel: Panel) -> None:
     elif panel.places:
         axes.set_xticks(range(len(panel.places)), panel.places, rotation=12)
     else:
-        axes.set_xlabel(result.x_label)
+        axes.set_xlabel(panel.x_label or result.x_label)
         if result.log_x:
             axes.set_xscale("log")
             _plain_ticks(axes, places)
     _set_height(axes, panel, from_zero=len(places) == 1)
     for slope in panel.guides:
         _draw_guide(axes, panel, slope)
+    if panel.curves:
+        _draw_curves(axes, panel.curves)
     bars = "" if panel.bars == INTERVAL_BARS else f"\n({panel.bars})"
     axes.set_ylabel(panel.label + bars)
 
@@ -158,6 +165,18 @@ def _draw_guide(axes: Any, panel: Panel, slope: float) -> None:
     x = np.array([first.x, _places(panel)[-1]])
     style = "--" if slope > 1 else ":"
     axes.plot(x, first.value.mean * (x / first.x) ** slope, style, color=MUTED, linewidth=1, label=f"slope {slope:g}")
+
+
+def _draw_curves(axes: Any, curves: Sequence[Curve]) -> None:
+    """Thin lines of what theory says, named in the diagram itself; the arms are named in the first one."""
+    lines = []
+    for curve, style in zip(curves, CURVES):
+        lines += axes.plot(curve.x, curve.y, color=INK, linewidth=1, linestyle=style)
+    if axes.get_yscale() == "log":
+        low, high = axes.get_ylim()
+        axes.set_ylim(top=high * (high / low) ** (ROOM_FOR_NAME * len(curves)))
+    names = [curve.name for curve in curves]
+    axes.add_artist(axes.legend(lines, names, framealpha=0.85, edgecolor="none", fontsize=8))
 
 
 def _plain_ticks(axes: Any, values: Sequence[float]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from forestpilot.launch.config import ConfigError, parse_config
-from forestpilot.launch.reading.study_results import CSV_FILE, Interval, StudyResult
+from forestpilot.launch.reading.study_results import CSV_FILE, Interval, Panel, StudyResult
 from forestpilot.launch.studies import STUDIES
 from forestpilot.launch.studies.study import Study
 from forestpilot.launch.terminal.progress import make_progress
@@ -67,7 +67,8 @@ def run(study: Study[Any, Any]) -> None:
     """Run what is left of the study, print the table, draw the figure."""
     result = study.run(make_progress())
     folder = Path(study.config.out)
-    print_table(_rows(result), title=result.title)
+    for rows in _tables(result):
+        print_table(rows, title=result.title)
     for note in result.notes:
         print(textwrap.fill(note, WIDTH, subsequent_indent="  "))
     print(folder / CSV_FILE)
@@ -75,11 +76,20 @@ def run(study: Study[Any, Any]) -> None:
         print(path)
 
 
-def _rows(result: StudyResult) -> list[tuple[str, ...]]:
+def _tables(result: StudyResult) -> list[list[tuple[str, ...]]]:
+    """A table for each x axis."""
+    x_labels = dict.fromkeys(panel.x_label or result.x_label for panel in result.panels)
+    return [
+        _rows(x_label, [panel for panel in result.panels if (panel.x_label or result.x_label) == x_label])
+        for x_label in x_labels
+    ]
+
+
+def _rows(x_label: str, panels: Sequence[Panel]) -> list[tuple[str, ...]]:
     """One row for each arm and x; one column for each diagram, with 95 % intervals."""
-    labels = [panel.label for panel in result.panels]
-    rows = [("arm", result.x_label, *labels, "seeds", "worlds")]
-    for points in zip(*(panel.points for panel in result.panels), strict=True):
+    labels = [panel.label for panel in panels]
+    rows = [("arm", x_label, *labels, "seeds", "worlds")]
+    for points in zip(*(panel.points for panel in panels), strict=True):
         first = points[0]
         figures = [_text(point.value) for point in points]
         rows.append((first.arm, f"{first.x:g}", *figures, str(first.seeds), str(first.worlds)))

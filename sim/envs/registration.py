@@ -6,6 +6,7 @@ ENTRY_POINTS = {
     "ForestPilot/Drone-v0": "forestpilot.sim.envs.drone:DroneEnv",
     "ForestPilot/Drive-v0": "forestpilot.sim.envs.drive:DriveEnv",
     "ForestPilot/Vehicle-v0": "forestpilot.sim.envs.any_vehicle:AnyVehicleEnv",
+    "ForestPilot/ResetCliff-v0": "forestpilot.sim.tabular.env:ResetCliffEnv",
 }
 
 for env_id, entry_point in ENTRY_POINTS.items():

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from forestpilot.launch.reading.study_results import read_study_results
@@ -44,6 +45,8 @@ def made_up_cell(config: Any, arm: Arm, x: float, seed: int) -> Cell:
                 "passed": [1, int(number % 2), 0, 0, 0, 0],
                 "costs": [0.01 * (1 + (number + step) % 7) for step in steps],
                 **{f"success {kind}": (number + world + kind) % 2 for kind in range(4)},
+                "lost": [1.0 + number] * np.size(getattr(config, "episodes", 1)),
+                "missing": [1.0 + world + number] * np.size(getattr(config, "episodes", 1)),
                 "one": [20.0, 1.0 + world, 2.0 * number],
                 "two": [world, 0.5 * world, 1.0 * number * world],
             }

@@ -19,6 +19,7 @@ from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.reading.study_results import (
     ArmNote,
+    Curve,
     Interval,
     Panel,
     Point,
@@ -257,7 +258,10 @@ def test_results_carry_all_that_a_report_needs(fakes: Fakes, tmp_path: Path) -> 
 def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
     points = [Point("a", 0.5, 3, 8, Interval(1 / 3, 0.1, 0.7))]
     panel = Panel("rate", "rate, 1/km", points, "How often.", log_y=True, bars="least to largest", guides=(1.0, 2.0))
-    result = StudyResult("t", "x, m", False, (panel,), ("n",), "s", "Why?", (ArmNote("a", "the only one"),))
+    theory = Panel(
+        "rate_by_n", "rate, 1/km", points, "How often.", x_label="N", curves=(Curve("1 / N", (0.5,), (2.0,)),)
+    )
+    result = StudyResult("t", "x, m", False, (panel, theory), ("n",), "s", "Why?", (ArmNote("a", "the only one"),))
     assert write_study_results(tmp_path, result) == tmp_path / "results.csv"
     assert read_study_results(tmp_path) == result
 

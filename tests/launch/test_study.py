@@ -15,12 +15,13 @@ from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.launch import cli
 from forestpilot.launch.config import ConfigError
 from forestpilot.launch.pictures.plots import add_axes, new_figure
-from forestpilot.launch.reading.study_results import Interval, Panel, Point, StudyResult, read_study_results
-from forestpilot.launch.studies import STUDIES, compounding_error, dagger_road, plots, three_cameras
+from forestpilot.launch.reading.study_results import Curve, Interval, Panel, Point, StudyResult, read_study_results
+from forestpilot.launch.studies import STUDIES, compounding_error, dagger_road, plots, reset_cliff, three_cameras
 from forestpilot.launch.studies.cells import Cell, make_points, stack
 from forestpilot.launch.studies.compounding_error import CompoundingError
 from forestpilot.launch.studies.dagger_road import DaggerRoad
 from forestpilot.launch.studies.plots import _draw_panel, plot_shifted_views, plot_study
+from forestpilot.launch.studies.reset_cliff import ResetCliffStudy
 from forestpilot.launch.studies.roads import study_training
 from forestpilot.launch.studies.shifted_views import shifted_views, warp_shifted
 from forestpilot.launch.studies.statistics import mean_interval
@@ -30,6 +31,7 @@ from forestpilot.launch.verbs import study
 from forestpilot.policies.training.shard_pool import ShardPool
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.cameras import Camera
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.registry import UnknownNameError
 
 
@@ -76,7 +78,7 @@ def test_help_shows_a_studys_sizes(name: str, capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         cli.main(["study", name, "--help"])
     shown = capsys.readouterr().out
-    assert "--test-" in shown and f"runs/study-{name}" in shown
+    assert "--seeds" in shown and f"runs/study-{name}" in shown
     assert f"About {STUDIES.get(name).minutes:g} minutes on two cores" in shown
 
 
@@ -86,6 +88,28 @@ def test_figures_of_one_and_of_two_panels_are_drawn(tmp_path: Path) -> None:
     for panels in ((one,), (one, Panel("other", "other", points))):
         path = plot_study(StudyResult("title", "x", True, panels, ()), tmp_path / f"{len(panels)}.png")
         assert path.stat().st_size > 10_000
+
+
+def test_what_theory_says_is_drawn_and_named_beside_what_came_out() -> None:
+    points = [Point("a", x, 3, 8, Interval(x, 0.9 * x, 1.2 * x)) for x in (10.0, 100.0)]
+    panel = Panel("gap", "gap", points, log_y=True, x_label="N", curves=(Curve("1 / N", (10.0, 100.0), (5.0, 50.0)),))
+    axes = drawn(panel, log_x=True)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["1 / N"]
+    assert axes.get_xlabel() == "N" and axes.get_lines()[-1].get_ydata().tolist() == [5.0, 50.0]
+
+
+def test_diagrams_over_different_axes_have_tables_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = {"horizons": (2, 3), "episodes": (4, 5), "states": 4, "actions": 3, "seeds": 1, "draws": 2, "workers": 1}
+    study.run(ResetCliffStudy(reset_cliff.Config(out=str(tmp_path), **sizes)))
+    shown = capsys.readouterr().out
+    assert shown.count("horizon H, steps") == shown.count("episodes N") == 1 and "grows as H^" in shown
+    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
+    assert {row["x"] for row in rows if row["figure"] == "missing_mass"} == {"4", "5"}
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+    with pytest.raises(InvalidArgumentError, match=r"horizons is \(5, 4\); give at least two"):
+        reset_cliff.Config(horizons=(5, 4))
 
 
 def test_arms_at_a_single_x_stand_beside_one_another(tmp_path: Path) -> None:
