@@ -8,6 +8,9 @@ import numpy as np
 
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2, PHYSICS_HZ
+from forestpilot.sim.worlds.hazards.hazard import BASE, LENGTH, TOP, WIDTH, YAW, X, Y
+from forestpilot.sim.worlds.hazards.traffic import Traffic
+from forestpilot.sim.worlds.tables import NO_BOXES
 from forestpilot.sim.worlds.world import World
 
 COLLIDER_HEIGHT_M = 7.0
@@ -25,10 +28,13 @@ class PhysicsClient:
         self.id = pybullet.connect(pybullet.DIRECT)
         self.pool: ColliderPool | None = None
         self._is_due = False
+        self.movers = MovingColliders(self.id, NO_BOXES)
+        """Bodies of what moves by itself."""
 
     def reset_later(self, world: World, reach_m: float) -> None:
         """As `reset`, but nothing is built before `catch_up`: many episodes touch nothing and need no simulation."""
         self.pool = ColliderPool(self.id, world, reach_m)
+        self.movers = MovingColliders(self.id, Traffic(world.hazards).boxes(), reach_m)
         self._is_due = True
 
     def catch_up(self) -> None:
@@ -59,6 +65,7 @@ class PhysicsClient:
         pybullet.setGravity(0, 0, -GRAVITY_MPS2, physicsClientId=self.id)
         ground = pybullet.createCollisionShape(pybullet.GEOM_PLANE, physicsClientId=self.id)
         pybullet.createMultiBody(0, ground, physicsClientId=self.id)
+        self.movers.build()
 
     def step(self) -> None:
         """Advance by one sub-step of 1/240 s."""
@@ -155,14 +162,89 @@ class ColliderPool:
     def _make(self, size: float | tuple[float, ...]) -> int:
         """A new body: a cylinder of this radius, or a box of this length, width and height."""
         if isinstance(size, tuple):
-            half = [value / 2 for value in size]
-            shape = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=self._id)
-        else:
-            shape = pybullet.createCollisionShape(
-                pybullet.GEOM_CYLINDER, radius=size, height=COLLIDER_HEIGHT_M, physicsClientId=self._id
-            )
+            return make_box(self._id, size)
+        shape = pybullet.createCollisionShape(
+            pybullet.GEOM_CYLINDER, radius=size, height=COLLIDER_HEIGHT_M, physicsClientId=self._id
+        )
         return pybullet.createMultiBody(0, shape, useMaximalCoordinates=1, physicsClientId=self._id)
 
     def _move(self, body: int, place: tuple[float, float, float], yaw_rad: float) -> None:
-        turned = (0.0, 0.0, math.sin(yaw_rad / 2), math.cos(yaw_rad / 2))
-        pybullet.resetBasePositionAndOrientation(body, place, turned, physicsClientId=self._id)
+        move_body(self._id, body, place, yaw_rad)
+
+
+class MovingColliders:
+    """Boxes that are where hazards are, sub-step by sub-step; parked far below the ground where no vehicle is near.
+
+    Args:
+        client_id: PyBullet's physics client id.
+        boxes: (m, 8) the columns of `Boxes`, of all hazards, one after the other; their sizes never change.
+        reach_m: what comes within this distance of the vehicle has its body there, in metres.
+    """
+
+    def __init__(self, client_id: int, boxes: np.ndarray, reach_m: float = 0.0) -> None:
+        self._id = client_id
+        self._boxes = boxes.astype(np.float64)
+        self._radii = np.hypot(self._boxes[:, LENGTH], self._boxes[:, WIDTH]) / 2
+        self._reach = reach_m
+        self._bodies: list[int] = []
+        self._here: list[int] = []
+
+    def build(self) -> None:
+        """Make the bodies, in a simulation that was just reset."""
+        self._bodies = []
+        self._here = []
+        for number, box in enumerate(self._boxes):
+            self._bodies.append(make_box(self._id, (box[LENGTH], box[WIDTH], box[TOP] - box[BASE])))
+            self._park(number)
+
+    def are_near(self, boxes: np.ndarray, x: float, y: float, further_m: float) -> bool:
+        """Tell if any of the boxes (m, 8) is within reach of (x, y), or so much further."""
+        distance = np.hypot(boxes[:, X] - x, boxes[:, Y] - y) - self._radii
+        return bool(np.min(distance) < self._reach + further_m)
+
+    def swept_discs(self, ways: np.ndarray) -> np.ndarray:
+        """(m, 3) x, y and radius of discs that hold each box wherever it is on its way (sub-steps, m, 8)."""
+        places = ways[:, :, :2]
+        middle = (places.min(axis=0) + places.max(axis=0)) / 2
+        travel = np.hypot(*(places - middle).max(axis=0).T)
+        return np.column_stack([middle, self._radii + travel])
+
+    def move(self, boxes: np.ndarray, x: float, y: float) -> bool:
+        """Put the bodies of boxes (m, 8) that are within reach of a vehicle at (x, y) where those are now.
+
+        Returns:
+            Whether there are any.
+        """
+        distance = np.hypot(boxes[:, X] - x, boxes[:, Y] - y) - self._radii
+        near = np.flatnonzero(distance < self._reach).tolist()
+        for number in near:
+            box = boxes[number]
+            place = (box[X], box[Y], (box[BASE] + box[TOP]) / 2)
+            move_body(self._id, self._bodies[number], place, box[YAW])
+        for number in self._here:
+            if number not in near:
+                self._park(number)
+        self._here = near
+        return bool(near)
+
+    def park_all(self) -> None:
+        """Nothing that moves is near any more."""
+        for number in self._here:
+            self._park(number)
+        self._here = []
+
+    def _park(self, number: int) -> None:
+        move_body(self._id, self._bodies[number], (4.0 * number, 100.0, PARKING_Z_M), 0.0)
+
+
+def make_box(client_id: int, size_m: tuple[float, ...]) -> int:
+    """A new body that nothing moves: a box of this length, width and height."""
+    half = [value / 2 for value in size_m]
+    shape = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=client_id)
+    return int(pybullet.createMultiBody(0, shape, useMaximalCoordinates=1, physicsClientId=client_id))
+
+
+def move_body(client_id: int, body: int, place: tuple[float, float, float], yaw_rad: float) -> None:
+    """Put a body's middle at a place, turned about the vertical."""
+    turned = (0.0, 0.0, math.sin(yaw_rad / 2), math.cos(yaw_rad / 2))
+    pybullet.resetBasePositionAndOrientation(body, place, turned, physicsClientId=client_id)

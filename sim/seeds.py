@@ -39,6 +39,8 @@ class SeedStream(IntEnum):
     """Which steps' pictures are dropped."""
     SCENARIO = 0xF117
     """Preset, density and speed of a scenario."""
+    HAZARDS = 0xDEE5
+    """Which hazards a world has, where, and how they move."""
     HABITS = 0x4AB1
     """Habits of a demonstrator, with the number of the draw: the sides on which it passes trunks, its style."""
 

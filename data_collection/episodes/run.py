@@ -228,14 +228,19 @@ def _born(config: DataclassInstance, stored: Mapping[str, Any]) -> dict[str, Any
         fresh = type(config)()
     except TypeError:  # a field without a default: nobody can have left it out
         return {}
+    return _born_as(fresh, config, stored)
+
+
+def _born_as(fresh: DataclassInstance, config: DataclassInstance, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, given the config that nobody has changed: its parts may have other parts, chosen by name."""
     values = to_plain(fresh)
     for field in dataclasses.fields(config):
         own = getattr(config, field.name)
         default = getattr(fresh, field.name)
         there = stored.get(field.name)
-        is_other_part = dataclasses.is_dataclass(own) and not isinstance(own, type) and type(own) is not type(default)
-        if is_other_part and isinstance(there, Mapping):
-            values[field.name] = _born(own, there)
+        if not (dataclasses.is_dataclass(own) and not isinstance(own, type) and isinstance(there, Mapping)):
+            continue
+        values[field.name] = _born_as(default, own, there) if type(own) is type(default) else _born(own, there)
     return values
 
 

@@ -28,6 +28,7 @@ PLACES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("Drive", {"preset": "winding"}),
     ("Drive", {"preset": "junctions"}),
     ("Drive", {"preset": "obstacles"}),
+    ("Drive", {"preset": "easy", "hazards": 3}),
 )
 """Environments that between them call every kernel of the simulator."""
 STRAIGHT_ON = np.array([0.0, 1.0], np.float32)

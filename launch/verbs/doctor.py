@@ -42,6 +42,7 @@ REGISTRIES = (
     "forestpilot.sim.vehicles:VEHICLES",
     "forestpilot.sim.vehicles.turns:TURNS",
     "forestpilot.sim.courses:COURSES",
+    "forestpilot.sim.worlds.hazards:HAZARDS",
     "forestpilot.sim.experts:EXPERTS",
     "forestpilot.sim.rendering:RENDERERS",
     "forestpilot.data_collection.rollouts.gates:GATES",

@@ -11,6 +11,7 @@ import numpy as np
 
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.vehicles.vehicle import Vehicle
+from forestpilot.sim.worlds.hazards.traffic import NO_TRAFFIC, Traffic
 from forestpilot.sim.worlds.world import World
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Course(ABC):
         self.speed_mps = float(speed)
         self.max_speed_mps = max_speed_mps
         self._world: World | None = None
+        self.traffic: Traffic = NO_TRAFFIC
+        """The hazards of this episode, as they are now."""
 
     @property
     def world(self) -> World:
@@ -76,6 +79,8 @@ class Course(ABC):
         """A vehicle stands at the start of a world."""
         self._world = world
         self.follow(vehicle)
+        self.traffic = Traffic(world.hazards, self.speed_mps) if world.hazards else NO_TRAFFIC
+        self.traffic.wake(self.way_m(vehicle))
 
     @abstractmethod
     def time_limit_s(self) -> float:
@@ -87,6 +92,10 @@ class Course(ABC):
 
     def follow(self, vehicle: Vehicle) -> None:  # noqa: B027  (a free course has nothing to note)
         """Take note of where the vehicle is now."""
+
+    def way_m(self, vehicle: Vehicle) -> float:
+        """How far along the course the vehicle is, in metres: what hazards wake by."""
+        return 0.0
 
     def intervene(self, vehicle: Vehicle, collided: bool, control_hz: int) -> bool:
         """Put the vehicle back on its way where the course's rule says so; returns whether it did."""

@@ -29,6 +29,8 @@ RESTART_AHEAD_M = 2.0
 """A car that was put back starts this much further along the line: past what it stood against."""
 SLOWEST_SHARE = 0.1
 """No road asks for less than this share of the speed set point, of 10 m/s at most, on average."""
+LONGEST_HOLD_S = 30.0
+"""No hazard holds up who waits for it longer than this, besides one that drives ahead."""
 INTERVENTIONS = ("none", "line", "road")
 
 COMMAND_GOALS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, -1.0]], np.float32)
@@ -97,16 +99,22 @@ class RoadCourse(Course):
     def time_limit_s(self) -> float:
         """Twice what the road's speeds need, and 20 s."""
         needed_s = float(np.sum(self.table.spacing_m / self.table.rows["speed_mps"]))
-        return min(2 * needed_s + 20.0, self.longest_s())
+        held_up_s = sum(hazard.longest_s for hazard in self.world.hazards)
+        return min(2 * needed_s + 20.0 + held_up_s, self.longest_s())
 
     def longest_s(self) -> float:
         """A bound for every road of this length."""
-        return 2 * self.config.length_m / (SLOWEST_SHARE * min(self.speed_mps, 10.0)) + 20.0
+        held_up_s = LONGEST_HOLD_S * self.config.hazards
+        return 2 * self.config.length_m / (SLOWEST_SHARE * min(self.speed_mps, 10.0)) + 20.0 + held_up_s
 
     def follow(self, vehicle: Vehicle) -> None:
         """Find the vehicle on the route, near where it was."""
         x, y, _ = vehicle.base_position()
         self.index, self._along_m, self._offset_m = self.table.locate(x, y, self.index)
+
+    def way_m(self, vehicle: Vehicle) -> float:
+        """Along the route."""
+        return self.table.distance_m(self.index, self._along_m)
 
     def intervene(self, vehicle: Vehicle, collided: bool, control_hz: int) -> bool:
         """Put the vehicle back on the line where a safety driver would take over."""

@@ -39,6 +39,8 @@ IMAGES = ("rgb", "depth", "segmentation")
 """Kinds of images that may be observed."""
 ALL_CAMERAS = tuple(range(len(CAMERA_NAMES)))
 """Rows of the cameras."""
+MOST_HAZARD_MPS = 20.0
+"""No hazard is faster than this."""
 LONGEST_S = 86_400.0
 """Longest time limit: a day."""
 Observation = dict[str, np.ndarray]
@@ -364,7 +366,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
 
     def state_hash(self) -> int:
         """64-bit hash of the vehicle's full state: equal along a replay, or the replay has diverged."""
-        state = self.vehicle.state_bytes() + self.course.state_bytes()
+        state = self.vehicle.state_bytes() + self.course.state_bytes() + self.course.traffic.state_bytes()
         return int.from_bytes(hashlib.blake2b(state, digest_size=8).digest(), "little")
 
     def tell_pybullet(self) -> None:
@@ -425,7 +427,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self._progress_m = 0.0
         self._left_m = self.course.distance_left_m(self.vehicle)
         self._start_left_m = self._left_m
-        self._clearance_m = self.vehicle.clearance_m(world, self.vehicle.base_position()[None])
+        self._clearance_m = self._clearance(self.vehicle.base_position()[None])
         self._place_cameras()
         # One that was chosen may remember what it has seen, whether or not anybody has asked it so far.
         if self._chosen_expert is not None and self._follows:
@@ -456,7 +458,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self._actions.append(action)
         collided, moved = self._move(action)
         self.course.follow(self.vehicle)
-        self._clearance_m = self.vehicle.clearance_m(world, self._path[:moved])
+        self.course.traffic.advance(self._substeps / PHYSICS_HZ, self.course.way_m(self.vehicle))
+        self._clearance_m = self._clearance(self._path[:moved])
         self._intervened = self.course.intervene(self.vehicle, collided, self.task_spec.control_hz)
         outcome = self._judge(collided and not self._intervened)
         self._crashed = outcome in CRASHES
@@ -471,6 +474,13 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self._tell_expert()
         return outcome
 
+    def _clearance(self, path: np.ndarray) -> float:
+        """Least distance to what stands along the last positions (n, 3), and to what moves where it is now; metres."""
+        least_m = self.vehicle.clearance_m(self.world, path)
+        if self.course.traffic:
+            least_m = min(least_m, self.vehicle.gap_m(self.course.traffic))
+        return least_m
+
     def _move(self, action: np.ndarray) -> tuple[bool, int]:
         """Simulate one control step, or until a collision; returns whether there was one, and the number of sub-steps.
 
@@ -480,22 +490,45 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         pool = self.colliders
         command = vehicle.command(action, self.course.speed_mps)
         x, y = vehicle.state[:2].tolist()
-        if vehicle.coast(command, pool.discs, self._path):
+        moving = self._moving_near(x, y)
+        discs = pool.discs
+        if moving is not None:
+            discs = np.concatenate([discs, self.physics.movers.swept_discs(moving)])
+        if vehicle.coast(command, discs, self._path):
             pool.pass_by(x, y)
             return False, self._substeps
         self.tell_pybullet()
-        return self._move_in_bullet(command)
+        return self._move_in_bullet(command, moving)
 
-    def _move_in_bullet(self, command: Any) -> tuple[bool, int]:
+    def _moving_near(self, x: float, y: float) -> np.ndarray | None:
+        """(sub-steps, m, 8) where what moves is after each sub-step, if any of it may come near (x, y) in this step."""
+        traffic = self.course.traffic
+        if not traffic:
+            return None
+        seconds = self._substeps / PHYSICS_HZ
+        vx, vy, _ = self.vehicle.velocity_mps.tolist()
+        further_m = (math.hypot(vx, vy) + MOST_HAZARD_MPS) * seconds + 1.0
+        if not self.physics.movers.are_near(traffic.boxes(), x, y, further_m):
+            return None
+        return traffic.boxes_at(np.arange(1, self._substeps + 1) / PHYSICS_HZ)
+
+    def _move_in_bullet(self, command: Any, moving: np.ndarray | None) -> tuple[bool, int]:
         """The same, sub-step by sub-step in PyBullet."""
         vehicle = self.vehicle
+        movers = self.physics.movers
         num_standing = self.colliders.num_standing
+        if moving is None:
+            movers.park_all()
         for substep in range(self._substeps):
             vehicle.apply(command)
+            moves_near = False
+            if moving is not None:
+                x, y = vehicle.state[:2].tolist()
+                moves_near = movers.move(moving[substep], x, y)
             self.physics.step()
             self._path[substep] = vehicle.read()[:3]
             # Contacts cost more than the step itself: ask only where there is something to touch.
-            near_something = num_standing or vehicle.may_touch_ground
+            near_something = num_standing or moves_near or vehicle.may_touch_ground
             if near_something and self.physics.touches(vehicle.body):
                 return True, substep + 1
         return False, self._substeps
@@ -536,6 +569,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         if drawn and self._drawn_world is not self.world:
             self._renderer.set_world(self.world)
             self._drawn_world = self.world
+        if drawn and self.course.traffic:
+            self._renderer.move(self.course.traffic.boxes())
         if drawn == ALL_CAMERAS:
             self._frames = self._renderer.render(self.views.eyes, self.views.axes)
             return
@@ -593,6 +628,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         if self._chase_world is not self.world:
             self._chase_renderer.set_world(self.world)
             self._chase_world = self.world
+        if self.course.traffic:
+            self._chase_renderer.move(self.course.traffic.boxes())
         vehicle = self.drawn_vehicle()
         rotation = np.asarray(vehicle.rotation)
         yaw_rad = float(np.arctan2(rotation[1, 0], rotation[0, 0]))

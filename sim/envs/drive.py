@@ -94,6 +94,8 @@ class DriveEnv(VehicleEnv):
         advisor: str | Mapping[str, Any] = "",
         lead_in: Sequence[Sequence[float]] = (),
         pose_noise: Mapping[str, float] | None = None,
+        hazards: int = 0,
+        hazard_kinds: Sequence[str] = (),
     ) -> None:
         """Build the environment.
 
@@ -125,6 +127,8 @@ class DriveEnv(VehicleEnv):
             lead_in: actions that are done before an episode begins: it begins where they lead.
             pose_noise: every so often the car is put elsewhere, for example `{"every_s": 0.8, "shift_m": 1.0}`; see
                 `forestpilot.sim.envs.pose_noise.PoseNoise`.
+            hazards: number of hazards along the road, one per 25 m at most: what moves when somebody comes.
+            hazard_kinds: kinds of hazards to draw from; all that may be on a road by default: `deer`.
 
         Raises:
             ValueError: an argument is out of range; the message names what is allowed.
@@ -138,6 +142,8 @@ class DriveEnv(VehicleEnv):
             domain_randomisation=domain_randomisation,
             length_m=None if length is None else float(length),
             max_curvature_per_m=None if max_curvature is None else float(max_curvature),
+            hazards=hazards,
+            hazard_kinds=tuple(hazard_kinds),
         )
         seeing = Seeing(
             width=width,

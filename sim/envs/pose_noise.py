@@ -114,7 +114,10 @@ class Displacer:
         """Tell if the episode goes on from here, nothing being close."""
         if course.is_left(vehicle) or course.is_reached(vehicle):
             return False
-        return vehicle.clearance_m(world, vehicle.base_position()[None]) >= self._noise.free_m
+        least_m = vehicle.clearance_m(world, vehicle.base_position()[None])
+        if course.traffic:
+            least_m = min(least_m, vehicle.gap_m(course.traffic))
+        return least_m >= self._noise.free_m
 
 
 def _put(vehicle: Vehicle, place_m: np.ndarray, yaw_rad: float, speed_mps: float, drift_mps: float) -> None:

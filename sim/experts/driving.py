@@ -14,6 +14,7 @@ import numpy as np
 from forestpilot.sim.cameras import CENTER, FASTER, FORWARD, Rig
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.courses.road import RoadCourse
+from forestpilot.sim.experts.braking import LaneAhead
 from forestpilot.sim.experts.config import ExpertConfig
 from forestpilot.sim.experts.driving_rollouts import LEAST_SPEED_MPS, plan_steering
 from forestpilot.sim.experts.expert import (
@@ -32,6 +33,7 @@ from forestpilot.sim.vehicles.car import (
     DriveMotion,
 )
 from forestpilot.sim.vehicles.vehicle import Vehicle
+from forestpilot.sim.worlds.hazards.traffic import NO_TRAFFIC, Traffic
 from forestpilot.sim.worlds.roads.road import POINT_SPACING_M
 from forestpilot.sim.worlds.roads.route_table import RouteTable
 from forestpilot.sim.worlds.world import World
@@ -44,6 +46,8 @@ SPEED_GAIN = 0.4
 """Throttle or brake per error of the speed, s/m."""
 SPEED_PREVIEW_S = 0.5
 """The expert drives at the speed that is right this much later."""
+BRAKING_PREVIEW_S = 0.3
+"""It brakes for a hazard as is right this much later."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,8 @@ class DriveMoment(NamedTuple):
     """(2,) of the middle of the wheelbase, in metres."""
     line_point: int
     """Point of the line near which it is."""
+    traffic: Traffic = NO_TRAFFIC
+    """The hazards, as they were then."""
 
 
 class DrivingExpert(RecallingExpert):
@@ -186,7 +192,8 @@ class DrivingExpert(RecallingExpert):
 
     def moment(self) -> DriveMoment:
         """Motion and place of the car."""
-        return DriveMoment(self._car.motion_state(), self._car.base_position()[:2].copy(), self._course.index)
+        place_m = self._car.base_position()[:2].copy()
+        return DriveMoment(self._car.motion_state(), place_m, self._course.index, self._course.traffic.snapshot())
 
     def label_then(self, views: CameraViews, moment: DriveMoment) -> Labels:
         """Actions and candidate costs as if the car stood where each camera does."""
@@ -220,16 +227,21 @@ class DrivingExpert(RecallingExpert):
             x, y = place
             motions[c] = x, y, yaw, speed, yaw_rate, own.steering
             indices[c], _, _ = self._course.table.locate(x, y, moment.line_point)
+        lane = None
+        if moment.traffic:
+            lane = LaneAhead(self._course.table, moment.traffic, self._car.grip)
         labels = Labels.empty(len(motions))
         for c, advice in enumerate(self._planner.advise_all(motions, indices)):
             motion = DriveMotion(*motions[c])
-            labels.actions[c] = advice.turn_rad / STEERING_LOCK_RAD, self._go(int(indices[c]), motion.speed)
+            labels.actions[c] = advice.turn_rad / STEERING_LOCK_RAD, self._go(int(indices[c]), motion.speed, lane)
             labels.costs[c] = advice.costs
         return labels
 
-    def _go(self, index: int, speed_mps: float) -> float:
+    def _go(self, index: int, speed_mps: float, lane: LaneAhead | None) -> float:
         """Throttle or brake for the speed that is right a moment later."""
         preview = round(speed_mps * SPEED_PREVIEW_S / POINT_SPACING_M)
         wanted = self.pace * self._course.table.point(index + preview).speed_mps
+        if lane is not None:
+            wanted = min(wanted, lane.speed_mps(index, speed_mps * BRAKING_PREVIEW_S))
         hold = 0.1 if wanted > 0.5 else 0.0
         return max(-1.0, min(1.0, hold + SPEED_GAIN * (wanted - speed_mps)))

@@ -20,7 +20,7 @@ NEAR_M = 0.05
 """Near plane in metres."""
 SKY_ID, GROUND_ID, VEHICLE_ID = -1, -2, -3
 """Segmentation ids of what is no tree and no box; tree i is 2 * i (trunk) and 2 * i + 1 (crown), box i comes after
-them as 2 * trees + i."""
+them as 2 * trees + i, and after those that stand come those of hazards."""
 
 
 class VehiclePose(NamedTuple):
@@ -58,8 +58,8 @@ class Frames(NamedTuple):
     depth: NDArray[np.float32]
     """(C, H, W) float32, metres along the camera's forward axis; FAR_M for the sky."""
     segmentation: NDArray[np.int32]
-    """(C, H, W) int32: 2 * tree for trunks, 2 * tree + 1 for crowns, 2 * trees + box for boxes, SKY_ID, GROUND_ID or
-    VEHICLE_ID."""
+    """(C, H, W) int32: 2 * tree for trunks, 2 * tree + 1 for crowns, 2 * trees + box for boxes (first those that stand,
+    then those of hazards), SKY_ID, GROUND_ID or VEHICLE_ID."""
 
 
 class Renderer(Protocol):
@@ -69,6 +69,10 @@ class Renderer(Protocol):
 
     def set_world(self, world: World) -> None:
         """Draw this world from now on."""
+
+    def move(self, boxes: ArrayLike) -> None:
+        """From now on what moves is here: (m, 8) boxes as `Traffic.boxes` tells them, all hazards of the world one
+        after the other. Until then they are where they are asleep."""
 
     def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: VehiclePose | None = None) -> Frames:
         """Draw eyes (C, 3) and axes (C, 3, 3) (rows right, up, forward); a vehicle only if its pose is given."""

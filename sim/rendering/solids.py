@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from forestpilot.sim.worlds.hazards.traffic import Traffic
 from forestpilot.sim.worlds.tables import CAR_BODY, Boxes
+from forestpilot.sim.worlds.world import World
 
 WHEEL_RADIUS_M = 0.31
 WHEEL_HALF_WIDTH_M = 0.1
@@ -31,6 +33,13 @@ SOLID = np.dtype(
 """An upright box, or a cylinder that lies along its width and fits into it: its middle, the direction of its length,
 half its length and width, the heights of its underside and top, its kind, and the box of the world that it is part
 of."""
+
+
+def all_boxes(world: World) -> NDArray[np.float32]:
+    """(b, 8) boxes of a world: those that stand, and those of its hazards, asleep."""
+    if not world.hazards:
+        return world.boxes
+    return np.concatenate([world.boxes, Traffic(world.hazards).boxes()])
 
 
 def solids_of(boxes: NDArray[np.float32]) -> np.ndarray:

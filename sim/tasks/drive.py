@@ -37,6 +37,9 @@ class DriveOptions(TaskOptions):
     interventions: str = "none"
     """Put the car back when it is more than 1 m off its `line`, off the `road`, or never (`none`: the episode ends)."""
 
+    hazards: Annotated[int, Range(0, 100)] = 0
+    """Hazards along each road, one per 25 m at most: what moves when somebody comes."""
+
     def __post_init__(self) -> None:
         require_ranges(self)
         for name, allowed in (("side_cameras", SIDE_CAMERAS), ("interventions", INTERVENTIONS)):
@@ -44,8 +47,12 @@ class DriveOptions(TaskOptions):
                 raise InvalidArgumentError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
 
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
-        """`length` in metres, `side_cameras` and `interventions`; the same for every episode."""
-        return dataclasses.asdict(self)
+        """`length` in metres, `side_cameras`, `interventions`, and `hazards` where there are any (drives of earlier
+        versions say nothing of them); the same for every episode."""
+        drawn = dataclasses.asdict(self)
+        if not self.hazards:
+            del drawn["hazards"]
+        return drawn
 
     @property
     def counts_interventions(self) -> bool:
@@ -72,6 +79,8 @@ class DriveTask(Task):
         parts = [road]
         if env_kwargs.get("speed") is not None:
             parts.append(f"{env_kwargs['speed']:.3g} m/s")
+        if env_kwargs.get("hazards"):
+            parts.append(f"{env_kwargs['hazards']} hazards")
         if "interventions" in env_kwargs:
             parts.append(RULES.get(env_kwargs["interventions"], str(env_kwargs["interventions"])))
         return ", ".join(parts)

@@ -200,6 +200,7 @@ class Car(Vehicle):
     """
 
     name = "car"
+    body_discs = tuple((ahead, WIDTH_M / 2) for ahead in BODY_DISCS_M)
     turn_kind = "steering"
     max_turn_rad = STEERING_LOCK_RAD
     max_speed_mps = 20.0

@@ -155,6 +155,7 @@ class Quadrotor(Vehicle):
     turn_kind = "heading"
     max_turn_rad = MAX_TURN_RAD
     max_speed_mps = 12.0
+    body_discs = ((0.0, BODY_RADIUS_M),)
     side_range = SideRange(
         shift_m=1.5,
         yaw_rad=math.radians(35.0),

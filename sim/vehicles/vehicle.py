@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
@@ -11,6 +12,7 @@ from forestpilot.sim.cameras import Camera, Rig, SideRange
 from forestpilot.sim.looks import VehicleLook
 from forestpilot.sim.vehicles.free_body import FreeBody, equals_pybullet
 from forestpilot.sim.vehicles.rigid_body import POSITION
+from forestpilot.sim.worlds.hazards.traffic import Traffic
 from forestpilot.sim.worlds.world import World
 
 NUM_CANDIDATES = 21
@@ -53,6 +55,8 @@ class Vehicle(FreeBody, ABC):
     """Angle of the front wheels, left positive; 0 without wheels."""
     side_range: ClassVar[SideRange] = SideRange()
     """How far its side cameras are drawn from its own pose and motion."""
+    body_discs: ClassVar[tuple[tuple[float, float], ...]] = ((0.0, 0.3),)
+    """The body as discs: how far ahead of `base_position` each is, and its radius, in metres."""
     may_coast: bool = True
     """False leaves every sub-step to PyBullet, for whoever pushes the body there."""
 
@@ -138,6 +142,16 @@ class Vehicle(FreeBody, ABC):
     @abstractmethod
     def clearance_m(self, world: World, path: np.ndarray) -> float:
         """Least distance in metres from the body to an obstacle along the last positions (n, 3) of its state."""
+
+    def gap_m(self, traffic: Traffic) -> float:
+        """Distance in metres from the body, as `body_discs`, to what moves in the world, where both are now."""
+        x, y, _ = self.base_position().tolist()
+        yaw = self.yaw_rad
+        gaps = []
+        for ahead, radius in self.body_discs:
+            place = np.array([[x + ahead * math.cos(yaw), y + ahead * math.sin(yaw)]])
+            gaps.append(traffic.clearance_m(place) - radius)
+        return min(gaps)
 
     @abstractmethod
     def motion_state(self) -> Any:

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-LOG, CAR_BODY, CAR_CABIN, BARRIER = range(4)
-"""Kinds of boxes: a fallen log, a parked car's body and the cabin on top of it, a barrier that narrows the road."""
+LOG, CAR_BODY, CAR_CABIN, BARRIER, DEER = range(5)
+"""Kinds of boxes: a fallen log, a car's body and the cabin on top of it, a barrier with its stripes, part of a deer.
+
+Renderers paint a kind that they know nothing else of in its plain colour."""
 CONE, SPHERE = range(2)
 """Kinds of trees, by their crowns."""
 
@@ -49,7 +51,7 @@ class Boxes(NamedTuple):
     top_m: Any
     """Height of the top above the ground."""
     kind: Any
-    """`LOG`, `CAR_BODY`, `CAR_CABIN` or `BARRIER`."""
+    """`LOG`, `CAR_BODY`, `CAR_CABIN`, `BARRIER` or `DEER`."""
 
     @classmethod
     def of(cls, table: np.ndarray) -> Boxes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -27,6 +27,7 @@ from forestpilot.sim.worlds.words import format_density
 
 if TYPE_CHECKING:
     from forestpilot.sim.worlds.appearance import Appearance
+    from forestpilot.sim.worlds.hazards.hazard import Hazard
 
 __all__ = [
     "BARRIER",
@@ -90,6 +91,8 @@ class World:
     """Distance to the nearest trunk or box on a grid, for planners."""
     redraws: int
     """How many drawn worlds were thrown away: forests that nothing could pass through, roads that met themselves."""
+    hazards: tuple[Hazard, ...] = field(default=(), kw_only=True)
+    """What moves in it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bounds_m", Bounds(*self.bounds_m))

@@ -110,6 +110,22 @@ def test_a_setting_that_came_later_has_the_value_it_was_born_with(tmp_path: Path
         Run.claim(tmp_path, "train", Config(inner=Inner(rate=0.1)))
 
 
+def test_a_part_of_a_part_has_the_values_it_was_born_with(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Other(Inner):
+        late: int = 0
+
+    @dataclass(frozen=True)
+    class Outer:
+        config: Config = field(default_factory=Config)
+
+    stored = {"verb": "train", "version": "0.1", "config": {"config": {"steps": 5, "inner": {"rate": 0.5}}}}
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    Run.claim(tmp_path, "train", Outer(Config(inner=Other())))
+    with pytest.raises(RunError, match=r"config.inner.late: 0 there, 1 asked"):
+        Run.claim(tmp_path, "train", Outer(Config(inner=Other(late=1))))
+
+
 def test_a_damaged_config_is_named(tmp_path: Path) -> None:
     for text in ('{"steps": ', "[1]"):
         (tmp_path / "config.json").write_text(text)

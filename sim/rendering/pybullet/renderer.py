@@ -30,7 +30,7 @@ from forestpilot.sim.rendering.protocol import (
 )
 from forestpilot.sim.rendering.pybullet.matrices import projection_of, quaternion_of, view_of
 from forestpilot.sim.rendering.pybullet.meshes import unit_mesh_file
-from forestpilot.sim.rendering.solids import solids_of, wheels_of
+from forestpilot.sim.rendering.solids import all_boxes, solids_of, wheels_of
 from forestpilot.sim.worlds.appearance import ROAD_SURFACES
 from forestpilot.sim.worlds.tables import CAR_CABIN, LOG, SPHERE, Boxes, Trees
 from forestpilot.sim.worlds.world import Ribbon, World
@@ -79,6 +79,7 @@ class BulletRenderer:
         self._vehicle_bodies: dict[VehicleLook, list[int]] = {}
         self._sky = np.full(3, 255, np.uint8)
         self._light = [0.0, 0.0, 1.0]
+        self._moving: list[int] = []
 
     def set_world(self, world: World) -> None:
         """Rebuild the client's visuals; the client is reset, so nothing is left of the world before."""
@@ -93,6 +94,15 @@ class BulletRenderer:
         self._add_trees(world)
         self._add_boxes(world)
         self._light = look.sun_direction.tolist()
+
+    def move(self, boxes: ArrayLike) -> None:
+        """What moves is here; see `forestpilot.sim.rendering.protocol.Renderer.move`."""
+        client = self._open_client()
+        for body, row in zip(self._moving, np.asarray(boxes, float).tolist(), strict=True):
+            box = Boxes(*row)
+            place = (box.x_m, box.y_m, 0.5 * (box.base_m + box.top_m))
+            turn = (0.0, 0.0, math.sin(0.5 * box.yaw_rad), math.cos(0.5 * box.yaw_rad))
+            pybullet.resetBasePositionAndOrientation(body, place, turn, physicsClientId=client)
 
     def _add_road(self, world: World) -> None:
         """Flat strips along every ribbon, a few centimetres above the ground lest the two flicker."""
@@ -109,9 +119,12 @@ class BulletRenderer:
     def _add_boxes(self, world: World) -> None:
         """One body per box and one per wheel of a parked car; logs and wheels are lying cylinders."""
         first_id = 2 * len(world.trees)
-        for index, row in enumerate(world.boxes.tolist()):
+        colors = np.concatenate([world.appearance.box_colors, *(hazard.colors for hazard in world.hazards)])
+        boxes = all_boxes(world)
+        self._moving = []
+        for index, row in enumerate(boxes.tolist()):
             box = Boxes(*row)
-            color = world.appearance.box_colors[index]
+            color = colors[index]
             half = (0.5 * box.length_m, 0.5 * box.width_m, 0.5 * (box.top_m - box.base_m))
             place = (box.x_m, box.y_m, 0.5 * (box.base_m + box.top_m))
             if box.kind == LOG:
@@ -119,8 +132,10 @@ class BulletRenderer:
                 continue
             if box.kind == CAR_CABIN:
                 color = GLASS_COLOR
-            self._add("cube", half, place, color, first_id + index, yaw_rad=box.yaw_rad)
-        for wheel in wheels_of(solids_of(world.boxes)):
+            body = self._add("cube", half, place, color, first_id + index, yaw_rad=box.yaw_rad)
+            if index >= len(world.boxes):
+                self._moving.append(body)
+        for wheel in wheels_of(solids_of(boxes)):
             radius = float(wheel["half_width_m"])
             half = (float(wheel["half_length_m"]), radius, radius)
             place = (float(wheel["x_m"]), float(wheel["y_m"]), radius)

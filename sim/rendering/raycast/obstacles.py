@@ -25,7 +25,7 @@ from forestpilot.sim.rendering.raycast.sampling import around, floor_of, sample
 from forestpilot.sim.rendering.raycast.scene import Scene
 from forestpilot.sim.rendering.raycast.textures import TILE_SIZE
 from forestpilot.sim.rendering.solids import WHEEL_PLACE, WHEEL_RADIUS_M
-from forestpilot.sim.worlds.world import CAR_BODY, CAR_CABIN, LOG
+from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG
 
 F = np.float32
 BARK_TEXELS_PER_M = F(110)
@@ -138,7 +138,7 @@ def shade_box(scene: Scene, b: int, x: Scalar, y: Scalar, z: Scalar, pixel_m: Sc
         color = _body_color(scene, b, box, normal, along, aside, z)
     elif box[KIND] == F(CAR_CABIN):
         color = _cabin_color(scene, b, box, normal, along, aside, z)
-    else:
+    elif box[KIND] == F(BARRIER):
         stripe = (along + aside + z) / (F(2) * STRIPE_M)
         if stripe - F(floor_of(stripe)) < HALF:
             color = BARRIER_RED

@@ -65,6 +65,7 @@ from forestpilot.sim.rendering.raycast.scene import Scene, make_scene
 from forestpilot.sim.rendering.raycast.shade import copy_sheet, shade_sheet, smooth_edges
 from forestpilot.sim.rendering.raycast.vehicle import draw_vehicle
 from forestpilot.sim.rendering.raycast.vehicle_parts import Parts, place_parts
+from forestpilot.sim.rendering.solids import solids_of, table_of
 from forestpilot.sim.worlds.world import LOG, World
 
 F = np.float32
@@ -270,6 +271,13 @@ class RaycastRenderer:
     def set_world(self, world: World) -> None:
         """Draw this world from now on."""
         self._scene = make_scene(world, smooth=self._smooth)
+        self._standing = len(world.boxes)
+
+    def move(self, boxes: ArrayLike) -> None:
+        """What moves is here; see `forestpilot.sim.rendering.protocol.Renderer.move`."""
+        assert self._scene is not None
+        solids = solids_of(np.asarray(boxes, F))
+        self._scene.boxes[self._standing :] = table_of(solids)
 
     def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: VehiclePose | None = None) -> Frames:
         """Draw all cameras; see `forestpilot.sim.rendering.protocol.Renderer.render`.

@@ -8,7 +8,7 @@ from forestpilot.sim.rendering.raycast.intersect import Bytes, Floats, Ids
 from forestpilot.sim.rendering.raycast.light_map import make_light_map
 from forestpilot.sim.rendering.raycast.road import Road, make_road
 from forestpilot.sim.rendering.raycast.textures import FIRST_BARK, FIRST_LEAF, Bank, skyline, texture_bank
-from forestpilot.sim.rendering.solids import solids_of, table_of, wheels_of
+from forestpilot.sim.rendering.solids import all_boxes, solids_of, table_of, wheels_of
 from forestpilot.sim.worlds.appearance import ROAD_SURFACES, Appearance
 from forestpilot.sim.worlds.tables import Trees
 from forestpilot.sim.worlds.world import World
@@ -37,8 +37,8 @@ class Scene(NamedTuple):
     bark: Floats
     leaf: Floats
     boxes: Floats
-    """(b, 9): x, y of the middle, cosine and sine of the yaw, half length, half width, heights of base and top, in
-    metres; kind."""
+    """(b, 9), those that move last: x, y of the middle, cosine and sine of the yaw, half length, half width, heights of
+    base and top, in metres; kind."""
     wheels: Floats
     """(w, 9): wheels of parked cars as lying cylinders; eight columns as in `boxes`, then the index of the body."""
     paint: Floats
@@ -122,10 +122,10 @@ def make_scene(world: World, smooth: bool) -> Scene:
     # Copies throughout: a world's arrays are read-only, which Numba takes for another type and compiles again.
     trees = np.array(world.trees, F).reshape(-1, 7)
     sun = np.array(look.sun_direction, F)
-    solids = solids_of(world.boxes)
+    solids = solids_of(all_boxes(world))
     boxes = table_of(solids)
     order, groves = _groves(trees)
-    light_map, origin, texels_per_m = make_light_map(world, trees, boxes, sun)
+    light_map, origin, texels_per_m = make_light_map(world, trees, boxes[: len(world.boxes)], sun)
     road_color, shoulder = _road_colors(look, world.surface)
     return Scene(
         trees=trees,
@@ -135,7 +135,9 @@ def make_scene(world: World, smooth: bool) -> Scene:
         leaf=_colors(look.leaf_colors, len(trees)),
         boxes=boxes,
         wheels=table_of(wheels_of(solids), "box"),
-        paint=_colors(look.box_colors, len(boxes), "boxes"),
+        paint=np.concatenate(
+            [_colors(look.box_colors, len(world.boxes), "boxes"), *(hazard.colors for hazard in world.hazards)]
+        ),
         road=make_road(world.ribbons, world.markings),
         surface=SURFACES.index(world.surface),
         bank=texture_bank(bool(smooth)),

@@ -9,6 +9,7 @@ import numpy as np
 from forestpilot.sim.seeds import SeedStream, rng_for
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.clearance import build_clearance_map
+from forestpilot.sim.worlds.hazards.placing import place_on_road
 from forestpilot.sim.worlds.obstacles import place_obstacles
 from forestpilot.sim.worlds.roads.centre_line import POINT_SPACING_M
 from forestpilot.sim.worlds.roads.layout import COMMAND_NAMES, FOLLOW, LEFT, RIGHT, STRAIGHT, Layout, draw_layout
@@ -61,6 +62,8 @@ class RoadWorld(World):
             parts.append(f"{junctions} junction{'s' * (junctions > 1)}")
         if len(self.boxes):
             parts.append("obstacles")
+        if self.hazards:
+            parts.append(f"{len(self.hazards)} hazard{'s' * (len(self.hazards) > 1)}")
         return ", ".join(parts)
 
 
@@ -103,6 +106,7 @@ def make_road(config: RoadConfig, seed: int) -> RoadWorld:
         route=route,
         grip=SURFACE_GRIP[surface],
         width_m=width,
+        hazards=place_on_road(config.hazards, config.hazard_kinds, route, width, seed),
     )
 
 

@@ -35,6 +35,10 @@ class RoadConfig:
     """How to take the junctions: `seed` draws each evenly, or `left`, `straight` or `right` at every one."""
     obstacle_gap_m: float | None = None
     """Mean distance between two obstacles in metres; None for a free road."""
+    hazards: int = 0
+    """Number of hazards along the road: what moves when somebody comes."""
+    hazard_kinds: tuple[str, ...] = ()
+    """Kinds of hazards to draw from; empty for all that may be on a road."""
     density_per_m2: float = 0.12
     """Mean number of trees per square metre in the 14 m beside the road; the forest behind is thinner."""
     surfaces: tuple[str, ...] = ("asphalt", "gravel", "dirt")

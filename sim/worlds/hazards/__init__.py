@@ -1,0 +1,14 @@
+"""Hazards: what moves in a world, each from the world's seed: see `forestpilot.sim.worlds.hazards.hazard`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forestpilot.sim.registry import Registry
+
+if TYPE_CHECKING:
+    from forestpilot.sim.worlds.hazards.hazard import Hazard
+
+_HERE = "forestpilot.sim.worlds.hazards"
+HAZARDS: Registry[type[Hazard]] = Registry("hazard", f"{_HERE}:HAZARDS")
+HAZARDS.register("deer", f"{_HERE}.deer:Deer", "stands beside the road, and may cross it")

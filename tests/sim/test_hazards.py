@@ -1,0 +1,86 @@
+"""Hazards: from the seed, awake when somebody comes, seen by renderers, physics and the expert."""
+
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+
+from forestpilot.data_collection.rollouts.scenarios import make_env
+from forestpilot.sim.tasks import TASKS
+from forestpilot.sim.worlds.hazards import HAZARDS
+from forestpilot.sim.worlds.hazards.hazard import ALWAYS, ROAD, RoadSite
+from forestpilot.sim.worlds.hazards.placing import kinds_on
+from forestpilot.sim.worlds.hazards.traffic import Traffic
+from forestpilot.sim.worlds.roads.road import PRESETS, make_road
+from tests.sim.worlds import straight_route
+
+SITE = RoadSite(straight_route(), 160, 5.0, 80.0)
+
+
+def drive(**kwargs):
+    return make_env(TASKS.get("drive"), hazards=2, length=150.0, **kwargs)
+
+
+@pytest.fixture
+def env():
+    env = drive()
+    yield env
+    env.close()
+
+
+@pytest.mark.parametrize("name", kinds_on(ROAD))
+def test_a_hazard_follows_from_the_seed_and_the_time(name):
+    kind = HAZARDS.get(name)
+    times = np.linspace(0.0, 40.0, 81)
+    first, again, other = (kind.draw(SITE, np.random.default_rng(seed)) for seed in (3, 3, 4))
+    boxes = first.boxes(times)
+    assert boxes.shape == (81, len(first.solids), 8) and first.colors.shape == (len(first.solids), 3)
+    assert np.array_equal(boxes, again.boxes(times)) and not np.array_equal(boxes, other.boxes(times))
+    assert np.array_equal(boxes[40], first.boxes(times[40:41])[0])
+    # Renderers and physics make each part once.
+    assert np.ptp(boxes[:, :, 3:5], axis=0).max() == 0.0
+    assert np.ptp(boxes[:, :, 6] - boxes[:, :, 5], axis=0).max() < 1e-9
+    assert first.longest_s >= 0.0
+
+
+def test_a_road_has_its_hazards_from_its_seed_and_is_else_the_same():
+    config = dataclasses.replace(PRESETS["winding"], length_m=300.0)
+    plain = make_road(config, 7)
+    first, again = (make_road(dataclasses.replace(config, hazards=4), 7) for _ in range(2))
+    assert plain.hazards == () and len(first.hazards) == 4
+    assert np.array_equal(first.trees, plain.trees) and np.array_equal(first.route.x_m, plain.route.x_m)
+    assert np.array_equal(Traffic(first.hazards).boxes(), Traffic(again.hazards).boxes())
+    assert "4 hazards" in first.describe() and "hazard" not in plain.describe()
+
+
+def test_who_is_asleep_stays_until_somebody_comes():
+    deer = [HAZARDS.get("deer").draw(SITE, np.random.default_rng(seed)) for seed in range(12)]
+    wakeful = next(one for one in deer if one.wake_m > 0)
+    traffic = Traffic((wakeful,))
+    asleep = traffic.boxes().copy()
+    traffic.advance(5.0, 10.0)
+    assert not traffic.is_awake.any() and np.array_equal(traffic.boxes(), asleep)
+    traffic.advance(0.1, wakeful.place_m - wakeful.wake_m)
+    soon = traffic.discs(np.array([0.0, 1.0]))
+    assert traffic.is_awake.all() and not np.array_equal(soon[0], soon[1])
+    kept = traffic.snapshot()
+    traffic.advance(1.0, 0.0)
+    assert np.allclose(traffic.discs(np.zeros(1))[0], soon[1]) and np.allclose(kept.discs(np.zeros(1))[0], soon[0])
+    assert np.array_equal(Traffic((dataclasses.replace(wakeful, wake_m=ALWAYS),)).discs(np.zeros(1))[0], soon[0])
+
+
+def test_discs_cover_what_is_in_the_way():
+    traffic = Traffic(tuple(HAZARDS.get("deer").draw(SITE, np.random.default_rng(seed)) for seed in range(3)))
+    ((x, y, radius),) = traffic.discs(np.zeros(1))[0, :1]
+    assert traffic.clearance_m(np.array([[x, y]])) < 0.0 < radius
+    assert Traffic().clearance_m(np.zeros((1, 2))) == np.inf and not Traffic()
+
+
+def test_a_copy_goes_on_as_the_environment_does(env):
+    env.reset(seed=3)
+    for _ in range(60):
+        env.step(np.array([0.0, 0.4]))
+    twin = copy.deepcopy(env)
+    assert twin.state_hash() == env.state_hash() and np.array_equal(twin.frames.rgb, env.frames.rgb)
+    twin.close()
