@@ -37,6 +37,8 @@ class SeedStream(IntEnum):
     """The coin that a mixture of expert and learner tosses at every step."""
     DROPPED = 0xD0F
     """Which steps' pictures are dropped."""
+    GOALS = 0x60A1
+    """Where in its forest a goal lies that may lie anywhere."""
     SCENARIO = 0xF117
     """Preset, density and speed of a scenario."""
     HAZARDS = 0xDEE5

@@ -25,6 +25,7 @@ from forestpilot.data_collection.episodes.files import remove_stale_temporaries,
 from forestpilot.data_collection.episodes.header import EpisodeHeader, read_header
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.goals import BEARING, PLACE
 from forestpilot.sim.outcomes import Outcome
 
 DATASET_FORMAT = "forestpilot-dataset"
@@ -295,6 +296,8 @@ class Dataset:
         require_same_task(spec, _task_spec(episode.meta.task_spec, name), f"episode {name}")
         episode.validate()
         shapes: dict[str, tuple[int, ...]] = {"state": (spec.state_size,), "goal": (spec.goal_size,)}
+        if spec.goal_kind != BEARING:
+            shapes[PLACE] = (3,)
         shapes |= dict.fromkeys(CAMERAS, (spec.image_height, spec.image_width, 3))
         for key, shape in shapes.items():
             found = episode.observations[key].shape[1:] if key in episode.observations else None

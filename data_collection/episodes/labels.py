@@ -105,6 +105,33 @@ class EpisodeLabels:
         moved, told = shift_labels(actions, human_delay_s, control_hz, by_hand)
         return Lesson(np.where(by_hand[:, None], moved, actions), known & (told | ~by_hand))
 
+    def deeds(self, control_hz: int, human_delay_s: float = 0.0) -> Lesson:
+        """What whoever drove meant to do, whatever it was good for; no step is without it, but those of a human that
+        are moved beyond the end.
+
+        Where the expert drove, that is its answer, without the noise that was put on what it did.
+
+        Args:
+            control_hz, human_delay_s: see `lesson`.
+        """
+        actions = self._arrays["actions"][:]
+        actor = self._arrays["actor"][:]
+        driven = {"actions": actions, "actor": actor, "labelled": np.ones(len(actor), bool)}
+        lesson = EpisodeLabels(driven).lesson(control_hz, human_delay_s)
+        by_expert = self.expert_drove
+        if not by_expert.any():
+            return lesson
+        answers = self._arrays["expert_actions"][:, CENTER]
+        return Lesson(np.where(by_expert[:, None], answers, lesson.actions), lesson.known)
+
+    @property
+    def expert_drove(self) -> NDArray[np.bool_]:
+        """(T,) at which steps the expert drove, and was asked."""
+        by_expert: NDArray[np.bool_] = self._arrays["actor"][:] == ACTOR_EXPERT
+        if self.teacher is not Teacher.EXPERT:
+            return np.zeros_like(by_expert)
+        return by_expert & self.labelled_steps
+
     def expert_actions(self, steps: slice = slice(None)) -> NDArray[np.float32] | None:
         """(n, 3, 2) the expert's answers at left, center and right camera; None where they are not learned."""
         if self.teacher is not Teacher.EXPERT:

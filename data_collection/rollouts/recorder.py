@@ -15,6 +15,7 @@ from forestpilot.data_collection.rollouts.results import EpisodeResult
 from forestpilot.data_collection.rollouts.scenarios import Scenario, make_env
 from forestpilot.data_collection.rollouts.spare_envs import SpareEnvs
 from forestpilot.sim.cameras import CAMERA_NAMES
+from forestpilot.sim.goals import PLACE
 from forestpilot.sim.tasks import TASKS
 
 OBSERVATION_KEYS = ("left", "center", "right", "state", "goal")
@@ -57,6 +58,8 @@ class EpisodeRecorder:
         self._steps: list[dict[str, Any]] = []
         self._observations = [self.observation] if record else []
         self._offsets = [self.info["camera_offsets"]]
+        self._places: list[np.ndarray] = []
+        self._note_place()
 
     @property
     def pilot_info(self) -> dict[str, Any]:
@@ -123,6 +126,7 @@ class EpisodeRecorder:
             step["expert_costs"] = before.get("expert_costs")
             self._observations.append(self.observation)
             self._offsets.append(self.info["camera_offsets"])
+            self._note_place()
         return terminated or truncated
 
     def finished(self) -> EpisodeResult:
@@ -165,7 +169,7 @@ class EpisodeRecorder:
         )
         labelled = np.array(self._column("labelled"), bool)
         return Episode(
-            observations={key: np.stack([seen[key] for seen in self._observations]) for key in OBSERVATION_KEYS},
+            observations=self._seen(),
             actions=np.array(self._column("actions"), np.float32),
             actor=np.array(self._column("actor"), np.uint8),
             rewards=np.array(self._column("rewards"), np.float32),
@@ -182,6 +186,18 @@ class EpisodeRecorder:
             displaced=_all_or_none(self._column("displaced"), bool),
             rerun=rerun,
         )
+
+    def _note_place(self) -> None:
+        """Remember where the vehicle is, where the environment says so: its goals can then be relabelled."""
+        if PLACE in self.info:
+            self._places.append(self.info[PLACE])
+
+    def _seen(self) -> dict[str, np.ndarray]:
+        """The observations of all steps, by name."""
+        seen = {key: np.stack([seen[key] for seen in self._observations]) for key in OBSERVATION_KEYS}
+        if self._places:
+            seen[PLACE] = np.stack(self._places)
+        return seen
 
     def _column(self, name: str) -> list[Any]:
         """Values of a name, one for each step."""

@@ -18,7 +18,8 @@ from forestpilot.data_collection.episodes.episode import CAMERAS
 from forestpilot.data_collection.episodes.episode_file import open_demo
 from forestpilot.data_collection.episodes.errors import BrokenEpisodeError
 from forestpilot.data_collection.windows.decoded import DecodedFolder, Source, are_whole, open_decoded
-from forestpilot.data_collection.windows.training_steps import CENTER, StepLoader, TrainingSteps
+from forestpilot.data_collection.windows.hindsight import Relabel, goal_step, goals_seen_from
+from forestpilot.data_collection.windows.training_steps import CENTER, PLACE_SIZE, StepLoader, TrainingSteps
 
 MAX_OPEN_FILES = 32
 Values = Any
@@ -33,7 +34,7 @@ class Batch(NamedTuple):
     state: Values
     """(B, T, S) float32, as it reads at the pose of the camera that tells the window."""
     goal: Values
-    """(B, T, 2) float32, likewise."""
+    """(B, T, G) float32, likewise; with goals relabelled, the state that the window's episode came to later."""
     actions: Values
     """(B, T + A, 2) float32: what to learn, the expert's action or a human's, also at the A steps after the window."""
     costs: Values | None
@@ -41,6 +42,9 @@ class Batch(NamedTuple):
     and where side cameras are labelled by a rule."""
     mask: Values
     """(B, T + A) bool: whether the step is there and has something to learn."""
+    place: Values | None = None
+    """(B, T, 3) float32: x and y in metres and heading in radians, from where a step is told; None unless goals are
+    relabelled."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class DrawSettings:
     """Bound of the disk space that decoded steps take beside each dataset, in bytes."""
     keep_disk_cache: bool
     """Whether decoded steps stay when their last reader is closed."""
+    relabel: Relabel = "none"
+    """Which state becomes the goal."""
 
 
 class Stretch(NamedTuple):
@@ -83,6 +89,8 @@ class _Window(NamedTuple):
     """The step after the last one that is told of it, those whose actions alone come along included."""
     teller: int
     """The camera that tells it."""
+    goal_step: int
+    """The step whose state is its goal; `NO_STEP` for the goal that was told."""
 
 
 class _Told(NamedTuple):
@@ -94,6 +102,7 @@ class _Told(NamedTuple):
     actions: NDArray[np.float32]
     costs: NDArray[np.float32] | None
     mask: NDArray[np.bool_]
+    place: NDArray[np.float32] | None
 
 
 class WindowDrawer:
@@ -172,7 +181,21 @@ class WindowDrawer:
         windows = list(self._draw(batch, rng or self._rng, burn_in))
         for row in self._fill_at_once(batch_out, windows):
             self._fill(batch_out, row, windows[row])
+        if self._loader.relabels:
+            self._relabel(batch_out, windows)
         return batch_out
+
+    def _relabel(self, batch: Batch, windows: Sequence[_Window]) -> None:
+        """Replace the goals of windows by states that their episodes came to."""
+        assert batch.place is not None
+        goals = np.empty((len(windows), PLACE_SIZE), np.float32)
+        for row, window in enumerate(windows):
+            reached = self._steps(window.source, window.goal_step, window.goal_step + 1, CENTER)
+            assert reached.place is not None
+            goals[row] = reached.place[0]
+        batch.goal[:] = goals_seen_from(self._loader.spec.goal_kind, batch.place, goals)
+        for row, window in enumerate(windows):
+            batch.goal[row, window.stop - window.start :] = 0
 
     def look_ahead(self, batch: int, rng: np.random.Generator, burn_in: int = 0) -> None:
         """Let the disk get ready what `sample` will draw with an equal generator, while this process does other things.
@@ -199,12 +222,15 @@ class WindowDrawer:
         tellers = np.full(batch, CENTER)
         if len(self._loader.tellers) > 1:
             tellers = rng.choice(len(CAMERAS), size=batch, p=self._settings.side_probabilities)
+        relabel = self._settings.relabel
+        shares = rng.random(batch).tolist() if relabel == "future" else [0.0] * batch
         hit = np.searchsorted(self._ends, drawn, side="right")
         first_steps = (drawn - before - self._ends[hit]).tolist()  # counted from the end of the stretch
-        for first_step, index, teller in zip(first_steps, hit.tolist(), tellers.tolist()):
+        for first_step, index, teller, share in zip(first_steps, hit.tolist(), tellers.tolist(), shares):
             source, first, end = self._stretches[index]
             start = max(first, min(first_step + end, end - self.length))
-            yield _Window(source, start, min(start + self.length + self.ahead, end), teller)
+            goal = goal_step(relabel, start + self.length, end, share)
+            yield _Window(source, start, min(start + self.length + self.ahead, end), teller, goal)
 
     def _draw_labels(self, batch: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """(B,) labels, counted through all of them: each as often as any other, unless some weigh more."""
@@ -256,6 +282,7 @@ class WindowDrawer:
             actions=np.empty((batch, self.length + self.ahead, 2), dtype=np.float32),
             costs=np.empty((*shape, spec.num_candidates), dtype=np.float32) if self.has_costs else None,
             mask=np.empty((batch, self.length + self.ahead), dtype=np.bool_),
+            place=np.empty((*shape, PLACE_SIZE), dtype=np.float32) if self._loader.relabels else None,
         )
 
     def _fill_at_once(self, batch: Batch, windows: Sequence[_Window]) -> list[int]:
@@ -297,9 +324,11 @@ class WindowDrawer:
         batch.goal[row, :count] = steps.goal[:count]
         if batch.costs is not None and steps.costs is not None:
             batch.costs[row, :count] = steps.costs[:count]
+        if batch.place is not None and steps.place is not None:
+            batch.place[row, :count] = steps.place[:count]
         batch.actions[row, :told] = steps.actions
         batch.mask[row, :told] = steps.mask
-        for values, filled in zip(batch, (count, count, count, told, count, told), strict=True):
+        for values, filled in zip(batch, (count, count, count, told, count, told, count), strict=True):
             if values is not None:
                 values[row, filled:] = 0
 
@@ -396,6 +425,7 @@ def _told(steps: TrainingSteps, row: int, part: slice) -> _Told:
         actions=steps.actions[row, part],
         costs=None if steps.costs is None else steps.costs[row, part],
         mask=steps.mask[part],
+        place=None if steps.place is None else steps.place[row, part],
     )
 
 
@@ -407,4 +437,5 @@ def _told_by_records(records: NDArray[Any]) -> _Told:
         actions=records["actions"],
         costs=records["costs"] if "costs" in (records.dtype.names or ()) else None,
         mask=records["mask"],
+        place=records["place"] if "place" in (records.dtype.names or ()) else None,
     )

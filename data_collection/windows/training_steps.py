@@ -14,15 +14,19 @@ from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.episode import CAMERAS
 from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.labels import EpisodeLabels
+from forestpilot.data_collection.windows.hindsight import place_beside
 from forestpilot.data_collection.windows.side_labels import SideLabels, constant_label, fixed_offsets, geometric_label
-from forestpilot.sim.cameras import BEARING, FASTER, YAW
+from forestpilot.sim.cameras import BEARING, FASTER, SHIFT, YAW
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
+from forestpilot.sim.goals import PLACE, VECTOR, distance_of, remoteness_of
 from forestpilot.sim.vehicles.turns import rotate_pair
 
 Prepare = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(images (N, H, W, 3) uint8, state (N, S) float32 at that camera's heading) -> (N, h, w, 3) uint8, frame by frame."""
 
 CENTER = CAMERAS.index("center")
+PLACE_SIZE = 3
+"""x, y and heading."""
 PROBES = 8
 """Pictures by which one preparation is told from another."""
 
@@ -43,11 +47,14 @@ class TrainingSteps:
     """(M, n, K) float32: the expert's costs at that pose; None where they are not recorded, or labels follow a rule."""
     mask: np.ndarray
     """(n,) bool: whether there is anything to learn from the step: `Episode.labelled_steps`."""
+    place: np.ndarray | None = None
+    """(M, n, 3) float32: x and y in metres and heading in radians of the telling camera; only where goals are
+    relabelled."""
 
     @property
     def num_bytes(self) -> int:
         """Memory taken, in bytes."""
-        arrays = (self.views, self.state, self.goal, self.actions, self.costs, self.mask)
+        arrays = (self.views, self.state, self.goal, self.actions, self.costs, self.mask, self.place)
         return sum(array.nbytes for array in arrays if array is not None)
 
 
@@ -60,6 +67,7 @@ class StepLoader:
         side_labels: whether left and right camera can stand in for the center camera, and what is learned from them.
         prepare: see `Prepare`; None leaves the pictures as they are.
         human_delay_s: how late a human drives, in seconds: what was done so much later is learned from each step.
+        relabels: whether goals are relabelled: what was done is learned then, from every step, and no costs.
     """
 
     def __init__(
@@ -69,17 +77,21 @@ class StepLoader:
         side_labels: SideLabels,
         prepare: Prepare | None,
         human_delay_s: float = 0.0,
+        relabels: bool = False,
     ) -> None:
         self.spec = spec
         """The task."""
+        self.relabels = relabels
+        """Whether goals are relabelled."""
         self._human_delay_s = human_delay_s
         self._cameras = cameras
         self._side_labels = side_labels
         self._prepare = prepare or _unchanged
         self.tellers = (CENTER,) if side_labels == "none" else (0, 1, 2)
         """Index of each camera that can tell a step."""
-        self.gives_costs = side_labels in ("asked", "none")
-        """Whether steps come with costs where they are recorded: a rule gives a label, but no costs."""
+        self.gives_costs = side_labels in ("asked", "none") and not relabels
+        """Whether steps come with costs where they are recorded: a rule gives a label, but no costs, and those of one
+        goal are not those of another."""
         picture = np.zeros((1, spec.image_height, spec.image_width, 3), dtype=np.uint8)
         view = self._prepare(picture, np.zeros((1, spec.state_size), dtype=np.float32))
         if view.dtype != np.uint8 or view.ndim != 4 or view.shape[0] != 1 or view.shape[3] != 3:
@@ -94,6 +106,8 @@ class StepLoader:
         floats = self.spec.state_size + self.spec.goal_size + 2
         if header.has_expert_costs and self.gives_costs:
             floats += self.spec.num_candidates
+        if self.relabels:
+            floats += PLACE_SIZE
         return header.num_steps * (len(self.tellers) * (int(np.prod(self.view_shape)) + 4 * floats) + 1)
 
     def record_type(self, has_costs: bool) -> np.dtype[Any]:
@@ -112,6 +126,8 @@ class StepLoader:
         ]
         if has_costs and self.gives_costs:
             fields.append(("costs", np.float32, (self.spec.num_candidates,)))
+        if self.relabels:
+            fields.append(("place", np.float32, (PLACE_SIZE,)))
         return np.dtype(fields, align=True)
 
     def fingerprint(self) -> str:
@@ -123,7 +139,8 @@ class StepLoader:
         shape = (PROBES, self.spec.image_height, self.spec.image_width, 3)
         pictures = rng.integers(0, 256, shape, dtype=np.uint8)
         views = self._prepare(pictures, rng.normal(0, 0.3, (PROBES, self.spec.state_size)).astype(np.float32))
-        settings = (package_version(), self.spec.to_dict(), self._cameras, self._side_labels, self._human_delay_s)
+        settings: tuple[Any, ...] = (package_version(), self.spec.to_dict(), self._cameras, self._side_labels)
+        settings += (self._human_delay_s, self.relabels)
         return hashlib.sha256(repr(settings).encode() + views.tobytes()).hexdigest()[:16]
 
     def load(self, demo: h5py.Group, start: int, stop: int, tellers: tuple[int, ...] | None = None) -> TrainingSteps:
@@ -134,8 +151,15 @@ class StepLoader:
         goal = demo["obs/goal"][steps]
         offsets = self._offsets(demo)
         labels = EpisodeLabels(demo)
-        lesson = labels.lesson(self.spec.control_hz, self._human_delay_s)
+        learned = labels.deeds if self.relabels else labels.lesson
+        lesson = learned(self.spec.control_hz, self._human_delay_s)
         asked = labels.expert_actions(steps)
+        if self.relabels and asked is not None:
+            # What it said to whoever else drove was about another goal: where they went, the rule says.
+            by_others = ~labels.expert_drove
+            offsets = offsets.copy()
+            offsets[:-1][by_others, :, FASTER:BEARING] = 0.0
+            asked[by_others[steps]] = np.nan
         is_asked = asked is not None and self._side_labels == "asked"
         turned = {}
         for camera in self._seen_by(tellers):
@@ -160,7 +184,22 @@ class StepLoader:
             actions=np.stack(actions),
             costs=None if costs is None else np.stack([costs[:, teller] for teller in tellers]),
             mask=lesson.known[steps],
+            place=self._places(demo["obs"][PLACE][steps], state, offsets[steps], tellers) if self.relabels else None,
         )
+
+    def _places(
+        self, place: np.ndarray, state: np.ndarray, offsets: np.ndarray, tellers: tuple[int, ...]
+    ) -> np.ndarray:
+        """(M, n, 3) float32: where each camera would be if the vehicle, at these places (n, 3), stood as it does."""
+        ahead = np.tile(np.array([1.0, 0.0], np.float32), (len(state), 1))
+        places = []
+        for teller in tellers:
+            _, turned = side_view(self.spec, state, ahead, offsets[:, teller, YAW])
+            turned_rad = np.arctan2(-turned[:, 1].astype(np.float64), turned[:, 0])
+            is_level = offsets.shape[2] > BEARING
+            shift_m = offsets[:, teller, SHIFT].astype(np.float64) if is_level else np.zeros(len(state))
+            places.append(place_beside(place, shift_m, turned_rad))
+        return np.stack(places)
 
     def _shown_by(self, teller: int) -> tuple[int, ...]:
         """Cameras whose pictures a step shows."""
@@ -192,7 +231,10 @@ class StepLoader:
         if self._side_labels == "constant":
             return constant_label(self.spec, center, offsets)
         if asked is not None and self._side_labels == "asked":
-            return asked[:, teller]
+            if not np.isnan(asked).any():
+                return asked[:, teller]
+            by_rule = geometric_label(self.spec, center, offsets[steps], speed_mps)
+            return np.where(np.isnan(asked[:, teller]), by_rule, asked[:, teller])
         return geometric_label(self.spec, center, offsets[steps], speed_mps)
 
 
@@ -204,7 +246,7 @@ def read_at(
     Args:
         spec: names the elements of the state.
         state: (n, S) float32 of the vehicle.
-        goal: (n, G) float32.
+        goal: (n, G) float32, as the task's kind of goal tells it.
         offsets: (n, 2, 3 or 6) of the camera, columns as `forestpilot.sim.cameras` names them.
         is_asked: whether the expert's answer is learned: a rule knows of no other motion.
 
@@ -217,7 +259,16 @@ def read_at(
     if offsets.shape[1] > BEARING:
         bearing_rad = offsets[:, BEARING].astype(np.float64)
         rotate_pair(turned_goal, 0, 1, np.cos(bearing_rad), -np.sin(bearing_rad))
+        if spec.goal_kind == VECTOR:
+            turned_goal[:, 2] = _distance_beside(goal, offsets[:, SHIFT].astype(np.float64))
     return turned, turned_goal
+
+
+def _distance_beside(goal: np.ndarray, shift_m: np.ndarray) -> np.ndarray:
+    """(n,) the distance to goals (n, 3) as told to who stands so far to the left (n,), in metres."""
+    cosine, sine, told = goal.astype(np.float64).T
+    distance_m = distance_of(told)
+    return remoteness_of(np.hypot(distance_m * cosine, distance_m * sine - shift_m))
 
 
 def _unchanged(images: np.ndarray, state: np.ndarray) -> np.ndarray:

@@ -126,7 +126,9 @@ class EvaluateConfig:
         """True where episodes go on after a mistake, which is counted."""
         return self.options.counts_interventions
 
-    def scenarios(self, renderer: str = "", control_hz: int = 0, width: int = 0, height: int = 0) -> list[Scenario]:
+    def scenarios(
+        self, renderer: str = "", control_hz: int = 0, width: int = 0, height: int = 0, goal_kind: str = ""
+    ) -> list[Scenario]:
         """The scenarios that a policy goes through, one for each world.
 
         Args:
@@ -134,11 +136,12 @@ class EvaluateConfig:
             control_hz: actions per second; by default as given, like what follows.
             width: of its pictures in pixels.
             height: of its pictures in pixels.
+            goal_kind: how its goals are told; by default as the options say.
         """
         mix = ScenarioMix(
             presets=(self.worlds,),
             speeds=(self.speed_mps, self.speed_mps),
-            options=self.options,
+            options=self.options.with_goals_told(goal_kind) if goal_kind else self.options,
             expert=self.expert,
             control_hz=control_hz or self.control_hz,
             width=width or self.width,
@@ -382,7 +385,7 @@ def run_expert(
 
 
 def _scenarios(config: EvaluateConfig, entrant: Entrant, progress: Progress) -> list[Scenario]:
-    """The scenarios of a policy; a checkpoint brings its camera."""
+    """The scenarios of a policy; a checkpoint brings its camera, and how it is told goals."""
     spec = entrant.spec
     if spec is None:
         return config.scenarios()
@@ -391,7 +394,7 @@ def _scenarios(config: EvaluateConfig, entrant: Entrant, progress: Progress) -> 
         progress.note(
             f"warning: {entrant.target} learned from {spec.renderer!r} pictures and runs on {renderer!r} ones"
         )
-    return config.scenarios(renderer, spec.control_hz, spec.image_width, spec.image_height)
+    return config.scenarios(renderer, spec.control_hz, spec.image_width, spec.image_height, spec.goal_kind)
 
 
 def _versions(name: str, results: Iterable[EpisodeResult], progress: Progress) -> list[str]:

@@ -170,6 +170,7 @@ class VisuomotorPolicy(nn.Module):
         """
         state = np.array(observations["state"], dtype=np.float32)
         goal = np.array(observations["goal"], dtype=np.float32)
+        self._require_goal(goal)
         carry = carry or self.begin(len(state))
         views = self.views_of(observations)
         step = [torch.from_numpy(values)[:, None] for values in (views, state, goal)]
@@ -183,6 +184,15 @@ class VisuomotorPolicy(nn.Module):
         carry.last_costs = None if costs is None else costs.numpy()
         carry.previous_turn_rad = actions[:, 0] * max_turn_rad
         return actions, carry
+
+    def _require_goal(self, goal: np.ndarray) -> None:
+        """Raise InvalidArgumentError where goals are told otherwise than this policy was taught."""
+        if goal.shape[-1] != self.spec.goal_size:
+            raise InvalidArgumentError(
+                f"goals have {goal.shape[-1]} elements here, and this policy was taught goals of kind "
+                f"{self.spec.goal_kind}, which have {self.spec.goal_size}; make the environment with "
+                f"goal_kind={self.spec.goal_kind!r}"
+            )
 
     def _chunks(self, prediction: Tensor, previous: Tensor, carry: Carry) -> np.ndarray:
         """Actions (B, K, 2) that the head makes of predictions (B, ...)."""

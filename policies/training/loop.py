@@ -179,6 +179,7 @@ def make_reader(
         workers=workers,
         progress=progress,
         submit=submit,
+        relabel=config.relabel,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result, of_this_machine
+from forestpilot.data_collection.windows.hindsight import Relabel, require_relabel
 from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
 from forestpilot.policies.networks.config import PolicyConfig
 from forestpilot.policies.training.input_noise import InputNoiseConfig, NoInputNoiseConfig
@@ -54,6 +55,11 @@ class TrainConfig:
     """What is learned from the side cameras' pictures (center-camera policies only): the expert's answer at their pose
     (asked), the center's label corrected for the pose (geometric) or by one number per camera (constant), or nothing
     (none).
+    """
+    relabel: Relabel = "none"
+    """Goals in hindsight, for data whose goals are vectors or pictures: the state that was reached becomes the goal,
+    the episode's last one (final) or any after the window (future), and what was done, by whoever, is learned as the
+    way there; none leaves goals and labels as they were told.
     """
     human_delay: Annotated[float, Range(0, 2)] = 0.0
     """How late the human drove who demonstrated or took over, in seconds: what was done so much later is learned from
@@ -105,6 +111,12 @@ class TrainConfig:
                 "window's steps"
             )
         require_side_labels(self.side_labels)
+        require_relabel(self.relabel)
+        if self.relabel != "none" and self.policy.needs_costs:
+            raise InvalidArgumentError(
+                f"relabel is {self.relabel}, and what another goal costs nobody has said: the {self.policy.head.part} "
+                "head learns from costs; choose another policy.head, for example regression or mixture"
+            )
         by_rule = self.side_labels in ("geometric", "constant") and self.policy.cameras == "center"
         if by_rule and self.policy.needs_costs:
             raise InvalidArgumentError(

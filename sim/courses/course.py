@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
+from forestpilot.sim.goals import BEARING
 from forestpilot.sim.vehicles.vehicle import Vehicle
 from forestpilot.sim.worlds.hazards.traffic import NO_TRAFFIC, Traffic
 from forestpilot.sim.worlds.world import World
@@ -35,7 +36,9 @@ class Course(ABC):
 
     name: ClassVar[str]
     """Name under which it is registered."""
-    goal_mirror: ClassVar[tuple[float, ...]] = (1.0, -1.0)
+    goal_kind: str = BEARING
+    """How the goal is told; see `forestpilot.sim.goals`."""
+    goal_mirror: tuple[float, ...] = (1.0, -1.0)
     """+1 or -1 for each element of the goal: its sign in the world mirrored left to right."""
     reset_options: ClassVar[tuple[str, ...]] = ("speed",)
     """What `reset(options=...)` may change for one episode."""

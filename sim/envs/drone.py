@@ -8,12 +8,14 @@ from typing import Any
 from forestpilot.sim.courses.forest import ForestCourse
 from forestpilot.sim.envs.base import Seeing, VehicleEnv
 from forestpilot.sim.experts.flight import FlightExpert
+from forestpilot.sim.goals import AHEAD
 from forestpilot.sim.vehicles.quadrotor import Quadrotor
+from forestpilot.sim.worlds.forest import GOALS_WITHIN_M
 from forestpilot.sim.worlds.rows import ASIDE_M
 
 
 class DroneEnv(VehicleEnv):
-    """Fly a quadrotor through a forest to a goal 40 m away, at a commanded speed, from three cameras.
+    """Fly a quadrotor through a forest to a goal, 40 m away or anywhere, at a commanded speed, from three cameras.
 
     ## Action space
     `Box(-1, 1, (2,), float32)`: `turn` times 60 degrees is the change of heading asked for, left positive; `go` from
@@ -22,8 +24,8 @@ class DroneEnv(VehicleEnv):
 
     ## Observation space
     `Dict` of `left`, `center`, `right`: uint8 (height, width, 3) images, side cameras yawed by +-20 degrees, all
-    tilting with the body; `goal`: float32 (2,), cosine and sine of the bearing to the goal from the heading; and
-    `state`: float32 (10,):
+    tilting with the body; `goal`: float32 (2,), cosine and sine of the bearing to the goal from the heading (with
+    `goal_kind="vector"` (3,), and the distance d as d / (d + 10 m)); and `state`: float32 (10,):
 
     | i | element | unit | frame |
     |---|---|---|---|
@@ -41,7 +43,8 @@ class DroneEnv(VehicleEnv):
     Metres of progress towards the goal in this step, minus 10 for a collision or for leaving the flight area.
 
     ## Starting state
-    Hovering at the origin, heading along +x, the goal straight ahead. `reset(seed=s)` flies the world of seed `s`:
+    Hovering at the origin, heading along +x, the goal straight ahead (with `goals="anywhere"` anywhere in the forest,
+    where there is room; `reset(options={"goal": (x, y)})` says where). `reset(seed=s)` flies the world of seed `s`:
     seeds below 1,000,000 are for training, below 2,000,000 for validation, the others for tests. Without a seed a
     training world is drawn.
 
@@ -52,7 +55,8 @@ class DroneEnv(VehicleEnv):
     ## Info
     `is_success`, `outcome`, `progress_m`, `clearance_m` (least distance in this step from the body's 0.25 m radius
     to a trunk), `speed_mps`, `world_seed`, the terms of the reward (`reward_progress`, `reward_crash`,
-    `reward_intervention`), `camera_offsets` (3, 3): shift (m) and yaw (rad) of the cameras, and 0; where they are drawn
+    `reward_intervention`), `place` where goals are told with more than their bearing (x and y in m, heading in rad),
+    `camera_offsets` (3, 3): shift (m) and yaw (rad) of the cameras, and 0; where they are drawn
     (3, 6), what would be otherwise if the drone were there: speed along and across the heading (m/s), yaw rate (rad/s),
     bearing to the goal (rad); with `expert=True` also `expert_action` (3, 2) and `expert_costs` (3, 21): what the
     expert answers if the drone were there; row 1 is the drone's own.
@@ -89,6 +93,9 @@ class DroneEnv(VehicleEnv):
         lead_in: Sequence[Sequence[float]] = (),
         pose_noise: Mapping[str, float] | None = None,
         side_cameras: str = "fixed",
+        goals: str = AHEAD,
+        goals_within: float = GOALS_WITHIN_M,
+        goal_kind: str = "",
     ) -> None:
         """Build the environment.
 
@@ -121,12 +128,26 @@ class DroneEnv(VehicleEnv):
                 to their side as far as there is room, up to 35 degrees to either, a fifth of the set point faster or
                 slower and up to 0.3 of it sideways; so too, but at any speed (`random-speed`); or gliding from one
                 such place to the next (`random-path`), for policies with a memory.
+            goals: the goal lies `ahead`, 40 m away, or `anywhere` in the forest.
+            goals_within: goals anywhere lie within so many metres of the start, 9 and up.
+            goal_kind: how the goal is told: `bearing`, or with its distance (`vector`); by default `bearing` where it
+                lies ahead and `vector` where it lies anywhere.
 
         Raises:
             ValueError: an argument is out of range; the message names what is allowed.
         """
         course = ForestCourse(
-            preset, density, trail, domain_randomisation, speed, Quadrotor.max_speed_mps, gaps, gaps_aside
+            preset,
+            density,
+            trail,
+            domain_randomisation,
+            speed,
+            Quadrotor.max_speed_mps,
+            gaps,
+            gaps_aside,
+            goals,
+            goals_within,
+            goal_kind,
         )
         seeing = Seeing(
             width=width,

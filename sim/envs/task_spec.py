@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.goals import BEARING, GOAL_KINDS
 from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.vehicles.turns import TURNS, Turn, rotate_pair
 
@@ -55,6 +56,8 @@ class TaskSpec:
     """Distance of the axles in metres; 0 without wheels."""
     side_offset_m: Annotated[float, Range(-100, 100)] = 0.06
     """Shift of the left camera against the center camera in metres; the right camera has the negative."""
+    goal_kind: str = BEARING
+    """How goals are told, one of `forestpilot.sim.goals.GOAL_KINDS`."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -66,6 +69,8 @@ class TaskSpec:
         if max(sizes) > LARGEST_SIZE:
             raise InvalidArgumentError(f"candidates, state and goal have {sizes} elements; at most {LARGEST_SIZE} each")
         TURNS.get(self.turn_kind)
+        if self.goal_kind not in GOAL_KINDS:
+            raise InvalidArgumentError(f"goal_kind is {self.goal_kind!r}; allowed: {', '.join(GOAL_KINDS)}")
         if not len(self.state_names) == len(self.state_scale) == len(self.state_mirror):
             raise InvalidArgumentError(
                 "state_names, state_scale and state_mirror must have one entry per element of the state"
@@ -96,7 +101,14 @@ class TaskSpec:
         return self.state_names.index(name)
 
     def to_dict(self) -> dict[str, Any]:
-        """This spec as plain JSON values."""
+        """This spec as plain JSON values; of goals it says something only where they are told otherwise than in earlier
+        versions."""
+        values = self._all_values()
+        if self.goal_kind == BEARING:
+            del values["goal_kind"]
+        return values
+
+    def _all_values(self) -> dict[str, Any]:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
     @classmethod
@@ -115,8 +127,8 @@ class TaskSpec:
 
     def differences(self, other: TaskSpec) -> list[str]:
         """One line for each field in which two specs differ, for error messages."""
-        mine = self.to_dict()
-        theirs = other.to_dict()
+        mine = self._all_values()
+        theirs = other._all_values()
         return [f"{key}: {mine[key]} against {theirs[key]}" for key in mine if mine[key] != theirs[key]]
 
 

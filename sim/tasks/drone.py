@@ -11,9 +11,11 @@ import numpy as np
 
 from forestpilot.sim.cameras import FIXED, SIDE_CAMERAS
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.goals import AHEAD, GOAL_KINDS, GOALS, usual_kind
 from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.tasks.keys import KeyShaping
 from forestpilot.sim.tasks.task import PRETRAINED, Task, TaskOptions, TaskWords
+from forestpilot.sim.worlds.forest import GOALS_WITHIN_M
 from forestpilot.sim.worlds.rows import ASIDE_M
 from forestpilot.sim.worlds.words import format_density
 
@@ -32,6 +34,13 @@ class DroneOptions(TaskOptions):
     gaps_aside: Annotated[float, Range(0, 5)] = ASIDE_M
     """The middle of a row's gaps lies this far beside the straight way at most, in metres. Far aside, who has flown
     through one row is not in front of the same gap of the next."""
+    goals: str = AHEAD
+    """Where the goal lies: straight `ahead`, 40 m away, or `anywhere` in the forest."""
+    goals_within: Annotated[float, Range(9, 100)] = GOALS_WITHIN_M
+    """Goals anywhere lie within this distance of the start, in metres."""
+    goal_kind: str = ""
+    """How the goal is told: by its direction (`bearing`), or by direction and distance (`vector`). Empty for the
+    bearing of a goal ahead and the vector of one anywhere. Data whose goals are vectors can be relabelled."""
     side_cameras: str = FIXED
     """Side cameras `fixed` at 0.06 m and 20 degrees, or drawn anew for every picture (`random`: up to 1.5 m aside where
     there is room, up to 35 degrees to either side, and another speed along and across), also at any speed
@@ -44,18 +53,45 @@ class DroneOptions(TaskOptions):
         require_ranges(self)
         if self.side_cameras not in SIDE_CAMERAS:
             raise InvalidArgumentError(f"side_cameras is {self.side_cameras!r}; allowed: {', '.join(SIDE_CAMERAS)}")
+        if self.goals not in GOALS:
+            raise InvalidArgumentError(f"goals is {self.goals!r}; allowed: {', '.join(GOALS)}")
+        if self.goals != AHEAD and self.gaps:
+            raise InvalidArgumentError(
+                f"goals {self.goals} and gaps do not go together: rows of trunks stand across the way ahead"
+            )
+        if self.goal_kind and self.goal_kind not in GOAL_KINDS:
+            raise InvalidArgumentError(f"goal_kind is {self.goal_kind!r}; allowed: {', '.join(GOAL_KINDS)}")
 
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
-        """`density`, in trees per square metre, where there are rows `gaps`, and `side_cameras` where they are not
-        fixed: flights of earlier versions say nothing of them."""
+        """`density`, in trees per square metre, and what is not as usual of rows, goals and side cameras: flights of
+        earlier versions say nothing of them."""
         drawn: dict[str, Any] = {"density": self.density[rng.integers(len(self.density))]}
         if self.gaps:
             drawn["gaps"] = self.gaps
             if self.gaps_aside != ASIDE_M:
                 drawn["gaps_aside"] = self.gaps_aside
+        if self.goals != AHEAD:
+            drawn["goals"] = self.goals
+            if self.goals_within != GOALS_WITHIN_M:
+                drawn["goals_within"] = self.goals_within
+        if self.goal_kind:
+            drawn["goal_kind"] = self.goal_kind
         if self.side_cameras != FIXED:
             drawn["side_cameras"] = self.side_cameras
         return drawn
+
+    def with_goals_told(self, goal_kind: str) -> DroneOptions:
+        """The same forests and goals, told in this way.
+
+        Raises:
+            ValueError: another way was asked for.
+        """
+        told = self.goal_kind or usual_kind(self.goals)
+        if self.goal_kind and told != goal_kind:
+            raise InvalidArgumentError(
+                f"goal_kind is {told}, but the policy was taught goals of kind {goal_kind}; leave options.goal-kind out"
+            )
+        return self if told == goal_kind else dataclasses.replace(self, goal_kind=goal_kind)
 
     def for_evaluation(self) -> DroneOptions:
         """The same forests, the side cameras where they usually stand: somebody looks at these pictures."""
@@ -72,6 +108,9 @@ class DroneTask(Task):
             parts.append(f"{format_density(env_kwargs['density'])} trees/m2")
         if env_kwargs.get("gaps"):
             parts.append(f"rows with {env_kwargs['gaps']} gaps")
+        if env_kwargs.get("goals"):
+            within = f" within {env_kwargs['goals_within']:g} m" if "goals_within" in env_kwargs else ""
+            parts.append(f"goals {env_kwargs['goals']}{within}")
         if env_kwargs.get("speed") is not None:
             parts.append(f"{env_kwargs['speed']:.3g} m/s")
         return ", ".join(parts)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.goals import BEARING
 from forestpilot.sim.tasks.keys import KeyShaping
 
 PRETRAINED = Path(__file__).parent.parent.parent / "policies" / "pretrained"
@@ -31,6 +33,16 @@ class TaskOptions(ABC):
     def counts_interventions(self) -> bool:
         """True where episodes go on after a mistake, which is counted."""
         return False
+
+    def with_goals_told(self, goal_kind: str) -> TaskOptions:
+        """These options with goals told as a policy was taught to read them, one of `forestpilot.sim.goals.GOAL_KINDS`.
+
+        Raises:
+            ValueError: they tell goals otherwise.
+        """
+        if goal_kind != BEARING:
+            raise InvalidArgumentError(f"the policy reads goals of kind {goal_kind}, which this task does not tell")
+        return self
 
     def for_validation(self) -> TaskOptions:
         """These options, judged as the task is judged in evaluations."""

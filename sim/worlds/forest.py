@@ -6,22 +6,27 @@ The published grid is that of Loquercio et al. 2021 (Science Robotics 6(59)): 30
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
+from forestpilot.sim.goals import AHEAD, GOALS
 from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.seeds import rng_for
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.clearance import build_clearance_map, has_free_path
+from forestpilot.sim.worlds.free_goals import least_distance_m, with_free_goal
 from forestpilot.sim.worlds.growth import draw_grown_trees
 from forestpilot.sim.worlds.rows import ASIDE_M, RADIUS_M, TrunkRow, draw_rows, stands_clear, trunks_of_rows
 from forestpilot.sim.worlds.words import format_density, format_range
 from forestpilot.sim.worlds.world import NO_BOXES, Bounds, Ribbon, World
 
 MAX_REDRAWS = 50
+GOALS_WITHIN_M = 60.0
+"""Usual bound of the distance to goals that may lie anywhere, in metres: the whole forest."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,10 @@ class ForestConfig:
     """Rows of trunks stand across the way, each with so many gaps, and no other tree between them; 0 for none."""
     gaps_aside_m: Annotated[float, Range(0, 5)] = ASIDE_M
     """The middle of a row's gaps lies this far beside the straight way at most, in metres."""
+    goals: str = AHEAD
+    """The goal lies straight `ahead` at `flight_m`, or `anywhere` in the same forest."""
+    goals_within_m: Annotated[float, Range(9, 2000)] = GOALS_WITHIN_M
+    """Goals anywhere lie within this distance of the start, in metres."""
     domain_randomisation: bool = True
     """Draw colours, light, fog and textures per world; otherwise every world looks alike."""
 
@@ -70,8 +79,32 @@ class ForestConfig:
             raise InvalidArgumentError(
                 "the goal lies outside the forest: flight_m + margin_behind_m must not exceed length_m"
             )
+        if self.goals not in GOALS:
+            raise InvalidArgumentError(f"goals is {self.goals!r}; allowed: {', '.join(GOALS)}")
+        if self.goals != AHEAD:
+            self._require_free_goals()
         if self.gaps and self.trail:
             raise InvalidArgumentError("gaps and trail do not go together: rows of trunks would stand on the trail")
+
+    def _require_free_goals(self) -> None:
+        """Raise InvalidArgumentError where goals cannot lie anywhere."""
+        if self.gaps or self.trail:
+            raise InvalidArgumentError(
+                f"goals {self.goals} do not go together with gaps or a trail, which lead to the goal ahead"
+            )
+        if self.goals_within_m <= least_distance_m(self.goal_radius_m):
+            raise InvalidArgumentError(
+                f"goals_within_m is {self.goals_within_m:g}; goals lie {least_distance_m(self.goal_radius_m):g} m from "
+                "the start at least"
+            )
+
+    @property
+    def farthest_goal_m(self) -> float:
+        """Largest distance from the start to a goal, in metres."""
+        if self.goals == AHEAD:
+            return self.flight_m
+        ahead_m = max(self.margin_behind_m, self.length_m - self.margin_behind_m)
+        return min(self.goals_within_m, math.hypot(ahead_m, self.width_m / 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +126,8 @@ class Forest(World):
             parts.append("a trail")
         if self.config.gaps:
             parts.append(f"rows with {self.config.gaps} gaps")
+        if self.config.goals != AHEAD:
+            parts.append(f"goals {self.config.goals}")
         return ", ".join(parts)
 
 
@@ -112,7 +147,9 @@ def make_forest(config: ForestConfig, seed: int) -> Forest:
         rng = rng_for(seed, redraw)
         world = _draw(config, seed, redraw, rng)
         if has_free_path(world.clearance, world.start_m, world.goal_m, config.goal_radius_m, config.passage_radius_m):
-            return world
+            if config.goals == AHEAD:
+                return world
+            return with_free_goal(world, config.goals_within_m, config.passage_radius_m)
     raise ForestPilotError(
         f"no passable forest at {config.density_per_m2:.3f} trees/m2 in {MAX_REDRAWS} draws of seed {seed}; "
         "lower the density or the trunk diameters"

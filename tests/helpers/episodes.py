@@ -10,6 +10,7 @@ from forestpilot.data_collection.episodes.episode import Episode
 from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT
 from forestpilot.data_collection.episodes.meta import EpisodeMeta
 from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.goals import BEARING, PLACE, tell_goal
 from tests.helpers.specs import small_spec
 
 ENV_ID = "ForestPilot/Drone-v0"
@@ -36,7 +37,11 @@ def make_episode(seed: int, steps: int = 20, spec: TaskSpec | None = None, exper
         observations[camera] = pictures
     observations["state"] = rng.normal(0, 0.2, (steps + 1, spec.state_size)).astype(np.float32)
     bearing = rng.uniform(-1, 1, steps + 1)
-    observations["goal"] = np.stack([np.cos(bearing), np.sin(bearing)], axis=1).astype(np.float32)
+    if spec.goal_kind == BEARING:
+        observations["goal"] = np.stack([np.cos(bearing), np.sin(bearing)], axis=1).astype(np.float32)
+    else:
+        observations["goal"] = tell_goal(spec.goal_kind, 20 * np.cos(bearing), 20 * np.sin(bearing))
+        observations[PLACE] = rng.uniform(-5, 5, (steps + 1, 3)).astype(np.float32)
     ended = np.arange(steps) == steps - 1
     facts: dict[str, Any] = {
         "outcome": "success",

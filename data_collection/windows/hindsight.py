@@ -1,0 +1,81 @@
+"""Goals in hindsight: the state that was reached becomes the goal, and what led there a demonstration of getting there.
+
+Whoever went somewhere has shown how to get there, whether or not anybody wanted to: play, a flight to another goal, one
+that failed. See Andrychowicz et al. 2017, Hindsight Experience Replay (arXiv:1707.01495, section 3.3 and 4.5: `final`
+and `future`), and Ghosh et al. 2021, Learning to Reach Goals via Iterated Supervised Learning (arXiv:1912.06088).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.goals import BEARING, tell_goal
+
+Relabel = Literal["none", "final", "future"]
+RELABELS: tuple[Relabel, ...] = ("none", "final", "future")
+"""What `relabel` may say: goals stay as they were told; the last state of the episode; any state after the window."""
+
+NO_STEP = -1
+
+
+def require_relabel(relabel: str, spec: TaskSpec | None = None) -> None:
+    """Check that goals can be relabelled so.
+
+    Args:
+        relabel: one of `RELABELS`.
+        spec: the task of the episodes, where it is known.
+
+    Raises:
+        InvalidArgumentError: they cannot.
+    """
+    if relabel not in RELABELS:
+        raise InvalidArgumentError(f"relabel is {relabel!r}; allowed: {', '.join(RELABELS)}")
+    if relabel != "none" and spec is not None and spec.goal_kind == BEARING:
+        raise InvalidArgumentError(
+            f"relabel is {relabel}, but these episodes tell no more of their goals than the bearing, and not where the "
+            f"{spec.task} was; collect others with --mix.options.goal-kind vector"
+        )
+
+
+def goal_step(relabel: Relabel, after: int, end: int, share: float) -> int:
+    """The step of the state that becomes a window's goal; `NO_STEP` where its goal stays.
+
+    Args:
+        relabel: see `RELABELS`.
+        after: the step after the window.
+        end: the step after the last one that happened in one go with it.
+        share: which of the states after the window, 0 to below 1; the last one, where there are none.
+    """
+    if relabel == "none":
+        return NO_STEP
+    if relabel == "final":
+        return end - 1
+    return min(after + int(share * max(end - after, 1)), end - 1)
+
+
+def goals_seen_from(kind: str, places: np.ndarray, goals: np.ndarray) -> np.ndarray:
+    """Goals as they are told at some places.
+
+    Args:
+        kind: of goal.
+        places: (B, T, 3) x and y in metres, heading in radians.
+        goals: (B, >= 2) x and y in metres.
+
+    Returns:
+        (B, T, G) float32.
+    """
+    way = goals[:, None, :2].astype(np.float64) - places[..., :2]
+    cosine = np.cos(places[..., 2].astype(np.float64))
+    sine = np.sin(places[..., 2].astype(np.float64))
+    return tell_goal(kind, cosine * way[..., 0] + sine * way[..., 1], cosine * way[..., 1] - sine * way[..., 0])
+
+
+def place_beside(place: np.ndarray, shift_m: np.ndarray, heading_change_rad: np.ndarray) -> np.ndarray:
+    """(n, 3) float32: places (n, 3) so far to the left (n,) and turned so far to the left (n,)."""
+    x, y, yaw_rad = place.astype(np.float64).T
+    moved = [x - shift_m * np.sin(yaw_rad), y + shift_m * np.cos(yaw_rad), yaw_rad + heading_change_rad]
+    return np.stack(moved, axis=1).astype(np.float32)

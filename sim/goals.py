@@ -1,0 +1,69 @@
+"""Goals: where one may lie, and how it is told to whoever is to get there.
+
+| kind | what is told |
+|---|---|
+| `bearing` | cosine and sine of the direction to the goal from the heading |
+| `vector` | the same, and the distance as d / (d + 10 m), 0 at the goal and 1 far away |
+| `image` | nothing but the picture that is seen at the goal; direction and distance read 0 |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+AHEAD = "ahead"
+ANYWHERE = "anywhere"
+GOALS = (AHEAD, ANYWHERE)
+"""Where goals may lie: straight ahead behind the forest, or anywhere in it."""
+BEARING = "bearing"
+VECTOR = "vector"
+IMAGE = "image"
+GOAL_KINDS = (BEARING, VECTOR, IMAGE)
+"""How a goal may be told."""
+GOAL_MIRRORS = {BEARING: (1.0, -1.0), VECTOR: (1.0, -1.0, 1.0), IMAGE: (1.0, -1.0)}
+"""For each kind, +1 or -1 for each element of the goal: its sign in the world mirrored left to right."""
+GOAL_IMAGE = "goal_image"
+"""Key of the picture at the goal in observations."""
+PLACE = "place"
+"""Key in `info` and in episodes of where a vehicle is: x and y in metres, and its heading in radians."""
+HALF_WAY_M = 10.0
+"""At this distance a goal of kind `vector` reads 0.5."""
+
+
+def usual_kind(goals: str) -> str:
+    """How goals are told where nobody says otherwise: those ahead by their bearing, those anywhere with distance."""
+    return BEARING if goals == AHEAD else VECTOR
+
+
+def tell_goal(kind: str, ahead_m: Any, left_m: Any) -> np.ndarray:
+    """The goal as it is observed.
+
+    Args:
+        kind: one of `GOAL_KINDS`.
+        ahead_m: (...) how far the goal lies along the heading, metres.
+        left_m: (...) how far to the left of it.
+
+    Returns:
+        (..., 2 or 3) float32.
+    """
+    ahead_m = np.asarray(ahead_m, np.float64)
+    left_m = np.asarray(left_m, np.float64)
+    if kind == IMAGE:
+        return np.zeros((*ahead_m.shape, 2), np.float32)
+    bearing_rad = np.arctan2(left_m, ahead_m)
+    told = [np.cos(bearing_rad), np.sin(bearing_rad)]
+    if kind == VECTOR:
+        told.append(remoteness_of(np.hypot(ahead_m, left_m)))
+    return np.stack(told, axis=-1).astype(np.float32)
+
+
+def remoteness_of(distance_m: Any) -> Any:
+    """A distance (...) in metres as goals of kind `vector` tell it."""
+    return distance_m / (distance_m + HALF_WAY_M)
+
+
+def distance_of(share: Any) -> Any:
+    """The distance (...) in metres that `remoteness_of` has told."""
+    return HALF_WAY_M * share / np.maximum(1.0 - share, 1e-6)
