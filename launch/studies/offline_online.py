@@ -21,7 +21,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,7 @@ from forestpilot.policies.networks.heads.options import (
 )
 from forestpilot.policies.networks.memories.options import NoMemoryConfig
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import EPISODES, SPEEDS_MPS, STEPS, Range
 from forestpilot.sim.tasks import TASKS
@@ -204,7 +205,9 @@ class OfflineOnline(Study[Config, Arm]):
         assert isinstance(arm, PolicyArm)
         config = self.config
         folder = Path(arm.folder) if arm.folder else self._train(arm, int(x), seed, bench)
-        score = score_offline(load_policy(folder), [self._held_out(bench)], arm.name, config.threshold)
+        policy = load_policy(folder)
+        held_out = self._held_out(policy.spec.control_hz, bench)
+        score = score_offline(policy, [held_out], arm.name, config.threshold)
         evaluation = EvaluateConfig(
             policy=(f"{safe_name(arm.name)}={folder}",),
             out=str(bench.folder / "evaluations" / f"{arm.name}-{x:g}-seed-{seed}"),
@@ -232,9 +235,10 @@ class OfflineOnline(Study[Config, Arm]):
         )
         return out
 
-    def _held_out(self, bench: Bench) -> Dataset:
-        """Demonstrations of the expert in validation worlds."""
-        return hold_out("held-out", TASK, self.config.mix(), self.config.held_out, bench)
+    def _held_out(self, control_hz: int, bench: Bench) -> Dataset:
+        """Demonstrations of the expert in validation worlds, at the rate at which a policy acts."""
+        mix = dataclasses.replace(self.config.mix(), control_hz=control_hz)
+        return hold_out(f"held-out-{control_hz}-hz", TASK, mix, self.config.held_out, bench)
 
     def summarise(self, cells: Sequence[Cell]) -> StudyResult:
         """The rank correlations of each offline figure with success."""
@@ -277,7 +281,8 @@ class OfflineOnline(Study[Config, Arm]):
 
 
 def find_policies(folders: Sequence[str], most: int) -> list[PolicyArm]:
-    """Policies of the task somewhere in these folders, evenly chosen where there are more than `most`.
+    """Policies of the task somewhere in these folders, evenly chosen where there are more than `most`; those that see
+    or steer otherwise than the study's demonstrations were recorded with are left out.
 
     Raises:
         InvalidArgumentError: fewer than `LEAST_POLICIES` are there, but some.
@@ -295,7 +300,7 @@ def find_policies(folders: Sequence[str], most: int) -> list[PolicyArm]:
             except CheckpointError:
                 continue
             # The best round's policy lies in its run's folder as well.
-            if about["task_spec"]["task"] == TASK and about["task_spec"]["image_width"] == wanted.image_width:
+            if _fits(about["task_spec"], wanted):
                 found.setdefault(about["policy_id"], path.parent)
     if 0 < len(found) < LEAST_POLICIES:
         raise InvalidArgumentError(
@@ -304,6 +309,16 @@ def find_policies(folders: Sequence[str], most: int) -> list[PolicyArm]:
         )
     chosen = list(found.values())[:: -(-len(found) // most) or 1]
     return [_found(number, folder) for number, folder in enumerate(chosen)]
+
+
+def _fits(told: dict[str, Any], wanted: TaskSpec) -> bool:
+    """Whether a policy with this task spec, as it is stored, can be asked about the study's demonstrations; those that
+    act at another rate than usual have demonstrations of their own."""
+    try:
+        found = TaskSpec.from_dict(told)
+    except ValueError:
+        return False
+    return found.differences(dataclasses.replace(wanted, control_hz=found.control_hz)) == []
 
 
 def _found(number: int, folder: Path) -> PolicyArm:

@@ -1,11 +1,13 @@
 """Rank correlations are those of the books, found policies are the same when the study is gone on with."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
 from forestpilot.launch.reading.study_results import read_study_results, write_study_results
 from forestpilot.launch.studies import teacher_signal
 from forestpilot.launch.studies.cells import Cell
@@ -14,6 +16,7 @@ from forestpilot.launch.studies.rank_correlation import kendall, ranks, spearman
 from forestpilot.launch.studies.teacher_signal import TeacherSignal, has_two_ways
 from forestpilot.policies.networks.checkpoint import save_policy
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.tasks import TASKS
 from tests.helpers.made_up import make_policy
 from tests.helpers.specs import make_drive_spec
 
@@ -70,6 +73,17 @@ def test_policies_of_the_task_are_found_once_each(runs):
     assert find_policies((str(runs / "nowhere"),), 60) == []
     with pytest.raises(InvalidArgumentError, match="only 1 of the task drone"):
         find_policies((str(runs / "study-a" / "best"),), 60)
+
+
+def test_policies_of_other_cameras_are_left_out_and_those_of_other_rates_are_not(tmp_path):
+    spec = task_spec_of(TASKS.get("drone"), ScenarioMix())
+    for number in range(4):
+        slow = dataclasses.replace(spec, control_hz=5)
+        save_policy(tmp_path / f"slow-{number}", make_policy(number, slow, **SHAPE))
+    save_policy(tmp_path / "wide", make_policy(4, dataclasses.replace(spec, side_yaw_rad=1.0), **SHAPE))
+    assert sorted(Path(arm.folder).name for arm in find_policies((str(tmp_path),), 60)) == [
+        "slow-0", "slow-1", "slow-2", "slow-3",
+    ]  # fmt: skip
 
 
 def test_found_policies_are_planned_and_others_that_come_later_are_not(runs, tmp_path, monkeypatch):
