@@ -18,6 +18,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from forestpilot.sim.cameras import CAMERA_NAMES, FIXED, Camera, Rig, chase_pose
 from forestpilot.sim.courses.course import Course
+from forestpilot.sim.envs.dashboards import DASHBOARDS, NONE
 from forestpilot.sim.envs.dropped_pictures import is_dropped
 from forestpilot.sim.envs.pose_noise import Displacer, PoseNoise
 from forestpilot.sim.envs.side_cameras import make_side_cameras
@@ -66,6 +67,8 @@ class Seeing:
     """Kinds of images that are observed: `rgb`, `depth`, `segmentation`."""
     dropped_pictures: float = 0.0
     """Share of the steps, 0 to 1, whose pictures do not arrive: all cameras are blank then, and the state is told."""
+    dashboard: str = NONE
+    """Name of the dashboard in the pictures: `none`, or `brake-light`."""
     render_mode: str | None = None
     """None, `rgb_array`, `depth_array` or `human`."""
     render_width: int = 640
@@ -169,6 +172,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self.render_mode = seeing.render_mode
         self.seeing = seeing
         self.task_spec = make_task_spec(task, vehicle, course, self.rig, seeing)
+        self._dashboard = DASHBOARDS.get(seeing.dashboard)(vehicle, self.rig.camera)
         self.metadata = {**self.metadata, "render_fps": seeing.control_hz}
         self._time_limit_s = time_limit_s
         longest_s = course.longest_s() if time_limit_s is None else float(time_limit_s)
@@ -415,6 +419,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self.vehicle.begin(world)
         self.course.begin(world, self.vehicle)
         self._side_cameras.begin(world, self.course.speed_mps)
+        self._dashboard.begin()
         self._displaced = False
         if self._displacer is not None:
             self._displacer.begin(world.seed)
@@ -457,6 +462,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         world = self.world
         self._actions.append(action)
         collided, moved = self._move(action)
+        self._dashboard.note(self.vehicle, action)
         self.course.follow(self.vehicle)
         self.course.traffic.advance(self._substeps / PHYSICS_HZ, self.course.way_m(self.vehicle))
         self._clearance_m = self._clearance(self._path[:moved])
@@ -573,16 +579,22 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
             self._renderer.move(self.course.traffic.boxes())
         if drawn == ALL_CAMERAS:
             self._frames = self._renderer.render(self.views.eyes, self.views.axes)
-            return
+        else:
+            self._frames = self._some_frames(list(drawn))
+        for row in drawn:
+            self._dashboard.draw(self._frames, row)
+
+    def _some_frames(self, rows: list[int]) -> Frames:
+        """The pictures of some cameras; those of the others are blank."""
         blank = self._blank
-        self._frames = Frames(blank.rgb.copy(), blank.depth.copy(), blank.segmentation.copy())
-        if drawn:
-            rows = list(drawn)
+        frames = Frames(blank.rgb.copy(), blank.depth.copy(), blank.segmentation.copy())
+        if rows:
             seen = self._renderer.render(self.views.eyes[rows], self.views.axes[rows])
             for number, row in enumerate(rows):
-                self._frames.rgb[row] = seen.rgb[number]
-                self._frames.depth[row] = seen.depth[number]
-                self._frames.segmentation[row] = seen.segmentation[number]
+                frames.rgb[row] = seen.rgb[number]
+                frames.depth[row] = seen.depth[number]
+                frames.segmentation[row] = seen.segmentation[number]
+        return frames
 
     def _observation(self) -> Observation:
         observation: Observation = {}
@@ -594,6 +606,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         limit = self.observation_space["state"].high  # type: ignore[index]
         # Not np.clip, which takes as long as the rest of this.
         state = self.vehicle.observed_state(self.course.speed_mps)
+        if self._dashboard.elements:
+            state = np.concatenate([state, self._dashboard.values()])
         observation["state"] = np.minimum(np.maximum(state, -limit), limit)
         observation["goal"] = np.minimum(np.maximum(self.course.goal(self.vehicle), -1.0), 1.0)
         return observation
@@ -696,7 +710,7 @@ def _image_space(kind: str, height: int, width: int) -> gymnasium.spaces.Box:
 
 def make_task_spec(task: str, vehicle: type[Vehicle], course: Course, rig: Rig, seeing: Seeing) -> TaskSpec:
     """Make the task spec: what data and policies must know of this environment."""
-    elements = vehicle.state_elements
+    elements = (*vehicle.state_elements, *DASHBOARDS.get(seeing.dashboard).elements)
     return TaskSpec(
         task=task,
         image_height=rig.camera.height,

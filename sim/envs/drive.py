@@ -7,6 +7,7 @@ from typing import Any
 
 from forestpilot.sim.courses.road import RoadCourse
 from forestpilot.sim.envs.base import Seeing, VehicleEnv
+from forestpilot.sim.envs.dashboards import NONE
 from forestpilot.sim.experts.driving import DrivingExpert
 from forestpilot.sim.vehicles.car import Car
 
@@ -31,6 +32,7 @@ class DriveEnv(VehicleEnv):
     | 4-6 | roll, pitch, yaw rate | rad/s | body |
     | 7 | steering angle | rad | |
     | 8 | speed set point | m/s | |
+    | 9 | brake light, with `dashboard="brake-light"` | 1 or 0 | |
 
     ## Dynamics
     A PyBullet rigid body of 600 kg on four sprung wheels with slipping tyres at 240 Hz, grip by surface: see
@@ -96,6 +98,7 @@ class DriveEnv(VehicleEnv):
         pose_noise: Mapping[str, float] | None = None,
         hazards: int = 0,
         hazard_kinds: Sequence[str] = (),
+        dashboard: str = NONE,
     ) -> None:
         """Build the environment.
 
@@ -129,6 +132,8 @@ class DriveEnv(VehicleEnv):
                 `forestpilot.sim.envs.pose_noise.PoseNoise`.
             hazards: number of hazards along the road, one per 25 m at most: what moves when somebody comes.
             hazard_kinds: kinds of hazards to draw from; all that may be on a road by default: `deer`.
+            dashboard: `none`, or `brake-light`: all three pictures show a dashboard whose lamp is lit when the brake
+                was used in the step before; element 9 of the state, `brake_light`, is 1 then, else 0.
 
         Raises:
             ValueError: an argument is out of range; the message names what is allowed.
@@ -154,6 +159,7 @@ class DriveEnv(VehicleEnv):
             rig=rig,
             observe=tuple(observe),
             dropped_pictures=dropped_pictures,
+            dashboard=dashboard,
             render_mode=render_mode,
             render_width=render_width,
             render_height=render_height,

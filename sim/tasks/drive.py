@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,10 +12,12 @@ import numpy as np
 from forestpilot.sim.cameras import FIXED, RANDOM, RANDOM_SPEED
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import Range, require_ranges
+from forestpilot.sim.registry import name_of
 from forestpilot.sim.tasks.keys import KeyShaping
 from forestpilot.sim.tasks.task import PRETRAINED, Task, TaskOptions, TaskWords
 
 SIDE_CAMERAS = (FIXED, RANDOM, RANDOM_SPEED)
+NO_DASHBOARD = "none"
 RULES = {
     "none": "nobody intervenes",
     "line": "put back when 1 m off the line",
@@ -40,6 +42,10 @@ class DriveOptions(TaskOptions):
     hazards: Annotated[int, Range(0, 100)] = 0
     """Hazards along each road, one per 25 m at most: what moves when somebody comes."""
 
+    dashboard: str = field(default=NO_DASHBOARD, metadata=name_of("forestpilot.sim.envs.dashboards:DASHBOARDS"))
+    """A dashboard in all three pictures: `brake-light` has a lamp that shows the brake of the step before, which the
+    state tells too."""
+
     def __post_init__(self) -> None:
         require_ranges(self)
         for name, allowed in (("side_cameras", SIDE_CAMERAS), ("interventions", INTERVENTIONS)):
@@ -47,11 +53,13 @@ class DriveOptions(TaskOptions):
                 raise InvalidArgumentError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
 
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
-        """`length` in metres, `side_cameras`, `interventions`, and `hazards` where there are any (drives of earlier
-        versions say nothing of them); the same for every episode."""
+        """`length` in metres, `side_cameras`, `interventions`, and where there are any `hazards` and a `dashboard`,
+        of which drives of earlier versions say nothing; the same for every episode."""
         drawn = dataclasses.asdict(self)
         if not self.hazards:
             del drawn["hazards"]
+        if self.dashboard == NO_DASHBOARD:
+            del drawn["dashboard"]
         return drawn
 
     @property

@@ -200,6 +200,7 @@ class Car(Vehicle):
     """
 
     name = "car"
+    has_brake = True
     body_discs = tuple((ahead, WIDTH_M / 2) for ahead in BODY_DISCS_M)
     turn_kind = "steering"
     max_turn_rad = STEERING_LOCK_RAD
@@ -276,6 +277,10 @@ class Car(Vehicle):
         """A steering angle, and throttle or brake."""
         turn, go = action
         return DriveCommand(float(turn) * STEERING_LOCK_RAD, float(go))
+
+    def brakes(self, action: np.ndarray) -> bool:
+        """Below 0 its second element is the brake."""
+        return bool(action[1] < 0.0)
 
     def apply(self, command: DriveCommand) -> None:
         """Turn the wheels towards the angle and hand PyBullet the forces on all four for the next sub-step."""

@@ -55,6 +55,8 @@ class Vehicle(FreeBody, ABC):
     """Angle of the front wheels, left positive; 0 without wheels."""
     side_range: ClassVar[SideRange] = SideRange()
     """How far its side cameras are drawn from its own pose and motion."""
+    has_brake: ClassVar[bool] = False
+    """Whether it has a brake that a lamp could show."""
     body_discs: ClassVar[tuple[tuple[float, float], ...]] = ((0.0, 0.3),)
     """The body as discs: how far ahead of `base_position` each is, and its radius, in metres."""
     may_coast: bool = True
@@ -96,6 +98,10 @@ class Vehicle(FreeBody, ABC):
     @abstractmethod
     def command(self, action: np.ndarray, set_point_mps: float) -> Any:
         """Command of an action (2,) in [-1, 1]: what it asks for, held for one control step."""
+
+    def brakes(self, action: np.ndarray) -> bool:
+        """Tell if an action (2,) uses the brake."""
+        return False
 
     @abstractmethod
     def apply(self, command: Any) -> None:

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.rollouts.scenarios import make_env
+from forestpilot.sim.envs.any_vehicle import AnyVehicleEnv
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.worlds.hazards import HAZARDS
 from forestpilot.sim.worlds.hazards.hazard import ALWAYS, ROAD, RoadSite
-from forestpilot.sim.worlds.hazards.placing import kinds_on
+from forestpilot.sim.worlds.hazards.room import kinds_on
 from forestpilot.sim.worlds.hazards.traffic import Traffic
 from forestpilot.sim.worlds.roads.road import PRESETS, make_road
 from tests.sim.worlds import straight_route
@@ -84,3 +86,21 @@ def test_a_copy_goes_on_as_the_environment_does(env):
     twin = copy.deepcopy(env)
     assert twin.state_hash() == env.state_hash() and np.array_equal(twin.frames.rgb, env.frames.rgb)
     twin.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hazards": 9}, r"hazards is 9 on a road of 150 m; allowed there: 0 to 3 \(one per 25 m\)"),
+        ({"hazards": -1}, "hazards is -1"),
+        ({"hazards": 2, "hazard_kinds": ("cow",)}, r"hazard_kinds has 'cow'; allowed on a road: deer"),
+    ],
+)
+def test_hazards_without_room_or_of_no_road_are_refused_before_any_work(options, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        make_env(TASKS.get("drive"), length=150.0, **options)
+
+
+def test_a_forest_has_no_deer():
+    with pytest.raises(InvalidArgumentError, match="nobody takes hazards"):
+        AnyVehicleEnv("quadrotor", "forest", hazards=2)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from forestpilot.sim.worlds.roads.route import Route
 from forestpilot.sim.worlds.tables import Boxes
+
+if TYPE_CHECKING:
+    from forestpilot.sim.worlds.roads.route import Route
 
 ALWAYS = math.inf
 NEVER = -math.inf

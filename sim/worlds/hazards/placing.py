@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.seeds import SeedStream, rng_for
 from forestpilot.sim.worlds.hazards import HAZARDS
 from forestpilot.sim.worlds.hazards.hazard import ROAD, Hazard, RoadSite
+from forestpilot.sim.worlds.hazards.room import FIRST_M, LAST_M, kinds_on
 from forestpilot.sim.worlds.roads.centre_line import POINT_SPACING_M
 from forestpilot.sim.worlds.roads.layout import FOLLOW
 from forestpilot.sim.worlds.roads.route import Route
 
-FIRST_M = 50.0
-"""No hazard is nearer to the start than this."""
-LAST_M = 20.0
-"""No hazard is nearer to the goal than this."""
-LEAST_GAP_M = 25.0
-"""Room along the road that each hazard has for itself."""
 STRAIGHT_M = 0.2
 """Where the line to drive leads around an obstacle, further than this from the road's middle, no hazard is."""
-
-
-def kinds_on(ground: str) -> tuple[str, ...]:
-    """Names of the kinds of hazards that may be on a road or in a forest."""
-    return tuple(name for name in HAZARDS.names() if HAZARDS.get(name).ground == ground)
-
-
-def most_on_road(length_m: float) -> int:
-    """How many hazards a road of this length has room for."""
-    return max(0, int((length_m - FIRST_M - LAST_M) / LEAST_GAP_M))
 
 
 def place_on_road(count: int, kinds: tuple[str, ...], route: Route, width_m: float, seed: int) -> tuple[Hazard, ...]:
@@ -39,15 +23,10 @@ def place_on_road(count: int, kinds: tuple[str, ...], route: Route, width_m: flo
         route: the line to drive.
         width_m: width of the road.
         seed: the world's.
-
-    Raises:
-        ValueError: there is no room for so many, or a kind is of no road.
     """
     if not count:
         return ()
     known = kinds_on(ROAD)
-    if unknown := [name for name in kinds if HAZARDS.get(name) and name not in known]:
-        raise InvalidArgumentError(f"{unknown[0]} is no hazard of a road; allowed: {', '.join(known)}")
     rng = rng_for(seed, SeedStream.HAZARDS)
     slot_m = (route.length_m - FIRST_M - LAST_M) / count
     hazards = []

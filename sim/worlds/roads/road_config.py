@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.worlds.hazards.room import check_road_hazards
 
 SURFACE_GRIP = {"asphalt": 0.95, "gravel": 0.65, "dirt": 0.75}
 """Friction coefficient of tyres on each surface."""
@@ -100,6 +101,7 @@ def _check_kind(config: RoadConfig) -> None:
         )
     if config.obstacle_gap_m is not None and not 40.0 <= config.obstacle_gap_m <= 1000.0:
         raise InvalidArgumentError(f"obstacles are {config.obstacle_gap_m} m apart; allowed: 40 to 1000")
+    check_road_hazards(config.hazards, config.hazard_kinds, config.length_m)
     if config.obstacle_gap_m and config.width_m[0] < 5.0:
         raise InvalidArgumentError(
             f"obstacles need a road at least 5 m wide, but width_m starts at {config.width_m[0]}"
