@@ -40,6 +40,7 @@ class ForestCourse(GoalCourse):
         goals_within: goals anywhere lie within so many metres of the start.
         goal_kind: how the goal is told, one of `forestpilot.sim.goals.GOAL_KINDS`; empty for the bearing of goals
             ahead, and bearing and distance of others.
+        movers: so many walkers go to and fro across the way.
     """
 
     name = "forest"
@@ -59,6 +60,7 @@ class ForestCourse(GoalCourse):
         goals: str = AHEAD,
         goals_within: float = GOALS_WITHIN_M,
         goal_kind: str = "",
+        movers: int = 0,
     ) -> None:
         require_choice("preset", preset, tuple(PRESETS))
         if goal_kind:
@@ -73,6 +75,7 @@ class ForestCourse(GoalCourse):
             gaps_aside_m=gaps_aside,
             goals=goals,
             goals_within_m=goals_within,
+            movers=movers,
         )
         self.goal_kind = goal_kind or usual_kind(goals)
         self.goal_mirror = GOAL_MIRRORS[self.goal_kind]

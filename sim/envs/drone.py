@@ -37,7 +37,8 @@ class DroneEnv(VehicleEnv):
 
     ## Dynamics
     A PyBullet rigid body of 0.8 kg with rotor drag, motor lag and thrust limits, flown by a cascade controller at
-    240 Hz: see `forestpilot.sim.vehicles.quadrotor`. Trees are cylinders; touching one, or the ground, is a collision.
+    240 Hz: see `forestpilot.sim.vehicles.quadrotor`. Trees are cylinders; touching one, the ground or
+    a walker is a collision.
 
     ## Reward
     Metres of progress towards the goal in this step, minus 10 for a collision or for leaving the flight area.
@@ -54,9 +55,9 @@ class DroneEnv(VehicleEnv):
 
     ## Info
     `is_success`, `outcome`, `progress_m`, `clearance_m` (least distance in this step from the body's 0.25 m radius
-    to a trunk), `speed_mps`, `world_seed`, the terms of the reward (`reward_progress`, `reward_crash`,
-    `reward_intervention`), `place` where goals are told with more than their bearing (x and y in m, heading in rad),
-    `camera_offsets` (3, 3): shift (m) and yaw (rad) of the cameras, and 0; where they are drawn
+    to a trunk, or at its end to a walker), `speed_mps`, `world_seed`, the terms of the reward (`reward_progress`,
+    `reward_crash`, `reward_intervention`), `place` where goals are told with more than their bearing (x and y in m,
+    heading in rad), `camera_offsets` (3, 3): shift (m) and yaw (rad) of the cameras, and 0; where they are drawn
     (3, 6), what would be otherwise if the drone were there: speed along and across the heading (m/s), yaw rate (rad/s),
     bearing to the goal (rad); with `expert=True` also `expert_action` (3, 2) and `expert_costs` (3, 21): what the
     expert answers if the drone were there; row 1 is the drone's own.
@@ -96,6 +97,7 @@ class DroneEnv(VehicleEnv):
         goals: str = AHEAD,
         goals_within: float = GOALS_WITHIN_M,
         goal_kind: str = "",
+        movers: int = 0,
     ) -> None:
         """Build the environment.
 
@@ -132,6 +134,8 @@ class DroneEnv(VehicleEnv):
             goals_within: goals anywhere lie within so many metres of the start, 9 and up.
             goal_kind: how the goal is told: `bearing`, or with its distance (`vector`); by default `bearing` where it
                 lies ahead and `vector` where it lies anywhere.
+            movers: so many walkers, 0 to 10, go to and fro across the way at 1 to 3 m/s, where there is a free line
+                between the trees.
 
         Raises:
             ValueError: an argument is out of range; the message names what is allowed.
@@ -148,6 +152,7 @@ class DroneEnv(VehicleEnv):
             goals,
             goals_within,
             goal_kind,
+            movers,
         )
         seeing = Seeing(
             width=width,

@@ -114,8 +114,16 @@ class FlightArea(NamedTuple):
     north: float
 
 
+class FlightMoment(NamedTuple):
+    """All that the flight expert reads, besides where the cameras stand."""
+
+    motion: FlightMotion
+    discs: np.ndarray
+    """(T, M, 3) where what moves will be: see `FlightPlanner.advise_all`."""
+
+
 class FlightPlanner(RolloutPlanner):
-    """Rolls out the quadrotor's motion model among trunks.
+    """Rolls out the quadrotor's motion model among trunks, and among what moves.
 
     Args:
         clearance: the world's clearance map.
@@ -251,20 +259,24 @@ class FlightExpert(RecallingExpert):
         """Share of the speed set point, 0 to 1, at which to fly at each state (S, 8)."""
         return [1.0] * len(motions)
 
-    def moment(self) -> FlightMotion:
-        """State of the drone's motion."""
-        return self._quadrotor.motion_state()
+    def moment(self) -> FlightMoment:
+        """State of the drone's motion, and where what moves will be."""
+        discs = NO_DISCS
+        if traffic := self._course.traffic:
+            discs = traffic.discs(self._planner.times_s(self._course.speed_mps))
+        return FlightMoment(self._quadrotor.motion_state(), discs)
 
-    def label_then(self, views: CameraViews, moment: FlightMotion) -> Labels:
+    def label_then(self, views: CameraViews, moment: FlightMoment) -> Labels:
         """Actions and candidate costs as if the drone were at each camera's place, heading and speed."""
         offsets = views.eyes[:, :2] - views.eyes[CENTER, :2]
-        motions = np.tile(moment, (len(offsets), 1))
+        motions = np.tile(moment.motion, (len(offsets), 1))
         motions[:, :2] += offsets
         yaws_rad = np.array([math.atan2(y, x) for x, y, _ in views.axes[:, FORWARD].tolist()])
         if views.offsets.shape[1] > ACROSS:
             self._drift(motions, yaws_rad, views.offsets)
         labels = Labels.empty(len(offsets))
-        advices = self._planner.advise_all(motions, yaws_rad, self._course.speed_mps, self.goals_m(motions))
+        goals_m = self.goals_m(motions)
+        advices = self._planner.advise_all(motions, yaws_rad, self._course.speed_mps, goals_m, moment.discs)
         for c, (advice, pace) in enumerate(zip(advices, self.paces(motions))):
             labels.actions[c] = advice.turn_rad / MAX_TURN_RAD, 2.0 * pace - 1.0
             labels.costs[c] = advice.costs

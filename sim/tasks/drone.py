@@ -41,6 +41,9 @@ class DroneOptions(TaskOptions):
     goal_kind: str = ""
     """How the goal is told: by its direction (`bearing`), or by direction and distance (`vector`). Empty for the
     bearing of a goal ahead and the vector of one anywhere. Data whose goals are vectors can be relabelled."""
+    movers: Annotated[int, Range(0, 10)] = 0
+    """So many walkers go to and fro across the way, each on a line between the trees, at 1 to 3 m/s; where trees stand
+    too close for that, fewer."""
     side_cameras: str = FIXED
     """Side cameras `fixed` at 0.06 m and 20 degrees, or drawn anew for every picture (`random`: up to 1.5 m aside where
     there is room, up to 35 degrees to either side, and another speed along and across), also at any speed
@@ -63,8 +66,8 @@ class DroneOptions(TaskOptions):
             raise InvalidArgumentError(f"goal_kind is {self.goal_kind!r}; allowed: {', '.join(GOAL_KINDS)}")
 
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
-        """`density`, in trees per square metre, and what is not as usual of rows, goals and side cameras: flights of
-        earlier versions say nothing of them."""
+        """`density`, in trees per square metre, and what is not as usual of rows, goals, movers and side cameras:
+        flights of earlier versions say nothing of them."""
         drawn: dict[str, Any] = {"density": self.density[rng.integers(len(self.density))]}
         if self.gaps:
             drawn["gaps"] = self.gaps
@@ -76,6 +79,8 @@ class DroneOptions(TaskOptions):
                 drawn["goals_within"] = self.goals_within
         if self.goal_kind:
             drawn["goal_kind"] = self.goal_kind
+        if self.movers:
+            drawn["movers"] = self.movers
         if self.side_cameras != FIXED:
             drawn["side_cameras"] = self.side_cameras
         return drawn
@@ -111,6 +116,8 @@ class DroneTask(Task):
         if env_kwargs.get("goals"):
             within = f" within {env_kwargs['goals_within']:g} m" if "goals_within" in env_kwargs else ""
             parts.append(f"goals {env_kwargs['goals']}{within}")
+        if env_kwargs.get("movers"):
+            parts.append(f"{env_kwargs['movers']} mover{'s' * (env_kwargs['movers'] > 1)}")
         if env_kwargs.get("speed") is not None:
             parts.append(f"{env_kwargs['speed']:.3g} m/s")
         return ", ".join(parts)

@@ -20,6 +20,7 @@ from forestpilot.sim.worlds.appearance import default_appearance, draw_appearanc
 from forestpilot.sim.worlds.clearance import build_clearance_map, has_free_path
 from forestpilot.sim.worlds.free_goals import least_distance_m, with_free_goal
 from forestpilot.sim.worlds.growth import draw_grown_trees
+from forestpilot.sim.worlds.hazards.free_lines import place_in_forest
 from forestpilot.sim.worlds.rows import ASIDE_M, RADIUS_M, TrunkRow, draw_rows, stands_clear, trunks_of_rows
 from forestpilot.sim.worlds.words import format_density, format_range
 from forestpilot.sim.worlds.world import NO_BOXES, Bounds, Ribbon, World
@@ -67,6 +68,8 @@ class ForestConfig:
     """The goal lies straight `ahead` at `flight_m`, or `anywhere` in the same forest."""
     goals_within_m: Annotated[float, Range(9, 2000)] = GOALS_WITHIN_M
     """Goals anywhere lie within this distance of the start, in metres."""
+    movers: Annotated[int, Range(0, 10)] = 0
+    """So many hazards go to and fro across the way, where there are free lines between the trees."""
     domain_randomisation: bool = True
     """Draw colours, light, fog and textures per world; otherwise every world looks alike."""
 
@@ -128,6 +131,8 @@ class Forest(World):
             parts.append(f"rows with {self.config.gaps} gaps")
         if self.config.goals != AHEAD:
             parts.append(f"goals {self.config.goals}")
+        if self.hazards:
+            parts.append(f"{len(self.hazards)} mover{'s' * (len(self.hazards) > 1)}")
         return ", ".join(parts)
 
 
@@ -188,6 +193,7 @@ def _draw(config: ForestConfig, seed: int, redraw: int, rng: np.random.Generator
         redraws=redraw,
         config=config,
         rows=rows,
+        hazards=place_in_forest(config.movers, trees, bounds, config.flight_m, seed),
     )
 
 

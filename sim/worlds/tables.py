@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-LOG, CAR_BODY, CAR_CABIN, BARRIER, DEER = range(5)
-"""Kinds of boxes: a fallen log, a car's body and the cabin on top of it, a barrier with its stripes, part of a deer.
+LOG, CAR_BODY, CAR_CABIN, BARRIER, DEER, WALKER = range(6)
+"""Kinds of boxes: a fallen log, a car's body and the cabin on top of it, a barrier with its stripes, part of a deer, of
+a walker.
 
 Renderers paint a kind that they know nothing else of in its plain colour."""
 CONE, SPHERE = range(2)
@@ -51,7 +52,7 @@ class Boxes(NamedTuple):
     top_m: Any
     """Height of the top above the ground."""
     kind: Any
-    """`LOG`, `CAR_BODY`, `CAR_CABIN`, `BARRIER` or `DEER`."""
+    """`LOG`, `CAR_BODY`, `CAR_CABIN`, `BARRIER`, `DEER` or `WALKER`."""
 
     @classmethod
     def of(cls, table: np.ndarray) -> Boxes:

@@ -12,3 +12,4 @@ if TYPE_CHECKING:
 _HERE = "forestpilot.sim.worlds.hazards"
 HAZARDS: Registry[type[Hazard]] = Registry("hazard", f"{_HERE}:HAZARDS")
 HAZARDS.register("deer", f"{_HERE}.deer:Deer", "stands beside the road, and may cross it")
+HAZARDS.register("walker", f"{_HERE}.walker:Walker", "goes to and fro between the trees")

@@ -64,7 +64,8 @@ class Hazard(ABC):
     @classmethod
     @abstractmethod
     def draw(cls, site: Any, rng: np.random.Generator) -> Hazard:
-        """One at a site of its ground: a `RoadSite` on a road."""
+        """One at a site of its ground: a `RoadSite` on a road, a
+        `forestpilot.sim.worlds.hazards.free_lines.ForestSite` in a forest."""
 
     @abstractmethod
     def poses(self, times_s: np.ndarray) -> np.ndarray:

@@ -71,6 +71,14 @@ class Traffic:
             self._boxes = self.boxes_at(NOW)[0].astype(np.float32)
         return self._boxes
 
+    def places_m(self) -> np.ndarray:
+        """(n, 2) float64: where each hazard is now, in metres."""
+        places = np.empty((len(self.hazards), 2))
+        for number, hazard in enumerate(self.hazards):
+            since = max(self.time_s - self._woken_s[number], 0.0)
+            places[number] = hazard.poses(np.array([since]))[0, :2]
+        return places
+
     def boxes_at(self, times_s: np.ndarray) -> np.ndarray:
         """(T, m, 8) float64: where everything is at times (T,) in seconds from now on, if nobody else wakes."""
         if not self.hazards:
