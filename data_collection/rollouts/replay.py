@@ -20,6 +20,7 @@ import forestpilot.sim.envs.registration  # noqa: F401  (registers the environme
 from forestpilot.data_collection.rollouts.results import read_result_file
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.registry import load_plugins
+from forestpilot.sim.worlds.hazards.traffic import Traffic
 
 
 class ReplayDivergedError(ForestPilotError):
@@ -66,6 +67,8 @@ class ReplayedStep:
     """(2,) what it did; None at the last state."""
     info: dict[str, Any]
     """The environment's info at this state."""
+    traffic: Traffic
+    """What moves by itself, as it is at this state."""
 
 
 def load_stored_episode(path: Path) -> StoredEpisode:
@@ -106,7 +109,8 @@ def replay_episode(episode: StoredEpisode, env: gymnasium.Env[Any, Any] | None =
             _check_state(episode, index, vehicle.state_hash())
             position, rotation = vehicle.pose()
             action = episode.actions[index] if index < steps else None
-            yield ReplayedStep(index, position, rotation, observation, action, info)
+            traffic = vehicle.course.traffic.snapshot()
+            yield ReplayedStep(index, position, rotation, observation, action, info, traffic)
             if action is not None:
                 observation, _, terminated, truncated, info = env.step(action)
                 if (terminated or truncated) != (index + 1 == steps):

@@ -88,9 +88,14 @@ class CockpitCameras:
     def draw(self) -> Views:
         """The views now; cameras that jump about for the sake of training stand in their usual places here."""
         eyes, axes = self._env.rig.poses(*self._env.pose())
+        moving = None
+        if traffic := self._env.course.traffic:
+            moving = traffic.boxes()
+            self._sides.move(moving)
+            self._center.move(moving)
         left, right = self._sides.render(eyes[::2], axes[::2]).rgb
         center = self._center.render(eyes[CENTER : CENTER + 1], axes[CENTER : CENTER + 1]).rgb[0]
-        return Views(left, center, right, self._chase.draw(self._env.drawn_vehicle()))
+        return Views(left, center, right, self._chase.draw(self._env.drawn_vehicle(), moving=moving))
 
 
 def _size(area: Rect, share: float) -> tuple[int, int]:

@@ -32,7 +32,7 @@ from forestpilot.launch.pictures.colors import BAD, DIM, EDGE, GOOD, INK, PANEL,
 from forestpilot.launch.pictures.drawing import VIEW_NAMES
 from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.pictures.pen import Pen, darken, fitted
-from forestpilot.launch.pictures.world_map import WorldMap
+from forestpilot.launch.pictures.world_map import Moving, WorldMap
 from forestpilot.sim.outcomes import succeeded, told
 from forestpilot.sim.tasks import TASKS
 
@@ -85,6 +85,7 @@ class Cockpit:
         kwargs = episode.scenario.env_kwargs
         self._description = task.describe({key: kwargs[key] for key in kwargs if key not in TOLD_ELSEWHERE})
         self._path: list[NDArray[np.float64]] = []
+        self._ways: list[NDArray[np.float64]] = []
         self._step = -1
         self._cameras = CockpitCameras(episode.env, self._layout, self.sharpness)
 
@@ -179,11 +180,14 @@ class Cockpit:
 
     def _paint_map(self, picture: Image, scene: Scene) -> None:
         position, rotation = scene.episode.env.pose()
+        traffic = scene.episode.env.course.traffic
         if scene.episode.num_steps != self._step:
             self._path.append(position.copy())
+            self._ways.append(traffic.places_m())
             self._step = scene.episode.num_steps
         half_fov = math.radians(self._spec.horizontal_fov_deg) / 2
-        painted = self._map.paint(np.array(self._path), heading_rad(rotation), half_fov)
+        moving = Moving(traffic.boxes(), self._ways) if traffic else None
+        painted = self._map.paint(np.array(self._path), heading_rad(rotation), half_fov, moving=moving)
         area = self._map_area
         height, width, _ = painted.shape
         left = area.left + (area.width - width) // 2

@@ -86,7 +86,7 @@ def contact_sheet(scene: EpisodeScene, moments: int, last_s: float | None = None
     scene.finish()
     grid = Grid(len(tiles))
     chart = WorldMap(cv2, scene.world, (MAP_WIDTH_PX, grid.height), 1.3 * TEXT_PX, follow=False)
-    painted = chart.paint_episodes([MarkedPath(moment.path_m, POLICY, places, moment.marks_m)])
+    painted = chart.paint_episodes([MarkedPath(moment.path_m, POLICY, places, moment.marks_m, moment.moving)])
     size = (HEAD_PX + grid.height + GAP_PX, GAP_PX + grid.width + painted.shape[1] + GAP_PX, 3)
     page: Image = np.full(size, PANEL, np.uint8)
     for number, tile in enumerate(tiles):

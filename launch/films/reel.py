@@ -137,7 +137,7 @@ class ClipPainter:
     def paint(self, moment: Moment) -> Image:
         """The picture of an instant, (height, width, 3) uint8."""
         picture = fitted(self._cv2, moment.chase, (self._width, self._height)).copy()
-        painted = self._map.paint(moment.path_m, moment.yaw_rad, self._half_fov_rad, moment.marks_m)
+        painted = self._map.paint(moment.path_m, moment.yaw_rad, self._half_fov_rad, moment.marks_m, moment.moving)
         paste(picture, painted, self._width - painted.shape[1], 0)
         self._paint_view(picture, moment.views[CENTER])
         self._pen.label(picture, self._name, (0, 0), INK, 1.1)

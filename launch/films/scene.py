@@ -22,6 +22,7 @@ from forestpilot.data_collection.rollouts.replay import (
 from forestpilot.launch.pictures.chase_camera import CHASE_FOV_DEG, ChaseCamera
 from forestpilot.launch.pictures.colors import Image
 from forestpilot.launch.pictures.drawing import EpisodePainter, Moment, PaintedEpisode
+from forestpilot.launch.pictures.world_map import Moving
 from forestpilot.launch.reading.outcomes import ReplayError
 from forestpilot.launch.reading.tasks import task_named
 from forestpilot.policies.evaluation.entrants import network_acted
@@ -82,6 +83,7 @@ class EpisodeScene:
         # With room for the place between the last two states, so that no moment copies the way.
         self._path_m = np.zeros((len(episode.actions) + 2, 3))
         self._marks: list[NDArray[np.float64]] = []
+        self._ways: list[NDArray[np.float64]] = []
         self._camera: ChaseCamera | None = None
         self._drawn_s: float | None = None
         # The expert is asked where a moment tells of it, not at every state that is passed.
@@ -169,9 +171,10 @@ class EpisodeScene:
         """
         time_s = min(time_s, self.duration_s)
         vehicle, clearance_m = self._go_to(time_s)
+        moving = self._moving_at(time_s)
         chase = NO_PICTURE
         if self._camera is not None:
-            chase = self._camera.draw(vehicle, self._elapsed_s(time_s))
+            chase = self._camera.draw(vehicle, self._elapsed_s(time_s), None if moving is None else moving.boxes)
         passed = self._now.index + 1
         self._path_m[passed] = vehicle.position
         return dataclasses.replace(
@@ -181,7 +184,17 @@ class EpisodeScene:
             yaw_rad=heading_rad(np.asarray(vehicle.rotation)),
             time_s=time_s,
             clearance_m=clearance_m,
+            moving=moving,
         )
+
+    def _moving_at(self, time_s: float) -> Moving | None:
+        """What moves, at an instant after the present state; None where nothing does."""
+        traffic = self._now.traffic
+        if not traffic:
+            return None
+        since_s = max(0.0, time_s - self._now.index / self.spec.control_hz)
+        boxes = traffic.boxes_at(np.array([since_s]))[0].astype(np.float32)
+        return Moving(boxes, self._ways.copy())
 
     def skip_to(self, time_s: float, passing: Iterable[float] = ()) -> None:
         """Go to an instant without pictures: what lies before it is simulated and compared, but not drawn.
@@ -222,6 +235,7 @@ class EpisodeScene:
         if self._now.info.get("intervened"):
             self._marks.append(self._path_m[self._now.index - 1, :2].copy())
         self._path_m[self._now.index] = self._now.position_m
+        self._ways.append(self._now.traffic.places_m())
         # A policy with a memory must see every state.
         if self._now.index >= self._first_drawn or self._adviser is not None:
             self._moment = self._describe(self._now)

@@ -16,6 +16,7 @@ from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.pictures.pen import Pen, Pixel, darken, fitted, paste
 from forestpilot.launch.pictures.world_map import MarkedPath, WorldMap
 from forestpilot.launch.reading.outcomes import ReplayError
+from forestpilot.sim.worlds.hazards.traffic import Traffic
 from forestpilot.sim.worlds.world import World
 
 MAX_PANELS = 6
@@ -61,11 +62,11 @@ def _policy(scene: EpisodeScene) -> str:
 
 
 def _same_world(one: World, other: World) -> bool:
-    """True where the same stands in two worlds."""
+    """True where the same stands and moves in two worlds."""
     for part in ("trees", "boxes", "bounds_m", "start_m", "goal_m"):
         if not np.array_equal(getattr(one, part), getattr(other, part)):
             return False
-    return True
+    return np.array_equal(Traffic(one.hazards).boxes(), Traffic(other.hazards).boxes())
 
 
 def side_by_side_frames(scenes: Sequence[EpisodeScene], film: FilmConfig) -> Iterator[Image]:
@@ -133,7 +134,7 @@ class SideBySidePainter:
             moment, panel = self._panel_at(number, time_s)
             paste(picture, panel, *self._corner(number))
             place = (moment.path_m[-1], str(number + 1))
-            ways.append(MarkedPath(moment.path_m, color, [place], moment.marks_m))
+            ways.append(MarkedPath(moment.path_m, color, [place], moment.marks_m, moment.moving))
         self._paint_heading(picture, time_s, badge)
         painted = self._map.paint_episodes(ways)
         paste(picture, painted, width - self._pen.pad - painted.shape[1], self._top)

@@ -56,9 +56,19 @@ class ChaseCamera:
         self._nearest_m = look.chase_nearest_m
         self._distance_m = self._full_m
 
-    def draw(self, vehicle: VehiclePose, elapsed_s: float | None = None) -> Image:
-        """The next frame, (height, width, 3) uint8; `elapsed_s` is the time since the last one where it varies."""
+    def draw(
+        self, vehicle: VehiclePose, elapsed_s: float | None = None, moving: NDArray[np.float32] | None = None
+    ) -> Image:
+        """The next frame, (height, width, 3) uint8.
+
+        Args:
+            vehicle: where it is.
+            elapsed_s: time since the last frame where it varies.
+            moving: (m, 8) where what moves by itself is, the columns of `Boxes`; None where nothing does.
+        """
         eye, axes = self.follow(vehicle, elapsed_s)
+        if moving is not None:
+            self._renderer.move(moving)
         image: Image = self._renderer.render(eye[None], axes[None], vehicle).rgb[0]
         return image
 

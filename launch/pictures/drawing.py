@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from forestpilot.launch.pictures.colors import BAD, DIM, EXPERT, GOOD, INK, PANEL, POLICY, Color, Image
 from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.pictures.pen import Pen, Pixel, darken, fit, paste
-from forestpilot.launch.pictures.world_map import WorldMap, polar
+from forestpilot.launch.pictures.world_map import Moving, WorldMap, polar
 from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.outcomes import Outcome, succeeded, told
 from forestpilot.sim.worlds.world import World
@@ -56,6 +56,8 @@ class Moment:
     """More lines of text, as many as the painter has room for."""
     marks_m: NDArray[Any] | None = None
     """(k, 2) places to mark on the map, metres: where a car was put back."""
+    moving: Moving | None = None
+    """What moves by itself, and where it was so far."""
     badge: str = ""
     """A word or two on the chase view, for example `1/4 speed`."""
     clearance_m: float | None = None
@@ -191,7 +193,7 @@ class EpisodePainter:
             self._paint_outcome(picture, moment)
         if moment.badge:
             self._pen.label(picture, moment.badge, (self._pad, self._pad), EXPERT, 1.2)
-        painted = self._map.paint(moment.path_m, moment.yaw_rad, self._half_fov, moment.marks_m)
+        painted = self._map.paint(moment.path_m, moment.yaw_rad, self._half_fov, moment.marks_m, moment.moving)
         left = layout.main_width + (layout.side_width - painted.shape[1]) // 2
         paste(picture, painted, left, layout.text_height)
         return picture

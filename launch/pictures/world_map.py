@@ -40,6 +40,7 @@ BOXES: dict[int, Color] = {
     CAR_CABIN: (40, 52, 66),
     BARRIER: (240, 120, 110),
 }
+MOVING: Color = (255, 214, 64)
 
 
 class View(NamedTuple):
@@ -64,6 +65,15 @@ class View(NamedTuple):
         return column, row
 
 
+class Moving(NamedTuple):
+    """What moves by itself in a world, as a map shows it."""
+
+    boxes: NDArray[Any]
+    """(m, 8) where it is, the columns of `Boxes`."""
+    ways_m: Sequence[NDArray[np.float64]]
+    """(n, 2) places of all that moves, one such array for each moment so far, in metres."""
+
+
 class MarkedPath(NamedTuple):
     """A way through a world, as a map shows it."""
 
@@ -75,6 +85,8 @@ class MarkedPath(NamedTuple):
     """Places (2 or 3,) in metres with a number or a letter each."""
     marks_m: NDArray[Any] | None = None
     """(k, 2) places to mark with a cross, metres."""
+    moving: Moving | None = None
+    """What moved meanwhile, and where it went."""
 
 
 class WorldMap:
@@ -115,7 +127,12 @@ class WorldMap:
         self._overview = self._paint_world(world, self._small, 0.5 * text_size, trees=False)
 
     def paint(
-        self, path_m: NDArray[Any], yaw_rad: float, half_fov_rad: float, marks_m: NDArray[Any] | None = None
+        self,
+        path_m: NDArray[Any],
+        yaw_rad: float,
+        half_fov_rad: float,
+        marks_m: NDArray[Any] | None = None,
+        moving: Moving | None = None,
     ) -> Image:
         """A fresh picture.
 
@@ -124,16 +141,19 @@ class WorldMap:
             yaw_rad: heading in radians.
             half_fov_rad: half the center camera's field of view in radians.
             marks_m: (k, 2) places to mark with a cross, metres.
+            moving: what moves, and where it was.
         """
         marks = np.zeros((0, 2)) if marks_m is None else np.asarray(marks_m)
         if not self._follows:
             picture = self._ground.copy()
             self._paint_wedge(picture, self._view, path_m[-1], yaw_rad, half_fov_rad)
+            self._paint_moving(picture, self._view, moving)
             self._paint_way(picture, self._view, path_m, yaw_rad, marks)
             return picture
         view = self._view_around(path_m[-1], yaw_rad)
         picture = self._cut(view)
         self._paint_wedge(picture, view, path_m[-1], yaw_rad, half_fov_rad)
+        self._paint_moving(picture, view, moving)
         self._paint_way(picture, view, path_m, yaw_rad, marks)
         self._paint_overview(picture, path_m, marks)
         self._frame(picture)
@@ -143,6 +163,8 @@ class WorldMap:
         """A fresh picture of a world shown whole (`follow=False`) with several ways through it, the last on top."""
         picture = self._ground.copy()
         cv2 = self._cv2
+        for episode in episodes:
+            self._paint_moving(picture, self._view, episode.moving)
         for episode in episodes:
             points = self._view.pixels(episode.path_m)
             cv2.polylines(picture, [points], False, PANEL, 2 * self._thick, cv2.LINE_AA)
@@ -209,6 +231,14 @@ class WorldMap:
         right = polar(here, 1.1 * size, yaw_rad - 2.5)
         cv2.fillPoly(picture, [np.array([nose, left, right], np.int32)], INK, cv2.LINE_AA)
 
+    def _paint_moving(self, picture: Image, view: View, moving: Moving | None) -> None:
+        """Where things went that move by themselves, as thin lines, and where they are."""
+        if moving is None:
+            return
+        for way in np.stack(moving.ways_m, axis=1):
+            self._cv2.polylines(picture, _near(view.pixels(way), picture), False, MOVING, 1, self._cv2.LINE_AA)
+        self._paint_boxes(picture, moving.boxes, view, MOVING)
+
     def _paint_wedge(
         self, picture: Image, view: View, position_m: NDArray[Any], yaw_rad: float, half_fov_rad: float
     ) -> None:
@@ -249,7 +279,7 @@ class WorldMap:
         self._paint_ribbons(ground, world, view)
         if trees:
             self._paint_trees(ground, world, view)
-        self._paint_boxes(ground, world, view)
+        self._paint_boxes(ground, world.boxes, view)
         goal = view.pixel(world.goal_m)
         thick = max(1, round(text_size * 0.22))
         cv2.circle(ground, goal, max(2, round(world.goal_radius_m * view.scale)), GOOD, thick, cv2.LINE_AA)
@@ -287,10 +317,10 @@ class WorldMap:
         for place, radius in zip(places, trunk_m * view.scale, strict=True):
             cv2.circle(ground, place, max(2, round(radius)), TRUNK, -1, cv2.LINE_AA)
 
-    def _paint_boxes(self, ground: Image, world: World, view: View) -> None:
-        """Logs, cars and barriers, the higher ones on top."""
-        *_, tops, _ = world.boxes.T
-        for x, y, yaw, length, width, _, _, kind in world.boxes[np.argsort(tops)]:
+    def _paint_boxes(self, ground: Image, boxes: NDArray[Any], view: View, color: Color | None = None) -> None:
+        """Logs, cars and barriers, the higher ones on top; all in one colour, or each kind in its own."""
+        *_, tops, _ = boxes.T
+        for x, y, yaw, length, width, _, _, kind in boxes[np.argsort(tops)]:
             middle = np.array([x, y])
             along = 0.5 * length * np.array([math.cos(yaw), math.sin(yaw)])
             across = 0.5 * width * np.array([-math.sin(yaw), math.cos(yaw)])
@@ -300,7 +330,7 @@ class WorldMap:
                 middle - along - across,
                 middle - along + across,
             ]
-            self._cv2.fillPoly(ground, [view.pixels(corners)], BOXES[int(kind)], self._cv2.LINE_AA)
+            self._cv2.fillPoly(ground, [view.pixels(corners)], color or BOXES[int(kind)], self._cv2.LINE_AA)
 
 
 def _near(pixels: NDArray[np.int32], picture: Image) -> list[NDArray[np.int32]]:

@@ -26,6 +26,7 @@ from forestpilot.sim.outcomes import CRASHES
 from forestpilot.sim.scratch import scratch
 
 if TYPE_CHECKING:
+    from forestpilot.launch.pictures.world_map import Moving
     from forestpilot.launch.reports.behaviour import Trace
 
 MAP_PX = (420, 620)
@@ -218,8 +219,20 @@ def _map(trace: Trace, at: int) -> Picture:
 
     painter = WorldMap(import_cv2(), trace.world, MAP_PX, text_size=12.0)
     half_fov = math.radians(trace.spec.horizontal_fov_deg) / 2
-    image = painter.paint(trace.path_m[: at + 1], float(trace.yaw_rad[at]), half_fov, _marks(trace, at))
+    image = painter.paint(
+        trace.path_m[: at + 1], float(trace.yaw_rad[at]), half_fov, _marks(trace, at), _moving(trace, at)
+    )
     return picture_of(image, "png")
+
+
+def _moving(trace: Trace, at: int) -> Moving | None:
+    """What moves by itself at a state, and where it went until then; None where nothing does."""
+    from forestpilot.launch.pictures.world_map import Moving
+
+    now = trace.steps[at].traffic
+    if not now:
+        return None
+    return Moving(now.boxes(), [step.traffic.places_m() for step in trace.steps[: at + 1]])
 
 
 def _marks(trace: Trace, at: int) -> NDArray[np.float64]:

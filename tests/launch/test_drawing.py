@@ -14,10 +14,11 @@ import pytest
 from forestpilot.launch.pictures.colors import BAD, EXPERT, GOOD, INK, POLICY
 from forestpilot.launch.pictures.drawing import EpisodePainter, Moment, PaintedEpisode, _in_degrees
 from forestpilot.launch.pictures.opencv import DrawingError, import_cv2
-from forestpilot.launch.pictures.world_map import BOXES, WorldMap, _near
+from forestpilot.launch.pictures.world_map import BOXES, MOVING, MarkedPath, Moving, WorldMap, _near
 from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.extras import MissingExtraError
-from forestpilot.sim.worlds.forest import PRESETS, make_forest
+from forestpilot.sim.worlds.forest import PRESETS, ForestConfig, make_forest
+from forestpilot.sim.worlds.hazards.traffic import Traffic
 from forestpilot.sim.worlds.roads.road import PRESETS as ROADS
 from forestpilot.sim.worlds.roads.road import RoadWorld, make_road
 from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, LOG, World
@@ -218,6 +219,24 @@ def test_the_map_shows_obstacles_where_they_stand(road: RoadWorld) -> None:
     picture = drawn.paint(line(road, max(2, nearest - 20)), float(road.route.heading_rad[nearest - 20]), 0.7)
     kinds = {int(b[7]) for b in road.boxes}
     assert sum(amount(picture, BOXES[kind]) for kind in kinds) > 3
+
+
+def test_the_map_shows_what_moves_and_where_it_went() -> None:
+    forest = make_forest(ForestConfig(movers=3), 2_000_000)
+    drawn = WorldMap(import_cv2(), forest, (300, 600), 12.0)
+    traffic = Traffic(forest.hazards)
+    traffic.wake(0.0)
+    ways = [traffic.places_m()]
+    path = np.array([[0.0, 0.0], [0.5, 0.0]])
+    alone = amount(drawn.paint(path, 0.0, 0.7), MOVING)
+    now = amount(drawn.paint(path, 0.0, 0.7, moving=Moving(traffic.boxes(), ways)), MOVING)
+    for _ in range(10):
+        traffic.advance(0.1, 0.0)
+        ways.append(traffic.places_m())
+    moving = Moving(traffic.boxes(), ways)
+    later = amount(drawn.paint(path, 0.0, 0.7, moving=moving), MOVING)
+    assert alone == 0 and 3 <= now < later
+    assert amount(drawn.paint_episodes([MarkedPath(path, POLICY, moving=moving)]), MOVING) >= later
 
 
 def test_interventions_are_marked(road: RoadWorld) -> None:

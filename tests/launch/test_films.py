@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -19,6 +20,7 @@ from forestpilot.data_collection.rollouts.replay import (
     replay_episode,
 )
 from forestpilot.data_collection.rollouts.results import result_path
+from forestpilot.data_collection.rollouts.scenarios import make_env
 from forestpilot.launch import cli
 from forestpilot.launch.films.contact_sheet import GAP_PX, TILE_PX, contact_sheet, moment_times
 from forestpilot.launch.films.episode_video import episode_frames, frames_at
@@ -33,7 +35,7 @@ from forestpilot.launch.films.webp import write_webp
 from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.reading.outcomes import ReplayError, read_outcomes
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
-from forestpilot.sim.tasks.drone import DroneOptions
+from forestpilot.sim.tasks.drone import DRONE, DroneOptions
 
 SEEDS = (2_000_000, 2_000_001)
 SMALL = ("--size", "320x180", "--fps", "5")
@@ -96,6 +98,34 @@ def test_a_scene_shows_the_way_between_two_states(evaluation: Path) -> None:
         end = scene.at(99.0)
         np.testing.assert_array_equal(end.path_m[-1], states[-1])
         assert end.outcome == "success" and end.time_s == pytest.approx(scene.duration_s)
+
+
+def test_a_scene_shows_where_walkers_are_between_two_states() -> None:
+    kwargs = {"movers": 3, "time_limit_s": 1.5}
+    env = make_env(DRONE, **kwargs)
+    vehicle: Any = env.unwrapped
+    vehicle.draw_only(())
+    env.reset(seed=SEEDS[0])
+    hashes = [vehicle.state_hash()]
+    boxes = [vehicle.course.traffic.boxes()]
+    actions = np.tile(np.array([0.0, 0.5], np.float32), (15, 1))
+    for action in actions:
+        env.step(action)
+        hashes.append(vehicle.state_hash())
+        boxes.append(vehicle.course.traffic.boxes())
+    env.close()
+    stored = StoredEpisode(
+        actions, np.array(hashes, np.uint64), DRONE.env_id, {"speed": 5.0, **kwargs}, SEEDS[0], "p", "", "timeout"
+    )
+    with EpisodeScene(stored, expert=False) as scene:
+        scene.place_camera((64, 48))
+        moving = scene.at(0.75).moving
+        assert moving is not None and len(moving.ways_m) == 8
+        np.testing.assert_allclose(moving.boxes[:, :2], (boxes[7] + boxes[8])[:, :2] / 2, atol=1e-5)
+        end = scene.at(1.5).moving
+        assert end is not None
+        np.testing.assert_array_equal(end.boxes, boxes[15])
+        scene.finish()
 
 
 def test_a_slow_film_of_the_end_is_longer_and_says_so(evaluation: Path) -> None:
