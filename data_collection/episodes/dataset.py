@@ -25,7 +25,7 @@ from forestpilot.data_collection.episodes.files import remove_stale_temporaries,
 from forestpilot.data_collection.episodes.header import EpisodeHeader, read_header
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError
-from forestpilot.sim.goals import BEARING, PLACE
+from forestpilot.sim.goals import BEARING, GOAL_IMAGE, IMAGE, PLACE
 from forestpilot.sim.outcomes import Outcome
 
 DATASET_FORMAT = "forestpilot-dataset"
@@ -298,7 +298,8 @@ class Dataset:
         shapes: dict[str, tuple[int, ...]] = {"state": (spec.state_size,), "goal": (spec.goal_size,)}
         if spec.goal_kind != BEARING:
             shapes[PLACE] = (3,)
-        shapes |= dict.fromkeys(CAMERAS, (spec.image_height, spec.image_width, 3))
+        pictures = (*CAMERAS, GOAL_IMAGE) if spec.goal_kind == IMAGE else CAMERAS
+        shapes |= dict.fromkeys(pictures, (spec.image_height, spec.image_width, 3))
         for key, shape in shapes.items():
             found = episode.observations[key].shape[1:] if key in episode.observations else None
             if found != shape:

@@ -19,6 +19,7 @@ import numpy as np
 from h5py import h5d, h5g, h5l, h5o, h5t
 
 from forestpilot.sim.cameras import CAMERA_NAMES, MAX_SIZE_PX
+from forestpilot.sim.goals import GOAL_IMAGE
 
 MAX_STEPS = 500_000
 """Most steps of an episode: seven hours at 20 per second."""
@@ -81,7 +82,7 @@ class _Source(NamedTuple):
 def kind_of(name: str) -> Kind:
     """What an array has to be: `actions`, or an observation such as `obs/center`."""
     if name.startswith("obs/"):
-        return PICTURES if name.removeprefix("obs/") in CAMERA_NAMES else VECTORS
+        return PICTURES if name.removeprefix("obs/") in (*CAMERA_NAMES, GOAL_IMAGE) else VECTORS
     return KINDS[name]
 
 

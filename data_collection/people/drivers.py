@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN, ACTOR_POLICY
 from forestpilot.data_collection.people.console import Command, Input
 from forestpilot.data_collection.rollouts.pilots import Pilot
-from forestpilot.data_collection.rollouts.recorder import OBSERVATION_KEYS, EpisodeRecorder
+from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.takeover import Takeover
 
 
@@ -100,5 +100,5 @@ class TakeoverDriver:
         return Choice(action, ACTOR_POLICY)
 
     def _advice(self, episode: EpisodeRecorder) -> NDArray[np.float32]:
-        observations = {key: episode.observation[key][None] for key in OBSERVATION_KEYS}
+        observations = {key: episode.observation[key][None] for key in episode.observation_keys}
         return np.clip(self._pilot.act(observations, [episode.pilot_info], np.array([0])).actions[0], -1.0, 1.0)

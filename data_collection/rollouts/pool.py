@@ -20,7 +20,7 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.rerun import FIRST_RUN, Rerun
 from forestpilot.data_collection.rollouts.pilots import Decision, Pilot, PilotFactory, cameras_of
-from forestpilot.data_collection.rollouts.recorder import OBSERVATION_KEYS, EpisodeRecorder
+from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.results import EpisodeResult, save_result
 from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.data_collection.rollouts.spare_envs import SpareEnvs
@@ -101,7 +101,8 @@ def _start(job: Job, scenario: Scenario, pilot: Pilot, envs: SpareEnvs) -> Episo
 
 
 def _decide(pilot: Pilot, episodes: list[EpisodeRecorder], slots: list[int]) -> Decision:
-    keys = [key for key in OBSERVATION_KEYS if key not in CAMERA_NAMES or key in cameras_of(pilot)]
+    known = episodes[0].observation_keys
+    keys = [key for key in known if key not in CAMERA_NAMES or key in cameras_of(pilot)]
     observations = {key: np.stack([episode.observation[key] for episode in episodes]) for key in keys}
     return pilot.act(observations, [episode.pilot_info for episode in episodes], np.array(slots))
 

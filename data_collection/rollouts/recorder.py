@@ -15,7 +15,7 @@ from forestpilot.data_collection.rollouts.results import EpisodeResult
 from forestpilot.data_collection.rollouts.scenarios import Scenario, make_env
 from forestpilot.data_collection.rollouts.spare_envs import SpareEnvs
 from forestpilot.sim.cameras import CAMERA_NAMES
-from forestpilot.sim.goals import PLACE
+from forestpilot.sim.goals import GOAL_IMAGE, PLACE
 from forestpilot.sim.tasks import TASKS
 
 OBSERVATION_KEYS = ("left", "center", "right", "state", "goal")
@@ -69,6 +69,11 @@ class EpisodeRecorder:
         if self._cameras:
             told["depth"] = self.env.frames.depth
         return told
+
+    @property
+    def observation_keys(self) -> tuple[str, ...]:
+        """Names of what is told to pilots and kept."""
+        return (*OBSERVATION_KEYS, GOAL_IMAGE) if GOAL_IMAGE in self.observation else OBSERVATION_KEYS
 
     @property
     def num_steps(self) -> int:
@@ -194,7 +199,7 @@ class EpisodeRecorder:
 
     def _seen(self) -> dict[str, np.ndarray]:
         """The observations of all steps, by name."""
-        seen = {key: np.stack([seen[key] for seen in self._observations]) for key in OBSERVATION_KEYS}
+        seen = {key: np.stack([seen[key] for seen in self._observations]) for key in self.observation_keys}
         if self._places:
             seen[PLACE] = np.stack(self._places)
         return seen

@@ -86,7 +86,7 @@ def augment(
     if flip:
         batch = _mirror_vectors(batch, spec, mirrored)
     if flip or jitter:
-        batch = batch._replace(views=_repainted(batch.views, mirrored, light))
+        batch = _repaint_all(batch, mirrored, light)
     return batch
 
 
@@ -102,7 +102,7 @@ def mirror(batch: Batch, spec: TaskSpec, mirrored: NDArray[np.bool_]) -> Batch:
     """
     windows, steps = batch.views.shape[:2]
     light = _same_light(windows, steps, batch.views[0, 0].size)
-    return _mirror_vectors(batch, spec, mirrored)._replace(views=_repainted(batch.views, mirrored, light))
+    return _repaint_all(_mirror_vectors(batch, spec, mirrored), mirrored, light)
 
 
 class _Light(NamedTuple):
@@ -172,6 +172,15 @@ def _draw_light(
         bank=stream.randn(frame_values + NOISE_PLACES),
         places=stream.randint(NOISE_PLACES, windows, steps),
     )
+
+
+def _repaint_all(batch: Batch, mirrored: NDArray[np.bool_], light: _Light) -> Batch:
+    """The views of windows, and where goals are pictures those at their goals, mirrored and in another light."""
+    batch = batch._replace(views=_repainted(batch.views, mirrored, light))
+    if batch.goal_view is None:
+        return batch
+    at_goal = _repainted(batch.goal_view[:, None, None], mirrored, light)
+    return batch._replace(goal_view=at_goal[:, 0, 0])
 
 
 def _repainted(views: NDArray[np.uint8], mirrored: NDArray[np.bool_], light: _Light) -> NDArray[np.uint8]:

@@ -20,6 +20,7 @@ from forestpilot.data_collection.episodes.errors import BrokenEpisodeError
 from forestpilot.data_collection.windows.decoded import DecodedFolder, Source, are_whole, open_decoded
 from forestpilot.data_collection.windows.hindsight import Relabel, goal_step, goals_seen_from
 from forestpilot.data_collection.windows.training_steps import CENTER, PLACE_SIZE, StepLoader, TrainingSteps
+from forestpilot.sim.goals import IMAGE
 
 MAX_OPEN_FILES = 32
 Values = Any
@@ -45,6 +46,8 @@ class Batch(NamedTuple):
     place: Values | None = None
     """(B, T, 3) float32: x and y in metres and heading in radians, from where a step is told; None unless goals are
     relabelled."""
+    goal_view: Values | None = None
+    """(B, h, w, 3) uint8, the view at each window's goal; None unless goals are told as pictures."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,7 @@ class WindowDrawer:
         self._decoded: dict[Path, DecodedFolder | None] = {}
         self._folders: dict[Path, DecodedFolder | None] = {}  # by episode: a path's parent takes as long as a read
         self._files: OrderedDict[Path, h5py.Group] = OrderedDict()
+        self._goal_views: dict[Path, NDArray[np.uint8]] = {}
         self._process_id = os.getpid()
 
     @property
@@ -183,6 +187,9 @@ class WindowDrawer:
             self._fill(batch_out, row, windows[row])
         if self._loader.relabels:
             self._relabel(batch_out, windows)
+        elif batch_out.goal_view is not None:
+            for row, window in enumerate(windows):
+                batch_out.goal_view[row] = self._goal_view(window.source)
         return batch_out
 
     def _relabel(self, batch: Batch, windows: Sequence[_Window]) -> None:
@@ -193,6 +200,8 @@ class WindowDrawer:
             reached = self._steps(window.source, window.goal_step, window.goal_step + 1, CENTER)
             assert reached.place is not None
             goals[row] = reached.place[0]
+            if batch.goal_view is not None:
+                batch.goal_view[row] = reached.views[0, CENTER if len(reached.views[0]) > 1 else 0]
         batch.goal[:] = goals_seen_from(self._loader.spec.goal_kind, batch.place, goals)
         for row, window in enumerate(windows):
             batch.goal[row, window.stop - window.start :] = 0
@@ -209,6 +218,12 @@ class WindowDrawer:
             folder = self._decoded_folder(window.source)
             if folder is not None:
                 folder.look_ahead(window.source, self._loader.tellers.index(window.teller), window.start, window.stop)
+
+    def _goal_view(self, source: Source) -> NDArray[np.uint8]:
+        """(h, w, 3) the view at the goal of an episode: a picture for each episode is small, and kept."""
+        if source.path not in self._goal_views:
+            self._goal_views[source.path] = self._loader.goal_view(self._open(source.path))
+        return self._goal_views[source.path]
 
     def _draw(self, batch: int, rng: np.random.Generator, burn_in: int) -> Iterator[_Window]:
         """Which windows to draw."""
@@ -283,6 +298,7 @@ class WindowDrawer:
             costs=np.empty((*shape, spec.num_candidates), dtype=np.float32) if self.has_costs else None,
             mask=np.empty((batch, self.length + self.ahead), dtype=np.bool_),
             place=np.empty((*shape, PLACE_SIZE), dtype=np.float32) if self._loader.relabels else None,
+            goal_view=np.empty((batch, *self._loader.view_shape[1:]), np.uint8) if spec.goal_kind == IMAGE else None,
         )
 
     def _fill_at_once(self, batch: Batch, windows: Sequence[_Window]) -> list[int]:
@@ -291,7 +307,7 @@ class WindowDrawer:
         if records is None:
             return list(range(len(windows)))
         for values, name in zip(batch, Batch._fields, strict=True):
-            if values is not None:
+            if values is not None and name in (records.dtype.names or ()):
                 values[:] = records[name][:, : values.shape[1]]
         return np.flatnonzero(~are_whole(records).all(axis=1)).tolist()
 
@@ -328,7 +344,8 @@ class WindowDrawer:
             batch.place[row, :count] = steps.place[:count]
         batch.actions[row, :told] = steps.actions
         batch.mask[row, :told] = steps.mask
-        for values, filled in zip(batch, (count, count, count, told, count, told, count), strict=True):
+        by_step = batch[:-1]  # the goal's view is one for all steps
+        for values, filled in zip(by_step, (count, count, count, told, count, told, count), strict=True):
             if values is not None:
                 values[row, filled:] = 0
 

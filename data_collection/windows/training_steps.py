@@ -18,7 +18,7 @@ from forestpilot.data_collection.windows.hindsight import place_beside
 from forestpilot.data_collection.windows.side_labels import SideLabels, constant_label, fixed_offsets, geometric_label
 from forestpilot.sim.cameras import BEARING, FASTER, SHIFT, YAW
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
-from forestpilot.sim.goals import PLACE, VECTOR, distance_of, remoteness_of
+from forestpilot.sim.goals import GOAL_IMAGE, PLACE, VECTOR, distance_of, remoteness_of
 from forestpilot.sim.vehicles.turns import rotate_pair
 
 Prepare = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -186,6 +186,12 @@ class StepLoader:
             mask=lesson.known[steps],
             place=self._places(demo["obs"][PLACE][steps], state, offsets[steps], tellers) if self.relabels else None,
         )
+
+    def goal_view(self, demo: h5py.Group) -> np.ndarray:
+        """(h, w, 3) uint8: the view at the goal of an episode whose goal is a picture."""
+        picture = demo["obs"][GOAL_IMAGE][:1]
+        view: np.ndarray = self._prepare(picture, np.zeros((1, self.spec.state_size), np.float32))[0]
+        return view
 
     def _places(
         self, place: np.ndarray, state: np.ndarray, offsets: np.ndarray, tellers: tuple[int, ...]

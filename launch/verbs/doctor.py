@@ -50,6 +50,7 @@ REGISTRIES = (
     "forestpilot.data_collection.rollouts.noises:NOISES",
     "forestpilot.data_collection.export:EXPORTERS",
     "forestpilot.policies.networks.encoders:ENCODERS",
+    "forestpilot.policies.networks.goal_encoders:GOAL_ENCODERS",
     "forestpilot.policies.networks.memories:MEMORIES",
     "forestpilot.policies.networks.heads:HEADS",
     "forestpilot.policies.training.input_noise:INPUT_NOISES",

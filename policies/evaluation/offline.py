@@ -165,7 +165,7 @@ def _predictions_of(policy: VisuomotorPolicy) -> Iterator[list[Tensor]]:
 def _seen(policy: VisuomotorPolicy, episodes: Sequence[Episode], step: int) -> dict[str, np.ndarray]:
     """The observations of a step, batched; zero where an episode is over."""
     seen = {}
-    for key in (*policy.camera_names, "state", "goal"):
+    for key in policy.observation_keys:
         like = episodes[0].observations[key]
         seen[key] = np.zeros((BATCH, *like.shape[1:]), like.dtype)
         for row, episode in enumerate(episodes):

@@ -155,7 +155,7 @@ def _require_steps(policy: VisuomotorPolicy, observations: dict[str, np.ndarray]
     Raises:
         ValueError: something that the policy sees is missing, or of another length.
     """
-    needed = (*policy.camera_names, "state", "goal")
+    needed = policy.observation_keys
     if missing := [name for name in needed if name not in observations]:
         raise InvalidArgumentError(f"observations lack {', '.join(missing)}; this policy sees {', '.join(needed)}")
     lengths = {name: len(observations[name]) for name in needed}
@@ -170,6 +170,8 @@ def _view_heat(policy: VisuomotorPolicy, observations: dict[str, np.ndarray], sh
     views = torch.from_numpy(policy.views_of(observations))
     state = torch.from_numpy(np.array(observations["state"], np.float32))
     goal = torch.from_numpy(np.array(observations["goal"], np.float32))
+    goal_views = policy.goal_views_of(observations)
+    goal_view = None if goal_views is None else torch.from_numpy(goal_views[:1])
     _, cameras, height, width, _ = views.shape
     covers = _patches(cameras, height, width)
     weight = covers.flatten(1).float()
@@ -184,7 +186,11 @@ def _view_heat(policy: VisuomotorPolicy, observations: dict[str, np.ndarray], sh
         rows = len(batch)
         remembered = tuple(part.expand(rows, *part.shape[1:]).contiguous() for part in memory)
         prediction, after = policy(
-            batch[:, None], step_state.expand(rows, 1, -1), step_goal.expand(rows, 1, -1), remembered
+            batch[:, None],
+            step_state.expand(rows, 1, -1),
+            step_goal.expand(rows, 1, -1),
+            remembered,
+            None if goal_view is None else goal_view.expand(rows, -1, -1, -1),
         )
         memory = tuple(part[:1] for part in after)
         if looked_into:

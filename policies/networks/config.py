@@ -8,6 +8,8 @@ from typing import Annotated, Literal, TypeVar
 from forestpilot.policies.networks.chunks import EXECUTIONS, Execution
 from forestpilot.policies.networks.encoders import EncoderConfig
 from forestpilot.policies.networks.encoders.options import PatchConfig
+from forestpilot.policies.networks.goal_encoders import GoalEncoderConfig
+from forestpilot.policies.networks.goal_encoders.options import ToldGoalConfig
 from forestpilot.policies.networks.heads import HEADS, HeadConfig
 from forestpilot.policies.networks.heads.options import TurnCostsConfig
 from forestpilot.policies.networks.memories import MemoryConfig
@@ -19,6 +21,13 @@ from forestpilot.sim.registry import PartConfig, Registry, part_of
 CAMERAS = {"center": ("center",), "all": ("left", "center", "right")}
 """What PolicyConfig.cameras may say, and the cameras it means, in order."""
 PartT = TypeVar("PartT")
+PART_KINDS: dict[str, type[PartConfig]] = {
+    "encoder": EncoderConfig,
+    "goal_encoder": GoalEncoderConfig,
+    "memory": MemoryConfig,
+    "head": HeadConfig,
+}
+"""Fields of a policy's config that hold a part, and what each must be."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,10 @@ class PolicyConfig:
         default=PatchConfig(), metadata=part_of("forestpilot.policies.networks.encoders:ENCODERS")
     )
     """From the views, state and goal of a step to its features."""
+    goal_encoder: GoalEncoderConfig = field(
+        default=ToldGoalConfig(), metadata=part_of("forestpilot.policies.networks.goal_encoders:GOAL_ENCODERS")
+    )
+    """From what is told of the goal to what joins the state: its numbers, or a reading of the picture at the goal."""
     features: Annotated[int, Range(1, 2048)] = 96
     """Size of the feature vector of one step, and of the memory."""
     memory: MemoryConfig = field(
@@ -81,7 +94,7 @@ class PolicyConfig:
     def __post_init__(self) -> None:
         require_ranges(self)
         object.__setattr__(self, "state_inputs", tuple(self.state_inputs))
-        for name, kind in (("encoder", EncoderConfig), ("memory", MemoryConfig), ("head", HeadConfig)):
+        for name, kind in PART_KINDS.items():
             part = getattr(self, name)
             if not isinstance(part, kind):
                 raise InvalidArgumentError(

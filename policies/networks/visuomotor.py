@@ -14,6 +14,8 @@ from forestpilot.policies.networks.chunks import ChunkQueue
 from forestpilot.policies.networks.config import CAMERAS, PolicyConfig, part_class
 from forestpilot.policies.networks.encoders import ENCODERS
 from forestpilot.policies.networks.encoders.base import EncoderShape
+from forestpilot.policies.networks.goal_encoders import GOAL_ENCODERS
+from forestpilot.policies.networks.goal_encoders.base import GoalEncoder, GoalShape
 from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.heads.base import ActContext, Head
 from forestpilot.policies.networks.memories import MEMORIES
@@ -22,6 +24,7 @@ from forestpilot.policies.networks.noise import EpisodeNoise
 from forestpilot.policies.networks.views import ViewPreparer
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.goals import GOAL_IMAGE, IMAGE
 
 
 @dataclass
@@ -78,6 +81,7 @@ class VisuomotorPolicy(nn.Module):
 
     state_index: Tensor
     state_scale: Tensor
+    goal_encoder: GoalEncoder
     memory: Memory
     head: Head
 
@@ -96,11 +100,12 @@ class VisuomotorPolicy(nn.Module):
         scale = torch.tensor(spec.state_scale, dtype=torch.float32)[index]
         self.register_buffer("state_index", index, persistent=False)
         self.register_buffer("state_scale", scale, persistent=False)
+        self.goal_encoder = _make_goal_encoder(config, spec)
         shape = EncoderShape(
             view_height=config.view.height,
             view_width=config.view.width,
             num_cameras=len(self.camera_names),
-            num_inputs=len(names) + spec.goal_size,
+            num_inputs=len(names) + self.goal_encoder.size,
             features=config.features,
         )
         self.encoder = part_class(ENCODERS, config.encoder)(config.encoder, shape)
@@ -120,7 +125,20 @@ class VisuomotorPolicy(nn.Module):
         """Number of trained numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def forward(self, views: Tensor, state: Tensor, goal: Tensor, memory: State | None = None) -> tuple[Tensor, State]:
+    @property
+    def observation_keys(self) -> tuple[str, ...]:
+        """Names of the observations that it reads."""
+        pictures = (GOAL_IMAGE,) if self.goal_encoder.reads_picture else ()
+        return (*self.camera_names, "state", "goal", *pictures)
+
+    def forward(
+        self,
+        views: Tensor,
+        state: Tensor,
+        goal: Tensor,
+        memory: State | None = None,
+        goal_view: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
         """Predict over windows.
 
         Args:
@@ -128,12 +146,14 @@ class VisuomotorPolicy(nn.Module):
             state: (B, T, S) float32.
             goal: (B, T, G) float32.
             memory: carried from the steps before; None at the start of an episode or window.
+            goal_view: (B, h, w, 3) uint8, made by `prepare`, where goals are pictures.
 
         Returns:
             predictions (B, T, P) float32, and the memory after the last step.
         """
         batch, steps = views.shape[:2]
-        inputs = torch.cat((state[..., self.state_index] / self.state_scale, goal), dim=-1)
+        told = self.goal_encoder(goal, goal_view)
+        inputs = torch.cat((state[..., self.state_index] / self.state_scale, told), dim=-1)
         features = self.encoder(views.flatten(0, 1), inputs.flatten(0, 1)).view(batch, steps, -1)
         features, memory = self.memory(features, memory)
         return self.head(features), memory
@@ -162,7 +182,8 @@ class VisuomotorPolicy(nn.Module):
 
         Args:
             observations: the environment's, batched: `left`, `center`, `right` (B, H, W, 3) uint8 (only those the
-                policy sees are needed), `state` (B, S) float32, `goal` (B, G) float32.
+                policy sees are needed), `state` (B, S) float32, `goal` (B, G) float32; where it reads goals as
+                pictures `goal_image` (B, H, W, 3) uint8.
             carry: from the step before; None at the first.
 
         Returns:
@@ -174,7 +195,9 @@ class VisuomotorPolicy(nn.Module):
         carry = carry or self.begin(len(state))
         views = self.views_of(observations)
         step = [torch.from_numpy(values)[:, None] for values in (views, state, goal)]
-        prediction, carry.memory = self(*step, carry.memory)
+        goal_views = self.goal_views_of(observations)
+        goal_view = None if goal_views is None else torch.from_numpy(goal_views)
+        prediction, carry.memory = self(*step, carry.memory, goal_view)
         prediction = prediction[:, 0]
         max_turn_rad = np.float32(self.spec.max_turn_rad)
         previous_rad = self.spec.turn.previous_now_rad(self.spec, carry.previous_turn_rad, state)
@@ -207,6 +230,13 @@ class VisuomotorPolicy(nn.Module):
             chunks.append(self.head.act(prediction[own], ActContext(previous[own]), generator))
         return torch.cat(chunks).numpy()
 
+    def goal_views_of(self, observations: dict[str, np.ndarray]) -> np.ndarray | None:
+        """Views (B, h, w, 3) uint8 of the pictures at the goals; None where goals are told in numbers."""
+        if not self.goal_encoder.reads_picture:
+            return None
+        pictures = observations[GOAL_IMAGE]
+        return self.prepare(pictures, np.zeros((len(pictures), self.spec.state_size), np.float32))
+
     def views_of(self, observations: dict[str, np.ndarray]) -> np.ndarray:
         """Views (B, C, h, w, 3) uint8 of a batch of observations, each levelled with the tilt of its own camera."""
         state = observations["state"]
@@ -217,3 +247,19 @@ class VisuomotorPolicy(nn.Module):
             camera_state = side_view(self.spec, state, goal, yaws[name])[0] if yaws[name] else state
             views.append(self.prepare(observations[name], camera_state))
         return views[0][:, None] if len(views) == 1 else np.stack(views, axis=1)
+
+
+def _make_goal_encoder(config: PolicyConfig, spec: TaskSpec) -> GoalEncoder:
+    """The part that reads the goal.
+
+    Raises:
+        InvalidArgumentError: it reads a picture where goals are told in numbers, or the other way round.
+    """
+    part = part_class(GOAL_ENCODERS, config.goal_encoder)
+    if part.reads_picture != (spec.goal_kind == IMAGE):
+        needed = "picture" if spec.goal_kind == IMAGE else "told"
+        raise InvalidArgumentError(
+            f"policy.goal_encoder is {config.goal_encoder.part}, and the goals here are of kind {spec.goal_kind}; give "
+            f"--policy.goal-encoder {needed} (--train.policy.goal-encoder in dagger and bc)"
+        )
+    return part(config.goal_encoder, GoalShape(spec.goal_size, config.view.height, config.view.width))

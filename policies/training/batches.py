@@ -81,6 +81,8 @@ class TrainingBatch:
     """(B, T) float32, zero where there is nothing to learn."""
     generator: torch.Generator
     """Draws what the loss draws; it follows from (seed, round, step, shard) too."""
+    goal_view: Tensor | None = None
+    """(B, h, w, 3) uint8, the view at each window's goal; None where goals are told in numbers."""
 
 
 class Objective:
@@ -142,6 +144,7 @@ def draw(
         target=_target(tensors, policy.config.chunk, place.step / max(1, config.steps - 1)),
         weights=torch.from_numpy(weights),
         generator=generator,
+        goal_view=tensors.goal_view,
     )
 
 

@@ -16,7 +16,7 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from forestpilot.sim.cameras import CAMERA_NAMES, FIXED, Camera, Rig, chase_pose
+from forestpilot.sim.cameras import CAMERA_NAMES, CENTER, FIXED, Camera, Rig, chase_pose, rotation_matrix
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.envs.dashboards import DASHBOARDS, NONE
 from forestpilot.sim.envs.dropped_pictures import is_dropped
@@ -26,6 +26,7 @@ from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.experts.chosen import chosen_expert
 from forestpilot.sim.experts.expert import Expert, Labels
+from forestpilot.sim.goals import GOAL_IMAGE, IMAGE
 from forestpilot.sim.outcomes import COLLISION_PENALTY, CRASHES, TERMINAL, Outcome
 from forestpilot.sim.physics import ColliderPool, PhysicsClient
 from forestpilot.sim.rendering import Frames, Renderer, VehiclePose, make_renderer
@@ -197,6 +198,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self._substeps = PHYSICS_HZ // seeing.control_hz
         self._path = np.zeros((self._substeps, 3))
         self._world: World | None = None
+        self._goal_picture: np.ndarray | None = None
         self._frames: Frames | None = None
         self._chase_renderer: Renderer | None = None
         self._chase_world: World | None = None
@@ -440,6 +442,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self._tell_expert()
         self._follow_lead_in()
         self._draw()
+        self._goal_picture = self._draw_goal()
 
     def _follow_lead_in(self) -> None:
         """Go to where the episode begins.
@@ -568,6 +571,20 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self.views = self._side_cameras.views(self.vehicle, *self.pose())
         """Where the cameras stand at this step."""
 
+    def _draw_goal(self) -> np.ndarray | None:
+        """(H, W, 3) uint8 what the center camera would see at the goal, level and heading there as the goal lies from
+        the start; None where goals are told otherwise. Black where nobody looks."""
+        if self.course.goal_kind != IMAGE:
+            return None
+        if not self._drawn:
+            return np.zeros_like(self._blank.rgb[CENTER])
+        world = self.world
+        x, y = (world.goal_m - world.start_m)[:2].tolist()
+        level = rotation_matrix(0.0, 0.0, math.atan2(y, x))
+        eyes, axes = self.rig.poses(world.goal_m, level)
+        rows = [CENTER] * self._renderer_cameras
+        return self._renderer.render(eyes[rows], axes[rows]).rgb[0].copy()
+
     def _draw(self) -> None:
         """Draw what the cameras see that somebody looks at."""
         dropped = is_dropped(self.world.seed, len(self._actions), self.seeing.dropped_pictures)
@@ -610,6 +627,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
             state = np.concatenate([state, self._dashboard.values()])
         observation["state"] = np.minimum(np.maximum(state, -limit), limit)
         observation["goal"] = np.minimum(np.maximum(self.course.goal(self.vehicle), -1.0), 1.0)
+        if self._goal_picture is not None:
+            observation[GOAL_IMAGE] = self._goal_picture.copy()
         return observation
 
     def _info(self, outcome: str) -> dict[str, Any]:
@@ -660,6 +679,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
                 spaces[image_key(name, kind)] = _image_space(kind, spec.image_height, spec.image_width)
         spaces["state"] = gymnasium.spaces.Box(-limit, limit, dtype=np.float32)
         spaces["goal"] = gymnasium.spaces.Box(-1.0, 1.0, (spec.goal_size,), np.float32)
+        if spec.goal_kind == IMAGE:
+            spaces[GOAL_IMAGE] = _image_space("rgb", spec.image_height, spec.image_width)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
         self.observation_space = gymnasium.spaces.Dict(spaces)  # type: ignore[assignment]
 

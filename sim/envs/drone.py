@@ -24,8 +24,10 @@ class DroneEnv(VehicleEnv):
 
     ## Observation space
     `Dict` of `left`, `center`, `right`: uint8 (height, width, 3) images, side cameras yawed by +-20 degrees, all
-    tilting with the body; `goal`: float32 (2,), cosine and sine of the bearing to the goal from the heading (with
-    `goal_kind="vector"` (3,), and the distance d as d / (d + 10 m)); and `state`: float32 (10,):
+    tilting with the body; `goal`: float32 (2,), cosine and sine of the bearing to the goal from the heading; with
+    `goal_kind="vector"` (3,), and the distance d as d / (d + 10 m). With `goal_kind="image"` `goal` reads 0, and
+    `goal_image` (height, width, 3) is what the center camera would see at the goal, level, heading there as the goal
+    lies from the start, drawn once an episode. And `state`: float32 (10,):
 
     | i | element | unit | frame |
     |---|---|---|---|
@@ -132,8 +134,8 @@ class DroneEnv(VehicleEnv):
                 such place to the next (`random-path`), for policies with a memory.
             goals: the goal lies `ahead`, 40 m away, or `anywhere` in the forest.
             goals_within: goals anywhere lie within so many metres of the start, 9 and up.
-            goal_kind: how the goal is told: `bearing`, or with its distance (`vector`); by default `bearing` where it
-                lies ahead and `vector` where it lies anywhere.
+            goal_kind: how the goal is told: `bearing`, with its distance (`vector`), or as the picture there (`image`);
+                by default `bearing` where it lies ahead and `vector` where it lies anywhere.
             movers: so many walkers, 0 to 10, go to and fro across the way at 1 to 3 m/s, where there is a free line
                 between the trees.
 

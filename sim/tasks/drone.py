@@ -39,8 +39,9 @@ class DroneOptions(TaskOptions):
     goals_within: Annotated[float, Range(9, 100)] = GOALS_WITHIN_M
     """Goals anywhere lie within this distance of the start, in metres."""
     goal_kind: str = ""
-    """How the goal is told: by its direction (`bearing`), or by direction and distance (`vector`). Empty for the
-    bearing of a goal ahead and the vector of one anywhere. Data whose goals are vectors can be relabelled."""
+    """How the goal is told: by its direction (`bearing`), by direction and distance (`vector`), or as the picture that
+    is seen there (`image`). Empty for the bearing of a goal ahead and the vector of one anywhere. Data whose goals are
+    vectors or pictures can be relabelled."""
     movers: Annotated[int, Range(0, 10)] = 0
     """So many walkers go to and fro across the way, each on a line between the trees, at 1 to 3 m/s; where trees stand
     too close for that, fewer."""
