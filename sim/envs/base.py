@@ -420,7 +420,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         reset(world, self.vehicle.reach_m(self.course.speed_mps, self.task_spec.control_hz))
         self.vehicle.begin(world)
         self.course.begin(world, self.vehicle)
-        self._side_cameras.begin(world, self.course.speed_mps)
+        self._side_cameras.begin(world, self.course.speed_mps, self.course.traffic)
         self._dashboard.begin()
         self._displaced = False
         if self._displacer is not None:

@@ -8,8 +8,8 @@
 | `random-path` | each glides from one such place to the next, as a vehicle beside this one could: for memories |
 
 A vehicle that drifts (one whose `SideRange` asks for room) is shifted level, and no further than a body of its size
-could go straight aside; its side cameras also have a speed along and across their heading, which no picture shows: the
-state does, and the expert is asked about it.
+could go straight aside before a trunk, or what moves; its side cameras also have a speed along and across their
+heading, which no picture shows: the state does, and the expert is asked about it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from forestpilot.sim.experts.expert import CameraViews
 from forestpilot.sim.seeds import SeedStream, rng_for
 from forestpilot.sim.vehicles.vehicle import Vehicle
 from forestpilot.sim.worlds.clearance import ClearanceMap
+from forestpilot.sim.worlds.hazards.traffic import NOW, Traffic
 from forestpilot.sim.worlds.world import World
 
 FASTEST_SHARE = 1.3
@@ -60,7 +61,7 @@ class SideCameras:
         self._rig = rig
         self._fixed = np.column_stack([rig.offsets, np.zeros(3, np.float32)])
 
-    def begin(self, world: World, set_point_mps: float) -> None:
+    def begin(self, world: World, set_point_mps: float, traffic: Traffic) -> None:
         """A new episode; what is drawn follows from its world's seed."""
 
     def views(self, vehicle: Vehicle, position: np.ndarray, rotation: np.ndarray) -> CameraViews:
@@ -91,7 +92,7 @@ class DrawnSideCameras(SideCameras):
         super().__init__(rig)
         self._any_speed = placement == RANDOM_SPEED
 
-    def begin(self, world: World, set_point_mps: float) -> None:
+    def begin(self, world: World, set_point_mps: float, traffic: Traffic) -> None:
         """A new episode."""
         self._rng = rng_for(world.seed, SeedStream.CAMERAS)
         self._set_point_mps = set_point_mps
@@ -116,10 +117,11 @@ class DrawnSideCameras(SideCameras):
 class DriftingSideCameras(DrawnSideCameras):
     """The same beside a vehicle that can drift: where there is room, and with a speed across."""
 
-    def begin(self, world: World, set_point_mps: float) -> None:
+    def begin(self, world: World, set_point_mps: float, traffic: Traffic) -> None:
         """A new episode."""
-        super().begin(world, set_point_mps)
+        super().begin(world, set_point_mps, traffic)
         self._world = world
+        self._traffic = traffic
 
     def views(self, vehicle: Vehicle, position: np.ndarray, rotation: np.ndarray) -> CameraViews:
         """Where the cameras stand now, as if the vehicle, tilted as it is, stood further left or right."""
@@ -151,7 +153,11 @@ class DriftingSideCameras(DrawnSideCameras):
         """How far the vehicle could go straight aside, at most as far as its cameras are shifted."""
         limits = vehicle.side_range
         assert limits.room_m is not None
-        return room_aside_m(self._world.clearance, place_m, direction, limits.shift_m, limits.room_m)
+        room_m = room_aside_m(self._world.clearance, place_m, direction, limits.shift_m, limits.room_m)
+        if self._traffic:
+            discs = self._traffic.discs(NOW)[0]
+            room_m = min(room_m, room_before_discs_m(discs, place_m, direction, limits.room_m))
+        return room_m
 
 
 class GlidingSideCameras(DriftingSideCameras):
@@ -163,9 +169,9 @@ class GlidingSideCameras(DriftingSideCameras):
         self._control_hz = control_hz
         self._steps_to_place = max(1, round(PATH_S * control_hz))
 
-    def begin(self, world: World, set_point_mps: float) -> None:
+    def begin(self, world: World, set_point_mps: float, traffic: Traffic) -> None:
         """A new episode, each camera at its first place."""
-        super().begin(world, set_point_mps)
+        super().begin(world, set_point_mps, traffic)
         self._step = 0
         self._before: _Places | None = None
 
@@ -240,6 +246,24 @@ def room_aside_m(
         if not is_free:
             return (step - 1) * clearance.cell_m
     return furthest_m
+
+
+def room_before_discs_m(discs: np.ndarray, place_m: np.ndarray, direction: np.ndarray, room_m: float) -> float:
+    """How far one can go straight from a place with so much room to what moves, in metres.
+
+    Args:
+        discs: (M, 3) x, y and radius in metres.
+        place_m: (2,) where from.
+        direction: (2,) unit vector.
+        room_m: to the edge of the nearest disc.
+    """
+    x, y, radius = (discs - (*place_m.tolist(), 0.0)).T
+    along = x * direction[0] + y * direction[1]
+    aside = y * direction[0] - x * direction[1]
+    reach = radius + room_m
+    in_the_way = (np.abs(aside) < reach) & (along > 0.0)
+    enters_m = along[in_the_way] - np.sqrt(reach[in_the_way] ** 2 - aside[in_the_way] ** 2)
+    return max(0.0, float(enters_m.min(initial=math.inf)))
 
 
 def _towards(start: np.ndarray, end: np.ndarray, furthest: float) -> np.ndarray:

@@ -1,5 +1,6 @@
 """What moves in the forest: walkers on free lines, seen by physics and by the experts."""
 
+import copy
 import math
 
 import numpy as np
@@ -169,3 +170,20 @@ def test_what_was_right_then_is_answered_later():
         info = env.step(info["expert_action"][1])[4]
     assert np.array_equal(expert.label_then(views, moment).costs, then.costs)
     env.close()
+
+
+def test_a_copy_goes_on_among_the_same_walkers():
+    lead_in = [[0.2, 1.0]] * 5
+    env = make_env(DRONE, movers=4, lead_in=lead_in, **SMALL)
+    env.reset(seed=1_000_003)
+    for _ in range(10):
+        env.step(np.array([0.1, 1.0]))
+    twin = copy.deepcopy(env)
+    assert env.unwrapped.course.traffic.time_s == pytest.approx(1.5)
+    for _ in range(5):
+        seen, *_ = env.step(np.array([-0.1, 0.8]))
+        seen_by_twin, *_ = twin.step(np.array([-0.1, 0.8]))
+        assert env.unwrapped.state_hash() == twin.unwrapped.state_hash()
+        assert all(np.array_equal(seen[key], seen_by_twin[key]) for key in seen)
+    env.close()
+    twin.close()

@@ -12,7 +12,7 @@ from forestpilot.data_collection.windows.training_steps import read_at
 from forestpilot.sim.cameras import ACROSS, BEARING, CENTER, FASTER, SHIFT, SIDE_CAMERAS, YAW, YAW_RATE
 from forestpilot.sim.envs.drive import DriveEnv
 from forestpilot.sim.envs.drone import DroneEnv
-from forestpilot.sim.envs.side_cameras import room_aside_m
+from forestpilot.sim.envs.side_cameras import room_aside_m, room_before_discs_m
 from forestpilot.sim.vehicles.quadrotor import BODY_RADIUS_M, Quadrotor
 from forestpilot.sim.worlds.clearance import build_clearance_map
 
@@ -130,6 +130,34 @@ def test_room_aside_ends_at_the_first_trunk_and_at_the_edge_of_the_map() -> None
     assert room_aside_m(clearance, here, left, 0.8, 0.35) == 0.8
     assert room_aside_m(clearance, here, right, 1.5, 0.35) == pytest.approx(1.0, abs=0.01)
     assert room_aside_m(clearance, np.array([0.0, 1.6]), left, 1.5, 0.35) == 0.0
+
+
+def test_room_aside_ends_at_what_moves() -> None:
+    here = np.array([1.0, 2.0])
+    left = np.array([0.0, 1.0])
+    one = np.array([[1.0, 4.0, 0.4]])
+    assert room_before_discs_m(one, here, left, 0.35) == pytest.approx(2.0 - 0.75)
+    assert room_before_discs_m(one, here, -left, 0.35) == np.inf
+    assert room_before_discs_m(np.array([[1.6, 4.0, 0.4]]), here, left, 0.35) == pytest.approx(2.0 - 0.45)
+    assert room_before_discs_m(np.array([[1.8, 4.0, 0.4]]), here, left, 0.35) == np.inf
+    assert room_before_discs_m(np.array([[1.0, 2.1, 0.4]]), here, left, 0.35) == 0.0
+
+
+def test_cameras_keep_out_of_walkers() -> None:
+    env = DroneEnv(movers=8, density=0.0, side_cameras="random", **SMALL)
+    env.draw_only(())
+    nearest_m = np.inf
+    for seed in range(8):
+        env.reset(seed=seed)
+        over = False
+        while not over:
+            over = any(env.step(np.array([0.0, 1.0], np.float32))[2:4])
+            eyes = env.views.eyes[:, None, :2]
+            aside = np.abs(env.views.offsets[:, SHIFT]) > 0.05
+            gaps = np.hypot(*np.moveaxis(eyes - env.course.traffic.places_m(), -1, 0))[aside]
+            nearest_m = min(nearest_m, gaps.min(initial=np.inf))
+    env.close()
+    assert 0.5 < nearest_m < 1.5
 
 
 def test_a_copy_in_the_middle_of_a_flight_goes_on_with_the_same_cameras() -> None:
