@@ -9,6 +9,8 @@ import numpy as np
 
 from forestpilot.sim.courses.course import Course, NotBegunError, require_choice
 from forestpilot.sim.vehicles.vehicle import Vehicle
+from forestpilot.sim.worlds.hazards.traffic import NOW
+from forestpilot.sim.worlds.roads.lane import first_in_lane
 from forestpilot.sim.worlds.roads.road import COMMAND_NAMES, FOLLOW, PRESETS, RoadConfig, RoadWorld, make_road
 from forestpilot.sim.worlds.roads.route_table import RouteTable
 from forestpilot.sim.worlds.roads.speeds import speed_profile
@@ -29,6 +31,11 @@ RESTART_AHEAD_M = 2.0
 """A car that was put back starts this much further along the line: past what it stood against."""
 SLOWEST_SHARE = 0.1
 """No road asks for less than this share of the speed set point, of 10 m/s at most, on average."""
+HELD_UP_M = 15.0
+"""Who stands this near before something in the lane is held up, and not stuck."""
+ROOM_AHEAD_M = 7.0
+ROOM_BEHIND_M = 3.0
+"""A car is put back to a place with so much free lane before and behind its middle."""
 LONGEST_HOLD_S = 30.0
 """No hazard holds up who waits for it longer than this, besides one that drives ahead."""
 INTERVENTIONS = ("none", "line", "road")
@@ -125,7 +132,7 @@ class RoadCourse(Course):
 
     def _must_intervene(self, vehicle: Vehicle, control_hz: int) -> bool:
         vx, vy, _ = vehicle.velocity_mps
-        slow = vx**2 + vy**2 < STUCK_MPS**2
+        slow = vx**2 + vy**2 < STUCK_MPS**2 and not self._is_taken(self.index, HELD_UP_M, vehicle)
         self._slow_steps = self._slow_steps + 1 if slow else 0
         if self._slow_steps >= STUCK_S * control_hz:
             return True
@@ -140,11 +147,34 @@ class RoadCourse(Course):
         self.index += round(RESTART_AHEAD_M / self.table.spacing_m)
         if not self.table.route.closed:
             self.index = min(self.index, len(self.table.rows) - 1)
+        speed_mps = float(np.hypot(*vehicle.velocity_mps[:2]))
+        if self.traffic and self._go_before_traffic(vehicle):
+            speed_mps = 0.0
         point = self.table.point(self.index)
-        vx, vy, _ = vehicle.velocity_mps
-        speed = min(float(np.hypot(vx, vy)), point.speed_mps)
+        speed = min(speed_mps, point.speed_mps)
         vehicle.put(np.array([point.x_m, point.y_m]), point.heading_rad, speed)
         self.follow(vehicle)
+
+    def _go_before_traffic(self, vehicle: Vehicle) -> bool:
+        """Go back along the line to where nothing that moves is near; returns whether that is further back."""
+        behind = round(ROOM_BEHIND_M / self.table.spacing_m)
+        first = self.index
+        while self._is_taken(self.index - behind, ROOM_BEHIND_M + ROOM_AHEAD_M, vehicle):
+            if self.index <= behind and not self.table.route.closed:
+                break
+            self.index -= 1
+        return self.index < first
+
+    def _is_taken(self, index: int, ahead_m: float, vehicle: Vehicle) -> bool:
+        """Tell if something that moves is in the lane, as wide as the vehicle, from a point of the line on."""
+        if not self.traffic:
+            return False
+        half_width_m = max(radius for _, radius in vehicle.body_discs)
+        points = round(ahead_m / self.table.spacing_m)
+        free = first_in_lane(
+            self.table.rows, self.table.route.closed, index, points, self.traffic.discs(NOW), half_width_m
+        )
+        return bool(np.isfinite(free[0]))
 
     def _off_road(self) -> bool:
         point = self.table.point(self.index)

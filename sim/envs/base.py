@@ -467,7 +467,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         collided, moved = self._move(action)
         self._dashboard.note(self.vehicle, action)
         self.course.follow(self.vehicle)
-        self.course.traffic.advance(self._substeps / PHYSICS_HZ, self.course.way_m(self.vehicle))
+        self.course.traffic.advance(moved / PHYSICS_HZ, self.course.way_m(self.vehicle))
         self._clearance_m = self._clearance(self._path[:moved])
         self._intervened = self.course.intervene(self.vehicle, collided, self.task_spec.control_hz)
         outcome = self._judge(collided and not self._intervened)

@@ -131,7 +131,7 @@ class DriveEnv(VehicleEnv):
             pose_noise: every so often the car is put elsewhere, for example `{"every_s": 0.8, "shift_m": 1.0}`; see
                 `forestpilot.sim.envs.pose_noise.PoseNoise`.
             hazards: number of hazards along the road, one per 25 m at most: what moves when somebody comes.
-            hazard_kinds: kinds of hazards to draw from; all that may be on a road by default: `deer`.
+            hazard_kinds: kinds of hazards to draw from; `deer`, `crossing` and `car` by default.
             dashboard: `none`, or `brake-light`: all three pictures show a dashboard whose lamp is lit when the brake
                 was used in the step before; element 9 of the state, `brake_light`, is 1 then, else 0.
 

@@ -8,15 +8,13 @@ and what may be closed up besides.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from forestpilot.sim.kernels import kernel
 from forestpilot.sim.vehicles.car import LENGTH_M, WIDTH_M
 from forestpilot.sim.worlds.hazards.traffic import Traffic
+from forestpilot.sim.worlds.roads.lane import first_in_lane
 from forestpilot.sim.worlds.roads.road import POINT_SPACING_M
-from forestpilot.sim.worlds.roads.route_table import RouteTable, wrap_index
+from forestpilot.sim.worlds.roads.route_table import RouteTable
 from forestpilot.sim.worlds.roads.speeds import GRAVITY_MPS2
 
 TIMES_S = np.arange(0.0, 6.01, 0.2)
@@ -66,36 +64,3 @@ def _speeds(room_m: np.ndarray, braking_mps2: float) -> np.ndarray:
     times = np.maximum(TIMES_S, 1e-3)
     rolling = room_m / times + 0.5 * braking_mps2 * times
     return np.where(standing <= braking_mps2 * times, standing, np.maximum(rolling, 0.0))
-
-
-@kernel()
-def first_in_lane(rows, closed, index, points, discs, reach):  # type: ignore[no-untyped-def]
-    """How many points of the line ahead are free until the first one that something is near.
-
-    Args:
-        rows: `RouteTable.rows`.
-        closed: the route is a circuit.
-        index: the point from which on it is looked at.
-        points: so many points are looked at.
-        discs: (T, M, 3) x, y and radius in metres at T moments.
-        reach: what is nearer to the line than this is in the lane, in metres.
-
-    Returns:
-        (T,) float64, infinite where everything is free.
-    """
-    free = np.full(discs.shape[0], np.inf)
-    for t in range(discs.shape[0]):
-        for m in range(discs.shape[1]):
-            x = discs[t, m, 0]
-            y = discs[t, m, 1]
-            limit = discs[t, m, 2] + reach
-            k = 0
-            while k < points and k < free[t]:
-                row = rows[wrap_index(index + k, rows.shape[0], closed)]
-                away = math.hypot(row.x_m - x, row.y_m - y)
-                if away < limit:
-                    free[t] = k
-                    break
-                # The line is nowhere faster than straight on.
-                k += max(1, int((away - limit) / POINT_SPACING_M))
-    return free

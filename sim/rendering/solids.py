@@ -74,8 +74,8 @@ def wheels_of(solids: np.ndarray) -> np.ndarray:
                 wheel["sine"] = car["cosine"]
                 wheel["half_length_m"] = WHEEL_HALF_WIDTH_M
                 wheel["half_width_m"] = WHEEL_RADIUS_M
-                wheel["base_m"] = 0.0
-                wheel["top_m"] = 2 * WHEEL_RADIUS_M
+                wheel["base_m"] = min(0.0, car["base_m"])  # below the ground where the car is gone
+                wheel["top_m"] = wheel["base_m"] + 2 * WHEEL_RADIUS_M
                 wheels.append(wheel)
     return np.array(wheels, SOLID)
 

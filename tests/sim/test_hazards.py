@@ -11,13 +11,13 @@ from forestpilot.sim.envs.any_vehicle import AnyVehicleEnv
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.worlds.hazards import HAZARDS
-from forestpilot.sim.worlds.hazards.hazard import ALWAYS, ROAD, RoadSite
+from forestpilot.sim.worlds.hazards.hazard import ALWAYS, NEVER, ROAD, RoadSite
 from forestpilot.sim.worlds.hazards.room import kinds_on
 from forestpilot.sim.worlds.hazards.traffic import Traffic
 from forestpilot.sim.worlds.roads.road import PRESETS, make_road
-from tests.sim.worlds import straight_route
+from tests.sim.worlds import road_of, straight_route
 
-SITE = RoadSite(straight_route(), 160, 5.0, 80.0)
+SITE = RoadSite(straight_route(), 160, 5.0, 80.0, 120.0)
 
 
 def drive(**kwargs):
@@ -93,7 +93,7 @@ def test_a_copy_goes_on_as_the_environment_does(env):
     [
         ({"hazards": 9}, r"hazards is 9 on a road of 150 m; allowed there: 0 to 3 \(one per 25 m\)"),
         ({"hazards": -1}, "hazards is -1"),
-        ({"hazards": 2, "hazard_kinds": ("cow",)}, r"hazard_kinds has 'cow'; allowed on a road: deer"),
+        ({"hazards": 2, "hazard_kinds": ("cow",)}, r"hazard_kinds has 'cow'; allowed on a road: deer, crossing, car"),
     ],
 )
 def test_hazards_without_room_or_of_no_road_are_refused_before_any_work(options, message):
@@ -104,3 +104,63 @@ def test_hazards_without_room_or_of_no_road_are_refused_before_any_work(options,
 def test_a_forest_has_no_deer():
     with pytest.raises(InvalidArgumentError, match="nobody takes hazards"):
         AnyVehicleEnv("quadrotor", "forest", hazards=2)
+
+
+def first_of(kind, **changes):
+    """A road along +x with one hazard of a kind at 80 m, from the first seed whose hazard wakes."""
+    kinds = (HAZARDS.get(kind).draw(SITE, np.random.default_rng(seed)) for seed in range(50))
+    hazard = next(one for one in kinds if one.wake_m > 0)
+    return dataclasses.replace(road_of(straight_route()), hazards=(dataclasses.replace(hazard, **changes),))
+
+
+def put_on(env, world, x, speed):
+    """Begin an episode of an environment in this world, at x on its line."""
+    env._usual_course.make_world = lambda seed: world
+    env.reset(seed=0)
+    env.vehicle.put(np.array([x, 0.0]), 0.0, speed)
+    env.course.follow(env.vehicle)
+
+
+CLOSED = {"wake_m": ALWAYS, "times_s": np.array([0.0, 0.1, 60.0, 61.0])}
+
+
+@pytest.mark.parametrize(("kind", "changes"), [("crossing", CLOSED), ("car", {"wake_m": NEVER})])
+def test_who_runs_into_a_hazard_has_collided_and_is_put_back_before_it(kind, changes):
+    for rule in ("none", "line"):
+        env = drive(interventions=rule)
+        put_on(env, first_of(kind, **changes), 70.0, 9.0)
+        for _ in range(20):
+            *_, terminated, _, info = env.step(np.array([0.0, 0.3]))
+            if terminated or info["intervened"]:
+                break
+        if rule == "none":
+            assert info["outcome"] == "collision" and info["clearance_m"] < 0.05
+        else:
+            assert (
+                info["interventions"] == 1 and env.vehicle.base_position()[0] < 76.0 and env.vehicle.forward_mps < 0.1
+            )
+            assert env.vehicle.gap_m(env.course.traffic) > 2.0
+        env.close()
+
+
+def test_an_open_barrier_is_passed_under():
+    env = drive()
+    put_on(env, first_of("crossing", wake_m=NEVER), 70.0, 9.0)
+    for _ in range(20):
+        _, _, terminated, *_ = env.step(np.array([0.0, 0.3]))
+        assert not terminated
+    assert env.vehicle.base_position()[0] > 85.0
+    env.close()
+
+
+def test_who_waits_at_a_barrier_is_not_stuck():
+    env = drive(interventions="line")
+    put_on(env, first_of("crossing", **CLOSED), 72.0, 0.0)
+    for _ in range(70):
+        *_, info = env.step(np.array([0.0, 0.0]))
+    assert info["interventions"] == 0
+    put_on(env, first_of("crossing", wake_m=NEVER), 72.0, 0.0)
+    for _ in range(55):
+        *_, info = env.step(np.array([0.0, 0.0]))
+    assert info["interventions"] == 1
+    env.close()

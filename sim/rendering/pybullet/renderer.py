@@ -80,6 +80,7 @@ class BulletRenderer:
         self._sky = np.full(3, 255, np.uint8)
         self._light = [0.0, 0.0, 1.0]
         self._moving: list[int] = []
+        self._moving_wheels: list[int] = []
 
     def set_world(self, world: World) -> None:
         """Rebuild the client's visuals; the client is reset, so nothing is left of the world before."""
@@ -97,12 +98,20 @@ class BulletRenderer:
 
     def move(self, boxes: ArrayLike) -> None:
         """What moves is here; see `forestpilot.sim.rendering.protocol.Renderer.move`."""
-        client = self._open_client()
-        for body, row in zip(self._moving, np.asarray(boxes, float).tolist(), strict=True):
+        boxes = np.asarray(boxes, np.float32)
+        for body, row in zip(self._moving, boxes.tolist(), strict=True):
             box = Boxes(*row)
-            place = (box.x_m, box.y_m, 0.5 * (box.base_m + box.top_m))
-            turn = (0.0, 0.0, math.sin(0.5 * box.yaw_rad), math.cos(0.5 * box.yaw_rad))
-            pybullet.resetBasePositionAndOrientation(body, place, turn, physicsClientId=client)
+            self._put(body, (box.x_m, box.y_m, 0.5 * (box.base_m + box.top_m)), box.yaw_rad)
+        if not self._moving_wheels:
+            return
+        for body, wheel in zip(self._moving_wheels, wheels_of(solids_of(boxes)), strict=True):
+            place = (float(wheel["x_m"]), float(wheel["y_m"]), float(0.5 * (wheel["base_m"] + wheel["top_m"])))
+            self._put(body, place, math.atan2(wheel["sine"], wheel["cosine"]) - 0.5 * math.pi)
+
+    def _put(self, body: int, place: tuple[float, float, float], yaw_rad: float) -> None:
+        """Put the middle of a body somewhere, turned about the vertical."""
+        turn = (0.0, 0.0, math.sin(0.5 * yaw_rad), math.cos(0.5 * yaw_rad))
+        pybullet.resetBasePositionAndOrientation(body, place, turn, physicsClientId=self._open_client())
 
     def _add_road(self, world: World) -> None:
         """Flat strips along every ribbon, a few centimetres above the ground lest the two flicker."""
@@ -122,6 +131,7 @@ class BulletRenderer:
         colors = np.concatenate([world.appearance.box_colors, *(hazard.colors for hazard in world.hazards)])
         boxes = all_boxes(world)
         self._moving = []
+        self._moving_wheels = []
         for index, row in enumerate(boxes.tolist()):
             box = Boxes(*row)
             color = colors[index]
@@ -140,7 +150,9 @@ class BulletRenderer:
             half = (float(wheel["half_length_m"]), radius, radius)
             place = (float(wheel["x_m"]), float(wheel["y_m"]), radius)
             yaw_rad = math.atan2(wheel["sine"], wheel["cosine"])
-            self._add_lying(half, place, yaw_rad, TYRE_COLOR, first_id + int(wheel["box"]))
+            body = self._add_lying(half, place, yaw_rad, TYRE_COLOR, first_id + int(wheel["box"]))
+            if wheel["box"] >= len(world.boxes):
+                self._moving_wheels.append(body)
 
     def _add_lying(
         self,
@@ -149,12 +161,12 @@ class BulletRenderer:
         yaw_rad: float,
         color: ArrayLike,
         ident: int,
-    ) -> None:
-        """Add a cylinder along its own length; half-axes along its length, its width and upwards."""
+    ) -> int:
+        """Add a cylinder along its own length; half-axes along its length, its width and upwards; returns its id."""
         half_length, half_width, half_height = half
         # The unit drum lies along its y axis.
         scale = (half_width, half_length, half_height)
-        self._add("drum", scale, place, color, ident, yaw_rad=yaw_rad - 0.5 * math.pi)
+        return self._add("drum", scale, place, color, ident, yaw_rad=yaw_rad - 0.5 * math.pi)
 
     def _add_trees(self, world: World) -> None:
         """One body per trunk and one per crown."""

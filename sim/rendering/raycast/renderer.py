@@ -65,7 +65,7 @@ from forestpilot.sim.rendering.raycast.scene import Scene, make_scene
 from forestpilot.sim.rendering.raycast.shade import copy_sheet, shade_sheet, smooth_edges
 from forestpilot.sim.rendering.raycast.vehicle import draw_vehicle
 from forestpilot.sim.rendering.raycast.vehicle_parts import Parts, place_parts
-from forestpilot.sim.rendering.solids import solids_of, table_of
+from forestpilot.sim.rendering.solids import solids_of, table_of, wheels_of
 from forestpilot.sim.worlds.world import LOG, World
 
 F = np.float32
@@ -278,6 +278,10 @@ class RaycastRenderer:
         assert self._scene is not None
         solids = solids_of(np.asarray(boxes, F))
         self._scene.boxes[self._standing :] = table_of(solids)
+        solids["box"] += self._standing
+        wheels = wheels_of(solids)
+        if len(wheels):
+            self._scene.wheels[-len(wheels) :] = table_of(wheels, "box")
 
     def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: VehiclePose | None = None) -> Frames:
         """Draw all cameras; see `forestpilot.sim.rendering.protocol.Renderer.render`.

@@ -66,9 +66,6 @@ class Deer(Hazard):
         last_m = before_m + 0.5 * site.width_m + AWAY_M
         first_s = first_m / walk_mps
         times_s = np.array([0.0, first_s, first_s + stop_s, first_s + stop_s + (last_m - first_m) / run_mps])
-        road_rad = float(site.route.heading_rad[site.point])
-        normal = np.array([-math.sin(road_rad), math.cos(road_rad)])
-        middle = np.array([site.route.x_m[site.point], site.route.y_m[site.point]])
         coat = np.array([120.0, 82.0, 50.0]) * rng.uniform(0.8, 1.25)
         colors = np.tile(coat, (len(BODY), 1)).astype(np.float32)
         colors[-1] = 226, 214, 190
@@ -77,8 +74,8 @@ class Deer(Hazard):
             wake_m=NEVER if stays else wake_m,
             solids=np.array(BODY, np.float64),
             colors=colors,
-            start_m=middle + side * before_m * normal,
-            heading_rad=road_rad - side * 0.5 * math.pi,
+            start_m=np.add(site.middle_m, np.multiply(side * before_m, site.normal)),
+            heading_rad=site.heading_rad - side * 0.5 * math.pi,
             times_s=times_s,
             ways_m=np.array([0.0, first_m, first_m, last_m]),
         )

@@ -39,6 +39,23 @@ class RoadSite(NamedTuple):
     """Width of the road."""
     place_m: float
     """Way along the route to that point."""
+    room_m: float
+    """Way from there to the next hazard, or to the end of the route."""
+
+    @property
+    def heading_rad(self) -> float:
+        """Direction of the road."""
+        return float(self.route.heading_rad[self.point])
+
+    @property
+    def middle_m(self) -> tuple[float, float]:
+        """The line's point there."""
+        return float(self.route.x_m[self.point]), float(self.route.y_m[self.point])
+
+    @property
+    def normal(self) -> tuple[float, float]:
+        """Unit vector to the left of the road."""
+        return -math.sin(self.heading_rad), math.cos(self.heading_rad)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +64,8 @@ class Hazard(ABC):
 
     ground: ClassVar[str]
     """`ROAD` or `FOREST`: what `draw` is given the site of."""
+    least_room_m: ClassVar[float] = 0.0
+    """Along a road, the way that it needs to the next hazard, in metres."""
 
     place_m: float
     """Way along the course at which it is met, in metres."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from forestpilot.sim.seeds import SeedStream, rng_for
 from forestpilot.sim.worlds.hazards import HAZARDS
 from forestpilot.sim.worlds.hazards.hazard import ROAD, Hazard, RoadSite
@@ -26,16 +28,25 @@ def place_on_road(count: int, kinds: tuple[str, ...], route: Route, width_m: flo
     """
     if not count:
         return ()
-    known = kinds_on(ROAD)
     rng = rng_for(seed, SeedStream.HAZARDS)
-    slot_m = (route.length_m - FIRST_M - LAST_M) / count
     hazards = []
-    for number in range(count):
-        name = str(rng.choice(kinds or known))
-        at_m = FIRST_M + (number + rng.uniform(0.1, 0.9)) * slot_m
-        point = round(at_m / POINT_SPACING_M)
-        if route.command[point] != FOLLOW or abs(route.left_m[point] - route.right_m[point]) > 2 * STRAIGHT_M:
-            continue
-        site = RoadSite(route, point, width_m, POINT_SPACING_M * point)
-        hazards.append(HAZARDS.get(name).draw(site, rng))
+    for site in _sites(count, route, width_m, rng):
+        fitting = [name for name in kinds or kinds_on(ROAD) if HAZARDS.get(name).least_room_m <= site.room_m]
+        if fitting:
+            hazards.append(HAZARDS.get(fitting[rng.integers(len(fitting))]).draw(site, rng))
     return tuple(hazards)
+
+
+def _sites(count: int, route: Route, width_m: float, rng: np.random.Generator) -> list[RoadSite]:
+    """So many places along a road, in order, without those at junctions and obstacles."""
+    stretch_m = (route.length_m - FIRST_M - LAST_M) / count
+    at_m = FIRST_M + (np.arange(count) + rng.uniform(0.1, 0.9, count)) * stretch_m
+    points = np.round(at_m / POINT_SPACING_M).astype(int)
+    on_the_middle = np.abs(route.left_m[points] - route.right_m[points]) <= 2 * STRAIGHT_M
+    points = points[(route.command[points] == FOLLOW) & on_the_middle]
+    places_m = POINT_SPACING_M * points
+    room_m = np.diff(np.append(places_m, route.length_m))
+    return [
+        RoadSite(route, point, width_m, place, room)
+        for point, place, room in zip(points.tolist(), places_m.tolist(), room_m.tolist())
+    ]
