@@ -43,6 +43,8 @@ class SeedStream(IntEnum):
     """Preset, density and speed of a scenario."""
     HAZARDS = 0xDEE5
     """Which hazards a world has, where, and how they move."""
+    MASKS = 0x3A5C
+    """Which causes a policy may see in an episode, with the seed of its run."""
     HABITS = 0x4AB1
     """Habits of a demonstrator, with the number of the draw: the sides on which it passes trunks, its style."""
 

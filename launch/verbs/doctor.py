@@ -53,6 +53,7 @@ REGISTRIES = (
     "forestpilot.policies.networks.goal_encoders:GOAL_ENCODERS",
     "forestpilot.policies.networks.memories:MEMORIES",
     "forestpilot.policies.networks.heads:HEADS",
+    "forestpilot.policies.networks.causes:CAUSES",
     "forestpilot.policies.training.input_noise:INPUT_NOISES",
     "forestpilot.policies.algorithms:ALGORITHMS",
     "forestpilot.launch.benchmarks:BENCHMARKS",

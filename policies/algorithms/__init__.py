@@ -24,3 +24,8 @@ ALGORITHMS.register(
     "forestpilot.policies.algorithms.dagger.loop:Dagger",
     "DAgger: demonstrate, clone, then improve in closed loop, by oneself or with somebody's help",
 )
+ALGORITHMS.register(
+    "intervene",
+    "forestpilot.policies.algorithms.intervention:Intervention",
+    "targeted intervention: clone under random masks of the inputs, then find the mask that drives best",
+)

@@ -166,7 +166,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         # What cannot run is refused before it claims the folder, so that the mended command may have it.
         spec = task_spec_of(self.task, config.mix)
         self.policy = VisuomotorPolicy.seeded(config.train.policy, spec, config.seed)
-        make_input_noise(config.train.noise, spec)
+        make_input_noise(config.train.noise, spec, config.train.policy.view)
         self.demonstrations = open_demonstrations(config.demonstrations, self.policy)
         self._require_head_for_actions()
         self._reader: WindowReader | None = None

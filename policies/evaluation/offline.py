@@ -127,7 +127,10 @@ def _sums(policy: VisuomotorPolicy, episodes: Sequence[Episode], threshold: floa
 
 @torch.inference_mode()
 def follow(
-    policy: VisuomotorPolicy, episodes: Sequence[Episode], wanted: NDArray[np.float32]
+    policy: VisuomotorPolicy,
+    episodes: Sequence[Episode],
+    wanted: NDArray[np.float32],
+    mask: Sequence[float] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """What the policy would do at each step (BATCH, T, 2), and how likely it takes the demonstrator's turn (BATCH, T).
 
@@ -135,6 +138,7 @@ def follow(
         policy: who is asked.
         episodes: what it sees; at most `BATCH`, each with the pictures that it looks at, `state` and `goal`.
         wanted: (BATCH, T, 2) float32, what the demonstrator, or the expert, says; T steps of the longest episode.
+        mask: which causes it may see; by default its own.
     """
     longest = wanted.shape[1]
     said = np.zeros((BATCH, longest, 2), np.float32)
@@ -142,6 +146,8 @@ def follow(
     seeds = [episode.meta.seed for episode in episodes]
     with _predictions_of(policy) as predictions, torch_threads(1):
         carry = policy.begin(BATCH, [*seeds, *range(BATCH - len(seeds))])
+        if mask is not None:
+            carry.shown = torch.tensor(mask, dtype=torch.float32).repeat(BATCH, 1)
         for step in range(longest):
             said[:, step], carry = policy.act(_seen(policy, episodes, step), carry)
             likely[:, step] = _log_likelihood(policy, predictions.pop(), wanted[:, step])

@@ -60,6 +60,12 @@ class PolicyConfig:
     """What it sees of their pictures."""
     state_inputs: tuple[str, ...] = ()
     """Names of the state elements it reads; empty for all of them."""
+    hidden: tuple[str, ...] = ()
+    """What it never sees: elements of the state, parts of the picture (picture:TOP:BOTTOM:LEFT:RIGHT, shares of its
+    height and width), and other causes by name, for example lamp."""
+    causes: tuple[str, ...] = ()
+    """Of these it sees what a mask shows, and the mask; training draws the mask of each window at random (de Haan et
+    al. 2019). All are shown when it acts, until `forestpilot intervene` has found which mask drives best."""
     encoder: EncoderConfig = field(
         default=PatchConfig(), metadata=part_of("forestpilot.policies.networks.encoders:ENCODERS")
     )
@@ -93,7 +99,10 @@ class PolicyConfig:
 
     def __post_init__(self) -> None:
         require_ranges(self)
-        object.__setattr__(self, "state_inputs", tuple(self.state_inputs))
+        for name in ("state_inputs", "hidden", "causes"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if twice := set(self.hidden) & set(self.causes):
+            raise InvalidArgumentError(f"policy.hidden and policy.causes both have {', '.join(sorted(twice))}")
         for name, kind in PART_KINDS.items():
             part = getattr(self, name)
             if not isinstance(part, kind):

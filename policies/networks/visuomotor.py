@@ -21,6 +21,7 @@ from forestpilot.policies.networks.heads.base import ActContext, Head
 from forestpilot.policies.networks.memories import MEMORIES
 from forestpilot.policies.networks.memories.base import Memory, State
 from forestpilot.policies.networks.noise import EpisodeNoise
+from forestpilot.policies.networks.veil import Veil
 from forestpilot.policies.networks.views import ViewPreparer
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
 from forestpilot.sim.errors import InvalidArgumentError
@@ -43,6 +44,8 @@ class Carry:
     """What the head draws for each episode; None where it draws otherwise, or not at all."""
     last_costs: np.ndarray | None = None
     """(B, C) float32, predicted cost of each candidate turn at the last step; None for heads without costs."""
+    shown: Tensor | None = None
+    """(B, K) float32, 1 where a cause of each episode is shown; None for the policy's own mask."""
 
     @torch.inference_mode()
     def restart(self, slots: Any, seeds: Sequence[int] | None = None) -> None:
@@ -82,6 +85,8 @@ class VisuomotorPolicy(nn.Module):
     state_index: Tensor
     state_scale: Tensor
     goal_encoder: GoalEncoder
+    mask: Tensor
+    """(K,) float32, 1 for each cause of the config that is shown when it acts; only where there are any."""
     memory: Memory
     head: Head
 
@@ -101,11 +106,16 @@ class VisuomotorPolicy(nn.Module):
         self.register_buffer("state_index", index, persistent=False)
         self.register_buffer("state_scale", scale, persistent=False)
         self.goal_encoder = _make_goal_encoder(config, spec)
+        self.veil: Veil | None = None
+        if config.hidden or config.causes:
+            self.veil = Veil((*config.hidden, *config.causes), spec, config.view)
+        if config.causes:
+            self.register_buffer("mask", torch.ones(len(config.causes)))
         shape = EncoderShape(
             view_height=config.view.height,
             view_width=config.view.width,
             num_cameras=len(self.camera_names),
-            num_inputs=len(names) + self.goal_encoder.size,
+            num_inputs=len(names) + self.goal_encoder.size + len(config.causes),
             features=config.features,
         )
         self.encoder = part_class(ENCODERS, config.encoder)(config.encoder, shape)
@@ -138,6 +148,7 @@ class VisuomotorPolicy(nn.Module):
         goal: Tensor,
         memory: State | None = None,
         goal_view: Tensor | None = None,
+        shown: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Predict over windows.
 
@@ -147,16 +158,30 @@ class VisuomotorPolicy(nn.Module):
             goal: (B, T, G) float32.
             memory: carried from the steps before; None at the start of an episode or window.
             goal_view: (B, h, w, 3) uint8, made by `prepare`, where goals are pictures.
+            shown: (B, K) float32, 1 where a cause is shown, 0 where it is hidden; None for the policy's own mask.
 
         Returns:
             predictions (B, T, P) float32, and the memory after the last step.
         """
         batch, steps = views.shape[:2]
-        told = self.goal_encoder(goal, goal_view)
-        inputs = torch.cat((state[..., self.state_index] / self.state_scale, told), dim=-1)
+        told = [self.goal_encoder(goal, goal_view)]
+        if self.veil is not None:
+            shown = self._shown(batch, shown)
+            views, state = self.veil.hide(views, state, shown)
+            told.append(shown[:, None, len(self.config.hidden) :].expand(-1, steps, -1))
+        inputs = torch.cat((state[..., self.state_index] / self.state_scale, *told), dim=-1)
         features = self.encoder(views.flatten(0, 1), inputs.flatten(0, 1)).view(batch, steps, -1)
         features, memory = self.memory(features, memory)
         return self.head(features), memory
+
+    def _shown(self, batch: int, shown: Tensor | None) -> Tensor:
+        """(B, K) float32 for all causes of the config, those that are never shown first."""
+        never = torch.zeros(batch, len(self.config.hidden))
+        if not self.config.causes:
+            return never
+        if shown is None:
+            shown = self.mask.expand(batch, -1)
+        return torch.cat((never, shown), dim=-1)
 
     def begin(self, batch: int, seeds: Sequence[int] | None = None) -> Carry:
         """The carry before the first step of `batch` episodes; `seeds` of their noise, by default 0, 1, 2, ..."""
@@ -197,7 +222,7 @@ class VisuomotorPolicy(nn.Module):
         step = [torch.from_numpy(values)[:, None] for values in (views, state, goal)]
         goal_views = self.goal_views_of(observations)
         goal_view = None if goal_views is None else torch.from_numpy(goal_views)
-        prediction, carry.memory = self(*step, carry.memory, goal_view)
+        prediction, carry.memory = self(*step, carry.memory, goal_view, carry.shown)
         prediction = prediction[:, 0]
         max_turn_rad = np.float32(self.spec.max_turn_rad)
         previous_rad = self.spec.turn.previous_now_rad(self.spec, carry.previous_turn_rad, state)

@@ -83,6 +83,8 @@ class TrainingBatch:
     """Draws what the loss draws; it follows from (seed, round, step, shard) too."""
     goal_view: Tensor | None = None
     """(B, h, w, 3) uint8, the view at each window's goal; None where goals are told in numbers."""
+    shown: Tensor | None = None
+    """(B, K) float32, 1 where a cause of the policy's config is shown; None where it has none."""
 
 
 class Objective:
@@ -135,7 +137,10 @@ def draw(
     if config.dropped_pictures:
         augmented = drop_pictures(policy, augmented, config.dropped_pictures, rng)
     generator = _generator(rng)
-    augmented = make_input_noise(config.noise, policy.spec).apply(augmented, rng)
+    augmented = make_input_noise(config.noise, policy.spec, policy.config.view).apply(augmented, rng)
+    shown = None
+    if policy.config.causes:
+        shown = torch.from_numpy(rng.integers(0, 2, (windows, len(policy.config.causes))).astype(np.float32))
     tensors = Batch(*(None if values is None else torch.from_numpy(values) for values in augmented))
     return TrainingBatch(
         views=tensors.views,
@@ -145,6 +150,7 @@ def draw(
         weights=torch.from_numpy(weights),
         generator=generator,
         goal_view=tensors.goal_view,
+        shown=shown,
     )
 
 

@@ -73,7 +73,7 @@ def compute_shard(
     policy = lesson.policy
     batch = draw(policy, lesson.reader, lesson.config, Place(lesson.round, step, shard), lesson.objective)
     with dropout_from(batch.generator, policy):
-        prediction, _ = policy(batch.views, batch.state, batch.goal, goal_view=batch.goal_view)
+        prediction, _ = policy(batch.views, batch.state, batch.goal, goal_view=batch.goal_view, shown=batch.shown)
     losses = lesson.objective.losses(policy, prediction, batch)
     weight = batch.weights.sum()
     loss = (losses * batch.weights).sum() / weight.clamp_min(1.0)

@@ -34,8 +34,21 @@ class Killed(Exception):
     """Stands in for the end of a process."""
 
 
+NEEDED: dict[str, dict[str, Any]] = {
+    "intervene": {
+        "first_steps": 20,  # its other rounds train nothing
+        "train": dataclasses.replace(
+            TINY_TRAIN,
+            checkpoint_every=3,
+            policy=dataclasses.replace(TINY_TRAIN.policy, causes=("yaw_rate_radps", "picture:0.5:1:0:1")),
+        ),
+    }
+}
+"""What an algorithm cannot do without."""
+
+
 def tiny(name: str, out: Path) -> AlgorithmConfig:
-    return ALGORITHMS.get(name).Config(
+    config = ALGORITHMS.get(name).Config(
         out=str(out),
         rounds=2,
         expert_episodes=2,
@@ -48,6 +61,7 @@ def tiny(name: str, out: Path) -> AlgorithmConfig:
         mix=TINY_MIX,
         train=dataclasses.replace(TINY_TRAIN, checkpoint_every=3),
     )
+    return dataclasses.replace(config, **NEEDED.get(name, {}))
 
 
 def run(name: str, out: Path) -> list[RoundResult]:
