@@ -12,7 +12,7 @@ Both are 1 where the orders agree, 0 where they have nothing to do with one anot
 more is better everywhere. The policies are those of other studies' run folders (`--policies`, by default what lies in
 runs/). Where there are none, a spread of its own is trained: five heads, for a short, a middling and a long time.
 
-45 policies: about 16 minutes on two cores.
+45 policies: about 8 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class OfflineOnline(Study[Config, Arm]):
 
     name = "offline-online"
     question = "Which offline figure says how well a policy flies?"
-    minutes = 16
+    minutes = 8
     full = Config()
     quick = Config(
         out="runs/study-offline-online-quick",

@@ -39,6 +39,8 @@ def kendall(first: Figures, second: Figures) -> float:
     return float((a * b).sum()) / size if size else 0.0
 
 
+WIDE_RATIO = 10.0
+"""Figures that span more than this are drawn on a logarithmic axis, or most would lie on top of one another."""
 CORRELATIONS: Mapping[str, Callable[[Figures, Figures], float]] = {"Spearman": spearman, "Kendall": kendall}
 """Both by name."""
 
@@ -72,6 +74,8 @@ def plot_scatters(scatters: Sequence[Scatter], title: str, path: Path) -> Path:
             own = [place for place, other in enumerate(scatter.kinds) if other == kind]
             x, y = ([values[place] for place in own] for values in (scatter.x, scatter.y))
             axes.plot(x, y, MARKERS[style], color=ARMS[style], markersize=5, label=kind)
+        if min(scatter.x) > 0 and max(scatter.x) > WIDE_RATIO * min(scatter.x):
+            axes.set_xscale("log")
         told = [f"{name} {v.mean:+.2f} ({v.low:+.2f} to {v.high:+.2f})" for name, v in scatter.correlations.items()]
         axes.set_title("\n".join(told), loc="left", fontsize=9)
         axes.set_xlabel(f"{scatter.label}, held-out demonstrations")

@@ -18,7 +18,7 @@ two turns cost about the same and what lies between them costs more. Shown are t
 policy takes, above its cheapest (what averaging left and right costs), and the difference of the two turns (how fine a
 signal is where there is one way).
 
-30 policies: about 27 minutes on two cores.
+30 policies: about 15 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class TeacherSignal(Study[Config, SignalArm]):
 
     name = "teacher-signal"
     question = "What should a teacher tell: its action, how it would choose, what each turn costs, or both?"
-    minutes = 27
+    minutes = 15
     full = Config()
     quick = Config(
         out="runs/study-teacher-signal-quick",
