@@ -120,7 +120,7 @@ class Config(StudyConfig):
             policy=PolicyConfig(memory=NoMemoryConfig(), window=1),
             steps=1000,
             batch_windows=48,
-            learning_rate=2e-3,
+            learning_rate=7e-4,
             tensorboard=False,
         )
     )
