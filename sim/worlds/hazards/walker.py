@@ -22,8 +22,8 @@ BODY = (
 )
 """Legs, jacket, head and the crate: nothing reaches further out than the crate, which is at a drone's altitude."""
 TROUSERS = (52.0, 56.0, 74.0)
-FACE = (206.0, 164.0, 132.0)
-CRATE = (212.0, 172.0, 96.0)
+FACE = (202.0, 152.0, 124.0)
+CRATE = (228.0, 178.0, 62.0)
 JACKETS = ((206.0, 52.0, 40.0), (232.0, 148.0, 28.0), (58.0, 104.0, 190.0), (222.0, 206.0, 60.0))
 
 
