@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from forestpilot.launch.pictures.colors import BAD, DIM, EDGE, GOOD, INK, PANEL, POLICY, Color, Image
 from forestpilot.launch.pictures.pen import Pen, Pixel, paste
+from forestpilot.sim.worlds.hazards.hazard import TOP
 from forestpilot.sim.worlds.roads.road import RoadWorld
 from forestpilot.sim.worlds.world import BARRIER, CAR_BODY, CAR_CABIN, LOG, World
 
@@ -232,12 +233,13 @@ class WorldMap:
         cv2.fillPoly(picture, [np.array([nose, left, right], np.int32)], INK, cv2.LINE_AA)
 
     def _paint_moving(self, picture: Image, view: View, moving: Moving | None) -> None:
-        """Where things went that move by themselves, as thin lines, and where they are."""
+        """Where things went that move by themselves, as thin lines, and where they are; some have gone."""
         if moving is None:
             return
         for way in np.stack(moving.ways_m, axis=1):
             self._cv2.polylines(picture, _near(view.pixels(way), picture), False, MOVING, 1, self._cv2.LINE_AA)
-        self._paint_boxes(picture, moving.boxes, view, MOVING)
+        is_here = moving.boxes[:, TOP] > 0.0
+        self._paint_boxes(picture, moving.boxes[is_here], view, MOVING)
 
     def _paint_wedge(
         self, picture: Image, view: View, position_m: NDArray[Any], yaw_rad: float, half_fov_rad: float
