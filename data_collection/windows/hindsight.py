@@ -7,10 +7,13 @@ and `future`), and Ghosh et al. 2021, Learning to Reach Goals via Iterated Super
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 import numpy as np
 
+from forestpilot.data_collection.episodes.header import EpisodeHeader
+from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.goals import BEARING, tell_goal
@@ -39,6 +42,15 @@ def require_relabel(relabel: str, spec: TaskSpec | None = None) -> None:
             f"relabel is {relabel}, but these episodes tell no more of their goals than the bearing, and not where the "
             f"{spec.task} was; collect others with --mix.options.goal-kind vector"
         )
+
+
+def as_in_hindsight(header: EpisodeHeader) -> EpisodeHeader:
+    """An episode as it teaches in hindsight: at every step, and with costs only where the expert flew all of it: what
+    each turn cost on its way to where it was bound for. To others it spoke of where they should have gone instead."""
+    by_expert = bool((header.labelled & (header.actor == ACTOR_EXPERT)).all())
+    return dataclasses.replace(
+        header, labelled=np.ones_like(header.labelled), has_expert_costs=header.has_expert_costs and by_expert
+    )
 
 
 def goal_step(relabel: Relabel, after: int, end: int, share: float) -> int:

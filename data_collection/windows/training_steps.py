@@ -67,7 +67,7 @@ class StepLoader:
         side_labels: whether left and right camera can stand in for the center camera, and what is learned from them.
         prepare: see `Prepare`; None leaves the pictures as they are.
         human_delay_s: how late a human drives, in seconds: what was done so much later is learned from each step.
-        relabels: whether goals are relabelled: what was done is learned then, from every step, and no costs.
+        relabels: whether goals are relabelled: what was done is learned then, from every step.
     """
 
     def __init__(
@@ -89,9 +89,8 @@ class StepLoader:
         self._prepare = prepare or _unchanged
         self.tellers = (CENTER,) if side_labels == "none" else (0, 1, 2)
         """Index of each camera that can tell a step."""
-        self.gives_costs = side_labels in ("asked", "none") and not relabels
-        """Whether steps come with costs where they are recorded: a rule gives a label, but no costs, and those of one
-        goal are not those of another."""
+        self.gives_costs = side_labels in ("asked", "none")
+        """Whether steps come with costs where they are recorded: a rule gives a label, but no costs."""
         picture = np.zeros((1, spec.image_height, spec.image_width, 3), dtype=np.uint8)
         view = self._prepare(picture, np.zeros((1, spec.state_size), dtype=np.float32))
         if view.dtype != np.uint8 or view.ndim != 4 or view.shape[0] != 1 or view.shape[3] != 3:
@@ -170,6 +169,8 @@ class StepLoader:
                 pictures = demo[f"obs/{CAMERAS[camera]}"][steps]
                 views[row, :, column] = self._prepare(pictures, turned[camera][0])
         costs = labels.expert_costs(steps) if self.gives_costs else None
+        if self.relabels and not labels.expert_drove.all():
+            costs = None
         speed_mps = state[:, self.spec.index("forward_mps")]
         center = lesson.actions[steps]
         poses = offsets[:, :, : YAW + 1]

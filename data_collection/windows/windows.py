@@ -19,7 +19,7 @@ from forestpilot.data_collection.windows.decoded import Source
 from forestpilot.data_collection.windows.decoding import Submit, decode_ahead
 from forestpilot.data_collection.windows.drawing import Batch as Batch
 from forestpilot.data_collection.windows.drawing import DrawSettings, Stretch, WindowDrawer, WindowRecipe
-from forestpilot.data_collection.windows.hindsight import Relabel, require_relabel
+from forestpilot.data_collection.windows.hindsight import Relabel, as_in_hindsight, require_relabel
 from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
 from forestpilot.data_collection.windows.training_steps import Prepare, StepLoader
 from forestpilot.sim.errors import InvalidArgumentError
@@ -66,7 +66,8 @@ class WindowReader(WindowDrawer):
         progress: who watches that.
         submit: reaches processes that run already and decode then; by default some are started where it pays.
         relabel: goals stay as they were told (`none`), or become the state that an episode came to, its last one
-            (`final`) or any after a window (`future`); then every step teaches what was done, whoever did it.
+            (`final`) or any after a window (`future`); then every step teaches what was done, whoever did it, and
+            where the expert did all of it what each turn cost for its own purpose.
 
     Raises:
         ValueError: an argument out of range.
@@ -127,9 +128,10 @@ class WindowReader(WindowDrawer):
         known = {header.path for header in self._headers}
         for dataset in self._datasets:
             dataset.refresh()
-            self._take_in_all(dataset, [h for h in dataset.episodes if h.path not in known and self._teaches(h).any()])
-        everything = [header for dataset in self._datasets for header in dataset.episodes]
-        self._headers = [header for header in everything if self._teaches(header).any()]
+            found = [self._read_as(header) for header in dataset.episodes]
+            self._take_in_all(dataset, [h for h in found if h.path not in known and h.num_labels])
+        everything = [self._read_as(header) for dataset in self._datasets for header in dataset.episodes]
+        self._headers = [header for header in everything if header.num_labels]
         if everything and not self._headers:
             raise DatasetError(
                 f"{everything[0].path} was made by the policy {everything[0].meta.policy_id!r} without anybody's "
@@ -137,9 +139,9 @@ class WindowReader(WindowDrawer):
             )
         present = {header.path for header in self._headers}
         self._forget(known - present)
-        labelled = np.concatenate([self._teaches(h) for h in self._headers]) if self._headers else np.ones(0, bool)
+        labelled = np.concatenate([h.labelled for h in self._headers]) if self._headers else np.ones(0, bool)
         stretches = [stretch for header in self._headers for stretch in _stretches(header)]
-        self._draw_from(stretches, None if labelled.all() else np.flatnonzero(labelled), self._shares_of_labels())
+        self._draw_from(stretches, None if labelled.all() else np.flatnonzero(labelled), _shares(self._headers))
         with_costs = self._loader.gives_costs and all(header.has_expert_costs for header in self._headers)
         self.has_costs = bool(self._headers) and with_costs
         return len(present - known)
@@ -169,17 +171,9 @@ class WindowReader(WindowDrawer):
             )
         return self.recipe()
 
-    def _teaches(self, header: EpisodeHeader) -> NDArray[np.bool_]:
-        """(T,) at which steps there is something to learn: with goals relabelled, at all."""
-        return np.ones_like(header.labelled) if self._loader.relabels else header.labelled
-
-    def _shares_of_labels(self) -> NDArray[np.float64] | None:
-        """`WindowRecipe.shares` of the labels of all episodes."""
-        weights = [header.rerun.weight for header in self._headers]
-        if len(set(weights)) < 2:
-            return None
-        counts = [int(self._teaches(header).sum()) for header in self._headers]
-        return np.cumsum(np.repeat(weights, counts), dtype=np.float64)
+    def _read_as(self, header: EpisodeHeader) -> EpisodeHeader:
+        """An episode as it teaches: with goals relabelled at every step, and costs where the expert flew all of it."""
+        return as_in_hindsight(header) if self._loader.relabels else header
 
     def _is_decoded(self, source: Source) -> bool:
         folder = self._decoded_folder(source)
@@ -255,6 +249,14 @@ def _stretches(header: EpisodeHeader) -> list[Stretch]:
     """The stretches of an episode."""
     source = _source(header)
     return [Stretch(source, start, stop) for start, stop in header.stretches]
+
+
+def _shares(headers: Sequence[EpisodeHeader]) -> NDArray[np.float64] | None:
+    """`WindowRecipe.shares` of the labels of some episodes."""
+    weights = [header.rerun.weight for header in headers]
+    if len(set(weights)) < 2:
+        return None
+    return np.cumsum(np.repeat(weights, [header.num_labels for header in headers]), dtype=np.float64)
 
 
 def _require_arguments(

@@ -59,7 +59,7 @@ class TrainConfig:
     relabel: Relabel = "none"
     """Goals in hindsight, for data whose goals are vectors or pictures: the state that was reached becomes the goal,
     the episode's last one (final) or any after the window (future), and what was done, by whoever, is learned as the
-    way there; none leaves goals and labels as they were told.
+    way there, with the costs that the expert told where it flew; none leaves goals and labels as they were told.
     """
     human_delay: Annotated[float, Range(0, 2)] = 0.0
     """How late the human drove who demonstrated or took over, in seconds: what was done so much later is learned from
@@ -112,11 +112,6 @@ class TrainConfig:
             )
         require_side_labels(self.side_labels)
         require_relabel(self.relabel)
-        if self.relabel != "none" and self.policy.needs_costs:
-            raise InvalidArgumentError(
-                f"relabel is {self.relabel}, and what another goal costs nobody has said: the {self.policy.head.part} "
-                "head learns from costs; choose another policy.head, for example regression or mixture"
-            )
         by_rule = self.side_labels in ("geometric", "constant") and self.policy.cameras == "center"
         if by_rule and self.policy.needs_costs:
             raise InvalidArgumentError(

@@ -62,7 +62,7 @@ def test_the_goal_is_a_state_after_the_window_or_the_last_one(tmp_path: Path) ->
             assert reached[0] == last if relabel == "final" else min(step + 3, last) <= reached[0] <= last
             later.append(reached[0] - step)
             assert np.array_equal(batch.actions[row], sources[seed].expert_actions[step : step + 3, 1])
-        assert batch.costs is None
+            assert np.array_equal(batch.costs[row], sources[seed].expert_costs[step : step + 3, 1])
         assert len(set(later)) > 8
 
 
@@ -103,6 +103,7 @@ def test_the_expert_is_believed_where_it_drove_and_the_rule_where_a_policy_did(t
     source = dataclasses.replace(make_episode(1, STEPS, SPEC), actor=actor)
     reader = WindowReader([make_dataset(tmp_path, source)], 1, side_labels="asked", relabel="future")
     batch = reader.sample(100, np.random.default_rng(0))
+    assert batch.costs is None and not reader.has_costs
     yaw = SPEC.side_yaw_rad
     for row in range(100):
         _, step, camera = told_at(batch, row)
