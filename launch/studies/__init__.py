@@ -68,6 +68,11 @@ STUDIES.register(
     "what the expert tells: its action, its soft choice, its costs, or both; forest and road, old and new weather",
 )
 STUDIES.register(
+    "hindsight",
+    "forestpilot.launch.studies.hindsight:Hindsight",
+    "success at one goal and anywhere: one goal, many goals or play, goals in hindsight or not, as vectors or pictures",
+)
+STUDIES.register(
     "offline-online",
     "forestpilot.launch.studies.offline_online:OfflineOnline",
     "accuracy, F1, L2 and likelihood on held-out demonstrations against success: which offline figure says anything",

@@ -14,6 +14,8 @@ from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import TASKS
 
 FOLDER = "demonstrations"
+SHORT_OF = 0.9
+"""Share of the episodes that are missing, by the mean length of those that are there, that are recorded at once."""
 
 
 def demonstrate(name: str, task: str, mix: ScenarioMix, worlds: range, workers: int, bench: Bench) -> Dataset:
@@ -30,6 +32,34 @@ def demonstrate(name: str, task: str, mix: ScenarioMix, worlds: range, workers: 
     out = str(bench.folder / FOLDER / name)
     collecting = CollectConfig(out, task, episodes=len(worlds), seed=worlds.start, workers=workers, mix=mix)
     return collect(collecting, bench.progress, bench.pool)
+
+
+def demonstrate_labels(
+    name: str, task: str, mix: ScenarioMix, first_world: int, labels: int, workers: int, bench: Bench
+) -> Dataset:
+    """The expert's episodes in training worlds, from the first on: no fewer than have so many labels.
+
+    How many they are follows from their lengths alone, so that a killed study goes on with the same.
+
+    Args:
+        name: of the dataset, among the demonstrations of the study.
+        task: name of the task.
+        mix: which worlds and speeds.
+        first_world: the first world.
+        labels: how many labelled states at least; the last episode makes it more.
+        workers: number of processes.
+        bench: place of work.
+    """
+    episodes = 1
+    while True:
+        worlds = range(first_world, first_world + episodes)
+        dataset = demonstrate(name, task, mix, worlds, workers, bench)
+        found = sum(header.num_labels for header in dataset.episodes if header.meta.seed in worlds)
+        if found >= labels:
+            return dataset
+        # A little fewer than it may take, so that the last step is a small one.
+        missing = SHORT_OF * (labels - found) * episodes / max(found, 1)
+        episodes += max(1, int(missing))
 
 
 def parts_of(numbers: Sequence[int], count: int) -> list[tuple[int, int]]:

@@ -20,7 +20,16 @@ KILLED_AFTER = 3
 NEVER = 10**9
 QUICK_CELLS = 30
 """More would not be quick."""
-COUNTED = ("falls_per_km", "change_deg", "turn_error_deg", "log_likelihood", "step_ms", "steps", "validated")
+COUNTED = (
+    "coverage",
+    "falls_per_km",
+    "change_deg",
+    "turn_error_deg",
+    "log_likelihood",
+    "step_ms",
+    "steps",
+    "validated",
+)
 FIGURES = (*gates.FIGURES, *MEANINGS, *COUNTED)
 """What studies count while they train."""
 
@@ -47,6 +56,7 @@ def made_up_cell(config: Any, arm: Arm, x: float, seed: int) -> Cell:
                 **{f"success {kind}": (number + world + kind) % 2 for kind in range(4)},
                 "lost": [1.0 + number] * np.size(getattr(config, "episodes", 1)),
                 "missing": [1.0 + world + number] * np.size(getattr(config, "episodes", 1)),
+                "success anywhere": int((number + 2 * world) % 3 == 0),
                 "one": [20.0, 1.0 + world, 2.0 * number],
                 "two": [world, 0.5 * world, 1.0 * number * world],
             }
