@@ -73,6 +73,7 @@ def parse_config(
     if config_file is not None:
         values = config_values(read_yaml(Path(config_file)))
     start = start_of(config_class, values, str(config_file), base, flags)
+    flags = _spelled_out(flags, start)
     _require_known(flags, start)
     default = for_the_parser(start)
     with _told_in_one_line(prog):
@@ -223,6 +224,23 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
         yield path, value
         if isinstance(value, Mapping):
             yield from _flat(value, f"{path}.")
+
+
+def _spelled_out(flags: Sequence[str], start: Any) -> list[str]:
+    """Flags with `--mix.goals` as `--mix.options.goals`: a task's own option is also known without that word, unless an
+    earlier version knew another by this name."""
+    known = set(option_paths(start))
+    whole = []
+    for arg in flags:
+        path = as_path(arg)
+        outer, dot, name = path.rpartition(".")
+        spelled_out = f"{outer}{dot}options.{name}"
+        is_short = arg.startswith("--") and path not in known and spelled_out in known
+        if is_short and new_name(path, known.__contains__) is None:
+            _, equals, value = arg.partition("=")
+            arg = f"{as_flag(spelled_out)}{equals}{value}"
+        whole.append(arg)
+    return whole
 
 
 def _require_known(flags: Sequence[str], start: Any) -> None:

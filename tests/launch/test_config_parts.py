@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from forestpilot.data_collection.rollouts.collect import CollectConfig
 from forestpilot.launch.config import ConfigError, parse_config
 from forestpilot.launch.verbs import get_verb
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.sim.registry import PartConfig, Registry, UnknownNameError, name_of, part_of
 from forestpilot.sim.tasks import TaskOptions, task_options
 from forestpilot.sim.tasks.drive import DriveOptions
@@ -246,3 +248,13 @@ def test_every_option_of_version_0_1_that_is_gone_is_answered_by_its_new_name(ve
     for option in GONE[verb].split():
         with pytest.raises(ConfigError, match=f"`--{option}` is now `--"):
             parse_config(found.Config, [f"--{option}", "1"], verb, found.presets)
+
+
+def test_an_option_of_a_task_is_also_known_without_the_word_options() -> None:
+    for flags in (["--mix.goals", "anywhere"], ["--mix.goals=anywhere"], ["--mix.options.goals", "anywhere"]):
+        config = parse_config(CollectConfig, ["--out", "some", *flags], "forestpilot collect")
+        assert isinstance(config.mix.options, DroneOptions) and config.mix.options.goals == "anywhere"
+    flown = parse_config(EvaluateConfig, ["--goals-within", "30", "--goals", "anywhere"], "forestpilot evaluate")
+    assert flown.options == DroneOptions(goals="anywhere", goals_within=30.0)
+    with pytest.raises(ConfigError, match=r"is now `--mix\.options\.density`"):
+        parse_config(CollectConfig, ["--mix.densities", "0.04"], "forestpilot collect")
