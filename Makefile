@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3.11 python3.10 python3.12 python3.13 python
 	if "$$name" -c '$(VERSION_OK)' >/dev/null 2>&1; then echo "$$name"; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint docs kernels bench faults soak clean
+.PHONY: help install demo test lint docs kernels bench faults soak interop clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -51,6 +51,13 @@ faults: $(STAMP)  ## kill, stop, starve and damage every verb; hours: ARGS="--ki
 
 soak: $(STAMP)  ## two hours of steps and trips: does memory, do handles or threads grow? ARGS="--minutes 10"
 	$(PY) -m tests.faults.soak $(ARGS)
+
+interop: $(STAMP)  ## other projects' own loaders read what is exported; installs LeRobot in an environment of its own: 9 GB
+	test -x build/interop/lerobot/bin/python || $(PY) -m venv build/interop/lerobot
+	build/interop/lerobot/bin/python -m pip install --quiet --disable-pip-version-check "lerobot==0.4.4"
+	rm -rf build/interop/data && $(PY) -m tests.interop.lerobot_writes build/interop/data
+	for kind in video lossless; do build/interop/lerobot/bin/python -W ignore tests/interop/lerobot_reads.py \
+	build/interop/data/$$kind build/interop/data/$$kind.npz || exit 1; done
 
 clean:  ## remove .venv and caches; runs/ and datasets stay
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

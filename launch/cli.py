@@ -128,6 +128,8 @@ def _parse(verb: Verb, args: list[str], prog: str) -> object:
     if verb.parse is not None:
         return verb.parse(args, prog)
     assert verb.Config is not None
+    if verb.reorder is not None:
+        args = verb.reorder(args)
     return parse_config(verb.Config, args, prog, verb.presets)
 
 

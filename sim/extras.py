@@ -18,6 +18,7 @@ EXTRAS = {
     "matplotlib": "report",
     "jinja2": "report",
     "markupsafe": "report",
+    "pyarrow": "export",
 }
 """Importable name of each library that an extra brings, and the extra: `pip install "forestpilot[train]"`."""
 

@@ -337,6 +337,18 @@ def require_one_task(datasets: Sequence[Dataset]) -> TaskSpec:
     return datasets[0].task_spec
 
 
+def join_datasets(datasets: Sequence[Dataset]) -> Dataset:
+    """All episodes of some datasets, to be read as those of one; it is no place to add to.
+
+    Raises:
+        ValueError: no dataset given.
+        SpecMismatchError: two of them are of different tasks.
+    """
+    joined = Dataset(datasets[0].folder if datasets else Path(), require_one_task(datasets), datasets[0].env_id)
+    joined.episodes = [header for dataset in datasets for header in dataset.episodes]
+    return joined
+
+
 def package_version() -> str:
     """Version of the installed ForestPilot, or `unknown` when it runs from a checkout that is not installed."""
     try:

@@ -1,4 +1,4 @@
-"""Exporters: datasets as other projects' tools read them.
+"""Exporters and importers: datasets as other projects' tools read them, and back.
 
 An exporter is one file and one line here; `forestpilot export DATASET --to NAME` takes it.
 """
@@ -6,11 +6,16 @@ An exporter is one file and one line here; `forestpilot export DATASET --to NAME
 from __future__ import annotations
 
 from forestpilot.data_collection.export.exporter import Exporter, ExporterConfig, ExportError
+from forestpilot.data_collection.export.importer import ImportDataError, Importer
 from forestpilot.sim.registry import Registry
 
-__all__ = ["EXPORTERS", "ExportError", "Exporter", "ExporterConfig"]
+__all__ = ["EXPORTERS", "IMPORTERS", "ExportError", "Exporter", "ExporterConfig", "ImportDataError", "Importer"]
 
 _HERE = "forestpilot.data_collection.export"
 
 EXPORTERS: Registry[type[Exporter]] = Registry("exporter", f"{_HERE}:EXPORTERS")
 EXPORTERS.register("robomimic", f"{_HERE}.robomimic:RobomimicExporter", "one HDF5 file, as robomimic reads it")
+EXPORTERS.register("lerobot", f"{_HERE}.lerobot:LerobotExporter", "videos and Parquet tables, as LeRobot reads them")
+
+IMPORTERS: Registry[type[Importer]] = Registry("importer", f"{_HERE}:IMPORTERS")
+IMPORTERS.register("lerobot", f"{_HERE}.lerobot_import:LerobotImporter", "what `forestpilot export --to lerobot` wrote")

@@ -31,6 +31,8 @@ class Verb:
     """Whether the same command, run again, goes on where it was interrupted."""
     parse: Callable[[list[str], str], Any] | None = None
     """Makes the config of the arguments and the name of the command, where one dataclass is not enough."""
+    reorder: Callable[[list[str]], list[str]] | None = None
+    """Puts arguments that may stand first by themselves behind their flag."""
 
 
 VERBS: Registry[Verb] = Registry("verb", "forestpilot.launch.verbs:VERBS")
@@ -51,6 +53,7 @@ for _name, _summary in {
     "doctor": "say what is installed and registered, what works here and what is missing",
 }.items():
     VERBS.register(_name, f"forestpilot.launch.verbs.{_name}:VERB", _summary)
+VERBS.register("import", "forestpilot.launch.verbs.importing:VERB", "read back a dataset that was exported")
 
 
 def get_verb(name: str) -> Verb:

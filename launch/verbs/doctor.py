@@ -49,6 +49,7 @@ REGISTRIES = (
     "forestpilot.data_collection.rollouts.gates:GATES",
     "forestpilot.data_collection.rollouts.noises:NOISES",
     "forestpilot.data_collection.export:EXPORTERS",
+    "forestpilot.data_collection.export:IMPORTERS",
     "forestpilot.policies.networks.encoders:ENCODERS",
     "forestpilot.policies.networks.goal_encoders:GOAL_ENCODERS",
     "forestpilot.policies.networks.memories:MEMORIES",

@@ -1,4 +1,4 @@
-"""`forestpilot export`: write a dataset as other projects' tools read it."""
+"""`forestpilot export`: write datasets as other projects' tools read them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import Annotated
 
 import tyro.conf
 
-from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.dataset import Dataset, join_datasets
 from forestpilot.data_collection.export import EXPORTERS, ExporterConfig
 from forestpilot.launch.reading.datasets import dataset_folder
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.verbs import Verb
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.registry import part_of
 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """Write a dataset in the format of another project; what is there already is left as it is."""
+    """Write datasets in the format of another project, for example `forestpilot export lerobot datasets/flights --out
+    exports/flights`; what is there already is left as it is."""
 
-    dataset: Annotated[Path, tyro.conf.Positional]
-    """Folder of the dataset, or of a run that holds one."""
+    datasets: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders of datasets of one task, or of runs that hold one; the format may stand before them."""
     out: Path
     """File or folder to write, as the format has it; must not be there yet."""
     to: ExporterConfig = field(
@@ -30,13 +32,24 @@ class ExportConfig:
     )
     """Format, and its options."""
 
+    def __post_init__(self) -> None:
+        if not self.datasets:
+            raise InvalidArgumentError("which datasets? Give at least one folder")
+
+
+def reorder(args: list[str]) -> list[str]:
+    """The arguments, with a format that stands first as `--to`."""
+    if args and args[0] in EXPORTERS and not Path(args[0]).exists():
+        return [*args[1:], "--to", args[0]]
+    return args
+
 
 def run(config: ExportConfig) -> None:
     """Write all episodes and say where they lie."""
-    dataset = Dataset.open(dataset_folder(config.dataset))
+    dataset = join_datasets([Dataset.open(dataset_folder(folder)) for folder in config.datasets])
     exporter = EXPORTERS.get(config.to.part)()
     path = exporter.export(dataset, config.out, config.to, make_progress())
     print(f"{path}: {len(dataset)} episodes, {dataset.total_steps} steps, for {config.to.part}")
 
 
-VERB = Verb(ExportConfig, run)
+VERB = Verb(ExportConfig, run, reorder=reorder)

@@ -119,6 +119,7 @@ DRIVE = DriveTask(
         episode="drive",
         episodes="drives",
         world="road",
+        aim="along the road to its end",
         worlds="roads",
         verb="drive",
         third="drives",

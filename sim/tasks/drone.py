@@ -151,6 +151,7 @@ DRONE = DroneTask(
         world="forest",
         worlds="forests",
         verb="fly",
+        aim="to the goal through the forest",
         third="flies",
         past="flew",
         participle="flown",

@@ -84,6 +84,8 @@ class TaskWords:
     """What it did."""
     participle: str = "driven"
     """What was done."""
+    aim: str = "to the goal"
+    """Where to."""
     success: str = "reached the goal in"
     """Before a number of worlds: what a success is."""
     turn: str = "turn"
@@ -147,6 +149,12 @@ class Task:
         if env_kwargs.get("speed") is not None:
             parts.append(f"{env_kwargs['speed']:.3g} m/s")
         return ", ".join(parts)
+
+    def sentence(self, env_kwargs: Mapping[str, Any]) -> str:
+        """What is to be done, as one would tell somebody, for policies that are told their task in words."""
+        words = self.words
+        speed_mps = env_kwargs.get("speed") or self.speed_mps
+        return f"{words.verb} {words.aim} at {speed_mps:.3g} m/s"
 
 
 def task_options(start: str = "Options") -> dict[str, str]:

@@ -101,7 +101,7 @@ def _parse(verb: Verb, options: list[str], prog: str) -> None:
         verb.parse(options, prog)
     else:
         assert verb.Config is not None
-        parse_config(verb.Config, options, prog, verb.presets)
+        parse_config(verb.Config, verb.reorder(options) if verb.reorder else options, prog, verb.presets)
 
 
 def _make_targets() -> set[str]:

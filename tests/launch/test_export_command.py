@@ -36,3 +36,19 @@ def test_flights_that_were_put_elsewhere_are_exported_stretch_by_stretch(tmp_pat
         assert len(file["data"]) == 1 + header.displaced.sum()
         assert file["data"].attrs["total"] == header.num_steps
         assert "pose_noise" not in file["data"].attrs["env_args"]
+
+
+def test_the_format_may_stand_first_and_the_way_back_is_a_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["--mix.width", "32", "--mix.height", "24", "--workers", "1"]
+    for name, seed in (("one", "0"), ("two", "5")):
+        command = ["collect", "--episodes", "1", "--seed", seed, "--out", str(tmp_path / name), *small]
+        assert cli.main(command) == 0
+    there = str(tmp_path / "there")
+    assert cli.main(["export", "lerobot", str(tmp_path / "one"), str(tmp_path / "two"), "--out", there]) == 0
+    assert "2 episodes" in capsys.readouterr().out
+    assert cli.main(["import", "lerobot", there, "--out", str(tmp_path / "back")]) == 0
+    assert "2 episodes" in capsys.readouterr().out
+    assert cli.main(["import", str(tmp_path / "one"), "--out", str(tmp_path / "other")]) == 2
+    assert "is no LeRobot dataset" in capsys.readouterr().err

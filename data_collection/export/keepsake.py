@@ -1,0 +1,70 @@
+"""What of an episode another project's format has no place for, in one HDF5 file beside it, for the way back.
+
+episode_<n>    attributes: meta (JSON), rerun (JSON); stretches (s, 3): number of the episode there, first step, step
+               after the last
+    arrays     all but pictures, as in the episode's own file
+    last       the observations after the last action: obs/<key> (1, ...)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from types import TracebackType
+
+import h5py
+import numpy as np
+
+from forestpilot.data_collection.episodes.episode import OPTIONAL_ARRAYS, Episode
+from forestpilot.sim.envs.task_spec import TaskSpec
+
+ALWAYS = ("actions", "actor", "rewards", "terminated", "truncated")
+
+
+def is_pictures(values: np.ndarray) -> bool:
+    """Whether an observation is a row of pictures (T, H, W, 3)."""
+    return values.ndim == 4
+
+
+class Keepsake:
+    """The file, open for writing.
+
+    Args:
+        path: the file; folders are made.
+        spec: task spec of the dataset.
+    """
+
+    def __init__(self, path: Path, spec: TaskSpec) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = h5py.File(path, "w")
+        self._file.attrs["task_spec"] = json.dumps(spec.to_dict())
+        self._count = 0
+
+    def add(self, episode: Episode, stretches: list[tuple[int, tuple[int, int]]]) -> None:
+        """Keep what there is of an episode.
+
+        Args:
+            episode: the episode.
+            stretches: (number of an episode there, (first step, step after the last)) of each that it became.
+        """
+        group = self._file.create_group(f"episode_{self._count}")
+        self._count += 1
+        group.attrs["meta"] = episode.meta.to_json()
+        group.attrs["rerun"] = json.dumps(dataclasses.asdict(episode.rerun))
+        group["stretches"] = np.array([(number, *steps) for number, steps in stretches], np.int64).reshape(-1, 3)
+        for name in (*ALWAYS, *OPTIONAL_ARRAYS):
+            values = getattr(episode, name)
+            if values is not None:
+                group.create_dataset(f"arrays/{name}", data=values, compression="gzip", compression_opts=1)
+        for key, values in episode.observations.items():
+            if is_pictures(values):
+                group.create_dataset(f"last/{key}", data=values[-1:], compression="gzip", compression_opts=1)
+            else:
+                group.create_dataset(f"obs/{key}", data=values, compression="gzip", compression_opts=1)
+
+    def __enter__(self) -> Keepsake:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()

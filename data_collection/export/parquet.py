@@ -1,0 +1,93 @@
+"""Parquet tables in LeRobot's folders: `chunk-000/file-000.parquet`, the next file where one is large enough."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from forestpilot.sim.extras import require
+
+FILES_A_CHUNK = 1000
+
+
+class ParquetFiles:
+    """Tables of the same columns, one row group for each episode.
+
+    Args:
+        folder: what holds the chunks.
+        file_bytes: a file of this size is the last of its rows.
+    """
+
+    def __init__(self, folder: Path, file_bytes: int) -> None:
+        self._folder = folder
+        self._file_bytes = file_bytes
+        self._number = 0
+        self._writer: Any = None
+        self._path = Path()
+
+    @property
+    def next_file(self) -> tuple[int, int]:
+        """(chunk, file) that the next rows go to."""
+        if self._writer is not None and self._path.stat().st_size >= self._file_bytes:
+            self._close()
+            self._number += 1
+        return divmod(self._number, FILES_A_CHUNK)
+
+    def write(self, columns: Mapping[str, Any]) -> tuple[int, int]:
+        """Append rows, columns (n, ...) by name; returns (chunk, file) where they lie."""
+        arrow = require("pyarrow")
+        place = self.next_file
+        table = arrow.table({name: _column(arrow, values) for name, values in columns.items()})
+        if self._writer is None:
+            self._path = self._folder / f"chunk-{place[0]:03d}" / f"file-{place[1]:03d}.parquet"
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = require("pyarrow.parquet").ParquetWriter(self._path, table.schema, compression="snappy")
+        self._writer.write_table(table)
+        return place
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def __enter__(self) -> ParquetFiles:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._close()
+
+
+def _column(arrow: Any, values: Any) -> Any:
+    """A column of numbers, or of lists of numbers."""
+    if not isinstance(values, np.ndarray):
+        return arrow.array(values)
+    if values.ndim == 1 or values.shape[1:] == (1,):
+        return arrow.array(values.reshape(-1))
+    flat = arrow.array(np.ascontiguousarray(values).reshape(-1))
+    return arrow.FixedSizeListArray.from_arrays(flat, int(np.prod(values.shape[1:])))
+
+
+def write_tasks(path: Path, tasks: Mapping[str, int]) -> None:
+    """Write meta/tasks.parquet: numbers of tasks, by sentence, as pandas would write them with the sentences as index.
+
+    Args:
+        path: the file.
+        tasks: number of each sentence.
+    """
+    arrow = require("pyarrow")
+    index = "task"
+    table = arrow.table({"task_index": arrow.array(list(tasks.values()), arrow.int64()), index: list(tasks)})
+    columns = [_pandas_column("task_index", "int64", "int64"), _pandas_column(index, "unicode", "object")]
+    told = {"index_columns": [index], "column_indexes": [], "columns": columns, "pandas_version": "2.0.0"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    require("pyarrow.parquet").write_table(table.replace_schema_metadata({"pandas": json.dumps(told)}), path)
+
+
+def _pandas_column(name: str, kind: str, numpy_kind: str) -> dict[str, Any]:
+    """How pandas describes a column."""
+    return {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": numpy_kind, "metadata": None}
