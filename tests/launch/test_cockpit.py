@@ -17,6 +17,7 @@ from forestpilot.launch.cockpit.cameras import CONFIDENCE, PATIENCE, SHARPNESS, 
 from forestpilot.launch.cockpit.cockpit import HUMAN, Cockpit
 from forestpilot.launch.cockpit.gauges import CockpitLayout, Rect
 from forestpilot.launch.pictures.colors import EDGE, POLICY
+from forestpilot.launch.pictures.world_map import MOVING
 from forestpilot.sim.tasks import TASKS, TaskOptions
 from forestpilot.sim.tasks.drive import DriveOptions
 from forestpilot.sim.tasks.drone import DroneOptions
@@ -67,6 +68,19 @@ def cockpit(episode: EpisodeRecorder, size: tuple[int, int] = SIZE, **kwargs) ->
 
 def count(picture: np.ndarray, color: tuple[int, int, int]) -> int:
     return int((picture == color).all(axis=-1).sum())
+
+
+def test_views_and_map_show_what_moves():
+    pictures = []
+    for movers in (0, 6):
+        episode = make_episode("drone", DroneOptions(movers=movers))
+        pictures.append(cockpit(episode).paint(scene(episode)))
+        episode.close()
+    layout = CockpitLayout(*SIZE)
+    alone, among = pictures
+    assert count(layout.map.cut(alone), MOVING) == 0 < count(layout.map.cut(among), MOVING)
+    ahead = layout.center_view
+    assert np.abs(ahead.cut(alone).astype(int) - ahead.cut(among)).max() > 50
 
 
 @pytest.mark.parametrize("size", [(320, 180), (641, 361), (600, 600), (1920, 400), (400, 900)])
