@@ -1,9 +1,10 @@
 """Does whoever has many goals, or none, learn to reach any, when what was reached counts as what was wanted?
 
-Nine policies learn from equally many labelled states, with the same number of gradient steps:
+Ten policies learn from equally many labelled states, with the same number of gradient steps:
 
-    one-goal                flights to the one goal, 40 m ahead
-    one-goal-hindsight      the same flights; what came after each state is its goal
+    one-goal-center         flights to the one goal, 40 m ahead, as the center camera alone shows them
+    many-goals-center       flights to goals anywhere within 30 m, likewise
+    one-goal                flights to the one goal
     many-goals              flights to goals anywhere within 30 m
     many-goals-hindsight    the same flights; what came after each state is its goal
     many-goals-picture      the same flights; goals are told as pictures
@@ -19,14 +20,15 @@ bound for it should not. Demonstrations of many goals visit more states than as 
 each; what that comes to at the one goal is asked here. A picture does not say where its goal is: that must be
 recognised.
 
-All demonstrations have side cameras anywhere, labelled by asking the demonstrator. It tells what each turn costs for
-its own purpose; in hindsight that purpose was to get where it got. Policies have no memory, and read of the state only
-speed and set point: who also reads the yaw rate sees what it is doing itself, and in play a turn that began goes on.
+All but two also learn from side cameras anywhere, at whose poses the demonstrator is asked. It tells what each turn
+costs for its own purpose; in hindsight that purpose was to get where it got. Policies have no memory, and read of the
+state only speed and set point: who also reads the yaw rate sees what it is doing itself, and in play a turn that began
+goes on.
 
 The measures: success at the one goal and at goals anywhere within 30 m on the same test forests, and the share of the
 places and headings of the flight area that the demonstrations have visited.
 
-27 policies: about 30 minutes on two cores.
+30 policies: about 30 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import load_episode
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.data_collection.windows.hindsight import Relabel
+from forestpilot.data_collection.windows.side_labels import SideLabels
 from forestpilot.launch.reading.study_results import Interval, Panel, StudyResult
 from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, make_points, seed_range, stack
 from forestpilot.launch.studies.demonstrations import demonstrate_labels
@@ -88,6 +91,8 @@ class HindsightArm(Arm):
     """Whether the demonstrator is playful, and has no goal."""
     goal_kind: str = VECTOR
     """How goals are told."""
+    side_labels: SideLabels = "asked"
+    """`TrainConfig.side_labels`."""
 
     @property
     def dataset(self) -> str:
@@ -96,8 +101,9 @@ class HindsightArm(Arm):
 
 
 ARMS = (
+    HindsightArm("one-goal-center", "flights to the one goal, center camera only", AHEAD, side_labels="none"),
+    HindsightArm("many-goals-center", "flights to goals anywhere, center camera only", ANYWHERE, side_labels="none"),
     HindsightArm("one-goal", "flights to the one goal, 40 m ahead", AHEAD),
-    HindsightArm("one-goal-hindsight", "the same flights; what came after each state is its goal", AHEAD, "future"),
     HindsightArm("many-goals", "flights to goals anywhere within 30 m", ANYWHERE),
     HindsightArm(
         "many-goals-hindsight", "the same flights; what came after each state is its goal", ANYWHERE, "future"
@@ -118,8 +124,8 @@ ARMS = (
     ),
 )
 PAIRS = (
+    ("one-goal-center", "many-goals-center"),
     ("one-goal", "many-goals"),
-    ("one-goal", "one-goal-hindsight"),
     ("many-goals", "many-goals-hindsight"),
     ("play", "play-hindsight"),
     ("play-final", "play-hindsight"),
@@ -153,8 +159,9 @@ class Config(StudyConfig):
     """Speed set point in m/s."""
     test_worlds: Annotated[int, Range(2, 1_000_000)] = 100
     """Test forests in which every policy flies to the one goal, and to one anywhere."""
-    train: TrainConfig = field(default_factory=lambda: _training(1500))
-    """How each policy is trained; data, out, seed, relabel and policy.goal-encoder are set by the study."""
+    train: TrainConfig = field(default_factory=lambda: _training(2000))
+    """How each policy is trained; data, out, seed, relabel, side_labels and policy.goal-encoder are set by the
+    study."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -175,7 +182,7 @@ class Config(StudyConfig):
         """How an arm is trained."""
         reader = PictureGoalConfig() if arm.goal_kind == IMAGE else ToldGoalConfig()
         policy = dataclasses.replace(self.train.policy, goal_encoder=reader)
-        return dataclasses.replace(self.train, policy=policy, relabel=arm.relabel)
+        return dataclasses.replace(self.train, policy=policy, relabel=arm.relabel, side_labels=arm.side_labels)
 
 
 class Hindsight(Study[Config, HindsightArm]):

@@ -65,11 +65,15 @@ def test_arms_differ_in_goals_and_relabelling_alone_and_have_as_many_labels(aske
     result = Hindsight(dataclasses.replace(Hindsight.quick, out=str(tmp_path), workers=1, seeds=1)).run()
     arms = dict(zip([arm.name for arm in ARMS], asked.trained, strict=True))
     assert {config.relabel for config in asked.trained} == {"none", "final", "future"}
-    changed = ("data", "out", "relabel", "policy")
+    changed = ("data", "out", "relabel", "side_labels", "policy")
     plain = {field.name for field in dataclasses.fields(TrainConfig)} - set(changed)
     for name in plain:
         assert len({getattr(config, name) for config in asked.trained}) == 1, name
     assert arms["play"].data == arms["play-hindsight"].data == arms["play-final"].data
+    assert {name for name, config in arms.items() if config.side_labels == "none"} == {
+        "one-goal-center",
+        "many-goals-center",
+    }
     assert arms["many-goals"].data == arms["many-goals-hindsight"].data != arms["play"].data
     assert {config.policy.goal_encoder.part for name, config in arms.items() if "picture" in name} == {"picture"}
     assert len(asked.collected) == 5 and len({config.episodes for config in asked.collected.values()}) == 1
