@@ -56,6 +56,7 @@ from forestpilot.data_collection.rollouts.pilots import PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.scenarios import Scenario, task_spec_of
 from forestpilot.data_collection.windows.decoded import remove_abandoned
+from forestpilot.data_collection.windows.hindsight import require_relabel
 from forestpilot.data_collection.windows.windows import WindowReader
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.algorithms.demonstrations import keep_demonstrations, open_demonstrations
@@ -71,6 +72,7 @@ from forestpilot.policies.evaluation.intervals import wilson_interval
 from forestpilot.policies.evaluation.outcome_rows import OutcomeRow
 from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.training.input_noise import make_input_noise
+from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import TASKS
@@ -169,6 +171,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         make_input_noise(config.train.noise, spec, config.train.policy.view)
         self.demonstrations = open_demonstrations(config.demonstrations, self.policy)
         self._require_head_for_actions()
+        self._require_goals_to_relabel(spec)
         self._reader: WindowReader | None = None
         self.last_round = config.rounds
         self._stopped = ""
@@ -507,6 +510,18 @@ class Algorithm(ABC, Generic[ConfigT]):
         if self.roll_in is not None and not self.config.needs_human:
             raise InvalidArgumentError(
                 f"there is a human, and nothing for them to do: {self.name} with this config needs none"
+            )
+
+    def _require_goals_to_relabel(self, spec: TaskSpec) -> None:
+        """Raise InvalidArgumentError where goals cannot be relabelled, or the learner's flights then lack costs."""
+        relabel = self.config.train.relabel
+        require_relabel(relabel, spec)
+        learner_acts = any(self.expert_share(number) < 1.0 for number in range(self.config.rounds + 1))
+        if relabel != "none" and learner_acts and self.policy.head.needs_costs:
+            raise InvalidArgumentError(
+                f"train.relabel is {relabel}: what the learner does is then a lesson too, and what it cost nobody has "
+                f"said, but the {self.config.train.policy.head.part} head learns from costs; choose another one: "
+                f"--train.policy.head {self.task.head_for_actions}"
             )
 
     def _require_head_for_actions(self) -> None:
