@@ -33,6 +33,7 @@ from forestpilot.launch.pictures.drawing import VIEW_NAMES
 from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.pictures.pen import Pen, darken, fitted
 from forestpilot.launch.pictures.world_map import Moving, WorldMap
+from forestpilot.sim.goals import GOAL_IMAGE
 from forestpilot.sim.outcomes import succeeded, told
 from forestpilot.sim.tasks import TASKS
 
@@ -47,6 +48,8 @@ FAR_M = 1.0
 """Clearance in metres above which nobody cares how much it is; a car's is not measured much further."""
 TOLD_ELSEWHERE = ("speed", "interventions")
 """Arguments of the environment that the line about the world leaves out."""
+GOAL_SHARE = 0.28
+"""Share of the center view's width that the picture at the goal takes."""
 COMMANDS_AHEAD = {"left": "turn left", "right": "turn right", "straight": "straight on"}
 
 
@@ -119,15 +122,26 @@ class Cockpit:
             self._cv2.rectangle(region, (0, 0), (width - 1, height - 1), PANEL, 1)
 
     def _paint_hints(self, picture: Image, scene: Scene) -> None:
-        """Show where to go over the center view: the goal's direction, or at a junction the way to take."""
+        """Show where to go over the center view: the goal's direction or picture, or at a junction the way to take."""
         command = scene.episode.info.get("command")
-        if command is None:
-            cosine, sine = scene.episode.observation["goal"]
+        if GOAL_IMAGE in scene.episode.observation:
+            self._paint_goal(picture, scene.episode.observation[GOAL_IMAGE])
+        elif command is None:
+            cosine, sine = scene.episode.observation["goal"][:2]
             half_fov = math.radians(self._spec.horizontal_fov_deg) / 2
             bearing = math.atan2(float(sine), float(cosine))
             draw_bearing(self._pen, picture, self._layout.center_view, bearing, half_fov, GOOD)
         elif command in COMMANDS_AHEAD:
             self._paint_command(picture, command)
+
+    def _paint_goal(self, picture: Image, seen: Image) -> None:
+        """What is seen at the goal, in the upper left corner of the center view."""
+        view = self._layout.center_view.cut(picture)
+        width = max(1, round(GOAL_SHARE * view.shape[1]))
+        height = max(1, round(width * seen.shape[0] / seen.shape[1]))
+        corner = view[:height, :width]
+        corner[:] = fitted(self._cv2, seen, (width, height))[: corner.shape[0]]
+        self._cv2.rectangle(corner, (0, 0), (corner.shape[1] - 1, corner.shape[0] - 1), GOOD, 1)
 
     def _paint_command(self, picture: Image, command: str) -> None:
         """A road sign over the center view."""

@@ -16,7 +16,7 @@ from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.cockpit.cameras import CONFIDENCE, PATIENCE, SHARPNESS, Sharpness
 from forestpilot.launch.cockpit.cockpit import HUMAN, Cockpit
 from forestpilot.launch.cockpit.gauges import CockpitLayout, Rect
-from forestpilot.launch.pictures.colors import EDGE, POLICY
+from forestpilot.launch.pictures.colors import EDGE, GOOD, POLICY
 from forestpilot.launch.pictures.world_map import MOVING
 from forestpilot.sim.tasks import TASKS, TaskOptions
 from forestpilot.sim.tasks.drive import DriveOptions
@@ -185,6 +185,15 @@ def test_the_goals_mark_stands_over_its_direction(flight):
     assert columns == sorted(columns)
     assert columns[0] < 0.05 * view.width and columns[-1] > 0.95 * view.width
     assert columns[2] == pytest.approx(view.width / 2, abs=2)
+
+
+@pytest.mark.parametrize("goal_kind", ["vector", "image"])
+def test_a_goal_told_otherwise_is_shown_over_the_center_view_too(goal_kind):
+    episode = make_episode("drone", DroneOptions(goals="anywhere", goal_kind=goal_kind))
+    picture = cockpit(episode).paint(scene(episode))
+    view = CockpitLayout(*SIZE).center_view.cut(picture)
+    assert count(view, GOOD) > 20
+    episode.close()
 
 
 @pytest.mark.parametrize("command", ["left", "right", "straight"])
