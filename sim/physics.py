@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2, PHYSICS_HZ
 from forestpilot.sim.worlds.hazards.hazard import BASE, LENGTH, TOP, WIDTH, YAW, X, Y
-from forestpilot.sim.worlds.hazards.traffic import Traffic
+from forestpilot.sim.worlds.hazards.traffic import Traffic, least_gap
 from forestpilot.sim.worlds.tables import NO_BOXES
 from forestpilot.sim.worlds.world import World
 
@@ -172,6 +173,24 @@ class ColliderPool:
         move_body(self._id, body, place, yaw_rad)
 
 
+class Moving(NamedTuple):
+    """Where what moves near a vehicle is, sub-step by sub-step."""
+
+    rows: np.ndarray
+    """(r,) int64 rows of the table of boxes that they are."""
+    ways: np.ndarray
+    """(sub-steps, r, 8) the columns of `Boxes`."""
+
+
+def swept_discs(moving: Moving) -> np.ndarray:
+    """(r, 3) x, y and radius of discs that hold each box wherever it is on its way."""
+    places = moving.ways[:, :, :2]
+    middle = (places.min(axis=0) + places.max(axis=0)) / 2
+    travel = np.hypot(*(places.max(axis=0) - middle).T)
+    radii = np.hypot(moving.ways[0, :, LENGTH], moving.ways[0, :, WIDTH]) / 2
+    return np.column_stack([middle, radii + travel])
+
+
 class MovingColliders:
     """Boxes that are where hazards are, sub-step by sub-step; parked far below the ground where no vehicle is near.
 
@@ -185,7 +204,10 @@ class MovingColliders:
         self._id = client_id
         self._boxes = boxes.astype(np.float64)
         self._radii = np.hypot(self._boxes[:, LENGTH], self._boxes[:, WIDTH]) / 2
-        self._reach = reach_m
+        self.reach_m = reach_m
+        """What comes within this distance of the vehicle has its body there."""
+        self.largest_m = float(np.max(self._radii, initial=0.0))
+        """Radius of the largest box, on the ground."""
         self._bodies: list[int] = []
         self._here: list[int] = []
 
@@ -197,35 +219,36 @@ class MovingColliders:
             self._bodies.append(make_box(self._id, (box[LENGTH], box[WIDTH], box[TOP] - box[BASE])))
             self._park(number)
 
-    def are_near(self, boxes: np.ndarray, x: float, y: float, further_m: float) -> bool:
-        """Tell if any of the boxes (m, 8) is within reach of (x, y), or so much further."""
-        distance = np.hypot(boxes[:, X] - x, boxes[:, Y] - y) - self._radii
-        return bool(np.min(distance) < self._reach + further_m)
+    def are_near(self, boxes: np.ndarray, place_m: np.ndarray, further_m: float) -> bool:
+        """Tell if any of the boxes (m, 8) is within reach of a place (1, 2), or so much further."""
+        gap = least_gap(boxes, place_m, math.inf, -math.inf)
+        return bool(gap < self.reach_m + further_m)
 
-    def swept_discs(self, ways: np.ndarray) -> np.ndarray:
-        """(m, 3) x, y and radius of discs that hold each box wherever it is on its way (sub-steps, m, 8)."""
-        places = ways[:, :, :2]
-        middle = (places.min(axis=0) + places.max(axis=0)) / 2
-        travel = np.hypot(*(places - middle).max(axis=0).T)
-        return np.column_stack([middle, self._radii + travel])
+    def move(self, rows: np.ndarray, boxes: np.ndarray, x: float, y: float) -> bool:
+        """Put the bodies of what is within reach of a vehicle at (x, y) where it is now, and park the others.
 
-    def move(self, boxes: np.ndarray, x: float, y: float) -> bool:
-        """Put the bodies of boxes (m, 8) that are within reach of a vehicle at (x, y) where those are now.
+        Args:
+            rows: (r,) rows of all boxes that may be near.
+            boxes: (r, 8) where those are.
+            x: place of the vehicle in metres.
+            y: likewise.
 
         Returns:
-            Whether there are any.
+            Whether any body is there.
         """
-        distance = np.hypot(boxes[:, X] - x, boxes[:, Y] - y) - self._radii
-        near = np.flatnonzero(distance < self._reach).tolist()
-        for number in near:
-            box = boxes[number]
-            place = (box[X], box[Y], (box[BASE] + box[TOP]) / 2)
-            move_body(self._id, self._bodies[number], place, box[YAW])
-        for number in self._here:
-            if number not in near:
-                self._park(number)
-        self._here = near
-        return bool(near)
+        distance = np.hypot(boxes[:, X] - x, boxes[:, Y] - y) - self._radii[rows]
+        here = []
+        for number, row in enumerate(rows.tolist()):
+            if distance[number] < self.reach_m:
+                box = boxes[number]
+                place = (box[X], box[Y], (box[BASE] + box[TOP]) / 2)
+                move_body(self._id, self._bodies[row], place, box[YAW])
+                here.append(row)
+        for row in self._here:
+            if row not in here:
+                self._park(row)
+        self._here = here
+        return bool(here)
 
     def park_all(self) -> None:
         """Nothing that moves is near any more."""

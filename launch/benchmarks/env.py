@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import forestpilot.sim.envs.registration  # noqa: F401  (registers the environments)
+from forestpilot.launch.benchmarks.hazards import bench_hazards
 
 DENSITY_300_PER_M2 = 300 / 1800
 """Trees per square metre that put 300 trees on the 30 x 60 m of a forest."""
@@ -36,11 +37,13 @@ def bench_env(seconds: float = 20.0, resets: int = 1000) -> dict[str, Any]:
     Returns:
         For each place: `steps_per_s` without and `steps_per_s_with_expert` with the expert's labels, and the share of
         physics, rendering, expert and the rest (observation, outcome) in a step with labels. Of `resets` resets of each
-        environment through new worlds: `reset_ms` and `growth_mb`.
+        environment through new worlds: `reset_ms` and `growth_mb`. Under `3 hazards in view` what
+        `forestpilot.launch.benchmarks.hazards` tells.
     """
     figures: dict[str, Any] = {place: _bench_place(place, seconds / len(PLACES)) for place in PLACES}
     for place in ("1/25", "winding road"):
         figures[place] |= _bench_resets(place, resets)
+    figures["3 hazards in view"] = bench_hazards()
     return figures
 
 

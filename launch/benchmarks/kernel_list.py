@@ -28,7 +28,9 @@ PLACES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("Drive", {"preset": "winding"}),
     ("Drive", {"preset": "junctions"}),
     ("Drive", {"preset": "obstacles"}),
-    ("Drive", {"preset": "easy", "hazards": 3}),
+    ("Drive", {"preset": "easy", "length": 150.0, "hazards": 3, "hazard_kinds": ("deer",)}),
+    ("Drive", {"preset": "easy", "length": 150.0, "hazards": 3, "hazard_kinds": ("crossing",)}),
+    ("Drive", {"preset": "easy", "hazards": 3, "hazard_kinds": ("car",)}),
 )
 """Environments that between them call every kernel of the simulator."""
 STRAIGHT_ON = np.array([0.0, 1.0], np.float32)

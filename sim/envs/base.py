@@ -28,13 +28,13 @@ from forestpilot.sim.experts.chosen import chosen_expert
 from forestpilot.sim.experts.expert import Expert, Labels
 from forestpilot.sim.goals import GOAL_IMAGE, IMAGE
 from forestpilot.sim.outcomes import COLLISION_PENALTY, CRASHES, TERMINAL, Outcome
-from forestpilot.sim.physics import ColliderPool, PhysicsClient
+from forestpilot.sim.physics import ColliderPool, Moving, PhysicsClient, swept_discs
 from forestpilot.sim.rendering import Frames, Renderer, VehiclePose, make_renderer
 from forestpilot.sim.rendering.protocol import FAR_M, SKY_ID
 from forestpilot.sim.seeds import TRAIN_SEEDS
 from forestpilot.sim.vehicles.rigid_body import PHYSICS_HZ
 from forestpilot.sim.vehicles.vehicle import Vehicle
-from forestpilot.sim.worlds.world import World
+from forestpilot.sim.worlds.world import NO_BOXES, World
 
 RENDER_MODES = ("rgb_array", "depth_array", "human")
 IMAGES = ("rgb", "depth", "segmentation")
@@ -189,6 +189,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self._drawn = ALL_CAMERAS
         self._blank = blank_frames(self.rig.camera)
         self._drawn_world: World | None = None
+        self._drawn_boxes = NO_BOXES
+        """Where the renderer was told last that what moves is."""
         self.physics = PhysicsClient()
         self.vehicle = vehicle(self.physics.id)
         self.course = course
@@ -197,6 +199,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self._expert: Expert | None = None
         self._substeps = PHYSICS_HZ // seeing.control_hz
         self._path = np.zeros((self._substeps, 3))
+        self._substep_times_s = np.arange(1, self._substeps + 1) / PHYSICS_HZ
         self._world: World | None = None
         self._goal_picture: np.ndarray | None = None
         self._frames: Frames | None = None
@@ -487,7 +490,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         """Least distance to what stands along the last positions (n, 3), and to what moves where it is now; metres."""
         least_m = self.vehicle.clearance_m(self.world, path)
         if self.course.traffic:
-            least_m = min(least_m, self.vehicle.gap_m(self.course.traffic))
+            least_m = self.vehicle.least_gap_m(self.course.traffic, least_m)
         return least_m
 
     def _move(self, action: np.ndarray) -> tuple[bool, int]:
@@ -499,29 +502,31 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         pool = self.colliders
         command = vehicle.command(action, self.course.speed_mps)
         x, y = vehicle.state[:2].tolist()
-        moving = self._moving_near(x, y)
+        moving = self._moving_near()
         discs = pool.discs
         if moving is not None:
-            discs = np.concatenate([discs, self.physics.movers.swept_discs(moving)])
+            discs = np.concatenate([discs, swept_discs(moving)])
         if vehicle.coast(command, discs, self._path):
             pool.pass_by(x, y)
             return False, self._substeps
         self.tell_pybullet()
         return self._move_in_bullet(command, moving)
 
-    def _moving_near(self, x: float, y: float) -> np.ndarray | None:
-        """(sub-steps, m, 8) where what moves is after each sub-step, if any of it may come near (x, y) in this step."""
+    def _moving_near(self) -> Moving | None:
+        """Where what moves is after each sub-step, if any of it may come near the vehicle in this step."""
         traffic = self.course.traffic
         if not traffic:
             return None
-        seconds = self._substeps / PHYSICS_HZ
-        vx, vy, _ = self.vehicle.velocity_mps.tolist()
-        further_m = (math.hypot(vx, vy) + MOST_HAZARD_MPS) * seconds + 1.0
-        if not self.physics.movers.are_near(traffic.boxes(), x, y, further_m):
+        # The vehicle's own way is in the reach of its colliders.
+        further_m = MOST_HAZARD_MPS * self._substeps / PHYSICS_HZ
+        movers = self.physics.movers
+        place_m = self.vehicle.state[None, :2]
+        if not movers.are_near(traffic.boxes(), place_m, further_m):
             return None
-        return traffic.boxes_at(np.arange(1, self._substeps + 1) / PHYSICS_HZ)
+        within_m = movers.reach_m + further_m + movers.largest_m
+        return Moving(*traffic.ways_near(place_m[0], within_m, self._substep_times_s))
 
-    def _move_in_bullet(self, command: Any, moving: np.ndarray | None) -> tuple[bool, int]:
+    def _move_in_bullet(self, command: Any, moving: Moving | None) -> tuple[bool, int]:
         """The same, sub-step by sub-step in PyBullet."""
         vehicle = self.vehicle
         movers = self.physics.movers
@@ -533,7 +538,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
             moves_near = False
             if moving is not None:
                 x, y = vehicle.state[:2].tolist()
-                moves_near = movers.move(moving[substep], x, y)
+                moves_near = movers.move(moving.rows, moving.ways[substep], x, y)
             self.physics.step()
             self._path[substep] = vehicle.read()[:3]
             # Contacts cost more than the step itself: ask only where there is something to touch.
@@ -592,14 +597,22 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         if drawn and self._drawn_world is not self.world:
             self._renderer.set_world(self.world)
             self._drawn_world = self.world
+            self._drawn_boxes = NO_BOXES
         if drawn and self.course.traffic:
-            self._renderer.move(self.course.traffic.boxes())
+            self._move_what_moves()
         if drawn == ALL_CAMERAS:
             self._frames = self._renderer.render(self.views.eyes, self.views.axes)
         else:
             self._frames = self._some_frames(list(drawn))
         for row in drawn:
             self._dashboard.draw(self._frames, row)
+
+    def _move_what_moves(self) -> None:
+        """Tell the renderer where what moves is, unless it knows."""
+        boxes = self.course.traffic.boxes()
+        if boxes is not self._drawn_boxes:
+            self._renderer.move(boxes)
+            self._drawn_boxes = boxes
 
     def _some_frames(self, rows: list[int]) -> Frames:
         """The pictures of some cameras; those of the others are blank."""

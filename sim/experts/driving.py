@@ -14,7 +14,7 @@ import numpy as np
 from forestpilot.sim.cameras import CENTER, FASTER, FORWARD, Rig
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.courses.road import RoadCourse
-from forestpilot.sim.experts.braking import LaneAhead
+from forestpilot.sim.experts.braking import AHEAD_M, LaneAhead
 from forestpilot.sim.experts.config import ExpertConfig
 from forestpilot.sim.experts.driving_rollouts import LEAST_SPEED_MPS, plan_steering
 from forestpilot.sim.experts.expert import (
@@ -46,6 +46,8 @@ SPEED_GAIN = 0.4
 """Throttle or brake per error of the speed, s/m."""
 SPEED_PREVIEW_S = 0.5
 """The expert drives at the speed that is right this much later."""
+FURTHER_M = 10.0
+"""Side cameras see the lane from no further beside the car than this, nor do hazards reach further."""
 BRAKING_PREVIEW_S = 0.3
 """It brakes for a hazard as is right this much later."""
 
@@ -229,7 +231,8 @@ class DrivingExpert(RecallingExpert):
             indices[c], _, _ = self._course.table.locate(x, y, moment.line_point)
         lane = None
         if moment.traffic:
-            lane = LaneAhead(self._course.table, moment.traffic, self._car.grip)
+            near = moment.traffic.near(moment.place_m, AHEAD_M + FURTHER_M)
+            lane = LaneAhead(self._course.table, near, self._car.grip) if near else None
         labels = Labels.empty(len(motions))
         for c, advice in enumerate(self._planner.advise_all(motions, indices)):
             motion = DriveMotion(*motions[c])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
+from forestpilot.sim.kernels import kernel
 from forestpilot.sim.worlds.hazards.traffic import Traffic
 from forestpilot.sim.worlds.tables import CAR_BODY, Boxes
 from forestpilot.sim.worlds.world import World
@@ -12,6 +15,8 @@ from forestpilot.sim.worlds.world import World
 WHEEL_RADIUS_M = 0.31
 WHEEL_HALF_WIDTH_M = 0.1
 """Size of a parked car's wheels."""
+WHEELS = 4
+"""A car has so many."""
 WHEEL_PLACE = 0.62
 """Distance of its axles from its middle, as a share of half its length."""
 
@@ -78,6 +83,42 @@ def wheels_of(solids: np.ndarray) -> np.ndarray:
                 wheel["top_m"] = wheel["base_m"] + 2 * WHEEL_RADIUS_M
                 wheels.append(wheel)
     return np.array(wheels, SOLID)
+
+
+@kernel()
+def move_solids(boxes, table, wheels):  # type: ignore[no-untyped-def]
+    """Write where boxes are into a table of solids, and where the wheels of the cars among them are.
+
+    Args:
+        boxes: (m, 8) float32, the columns of `Boxes`.
+        table: (m, 9) float32 as `table_of` makes it, changed.
+        wheels: (4 * cars, 9) float32, `table_of(wheels_of(...), "box")`, changed; the last column stays.
+    """
+    wheel = 0
+    for b in range(boxes.shape[0]):
+        x, y, yaw, length, width, base, top, kind = boxes[b]
+        cosine = np.float32(math.cos(yaw))
+        sine = np.float32(math.sin(yaw))
+        table[b, 0] = x
+        table[b, 1] = y
+        table[b, 2] = cosine
+        table[b, 3] = sine
+        table[b, 6] = base
+        table[b, 7] = top
+        if kind != CAR_BODY:
+            continue
+        axle = WHEEL_PLACE * 0.5 * length
+        side = 0.5 * width - WHEEL_HALF_WIDTH_M
+        for number in range(WHEELS):
+            along = axle if number < 2 else -axle
+            aside = side if number % 2 == 0 else -side
+            wheels[wheel, 0] = x + along * cosine - aside * sine
+            wheels[wheel, 1] = y + along * sine + aside * cosine
+            wheels[wheel, 2] = -sine
+            wheels[wheel, 3] = cosine
+            wheels[wheel, 6] = min(0.0, base)
+            wheels[wheel, 7] = min(0.0, base) + 2 * WHEEL_RADIUS_M
+            wheel += 1
 
 
 def table_of(solids: np.ndarray, last: str = "kind") -> NDArray[np.float32]:

@@ -17,6 +17,8 @@ from forestpilot.sim.worlds.world import World
 
 NUM_CANDIDATES = 21
 """Number of candidate turns that an expert tells the cost of."""
+MIDDLE_M = 0.5
+"""No vehicle's centre of mass is further than this from its `base_position`."""
 COASTED = ("apply", "begin", "create", "read", "_make_shape", "_push")
 """Methods whose work `coast` does or relies on."""
 
@@ -153,11 +155,19 @@ class Vehicle(FreeBody, ABC):
         """Distance in metres from the body, as `body_discs`, to what moves in the world, where both are now."""
         x, y, _ = self.base_position().tolist()
         yaw = self.yaw_rad
-        gaps = []
+        cosine = math.cos(yaw)
+        sine = math.sin(yaw)
+        places: dict[float, list[tuple[float, float]]] = {}
         for ahead, radius in self.body_discs:
-            place = np.array([[x + ahead * math.cos(yaw), y + ahead * math.sin(yaw)]])
-            gaps.append(traffic.clearance_m(place) - radius)
-        return min(gaps)
+            places.setdefault(radius, []).append((x + ahead * cosine, y + ahead * sine))
+        return min(traffic.clearance_m(np.array(there)) - radius for radius, there in places.items())
+
+    def least_gap_m(self, traffic: Traffic, known_m: float) -> float:
+        """The less of a gap in metres that is known and `gap_m`, which is not worked out where that is plainly more."""
+        reach_m = max(abs(ahead) + radius for ahead, radius in self.body_discs) + MIDDLE_M
+        if traffic.clearance_m(self.state[None, :2]) - reach_m > known_m:
+            return known_m
+        return min(known_m, self.gap_m(traffic))
 
     @abstractmethod
     def motion_state(self) -> Any:

@@ -65,10 +65,12 @@ from forestpilot.sim.rendering.raycast.scene import Scene, make_scene
 from forestpilot.sim.rendering.raycast.shade import copy_sheet, shade_sheet, smooth_edges
 from forestpilot.sim.rendering.raycast.vehicle import draw_vehicle
 from forestpilot.sim.rendering.raycast.vehicle_parts import Parts, place_parts
-from forestpilot.sim.rendering.solids import solids_of, table_of, wheels_of
+from forestpilot.sim.rendering.solids import WHEELS, move_solids
+from forestpilot.sim.worlds.tables import CAR_BODY, Boxes
 from forestpilot.sim.worlds.world import LOG, World
 
 F = np.float32
+NO_SOLIDS = np.zeros((0, KIND + 1), F)
 SMOOTH_FROM_PX = 128
 """Images at least this wide have smooth edges and read textures between texels, which small ones would not show."""
 
@@ -267,21 +269,18 @@ class RaycastRenderer:
         self._fine = _fine(camera) if self._smooth else None
         self._sheet = empty_sheet(camera.width, camera.height)
         self._scene: Scene | None = None
+        self._moving = NO_SOLIDS, NO_SOLIDS
+        """Rows of the scene's boxes and wheels that move."""
 
     def set_world(self, world: World) -> None:
         """Draw this world from now on."""
         self._scene = make_scene(world, smooth=self._smooth)
-        self._standing = len(world.boxes)
+        parked = int(np.count_nonzero(Boxes.of(world.boxes).kind == CAR_BODY))
+        self._moving = self._scene.boxes[len(world.boxes) :], self._scene.wheels[WHEELS * parked :]
 
     def move(self, boxes: ArrayLike) -> None:
         """What moves is here; see `forestpilot.sim.rendering.protocol.Renderer.move`."""
-        assert self._scene is not None
-        solids = solids_of(np.asarray(boxes, F))
-        self._scene.boxes[self._standing :] = table_of(solids)
-        solids["box"] += self._standing
-        wheels = wheels_of(solids)
-        if len(wheels):
-            self._scene.wheels[-len(wheels) :] = table_of(wheels, "box")
+        move_solids(np.ascontiguousarray(boxes, F), *self._moving)
 
     def render(self, eyes: ArrayLike, axes: ArrayLike, vehicle: VehiclePose | None = None) -> Frames:
         """Draw all cameras; see `forestpilot.sim.rendering.protocol.Renderer.render`.

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from forestpilot.sim.worlds.hazards.hazard import BASE, ROAD, TOP, Hazard, RoadSite
+from forestpilot.sim.kernels import kernel
+from forestpilot.sim.worlds.hazards.hazard import BASE, ROAD, TOP, Hazard, RoadSite, value_at
 from forestpilot.sim.worlds.roads.centre_line import POINT_SPACING_M
 from forestpilot.sim.worlds.roads.route import Route
 from forestpilot.sim.worlds.tables import CAR_BODY, CAR_CABIN, Boxes
@@ -78,6 +79,11 @@ class CarAhead(Hazard):
         )
 
     @property
+    def rests_s(self) -> float:
+        """At the end of its way."""
+        return float(self.times_s[-1])
+
+    @property
     def longest_s(self) -> float:
         """Until it has made its last stop."""
         return self.held_up_s
@@ -85,34 +91,46 @@ class CarAhead(Hazard):
     def poses(self, times_s: np.ndarray) -> np.ndarray:
         """(T, 3) along the line, and straight on beyond its end."""
         route = self.route
-        count = len(route.x_m)
-        at = np.interp(times_s, self.times_s, self.ways_m) / POINT_SPACING_M
-        index = np.floor(at).astype(int)
-        if not route.closed:
-            index = np.minimum(index, count - 1)
-        share = at - index
-        following = (index + 1) % count if route.closed else np.minimum(index + 1, count - 1)
-        index %= count
-        heading = route.heading_rad[index]
-        turn = np.minimum(share, 1.0) * _wrapped(route.heading_rad[following] - heading)
-        poses = np.empty((len(at), 3))
-        poses[:, 0] = route.x_m[index] + POINT_SPACING_M * share * np.cos(heading + 0.5 * turn)
-        poses[:, 1] = route.y_m[index] + POINT_SPACING_M * share * np.sin(heading + 0.5 * turn)
-        poses[:, 2] = heading + turn
+        line = (route.x_m, route.y_m, route.heading_rad, route.closed)
+        poses = np.empty((len(times_s), 3))
+        poses_on_line(times_s, self.times_s, self.ways_m, line, poses)
         return poses
 
     def boxes(self, times_s: np.ndarray) -> np.ndarray:
         """(T, k, 8) body and cabin; below the ground where it is gone."""
         rows = super().boxes(times_s)
-        is_gone = np.asarray(times_s) >= self.times_s[-1]
-        rows[is_gone, :, BASE] += GONE_M
-        rows[is_gone, :, TOP] += GONE_M
+        if times_s[-1] >= self.times_s[-1]:
+            is_gone = times_s >= self.times_s[-1]
+            rows[is_gone, :, BASE] += GONE_M
+            rows[is_gone, :, TOP] += GONE_M
         return rows
 
 
-def _wrapped(angle_rad: np.ndarray) -> np.ndarray:
-    """Angles as from -pi to pi."""
-    return (angle_rad + math.pi) % (2 * math.pi) - math.pi
+@kernel()
+def poses_on_line(times, knots_s, ways_m, line, poses):  # type: ignore[no-untyped-def]
+    """Write x, y and yaw (T, 3) at times (T,) on a line, along which knots (n,) tell the way by then.
+
+    The line is x, y and heading of its points (p,), and whether it is closed; beyond its end it goes straight on.
+    """
+    x_m, y_m, heading_rad, closed = line
+    count = len(x_m)
+    for t in range(len(times)):
+        at = value_at(times[t], knots_s, ways_m) / POINT_SPACING_M
+        index = int(at)
+        if not closed:
+            index = min(index, count - 1)
+        share = at - index
+        following = index + 1
+        if closed:
+            following %= count
+            index %= count
+        following = min(following, count - 1)
+        turn = (heading_rad[following] - heading_rad[index] + math.pi) % (2 * math.pi) - math.pi
+        turn *= min(share, 1.0)
+        halfway = heading_rad[index] + 0.5 * turn
+        poses[t, 0] = x_m[index] + POINT_SPACING_M * share * math.cos(halfway)
+        poses[t, 1] = y_m[index] + POINT_SPACING_M * share * math.sin(halfway)
+        poses[t, 2] = heading_rad[index] + turn
 
 
 def _drive(

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from forestpilot.sim.worlds.hazards.hazard import BASE, NEVER, ROAD, TOP, YAW, Hazard, RoadSite, X, Y
+from forestpilot.sim.kernels import kernel
+from forestpilot.sim.worlds.hazards.hazard import BASE, NEVER, ROAD, TOP, YAW, Hazard, RoadSite, X, Y, value_at
 from forestpilot.sim.worlds.tables import BARRIER, Boxes
 
 STAYS_SHARE = 0.3
@@ -74,6 +75,11 @@ class Crossing(Hazard):
         )
 
     @property
+    def rests_s(self) -> float:
+        """When it is up again."""
+        return float(self.times_s[-1])
+
+    @property
     def longest_s(self) -> float:
         """Until it is up again."""
         return float(self.times_s[-1])
@@ -87,13 +93,24 @@ class Crossing(Hazard):
     def boxes(self, times_s: np.ndarray) -> np.ndarray:
         """(T, k, 8) the post, and the arm as it is turned about it."""
         rows = super().boxes(times_s)
-        turned = np.interp(times_s, self.times_s, (UP_RAD, 0.0, 0.0, UP_RAD))[:, None]
-        along = self.solids[1:, X] * np.cos(turned)
-        rise = self.solids[1:, X] * np.sin(turned)
-        rows[:, 1:, X] = self.post_m[0] + along * math.cos(self.across_rad)
-        rows[:, 1:, Y] = self.post_m[1] + along * math.sin(self.across_rad)
-        # Turned out of the way it came from, a part looks from the road as narrow as a part of a raised arm.
-        rows[:, 1:, YAW] += turned
-        rows[:, 1:, BASE] += rise
-        rows[:, 1:, TOP] += rise
+        raise_arm(rows, self.solids, times_s, self.times_s)
         return rows
+
+
+@kernel()
+def raise_arm(rows, solids, times, knots_s):  # type: ignore[no-untyped-def]
+    """Turn the parts of an arm, all rows (T, 1 to k, 8) but the first, upwards about the post at times (T,)."""
+    angles = np.array((UP_RAD, 0.0, 0.0, UP_RAD))
+    for t in range(rows.shape[0]):
+        post = rows[t, 0]
+        turned = value_at(times[t], knots_s, angles)
+        cosine = math.cos(turned)
+        rise = math.sin(turned)
+        for k in range(1, rows.shape[1]):
+            reach = solids[k, X]
+            rows[t, k, X] = post[X] + reach * cosine * math.cos(post[YAW])
+            rows[t, k, Y] = post[Y] + reach * cosine * math.sin(post[YAW])
+            # Turned about the vertical too, a part looks from the road as narrow as a part of a raised arm.
+            rows[t, k, YAW] = post[YAW] + turned
+            rows[t, k, BASE] = solids[k, BASE] + reach * rise
+            rows[t, k, TOP] = solids[k, TOP] + reach * rise

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from forestpilot.sim.worlds.hazards.hazard import NEVER, ROAD, Hazard, RoadSite
+from forestpilot.sim.kernels import kernel
+from forestpilot.sim.worlds.hazards.hazard import NEVER, ROAD, Hazard, RoadSite, value_at
 from forestpilot.sim.worlds.tables import DEER, Boxes
 
 STAYS_SHARE = 0.3
@@ -81,15 +82,29 @@ class Deer(Hazard):
         )
 
     @property
+    def rests_s(self) -> float:
+        """At the end of its way."""
+        return float(self.times_s[-1])
+
+    @property
     def longest_s(self) -> float:
         """Until it is far off the road."""
         return float(self.times_s[-1])
 
     def poses(self, times_s: np.ndarray) -> np.ndarray:
         """(T, 3) along its line."""
-        way = np.interp(times_s, self.times_s, self.ways_m)
         poses = np.empty((len(times_s), 3))
-        poses[:, 0] = self.start_m[0] + way * math.cos(self.heading_rad)
-        poses[:, 1] = self.start_m[1] + way * math.sin(self.heading_rad)
-        poses[:, 2] = self.heading_rad
+        poses_ahead(times_s, self.times_s, self.ways_m, self.start_m, self.heading_rad, poses)
         return poses
+
+
+@kernel()
+def poses_ahead(times, knots_s, ways_m, start_m, heading_rad, poses):  # type: ignore[no-untyped-def]
+    """Write x, y and yaw (T, 3) at times (T,) on a straight way, whose knots (n,) tell the way by then."""
+    cosine = math.cos(heading_rad)
+    sine = math.sin(heading_rad)
+    for t in range(len(times)):
+        way = value_at(times[t], knots_s, ways_m)
+        poses[t, 0] = start_m[0] + way * cosine
+        poses[t, 1] = start_m[1] + way * sine
+        poses[t, 2] = heading_rad

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from forestpilot.sim.worlds.tables import Boxes
+from forestpilot.sim.kernels import helper, kernel
 
 if TYPE_CHECKING:
     from forestpilot.sim.worlds.roads.route import Route
@@ -25,7 +25,7 @@ NEVER = -math.inf
 ROAD = "road"
 FOREST = "forest"
 """Where a kind of hazard may be: `Hazard.ground`."""
-X, Y, YAW, LENGTH, WIDTH, BASE, TOP, KIND = range(len(Boxes._fields))
+X, Y, YAW, LENGTH, WIDTH, BASE, TOP, KIND = range(8)
 """Columns of a table of boxes."""
 
 
@@ -92,20 +92,45 @@ class Hazard(ABC):
         time 0."""
 
     @property
+    def rests_s(self) -> float:
+        """Time since it woke from which on it stays where it is; infinite for what never rests."""
+        return math.inf
+
+    @property
     def longest_s(self) -> float:
         """For how long it may hold up who waits for it, in seconds."""
         return 0.0
 
     def boxes(self, times_s: np.ndarray) -> np.ndarray:
         """(T, k, 8) float64, the columns of `Boxes`: its parts at times (T,) since it woke."""
-        x, y, yaw = self.poses(times_s).T[:, :, None]
-        cosine = np.cos(yaw)
-        sine = np.sin(yaw)
         rows = np.empty((len(times_s), *self.solids.shape))
-        rows[:] = self.solids
-        ahead = self.solids[:, X]
-        left = self.solids[:, Y]
-        rows[:, :, X] = x + ahead * cosine - left * sine
-        rows[:, :, Y] = y + ahead * sine + left * cosine
-        rows[:, :, YAW] += yaw
+        place_solids(self.solids, self.poses(times_s), rows)
         return rows
+
+
+@helper()
+def value_at(time, times, values):  # type: ignore[no-untyped-def]
+    """The value at a time between knots (n,), whose times ascend; held at both ends."""
+    last = len(times) - 1
+    if time <= times[0]:
+        return values[0]
+    if time >= times[last]:
+        return values[last]
+    after = np.searchsorted(times, time, side="right")
+    share = (time - times[after - 1]) / (times[after] - times[after - 1])
+    return values[after - 1] + share * (values[after] - values[after - 1])
+
+
+@kernel()
+def place_solids(solids, poses, rows):  # type: ignore[no-untyped-def]
+    """Write solids (k, 8), which tell where they are in their own directions, as they are at poses (T, 3) of x, y and
+    yaw into rows (T, k, 8)."""
+    for t in range(poses.shape[0]):
+        cosine = math.cos(poses[t, YAW])
+        sine = math.sin(poses[t, YAW])
+        for k in range(solids.shape[0]):
+            for column in range(solids.shape[1]):
+                rows[t, k, column] = solids[k, column]
+            rows[t, k, X] = poses[t, X] + solids[k, X] * cosine - solids[k, Y] * sine
+            rows[t, k, Y] = poses[t, Y] + solids[k, X] * sine + solids[k, Y] * cosine
+            rows[t, k, YAW] = solids[k, YAW] + poses[t, YAW]

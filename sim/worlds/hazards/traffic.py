@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 
 import numpy as np
 
-from forestpilot.sim.worlds.hazards.hazard import ALWAYS, BASE, KIND, LENGTH, NEVER, TOP, WIDTH, YAW, Hazard, X, Y
+from forestpilot.sim.kernels import kernel
+from forestpilot.sim.worlds.hazards.hazard import BASE, LENGTH, TOP, WIDTH, YAW, Hazard, X, Y
+from forestpilot.sim.worlds.tables import Boxes
 
 HEADROOM_M = 2.0
 """What hangs higher than this is in nobody's way."""
@@ -31,10 +34,20 @@ class Traffic:
         self.time_s = 0.0
         """Time since the start of the episode, lead-in included, in seconds."""
         hurry = max(1.0, speed_mps / USUAL_SPEED_MPS)
-        self._wakes_at_m = np.array([hazard.place_m - hurry * hazard.wake_m for hazard in hazards])
-        self._woken_s = np.full(len(hazards), math.inf)
+        self._wakes_at_m = [hazard.place_m - hurry * hazard.wake_m for hazard in hazards]
+        self._next_m = min(self._wakes_at_m, default=math.inf)
+        self._woken_s = [math.inf] * len(hazards)
+        self._rests_s = [hazard.rests_s for hazard in hazards]
+        self._since = np.zeros(1)
+        self._moving: tuple[int, ...] = ()
+        """Numbers of the hazards that are awake and have not come to rest for good."""
+        self._rows = _rows_of(hazards)
+        self._firsts = np.array([rows.start for rows in self._rows], np.int64)
         self._discs = _discs_in(hazards)
-        self._boxes: np.ndarray | None = None
+        asleep = [hazard.boxes(NOW)[0] for hazard in hazards]
+        self._places = np.concatenate(asleep) if asleep else np.zeros((0, len(Boxes._fields)))
+        """(m, 8) float64 where everything is now."""
+        self._boxes = self._places.astype(np.float32)
 
     def __bool__(self) -> bool:
         """True where there is any hazard."""
@@ -43,49 +56,107 @@ class Traffic:
     @property
     def is_awake(self) -> np.ndarray:
         """(n,) bool: which hazards have woken."""
-        return self._woken_s <= self.time_s
+        return np.array(self._woken_s) <= self.time_s
 
     def wake(self, way_m: float) -> None:
         """Wake whom a vehicle at this way along the course has come near."""
-        self._woken_s[(self._woken_s == math.inf) & (way_m >= self._wakes_at_m)] = self.time_s
+        if way_m < self._next_m:
+            return
+        for number, place_m in enumerate(self._wakes_at_m):
+            if way_m >= place_m and self._woken_s[number] == math.inf:
+                self._woken_s[number] = self.time_s
+                self._moving += (number,)
+        asleep = [place for place, woken in zip(self._wakes_at_m, self._woken_s) if woken == math.inf]
+        self._next_m = min(asleep, default=math.inf)
 
     def advance(self, seconds: float, way_m: float) -> None:
         """Go on by so much, at the end of which the vehicle is at this way along the course."""
         if not self.hazards:
             return
         self.time_s += seconds
-        self._boxes = None
+        if self._moving:
+            self._move()
         self.wake(way_m)
+
+    def _move(self) -> None:
+        """Find out where those are now that move."""
+        places = self._places.copy()
+        for number in self._moving:
+            self._since[0] = self.time_s - self._woken_s[number]
+            places[self._rows[number]] = self.hazards[number].boxes(self._since)[0]
+        self._moving = tuple(n for n in self._moving if self.time_s - self._woken_s[n] < self._rests_s[n])
+        self._places = places
+        self._boxes = places.astype(np.float32)
+
+    def _since_s(self, number: int) -> float:
+        """Time since a hazard woke, 0 while it is asleep, in seconds."""
+        return max(self.time_s - self._woken_s[number], 0.0)
 
     def snapshot(self) -> Traffic:
         """A copy that stays as it is now."""
         if not self.hazards:
             return self
         kept = copy.copy(self)
-        kept._woken_s = self._woken_s.copy()
+        kept._woken_s = list(self._woken_s)
         return kept
 
     def boxes(self) -> np.ndarray:
-        """(m, 8) float32, the columns of `Boxes`: where everything is now, hazard after hazard."""
-        if self._boxes is None:
-            self._boxes = self.boxes_at(NOW)[0].astype(np.float32)
+        """(m, 8) float32, the columns of `Boxes`: where everything is now, hazard after hazard; the same array until
+        something has moved."""
         return self._boxes
 
     def places_m(self) -> np.ndarray:
         """(n, 2) float64: where each hazard is now, in metres."""
         places = np.empty((len(self.hazards), 2))
         for number, hazard in enumerate(self.hazards):
-            since = max(self.time_s - self._woken_s[number], 0.0)
-            places[number] = hazard.poses(np.array([since]))[0, :2]
+            places[number] = hazard.poses(np.array([self._since_s(number)]))[0, :2]
         return places
 
     def boxes_at(self, times_s: np.ndarray) -> np.ndarray:
         """(T, m, 8) float64: where everything is at times (T,) in seconds from now on, if nobody else wakes."""
+        boxes = np.empty((len(times_s), *self._places.shape))
+        boxes[:] = self._places
+        for number in self._moving:
+            boxes[:, self._rows[number]] = self.hazards[number].boxes(self._since_s(number) + times_s)
+        return boxes
+
+    def near(self, place_m: np.ndarray, within_m: float) -> Traffic:
+        """The hazards of which a part is this near to a place (2,) now, for who looks at what is near only."""
+        numbers = self._numbers_near(place_m, within_m)
+        if not numbers:
+            return NO_TRAFFIC
+        if len(numbers) == len(self.hazards):
+            return self
+        some = Traffic(tuple(self.hazards[number] for number in numbers))
+        some.time_s = self.time_s
+        some._woken_s = [self._woken_s[number] for number in numbers]
+        some._moving = tuple(new for new, old in enumerate(numbers) if old in self._moving)
+        some._places = np.concatenate([self._places[self._rows[number]] for number in numbers])
+        some._boxes = some._places.astype(np.float32)
+        return some
+
+    def ways_near(self, place_m: np.ndarray, within_m: float, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(r,) rows of the table of boxes of the hazards of which a part is this near to a place (2,) now, and
+        (T, r, 8) where those are at times (T,) in seconds from now on."""
+        rows = [np.zeros(0, np.int64)]
+        ways = [np.zeros((len(times_s), 0, len(Boxes._fields)))]
+        for number in self._numbers_near(place_m, within_m):
+            own = self._rows[number]
+            rows.append(np.arange(own.start, own.stop))
+            if number in self._moving:
+                ways.append(self.hazards[number].boxes(self._since_s(number) + times_s))
+            else:
+                ways.append(np.broadcast_to(self._places[own], (len(times_s), *self._places[own].shape)))
+        return np.concatenate(rows), np.concatenate(ways, axis=1)
+
+    def _numbers_near(self, place_m: np.ndarray, within_m: float) -> list[int]:
+        """Numbers of the hazards of which a part's middle is this near to a place (2,) now."""
         if not self.hazards:
-            return np.zeros((len(times_s), 0, 8))
-        since = np.maximum(self.time_s - self._woken_s[:, None] + times_s, 0.0)
-        since[self._woken_s == math.inf] = 0.0
-        return np.concatenate([hazard.boxes(times) for hazard, times in zip(self.hazards, since)], axis=1)
+            return []
+        x, y = place_m.tolist()
+        away = np.hypot(self._places[:, X] - x, self._places[:, Y] - y)
+        least = np.minimum.reduceat(away, self._firsts)
+        return np.flatnonzero(least < within_m).tolist()
 
     def discs(self, times_s: np.ndarray) -> np.ndarray:
         """(T, M, 3) float64 x, y and radius in metres of discs that cover everything that can be run into, at times
@@ -101,27 +172,55 @@ class Traffic:
 
     def clearance_m(self, places_m: np.ndarray) -> float:
         """Least distance in metres from any of the places (n, 2) to the outline of what is in the way now."""
-        boxes = self.boxes().astype(np.float64)
-        boxes = boxes[is_in_the_way(boxes)]
-        if not len(boxes):
-            return math.inf
-        east = places_m[:, None, 0] - boxes[:, X]
-        north = places_m[:, None, 1] - boxes[:, Y]
-        cosine = np.cos(boxes[:, YAW])
-        sine = np.sin(boxes[:, YAW])
-        along = np.abs(east * cosine + north * sine) - boxes[:, LENGTH] / 2
-        aside = np.abs(north * cosine - east * sine) - boxes[:, WIDTH] / 2
-        outside = np.hypot(np.maximum(along, 0.0), np.maximum(aside, 0.0))
-        return float(np.min(outside + np.minimum(np.maximum(along, aside), 0.0)))
+        return float(least_gap(self._boxes, np.asarray(places_m, float), HEADROOM_M, 0.0))
 
     def state_bytes(self) -> bytes:
         """State, for hashes: the time, and who woke when; nothing where there is no hazard."""
-        return np.append(self._woken_s, self.time_s).tobytes() if self.hazards else b""
+        return np.array([*self._woken_s, self.time_s]).tobytes() if self.hazards else b""
 
 
 def is_in_the_way(boxes: np.ndarray) -> np.ndarray:
     """Which boxes (..., 8) a vehicle may run into: not what hangs above it, nor what has gone below the ground."""
     return (boxes[..., BASE] < HEADROOM_M) & (boxes[..., TOP] > 0.0)
+
+
+def _rows_of(hazards: tuple[Hazard, ...]) -> list[slice]:
+    """Which rows of the table of boxes are each hazard's."""
+    ends = np.cumsum([0, *(len(hazard.solids) for hazard in hazards)]).tolist()
+    return [slice(first, last) for first, last in itertools.pairwise(ends)]
+
+
+@kernel()
+def least_gap(boxes, places, headroom, ground):  # type: ignore[no-untyped-def]
+    """Least distance from places to the outlines of boxes that reach below a height and above another.
+
+    Args:
+        boxes: (m, 8) float32, the columns of `Boxes`.
+        places: (n, 2) x and y in metres.
+        headroom: boxes whose base is as high as this do not count, metres.
+        ground: nor those whose top is as low as this, metres.
+
+    Returns:
+        Metres, negative inside of a box, infinite where there is none.
+    """
+    least = np.inf
+    for b in range(boxes.shape[0]):
+        if boxes[b, BASE] >= headroom or boxes[b, TOP] <= ground:
+            continue
+        radius = 0.5 * math.sqrt(boxes[b, LENGTH] * boxes[b, LENGTH] + boxes[b, WIDTH] * boxes[b, WIDTH])
+        for n in range(places.shape[0]):
+            east = places[n, 0] - boxes[b, X]
+            north = places[n, 1] - boxes[b, Y]
+            beyond = least + radius
+            if least > 0.0 and east * east + north * north > beyond * beyond:
+                continue
+            cosine = math.cos(boxes[b, YAW])
+            sine = math.sin(boxes[b, YAW])
+            along = abs(east * cosine + north * sine) - 0.5 * boxes[b, LENGTH]
+            aside = abs(north * cosine - east * sine) - 0.5 * boxes[b, WIDTH]
+            outside = math.hypot(max(along, 0.0), max(aside, 0.0))
+            least = min(least, outside + min(max(along, aside), 0.0))
+    return least
 
 
 def _discs_in(hazards: tuple[Hazard, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -145,5 +244,3 @@ def _discs_in(hazards: tuple[Hazard, ...]) -> tuple[np.ndarray, np.ndarray, np.n
 
 NO_TRAFFIC = Traffic()
 """Where nothing moves."""
-
-__all__ = ["ALWAYS", "KIND", "NEVER", "NO_TRAFFIC", "Traffic", "is_in_the_way"]
