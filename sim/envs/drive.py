@@ -23,7 +23,7 @@ class DriveEnv(VehicleEnv):
     ## Observation space
     `Dict` of `left`, `center`, `right`: uint8 (height, width, 3) images from behind the windscreen, 1.3 m above the
     road; `goal`: float32 (2,), the route command: (0, 0) follow the road, and before a junction (0, 1) left, (1, 0)
-    straight, (0, -1) right; and `state`: float32 (9,):
+    straight, (0, -1) right; and `state`: float32 (9,), with a dashboard (10,):
 
     | i | element | unit | frame |
     |---|---|---|---|
@@ -36,7 +36,8 @@ class DriveEnv(VehicleEnv):
 
     ## Dynamics
     A PyBullet rigid body of 600 kg on four sprung wheels with slipping tyres at 240 Hz, grip by surface: see
-    `forestpilot.sim.vehicles.car`. Touching a trunk or an obstacle is a collision; branches give way.
+    `forestpilot.sim.vehicles.car`. Touching a trunk, an obstacle or a hazard is a collision; branches give way. Hazards
+    move by themselves once the car has come near; what they do follows from the seed.
 
     ## Reward
     Metres of progress along the route in this step, minus 10 for a collision, for getting lost and for every
@@ -50,13 +51,14 @@ class DriveEnv(VehicleEnv):
     road of the route). Truncates on timeout after `time_limit_s`.
 
     With `interventions="line"` a car that is more than 1 m off the line, has collided or is stuck (5 s slower than
-    0.5 m/s) is put back on the line, as in PilotNet's evaluation, and counted; with `"road"` the same happens when its
-    middle is off the road of the route, to which a junction's other arms do not belong. Its place is looked at once
-    per control step.
+    0.5 m/s, and nothing that moves is in its lane) is put back on the line, as in PilotNet's evaluation, and counted;
+    with `"road"` the same happens when its middle is off the road of the route, to which a junction's other arms do not
+    belong. Its place is looked at once per control step.
 
     ## Info
     `is_success`, `outcome`, `progress_m` (along the route), `clearance_m` (distance from the body, as three discs, to a
-    trunk or obstacle at the end of this step, before a car is put back; cut off at 1.15 m), `speed_mps`, `world_seed`,
+    trunk, obstacle or hazard at the end of this step, before a car is put back; cut off at 1.15 m), `speed_mps`,
+    `world_seed`,
     `lateral_offset_m` and `heading_error_rad` (from the line, left positive), `off_road`, `lane_departure` (more than
     1 m off the line, or just put back on it), `intervened`, `interventions`, `command`, the terms of the reward
     (`reward_progress`, `reward_crash`, `reward_intervention`), `camera_offsets` (3, 3): shift (m) and yaw (rad) of the
