@@ -17,37 +17,13 @@ from forestpilot.data_collection.episodes.dataset import DatasetError
 from forestpilot.data_collection.episodes.episode import CAMERAS
 from forestpilot.data_collection.episodes.episode_file import open_demo
 from forestpilot.data_collection.episodes.errors import BrokenEpisodeError
+from forestpilot.data_collection.windows.batch import Batch
 from forestpilot.data_collection.windows.decoded import DecodedFolder, Source, are_whole, open_decoded
 from forestpilot.data_collection.windows.hindsight import Relabel, goal_step, goals_seen_from
 from forestpilot.data_collection.windows.training_steps import CENTER, PLACE_SIZE, StepLoader, TrainingSteps
 from forestpilot.sim.goals import IMAGE
 
 MAX_OPEN_FILES = 32
-Values = Any
-"""A NumPy array as it is drawn; a torch tensor once the training loop has converted it."""
-
-
-class Batch(NamedTuple):
-    """B windows of T steps. Steps past the end of a short episode are zero and masked."""
-
-    views: Values
-    """(B, T, C, h, w, 3) uint8."""
-    state: Values
-    """(B, T, S) float32, as it reads at the pose of the camera that tells the window."""
-    goal: Values
-    """(B, T, G) float32, likewise; with goals relabelled, the state that the window's episode came to later."""
-    actions: Values
-    """(B, T + A, 2) float32: what to learn, the expert's action or a human's, also at the A steps after the window."""
-    costs: Values | None
-    """(B, T, K) float32: the expert's cost of each candidate turn; None unless every episode has them,
-    and where side cameras are labelled by a rule."""
-    mask: Values
-    """(B, T + A) bool: whether the step is there and has something to learn."""
-    place: Values | None = None
-    """(B, T, 3) float32: x and y in metres and heading in radians, from where a step is told; None unless goals are
-    relabelled."""
-    goal_view: Values | None = None
-    """(B, h, w, 3) uint8, the view at each window's goal; None unless goals are told as pictures."""
 
 
 @dataclass(frozen=True)

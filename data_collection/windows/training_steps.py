@@ -154,20 +154,11 @@ class StepLoader:
         lesson = learned(self.spec.control_hz, self._human_delay_s)
         asked = labels.expert_actions(steps)
         if self.relabels and asked is not None:
-            # What it said to whoever else drove was about another goal: where they went, the rule says.
-            by_others = ~labels.expert_drove
-            offsets = offsets.copy()
-            offsets[:-1][by_others, :, FASTER:BEARING] = 0.0
-            asked[by_others[steps]] = np.nan
+            asked, offsets = _of_own_flights(labels.expert_drove, asked, offsets, steps)
         is_asked = asked is not None and self._side_labels == "asked"
         turned = {}
         for camera in self._seen_by(tellers):
             turned[camera] = read_at(self.spec, state, goal, offsets[steps, camera], is_asked)
-        views = np.empty((len(tellers), len(state), *self.view_shape), dtype=np.uint8)
-        for row, teller in enumerate(tellers):
-            for column, camera in enumerate(self._shown_by(teller)):
-                pictures = demo[f"obs/{CAMERAS[camera]}"][steps]
-                views[row, :, column] = self._prepare(pictures, turned[camera][0])
         costs = labels.expert_costs(steps) if self.gives_costs else None
         if self.relabels and not labels.expert_drove.all():
             costs = None
@@ -179,7 +170,7 @@ class StepLoader:
             poses = fixed_offsets(self.spec)[None]
         actions = [self._labels(center, asked, teller, poses[:, teller], steps, speed_mps) for teller in tellers]
         return TrainingSteps(
-            views=views,
+            views=self._views(demo, steps, tellers, {camera: read[0] for camera, read in turned.items()}),
             state=np.stack([turned[teller][0] for teller in tellers]),
             goal=np.stack([turned[teller][1] for teller in tellers]),
             actions=np.stack(actions),
@@ -187,6 +178,18 @@ class StepLoader:
             mask=lesson.known[steps],
             place=self._places(demo["obs"][PLACE][steps], state, offsets[steps], tellers) if self.relabels else None,
         )
+
+    def _views(
+        self, demo: h5py.Group, steps: slice, tellers: tuple[int, ...], states: dict[int, np.ndarray]
+    ) -> np.ndarray:
+        """(M, n, C, h, w, 3) uint8: what each camera tells, given the state (n, S) as it reads at every camera."""
+        number = len(next(iter(states.values())))
+        views = np.empty((len(tellers), number, *self.view_shape), dtype=np.uint8)
+        for row, teller in enumerate(tellers):
+            for column, camera in enumerate(self._shown_by(teller)):
+                pictures = demo[f"obs/{CAMERAS[camera]}"][steps]
+                views[row, :, column] = self._prepare(pictures, states[camera])
+        return views
 
     def goal_view(self, demo: h5py.Group) -> np.ndarray:
         """(h, w, 3) uint8: the view at the goal of an episode whose goal is a picture."""
@@ -243,6 +246,18 @@ class StepLoader:
             by_rule = geometric_label(self.spec, center, offsets[steps], speed_mps)
             return np.where(np.isnan(asked[:, teller]), by_rule, asked[:, teller])
         return geometric_label(self.spec, center, offsets[steps], speed_mps)
+
+
+def _of_own_flights(
+    expert_drove: np.ndarray, asked: np.ndarray, offsets: np.ndarray, steps: slice
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the expert answered (n, 3, 2), and about which motions (T+1, 3, k), without what it said to whoever else
+    drove, which was about another goal: NaN there, and no motion but the vehicle's own."""
+    by_others = ~expert_drove
+    offsets = offsets.copy()
+    offsets[:-1][by_others, :, FASTER:BEARING] = 0.0
+    asked[by_others[steps]] = np.nan
+    return asked, offsets
 
 
 def read_at(

@@ -15,9 +15,9 @@ from forestpilot.data_collection.episodes.episode_file import check_bytes, open_
 from forestpilot.data_collection.episodes.errors import BrokenEpisodeError
 from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.windows.batch import Batch as Batch
 from forestpilot.data_collection.windows.decoded import Source
 from forestpilot.data_collection.windows.decoding import Submit, decode_ahead
-from forestpilot.data_collection.windows.drawing import Batch as Batch
 from forestpilot.data_collection.windows.drawing import DrawSettings, Stretch, WindowDrawer, WindowRecipe
 from forestpilot.data_collection.windows.hindsight import Relabel, as_in_hindsight, require_relabel
 from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels

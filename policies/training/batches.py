@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from forestpilot.data_collection.windows.augmentation import augment
-from forestpilot.data_collection.windows.drawing import Batch, WindowDrawer
+from forestpilot.data_collection.windows.batch import Batch
+from forestpilot.data_collection.windows.drawing import WindowDrawer
 from forestpilot.policies.networks.heads.base import Target
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.input_noise import make_input_noise

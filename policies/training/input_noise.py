@@ -18,7 +18,7 @@ from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.registry import PartConfig, Registry, closest
 
 if TYPE_CHECKING:
-    from forestpilot.data_collection.windows.drawing import Batch
+    from forestpilot.data_collection.windows.batch import Batch
     from forestpilot.sim.envs.task_spec import TaskSpec
 
 
