@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+NO_DASHBOARD = "none"
+"""Name of the dashboard of whose vehicle nothing is in the pictures."""
 BALL, BLOCK, DRUM = 0, 1, 2
 """Shapes of a part: an ellipsoid, a box, a cylinder along the part's own y axis."""
 

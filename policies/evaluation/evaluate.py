@@ -25,6 +25,7 @@ from forestpilot.policies.evaluation.outcome_rows import OutcomeRow, read_outcom
 from forestpilot.policies.evaluation.scores import Score, read_summary, write_results
 from forestpilot.sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX
 from forestpilot.sim.cores import usable_cores
+from forestpilot.sim.envs.dashboards import dashboard_of
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.experts.config import ExpertConfig, OwnConfig
 from forestpilot.sim.ranges import EPISODES, PROCESSES, SEEDS, SPEEDS_MPS, Range, require_ranges
@@ -127,7 +128,13 @@ class EvaluateConfig:
         return self.options.counts_interventions
 
     def scenarios(
-        self, renderer: str = "", control_hz: int = 0, width: int = 0, height: int = 0, goal_kind: str = ""
+        self,
+        renderer: str = "",
+        control_hz: int = 0,
+        width: int = 0,
+        height: int = 0,
+        goal_kind: str = "",
+        dashboard: str = "",
     ) -> list[Scenario]:
         """The scenarios that a policy goes through, one for each world.
 
@@ -137,11 +144,13 @@ class EvaluateConfig:
             width: of its pictures in pixels.
             height: of its pictures in pixels.
             goal_kind: how its goals are told; by default as the options say.
+            dashboard: what it was taught with; by default as the options say.
         """
+        options = self.options.with_goals_told(goal_kind) if goal_kind else self.options
         mix = ScenarioMix(
             presets=(self.worlds,),
             speeds=(self.speed_mps, self.speed_mps),
-            options=self.options.with_goals_told(goal_kind) if goal_kind else self.options,
+            options=options.with_dashboard(dashboard) if dashboard else options,
             expert=self.expert,
             control_hz=control_hz or self.control_hz,
             width=width or self.width,
@@ -385,7 +394,7 @@ def run_expert(
 
 
 def _scenarios(config: EvaluateConfig, entrant: Entrant, progress: Progress) -> list[Scenario]:
-    """The scenarios of a policy; a checkpoint brings its camera, and how it is told goals."""
+    """The scenarios of a policy; a checkpoint brings its camera, its dashboard, and how it is told goals."""
     spec = entrant.spec
     if spec is None:
         return config.scenarios()
@@ -394,7 +403,9 @@ def _scenarios(config: EvaluateConfig, entrant: Entrant, progress: Progress) -> 
         progress.note(
             f"warning: {entrant.target} learned from {spec.renderer!r} pictures and runs on {renderer!r} ones"
         )
-    return config.scenarios(renderer, spec.control_hz, spec.image_width, spec.image_height, spec.goal_kind)
+    return config.scenarios(
+        renderer, spec.control_hz, spec.image_width, spec.image_height, spec.goal_kind, dashboard_of(spec.state_names)
+    )
 
 
 def _versions(name: str, results: Iterable[EpisodeResult], progress: Progress) -> list[str]:

@@ -14,11 +14,12 @@ import numpy as np
 
 from forestpilot.sim.cameras import Camera
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.looks import NO_DASHBOARD
 from forestpilot.sim.registry import Registry
 from forestpilot.sim.rendering.protocol import VEHICLE_ID, Frames
 from forestpilot.sim.vehicles.vehicle import StateElement, Vehicle
 
-NONE = "none"
+NONE = NO_DASHBOARD
 BRAKE_LIGHT = "brake_light"
 """Name of the lamp's element of the state: 1 where it is lit, else 0."""
 DISTANCE_M = 0.6
@@ -117,3 +118,12 @@ def masks(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 DASHBOARDS: Registry[type[Dashboard]] = Registry("dashboard", "forestpilot.sim.envs.dashboards:DASHBOARDS")
 DASHBOARDS.register(NONE, NoDashboard, "nothing of the vehicle is in its pictures")
 DASHBOARDS.register("brake-light", BrakeLight, "a lamp that shows the brake of the step before")
+
+
+def dashboard_of(state_names: tuple[str, ...]) -> str:
+    """Name of the dashboard whose elements a state has; `none` where it has no dashboard's."""
+    for name in DASHBOARDS.names():
+        elements = [element.name for element in DASHBOARDS.get(name).elements]
+        if elements and set(elements) <= set(state_names):
+            return name
+    return NONE

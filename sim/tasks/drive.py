@@ -11,13 +11,13 @@ import numpy as np
 
 from forestpilot.sim.cameras import FIXED, RANDOM, RANDOM_SPEED
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.looks import NO_DASHBOARD
 from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.registry import name_of
 from forestpilot.sim.tasks.keys import KeyShaping
 from forestpilot.sim.tasks.task import PRETRAINED, Task, TaskOptions, TaskWords
 
 SIDE_CAMERAS = (FIXED, RANDOM, RANDOM_SPEED)
-NO_DASHBOARD = "none"
 RULES = {
     "none": "nobody intervenes",
     "line": "put back when 1 m off the line",
@@ -61,6 +61,20 @@ class DriveOptions(TaskOptions):
         if self.dashboard == NO_DASHBOARD:
             del drawn["dashboard"]
         return drawn
+
+    def with_dashboard(self, dashboard: str) -> DriveOptions:
+        """The same roads with the dashboard that a policy reads; who reads none sees the one that is asked for.
+
+        Raises:
+            ValueError: another one was asked for.
+        """
+        if dashboard in (NO_DASHBOARD, self.dashboard):
+            return self
+        if self.dashboard != NO_DASHBOARD:
+            raise InvalidArgumentError(
+                f"dashboard is {self.dashboard}, but the policy learned with {dashboard}; leave options.dashboard out"
+            )
+        return dataclasses.replace(self, dashboard=dashboard)
 
     @property
     def counts_interventions(self) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.goals import BEARING
+from forestpilot.sim.looks import NO_DASHBOARD
 from forestpilot.sim.tasks.keys import KeyShaping
 
 PRETRAINED = Path(__file__).parent.parent.parent / "policies" / "pretrained"
@@ -42,6 +43,16 @@ class TaskOptions(ABC):
         """
         if goal_kind != BEARING:
             raise InvalidArgumentError(f"the policy reads goals of kind {goal_kind}, which this task does not tell")
+        return self
+
+    def with_dashboard(self, dashboard: str) -> TaskOptions:
+        """These options with the dashboard that was in the pictures which a policy learned from, where there was one.
+
+        Raises:
+            ValueError: they have another one.
+        """
+        if dashboard != NO_DASHBOARD:
+            raise InvalidArgumentError(f"the policy reads the dashboard {dashboard}, which this task does not have")
         return self
 
     def for_validation(self) -> TaskOptions:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.rollouts.scenarios import make_env
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.networks.views import ViewPreparer
 from forestpilot.sim.envs.any_vehicle import AnyVehicleEnv
-from forestpilot.sim.envs.dashboards import BRAKE_LIGHT, DARK_COLOR, LIT_COLOR, masks
+from forestpilot.sim.envs.dashboards import BRAKE_LIGHT, DARK_COLOR, LIT_COLOR, dashboard_of, masks
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.rendering.protocol import VEHICLE_ID
 from forestpilot.sim.tasks import TASKS
@@ -63,6 +64,21 @@ def test_a_vehicle_without_a_brake_has_no_lamp():
         AnyVehicleEnv("quadrotor", "road", dashboard="brake-light")
     with pytest.raises(ValueError, match="brake-light"):
         drive(dashboard="brake-lihgt")
+
+
+def test_a_policy_brings_the_dashboard_that_it_was_taught_with():
+    env = drive(dashboard="brake-light")
+    taught = dashboard_of(env.task_spec.state_names)
+    env.close()
+    usual = TASKS.get("drive").evaluation_options
+    assert taught == "brake-light" and usual.with_dashboard(taught).dashboard == taught
+    assert usual.with_dashboard("none") is usual
+    asked = DriveOptions(dashboard=taught)
+    assert asked.with_dashboard(taught) is asked and asked.with_dashboard("none") is asked
+    with pytest.raises(InvalidArgumentError, match="which this task does not have"):
+        TASKS.get("drone").evaluation_options.with_dashboard(taught)
+    scenarios = EvaluateConfig(("x",), task="drive", episodes=2).scenarios(dashboard=taught)
+    assert [one.env_kwargs["dashboard"] for one in scenarios] == [taught, taught]
 
 
 def test_drives_without_a_dashboard_say_nothing_of_it():

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.rollouts.scenarios import make_env
+from forestpilot.sim.cameras import Camera
 from forestpilot.sim.envs.any_vehicle import AnyVehicleEnv
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.rendering import make_renderer
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.worlds.hazards import HAZARDS
 from forestpilot.sim.worlds.hazards.hazard import ALWAYS, NEVER, ROAD, RoadSite
@@ -164,3 +166,84 @@ def test_who_waits_at_a_barrier_is_not_stuck():
         *_, info = env.step(np.array([0.0, 0.0]))
     assert info["interventions"] == 1
     env.close()
+
+
+def test_what_moves_is_touched_where_it_is_at_each_sub_step():
+    """PyBullet alone does what the kernels do where nothing is near, and meets the barrier in the same sub-step."""
+    paths = []
+    for may_coast in (True, False):
+        env = drive()
+        env.vehicle.may_coast = may_coast
+        put_on(env, first_of("crossing", wake_m=20.0, times_s=np.array([0.0, 1.0, 60.0, 61.0])), 55.0, 9.0)
+        path = []
+        for _ in range(30):
+            _, _, terminated, *_ = env.step(np.array([0.0, 0.1]))
+            path.append(env.vehicle.state.copy())
+            if terminated:
+                break
+        paths.append(np.array(path))
+        env.close()
+    assert 5 < len(paths[0]) < 30 and np.array_equal(*paths)
+
+
+@pytest.mark.parametrize("renderer", ["raycast", "tiny"])
+def test_pictures_show_where_everything_is_now(renderer):
+    world = first_of("car", wake_m=ALWAYS)
+    env = drive(renderer=renderer, observe=("rgb", "segmentation"))
+    put_on(env, world, 66.0, 0.0)
+    first_id = 2 * len(world.trees) + len(world.boxes)
+    shares = []
+    for _ in range(40):
+        seen, *_ = env.step(np.array([0.0, -1.0]))
+        shares.append(float((seen["center_segmentation"] >= first_id).mean()))
+    # The car drives off.
+    assert shares[0] > 0.005 and 0.0 < shares[-1] < 0.5 * shares[0]
+    env.close()
+
+
+def test_renderers_agree_on_what_moves():
+    world = dataclasses.replace(
+        road_of(straight_route()),
+        hazards=tuple(
+            HAZARDS.get(kind).draw(site, np.random.default_rng(5))
+            for kind, site in (
+                ("deer", SITE),
+                ("crossing", SITE._replace(point=150)),
+                ("car", SITE._replace(point=170)),
+            )
+        ),
+    )
+    traffic = Traffic(world.hazards)
+    for hazard in world.hazards:
+        traffic.wake(hazard.place_m)
+    traffic.advance(1.5, 0.0)
+    eyes = np.array([[64.0, 0.0, 1.3]])
+    axes = np.array([[[0.0, -1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]])
+    seen = []
+    for name in ("raycast", "tiny"):
+        renderer = make_renderer(name, Camera(96, 72), 1)
+        renderer.set_world(world)
+        renderer.move(traffic.boxes())
+        seen.append(renderer.render(eyes, axes))
+        renderer.close()
+    ids = [frames.segmentation[0] for frames in seen]
+    for number in range(len(traffic.boxes())):
+        # A wheel is filed under its car, and is drawn as a finer cylinder by one of them.
+        both = [np.count_nonzero(each == 2 * len(world.trees) + number) for each in ids]
+        assert abs(both[0] - both[1]) <= 4 + 0.15 * max(both), (number, both)
+    assert sum(np.count_nonzero(each >= 0) for each in ids) > 200
+
+
+def test_a_late_driver_brakes_for_a_hazard_late():
+    actions = {}
+    for name in ("driving", "late"):
+        env = drive(advisor={"part": "late", "delay_s": 1.0} if name == "late" else "", expert=True)
+        put_on(env, first_of("crossing", wake_m=20.0), 58.0, 9.0)
+        info = {}
+        gos = []
+        for _ in range(16):
+            *_, info = env.step(np.array([0.0, 0.1]))
+            gos.append(float(info["expert_action"][1, 1]))
+        actions[name] = next(step for step, go in enumerate(gos) if go < -0.2)
+        env.close()
+    assert actions["late"] >= actions["driving"] + 9
