@@ -82,3 +82,8 @@ STUDIES.register(
     "forestpilot.launch.studies.reset_cliff:ResetCliffStudy",
     "the theory of cloning and DAgger, computed exactly: gap by horizon and by number of demonstrations",
 )
+STUDIES.register(
+    "causal-confusion",
+    "forestpilot.launch.studies.causal_confusion:CausalConfusion",
+    "the brake light: cloning with and without it, hiding it at random, targeted intervention, DAgger",
+)

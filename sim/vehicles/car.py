@@ -66,6 +66,8 @@ FLOOR_M = 0.35
 MAX_ACCELERATION_MPS2 = 4.0
 MAX_BRAKING_MPS2 = 7.0
 """What go = 1 and go = -1 ask of engine and brakes, grip permitting, in m/s2."""
+BRAKE_LIGHT_GO = -0.15
+"""Brake from which on its lamp is lit: 1 m/s2, between the 0.7 and 1.3 m/s2 of UN Regulation 13-H, 5.2.22.4."""
 YAW_LAG_S = 0.12
 """Lag of the yaw rate behind the steering in the planner's model, fitted to the rigid body, in seconds."""
 FOREST_FLOOR_GRIP = 0.6
@@ -279,8 +281,8 @@ class Car(Vehicle):
         return DriveCommand(float(turn) * STEERING_LOCK_RAD, float(go))
 
     def brakes(self, action: np.ndarray) -> bool:
-        """Below 0 its second element is the brake."""
-        return bool(action[1] < 0.0)
+        """Below 0 its second element is the brake; what only holds the speed does not light a lamp."""
+        return bool(action[1] < BRAKE_LIGHT_GO)
 
     def apply(self, command: DriveCommand) -> None:
         """Turn the wheels towards the angle and hand PyBullet the forces on all four for the next sub-step."""

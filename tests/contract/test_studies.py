@@ -29,6 +29,8 @@ COUNTED = (
     "step_ms",
     "steps",
     "validated",
+    "go_error",
+    "lamp_effect",
 )
 FIGURES = (*gates.FIGURES, *MEANINGS, *COUNTED)
 """What studies count while they train."""
