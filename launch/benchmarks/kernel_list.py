@@ -24,7 +24,7 @@ from forestpilot.sim.scratch import scratch
 
 MODULE = "forestpilot.launch.benchmarks.kernel_list"
 PLACES: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("Drone", {"trail": True, "density": 1 / 6}),
+    ("Drone", {"trail": True, "density": 1 / 6, "movers": 3}),
     ("Drive", {"preset": "winding"}),
     ("Drive", {"preset": "junctions"}),
     ("Drive", {"preset": "obstacles"}),

@@ -41,8 +41,6 @@ IMAGES = ("rgb", "depth", "segmentation")
 """Kinds of images that may be observed."""
 ALL_CAMERAS = tuple(range(len(CAMERA_NAMES)))
 """Rows of the cameras."""
-MOST_HAZARD_MPS = 20.0
-"""No hazard is faster than this."""
 LONGEST_S = 86_400.0
 """Longest time limit: a day."""
 Observation = dict[str, np.ndarray]
@@ -518,7 +516,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         if not traffic:
             return None
         # The vehicle's own way is in the reach of its colliders.
-        further_m = MOST_HAZARD_MPS * self._substeps / PHYSICS_HZ
+        further_m = traffic.most_mps * self._substeps / PHYSICS_HZ
         movers = self.physics.movers
         place_m = self.vehicle.state[None, :2]
         if not movers.are_near(traffic.boxes(), place_m, further_m):

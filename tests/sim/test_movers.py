@@ -187,3 +187,16 @@ def test_a_copy_goes_on_among_the_same_walkers():
         assert all(np.array_equal(seen[key], seen_by_twin[key]) for key in seen)
     env.close()
     twin.close()
+
+
+def test_discs_cover_all_of_a_walker_and_no_disc_lies_in_another():
+    traffic = Traffic(make_forest(FOUR, 5).hazards)
+    traffic.wake(0.0)
+    discs = traffic.discs(np.array([0.0, 2.0]))
+    assert discs.shape == (2, 4, 3), "the crate covers all that is below it"
+    for boxes, there in zip(traffic.boxes_at(np.array([0.0, 2.0])), discs):
+        for x, y, yaw, length, width, *_ in boxes:
+            for ahead, left in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+                corner_x = x + 0.5 * (ahead * length * math.cos(yaw) - left * width * math.sin(yaw))
+                corner_y = y + 0.5 * (ahead * length * math.sin(yaw) + left * width * math.cos(yaw))
+                assert (np.hypot(there[:, 0] - corner_x, there[:, 1] - corner_y) <= there[:, 2] + 1e-9).any()

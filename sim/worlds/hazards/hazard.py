@@ -64,6 +64,8 @@ class Hazard(ABC):
 
     ground: ClassVar[str]
     """`ROAD` or `FOREST`: what `draw` is given the site of."""
+    most_mps: ClassVar[float] = 20.0
+    """No part of it is ever faster, in m/s: from further away nobody is run into within a moment."""
     least_room_m: ClassVar[float] = 0.0
     """Along a road, the way that it needs to the next hazard, in metres."""
 
@@ -72,7 +74,8 @@ class Hazard(ABC):
     wake_m: float
     """It wakes when a vehicle's way along the course is this much short of `place_m`; `ALWAYS` or `NEVER`."""
     solids: np.ndarray
-    """(k, 8) float64, the columns of `Boxes`: its parts in its own directions, x ahead, y left."""
+    """(k, 8) float64, the columns of `Boxes`: its parts in its own directions, x ahead, y left. What lies within
+    another part, seen from above, does so wherever it goes."""
     colors: np.ndarray
     """(k, 3) float32 colours of its parts, 0 to 255."""
 

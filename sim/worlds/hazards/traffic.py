@@ -38,6 +38,8 @@ class Traffic:
         self._next_m = min(self._wakes_at_m, default=math.inf)
         self._woken_s = [math.inf] * len(hazards)
         self._rests_s = [hazard.rests_s for hazard in hazards]
+        self.most_mps = max((hazard.most_mps for hazard in hazards), default=0.0)
+        """Nothing is ever faster, in m/s."""
         self._since = np.zeros(1)
         self._moving: tuple[int, ...] = ()
         """Numbers of the hazards that are awake and have not come to rest for good."""
@@ -162,12 +164,9 @@ class Traffic:
         """(T, M, 3) float64 x, y and radius in metres of discs that cover everything that can be run into, at times
         (T,) in seconds from now on; exact for who is awake, and the others stay where they are."""
         rows, along, radius = self._discs
-        boxes = self.boxes_at(np.asarray(times_s, float))[:, rows]
-        discs = np.empty((*boxes.shape[:2], 3))
-        discs[..., 0] = boxes[..., X] + along * np.cos(boxes[..., YAW])
-        discs[..., 1] = boxes[..., Y] + along * np.sin(boxes[..., YAW])
-        discs[..., 2] = radius
-        discs[~is_in_the_way(boxes)] = AWAY_M, AWAY_M, 0.0
+        boxes = self.boxes_at(np.asarray(times_s, float))
+        discs = np.empty((len(boxes), len(rows), 3))
+        cover(boxes, rows, along, radius, HEADROOM_M, discs)
         return discs
 
     def clearance_m(self, places_m: np.ndarray) -> float:
@@ -177,11 +176,6 @@ class Traffic:
     def state_bytes(self) -> bytes:
         """State, for hashes: the time, and who woke when; nothing where there is no hazard."""
         return np.array([*self._woken_s, self.time_s]).tobytes() if self.hazards else b""
-
-
-def is_in_the_way(boxes: np.ndarray) -> np.ndarray:
-    """Which boxes (..., 8) a vehicle may run into: not what hangs above it, nor what has gone below the ground."""
-    return (boxes[..., BASE] < HEADROOM_M) & (boxes[..., TOP] > 0.0)
 
 
 def _rows_of(hazards: tuple[Hazard, ...]) -> list[slice]:
@@ -223,23 +217,64 @@ def least_gap(boxes, places, headroom, ground):  # type: ignore[no-untyped-def]
     return least
 
 
+@kernel()
+def cover(boxes, rows, along, radius, headroom, discs):  # type: ignore[no-untyped-def]
+    """Write the discs (T, M, 3) that cover boxes (T, m, 8); those of what is in nobody's way lie far away.
+
+    Args:
+        boxes: the columns of `Boxes`.
+        rows: (M,) which box each disc is part of.
+        along: (M,) how far ahead of the box's middle it is.
+        radius: (M,) its radius.
+        headroom: boxes whose base is as high as this are in nobody's way.
+        discs: output.
+    """
+    for t in range(boxes.shape[0]):
+        for m in range(len(rows)):
+            box = boxes[t, rows[m]]
+            if box[BASE] < headroom and box[TOP] > 0.0:
+                discs[t, m, 0] = box[X] + along[m] * math.cos(box[YAW])
+                discs[t, m, 1] = box[Y] + along[m] * math.sin(box[YAW])
+                discs[t, m, 2] = radius[m]
+            else:
+                discs[t, m, 0] = AWAY_M
+                discs[t, m, 1] = AWAY_M
+                discs[t, m, 2] = 0.0
+
+
 def _discs_in(hazards: tuple[Hazard, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The discs that cover the boxes of hazards: (M,) row of the box, place along it and radius in metres."""
-    rows: list[int] = []
-    along: list[float] = []
-    radius: list[float] = []
-    first = 0
-    for hazard in hazards:
-        for k, solid in enumerate(hazard.solids):
-            length = float(max(solid[LENGTH], 1e-3))
-            width = float(max(solid[WIDTH], 1e-3))
-            count = max(1, math.ceil(length / max(width, 0.5)))
-            for i in range(count):
-                rows.append(first + k)
-                along.append(length * ((i + 0.5) / count - 0.5))
-                radius.append(math.hypot(0.5 * length / count, 0.5 * width))
-        first += len(hazard.solids)
-    return np.array(rows, np.int64), np.array(along), np.array(radius)
+    rows: list[np.ndarray] = [np.zeros(0, np.int64)]
+    along: list[np.ndarray] = [np.zeros(0)]
+    radius: list[np.ndarray] = [np.zeros(0)]
+    for hazard, own in zip(hazards, _rows_of(hazards)):
+        discs = [(k, *disc) for k, solid in enumerate(hazard.solids) for disc in _discs_on(solid)]
+        parts, ahead, radii = np.array(discs).T
+        parts = parts.astype(np.int64)
+        seen = _widest(hazard.solids[parts], ahead, radii)
+        rows.append(own.start + parts[seen])
+        along.append(ahead[seen])
+        radius.append(radii[seen])
+    return np.concatenate(rows), np.concatenate(along), np.concatenate(radius)
+
+
+def _discs_on(solid: np.ndarray) -> list[tuple[float, float]]:
+    """Discs that cover a box: how far ahead of its middle, and radius, in metres."""
+    length = float(max(solid[LENGTH], 1e-3))
+    width = float(max(solid[WIDTH], 1e-3))
+    count = max(1, math.ceil(length / max(width, 0.5)))
+    radius = math.hypot(0.5 * length / count, 0.5 * width)
+    return [(length * ((i + 0.5) / count - 0.5), radius) for i in range(count)]
+
+
+def _widest(solids: np.ndarray, along: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """(M,) bool: which of a hazard's discs lie in no wider one of its own; of several that are the same, the first."""
+    x = solids[:, X] + along * np.cos(solids[:, YAW])
+    y = solids[:, Y] + along * np.sin(solids[:, YAW])
+    apart = np.hypot(x[:, None] - x, y[:, None] - y)
+    order = np.arange(len(radius))
+    is_wider = (radius > radius[:, None]) | ((radius == radius[:, None]) & (order < order[:, None]))
+    return np.asarray(~(is_wider & (apart + radius[:, None] <= radius)).any(axis=1))
 
 
 NO_TRAFFIC = Traffic()

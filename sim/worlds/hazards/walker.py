@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from forestpilot.sim.kernels import kernel
 from forestpilot.sim.worlds.hazards.free_lines import ForestSite
 from forestpilot.sim.worlds.hazards.hazard import ALWAYS, FOREST, Hazard
 from forestpilot.sim.worlds.tables import WALKER, Boxes
@@ -17,7 +18,7 @@ SPEED_MPS = (1.0, 3.0)
 BODY = (
     Boxes(0.0, 0.0, 0.0, 0.24, 0.36, 0.0, 0.82, WALKER),
     Boxes(0.0, 0.0, 0.0, 0.28, 0.48, 0.82, 1.42, WALKER),
-    Boxes(0.02, 0.0, 0.0, 0.22, 0.2, 1.42, 1.66, WALKER),
+    Boxes(0.0, 0.0, 0.0, 0.22, 0.2, 1.42, 1.66, WALKER),
     Boxes(0.0, 0.0, 0.0, 0.56, 0.56, 1.66, 2.3, WALKER),
 )
 """Legs, jacket, head and the crate: nothing reaches further out than the crate, which is at a drone's altitude."""
@@ -32,6 +33,7 @@ class Walker(Hazard):
     """Goes to and fro on a straight line at one speed, from the first moment."""
 
     ground: ClassVar[str] = FOREST
+    most_mps: ClassVar[float] = SPEED_MPS[1]
 
     ends_m: np.ndarray
     """(2, 2) ends of the line, in metres."""
@@ -57,9 +59,22 @@ class Walker(Hazard):
 
     def poses(self, times_s: np.ndarray) -> np.ndarray:
         """(T, 3) on its line, looking where it goes."""
-        way = self.ends_m[1] - self.ends_m[0]
-        gone = (self.phase + times_s * (self.speed_mps / math.hypot(*way))) % 2.0
         poses = np.empty((len(times_s), 3))
-        poses[:, :2] = self.ends_m[0] + (1.0 - np.abs(1.0 - gone))[:, None] * way
-        poses[:, 2] = math.atan2(way[1], way[0]) + np.where(gone < 1.0, 0.0, math.pi)
+        walk(self.ends_m, self.speed_mps, self.phase, times_s, poses)
         return poses
+
+
+@kernel()
+def walk(ends, speed, phase, times, poses):  # type: ignore[no-untyped-def]
+    """Write x, y and yaw (T, 3) at times (T,) of who goes to and fro between two ends (2, 2) at a speed."""
+    x, y = ends[0]
+    way_x = ends[1, 0] - x
+    way_y = ends[1, 1] - y
+    there = math.atan2(way_y, way_x)
+    ways_per_s = speed / math.hypot(way_x, way_y)
+    for t in range(len(times)):
+        gone = (phase + times[t] * ways_per_s) % 2.0
+        share = 1.0 - abs(1.0 - gone)
+        poses[t, 0] = x + share * way_x
+        poses[t, 1] = y + share * way_y
+        poses[t, 2] = there if gone < 1.0 else there + math.pi
