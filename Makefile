@@ -54,10 +54,12 @@ soak: $(STAMP)  ## two hours of steps and trips: does memory, do handles or thre
 
 interop: $(STAMP)  ## other projects' own loaders read what is exported; installs LeRobot in an environment of its own: 9 GB
 	test -x build/interop/lerobot/bin/python || $(PY) -m venv build/interop/lerobot
-	build/interop/lerobot/bin/python -m pip install --quiet --disable-pip-version-check "lerobot==0.4.4"
+	build/interop/lerobot/bin/python -m pip install --quiet --disable-pip-version-check "lerobot==0.4.4" -e '.[train]' \
+	-e integrations/lerobot/lerobot_env_forestpilot -e integrations/lerobot/lerobot_policy_forestpilot
 	rm -rf build/interop/data && $(PY) -m tests.interop.lerobot_writes build/interop/data
 	for kind in video lossless; do build/interop/lerobot/bin/python -W ignore tests/interop/lerobot_reads.py \
 	build/interop/data/$$kind build/interop/data/$$kind.npz || exit 1; done
+	$(PY) -m tests.interop.lerobot_flies build/interop/lerobot/bin build/interop/data
 
 clean:  ## remove .venv and caches; runs/ and datasets stay
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
