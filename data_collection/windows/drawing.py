@@ -44,6 +44,8 @@ class DrawSettings:
     """Whether decoded steps stay when their last reader is closed."""
     relabel: Relabel = "none"
     """Which state becomes the goal."""
+    relabel_steps: int = 0
+    """Of `future`: how many steps after a window it lies at most; 0 for any number."""
 
 
 class Stretch(NamedTuple):
@@ -220,7 +222,7 @@ class WindowDrawer:
         for first_step, index, teller, share in zip(first_steps, hit.tolist(), tellers.tolist(), shares):
             source, first, end = self._stretches[index]
             start = max(first, min(first_step + end, end - self.length))
-            goal = goal_step(relabel, start + self.length, end, share)
+            goal = goal_step(relabel, start + self.length, end, share, self._settings.relabel_steps)
             yield _Window(source, start, min(start + self.length + self.ahead, end), teller, goal)
 
     def _draw_labels(self, batch: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -53,7 +53,7 @@ def as_in_hindsight(header: EpisodeHeader) -> EpisodeHeader:
     )
 
 
-def goal_step(relabel: Relabel, after: int, end: int, share: float) -> int:
+def goal_step(relabel: Relabel, after: int, end: int, share: float, most_steps: int = 0) -> int:
     """The step of the state that becomes a window's goal; `NO_STEP` where its goal stays.
 
     Args:
@@ -61,12 +61,14 @@ def goal_step(relabel: Relabel, after: int, end: int, share: float) -> int:
         after: the step after the window.
         end: the step after the last one that happened in one go with it.
         share: which of the states after the window, 0 to below 1; the last one, where there are none.
+        most_steps: how many of those states may be the goal, the next ones; 0 for all.
     """
     if relabel == "none":
         return NO_STEP
     if relabel == "final":
         return end - 1
-    return min(after + int(share * max(end - after, 1)), end - 1)
+    choice = end - after if not most_steps else min(end - after, most_steps)
+    return min(after + int(share * max(choice, 1)), end - 1)
 
 
 def goals_seen_from(kind: str, places: np.ndarray, goals: np.ndarray) -> np.ndarray:

@@ -68,6 +68,7 @@ class WindowReader(WindowDrawer):
         relabel: goals stay as they were told (`none`), or become the state that an episode came to, its last one
             (`final`) or any after a window (`future`); then every step teaches what was done, whoever did it, and
             where the expert did all of it what each turn cost for its own purpose.
+        relabel_within_s: of `future`: how long after a window its goal lies at most, in seconds; 0 for any time.
 
     Raises:
         ValueError: an argument out of range.
@@ -95,11 +96,15 @@ class WindowReader(WindowDrawer):
         progress: Progress | None = None,
         submit: Submit | None = None,
         relabel: Relabel = "none",
+        relabel_within_s: float = 0.0,
     ) -> None:
         _require_arguments(length, tuple(cameras), side_labels, cache_bytes, side_probabilities)
         self.task_spec = require_one_task(datasets)
         require_relabel(relabel, self.task_spec)
-        drawn = DrawSettings(length, ahead, side_probabilities, cache_bytes, disk_cache_bytes, keep_disk_cache, relabel)
+        within = max(1, round(relabel_within_s * self.task_spec.control_hz)) if relabel_within_s else 0
+        drawn = DrawSettings(
+            length, ahead, side_probabilities, cache_bytes, disk_cache_bytes, keep_disk_cache, relabel, within
+        )
         loader = StepLoader(
             self.task_spec, tuple(cameras), side_labels, prepare, human_delay_s, relabels=relabel != "none"
         )

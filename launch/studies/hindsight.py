@@ -21,9 +21,10 @@ each; what that comes to at the one goal is asked here. A picture does not say w
 recognised.
 
 All but two also learn from side cameras anywhere, at whose poses the demonstrator is asked. It tells what each turn
-costs for its own purpose; in hindsight that purpose was to get where it got. Policies have no memory, and read of the
-state only speed and set point: who also reads the yaw rate sees what it is doing itself, and in play a turn that began
-goes on.
+costs for its own purpose; in hindsight that purpose was to get where it got, at most 3 s later: who plays then thinks
+of another place, and of goals that say nothing a policy learns nothing but to go on as it does. Policies have no
+memory, and read of the state only speed and set point: who also reads the yaw rate sees what it is doing itself, and in
+play a turn that began goes on.
 
 The measures: success at the one goal and at goals anywhere within 30 m on the same test forests, and the share of the
 places and headings of the flight area that the demonstrations have visited.
@@ -151,17 +152,19 @@ class Config(StudyConfig):
     """Labelled states that each policy learns from; the last flight makes them a few more."""
     within: Annotated[float, Range(9, 100)] = 30.0
     """Goals anywhere lie within this distance of the start, in metres."""
+    relabel_within: Annotated[float, Range(0, 3600)] = 3.0
+    """In hindsight a goal is what came at most so many seconds later; 0 for any time."""
     play: PlayfulConfig = PlayfulConfig()
     """How the playful demonstrator plays."""
     density: Annotated[float, Range(0, 0.25)] = 0.04
     """Trees per square metre."""
     speed: Annotated[float, SPEEDS_MPS] = 5.0
     """Speed set point in m/s."""
-    test_worlds: Annotated[int, Range(2, 1_000_000)] = 100
+    test_worlds: Annotated[int, Range(2, 1_000_000)] = 80
     """Test forests in which every policy flies to the one goal, and to one anywhere."""
     train: TrainConfig = field(default_factory=lambda: _training(2000))
-    """How each policy is trained; data, out, seed, relabel, side_labels and policy.goal-encoder are set by the
-    study."""
+    """How each policy is trained; data, out, seed, relabel, relabel_within, side_labels and policy.goal-encoder are set
+    by the study."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -182,7 +185,10 @@ class Config(StudyConfig):
         """How an arm is trained."""
         reader = PictureGoalConfig() if arm.goal_kind == IMAGE else ToldGoalConfig()
         policy = dataclasses.replace(self.train.policy, goal_encoder=reader)
-        return dataclasses.replace(self.train, policy=policy, relabel=arm.relabel, side_labels=arm.side_labels)
+        within = self.relabel_within if arm.relabel == "future" else 0.0
+        return dataclasses.replace(
+            self.train, policy=policy, relabel=arm.relabel, relabel_within=within, side_labels=arm.side_labels
+        )
 
 
 class Hindsight(Study[Config, HindsightArm]):

@@ -180,6 +180,7 @@ def make_reader(
         progress=progress,
         submit=submit,
         relabel=config.relabel,
+        relabel_within_s=config.relabel_within,
     )
 
 

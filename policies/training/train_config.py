@@ -61,6 +61,10 @@ class TrainConfig:
     the episode's last one (final) or any after the window (future), and what was done, by whoever, is learned as the
     way there, with the costs that the expert told where it flew; none leaves goals and labels as they were told.
     """
+    relabel_within: Annotated[float, Range(0, 3600)] = 0.0
+    """Of relabel future: how long after the window its goal lies at most, in seconds; 0 for any time. The sooner, the
+    more of what was done was done on the way there.
+    """
     human_delay: Annotated[float, Range(0, 2)] = 0.0
     """How late the human drove who demonstrated or took over, in seconds: what was done so much later is learned from
     each step. `forestpilot inspect` estimates it. Labels of the expert's, and relabelled ones, stay where they are.
@@ -112,6 +116,8 @@ class TrainConfig:
             )
         require_side_labels(self.side_labels)
         require_relabel(self.relabel)
+        if self.relabel_within and self.relabel != "future":
+            raise InvalidArgumentError(f"relabel_within has no effect where relabel is {self.relabel}; give future")
         by_rule = self.side_labels in ("geometric", "constant") and self.policy.cameras == "center"
         if by_rule and self.policy.needs_costs:
             raise InvalidArgumentError(

@@ -117,6 +117,8 @@ class DroneTask(Task):
         if env_kwargs.get("goals"):
             within = f" within {env_kwargs['goals_within']:g} m" if "goals_within" in env_kwargs else ""
             parts.append(f"goals {env_kwargs['goals']}{within}")
+        if env_kwargs.get("goal_kind"):
+            parts.append(f"goals told as {env_kwargs['goal_kind']}")
         if env_kwargs.get("movers"):
             parts.append(f"{env_kwargs['movers']} mover{'s' * (env_kwargs['movers'] > 1)}")
         if env_kwargs.get("speed") is not None:

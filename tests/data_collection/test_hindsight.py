@@ -17,6 +17,7 @@ from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.data_collection.windows.hindsight import RELABELS, goal_step, goals_seen_from
 from forestpilot.data_collection.windows.side_labels import geometric_label
 from forestpilot.data_collection.windows.windows import WindowReader
+from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.cameras import FORWARD
 from forestpilot.sim.goals import GOAL_MIRRORS, PLACE, VECTOR, distance_of
 from forestpilot.sim.tasks import TASKS
@@ -184,3 +185,18 @@ def test_the_goal_step_is_in_the_rest_of_the_stretch() -> None:
     assert goal_step("final", 3, 10, 0.5) == 9
     assert [goal_step("future", 3, 10, share) for share in (0.0, 0.5, 0.999)] == [3, 6, 9]
     assert goal_step("future", 10, 10, 0.9) == 9
+    assert [goal_step("future", 3, 10, share, most_steps=2) for share in (0.0, 0.5, 0.999)] == [3, 4, 4]
+    assert goal_step("future", 9, 10, 0.999, most_steps=5) == 9
+
+
+def test_goals_in_hindsight_may_be_bound_to_what_came_soon(tmp_path: Path) -> None:
+    source = make_episode(1, 40, SPEC)
+    reader = WindowReader([make_dataset(tmp_path, source)], 1, relabel="future", relabel_within_s=0.5)
+    batch = reader.sample(100, np.random.default_rng(0))
+    later = set()
+    for row in range(100):
+        _, step, _ = told_at(batch, row)
+        later.add(reached_at(source, source.observations[PLACE][step], batch.goal[row, 0]) - step)
+    assert later <= {0, 1, 2, 3, 4, 5} and {1, 5} <= later
+    with pytest.raises(ValueError, match="relabel_within has no effect where relabel is none"):
+        TrainConfig(relabel_within=2.0)

@@ -65,7 +65,7 @@ def test_arms_differ_in_goals_and_relabelling_alone_and_have_as_many_labels(aske
     result = Hindsight(dataclasses.replace(Hindsight.quick, out=str(tmp_path), workers=1, seeds=1)).run()
     arms = dict(zip([arm.name for arm in ARMS], asked.trained, strict=True))
     assert {config.relabel for config in asked.trained} == {"none", "final", "future"}
-    changed = ("data", "out", "relabel", "side_labels", "policy")
+    changed = ("data", "out", "relabel", "relabel_within", "side_labels", "policy")
     plain = {field.name for field in dataclasses.fields(TrainConfig)} - set(changed)
     for name in plain:
         assert len({getattr(config, name) for config in asked.trained}) == 1, name

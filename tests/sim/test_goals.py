@@ -122,6 +122,7 @@ def test_a_mix_says_nothing_of_goals_unless_it_is_asked() -> None:
     asked = ScenarioMix(options=DroneOptions(goals="anywhere", goals_within=30.0)).scenario(3, DRONE)
     assert asked.env_kwargs == {**usual, "goals": "anywhere", "goals_within": 30.0}
     assert DRONE.describe(asked.env_kwargs).startswith("default forest, 1/25 trees/m2, goals anywhere within 30 m")
+    assert "goals told as image" in DRONE.describe({**usual, "goal_kind": "image"})
 
 
 def test_a_policy_is_told_goals_as_it_was_taught_to_read_them() -> None:
