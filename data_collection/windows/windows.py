@@ -20,6 +20,7 @@ from forestpilot.data_collection.windows.decoded import Source
 from forestpilot.data_collection.windows.decoding import Submit, decode_ahead
 from forestpilot.data_collection.windows.drawing import DrawSettings, Stretch, WindowDrawer, WindowRecipe
 from forestpilot.data_collection.windows.hindsight import Relabel, as_in_hindsight, require_relabel
+from forestpilot.data_collection.windows.keyframes import NO_KEYFRAMES, Keyframes, KeyframeWeights
 from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
 from forestpilot.data_collection.windows.training_steps import Prepare, StepLoader
 from forestpilot.sim.errors import InvalidArgumentError
@@ -69,6 +70,7 @@ class WindowReader(WindowDrawer):
             (`final`) or any after a window (`future`); then every step teaches what was done, whoever did it, and
             where the expert did all of it what each turn cost for its own purpose.
         relabel_within_s: of `future`: how long after a window its goal lies at most, in seconds; 0 for any time.
+        keyframes: how much oftener steps are drawn whose label is another than just before.
 
     Raises:
         ValueError: an argument out of range.
@@ -97,6 +99,7 @@ class WindowReader(WindowDrawer):
         submit: Submit | None = None,
         relabel: Relabel = "none",
         relabel_within_s: float = 0.0,
+        keyframes: Keyframes = NO_KEYFRAMES,
     ) -> None:
         _require_arguments(length, tuple(cameras), side_labels, cache_bytes, side_probabilities)
         self.task_spec = require_one_task(datasets)
@@ -115,6 +118,7 @@ class WindowReader(WindowDrawer):
         self._workers = workers
         self._progress = progress or SilentProgress()
         self._submit = submit
+        self._weights = KeyframeWeights(keyframes, human_delay_s)
         self._headers: list[EpisodeHeader] = []
         self.extend()
 
@@ -146,7 +150,7 @@ class WindowReader(WindowDrawer):
         self._forget(known - present)
         labelled = np.concatenate([h.labelled for h in self._headers]) if self._headers else np.ones(0, bool)
         stretches = [stretch for header in self._headers for stretch in _stretches(header)]
-        self._draw_from(stretches, None if labelled.all() else np.flatnonzero(labelled), _shares(self._headers))
+        self._draw_from(stretches, None if labelled.all() else np.flatnonzero(labelled), self._shares_of_labels())
         with_costs = self._loader.gives_costs and all(header.has_expert_costs for header in self._headers)
         self.has_costs = bool(self._headers) and with_costs
         return len(present - known)
@@ -179,6 +183,13 @@ class WindowReader(WindowDrawer):
     def _read_as(self, header: EpisodeHeader) -> EpisodeHeader:
         """An episode as it teaches: with goals relabelled at every step, and costs where the expert flew all of it."""
         return as_in_hindsight(header) if self._loader.relabels else header
+
+    def _shares_of_labels(self) -> NDArray[np.float64] | None:
+        """`WindowRecipe.shares` of the labels of all episodes."""
+        weights = self._weights.of(self._headers)
+        if len(np.unique(weights)) < 2:
+            return None
+        return np.cumsum(weights, dtype=np.float64)
 
     def _is_decoded(self, source: Source) -> bool:
         folder = self._decoded_folder(source)
@@ -254,14 +265,6 @@ def _stretches(header: EpisodeHeader) -> list[Stretch]:
     """The stretches of an episode."""
     source = _source(header)
     return [Stretch(source, start, stop) for start, stop in header.stretches]
-
-
-def _shares(headers: Sequence[EpisodeHeader]) -> NDArray[np.float64] | None:
-    """`WindowRecipe.shares` of the labels of some episodes."""
-    weights = [header.rerun.weight for header in headers]
-    if len(set(weights)) < 2:
-        return None
-    return np.cumsum(np.repeat(weights, [header.num_labels for header in headers]), dtype=np.float64)
 
 
 def _require_arguments(

@@ -7,6 +7,7 @@ goes on braking. All arms have the same drives, the same network and, but for da
     no-lamp          cloning; the lamp is covered, in the pictures and in the state
     lamp             cloning; the lamp is seen
     dropout          cloning; the lamp is covered in half of the windows of training, and seen on the test roads
+    keyframes        cloning with the lamp; steps at which the expert's action changes most are drawn five times as much
     intervene-drive  a policy for each mask of lamp and speed; the mask is found by driving
     intervene-ask    the same; the mask is found by asking the expert where the masks are most apart
     dagger           the learner drives, seeing the lamp, and the expert says what it should have done
@@ -18,7 +19,7 @@ The measures: collisions per kilometre of test roads, which end at the first; me
 along demonstrations in validation worlds; how much of brake and gas depends on the lamp alone: the mean change when it
 is switched on in these pictures; and the share of the roads that are driven to their end.
 
-18 policies: about 25 minutes on two cores.
+21 policies: about 25 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -87,6 +88,8 @@ class LampArm(Arm):
     """`PolicyConfig.causes`."""
     noise: InputNoiseConfig = NoInputNoiseConfig()
     """`TrainConfig.noise`."""
+    keyframe_weight: float = 1.0
+    """`TrainConfig.keyframe_weight`."""
     by: Literal["", "driving", "asking"] = ""
     """How the mask is found; empty where there is none."""
     in_loop: bool = False
@@ -97,6 +100,7 @@ NO_LAMP = LampArm("no-lamp", "cloning, the lamp covered", hidden=(LAMP,))
 WITH_LAMP = LampArm("lamp", "cloning, the lamp seen")
 CURES = (
     LampArm("dropout", "the lamp covered in half of the windows", noise=HideConfig(causes=(LAMP,))),
+    LampArm("keyframes", "steps at which the expert's action changes are drawn oftener", keyframe_weight=5.0),
     LampArm("intervene-drive", "a policy for each mask, the mask found by driving", causes=CAUSES, by="driving"),
     LampArm("intervene-ask", "a policy for each mask, the mask found by asking", causes=CAUSES, by="asking"),
     LampArm("dagger", "the learner drives, the expert says what it should have done", in_loop=True),
@@ -110,7 +114,7 @@ def _training(steps: int) -> TrainConfig:
 
 @dataclass(frozen=True)
 class Config(StudyConfig):
-    """The brake light: with and without it, and four cures."""
+    """The brake light: with and without it, and five cures."""
 
     out: str = not_the_result("runs/study-causal-confusion")
     """Run folder; the same command goes on where it was interrupted."""
@@ -207,7 +211,9 @@ class CausalConfusion(Study[Config, LampArm]):
         """Folder of the policy of an arm and seed, made if need be."""
         config = self.config
         shape = dataclasses.replace(config.train.policy, hidden=arm.hidden, causes=arm.causes)
-        training = dataclasses.replace(config.train, policy=shape, noise=arm.noise, seed=seed)
+        training = dataclasses.replace(
+            config.train, policy=shape, noise=arm.noise, seed=seed, keyframe_weight=arm.keyframe_weight
+        )
         if not (arm.by or arm.in_loop):
             out = bench.folder / "policies" / f"{arm.name}-seed-{seed}"
             bench.clone(dataclasses.replace(training, data=(str(data.folder),), out=str(out)))

@@ -21,6 +21,7 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.seals import set_aside_if_damaged, write_sealed
 from forestpilot.data_collection.windows.decoding import Submit
+from forestpilot.data_collection.windows.keyframes import Keyframes
 from forestpilot.data_collection.windows.windows import WindowReader
 from forestpilot.policies.networks.checkpoint import CheckpointError, load_state
 from forestpilot.policies.networks.visuomotor import CAMERAS, VisuomotorPolicy
@@ -181,6 +182,7 @@ def make_reader(
         submit=submit,
         relabel=config.relabel,
         relabel_within_s=config.relabel_within,
+        keyframes=Keyframes(config.keyframe_weight, config.keyframe_share),
     )
 
 

@@ -69,6 +69,12 @@ class TrainConfig:
     """How late the human drove who demonstrated or took over, in seconds: what was done so much later is learned from
     each step. `forestpilot inspect` estimates it. Labels of the expert's, and relabelled ones, stay where they are.
     """
+    keyframe_weight: Annotated[float, Range(1, 1000)] = 1.0
+    """How many times as often as others keyframes are drawn: steps whose label differs most from the one a step before,
+    where who copies the last action is wrong (Wen et al. 2021).
+    """
+    keyframe_share: Annotated[float, Range(0, 1, above=True)] = 0.1
+    """Share of the labelled steps that are keyframes; of no effect while keyframe_weight is 1."""
     flip: bool = True
     """Mirror half of the windows."""
     jitter: bool = True
