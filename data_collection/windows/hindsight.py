@@ -39,8 +39,8 @@ def require_relabel(relabel: str, spec: TaskSpec | None = None) -> None:
         raise InvalidArgumentError(f"relabel is {relabel!r}; allowed: {', '.join(RELABELS)}")
     if relabel != "none" and spec is not None and spec.goal_kind == BEARING:
         raise InvalidArgumentError(
-            f"relabel is {relabel}, but these episodes tell no more of their goals than the bearing, and not where the "
-            f"{spec.task} was; collect others with --mix.options.goal-kind vector"
+            f"relabel is {relabel}, but these episodes tell no more of their goals than a bearing or a command, and "
+            "not where the vehicle was; collect others with --mix.options.goal-kind vector, which the drone's task has"
         )
 
 
