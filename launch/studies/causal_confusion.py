@@ -366,6 +366,9 @@ def _sentences(cells: Sequence[Cell], arms: Sequence[LampArm]) -> list[str]:
         rate = collisions_per_km(by_arm[arm.name]).mean
         times = f"{rate / without:.2f} times as many" if without else "where there are none"
         sentence = f"{arm.name} against {NO_LAMP.name}: {rate:.2f} collisions per km instead of {without:.2f}, {times}"
+        more = paired_difference(cells, NO_LAMP.name, arm.name, lambda cell: collisions_per_km([cell]).mean)
+        if more is not None:
+            sentence += f" ({difference_words(more[0])} per km, paired by {more[1]} training seeds)"
         error = paired_difference(cells, NO_LAMP.name, arm.name, lambda cell: 1000 * cell.figures["go_error"])
         if error is not None:
             sentence += f"; squared error of brake and gas {difference_words(error[0])} thousandths"
