@@ -468,7 +468,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         collided, moved = self._move(action)
         self._dashboard.note(self.vehicle, action)
         self.course.follow(self.vehicle)
-        self.course.traffic.advance(moved / PHYSICS_HZ, self.course.way_m(self.vehicle))
+        if self.course.traffic.hazards:
+            self.course.traffic.advance(moved / PHYSICS_HZ, self.course.way_m(self.vehicle))
         self._clearance_m = self._clearance(self._path[:moved])
         self._intervened = self.course.intervene(self.vehicle, collided, self.task_spec.control_hz)
         outcome = self._judge(collided and not self._intervened)
@@ -487,7 +488,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
     def _clearance(self, path: np.ndarray) -> float:
         """Least distance to what stands along the last positions (n, 3), and to what moves where it is now; metres."""
         least_m = self.vehicle.clearance_m(self.world, path)
-        if self.course.traffic:
+        if self.course.traffic.hazards:
             least_m = self.vehicle.least_gap_m(self.course.traffic, least_m)
         return least_m
 
@@ -500,7 +501,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         pool = self.colliders
         command = vehicle.command(action, self.course.speed_mps)
         x, y = vehicle.state[:2].tolist()
-        moving = self._moving_near()
+        moving = self._moving_near() if self.course.traffic.hazards else None
         discs = pool.discs
         if moving is not None:
             discs = np.concatenate([discs, swept_discs(moving)])
@@ -513,8 +514,6 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
     def _moving_near(self) -> Moving | None:
         """Where what moves is after each sub-step, if any of it may come near the vehicle in this step."""
         traffic = self.course.traffic
-        if not traffic:
-            return None
         # The vehicle's own way is in the reach of its colliders.
         further_m = traffic.most_mps * self._substeps / PHYSICS_HZ
         movers = self.physics.movers
@@ -596,14 +595,15 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
             self._renderer.set_world(self.world)
             self._drawn_world = self.world
             self._drawn_boxes = NO_BOXES
-        if drawn and self.course.traffic:
+        if drawn and self.course.traffic.hazards:
             self._move_what_moves()
         if drawn == ALL_CAMERAS:
             self._frames = self._renderer.render(self.views.eyes, self.views.axes)
         else:
             self._frames = self._some_frames(list(drawn))
-        for row in drawn:
-            self._dashboard.draw(self._frames, row)
+        if self._dashboard.elements:
+            for row in drawn:
+                self._dashboard.draw(self._frames, row)
 
     def _move_what_moves(self) -> None:
         """Tell the renderer where what moves is, unless it knows."""

@@ -186,6 +186,21 @@ def test_what_moves_is_touched_where_it_is_at_each_sub_step():
     assert 5 < len(paths[0]) < 30 and np.array_equal(*paths)
 
 
+def test_an_episode_that_begins_later_meets_the_same_hazards():
+    env = drive(expert=True)
+    _, info = env.reset(seed=3)
+    actions = []
+    while not env.course.traffic.is_awake.any():
+        actions.append(info["expert_action"][1].tolist())
+        *_, info = env.step(np.array(actions[-1]))
+    late = drive(lead_in=actions)
+    late.reset(seed=3)
+    assert late.state_hash() == env.state_hash() and late.course.traffic.is_awake.any()
+    assert np.array_equal(late.course.traffic.boxes(), env.course.traffic.boxes())
+    env.close()
+    late.close()
+
+
 @pytest.mark.parametrize("renderer", ["raycast", "tiny"])
 def test_pictures_show_where_everything_is_now(renderer):
     world = first_of("car", wake_m=ALWAYS)
