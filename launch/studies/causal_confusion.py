@@ -2,7 +2,8 @@
 
 The dashboard has a lamp that shows the brake of the step before (de Haan, Jayaraman & Levine 2019, "Causal Confusion in
 Imitation Learning", arXiv:1905.11979). Along the expert's drives it tells nearly always what comes next: who brakes
-goes on braking. All arms have the same drives, the same network and, but for dagger, the same number of gradient steps:
+goes on braking. All arms have the same drives and the same network; those in one go have as many gradient steps, those
+that are a policy for each mask twice as many, and dagger further ones in its rounds:
 
     no-lamp          cloning; the lamp is covered, in the pictures and in the state
     lamp             cloning; the lamp is seen
@@ -132,7 +133,7 @@ class Config(StudyConfig):
     """Speed set point in m/s."""
     side_cameras: str = "random"
     """Where the side cameras of the demonstrations stand, whose labels show the way back to the line."""
-    test_worlds: Annotated[int, Range(2, 1_000_000)] = 60
+    test_worlds: Annotated[int, Range(2, 1_000_000)] = 48
     """Test roads that every policy drives."""
     rounds: Annotated[int, Range(1, 100)] = 3
     """Rounds of DAgger, and of looking for the mask."""
@@ -140,6 +141,8 @@ class Config(StudyConfig):
     """Drives of each round."""
     round_steps: Annotated[int, STEPS] = 1000
     """Gradient steps of each round of DAgger."""
+    mask_steps: Annotated[int, Range(1, 100)] = 2
+    """How many times as many gradient steps a policy gets that is one for each mask."""
     train: TrainConfig = field(default_factory=lambda: _training(2000))
     """How each policy is trained; data, out, seed, noise, policy.hidden and policy.causes are set by the study."""
 
@@ -234,7 +237,7 @@ class CausalConfusion(Study[Config, LampArm]):
             "expert_episodes": 0,
             "demonstrations": (str(data.folder),),
             "episodes": config.drives,
-            "first_steps": training.steps,
+            "first_steps": training.steps * (config.mask_steps if arm.by else 1),
             "steps": config.round_steps,
             "last_steps": config.round_steps,
             "validation_episodes": 1,
