@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import resource
 import sys
 import time
@@ -18,6 +19,8 @@ from forestpilot.launch.benchmarks.hazards import bench_hazards
 
 DENSITY_300_PER_M2 = 300 / 1800
 """Trees per square metre that put 300 trees on the 30 x 60 m of a forest."""
+HAZARD_STEPS_PER_S = 10
+"""Steps with hazards in view that are looked for, per second of the benchmark."""
 PLACES: dict[str, tuple[str, dict[str, Any]]] = {
     "1/25": ("forestpilot:ForestPilot/Drone-v0", {"density": 1 / 25}),
     "300 trees": ("forestpilot:ForestPilot/Drone-v0", {"density": DENSITY_300_PER_M2}),
@@ -43,7 +46,7 @@ def bench_env(seconds: float = 20.0, resets: int = 1000) -> dict[str, Any]:
     figures: dict[str, Any] = {place: _bench_place(place, seconds / len(PLACES)) for place in PLACES}
     for place in ("1/25", "winding road"):
         figures[place] |= _bench_resets(place, resets)
-    figures["3 hazards in view"] = bench_hazards()
+    figures["3 hazards in view"] = bench_hazards(math.ceil(HAZARD_STEPS_PER_S * seconds))
     return figures
 
 

@@ -16,25 +16,26 @@ from forestpilot.sim.tasks import TASKS
 ROAD: dict[str, Any] = {"preset": "easy", "length": 150.0, "control_hz": 20}
 IN_VIEW = 3
 """So many hazards are in the pictures of the steps that count."""
-LEAST_STEPS = 200
-"""Roads are looked through until so many steps count."""
 REPEATS = 6
 """Each step is timed so often, and the least time taken."""
 
 
-def bench_hazards(repeats: int = REPEATS) -> dict[str, Any]:
+def bench_hazards(least_steps: int) -> dict[str, Any]:
     """Drive the same actions along the same roads with hazards and without; nothing is touched.
+
+    Args:
+        least_steps: roads are looked through until so many steps count.
 
     Returns:
         `steps_per_s` and `steps_per_s_without` of CPU time, over the `steps` at which three hazards are in the pictures
         of the road with hazards, and their `ratio`.
     """
-    roads = _roads()
+    roads = _roads(least_steps)
     taken_s = np.zeros(2)
     envs = [make_env(TASKS.get("drive"), **ROAD, hazards=count) for count in (IN_VIEW, 0)]
     for seed, actions, counts in roads:
         best = np.full((2, len(actions)), np.inf)
-        for _ in range(repeats):
+        for _ in range(REPEATS):
             # Interleaved, so that a slow minute of the machine falls on both.
             for number, env in enumerate(envs):
                 best[number] = np.minimum(best[number], _step_times_s(env, seed, actions))
@@ -51,7 +52,7 @@ def bench_hazards(repeats: int = REPEATS) -> dict[str, Any]:
     }
 
 
-def _roads() -> list[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
+def _roads(least_steps: int) -> list[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
     """Seeds of roads, the expert's actions along each, and at which steps so many hazards are in view."""
     env = make_env(TASKS.get("drive"), **ROAD, hazards=IN_VIEW, expert=True)
     roads = []
@@ -69,7 +70,7 @@ def _roads() -> list[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
         if any(counts):
             roads.append((seed, np.array(actions), np.array(counts)))
             found += sum(counts)
-        if found >= LEAST_STEPS:
+        if found >= least_steps:
             break
     env.close()
     return roads

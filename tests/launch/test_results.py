@@ -78,6 +78,7 @@ def test_bench_env_prints_and_stores_its_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("forestpilot.launch.benchmarks.env._bench_resets", lambda place, resets: {"reset_ms": 1.0})
+    monkeypatch.setattr("forestpilot.launch.benchmarks.hazards.REPEATS", 1)
     path = tmp_path / "out" / "env.json"
     assert cli.main(["bench", "env", "--seconds", "0.1", "--json", str(path)]) == 0
     figures = json.loads(path.read_text())
@@ -85,6 +86,7 @@ def test_bench_env_prints_and_stores_its_figures(
     assert sum(figures["1/25"]["share"].values()) == pytest.approx(1.0)
     assert 250 < figures["300 trees"]["trees"] < 350
     assert figures["winding road"]["steps_per_s"] > 0 and figures["winding road"]["reset_ms"] == 1.0
+    assert figures["3 hazards in view"]["steps"] > 0 and figures["3 hazards in view"]["ratio"] > 0.0
     assert "1/25.share.render" in capsys.readouterr().out
 
 
