@@ -127,10 +127,8 @@ def _parse(verb: Verb, args: list[str], prog: str) -> object:
 
     if verb.parse is not None:
         return verb.parse(args, prog)
-    assert verb.Config is not None
-    if verb.reorder is not None:
-        args = verb.reorder(args)
-    return parse_config(verb.Config, args, prog, verb.presets)
+    config_class, flags = verb.asked(args)
+    return parse_config(config_class, flags, prog, verb.presets if config_class is verb.Config else None)
 
 
 def _for_the_user(error: BaseException | None) -> str | None:

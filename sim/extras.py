@@ -19,6 +19,8 @@ EXTRAS = {
     "jinja2": "report",
     "markupsafe": "report",
     "pyarrow": "export",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
 }
 """Importable name of each library that an extra brings, and the extra: `pip install "forestpilot[train]"`."""
 

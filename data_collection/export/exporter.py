@@ -52,7 +52,7 @@ class Exporter(ABC):
             raise ExportError(f"{dataset.folder} has no episode to export; collect some first")
         progress = progress or SilentProgress()
         with written_by_one(out.parent, progress, only=out.name):
-            _require_empty(out)
+            require_empty(out)
             with written_whole(out) as unfinished:
                 self.write(dataset, unfinished, config or self.Config(), progress)
         return out
@@ -69,7 +69,8 @@ class Exporter(ABC):
         """
 
 
-def _require_empty(out: Path) -> None:
+def require_empty(out: Path) -> None:
+    """Raise ExportError where there is something already that an export would take the place of."""
     if out.is_dir():
         taken = any(out.iterdir())
     else:

@@ -33,6 +33,16 @@ class Verb:
     """Makes the config of the arguments and the name of the command, where one dataclass is not enough."""
     reorder: Callable[[list[str]], list[str]] | None = None
     """Puts arguments that may stand first by themselves behind their flag."""
+    forms: Callable[[], Mapping[str, type[Any]]] | None = None
+    """Configs of what else it does, by the argument that asks for it, which stands first."""
+
+    def asked(self, args: list[str]) -> tuple[type[Any], list[str]]:
+        """The config class that arguments are for, and the arguments with flags before what may stand first."""
+        assert self.Config is not None
+        forms = {} if self.forms is None else self.forms()
+        if args and args[0] in forms:
+            return forms[args[0]], [*args[1:], "--to", args[0]]
+        return self.Config, self.reorder(args) if self.reorder else args
 
 
 VERBS: Registry[Verb] = Registry("verb", "forestpilot.launch.verbs:VERBS")
@@ -40,7 +50,7 @@ for _name, _summary in {
     "demo": "everything in five minutes: demonstrations, cloning, DAgger, evaluation, videos",
     "collect": "fly or drive, the expert or you by keyboard, and record episodes into a dataset",
     "inspect": "look at datasets: what they cover, what they teach, which episodes are bad",
-    "export": "write a dataset in the format of another project, for its tools to read",
+    "export": "write datasets, or a policy (onnx), as other projects' tools read them",
     "train": "train a policy on datasets by behavioural cloning",
     "relabel": "watch a policy's recorded episodes and steer along: what you do becomes labels",
     "evaluate": "run policies through test worlds: outcomes.csv and a table with intervals",

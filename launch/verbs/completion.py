@@ -77,7 +77,10 @@ def all_words() -> Iterator[Words]:
 def _options(name: str, verb: Verb) -> tuple[Option, ...]:
     """Options of a verb; of `study` those of all studies, since which it is stands in the middle of a command."""
     if verb.Config is not None:
-        return options_of(verb.Config, verb.presets)
+        options = dict.fromkeys(options_of(verb.Config, verb.presets))
+        for form in (verb.forms() if verb.forms else {}).values():
+            options |= dict.fromkeys(options_of(form, None))
+        return tuple(options)
     if name != "study":
         return (Option(("--help",), (), False),)
     options = {Option((), STUDIES.names(), True): None, Option(("--quick",), (), False): None}

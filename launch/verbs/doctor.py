@@ -50,6 +50,8 @@ REGISTRIES = (
     "forestpilot.data_collection.rollouts.noises:NOISES",
     "forestpilot.data_collection.export:EXPORTERS",
     "forestpilot.data_collection.export:IMPORTERS",
+    "forestpilot.policies.export:POLICY_EXPORTERS",
+    "forestpilot.policies.evaluation.kinds:POLICY_KINDS",
     "forestpilot.policies.networks.encoders:ENCODERS",
     "forestpilot.policies.networks.goal_encoders:GOAL_ENCODERS",
     "forestpilot.policies.networks.memories:MEMORIES",

@@ -1,7 +1,8 @@
 """Entrants: what a `--policy` stands for, and how the pilot behind it is made.
 
-A `--policy` is a baseline of the task by name, `pretrained`, the folder of a checkpoint, or `package.module:factory`,
-which names something that makes a pilot without arguments, such as its class; what a pilot is, is told in
+A `--policy` is a baseline of the task by name, `pretrained`, the folder of a checkpoint, a policy of another kind such
+as `onnx:FILE` (see `forestpilot.policies.evaluation.kinds`), or `package.module:factory`, which names something that
+makes a pilot without arguments, such as its class; what a pilot is, is told in
 `forestpilot.data_collection.rollouts.pilots.Pilot`. `NAME=` before it says what its episodes are filed under. A name
 has no path separator, so that an `=` in a path stays where it is: `runs/lr=0.1` is a folder, and of `best=runs/lr=0.1`
 the name is `best`. Names become names of files and cells of tables, see `forestpilot.data_collection.episodes.names`.
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from forestpilot.data_collection.episodes.names import problem_of_name, safe_name
+from forestpilot.policies.evaluation.kinds import POLICY_KINDS, split_kind
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.registry import closest, import_attribute
 from forestpilot.sim.tasks import TASKS, Task
@@ -34,13 +36,15 @@ class PolicyArgument(NamedTuple):
     name: str
     """What its episodes are filed under; empty where nobody said."""
     target: str
-    """What acts: a baseline, `pretrained`, a folder, or `package.module:factory`."""
+    """What acts: a baseline, `pretrained`, a folder, `KIND:PLACE` or `package.module:factory`."""
 
     @property
     def short_name(self) -> str:
-        """The name given, or the target's own: a baseline's, the checkpoint's folder, or the factory's."""
+        """The name given, or the target's own: a baseline's, the checkpoint's folder or file, or the factory's."""
         if self.name:
             return self.name
+        if of_kind := split_kind(self.target):
+            return safe_name(Path(of_kind[1]).resolve().stem)
         if is_reference(self.target):
             _, _, attribute = self.target.partition(":")
             return safe_name(attribute)
@@ -54,13 +58,14 @@ class Entrant:
     name: str
     """What its episodes are filed under."""
     target: str
-    """Name of the baseline, folder of the checkpoint, or `package.module:factory`; stored with each episode."""
+    """Name of the baseline, folder of the checkpoint, `KIND:PLACE` or `package.module:factory`; stored with each
+    episode."""
     factory: PilotFactory
     """Makes the pilot inside a worker process."""
     fingerprint: str
     """Which weights, or which code, act."""
     spec: TaskSpec | None = None
-    """The task as a checkpoint has learned it; None for others, which take it as it comes."""
+    """The task as a policy has learned it; None for others, which take it as it comes."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +94,15 @@ def parse_policy(policy: str) -> PolicyArgument:
 
 def is_reference(target: str) -> bool:
     """True for `package.module:factory`."""
+    if split_kind(target):
+        return False
     module, separator, attribute = target.partition(":")
     return bool(separator) and attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))
 
 
 def network_acted(policy_path: str) -> bool:
     """True where a stored episode names a checkpoint as what acted, or nothing."""
-    return policy_path not in baseline_names() and not is_reference(policy_path)
+    return policy_path not in baseline_names() and not is_reference(policy_path) and not split_kind(policy_path)
 
 
 def baseline_names() -> tuple[str, ...]:
@@ -157,6 +164,9 @@ def make_entrant(policy: str, task: Task, name: str = "") -> Entrant:
     target = argument.target
     if target in task.baselines:
         return Entrant(name, target, NamedFactory(task.baselines[target], name), target)
+    if of_kind := split_kind(target):
+        kind, place = of_kind
+        return POLICY_KINDS.get(kind).entrant(target, place, task, name)
     if is_reference(target):
         return Entrant(name, target, NamedFactory(target, name), _code_fingerprint(target))
     folder = Path(target)
@@ -164,9 +174,10 @@ def make_entrant(policy: str, task: Task, name: str = "") -> Entrant:
         folder = task.pretrained
     if not folder.is_dir():
         names = [PRETRAINED, *task.baselines]
+        kinds = "".join(f", {kind}:..." for kind in POLICY_KINDS)
         raise ForestPilotError(
             f"policy {target!r} is neither a folder nor a baseline; {closest(target, names)} "
-            "A run folder can be named, or package.module:factory"
+            f"A run folder can be named{kinds}, or package.module:factory"
         )
     return _checkpoint(folder, task, name)
 

@@ -44,8 +44,9 @@ class EvaluateConfig:
     """Fly or drive policies through test worlds; killed or interrupted, the same command goes on where it stopped."""
 
     policy: tuple[str, ...] = ("pretrained",)
-    """Folder of a checkpoint, pretrained, one of the task's baselines (blind, expert, ...), or package.module:factory
-    for a pilot of your own; NAME= before it names it. Several are compared on the same worlds."""
+    """Folder of a checkpoint, pretrained, one of the task's baselines (blind, expert, ...), onnx:FILE for an exported
+    policy, or package.module:factory for a pilot of your own; NAME= before it names it. Several are compared on the
+    same worlds."""
     out: str = "runs/evaluation"
     """Folder for outcomes.csv, summary.json and the episodes that `replay` repeats."""
     task: str = field(default=DEFAULT_TASK, metadata=name_of("forestpilot.sim.tasks:TASKS"))

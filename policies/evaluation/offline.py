@@ -33,7 +33,7 @@ from forestpilot.data_collection.episodes.episode import Episode, load_episode
 from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, worlds_of
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
-from forestpilot.policies.evaluation.entrants import make_entrant, policy_names
+from forestpilot.policies.evaluation.entrants import make_entrant, network_acted, policy_names
 from forestpilot.policies.evaluation.held_out import require_held_out
 from forestpilot.policies.evaluation.offline_scores import CLASSES, THRESHOLD, Estimate, OfflineScore, write_offline
 from forestpilot.policies.networks.checkpoint import describe_policy, load_policy
@@ -292,7 +292,7 @@ def _checkpoint_of(policy: str, task: Task) -> Path:
         ForestPilotError: it names none.
     """
     entrant = make_entrant(policy, task)
-    if entrant.spec is None:
+    if entrant.spec is None or not network_acted(entrant.target):
         raise ForestPilotError(
             f"policy {policy!r} is no checkpoint, and only those have offline figures; give folders of policies"
         )

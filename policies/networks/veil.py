@@ -42,6 +42,6 @@ class Veil:
         hidden = 1 - shown
         covered = (hidden @ self._pixels.flatten(1)) > 0
         if covered.any():
-            covered = covered.view(len(hidden), 1, 1, *self._pixels.shape[1:], 1)
+            covered = covered.view(hidden.shape[0], 1, 1, *self._pixels.shape[1:], 1)
             views = torch.where(covered, torch.tensor(OUTSIDE_GREY, dtype=torch.uint8), views)
         return views, state * ((hidden @ self._state) == 0)[:, None]

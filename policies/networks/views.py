@@ -20,7 +20,7 @@ from forestpilot.sim.kernels import kernel
 OUTSIDE_GREY = 128
 """Value of view pixels that the camera did not see; the encoder reads it as zero."""
 
-_WEIGHT_BITS = 6
+WEIGHT_BITS = 6
 """Bits of the bilinear weight along one axis; both axes and 8 bits of colour fit the 20-bit lane of a packed pixel."""
 
 ROLL = 0
@@ -140,12 +140,12 @@ def _level_kernel(images, tilt, lenses, views):  # type: ignore[no-untyped-def]
     source = np.empty(view_width, np.int32)
     weight_x = np.empty(view_width, np.int32)
     weight_y = np.empty(view_width, np.int32)
-    one = np.int32(1 << _WEIGHT_BITS)
-    scale = np.float32(1 << _WEIGHT_BITS)
+    one = np.int32(1 << WEIGHT_BITS)
+    scale = np.float32(1 << WEIGHT_BITS)
     half_width = np.float32(width * 0.5)
     half_height = np.float32(height * 0.5)
     inverse_focal = np.float32(1.0) / lenses.view_focal
-    rounding = np.uint64((1 << (2 * _WEIGHT_BITS - 1)) * (1 + (1 << 20) + (1 << 40)))
+    rounding = np.uint64((1 << (2 * WEIGHT_BITS - 1)) * (1 + (1 << 20) + (1 << 40)))
     grey = np.uint8(OUTSIDE_GREY)
     for n in range(number):
         image = images[n].reshape(-1)
@@ -192,7 +192,7 @@ def _level_kernel(images, tilt, lenses, views):  # type: ignore[no-untyped-def]
                     + packed[at + width + 1] * np.uint64(right * lower)
                     + rounding
                 )
-                word = word >> np.uint64(2 * _WEIGHT_BITS)
+                word = word >> np.uint64(2 * WEIGHT_BITS)
                 seen = source[column] >= 0
                 out[3 * column] = np.uint8(word & np.uint64(255)) if seen else grey
                 out[3 * column + 1] = np.uint8((word >> np.uint64(20)) & np.uint64(255)) if seen else grey

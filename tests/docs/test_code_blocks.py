@@ -100,8 +100,8 @@ def _parse(verb: Verb, options: list[str], prog: str) -> None:
     if verb.parse is not None:
         verb.parse(options, prog)
     else:
-        assert verb.Config is not None
-        parse_config(verb.Config, verb.reorder(options) if verb.reorder else options, prog, verb.presets)
+        config_class, flags = verb.asked(options)
+        parse_config(config_class, flags, prog, verb.presets if config_class is verb.Config else None)
 
 
 def _make_targets() -> set[str]:

@@ -48,5 +48,5 @@ class PatchEncoder(Encoder):
 
     def forward(self, views: Tensor, inputs: Tensor) -> Tensor:
         """(N, C, h, w, 3) uint8 and (N, I) float32 to (N, features) float32, not negative."""
-        picture = self.convolutions(as_images(views)).permute(0, 2, 3, 1).reshape(len(views), -1)
+        picture = self.convolutions(as_images(views)).permute(0, 2, 3, 1).reshape(views.shape[0], -1)
         return torch.relu(self.join(torch.cat((picture, inputs), dim=1)))

@@ -49,5 +49,5 @@ class PictureGoal(GoalEncoder):
         """(B, h, w, 3) uint8 to (B, T, features) float32, not negative."""
         if goal_view is None:
             raise InvalidArgumentError("the goal encoder picture needs the view at the goal, and none is given")
-        picture = self.convolutions(as_images(goal_view[:, None])).permute(0, 2, 3, 1).reshape(len(goal_view), -1)
+        picture = self.convolutions(as_images(goal_view[:, None])).permute(0, 2, 3, 1).reshape(goal_view.shape[0], -1)
         return torch.relu(self.tell(picture))[:, None].expand(-1, goal.shape[1], -1)

@@ -102,7 +102,7 @@ class CVAEHead(GenerativeHead):
         """Means and log standard deviations of actions, each (..., K, 2)."""
         hidden = nn.functional.silu(self.meant(z) + prediction)
         hidden = nn.functional.silu(self.between(hidden))
-        mean, log_std = self.decoder(hidden).unflatten(-1, (self.chunk, 4)).chunk(2, dim=-1)
+        mean, log_std = self.decoder(hidden).reshape(*hidden.shape[:-1], self.chunk, 4).chunk(2, dim=-1)
         return torch.tanh(mean), bounded_log_std(log_std)
 
 

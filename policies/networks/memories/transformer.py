@@ -97,7 +97,7 @@ class _Block(nn.Module):
         hidden = self.future[:steps, :steps]
         if exists is not None:
             # A missing step attends to itself, or its softmax would have nothing to stand on; nobody else sees it.
-            itself = torch.eye(steps, dtype=torch.bool, device=features.device)
+            itself = (self.lag[:steps, :steps] == 0) & ~hidden
             hidden = (hidden | ~exists[:, None, None, :]) & ~itself
         weights = scores.masked_fill(hidden, float("-inf")).softmax(dim=-1)
         attended = (weights @ value).transpose(1, 2).reshape(batch, steps, size)
