@@ -14,7 +14,12 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes is the machine's affair: on a busy one a test must not fail for that.
+hypothesis.settings.register_profile("forestpilot", deadline=None)
+hypothesis.settings.load_profile("forestpilot")
 
 # What a shell or nohup starts in the background ignores Ctrl-C or hang-ups, which tests send.
 for _signal, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
