@@ -2,8 +2,7 @@
 
 The dashboard has a lamp that shows the brake of the step before (de Haan, Jayaraman & Levine 2019, "Causal Confusion in
 Imitation Learning", arXiv:1905.11979). Along the expert's drives it tells nearly always what comes next: who brakes
-goes on braking. All arms have the same drives and the same network; those in one go have as many gradient steps, those
-that are a policy for each mask twice as many, and dagger further ones in its rounds:
+goes on braking. All arms have the same drives, the same network and, but for dagger, the same number of gradient steps:
 
     no-lamp          cloning; the lamp is covered, in the pictures and in the state
     lamp             cloning; the lamp is seen
@@ -141,7 +140,7 @@ class Config(StudyConfig):
     """Drives of each round."""
     round_steps: Annotated[int, STEPS] = 1000
     """Gradient steps of each round of DAgger."""
-    mask_steps: Annotated[int, Range(1, 100)] = 2
+    mask_steps: Annotated[int, Range(1, 100)] = 1
     """How many times as many gradient steps a policy gets that is one for each mask."""
     train: TrainConfig = field(default_factory=lambda: _training(2000))
     """How each policy is trained; data, out, seed, noise, policy.hidden and policy.causes are set by the study."""
