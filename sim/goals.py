@@ -24,6 +24,8 @@ GOAL_KINDS = (BEARING, VECTOR, IMAGE)
 """How a goal may be told."""
 GOAL_MIRRORS = {BEARING: (1.0, -1.0), VECTOR: (1.0, -1.0, 1.0), IMAGE: (1.0, -1.0)}
 """For each kind, +1 or -1 for each element of the goal: its sign in the world mirrored left to right."""
+GOALS_WITHIN_M = 60.0
+"""Usual bound of the distance to goals that may lie anywhere, in metres: the whole forest."""
 GOAL_IMAGE = "goal_image"
 """Key of the picture at the goal in observations."""
 PLACE = "place"

@@ -13,4 +13,4 @@ __all__ = ["POLICY_EXPORTERS", "PolicyExporter", "PolicyExporterConfig"]
 _HERE = "forestpilot.policies.export"
 
 POLICY_EXPORTERS: Registry[type[PolicyExporter]] = Registry("policy exporter", f"{_HERE}:POLICY_EXPORTERS")
-POLICY_EXPORTERS.register("onnx", f"{_HERE}.onnx_file:OnnxExporter", "one ONNX file, which runs without torch")
+POLICY_EXPORTERS.register("onnx", f"{_HERE}.onnx_exporter:OnnxExporter", "one ONNX file, which runs without torch")

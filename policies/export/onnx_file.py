@@ -9,22 +9,19 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any
 
 import torch
 
 from forestpilot.data_collection.episodes.files import write_new_file
-from forestpilot.data_collection.export.exporter import ExportError, require_empty
-from forestpilot.policies.export.exporter import PolicyExporter, PolicyExporterConfig
+from forestpilot.data_collection.export.exporter import ExportError
+from forestpilot.policies.export.onnx_exporter import OnnxConfig
 from forestpilot.policies.export.parity import compare, cpu_times, made_up, recorded
 from forestpilot.policies.export.runner import FORMAT, METADATA_KEY, OnnxError, OnnxPolicy
 from forestpilot.policies.export.step import Feature, PolicyStep
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
-from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.extras import require
-from forestpilot.sim.ranges import Range, require_ranges
 
 OPSET = 17
 """Version of the operators; onnxruntime knows them since 1.12."""
@@ -34,54 +31,39 @@ MOST_OFF = 0.05
 """Share of the steps that may differ by more: where two turns cost the same, rounding decides which is taken."""
 
 
-@dataclass(frozen=True)
-class OnnxConfig(PolicyExporterConfig):
-    """One ONNX file, which onnxruntime runs without torch."""
+def write_policy(
+    policy: VisuomotorPolicy, description: dict[str, Any], path: Path, beside: Path, config: OnnxConfig
+) -> list[str]:
+    """Write a policy as ONNX, and what is told of it.
 
-    part: ClassVar[str] = "onnx"
-    data: Path | None = None
-    """Folder of a dataset of the same task: on its steps the file is compared with torch, by them int8 is calibrated;
-    by default made-up ones."""
-    steps: Annotated[int, Range(1, 1_000_000)] = 1000
-    """Steps of the dataset that are used."""
-    int8: bool = False
-    """Weights and activations of convolutions and linear layers in 8 bits, by onnxruntime's static quantisation; needs
-    `data`. The policy answers a little otherwise: evaluate it."""
+    Args:
+        policy: the policy.
+        description: of its checkpoint.
+        path: the file.
+        beside: the JSON beside it.
+        config: options.
 
-    def __post_init__(self) -> None:
-        require_ranges(self)
-        if self.int8 and self.data is None:
-            raise InvalidArgumentError("--to.int8 is calibrated by recorded steps; give a dataset: --to.data FOLDER")
+    Returns:
+        How the file compares with torch, in lines.
 
+    Raises:
+        ExportError, OnnxError: it cannot be written, or acts otherwise than torch.
+    """
+    recordings = [] if config.data is None else recorded(policy, config.data, config.steps)
+    step = PolicyStep(policy)
+    model = graph_of(step)
+    about = _about(step, model, description, config)
+    _write(model, about, path)
+    if config.int8:
+        from forestpilot.policies.export.int8 import quantised
 
-class OnnxExporter(PolicyExporter):
-    """Writes FILE.onnx, and FILE.json beside it."""
-
-    Config: ClassVar[type[PolicyExporterConfig]] = OnnxConfig
-
-    def write(
-        self, policy: VisuomotorPolicy, description: dict[str, Any], unfinished: Path, out: Path, config: OnnxConfig
-    ) -> list[str]:
-        """Trace one step, hold it against torch, and say what came out."""
-        beside = out.with_suffix(".json")
-        if beside == out:
-            raise ExportError(f"{out} is the place of what is told beside it; call the file {out.with_suffix('.onnx')}")
-        require_empty(beside)
-        recordings = [] if config.data is None else recorded(policy, config.data, config.steps)
-        step = PolicyStep(policy)
-        model = graph_of(step)
-        about = _about(step, model, description, config)
-        _write(model, about, unfinished)
-        if config.int8:
-            from forestpilot.policies.export.int8 import quantised
-
-            model = quantised(unfinished, recordings)
-            _write(model, about, unfinished)
-        runner = OnnxPolicy(unfinished)
-        if not config.int8:
-            _require_alike(policy, runner)
-        write_new_file(beside, [json.dumps(about, indent=2).encode()])
-        return _figures(policy, runner, recordings)
+        model = quantised(path, recordings)
+        _write(model, about, path)
+    runner = OnnxPolicy(path)
+    if not config.int8:
+        _require_alike(policy, runner)
+    write_new_file(beside, [json.dumps(about, indent=2).encode()])
+    return _figures(policy, runner, recordings)
 
 
 def graph_of(step: PolicyStep) -> Any:

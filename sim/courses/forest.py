@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forestpilot.sim.courses.course import GoalCourse, require_choice
-from forestpilot.sim.goals import AHEAD, BEARING, GOAL_KINDS, GOAL_MIRRORS, PLACE, tell_goal, usual_kind
+from forestpilot.sim.goals import AHEAD, BEARING, GOAL_KINDS, GOAL_MIRRORS, GOALS_WITHIN_M, PLACE, tell_goal, usual_kind
 from forestpilot.sim.vehicles.vehicle import Vehicle
-from forestpilot.sim.worlds.forest import GOALS_WITHIN_M, PRESETS, ForestConfig, make_forest
+from forestpilot.sim.worlds.forest import PRESETS, ForestConfig, make_forest
 from forestpilot.sim.worlds.free_goals import with_goal_at
 from forestpilot.sim.worlds.rows import ASIDE_M
 from forestpilot.sim.worlds.world import World

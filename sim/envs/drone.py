@@ -8,9 +8,8 @@ from typing import Any
 from forestpilot.sim.courses.forest import ForestCourse
 from forestpilot.sim.envs.base import Seeing, VehicleEnv
 from forestpilot.sim.experts.flight import FlightExpert
-from forestpilot.sim.goals import AHEAD
+from forestpilot.sim.goals import AHEAD, GOALS_WITHIN_M
 from forestpilot.sim.vehicles.quadrotor import Quadrotor
-from forestpilot.sim.worlds.forest import GOALS_WITHIN_M
 from forestpilot.sim.worlds.rows import ASIDE_M
 
 

@@ -11,11 +11,10 @@ import numpy as np
 
 from forestpilot.sim.cameras import FIXED, SIDE_CAMERAS
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.goals import AHEAD, GOAL_KINDS, GOALS, usual_kind
+from forestpilot.sim.goals import AHEAD, GOAL_KINDS, GOALS, GOALS_WITHIN_M, usual_kind
 from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.tasks.keys import KeyShaping
 from forestpilot.sim.tasks.task import PRETRAINED, Task, TaskOptions, TaskWords
-from forestpilot.sim.worlds.forest import GOALS_WITHIN_M
 from forestpilot.sim.worlds.rows import ASIDE_M
 from forestpilot.sim.worlds.words import format_density
 

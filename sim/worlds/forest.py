@@ -13,7 +13,7 @@ from typing import Annotated
 import numpy as np
 
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
-from forestpilot.sim.goals import AHEAD, GOALS
+from forestpilot.sim.goals import AHEAD, GOALS, GOALS_WITHIN_M
 from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.seeds import rng_for
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
@@ -26,8 +26,6 @@ from forestpilot.sim.worlds.words import format_density, format_range
 from forestpilot.sim.worlds.world import NO_BOXES, Bounds, Ribbon, World
 
 MAX_REDRAWS = 50
-GOALS_WITHIN_M = 60.0
-"""Usual bound of the distance to goals that may lie anywhere, in metres: the whole forest."""
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,15 @@ completion | completion
 doctor --renderer nosuch | 'nosuch'
 export {data} | --out
 export {data} --out new --to nosuch | 'nosuch'
+export lerobot {data} --out new --to.crf 99 | --to.crf
+import | --out
+import nowhere --out new | nowhere
+import {data} --out new --format nosuch | 'nosuch'
+import {note} --out new | note.txt
+intervene --task nosuch | 'nosuch'
+intervene --by guessing | --by
+collect --out new --mix.options.hazards 3 | hazards
+collect --out new --task drive --mix.options.hazards -1 | hazards
 replay | replay
 replay {evaluation} --costs free | --costs
 report | report

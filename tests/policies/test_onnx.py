@@ -20,9 +20,9 @@ from forestpilot.data_collection.export import ExportError
 from forestpilot.data_collection.rollouts.pool import Job, roll_out
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.policies.evaluation.entrants import make_entrant, network_acted, parse_policy
-from forestpilot.policies.export import POLICY_EXPORTERS, onnx_file
+from forestpilot.policies.export import POLICY_EXPORTERS
 from forestpilot.policies.export.levelling import GraphViews
-from forestpilot.policies.export.onnx_file import OnnxConfig, OnnxExporter
+from forestpilot.policies.export.onnx_exporter import OnnxConfig, OnnxExporter
 from forestpilot.policies.export.parity import compare, made_up, recorded
 from forestpilot.policies.export.runner import OnnxError, OnnxPolicy
 from forestpilot.policies.networks.checkpoint import save_policy
@@ -281,5 +281,5 @@ def test_the_example_needs_numpy_and_onnxruntime_alone_and_acts_as_torch_does(
 
 
 def test_the_exporter_is_registered_under_its_name() -> None:
-    assert POLICY_EXPORTERS.get("onnx") is onnx_file.OnnxExporter
+    assert POLICY_EXPORTERS.get("onnx") is OnnxExporter
     assert OnnxConfig.part in POLICY_EXPORTERS
