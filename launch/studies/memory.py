@@ -20,7 +20,7 @@ worlds and the held-out demonstrations. The measures: success on test forests; t
 turn and the demonstrator's along demonstrations in validation worlds; and the imitation gap, what the demonstrator's
 flights return above the policy's through the same test worlds.
 
-30 policies: about 35 minutes on two cores.
+30 policies: about 30 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class Memories(Study[Config, MemoryArm]):
 
     name = "memory"
     question = "What does a memory give where demonstrators have moods, and where pictures do not arrive?"
-    minutes = 35
+    minutes = 30
     full = Config()
     quick = Config(
         out="runs/study-memory-quick",
