@@ -31,7 +31,7 @@ from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.export.exporter import Exporter, ExporterConfig
 from forestpilot.data_collection.export.feature_stats import FeatureStats
 from forestpilot.data_collection.export.keepsake import Keepsake, is_pictures
-from forestpilot.data_collection.export.parquet import ParquetFiles, write_tasks
+from forestpilot.data_collection.export.parquet import FILES_A_CHUNK, ParquetFiles, write_tasks
 from forestpilot.data_collection.export.picture_files import PictureFiles
 from forestpilot.sim.cameras import CENTER
 from forestpilot.sim.envs.task_spec import TaskSpec
@@ -40,8 +40,6 @@ from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.tasks import TASKS
 
 VERSION = "v3.0"
-FILES_A_CHUNK = 1000
-"""Files in a folder, as the format counts them."""
 PICTURES = "observation.images."
 KEEPSAKE = "forestpilot/episodes.h5"
 ENVIRONMENT_STATE = "observation.environment_state"
