@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3.11 python3.10 python3.12 python3.13 python
 	if "$$name" -c '$(VERSION_OK)' >/dev/null 2>&1; then echo "$$name"; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint docs kernels bench faults soak interop clean
+.PHONY: help install demo test lint docs kernels bench faults soak interop interop-lerobot interop-minari clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -52,7 +52,9 @@ faults: $(STAMP)  ## kill, stop, starve and damage every verb; hours: ARGS="--ki
 soak: $(STAMP)  ## two hours of steps and trips: does memory, do handles or threads grow? ARGS="--minutes 10"
 	$(PY) -m tests.faults.soak $(ARGS)
 
-interop: $(STAMP)  ## other projects' own loaders read what is exported; installs LeRobot in an environment of its own: 9 GB
+interop: $(addprefix interop-,lerobot minari)  ## other projects' own loaders read what is exported; each in an environment of its own, LeRobot's of 9 GB
+
+interop-lerobot: $(STAMP)
 	test -x build/interop/lerobot/bin/python || $(PY) -m venv build/interop/lerobot
 	build/interop/lerobot/bin/python -m pip install --quiet --disable-pip-version-check "lerobot==0.4.4" -e '.[train]' \
 	-e integrations/lerobot/lerobot_env_forestpilot -e integrations/lerobot/lerobot_policy_forestpilot
@@ -60,6 +62,12 @@ interop: $(STAMP)  ## other projects' own loaders read what is exported; install
 	for kind in video lossless; do build/interop/lerobot/bin/python -W ignore tests/interop/lerobot_reads.py \
 	build/interop/data/$$kind build/interop/data/$$kind.npz || exit 1; done
 	$(PY) -m tests.interop.lerobot_flies build/interop/lerobot/bin build/interop/data
+
+interop-minari: $(STAMP)
+	test -x build/interop/minari/bin/python || $(PY) -m venv build/interop/minari
+	build/interop/minari/bin/python -m pip install --quiet --disable-pip-version-check "minari[hdf5]==0.5.4" pillow
+	rm -rf build/interop/minari-data && $(PY) -m tests.interop.minari_writes build/interop/minari-data
+	build/interop/minari/bin/python tests/interop/minari_reads.py build/interop/minari-data
 
 clean:  ## remove .venv and caches; runs/ and datasets stay
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

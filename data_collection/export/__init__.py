@@ -16,6 +16,8 @@ _HERE = "forestpilot.data_collection.export"
 EXPORTERS: Registry[type[Exporter]] = Registry("exporter", f"{_HERE}:EXPORTERS")
 EXPORTERS.register("robomimic", f"{_HERE}.robomimic:RobomimicExporter", "one HDF5 file, as robomimic reads it")
 EXPORTERS.register("lerobot", f"{_HERE}.lerobot:LerobotExporter", "videos and Parquet tables, as LeRobot reads them")
+EXPORTERS.register("minari", f"{_HERE}.minari:MinariExporter", "one HDF5 file and its spaces, as Minari reads them")
 
 IMPORTERS: Registry[type[Importer]] = Registry("importer", f"{_HERE}:IMPORTERS")
 IMPORTERS.register("lerobot", f"{_HERE}.lerobot_import:LerobotImporter", "what `forestpilot export --to lerobot` wrote")
+IMPORTERS.register("minari", f"{_HERE}.minari_import:MinariImporter", "what `forestpilot export --to minari` wrote")

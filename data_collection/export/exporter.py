@@ -51,11 +51,21 @@ class Exporter(ABC):
         if not len(dataset):
             raise ExportError(f"{dataset.folder} has no episode to export; collect some first")
         progress = progress or SilentProgress()
+        config = self.prepare(config or self.Config(), out)
         with written_by_one(out.parent, progress, only=out.name):
             require_empty(out)
             with written_whole(out) as unfinished:
-                self.write(dataset, unfinished, config or self.Config(), progress)
+                self.write(dataset, unfinished, config, progress)
         return out
+
+    def prepare(self, config: Any, out: Path) -> Any:
+        """The options for a place, before anything is written; subclasses whose format names things after it do more.
+
+        Args:
+            config: an instance of `Config`.
+            out: file or folder to make, under its own name.
+        """
+        return config
 
     @abstractmethod
     def write(self, dataset: Dataset, out: Path, config: Any, progress: Progress) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -28,9 +28,10 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import Episode, load_episode
 from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN
 from forestpilot.data_collection.episodes.progress import Progress
-from forestpilot.data_collection.export.exporter import Exporter, ExporterConfig
+from forestpilot.data_collection.export.exporter import Exporter
 from forestpilot.data_collection.export.feature_stats import FeatureStats
-from forestpilot.data_collection.export.keepsake import Keepsake, is_pictures
+from forestpilot.data_collection.export.keepsake import KEEPSAKE, Keepsake, is_pictures
+from forestpilot.data_collection.export.lessons import LessonConfig, Stretch, stretches_of, wanted_actions
 from forestpilot.data_collection.export.parquet import FILES_A_CHUNK, ParquetFiles, write_tasks
 from forestpilot.data_collection.export.picture_files import PictureFiles
 from forestpilot.sim.cameras import CENTER
@@ -41,21 +42,17 @@ from forestpilot.sim.tasks import TASKS
 
 VERSION = "v3.0"
 PICTURES = "observation.images."
-KEEPSAKE = "forestpilot/episodes.h5"
+VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 ENVIRONMENT_STATE = "observation.environment_state"
 """Where LeRobot's policies look for what is no state of the robot's own: the goal."""
 OF_EVERY_DATASET = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
 
 @dataclass(frozen=True)
-class LerobotConfig(ExporterConfig):
+class LerobotConfig(LessonConfig):
     """A folder, as LeRobot 0.4 and later read it: videos and Parquet tables."""
 
     part: ClassVar[str] = "lerobot"
-    action: Literal["taught", "executed", "expert"] = "taught"
-    """What `action` is: what the expert or a human said should be done, and what was done where nobody said anything
-    (`taught`); what was done throughout (`executed`), which in data of DAgger is what a learner did, good or bad; or
-    the expert's answer, in the steps that have one only (`expert`)."""
     pictures: Literal["video", "lossless"] = "video"
     """H.264 as everybody plays it, or without loss (RGB, 5 to 10 times as large)."""
     crf: Annotated[int, Range(0, 51)] = 18
@@ -65,15 +62,6 @@ class LerobotConfig(ExporterConfig):
 
     def __post_init__(self) -> None:
         require_ranges(self)
-
-
-class Stretch(NamedTuple):
-    """Steps of an episode that are one episode there."""
-
-    start: int
-    """First step."""
-    stop: int
-    """Step after the last."""
 
 
 class LerobotExporter(Exporter):
@@ -87,22 +75,9 @@ class LerobotExporter(Exporter):
         with ExitStack() as files, progress.stage("export", total=len(dataset)) as stage:
             writer = _Writer(out, dataset.task_spec, config, files)
             for header in dataset.episodes:
-                writer.add(load_episode(header.path), _stretches(header.stretches, header.labelled, config))
+                writer.add(load_episode(header.path), stretches_of(header, config.action))
                 stage.advance(steps=header.num_steps)
         writer.finish()
-
-
-def _stretches(stretches: list[tuple[int, int]], labelled: np.ndarray, config: LerobotConfig) -> list[Stretch]:
-    """What an episode is written as; only runs of labelled steps where nothing else is wanted."""
-    if config.action != "expert":
-        return [Stretch(start, stop) for start, stop in stretches]
-    runs = []
-    for start, stop in stretches:
-        edges = np.diff(np.concatenate([[0], labelled[start:stop].astype(np.int8), [0]]))
-        begins = start + np.flatnonzero(edges == 1)
-        ends = start + np.flatnonzero(edges == -1)
-        runs += [Stretch(int(first), int(last)) for first, last in zip(begins, ends)]
-    return runs
 
 
 class _Writer:
@@ -136,7 +111,7 @@ class _Writer:
         """Write an episode, as one for each of the stretches."""
         columns = dict(_columns(episode, self._config))
         numbers = range(self._num_episodes, self._num_episodes + len(stretches))
-        self._keepsake.add(episode, list(zip(numbers, stretches)))
+        self._keepsake.add(episode, list(zip(numbers, stretches)), loose=[episode.num_steps])
         task = TASKS.get(self._spec.task).sentence(episode.meta.env_kwargs)
         for stretch in stretches:
             self._add_stretch(episode, stretch, columns, self._tasks.setdefault(task, len(self._tasks)), task)
@@ -205,7 +180,7 @@ class _Writer:
             "fps": self._spec.control_hz,
             "splits": {"train": f"0:{self._num_episodes}"},
             "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
-            "video_path": "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
+            "video_path": VIDEO_PATH,
             "features": self._features,
         }
         (meta / "info.json").write_text(json.dumps(info, indent=4))
@@ -220,8 +195,7 @@ def _columns(episode: Episode, config: LerobotConfig) -> Iterator[tuple[str, np.
         if not is_pictures(values):
             yield _name_of(key), values[:steps]
     lesson = episode.labels.lesson(episode.meta.control_hz)
-    taught = np.where(lesson.known[:, None], lesson.actions, episode.actions)
-    yield "action", episode.actions if config.action == "executed" else taught
+    yield "action", wanted_actions(episode, config.action)
     yield "executed_action", episode.actions
     if episode.expert_actions is not None:
         yield "expert_action", episode.expert_actions[:, CENTER]

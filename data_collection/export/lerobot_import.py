@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.data_collection.episodes.bounded import parse_json, read_json
-from forestpilot.data_collection.episodes.episode import Episode
-from forestpilot.data_collection.episodes.meta import EpisodeMeta
-from forestpilot.data_collection.episodes.rerun import Rerun
-from forestpilot.data_collection.export.importer import ImportDataError, Importer
-from forestpilot.data_collection.export.lerobot import KEEPSAKE, PICTURES, VERSION
+from forestpilot.data_collection.episodes.bounded import read_json
+from forestpilot.data_collection.export.importer import ImportDataError
+from forestpilot.data_collection.export.keepsake_import import KeepsakeImporter
+from forestpilot.data_collection.export.lerobot import PICTURES, VERSION, VIDEO_PATH
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.extras import require
 
@@ -30,12 +27,16 @@ class _Place(NamedTuple):
     """Number of its first picture in the file."""
 
 
-class LerobotImporter(Importer):
+class LerobotImporter(KeepsakeImporter):
     """Reads a folder that `LerobotExporter` wrote.
 
     Args:
         source: the folder.
     """
+
+    def __init__(self, source: Path | str) -> None:
+        super().__init__(source)
+        self._readers: defaultdict[str, _Pictures] = defaultdict(_Pictures)
 
     @cached_property
     def _info(self) -> dict[str, Any]:
@@ -49,75 +50,34 @@ class LerobotImporter(Importer):
             raise ImportDataError(f"{self.source} is of LeRobot's version {found}, this reads {VERSION}")
         return info
 
-    @cached_property
-    def _kept(self) -> Path:
+    def require_format(self) -> None:
+        """See `KeepsakeImporter.require_format`."""
         self._info  # noqa: B018  (it says what is wrong with a folder of another kind)
-        path = self.source / KEEPSAKE
-        if not path.is_file():
-            raise ImportDataError(
-                f"{self.source} has no {KEEPSAKE}: only what `forestpilot export` wrote comes back, for worlds and "
-                "cameras are not in LeRobot's own tables"
-            )
-        return path
 
-    @cached_property
-    def task_spec(self) -> TaskSpec:
-        """See `Importer.task_spec`."""
-        with _open(self._kept) as kept:
-            spec = TaskSpec.from_dict(parse_json(str(kept.attrs["task_spec"])))
+    def require_same_steps(self, spec: TaskSpec) -> None:
+        """See `KeepsakeImporter.require_same_steps`."""
         if self._info.get("fps") != spec.control_hz:
             raise ImportDataError(
                 f"{self.source} has {self._info.get('fps')} pictures a second, its episodes {spec.control_hz} steps: "
                 "it was resampled; import the original"
             )
-        return spec
 
-    @property
-    def env_id(self) -> str:
-        """See `Importer.env_id`."""
-        with _open(self._kept) as kept:
-            return EpisodeMeta.from_json(kept["episode_0"].attrs["meta"]).env_id
-
-    def __len__(self) -> int:
-        with _open(self._kept) as kept:
-            return len(kept)
-
-    def episodes(self) -> Iterator[Episode]:
-        """See `Importer.episodes`."""
-        places = self._places()
-        readers = {camera: _Pictures() for camera in places}
-        with _open(self._kept) as kept:
-            for number in range(len(kept)):
-                group = kept[f"episode_{number}"]
-                yield self._episode(group, places, readers)
-
-    def _episode(self, group: h5py.Group, places: dict[str, list[_Place]], readers: dict[str, _Pictures]) -> Episode:
-        meta = EpisodeMeta.from_json(group.attrs["meta"])
-        steps = len(group["arrays/actions"])
-        stretches = group["stretches"][:]
-        covered = sum(int(stop - start) for _, start, stop in stretches)
-        if covered != steps:
+    def read_pictures(self, camera: str, number: int, count: int) -> NDArray[np.uint8]:
+        """See `KeepsakeImporter.read_pictures`."""
+        places = self._places.get(camera, [])
+        if not 0 <= number < len(places):
             raise ImportDataError(
-                f"the episode of world {meta.seed} has pictures of {covered} of its {steps} steps: only the expert's "
-                "were exported; export it again with --to.action taught"
+                f"{self.source} has no pictures of {camera} in episode {number}: it was cut short; import the original"
             )
-        observations = {}
-        for camera in places:
-            parts = []
-            for there, start, stop in stretches.tolist():
-                parts.append(readers[camera].read(places[camera][there], stop - start))
-            observations[camera] = np.concatenate([*parts, group[f"last/{camera}"][:]])
-        for key in group["obs"]:
-            observations[key] = group[f"obs/{key}"][:]
-        arrays = {name: values[:] for name, values in group["arrays"].items()}
-        rerun = Rerun(**json.loads(group.attrs["rerun"]))
-        return Episode(observations=observations, meta=meta, rerun=rerun, **arrays)
+        return self._readers[camera].read(places[number], count)
 
+    @cached_property
     def _places(self) -> dict[str, list[_Place]]:
         """Where the pictures of each episode there lie, by camera."""
         fps = self.task_spec.control_hz
-        with _open(self._kept) as kept:
-            places: dict[str, list[_Place]] = {camera: [] for camera in kept["episode_0/last"]}
+        features = self._info.get("features")
+        names = [name for name in features if name.startswith(PICTURES)] if isinstance(features, dict) else []
+        places: dict[str, list[_Place]] = {name.removeprefix(PICTURES): [] for name in names}
         for path in sorted((self.source / "meta" / "episodes").glob("*/*.parquet")):
             columns = _columns_of(path)
             for camera, own in places.items():
@@ -128,16 +88,9 @@ class LerobotImporter(Importer):
                 except KeyError as error:
                     raise ImportDataError(f"{path} lacks the column {error}") from error
                 for (chunk, file), from_s in zip(files, starts):
-                    video = self._info["video_path"].format(video_key=key, chunk_index=chunk, file_index=file)
+                    video = VIDEO_PATH.format(video_key=key, chunk_index=chunk, file_index=file)
                     own.append(_Place(self.source / video, round(from_s * fps)))
         return places
-
-
-def _open(path: Path) -> h5py.File:
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise ImportDataError(f"{path} cannot be read ({error}): export the dataset again") from error
 
 
 def _columns_of(path: Path) -> dict[str, list[Any]]:

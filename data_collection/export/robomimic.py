@@ -32,13 +32,12 @@ from forestpilot.data_collection.episodes.migration import migrate_env_id
 from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.episodes.rerun import FIRST_RUN, RERUN_ATTRIBUTE
 from forestpilot.data_collection.export.exporter import Exporter, ExporterConfig
+from forestpilot.data_collection.export.lessons import env_kwargs_of
 from forestpilot.sim.outcomes import Outcome
 from forestpilot.sim.ranges import SEEDS, Range, require_ranges
 
 STEPS_PER_CHUNK = 8
 """Steps that are compressed together: about what robomimic reads at once."""
-OF_ONE_EPISODE = ("lead_in", "pose_noise")
-"""Arguments of an environment that say how one episode was recorded, not what is to be learned."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +118,7 @@ def _env_args(header: EpisodeHeader) -> str:
     """The environment as robomimic makes it again, `gym.make(env_name, **env_kwargs)`: from the usual start, and nobody
     puts the vehicle elsewhere."""
     name = migrate_env_id(header.meta.env_id)
-    kwargs = {key: value for key, value in header.meta.env_kwargs.items() if key not in OF_ONE_EPISODE}
-    return json.dumps({"env_name": name, "type": ROBOMIMIC_GYM, "env_kwargs": kwargs})
+    return json.dumps({"env_name": name, "type": ROBOMIMIC_GYM, "env_kwargs": env_kwargs_of(header)})
 
 
 def _arrays(episode: Episode, config: RobomimicConfig) -> dict[str, np.ndarray]:

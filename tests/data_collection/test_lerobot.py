@@ -206,5 +206,5 @@ def test_what_cannot_come_back_is_told(exported: Path, dataset: Dataset, tmp_pat
     with pytest.raises(ImportDataError, match="only what `forestpilot export` wrote"):
         LerobotImporter(folder).import_to(tmp_path / "back")
     some = LerobotExporter().export(dataset, tmp_path / "expert", LerobotConfig(action="expert"))
-    with pytest.raises(ImportDataError, match="6 of its 12 steps"):
+    with pytest.raises(ImportDataError, match="lacks 6 of its 13 pictures"):
         LerobotImporter(some).import_to(tmp_path / "part")

@@ -122,7 +122,12 @@ doctor --renderer nosuch | 'nosuch'
 export {data} | --out
 export {data} --out new --to nosuch | 'nosuch'
 export lerobot {data} --out new --to.crf 99 | --to.crf
+export lerobot {data} --out new --to.action done | --to.action
+export minari {data} --out new --to.id flights | --to.id
+export minari {data} --out {note} | note.txt
 import | --out
+import minari nowhere --out new | nowhere
+import minari {data} --out new | data
 import nowhere --out new | nowhere
 import {data} --out new --format nosuch | 'nosuch'
 import {note} --out new | note.txt
