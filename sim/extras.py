@@ -21,6 +21,7 @@ EXTRAS = {
     "pyarrow": "export",
     "onnx": "onnx",
     "onnxruntime": "onnx",
+    "lerobot": "lerobot",
 }
 """Importable name of each library that an extra brings, and the extra: `pip install "forestpilot[train]"`."""
 

@@ -73,8 +73,8 @@ class KeepsakeImporter(Importer):
         path = self.source / KEEPSAKE
         if not path.is_file():
             raise ImportDataError(
-                f"{self.source} has no {KEEPSAKE}: only what `forestpilot export` wrote comes back, for worlds and "
-                "cameras are not in the format's own tables"
+                f"{self.source} has no {KEEPSAKE}: only what `forestpilot export` wrote comes back (with its views "
+                "together), for worlds and cameras are not in the format's own tables"
             )
         return path
 

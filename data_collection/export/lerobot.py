@@ -10,7 +10,8 @@ forestpilot/episodes.h5                              what the format has no plac
 
 A row is an observation and what was done there; the observation after the last action has no row, and lies in the last
 file. Where the vehicle was put elsewhere on the way, a new episode begins: LeRobot takes rows for one after another.
-Side cameras are pictures like others: a policy that flies here must be told to see the center camera only, or all.
+Side cameras are pictures like others: a policy that flies here must be told to see the center camera only, or all; or
+each camera's view is an episode of its own (see `views`).
 """
 
 from __future__ import annotations
@@ -34,8 +35,10 @@ from forestpilot.data_collection.export.keepsake import KEEPSAKE, Keepsake, is_p
 from forestpilot.data_collection.export.lessons import LessonConfig, Stretch, stretches_of, wanted_actions
 from forestpilot.data_collection.export.parquet import FILES_A_CHUNK, ParquetFiles, write_tasks
 from forestpilot.data_collection.export.picture_files import PictureFiles
+from forestpilot.data_collection.export.views import views_apart
 from forestpilot.sim.cameras import CENTER
 from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.outcomes import Outcome
 from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.tasks import TASKS
@@ -59,9 +62,16 @@ class LerobotConfig(LessonConfig):
     """Quality of the video: constant rate factor of x264, 0 is best; of no matter without loss."""
     file_mb: Annotated[int, Range(1, 100_000)] = 200
     """A file of this size in MB is the last of its episodes."""
+    views: Literal["together", "apart"] = "together"
+    """Pictures of all cameras side by side in each step (`together`), or every camera's view an episode of its own
+    (`apart`): three times as much to learn for a policy that sees the center camera only, and no way back."""
 
     def __post_init__(self) -> None:
         require_ranges(self)
+        if self.views == "apart" and self.action == "executed":
+            raise InvalidArgumentError(
+                "views is apart and action is executed: nobody acted at the side cameras; choose taught or expert"
+            )
 
 
 class LerobotExporter(Exporter):
@@ -75,7 +85,14 @@ class LerobotExporter(Exporter):
         with ExitStack() as files, progress.stage("export", total=len(dataset)) as stage:
             writer = _Writer(out, dataset.task_spec, config, files)
             for header in dataset.episodes:
-                writer.add(load_episode(header.path), stretches_of(header, config.action))
+                episode = load_episode(header.path)
+                stretches = stretches_of(header, config.action)
+                if config.views == "together":
+                    writer.add(episode, stretches)
+                else:
+                    answered = stretches_of(header, "expert")
+                    for camera, own in views_apart(episode, dataset.task_spec):
+                        writer.add(own, stretches if camera == CENTER else answered)
                 stage.advance(steps=header.num_steps)
         writer.finish()
 
@@ -97,7 +114,9 @@ class _Writer:
         file_bytes = config.file_mb * 1_000_000
         self._rows = files.enter_context(ParquetFiles(out / "data", file_bytes))
         self._index = files.enter_context(ParquetFiles(out / "meta" / "episodes", file_bytes))
-        self._keepsake = files.enter_context(Keepsake(out / KEEPSAKE, spec))
+        self._keepsake: Keepsake | None = None
+        if config.views == "together":
+            self._keepsake = files.enter_context(Keepsake(out / KEEPSAKE, spec))
         self._files = files
         self._file_bytes = file_bytes
         self._pictures: dict[str, PictureFiles] = {}
@@ -111,7 +130,8 @@ class _Writer:
         """Write an episode, as one for each of the stretches."""
         columns = dict(_columns(episode, self._config))
         numbers = range(self._num_episodes, self._num_episodes + len(stretches))
-        self._keepsake.add(episode, list(zip(numbers, stretches)), loose=[episode.num_steps])
+        if self._keepsake is not None:
+            self._keepsake.add(episode, list(zip(numbers, stretches)), loose=[episode.num_steps])
         task = TASKS.get(self._spec.task).sentence(episode.meta.env_kwargs)
         for stretch in stretches:
             self._add_stretch(episode, stretch, columns, self._tasks.setdefault(task, len(self._tasks)), task)

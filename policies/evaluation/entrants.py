@@ -1,8 +1,8 @@
 """Entrants: what a `--policy` stands for, and how the pilot behind it is made.
 
 A `--policy` is a baseline of the task by name, `pretrained`, the folder of a checkpoint, a policy of another kind such
-as `onnx:FILE` (see `forestpilot.policies.evaluation.kinds`), or `package.module:factory`, which names something that
-makes a pilot without arguments, such as its class; what a pilot is, is told in
+as `onnx:FILE` or `lerobot:FOLDER` (see `forestpilot.policies.evaluation.kinds`), or `package.module:factory`, which
+names something that makes a pilot without arguments, such as its class; what a pilot is, is told in
 `forestpilot.data_collection.rollouts.pilots.Pilot`. `NAME=` before it says what its episodes are filed under. A name
 has no path separator, so that an `=` in a path stays where it is: `runs/lr=0.1` is a folder, and of `best=runs/lr=0.1`
 the name is `best`. Names become names of files and cells of tables, see `forestpilot.data_collection.episodes.names`.
@@ -66,6 +66,10 @@ class Entrant:
     """Which weights, or which code, act."""
     spec: TaskSpec | None = None
     """The task as a policy has learned it; None for others, which take it as it comes."""
+    width: int = 0
+    """Of the pictures that it has learned from, pixels, where no spec tells; 0 for the evaluation's own."""
+    height: int = 0
+    """Likewise."""
 
 
 @dataclass(frozen=True)

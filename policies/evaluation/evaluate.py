@@ -45,8 +45,8 @@ class EvaluateConfig:
 
     policy: tuple[str, ...] = ("pretrained",)
     """Folder of a checkpoint, pretrained, one of the task's baselines (blind, expert, ...), onnx:FILE for an exported
-    policy, or package.module:factory for a pilot of your own; NAME= before it names it. Several are compared on the
-    same worlds."""
+    policy, lerobot:FOLDER for one that LeRobot has trained, or package.module:factory for a pilot of your own; NAME=
+    before it names it. Several are compared on the same worlds."""
     out: str = "runs/evaluation"
     """Folder for outcomes.csv, summary.json and the episodes that `replay` repeats."""
     task: str = field(default=DEFAULT_TASK, metadata=name_of("forestpilot.sim.tasks:TASKS"))
@@ -398,7 +398,7 @@ def _scenarios(config: EvaluateConfig, entrant: Entrant, progress: Progress) -> 
     """The scenarios of a policy; a checkpoint brings its camera, its dashboard, and how it is told goals."""
     spec = entrant.spec
     if spec is None:
-        return config.scenarios()
+        return config.scenarios(width=entrant.width, height=entrant.height)
     renderer = config.renderer or spec.renderer
     if renderer != spec.renderer:
         progress.note(

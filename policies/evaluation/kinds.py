@@ -36,6 +36,9 @@ class PolicyKind(ABC):
 _HERE = "forestpilot.policies.evaluation"
 POLICY_KINDS: Registry[PolicyKind] = Registry("kind of policy", f"{_HERE}.kinds:POLICY_KINDS")
 POLICY_KINDS.register("onnx", f"{_HERE}.onnx_pilot:ONNX", "a file that `forestpilot export onnx` wrote: onnx:FILE")
+POLICY_KINDS.register(
+    "lerobot", f"{_HERE}.lerobot_pilot:LEROBOT", "a policy that LeRobot has trained: lerobot:FOLDER of lerobot-train"
+)
 
 
 def split_kind(target: str) -> tuple[str, str] | None:

@@ -19,6 +19,8 @@ from forestpilot.data_collection.export.feature_stats import FeatureStats
 from forestpilot.data_collection.export.importer import ImportDataError
 from forestpilot.data_collection.export.lerobot import LerobotConfig, LerobotExporter
 from forestpilot.data_collection.export.lerobot_import import LerobotImporter
+from forestpilot.data_collection.windows.training_steps import read_at
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.goals import GOAL_IMAGE
 from tests.helpers.episodes import ENV_ID, make_episode
 from tests.helpers.specs import small_spec
@@ -208,3 +210,27 @@ def test_what_cannot_come_back_is_told(exported: Path, dataset: Dataset, tmp_pat
     some = LerobotExporter().export(dataset, tmp_path / "expert", LerobotConfig(action="expert"))
     with pytest.raises(ImportDataError, match="lacks 6 of its 13 pictures"):
         LerobotImporter(some).import_to(tmp_path / "part")
+
+
+def test_each_view_can_be_an_episode_of_its_own(dataset: Dataset, tmp_path: Path) -> None:
+    out = LerobotExporter().export(dataset, tmp_path / "out", LerobotConfig(pictures="lossless", views="apart"))
+    info = json.loads((out / "meta" / "info.json").read_text())
+    assert [name for name, told in info["features"].items() if told["dtype"] == "video"] == [CENTER]
+    rows = {name: np.array(values) for name, values in table(out, "data").items()}
+    lengths = table(out, "meta/episodes")["length"]
+    assert lengths == [12, 12, 12, 5, 7, 5, 7, 5, 7, 12, *(6 * [2])], "side cameras only where somebody was asked"
+    first = load_episode(dataset.episodes[0].path)
+    spec = dataset.task_spec
+    for number, camera in ((0, 1), (1, 0), (2, 2)):
+        own = slice(number * STEPS, (number + 1) * STEPS)
+        assert first.expert_actions is not None
+        np.testing.assert_array_equal(rows["action"][own], first.expert_actions[:, camera])
+        yaw_rad = spec.side_yaw_rad * (1 - camera)
+        offset = np.full((STEPS, 2), yaw_rad, np.float32)
+        told = read_at(spec, first.observations["state"][:-1], first.observations["goal"][:-1], offset, True)
+        np.testing.assert_allclose(rows["observation.state"][own], told[0], atol=1e-6)
+        np.testing.assert_allclose(rows["observation.environment_state"][own], told[1], atol=1e-6)
+    with pytest.raises(ImportDataError, match=r"only what .* comes back \(with its views together\)"):
+        LerobotImporter(out).import_to(tmp_path / "back")
+    with pytest.raises(InvalidArgumentError, match="nobody acted at the side cameras"):
+        LerobotConfig(views="apart", action="executed")
