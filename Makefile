@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3.11 python3.10 python3.12 python3.13 python
 	if "$$name" -c '$(VERSION_OK)' >/dev/null 2>&1; then echo "$$name"; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint docs kernels bench faults soak interop interop-lerobot interop-minari clean
+.PHONY: help install demo test lint docs kernels bench faults soak cluster interop interop-lerobot interop-minari clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -51,6 +51,9 @@ faults: $(STAMP)  ## kill, stop, starve and damage every verb; hours: ARGS="--ki
 
 soak: $(STAMP)  ## two hours of steps and trips: does memory, do handles or threads grow? ARGS="--minutes 10"
 	$(PY) -m tests.faults.soak $(ARGS)
+
+cluster: $(STAMP)  ## kill workers and a node of a Ray cluster while it records: ARGS="--kills 20"
+	$(PY) -m tests.faults.cluster_kills $(ARGS)
 
 interop: $(addprefix interop-,lerobot minari)  ## other projects' own loaders read what is exported; each in an environment of its own, LeRobot's of 9 GB
 

@@ -22,6 +22,7 @@ EXTRAS = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "lerobot": "lerobot",
+    "ray": "ray",
 }
 """Importable name of each library that an extra brings, and the extra: `pip install "forestpilot[train]"`."""
 

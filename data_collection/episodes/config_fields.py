@@ -21,9 +21,14 @@ _RESULT = "changes_the_result"
 _TRAVELS = "means_something_elsewhere"
 
 
-def not_the_result(default: Any = dataclasses.MISSING, *, default_factory: Any = dataclasses.MISSING) -> Any:
+def not_the_result(
+    default: Any = dataclasses.MISSING,
+    *,
+    default_factory: Any = dataclasses.MISSING,
+    metadata: Mapping[str, Any] | None = None,
+) -> Any:
     """A field that says where and how a run goes on (its folder, its processes), not what comes out of it."""
-    return _field(default, default_factory, {_RESULT: False, _TRAVELS: False})
+    return _field(default, default_factory, {**(metadata or {}), _RESULT: False, _TRAVELS: False})
 
 
 def of_this_machine(default: Any = dataclasses.MISSING, *, default_factory: Any = dataclasses.MISSING) -> Any:
@@ -41,7 +46,7 @@ def travelling_values(config: DataclassInstance) -> dict[str, Any]:
     return _values(config, to_plain(config), _TRAVELS)
 
 
-def _field(default: Any, default_factory: Any, metadata: Mapping[str, bool]) -> Any:
+def _field(default: Any, default_factory: Any, metadata: Mapping[str, Any]) -> Any:
     if default_factory is not dataclasses.MISSING:
         return dataclasses.field(default_factory=default_factory, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

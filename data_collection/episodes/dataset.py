@@ -18,7 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from forestpilot.data_collection.episodes.bounded import read_json
-from forestpilot.data_collection.episodes.episode import CAMERAS, Episode, write_valid_episode
+from forestpilot.data_collection.episodes.episode import (
+    CAMERAS,
+    Episode,
+    PackedEpisode,
+    pack_valid_episode,
+    write_valid_episode,
+)
 from forestpilot.data_collection.episodes.episode_file import SCHEMA_VERSION
 from forestpilot.data_collection.episodes.errors import EpisodeError, SchemaVersionError
 from forestpilot.data_collection.episodes.files import remove_stale_temporaries, write_new_file
@@ -196,6 +202,29 @@ class Dataset:
         if not path.exists():
             raise DatasetError(f"there is no {path.name} to replace; add() makes a new one")
         return self._write(path, episode)
+
+    def pack(self, episode: Episode) -> PackedEpisode:
+        """The file of an episode as `add` would write it, for `put`: in another process, or on another machine.
+
+        Raises:
+            EpisodeError: the episode is not valid, or does not have the shapes of the task.
+            SpecMismatchError: it is of another task.
+        """
+        meta = episode.meta
+        name = self.path_of(meta.dagger_round, meta.seed, episode.rerun.take).name
+        self._require_fit(episode, name)
+        return PackedEpisode(name, pack_valid_episode(episode))
+
+    def put(self, packed: PackedEpisode) -> Path:
+        """Write an episode that was packed, in place of one of the same round and seed; when this returns, it survives
+        kill -9 and power loss. `refresh` finds it.
+
+        Raises:
+            DiskFullError: no space left; everything written before is whole.
+        """
+        path = self.folder / "episodes" / packed.name
+        write_new_file(path, packed.parts)
+        return path
 
     def discard(self, path: Path) -> Path:
         """Take an episode that nobody wants out of the dataset, into discarded/, from where it can be moved back.

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import hdf5plugin
@@ -189,9 +189,23 @@ def save_episode(path: str | Path, episode: Episode) -> Path:
 
 def write_valid_episode(path: Path, episode: Episode) -> Path:
     """`save_episode` for an episode that has been validated already."""
-    image = _hdf5_image(episode)
-    write_new_file(path, [first_line(_version_of(episode), image), image])
+    write_new_file(path, pack_valid_episode(episode))
     return path
+
+
+def pack_valid_episode(episode: Episode) -> tuple[bytes, bytes]:
+    """The bytes of the file of an episode that has been validated already: its first line, and all that follows."""
+    image = _hdf5_image(episode)
+    return first_line(_version_of(episode), image), image
+
+
+class PackedEpisode(NamedTuple):
+    """The file of an episode, not yet written."""
+
+    name: str
+    """Of the file."""
+    parts: tuple[bytes | np.ndarray, ...]
+    """Its bytes, in order."""
 
 
 def _version_of(episode: Episode) -> int:

@@ -14,11 +14,15 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from forestpilot.data_collection.episodes.disk_errors import NO_SPACE, name_path, no_space
 from forestpilot.sim.errors import ForestPilotError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 TEMPORARY_SUFFIX = ".tmp"
 LOCK_SUFFIX = ".lock"
@@ -50,12 +54,12 @@ def require_writable(folder: Path) -> None:
             probe.unlink()
 
 
-def write_new_file(path: Path, parts: Iterable[bytes], durable: bool = True) -> None:
+def write_new_file(path: Path, parts: Iterable[bytes | np.ndarray], durable: bool = True) -> None:
     """Write a file so that it is there whole or not at all, even after kill -9, power loss or a full disk.
 
     Args:
         path: file to make; one that is there already is replaced.
-        parts: its bytes, in order.
+        parts: its bytes, in order; arrays of uint8 are as good.
         durable: False does not wait for the disk, so that a power loss may damage or lose it; for caches.
 
     Raises:
@@ -189,8 +193,8 @@ def _remove(temporary: Path) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _write_all(descriptor: int, part: bytes) -> None:
-    view = memoryview(part)
+def _write_all(descriptor: int, part: bytes | np.ndarray) -> None:
+    view = memoryview(part)  # type: ignore[arg-type]  # NumPy does not tell mypy that arrays are buffers on 3.11
     while view:
         view = view[os.write(descriptor, view) :]
 

@@ -18,7 +18,8 @@ from forestpilot.data_collection.rollouts.noises import NOISES, Noise, NoiseConf
 from forestpilot.data_collection.rollouts.noises.no_noise import NoNoiseConfig
 from forestpilot.data_collection.rollouts.noises.noise import Occasion
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
-from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
+from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed, require_pool
+from forestpilot.data_collection.rollouts.pools import PoolConfig, pool_field
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix, task_spec_of
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
@@ -46,6 +47,8 @@ class CollectConfig:
     """First world seed; training worlds are 0 to 999,999."""
     workers: Annotated[int, PROCESSES] = field(default_factory=usable_cores)
     """Number of processes for the expert; by default one per core that it may use."""
+    pool: PoolConfig = pool_field()
+    """Who runs the episodes: processes of this machine (`local`), or the cores of a Ray cluster (`ray`)."""
     mix: ScenarioMix = ScenarioMix()
     """Which worlds and speeds are run."""
     noise: NoiseConfig = field(
@@ -97,6 +100,8 @@ def collect(
         raise InvalidArgumentError(
             f"pilot is {config.pilot!r}; somebody at a keyboard is needed for `keyboard`, and only there"
         )
+    if roll_in is None:
+        require_pool(pool, config.pool)
     task = TASKS.get(config.task)
     seeds = range(config.seed, config.seed + config.episodes)
     noise = noise_of(config)
@@ -113,7 +118,7 @@ def collect(
                 dataset = claim_dataset(config)
                 pilot = noise.pilot(Occasion(config.task, config.mix, dataset.folder, learner))
             job = dataclasses.replace(job, pilot=pilot)
-            _run_what_is_free(job, dataset, claims, config.workers, progress or SilentProgress(), pool)
+            _run_what_is_free(job, dataset, claims, config, progress or SilentProgress(), pool)
     dataset.refresh()
     return dataset
 
@@ -124,14 +129,14 @@ def noise_of(config: CollectConfig) -> Noise:
 
 
 def _run_what_is_free(
-    job: Job, dataset: Dataset, claims: Claims, workers: int, progress: Progress, pool: RolloutPool | None
+    job: Job, dataset: Dataset, claims: Claims, config: CollectConfig, progress: Progress, pool: RolloutPool | None
 ) -> None:
     """Run the scenarios that are not on disk and that nobody else has taken, until all are there."""
     while missing := _missing(job, dataset):
         free = (scenario for scenario in missing if claims.take(scenario.seed) and not dataset.has(0, scenario.seed))
         first = next(free, None)
         if first is not None:
-            with borrowed(pool, min(workers, len(missing))) as own:
+            with borrowed(pool, min(config.workers, len(missing)), config.pool) as own:
                 own.run(dataclasses.replace(job, scenarios=missing), progress, "collect", chain([first], free))
         claims.let_go()
         if others := _missing(job, dataset):

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import PackedEpisode
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.rerun import FIRST_RUN, Rerun
 from forestpilot.data_collection.rollouts.pilots import Decision, Pilot, PilotFactory, cameras_of
+from forestpilot.data_collection.rollouts.pools import LOCAL, POOLS, LocalConfig, PoolConfig
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.results import EpisodeResult, save_result
 from forestpilot.data_collection.rollouts.scenarios import Scenario
@@ -58,6 +60,18 @@ class Job:
     """Which weights act."""
 
 
+@dataclass(frozen=True)
+class FinishedEpisode:
+    """An episode that was run, and what is to be kept of it: it can be sent to another process."""
+
+    result: EpisodeResult
+    """What it came to."""
+    pilot: str
+    """Who acted."""
+    packed: PackedEpisode | None
+    """The file of the dataset; None where none is recorded."""
+
+
 def roll_out(job: Job, scenarios: Iterator[Scenario] | None = None, slots: int = SLOTS) -> Iterator[EpisodeResult]:
     """Run a job's episodes in this process, several side by side, recording as the job says; yields each as it ends.
 
@@ -66,11 +80,37 @@ def roll_out(job: Job, scenarios: Iterator[Scenario] | None = None, slots: int =
         scenarios: hands out what to run next; by default the job's, in their order.
         slots: episodes side by side.
     """
+    dataset = Dataset.open(job.dataset, check=False) if job.dataset else None
+    for finished in finished_episodes(job, dataset, scenarios, slots):
+        store(job, dataset, finished)
+        yield finished.result
+
+
+def store(job: Job, dataset: Dataset | None, finished: FinishedEpisode) -> None:
+    """Write down an episode as its job says."""
+    # The episode comes last: it is what says that the episode is done.
+    if job.results_folder:
+        save_result(Path(job.results_folder), job.task, finished.pilot, job.policy, finished.result)
+    if dataset is not None and finished.packed is not None:
+        # A process that died may have recorded it in its last moment: the same episode.
+        dataset.put(finished.packed)
+
+
+def finished_episodes(
+    job: Job, dataset: Dataset | None = None, scenarios: Iterator[Scenario] | None = None, slots: int = SLOTS
+) -> Iterator[FinishedEpisode]:
+    """Run a job's episodes in this process, several side by side, and write nothing; yields each as it ends.
+
+    Args:
+        job: what to run.
+        dataset: what episodes are recorded for, which need not lie here; by default none is recorded.
+        scenarios: hands out what to run next; by default the job's, in their order.
+        slots: episodes side by side.
+    """
     pilot = job.pilot()
     left = iter(job.scenarios) if scenarios is None else scenarios
     count = min(slots, len(job.scenarios))
     pilot.begin(count)
-    dataset = Dataset.open(job.dataset, check=False) if job.dataset else None
     running: dict[int, EpisodeRecorder] = {}
     idle = list(range(count))
     with SpareEnvs() as envs:
@@ -91,7 +131,7 @@ def roll_out(job: Job, scenarios: Iterator[Scenario] | None = None, slots: int =
                 spread = None if decision.disagreement is None else float(decision.disagreement[i])
                 if running[k].step(decision.actions[i], int(decision.actor[i]), labelled, disagreement=spread):
                     idle.append(k)
-                    yield _finish(job, running.pop(k), pilot, dataset)
+                    yield _finish(job, running.pop(k), pilot.name, dataset)
 
 
 def _start(job: Job, scenario: Scenario, pilot: Pilot, envs: SpareEnvs) -> EpisodeRecorder:
@@ -107,35 +147,41 @@ def _decide(pilot: Pilot, episodes: list[EpisodeRecorder], slots: list[int]) -> 
     return pilot.act(observations, [episode.pilot_info for episode in episodes], np.array(slots))
 
 
-def _finish(job: Job, running: EpisodeRecorder, pilot: Pilot, dataset: Dataset | None) -> EpisodeResult:
-    """Write the records of a finished episode and free its environment."""
-    episode = dataclasses.replace(running.finished(), fingerprint=job.fingerprint)
-    # The episode comes last: it is what says that the episode is done.
-    if job.results_folder:
-        save_result(Path(job.results_folder), job.task, pilot.name, job.policy, episode)
+def _finish(job: Job, running: EpisodeRecorder, pilot: str, dataset: Dataset | None) -> FinishedEpisode:
+    """What is kept of a finished episode; its environment is free again."""
+    result = dataclasses.replace(running.finished(), fingerprint=job.fingerprint)
+    packed = None
     if dataset is not None:
-        # A process that died may have recorded it in its last moment: the same episode.
-        recorded = dataset.has(job.dagger_round, episode.scenario.seed, job.rerun.take)
-        record = dataset.replace if recorded else dataset.add
-        record(running.episode(pilot.name, job.dagger_round, job.rerun))
+        packed = dataset.pack(running.episode(pilot, job.dagger_round, job.rerun))
     running.close()
-    return episode
+    return FinishedEpisode(result, pilot, packed)
 
 
 class RolloutPool:
     """Worker processes that run jobs; they live across calls, because starting one costs seconds.
 
-    Use it as a context manager. With one worker everything runs in this process.
+    Use it as a context manager. With one worker everything runs in this process. Pools of other machines are
+    subclasses, registered in `forestpilot.data_collection.rollouts.pools.POOLS`.
 
     Args:
         workers: number of processes.
+        config: options of the pool; by default the ordinary ones.
     """
 
-    def __init__(self, workers: int) -> None:
+    Config: ClassVar[type[PoolConfig]] = LocalConfig
+    """Its options."""
+
+    def __init__(self, workers: int, config: PoolConfig | None = None) -> None:
         if workers < 1:
             raise InvalidArgumentError(f"workers is {workers}; allowed: 1 and up")
+        if config is not None and not isinstance(config, self.Config):
+            raise InvalidArgumentError(f"{type(self).__name__} takes {self.Config.__name__}, not {config!r}")
         self.workers = workers
         self._processes: Workers | None = None
+
+    @classmethod
+    def require_there(cls, config: PoolConfig) -> None:
+        """Raise ForestPilotError, before any work, where a pool of these options could not be had."""
 
     def __enter__(self) -> RolloutPool:
         if self.workers > 1:
@@ -218,13 +264,35 @@ class RolloutPool:
             parts.cancel()
 
 
+def make_pool(config: PoolConfig, workers: int) -> RolloutPool:
+    """The pool of these options, to be used as a context manager.
+
+    Args:
+        config: which pool, and its options.
+        workers: number of processes of this machine.
+    """
+    return POOLS.get(config.part)(workers, config)
+
+
+def require_pool(pool: RolloutPool | None, config: PoolConfig) -> None:
+    """Raise ForestPilotError, before anything is written, where none is lent and the one asked for cannot be had."""
+    if pool is None:
+        POOLS.get(config.part).require_there(config)
+
+
 @contextmanager
-def borrowed(pool: RolloutPool | None, workers: int) -> Iterator[RolloutPool]:
-    """The pool that is lent, left open afterwards; or, where none is, one of `workers` processes, closed afterwards."""
+def borrowed(pool: RolloutPool | None, workers: int, config: PoolConfig = LOCAL) -> Iterator[RolloutPool]:
+    """The pool that is lent, left open afterwards; or, where none is, one of `workers` processes, closed afterwards.
+
+    Args:
+        pool: a pool that somebody has.
+        workers: number of processes.
+        config: which pool is made where none is lent.
+    """
     if pool is not None:
         yield pool
         return
-    with RolloutPool(workers) as own:
+    with make_pool(config, workers) as own:
         yield own
 
 

@@ -28,7 +28,8 @@ from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.episodes.seals import read_sealed, set_aside_damaged
-from forestpilot.data_collection.rollouts.pool import RolloutPool, borrowed
+from forestpilot.data_collection.rollouts.pool import RolloutPool, borrowed, require_pool
+from forestpilot.data_collection.rollouts.pools import PoolConfig, pool_field
 from forestpilot.launch.reading.study_results import CSV_FILE, JSON_FILE, ArmNote, StudyResult, write_study_results
 from forestpilot.launch.studies.cells import Cell, CellStore
 from forestpilot.policies.algorithms.behavioural_cloning import clone
@@ -57,6 +58,8 @@ class StudyConfig:
     """Number of training seeds; each has demonstrations and first weights of its own."""
     workers: Annotated[int, PROCESSES] = not_the_result(default_factory=usable_cores)
     """Number of processes, and of threads in training; by default one per core that it may use."""
+    pool: PoolConfig = pool_field()
+    """Who runs the episodes: processes of this machine (`local`), or the cores of a Ray cluster (`ray`)."""
 
     def __post_init__(self) -> None:
         require_ranges(self)
@@ -200,11 +203,15 @@ class Study(ABC, Generic[ConfigT, ArmT]):
             ForestPilotError: the run folder belongs to another config; the settings that differ are named.
         """
         progress = progress or SilentProgress()
+        require_pool(pool, self.config.pool)
         with written_by_one(self.config.out, progress):
             run = Run.claim(self.config.out, f"study {self.name}", self.config)
             from forestpilot.policies.training.shard_pool import ShardPool  # imports torch
 
-            with borrowed(pool, self.config.workers) as workers, ShardPool(self.config.workers) as shards:
+            with (
+                borrowed(pool, self.config.workers, self.config.pool) as workers,
+                ShardPool(self.config.workers) as shards,
+            ):
                 cells = self._run_cells(Bench(run.folder, workers, progress, shards))
             result = self._complete(self.summarise(cells))
             set_aside_damaged(run.folder, (CSV_FILE, JSON_FILE), progress)

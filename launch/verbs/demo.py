@@ -16,7 +16,8 @@ from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.migration import episodes_folder
 from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.episodes.run import Run
-from forestpilot.data_collection.rollouts.pool import RolloutPool
+from forestpilot.data_collection.rollouts.pool import RolloutPool, make_pool, require_pool
+from forestpilot.data_collection.rollouts.pools import PoolConfig, pool_field
 from forestpilot.data_collection.rollouts.replay import load_stored_episode
 from forestpilot.data_collection.rollouts.results import result_path
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
@@ -96,8 +97,10 @@ class DemoConfig:
     that the demo takes is theirs."""
     workers: Annotated[int, PROCESSES] = not_the_result(default_factory=usable_cores)
     """Number of processes; by default one per core that it may use."""
+    pool: PoolConfig = pool_field()
+    """Who runs the episodes: processes of this machine (`local`), or the cores of a Ray cluster (`ray`)."""
     dagger: DaggerConfig = FLY
-    """How the drone's policy is trained; its out and workers are those of the demo."""
+    """How the drone's policy is trained; its out, workers and pool are those of the demo."""
     drive: DaggerConfig = DRIVE
     """How the car's policy is trained, likewise."""
 
@@ -147,6 +150,7 @@ class Part:
 def run(config: DemoConfig) -> None:
     """Run the demo and print what came out of it and where it lies."""
     progress = make_progress()
+    require_pool(None, config.pool)
     with written_by_one(config.out, progress):
         _run(config, progress)
 
@@ -157,7 +161,7 @@ def _run(config: DemoConfig, progress: Progress) -> None:
     out = Path(config.out)
     claimed = Run.claim(out, "demo", config)
     progress.note(f"learning to fly{' and to drive' * bool(config.roads)}, everything goes into {out}")
-    with RolloutPool(config.workers) as pool:
+    with make_pool(config.pool, config.workers) as pool:
         flight = Lesson(config.dagger, out, config.episodes, config.videos, baselines=("blind",))
         if not (out / "policy.json").exists():
             _let_workers_get_ready(config.dagger, pool)
@@ -186,7 +190,7 @@ def _learn(
 ) -> Part:
     """Learn one task, run the cloned and the mended policy through the same test worlds, and begin to film some."""
     out = lesson.folder
-    dagger = dataclasses.replace(lesson.dagger, out=str(out), workers=config.workers)
+    dagger = dataclasses.replace(lesson.dagger, out=str(out), workers=config.workers, pool=config.pool)
     rounds = _rounds(dagger, progress, pool, shard_pool, run or Run.claim(out, "dagger", dagger))
     if config.keep_data == "no":
         shutil.rmtree(out / DATA, ignore_errors=True)

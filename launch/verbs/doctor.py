@@ -48,6 +48,7 @@ REGISTRIES = (
     "forestpilot.sim.envs.dashboards:DASHBOARDS",
     "forestpilot.data_collection.rollouts.gates:GATES",
     "forestpilot.data_collection.rollouts.noises:NOISES",
+    "forestpilot.data_collection.rollouts.pools:POOLS",
     "forestpilot.data_collection.export:EXPORTERS",
     "forestpilot.data_collection.export:IMPORTERS",
     "forestpilot.policies.export:POLICY_EXPORTERS",

@@ -22,7 +22,7 @@ from forestpilot.policies.evaluation.scores import read_summary, results_table
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import Range
 
-OFFLINE_FIELDS = ("policy", "out", "task", "workers", "options")
+OFFLINE_FIELDS = ("policy", "out", "task", "workers", "pool", "options")
 """Settings that offline figures share with evaluations, or that are no matter there."""
 
 

@@ -9,7 +9,8 @@ from typing import Annotated
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.run import Run
-from forestpilot.data_collection.rollouts.pool import RolloutPool
+from forestpilot.data_collection.rollouts.pool import make_pool, require_pool
+from forestpilot.data_collection.rollouts.pools import PoolConfig, pool_field
 from forestpilot.launch.pictures.plots import plot_success_grid
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import format_density, print_table
@@ -45,6 +46,8 @@ class GridConfig:
     """Share of the steps at which all three cameras are black; see `forestpilot evaluate`."""
     workers: Annotated[int, PROCESSES] = not_the_result(default_factory=usable_cores)
     """Number of processes; by default one per core that it may use."""
+    pool: PoolConfig = pool_field()
+    """Who runs the episodes: processes of this machine (`local`), or the cores of a Ray cluster (`ray`)."""
 
     def __post_init__(self) -> None:
         require_ranges(self)
@@ -55,9 +58,10 @@ class GridConfig:
 def run(config: GridConfig) -> None:
     """Evaluate every cell, print the table with intervals, and draw it."""
     progress = make_progress()
+    require_pool(None, config.pool)
     scores: dict[tuple[float, float], Score] = {}
     run = Run(Path(config.out), "grid", config)
-    with written_by_one(config.out, progress), run.recording(), RolloutPool(config.workers) as pool:
+    with written_by_one(config.out, progress), run.recording(), make_pool(config.pool, config.workers) as pool:
         for density in config.densities:
             for speed in config.speeds:
                 (scores[density, speed],) = evaluate(_cell(config, density, speed), progress, pool)
@@ -84,6 +88,7 @@ def _cell(config: GridConfig, density: float, speed: float) -> EvaluateConfig:
         options=DroneOptions(density=(density,)),
         dropped_pictures=config.dropped_pictures,
         workers=config.workers,
+        pool=config.pool,
     )
 
 

@@ -53,7 +53,7 @@ from forestpilot.data_collection.episodes.seals import (
     write_sealed_json,
 )
 from forestpilot.data_collection.rollouts.pilots import PilotFactory
-from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
+from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed, require_pool
 from forestpilot.data_collection.rollouts.scenarios import Scenario, task_spec_of
 from forestpilot.data_collection.windows.decoded import remove_abandoned
 from forestpilot.data_collection.windows.hindsight import require_relabel
@@ -235,6 +235,7 @@ class Algorithm(ABC, Generic[ConfigT]):
             RunError: the run folder belongs to another config.
             RollInStoppedError: the human stopped in the middle of a round.
         """
+        require_pool(pool, self.config.pool)
         data = self.folder / "dataset"
         with written_by_one(self.folder, self.progress), written_by_one(data, self.progress):
             return self._run(pool, run, shard_pool)
@@ -248,7 +249,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         self.dataset = Dataset.create(self.folder / "dataset", self.policy.spec, self.task.bare_env_id)
         computing = ShardPool(self.config.workers) if shard_pool is None else nullcontext(shard_pool)
         try:
-            with borrowed(pool, self.config.workers) as self.pool, computing as self.shard_pool:
+            with borrowed(pool, self.config.workers, self.config.pool) as self.pool, computing as self.shard_pool:
                 results = self._run_rounds()
         finally:
             self._close_reader()

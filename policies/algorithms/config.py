@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result, of_this_machine
+from forestpilot.data_collection.rollouts.pools import PoolConfig, pool_field
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.cores import usable_cores
@@ -67,6 +68,8 @@ class AlgorithmConfig:
     workers: Annotated[int, PROCESSES] = not_the_result(default_factory=usable_cores)
     """Number of processes that run episodes, and at most that compute gradients (see train.shards); by default one per
     core that it may use."""
+    pool: PoolConfig = pool_field()
+    """Who runs the episodes: processes of this machine (`local`), or the cores of a Ray cluster (`ray`)."""
 
     def __post_init__(self) -> None:
         require_ranges(self)

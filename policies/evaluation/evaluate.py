@@ -16,7 +16,8 @@ from forestpilot.data_collection.episodes.plain import from_plain, to_plain
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.run import Run, RunError
 from forestpilot.data_collection.episodes.seals import set_aside, set_aside_damaged
-from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
+from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed, require_pool
+from forestpilot.data_collection.rollouts.pools import PoolConfig, pool_field
 from forestpilot.data_collection.rollouts.results import EpisodeFileError, EpisodeResult, load_result, result_path
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
 from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, parse_policy, policy_names, require_pilot
@@ -71,6 +72,8 @@ class EvaluateConfig:
     """Who the baseline `expert` is: the task's `own`, or one with habits."""
     workers: Annotated[int, PROCESSES] = field(default_factory=usable_cores)
     """Number of processes; by default one per core that it may use."""
+    pool: PoolConfig = pool_field()
+    """Who runs the episodes: processes of this machine (`local`), or the cores of a Ray cluster (`ray`)."""
     renderer: str = field(default="", metadata=name_of("forestpilot.sim.rendering:RENDERERS"))
     """Renderer; empty for the one that the policy was trained on."""
     width: Annotated[int, Range(MIN_SIZE_PX[0], MAX_SIZE_PX[0])] = 64
@@ -183,6 +186,7 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
             weights under the same name.
     """
     progress = progress or SilentProgress()
+    require_pool(pool, config.pool)
     task = TASKS.get(config.task)
     names = policy_names(config.policy)
     # All are looked at before the first one starts: a wrong name must not wait behind an hour of episodes.
@@ -197,7 +201,7 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
             for entrant in entrants
         }
         run.record_first()
-        with borrowed(pool, min(config.workers, config.episodes)) as own:
+        with borrowed(pool, min(config.workers, config.episodes), config.pool) as own:
             for entrant in entrants:
                 episodes = _run_entrant(config, entrant, scenarios[entrant.name], done[entrant.name], own, progress)
                 rows += [OutcomeRow.of_result(result, entrant.name, config.task) for result in episodes]

@@ -5,15 +5,16 @@ they would do under each (see `forestpilot.policies.networks.causes`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forestpilot.data_collection.rollouts.luggage import place
 from forestpilot.data_collection.rollouts.pilots import Decision, Observations, Pilot
-from forestpilot.policies.evaluation.pilots import PolicyPilot
+from forestpilot.policies.evaluation.pilots import CHECKPOINT_FILES, PolicyPilot
 from forestpilot.sim.seeds import SeedStream
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class MaskedFactory:
     """Makes a pilot that draws a mask for each episode; picklable."""
 
-    folder: str
+    folder: str = field(metadata=place(*CHECKPOINT_FILES))
     """Folder of the checkpoint of a policy with causes."""
     name: str
     """What its episodes are filed under."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forestpilot.data_collection.rollouts.luggage import place
 from forestpilot.data_collection.rollouts.pilots import Decision, Observations, Pilot
 from forestpilot.data_collection.rollouts.pool import SLOTS
 from forestpilot.policies.evaluation.baselines import decided
@@ -64,7 +65,7 @@ class OnnxPilot:
 class OnnxFactory:
     """Makes an `OnnxPilot`; picklable."""
 
-    path: str
+    path: str = field(metadata=place())
     """The file."""
     name: str
     """What its episodes are filed under."""

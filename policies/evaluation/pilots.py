@@ -4,7 +4,7 @@ rollout processes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,15 @@ import numpy as np
 from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT
 from forestpilot.data_collection.rollouts.gates import Gate
 from forestpilot.data_collection.rollouts.gates.gated_pilot import GatedPilot
+from forestpilot.data_collection.rollouts.luggage import place
 from forestpilot.data_collection.rollouts.pilots import Decision, MixturePilot, Observations, Pilot, PilotFactory
 from forestpilot.data_collection.rollouts.pool import SLOTS
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.policies.evaluation.baselines import decided
+
+CHECKPOINT_FILES = ("policy.json", "policy.safetensors")
+"""Of the folder of a checkpoint; named here too, so that nobody imports torch for it."""
 
 
 def get_ready(task: str, scenario: Scenario, ask: object = None) -> None:
@@ -80,7 +84,7 @@ class PolicyPilot:
 class PolicyFactory:
     """Makes a `PolicyPilot`, mixed with the expert where beta is above zero; picklable."""
 
-    folder: str
+    folder: str = field(metadata=place(*CHECKPOINT_FILES))
     """Folder of the checkpoint."""
     name: str
     """What its episodes are filed under."""
@@ -130,7 +134,7 @@ class EnsemblePilot:
 class EnsembleFactory:
     """Makes an `EnsemblePilot`; picklable."""
 
-    folders: tuple[str, ...]
+    folders: tuple[str, ...] = field(metadata=place(*CHECKPOINT_FILES))
     """Folders of the checkpoints; the first acts."""
     name: str
     """What its episodes are filed under."""

@@ -87,7 +87,7 @@ def dying(method: Callable[..., Any], calls: Iterator[int], when: Callable[..., 
 
 
 KILLS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
-    "collecting": (Dataset, "add", lambda call, *_: call == 3),
+    "collecting": (Dataset, "put", lambda call, *_: call == 3),
     "updating": (TrainingState, "update", lambda call, *_: call == 17),
     "storing a policy": (checkpoint_module, "save_policy", lambda call, *_: call == 1),
     "validating": (RolloutPool, "run", lambda _, __, ___, ____, name: name == "validate round 1"),

@@ -446,6 +446,17 @@ export {data} --out {note} | note.txt
 export {data} --out {policy} | policy
 export {note} --out new | note.txt
 relabel nowhere --out out | nowhere
+
+# Clusters.
+collect --pool slurm --out out | there is no pool 'slurm'
+collect --pool.address auto --out out | --pool.address
+collect --pool ray --pool.tasks -1 --out out | --pool.tasks
+collect --pool ray --pool.address 127.0.0.1:1 --out out | no Ray cluster can be reached at 127.0.0.1:1
+evaluate --pool ray --pool.address 127.0.0.1:1 --out out | no Ray cluster can be reached at 127.0.0.1:1
+dagger --pool ray --pool.address 127.0.0.1 --out out | give HOST:PORT
+study noise --pool ray --pool.address ray://127.0.0.1:1 --out out | one for Ray's client
+grid --pool ray --pool.address 127.0.0.1:1 --out out | no Ray cluster can be reached at 127.0.0.1:1
+demo --pool ray --pool.address 127.0.0.1:1 --out out | no Ray cluster can be reached at 127.0.0.1:1
 relabel {data} --shift-only | relabel
 relabel {data} --out {policy} | policy
 collect --out {policy} | policy
