@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3.11 python3.10 python3.12 python3.13 python
 	if "$$name" -c '$(VERSION_OK)' >/dev/null 2>&1; then echo "$$name"; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint docs kernels bench faults soak cluster interop interop-lerobot interop-minari clean
+.PHONY: help install demo test lint docs kernels bench faults soak cluster interop interop-lerobot interop-minari interop-rlds clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -55,7 +55,7 @@ soak: $(STAMP)  ## two hours of steps and trips: does memory, do handles or thre
 cluster: $(STAMP)  ## kill workers and a node of a Ray cluster while it records: ARGS="--kills 20"
 	$(PY) -m tests.faults.cluster_kills $(ARGS)
 
-interop: $(addprefix interop-,lerobot minari)  ## other projects' own loaders read what is exported; each in an environment of its own, LeRobot's of 9 GB
+interop: $(addprefix interop-,minari rlds lerobot)  ## other projects' own loaders read what is exported; each in an environment of its own; TensorFlow's of 2 GB, LeRobot's of 9 GB
 
 interop-lerobot: $(STAMP)
 	test -x build/interop/lerobot/bin/python || $(PY) -m venv build/interop/lerobot
@@ -69,8 +69,14 @@ interop-lerobot: $(STAMP)
 interop-minari: $(STAMP)
 	test -x build/interop/minari/bin/python || $(PY) -m venv build/interop/minari
 	build/interop/minari/bin/python -m pip install --quiet --disable-pip-version-check "minari[hdf5]==0.5.4" pillow
-	rm -rf build/interop/minari-data && $(PY) -m tests.interop.minari_writes build/interop/minari-data
+	rm -rf build/interop/minari-data && $(PY) -m tests.interop.writes minari build/interop/minari-data
 	build/interop/minari/bin/python tests/interop/minari_reads.py build/interop/minari-data
+
+interop-rlds: $(STAMP)
+	test -x build/interop/rlds/bin/python || $(PY) -m venv build/interop/rlds
+	build/interop/rlds/bin/python -m pip install --quiet --disable-pip-version-check tensorflow-cpu==2.21.0 tensorflow-datasets==4.9.10
+	rm -rf build/interop/rlds-data && $(PY) -m tests.interop.writes rlds build/interop/rlds-data
+	build/interop/rlds/bin/python tests/interop/rlds_reads.py build/interop/rlds-data
 
 clean:  ## remove .venv and caches; runs/ and datasets stay
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

@@ -19,6 +19,8 @@ EXTRAS = {
     "jinja2": "report",
     "markupsafe": "report",
     "pyarrow": "export",
+    "google": "export",
+    "google_crc32c": "export",
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "lerobot": "lerobot",

@@ -27,19 +27,23 @@ import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import Episode, load_episode
-from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN
 from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.export.exporter import Exporter
 from forestpilot.data_collection.export.feature_stats import FeatureStats
 from forestpilot.data_collection.export.keepsake import KEEPSAKE, Keepsake, is_pictures
-from forestpilot.data_collection.export.lessons import LessonConfig, Stretch, stretches_of, wanted_actions
+from forestpilot.data_collection.export.lessons import (
+    LessonConfig,
+    Stretch,
+    all_have_costs,
+    step_columns,
+    stretches_of,
+)
 from forestpilot.data_collection.export.parquet import FILES_A_CHUNK, ParquetFiles, write_tasks
 from forestpilot.data_collection.export.picture_files import PictureFiles
 from forestpilot.data_collection.export.views import views_apart
 from forestpilot.sim.cameras import CENTER
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.outcomes import Outcome
 from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.tasks import TASKS
 
@@ -83,7 +87,7 @@ class LerobotExporter(Exporter):
         """See `Exporter.write`."""
         out.mkdir(parents=True)
         with ExitStack() as files, progress.stage("export", total=len(dataset)) as stage:
-            writer = _Writer(out, dataset.task_spec, config, files)
+            writer = _Writer(out, dataset, config, files)
             for header in dataset.episodes:
                 episode = load_episode(header.path)
                 stretches = stretches_of(header, config.action)
@@ -102,21 +106,22 @@ class _Writer:
 
     Args:
         out: folder, empty.
-        spec: task spec of the dataset.
+        dataset: what is exported.
         config: options of the export.
         files: closes what is open.
     """
 
-    def __init__(self, out: Path, spec: TaskSpec, config: LerobotConfig, files: ExitStack) -> None:
+    def __init__(self, out: Path, dataset: Dataset, config: LerobotConfig, files: ExitStack) -> None:
         self._out = out
-        self._spec = spec
+        self._spec = dataset.task_spec
+        self._with_costs = all_have_costs(dataset.episodes)
         self._config = config
         file_bytes = config.file_mb * 1_000_000
         self._rows = files.enter_context(ParquetFiles(out / "data", file_bytes))
         self._index = files.enter_context(ParquetFiles(out / "meta" / "episodes", file_bytes))
         self._keepsake: Keepsake | None = None
         if config.views == "together":
-            self._keepsake = files.enter_context(Keepsake(out / KEEPSAKE, spec))
+            self._keepsake = files.enter_context(Keepsake(out / KEEPSAKE, dataset.task_spec))
         self._files = files
         self._file_bytes = file_bytes
         self._pictures: dict[str, PictureFiles] = {}
@@ -128,7 +133,7 @@ class _Writer:
 
     def add(self, episode: Episode, stretches: list[Stretch]) -> None:
         """Write an episode, as one for each of the stretches."""
-        columns = dict(_columns(episode, self._config))
+        columns = dict(_columns(episode, self._config, self._with_costs))
         numbers = range(self._num_episodes, self._num_episodes + len(stretches))
         if self._keepsake is not None:
             self._keepsake.add(episode, list(zip(numbers, stretches)), loose=[episode.num_steps])
@@ -208,26 +213,21 @@ class _Writer:
         (meta / "stats.json").write_text(json.dumps(stats, indent=4))
 
 
-def _columns(episode: Episode, config: LerobotConfig) -> Iterator[tuple[str, np.ndarray]]:
+def _columns(episode: Episode, config: LerobotConfig, with_costs: bool) -> Iterator[tuple[str, np.ndarray]]:
     """What is written of the steps of an episode besides pictures, (T, ...) each."""
     steps = episode.num_steps
     for key, values in episode.observations.items():
         if not is_pictures(values):
             yield _name_of(key), values[:steps]
-    lesson = episode.labels.lesson(episode.meta.control_hz)
-    yield "action", wanted_actions(episode, config.action)
-    yield "executed_action", episode.actions
-    if episode.expert_actions is not None:
-        yield "expert_action", episode.expert_actions[:, CENTER]
-    if episode.expert_costs is not None:
-        yield "expert_costs", episode.expert_costs[:, CENTER]
-    yield "labelled", lesson.known[:, None]
-    yield "actor", episode.actor.astype(np.int64)[:, None]
-    yield "intervention", (episode.actor == ACTOR_HUMAN)[:, None]
+    told = step_columns(episode, config.action, with_costs)
+    for name in ("action", "executed_action", "expert_action", "expert_costs"):
+        if name in told:
+            yield name, told[name]
+    for name in ("labelled", "actor", "intervention"):
+        yield name, told[name][:, None]
     yield "next.reward", episode.rewards[:, None]
     yield "next.done", (episode.terminated | episode.truncated)[:, None]
-    ended = np.arange(steps) == steps - 1
-    yield "next.success", (ended & (episode.meta.outcome == Outcome.SUCCESS))[:, None]
+    yield "next.success", told["success"][:, None]
 
 
 def _name_of(key: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -10,7 +11,10 @@ from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.episode import Episode
 from forestpilot.data_collection.episodes.header import EpisodeHeader
+from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN
 from forestpilot.data_collection.export.exporter import ExporterConfig
+from forestpilot.sim.cameras import CENTER
+from forestpilot.sim.outcomes import Outcome
 
 OF_ONE_EPISODE = ("lead_in", "pose_noise")
 """Arguments of an environment that say how one episode was recorded, not what is to be learned."""
@@ -71,3 +75,35 @@ def env_kwargs_of(header: EpisodeHeader) -> dict[str, Any]:
     """Arguments of the environment for whoever tries out what was learned: from the usual start, and nobody puts the
     vehicle elsewhere."""
     return {key: value for key, value in header.meta.env_kwargs.items() if key not in OF_ONE_EPISODE}
+
+
+def step_columns(episode: Episode, action: ActionChoice, with_costs: bool) -> dict[str, NDArray[Any]]:
+    """What learners are told of each step besides what was seen, (T, ...) each, the same names for every episode.
+
+    Args:
+        episode: the episode.
+        action: whose action is to be learned.
+        with_costs: tell the expert's costs; only where all episodes of a dataset have them.
+    """
+    steps = episode.num_steps
+    answers = np.zeros((steps, 2), np.float32)
+    if episode.expert_actions is not None:
+        answers = episode.expert_actions[:, CENTER]
+    ended = np.arange(steps) == steps - 1
+    columns = {
+        "action": wanted_actions(episode, action),
+        "executed_action": episode.actions,
+        "expert_action": answers,
+        "labelled": episode.labelled_steps,
+        "actor": episode.actor.astype(np.int64),
+        "intervention": episode.actor == ACTOR_HUMAN,
+        "success": ended & (episode.meta.outcome == Outcome.SUCCESS),
+    }
+    if with_costs and episode.expert_costs is not None:
+        columns["expert_costs"] = episode.expert_costs[:, CENTER]
+    return columns
+
+
+def all_have_costs(headers: Sequence[EpisodeHeader]) -> bool:
+    """Whether every episode comes with the expert's costs."""
+    return all(header.has_expert_costs for header in headers)

@@ -17,7 +17,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,21 +28,19 @@ import numpy as np
 from forestpilot.data_collection.episodes.dataset import Dataset, package_version
 from forestpilot.data_collection.episodes.episode import Episode, load_episode
 from forestpilot.data_collection.episodes.header import EpisodeHeader
-from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN
 from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.export.exporter import Exporter
 from forestpilot.data_collection.export.keepsake import KEEPSAKE, Keepsake, is_pictures, left_over
 from forestpilot.data_collection.export.lessons import (
     LessonConfig,
     Stretch,
+    all_have_costs,
     env_kwargs_of,
+    step_columns,
     transitions_of,
-    wanted_actions,
 )
-from forestpilot.sim.cameras import CENTER
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.outcomes import Outcome
 from forestpilot.sim.tasks import TASKS
 
 METADATA = "data/metadata.json"
@@ -92,14 +89,16 @@ class MinariExporter(Exporter):
             h5py.File(out / MAIN_DATA, "w") as file,
             progress.stage("export", total=len(dataset)) as stage,
         ):
-            number, steps = 0, 0
+            number = 0
+            steps = 0
+            with_costs = all_have_costs(dataset.episodes)
             for header in dataset.episodes:
                 episode = load_episode(header.path)
                 transitions = transitions_of(header, config.action)
                 places = [(number + i, _observations_of(own)) for i, own in enumerate(transitions)]
                 loose = [] if config.action == "expert" else left_over(header.num_steps + 1, places)
                 keepsake.add(episode, places, loose)
-                columns = dict(_columns(episode, config))
+                columns = _columns(episode, config, with_costs)
                 for own in transitions:
                     _write_episode(file, number, episode, own, columns, dataset.task_spec)
                     number += 1
@@ -115,22 +114,16 @@ def _observations_of(stretch: Stretch) -> tuple[int, int]:
     return stretch.start, stretch.stop + 1
 
 
-def _columns(episode: Episode, config: MinariConfig) -> Iterator[tuple[str, np.ndarray]]:
+def _columns(episode: Episode, config: MinariConfig, with_costs: bool) -> dict[str, np.ndarray]:
     """What is written of the steps of an episode besides observations, (T, ...) each."""
-    yield "actions", wanted_actions(episode, config.action)
-    yield "rewards", episode.rewards
-    yield "terminations", episode.terminated
-    yield "truncations", episode.truncated
-    yield "infos/executed_action", episode.actions
-    if episode.expert_actions is not None:
-        yield "infos/expert_action", episode.expert_actions[:, CENTER]
-    if episode.expert_costs is not None:
-        yield "infos/expert_costs", episode.expert_costs[:, CENTER]
-    yield "infos/labelled", episode.labelled_steps
-    yield "infos/actor", episode.actor
-    yield "infos/intervention", episode.actor == ACTOR_HUMAN
-    ended = np.arange(episode.num_steps) == episode.num_steps - 1
-    yield "infos/success", ended & (episode.meta.outcome == Outcome.SUCCESS)
+    told = step_columns(episode, config.action, with_costs)
+    return {
+        "actions": told.pop("action"),
+        "rewards": episode.rewards,
+        "terminations": episode.terminated,
+        "truncations": episode.truncated,
+        **{f"infos/{name}": values for name, values in told.items()},
+    }
 
 
 def _write_episode(

@@ -105,6 +105,15 @@ def test_an_episode_that_begins_again_takes_nothing_from_the_first(exporter: Exp
     assert both - alone > 20 * 100
 
 
+def test_what_nobody_labelled_stands_beside_what_the_expert_did(exporter: Exporter, tmp_path: Path) -> None:
+    """One was driven by hand, and nobody was asked; the features of both are the same."""
+    mixed = Dataset.create(tmp_path / "data", small_spec(), ENV_ID)
+    mixed.add(make_episode(5, 40))
+    mixed.add(make_episode(6, 40, expert=False, policy_id="human"))
+    mixed.add(make_episode(7, 40))
+    assert sum(map(len, contents(exporter.export(mixed, tmp_path / "out")).values())) > 1000
+
+
 def test_what_is_there_already_stays(exporter: Exporter, dataset: Dataset, tmp_path: Path) -> None:
     file, folder = tmp_path / "file", tmp_path / "folder"
     file.write_bytes(b"mine")

@@ -1,6 +1,6 @@
 """Minari's own loader reads what was exported: run by `make interop`, in Minari's environment (0.5.4 was tried).
 
-python minari_reads.py FOLDER, which `minari_writes.py` has written.
+python minari_reads.py FOLDER, which `writes.py` has written.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ def main(folder: Path) -> None:
     os.environ["MINARI_DATASETS_PATH"] = str(folder)
     import minari
 
-    wanted = np.load(folder / "minari.npz")
-    assert list(minari.list_local_datasets()) == ["forestpilot/flights-v0"]
-    dataset = minari.load_dataset("forestpilot/flights-v0")
+    wanted = np.load(folder / "expected.npz")
+    assert list(minari.list_local_datasets()) == ["flights-v0"]
+    dataset = minari.load_dataset("flights-v0")
     seeds = wanted["seeds"].tolist()
     assert dataset.total_episodes == len(seeds) and not dataset.storage.jpeg_encoding
     assert [facts["seed"] for facts in dataset.storage.get_episode_metadata(range(len(seeds)))] == seeds
