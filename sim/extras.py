@@ -25,6 +25,7 @@ EXTRAS = {
     "onnxruntime": "onnx",
     "lerobot": "lerobot",
     "ray": "ray",
+    "rerun": "rerun",
 }
 """Importable name of each library that an extra brings, and the extra: `pip install "forestpilot[train]"`."""
 

@@ -64,6 +64,9 @@ class ReplayConfig:
     """MP4 file to write a highlight reel into: the successes with the smallest clearance, the closest first."""
     reel_clips: Annotated[int, Range(1, 100)] = 8
     """Clips in the reel."""
+    rerun: Path | None = None
+    """File (.rrd) to write the episodes into for rerun's viewer: cameras, way, costs, map. It needs forestpilot[rerun];
+    `rerun FILE.rrd` shows it."""
     slow: Annotated[float, Range(1, 50)] = 1.0
     """How many times slower time runs in the films, for example 4; in the reel near its moments, 4 if this is 1."""
     last: Annotated[float | None, Range(0, 3600, above=True)] = None
@@ -83,6 +86,8 @@ class ReplayConfig:
         require_ranges(self)
         if self.reel is not None and self.reel.suffix.lower() != ".mp4":
             raise InvalidArgumentError(f"reel is {str(self.reel)!r}; name an MP4 file, for example reel.mp4")
+        if self.rerun is not None and self.rerun.suffix.lower() != ".rrd":
+            raise InvalidArgumentError(f"rerun is {str(self.rerun)!r}; name a .rrd file, for example flights.rrd")
         if self.size:
             parse_size(self.size)
         self._require_use()
@@ -100,7 +105,9 @@ class ReplayConfig:
             raise InvalidArgumentError("slow has no effect without --video, --gif, --webp or --reel")
         if self.last is not None and not (films or sheet):
             raise InvalidArgumentError("last has no effect without --video, --gif, --webp or --contact-sheet")
-        if reel and not (films or sheet) and (self.worst or self.best):
+        if self.side_by_side and self.rerun:
+            raise InvalidArgumentError("rerun shows episodes side by side by itself: leave out --side-by-side")
+        if self.only_reel and (self.worst or self.best):
             raise InvalidArgumentError(
                 "the reel chooses its own episodes: say how many with --reel-clips, not --worst or --best"
             )
@@ -141,4 +148,4 @@ class ReplayConfig:
     @property
     def only_reel(self) -> bool:
         """True if nothing but the reel is wanted."""
-        return self.reel is not None and not self.products
+        return self.reel is not None and self.rerun is None and not self.products

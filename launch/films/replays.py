@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from forestpilot.data_collection.rollouts.replay import StoredEpisode
     from forestpilot.launch.films.jobs import FilmJob
     from forestpilot.launch.films.reel import NearMiss
+    from forestpilot.launch.films.rerun_file import Recorded
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,50 @@ class EpisodeReplay(TogetherReplay):
     @property
     def _stem(self) -> str:
         (row,) = self.rows
-        return f"{row.policy}-{row.seed}-{row.end.replace(' ', '_')}"
+        return stem_of(row)
+
+
+class RecordingReplay(Replay):
+    """Episodes in one file for rerun's viewer."""
+
+    @property
+    def name(self) -> str:
+        """What it is."""
+        return "recording"
+
+    @property
+    def size(self) -> int:
+        """Each state once."""
+        return self.states
+
+    @property
+    def num_tasks(self) -> int:
+        """One for each episode."""
+        return len(self.rows)
+
+    def begin(self, pool: RolloutPool, advance: Callable[[int], object]) -> Callable[[], Replayed]:
+        """Replay; written is what comes back, one episode after the other."""
+        from forestpilot.launch.films.rerun_file import record, written
+
+        path = self.config.rerun
+        assert path is not None
+        rest = deque(self.episodes)
+        ahead: deque[Future[Recorded]] = deque()
+
+        def begin_some() -> None:
+            # No more than are soon written: a recorded episode takes some MB.
+            while rest and len(ahead) < pool.workers:
+                ahead.append(pool.submit(record, rest.popleft(), self.config.costs, answer=advance))
+
+        def finish() -> Replayed:
+            with written(path) as recording:
+                for row in self.rows:
+                    begin_some()
+                    recording.add(stem_of(row), ahead.popleft().result())
+            return Replayed(self.rows, (path,), f"{len(self.rows)} episodes: rerun {path}")
+
+        begin_some()
+        return finish
 
 
 class ReelReplay(Replay):
@@ -226,6 +272,11 @@ class ReelReplay(Replay):
         join_parts(path, [title, *(clip.result() for clip in clips)])
         told = f"{len(near_misses)} clips, the closest {near_misses[0].caption}"
         return Replayed(self.rows, (path,), told)
+
+
+def stem_of(row: OutcomeRow) -> str:
+    """What the files of an episode are called."""
+    return f"{row.policy}-{row.seed}-{row.end.replace(' ', '_')}"
 
 
 def _load(config: ReplayConfig, row: OutcomeRow) -> StoredEpisode:

@@ -15,7 +15,14 @@ from forestpilot.data_collection.episodes.files import remove_stale_temporaries
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.rollouts.pool import RolloutPool, borrowed
 from forestpilot.launch.films.replay_config import ReplayConfig
-from forestpilot.launch.films.replays import EpisodeReplay, ReelReplay, Replay, Replayed, TogetherReplay
+from forestpilot.launch.films.replays import (
+    EpisodeReplay,
+    RecordingReplay,
+    ReelReplay,
+    Replay,
+    Replayed,
+    TogetherReplay,
+)
 from forestpilot.launch.reading.outcomes import (
     ReplayError,
     choose_episodes,
@@ -26,6 +33,7 @@ from forestpilot.launch.reading.outcomes import (
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.verbs import Verb
 from forestpilot.policies.evaluation.outcome_rows import OutcomeRow
+from forestpilot.sim.extras import require
 
 STATES_WORTH_A_PROCESS = 2000
 """Comparing so many states takes about as long as starting a process."""
@@ -69,10 +77,16 @@ def replay_evaluation(
         near_misses, successes = choose_near_misses(outcomes, config.reel_clips, config.choice)
     for folder in config.products:
         _require_writable(folder)
-    if config.reel:
-        _require_writable(config.reel.parent)
+    for file in (config.reel, config.rerun):
+        if file:
+            _require_writable(file.parent)
+    if config.rerun:
+        require("rerun")
     work: list[Replay] = [TogetherReplay(config, rows) for rows in worlds]
-    work += [EpisodeReplay(config, [row]) for row in episodes]
+    if config.products or not config.rerun:
+        work += [EpisodeReplay(config, [row]) for row in episodes]
+    if config.rerun:
+        work.append(RecordingReplay(config, episodes))
     if config.reel:
         work.append(ReelReplay(config, near_misses, successes))
     busy = min(config.workers, _most_workers(config, work))
@@ -88,7 +102,12 @@ def replay_evaluation(
 
 def _most_workers(config: ReplayConfig, work: Sequence[Replay]) -> int:
     """Number of processes that would have something to do; comparing a few states is not worth starting any."""
-    if not config.products and not config.reel and sum(each.size for each in work) < STATES_WORTH_A_PROCESS:
+    if (
+        not config.products
+        and not config.reel
+        and not config.rerun
+        and sum(each.size for each in work) < STATES_WORTH_A_PROCESS
+    ):
         return 1
     return max(1, sum(each.num_tasks for each in work))
 

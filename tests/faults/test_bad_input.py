@@ -364,6 +364,7 @@ replay {evaluation} --slow 4 | slow has no effect
 replay {evaluation} --last 3 | last has no effect
 replay {evaluation} --reel film.avi | film.avi
 replay {evaluation} --reel film.mp4 --worst 3 | --reel-clips
+replay {evaluation} --rerun film.mp4 | film.mp4
 relabel {data} | --out
 relabel {data} --out out --shift-only | --shift-only
 
@@ -416,6 +417,7 @@ evaluate --policy {note} --out out | note.txt
 evaluate --policy {data} --out out | data
 evaluate --policy {cut} --out out | policy.safetensors
 evaluate --policy {nan_weights} --out out | policy.safetensors
+evaluate --policy lerobot:nowhere --out out | nowhere is no policy of LeRobot
 evaluate --policy {large_weights} --out out | policy.safetensors
 evaluate --policy {no_weights} --out out | policy.safetensors
 evaluate --policy {other_policy} --out out | policy.json
