@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3.11 python3.10 python3.12 python3.13 python
 	if "$$name" -c '$(VERSION_OK)' >/dev/null 2>&1; then echo "$$name"; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint docs kernels bench faults soak cluster interop interop-lerobot interop-minari interop-rlds clean
+.PHONY: help install demo test lint docs kernels bench faults soak cluster interop interop-lerobot interop-minari interop-rlds interop-robomimic clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -55,7 +55,7 @@ soak: $(STAMP)  ## two hours of steps and trips: does memory, do handles or thre
 cluster: $(STAMP)  ## kill workers and a node of a Ray cluster while it records: ARGS="--kills 20"
 	$(PY) -m tests.faults.cluster_kills $(ARGS)
 
-interop: $(addprefix interop-,minari rlds lerobot)  ## other projects' own loaders read what is exported; each in an environment of its own; TensorFlow's of 2 GB, LeRobot's of 9 GB
+interop: $(addprefix interop-,minari robomimic rlds lerobot)  ## other projects' own loaders read what is exported; each in an environment of its own; TensorFlow's of 2 GB, LeRobot's of 9 GB
 
 interop-lerobot: $(STAMP)
 	test -x build/interop/lerobot/bin/python || $(PY) -m venv build/interop/lerobot
@@ -77,6 +77,14 @@ interop-rlds: $(STAMP)
 	build/interop/rlds/bin/python -m pip install --quiet --disable-pip-version-check tensorflow-cpu==2.21.0 tensorflow-datasets==4.9.10
 	rm -rf build/interop/rlds-data && $(PY) -m tests.interop.writes rlds build/interop/rlds-data
 	build/interop/rlds/bin/python tests/interop/rlds_reads.py build/interop/rlds-data
+
+# Without what it asks for, which builds a renderer of its own: reading takes torch and h5py, which are there.
+interop-robomimic: $(STAMP)
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/interop/robomimic \
+	robomimic==0.3.0 termcolor tqdm psutil
+	rm -rf build/interop/robomimic-data && $(PY) -m tests.interop.writes robomimic build/interop/robomimic-data
+	HDF5_PLUGIN_PATH=$$($(PY) -c "import hdf5plugin; print(hdf5plugin.PLUGIN_PATH)") PYTHONPATH=build/interop/robomimic \
+	$(PY) tests/interop/robomimic_reads.py build/interop/robomimic-data
 
 clean:  ## remove .venv and caches; runs/ and datasets stay
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

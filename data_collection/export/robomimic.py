@@ -4,9 +4,14 @@ data                    attributes: total (steps), env_args (JSON: env_name, typ
 data/demo_<n>           attribute: num_samples
     actions (T, 2)      rewards (T,)      dones (T,)
     obs/<key>           left, center, right (T, H, W, 3) uint8; state, goal
-    next_obs/<key>      the same one step later, if asked for
+    next_obs/<key>      the same one step later
     actor, labelled     who acted and where somebody said what to do; robomimic leaves them alone
 mask/<name>             names of demonstrations: train, valid, success
+episodes/episode_<n>    <key> (T+1, ...): what was seen in an episode; a link to its own file, or a copy
+
+What was seen stands there once, in `episodes`; `obs` and `next_obs` are rows of it (virtual datasets). Where `episodes`
+are links, which are relative, no picture is copied, and the file is of no use without the dataset. (Rows of a file that
+is gone would read as zeros; rows of what lies behind a link to nowhere are an error.)
 
 An episode is one demonstration; where the vehicle was put elsewhere on the way, it is one for each stretch, because
 robomimic takes the steps of a demonstration for one after another. Robomimic learns from all labels alike: what an
@@ -17,22 +22,31 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import h5py
 import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import ROBOMIMIC_GYM, Episode, load_episode
+from forestpilot.data_collection.episodes.episode_file import open_episode
 from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.migration import migrate_env_id
 from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.episodes.rerun import FIRST_RUN, RERUN_ATTRIBUTE
-from forestpilot.data_collection.export.exporter import Exporter, ExporterConfig
-from forestpilot.data_collection.export.lessons import env_kwargs_of
+from forestpilot.data_collection.export.exporter import Exporter
+from forestpilot.data_collection.export.lessons import (
+    LessonConfig,
+    Stretch,
+    env_kwargs_of,
+    stretches_of,
+    transitions_of,
+    wanted_actions,
+)
 from forestpilot.sim.outcomes import Outcome
 from forestpilot.sim.ranges import SEEDS, Range, require_ranges
 
@@ -41,15 +55,16 @@ STEPS_PER_CHUNK = 8
 
 
 @dataclass(frozen=True)
-class RobomimicConfig(ExporterConfig):
+class RobomimicConfig(LessonConfig):
     """One HDF5 file, as robomimic reads it."""
 
     part: ClassVar[str] = "robomimic"
-    actions: Literal["taught", "done"] = "taught"
-    """What is to be learned: what the expert or a human said should be done, and what was done where nobody said
-    anything (`taught`), or what was `done` throughout."""
-    next_obs: bool = False
-    """Write the observation after each step too; for algorithms that need it (hdf5_load_next_obs). Twice the size."""
+    copy: bool = False
+    """Copy the pictures, so that the file can be carried elsewhere and any HDF5 library unpacks it; else it links to
+    the dataset, takes next to no room and no time, and whoever reads it needs hdf5plugin."""
+    next_obs: bool = True
+    """Tell the observation after each step, which robomimic wants unless hdf5_load_next_obs is false. Where the vehicle
+    was then put elsewhere it is not known, and the step is left out."""
     valid_share: Annotated[float, Range(0, 1, below=True)] = 0.1
     """Share of the demonstrations in mask/valid; the others are in mask/train."""
     seed: Annotated[int, SEEDS] = 0
@@ -64,10 +79,8 @@ class _Demo(NamedTuple):
 
     header: EpisodeHeader
     """Its episode."""
-    start: int
-    """First step."""
-    stop: int
-    """Step after the last."""
+    steps: Stretch
+    """Which steps of it."""
 
 
 class RobomimicExporter(Exporter):
@@ -81,14 +94,18 @@ class RobomimicExporter(Exporter):
         _note_weights(dataset.episodes, progress)
         with h5py.File(out, "w") as file, progress.stage("export", total=len(dataset)) as stage:
             data = file.create_group("data")
-            data.attrs["total"] = sum(demo.stop - demo.start for own in demos for demo in own)
+            data.attrs["total"] = sum(demo.steps.stop - demo.steps.start for own in demos for demo in own)
             data.attrs["env_args"] = _env_args(dataset.episodes[0])
             number = 0
-            for header, own in zip(dataset.episodes, demos):
-                episode = load_episode(header.path)
+            for place, (header, own) in enumerate(zip(dataset.episodes, demos)):
+                source = f"/episodes/episode_{place}"
+                episode = load_episode(header.path, keys=None if config.copy else ())
+                seen = _write_observations(file, source, header, episode, config)
                 arrays = _arrays(episode, config)
                 for demo in own:
-                    _write_demo(data.create_group(f"demo_{number}"), demo, arrays)
+                    group = data.create_group(f"demo_{number}")
+                    _write_demo(group, demo, arrays)
+                    _write_rows(group, demo, source, seen, config)
                     number += 1
                 stage.advance(steps=header.num_steps)
             for name, members in _masks(demos, config).items():
@@ -97,13 +114,8 @@ class RobomimicExporter(Exporter):
 
 def _demos(header: EpisodeHeader, config: RobomimicConfig) -> list[_Demo]:
     """The demonstrations that an episode is written as."""
-    demos = []
-    for start, stop in header.stretches:
-        # What was seen next, had the vehicle not been put elsewhere, nobody knows.
-        known = stop - 1 if config.next_obs and stop < header.num_steps else stop
-        if known > start:
-            demos.append(_Demo(header, start, known))
-    return demos
+    choose = transitions_of if config.next_obs else stretches_of
+    return [_Demo(header, steps) for steps in choose(header, config.action)]
 
 
 def _note_weights(headers: Sequence[EpisodeHeader], progress: Progress) -> None:
@@ -121,38 +133,58 @@ def _env_args(header: EpisodeHeader) -> str:
     return json.dumps({"env_name": name, "type": ROBOMIMIC_GYM, "env_kwargs": env_kwargs_of(header)})
 
 
+def _write_observations(
+    file: h5py.File, source: str, header: EpisodeHeader, episode: Episode, config: RobomimicConfig
+) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """Put what was seen in an episode under a name; returns shape and type by key."""
+    if config.copy:
+        for key, values in episode.observations.items():
+            chunk = (min(STEPS_PER_CHUNK, len(values)), *values.shape[1:])
+            # gzip, because every HDF5 library brings it.
+            file.create_dataset(f"{source}/{key}", data=values, chunks=chunk, compression="gzip", compression_opts=1)
+        return {key: (values.shape, values.dtype) for key, values in episode.observations.items()}
+    folder = Path(file.filename).resolve().parent
+    file[source] = h5py.ExternalLink(os.path.relpath(header.path.resolve(), folder), "data/demo_0/obs")
+    with open_episode(header.path) as demo:
+        return {key: (values.shape, values.dtype) for key, values in demo["obs"].items()}
+
+
+def _write_rows(
+    group: h5py.Group,
+    demo: _Demo,
+    source: str,
+    seen: dict[str, tuple[tuple[int, ...], Any]],
+    config: RobomimicConfig,
+) -> None:
+    """The observations of a demonstration as rows of those of its episode."""
+    start, stop = demo.steps
+    for key, (shape, dtype) in seen.items():
+        for name, later in (("obs", 0), ("next_obs", 1))[: 1 + config.next_obs]:
+            rows = h5py.VirtualSource(".", f"{source}/{key}", shape=shape, dtype=dtype)[start + later : stop + later]
+            layout = h5py.VirtualLayout((stop - start, *shape[1:]), dtype)
+            layout[:] = rows
+            group.create_virtual_dataset(f"{name}/{key}", layout)
+
+
 def _arrays(episode: Episode, config: RobomimicConfig) -> dict[str, np.ndarray]:
-    """What is written of an episode, (T, ...) each."""
-    steps = episode.num_steps
-    dones = (episode.terminated | episode.truncated).astype(np.int64)
-    arrays: dict[str, np.ndarray] = {"actions": _actions(episode, config), "rewards": episode.rewards, "dones": dones}
-    arrays |= {"actor": episode.actor, "labelled": episode.labelled_steps}
-    for key, values in episode.observations.items():
-        arrays[f"obs/{key}"] = values[:steps]
-        if config.next_obs:
-            arrays[f"next_obs/{key}"] = values[1:]
-    return arrays
+    """What is written of an episode besides what was seen, (T, ...) each."""
+    return {
+        "actions": wanted_actions(episode, config.action),
+        "rewards": episode.rewards,
+        "dones": (episode.terminated | episode.truncated).astype(np.int64),
+        "actor": episode.actor,
+        "labelled": episode.labelled_steps,
+    }
 
 
-def _write_demo(group: h5py.Group, demo: _Demo, arrays: Mapping[str, np.ndarray]) -> None:
-    steps = demo.stop - demo.start
-    group.attrs["num_samples"] = steps
+def _write_demo(group: h5py.Group, demo: _Demo, arrays: dict[str, np.ndarray]) -> None:
+    start, stop = demo.steps
+    group.attrs["num_samples"] = stop - start
     group.attrs["episode_meta"] = demo.header.meta.to_json()
     if demo.header.rerun != FIRST_RUN:
         group.attrs[RERUN_ATTRIBUTE] = json.dumps(dataclasses.asdict(demo.header.rerun))
     for key, values in arrays.items():
-        chunk = (min(STEPS_PER_CHUNK, steps), *values.shape[1:])
-        # gzip, because every HDF5 library brings it.
-        own = values[demo.start : demo.stop]
-        group.create_dataset(key, data=own, chunks=chunk, compression="gzip", compression_opts=1)
-
-
-def _actions(episode: Episode, config: RobomimicConfig) -> np.ndarray:
-    """(T, 2) float32 in [-1, 1]."""
-    if config.actions == "done":
-        return episode.actions
-    lesson = episode.labels.lesson(episode.meta.control_hz)
-    return np.where(lesson.known[:, None], lesson.actions, episode.actions)
+        group.create_dataset(key, data=values[start:stop])
 
 
 def _masks(demos: Sequence[Sequence[_Demo]], config: RobomimicConfig) -> dict[str, list[str]]:

@@ -9,6 +9,7 @@ from forestpilot.sim.tasks.version_0_1 import EVALUATION_OPTIONS, MIX_OPTIONS
 
 RENAMED = {
     **RENAMED_KEYS,
+    "to.actions": "to.action",
     "flights": "episodes",
     "shaves": "near_misses",
     **{f"policy.{old}": f"policy.{new}" for old, new in RENAMED_POLICY_FIELDS.items()},

@@ -56,7 +56,7 @@ def test_every_step_is_there_as_robomimic_reads_it(dataset: Dataset, tmp_path: P
                 np.testing.assert_array_equal(demo[f"obs/{key}"], values[:STEPS])
             assert demo["actions"].shape == (STEPS, 2)
             assert np.abs(demo["actions"]).max() <= 1.0
-            assert "next_obs" not in demo
+            np.testing.assert_array_equal(demo["next_obs/state"], episode.observations["state"][1:])
 
 
 def test_what_was_taught_is_the_action_and_what_was_done_where_nobody_said_anything(
@@ -65,9 +65,9 @@ def test_what_was_taught_is_the_action_and_what_was_done_where_nobody_said_anyth
     learner = episodes()[4]
     assert learner.expert_actions is not None
     taught = np.where(ASKED[:, None], learner.expert_actions[:, 1], learner.actions)
-    for actions, wanted in (("taught", taught), ("done", learner.actions)):
-        config = RobomimicConfig(actions=actions, next_obs=True)
-        with h5py.File(RobomimicExporter().export(dataset, tmp_path / actions, config)) as file:
+    for action, wanted in (("taught", taught), ("executed", learner.actions)):
+        config = RobomimicConfig(action=action)  # type: ignore[arg-type]
+        with h5py.File(RobomimicExporter().export(dataset, tmp_path / action, config)) as file:
             demo = file["data/demo_4"]
             np.testing.assert_array_equal(demo["actions"], wanted)
             np.testing.assert_array_equal(demo["labelled"], ASKED)
@@ -113,14 +113,14 @@ def test_an_episode_is_a_demonstration_for_each_stretch_where_the_vehicle_was_pu
     dataset.add(episode)
     dataset.add(make_episode(8, STEPS))
 
-    demos = exported(dataset, tmp_path / "plain")
+    demos = exported(dataset, tmp_path / "plain", RobomimicConfig(next_obs=False))
     pictures = {name: arrays["obs/center"][:, 0, 0, 1].tolist() for name, arrays in demos.items()}
     whole = list(range(STEPS))
     assert pictures == {"demo_0": whole[:3], "demo_1": [3], "demo_2": whole[4:9], "demo_3": whole[9:], "demo_4": whole}
     assert [arrays["dones"][-1] for arrays in demos.values()] == [0, 0, 0, 1, 1]
 
     # What followed upon the step before was seen from where the vehicle had been put.
-    demos = exported(dataset, tmp_path / "next", RobomimicConfig(next_obs=True))
+    demos = exported(dataset, tmp_path / "next")
     pictures = {name: arrays["obs/center"][:, 0, 0, 1].tolist() for name, arrays in demos.items()}
     assert pictures == {"demo_0": [0, 1], "demo_1": whole[4:8], "demo_2": whole[9:], "demo_3": whole}
     for arrays in demos.values():
@@ -172,3 +172,42 @@ def test_who_exports_is_told_of_weights_that_robomimic_does_not_know(tmp_path: P
     dataset.add(dataclasses.replace(make_episode(3, STEPS), rerun=Rerun(take=1, weight=4.0)))
     RobomimicExporter().export(dataset, tmp_path / "weighed", progress=Listening())
     assert len(notes) == 1 and "have a weight in 1 of" in notes[0]
+
+
+def test_links_take_no_room_and_lead_there_wherever_both_are_moved(tmp_path: Path) -> None:
+    before = tmp_path / "before"
+    dataset = Dataset.create(before / "dataset", small_spec(), ENV_ID)
+    for seed in range(3):
+        dataset.add(make_episode(seed, 100))
+    out = RobomimicExporter().export(dataset, before / "exports.hdf5")
+    assert out.stat().st_size < dataset.file_bytes / 3
+    before.rename(tmp_path / "after")
+    with h5py.File(tmp_path / "after" / "exports.hdf5") as file:
+        np.testing.assert_array_equal(file["data/demo_2/obs/left"], make_episode(2, 100).observations["left"][:-1])
+    (tmp_path / "after" / "dataset").rename(tmp_path / "gone")
+    with h5py.File(tmp_path / "after" / "exports.hdf5") as file:
+        for key in ("obs/left", "next_obs/state"):
+            with pytest.raises(OSError, match="read data"):  # not zeros, which somebody would train from
+                file[f"data/demo_2/{key}"][:]
+
+
+def test_a_copy_holds_the_same_and_every_library_unpacks_it(dataset: Dataset, tmp_path: Path) -> None:
+    linked = exported(dataset, tmp_path / "linked")
+    copied = exported(dataset, tmp_path / "copied", RobomimicConfig(copy=True))
+    assert set(linked) == set(copied)
+    for name, arrays in linked.items():
+        assert set(arrays) == set(copied[name])
+        for key, values in arrays.items():
+            np.testing.assert_array_equal(copied[name][key], values, err_msg=key)
+    with h5py.File(tmp_path / "copied") as file:
+        assert {values.compression for group in file["episodes"].values() for values in group.values()} == {"gzip"}
+
+
+def test_only_what_the_expert_answered_is_exported_where_nothing_else_is_wanted(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    demos = exported(dataset, tmp_path / "expert", RobomimicConfig(action="expert"))
+    learner = episodes()[4]
+    assert learner.expert_actions is not None
+    answers = np.concatenate([demos[f"demo_{number}"]["actions"] for number in range(4, len(demos))])
+    np.testing.assert_array_equal(answers, learner.expert_actions[ASKED, 1])

@@ -126,6 +126,7 @@ export lerobot {data} --out new --to.action done | --to.action
 export minari {data} --out new --to.id flights | --to.id
 export minari {data} --out {note} | note.txt
 import | --out
+export robomimic {data} --out new --to.actions done | is now `--to.action`
 export rlds {data} --out new --to.file-mb 0 | --to.file-mb
 import rlds {data} --out new | data
 import minari nowhere --out new | nowhere

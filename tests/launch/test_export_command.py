@@ -29,7 +29,7 @@ def test_flights_that_were_put_elsewhere_are_exported_stretch_by_stretch(tmp_pat
     out = tmp_path / "robomimic.hdf5"
     small = ["--mix.width", "32", "--mix.height", "24", "--workers", "1"]
     assert cli.main(["collect", "--episodes", "1", "--noise", "pose", "--out", str(data), *small]) == 0
-    assert cli.main(["export", str(data), "--out", str(out)]) == 0
+    assert cli.main(["export", str(data), "--out", str(out), "--to.no-next-obs"]) == 0
     (header,) = Dataset.open(data).episodes
     assert header.displaced is not None and header.displaced.any()
     with h5py.File(out) as file:
