@@ -11,6 +11,7 @@ EXTRAS = {
     "torch": "train",
     "safetensors": "train",
     "tensorboard": "train",
+    "fsspec": "train",
     "av": "video",
     "cv2": "video",
     "pygame": "window",

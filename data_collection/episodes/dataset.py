@@ -141,6 +141,10 @@ class Dataset:
             DatasetError: no dataset is there, or its description cannot be read.
             SchemaVersionError: the dataset or one of its episodes is of another format version.
         """
+        if "://" in str(folder):
+            raise DatasetError(
+                f"{folder} is an address, which `forestpilot train --data` reads; this wants a folder: copy it here"
+            )
         folder = Path(folder)
         description = _read_description(folder / DATASET_FILE)
         dataset = cls(folder, _task_spec(description["task_spec"], folder), description["env_id"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from forestpilot.data_collection.episodes.dataset import Dataset
@@ -36,14 +36,21 @@ def fingerprint_of(datasets: Sequence[Dataset]) -> dict[str, Any]:
 
 
 def told(fingerprint: dict[str, Any]) -> str:
-    """A fingerprint in words, for example `12 episodes of 3,400 steps`."""
+    """A fingerprint in words, for example `12 episodes of 3,400 steps`; of data elsewhere it tells the size."""
+    if "steps" not in fingerprint:
+        return f"{fingerprint['episodes']:,} episodes of {fingerprint['bytes'] / 1e6:,.0f} MB"
     return f"{fingerprint['episodes']:,} episodes of {fingerprint['steps']:,} steps"
 
 
 def worlds_of(datasets: Sequence[Dataset]) -> list[list[int]]:
     """First and last seed of each row of worlds that the episodes were recorded in, ascending; plain JSON values."""
+    return rows_of({header.meta.seed for dataset in datasets for header in dataset.episodes})
+
+
+def rows_of(seeds: Iterable[int]) -> list[list[int]]:
+    """First and last of each row of seeds, ascending; plain JSON values."""
     rows: list[list[int]] = []
-    for seed in sorted({header.meta.seed for dataset in datasets for header in dataset.episodes}):
+    for seed in sorted(set(seeds)):
         if rows and seed == rows[-1][1] + 1:
             rows[-1][1] = seed
         else:

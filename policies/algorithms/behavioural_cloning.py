@@ -6,6 +6,7 @@ one round does so again with more demonstrations.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_one_task
-from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, told, worlds_of
+from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, rows_of, told, worlds_of
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.episodes.remote import FarDatasets, Room, is_address
 from forestpilot.data_collection.episodes.run import Run, RunError, read_run
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.data_collection.windows.decoded import remove_abandoned
@@ -28,7 +30,9 @@ from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import ROUNDS
 
 if TYPE_CHECKING:
+    from forestpilot.data_collection.windows.windows import WindowReader
     from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+    from forestpilot.policies.training.loop import TrainResult
     from forestpilot.policies.training.shard_pool import ShardPool
 
 
@@ -83,10 +87,11 @@ def clone(config: TrainConfig, progress: Progress | None = None, pool: ShardPool
 
 def _clone(config: TrainConfig, progress: Progress, pool: ShardPool | None) -> VisuomotorPolicy:
     """See `clone`; nobody else writes into the folder meanwhile."""
-    from forestpilot.policies.networks.checkpoint import save_policy
     from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
     from forestpilot.policies.training.loop import make_reader, require_costs, train
 
+    if any(is_address(place) for place in config.data):
+        return _clone_from_afar(config, progress, pool)
     datasets = [Dataset.open(folder) for folder in config.data]
     for dataset in datasets:
         if not len(dataset):
@@ -105,6 +110,54 @@ def _clone(config: TrainConfig, progress: Progress, pool: ShardPool | None) -> V
         data = fingerprint_of(datasets)  # without those that the reader has found damaged
         result = train(policy, reader, config, config.out, progress=progress, pool=pool, data=data)
         worlds = worlds_of(datasets)
+    _save(policy, config, result, data, worlds)
+    run.record()
+    return policy
+
+
+def _clone_from_afar(config: TrainConfig, progress: Progress, pool: ShardPool | None) -> VisuomotorPolicy:
+    """See `clone`, of data some of which lies elsewhere."""
+    from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+    from forestpilot.policies.training.loop import make_reader, require_costs, train
+    from forestpilot.policies.training.parts import PartsReader
+
+    addresses = [place if is_address(place) else f"file://{Path(place).resolve()}" for place in config.data]
+    room = Room(Path(config.out) / "remote", int(config.remote_gb * 1e9))
+    with closing(FarDatasets(addresses, room, config.seed)) as far:
+        policy = VisuomotorPolicy.seeded(config.policy, require_one_task(far.outline()), config.seed)
+        make_input_noise(config.noise, policy.spec, config.policy.view)
+        data = far.fingerprint()
+        finished = _finished_policy(config, data, progress)
+        if finished is not None:
+            far.remove_copies()
+            return finished
+
+        def opened(datasets: Sequence[Dataset]) -> WindowReader:
+            reader = make_reader(policy, datasets, config, usable_cores(), progress)
+            require_costs(policy, reader)
+            return reader
+
+        run = Run.claim(config.out, "train", config)
+        reader: WindowReader | PartsReader
+        if far.num_parts == 1:
+            reader = opened(far.part(0, progress))
+        else:
+            reader = PartsReader(far, config.steps, opened, progress)
+        with closing(reader):
+            progress.note(reader.describe())
+            result = train(policy, reader, config, config.out, progress=progress, pool=pool, data=data)
+        far.remove_copies()
+    _save(policy, config, result, data, rows_of(far.seeds))
+    run.record()
+    return policy
+
+
+def _save(
+    policy: VisuomotorPolicy, config: TrainConfig, result: TrainResult, data: dict[str, Any], worlds: list[list[int]]
+) -> None:
+    """Save what a training made, with what it was made of."""
+    from forestpilot.policies.networks.checkpoint import save_policy
+
     facts = {
         "trained_by": "behavioural cloning",
         "steps": config.steps,
@@ -113,8 +166,6 @@ def _clone(config: TrainConfig, progress: Progress, pool: ShardPool | None) -> V
         "worlds": worlds,
     }
     save_policy(config.out, policy, facts)
-    run.record()
-    return policy
 
 
 def _finished_policy(config: TrainConfig, data: dict[str, Any], progress: Progress) -> VisuomotorPolicy | None:

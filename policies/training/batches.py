@@ -58,6 +58,15 @@ class SharedReader(Reader, Protocol):
         ...
 
 
+@runtime_checkable
+class ReaderInParts(Reader, Protocol):
+    """A reader that has only part of its data at hand."""
+
+    def go_to(self, step: int) -> None:
+        """Have the part whose turn it is at a gradient step."""
+        ...
+
+
 class ReaderRecipe(Protocol):
     """A reader on its way to another process."""
 
@@ -120,6 +129,8 @@ def draw(
     as_in_0_2 = config.shards == 1
     rng = np.random.default_rng((config.seed, *place))
     windows = config.windows_of(place.shard)
+    if isinstance(reader, ReaderInParts):
+        reader.go_to(place.step)
     batch = reader.sample(windows, rng, burn_in=config.burn_in)
     if isinstance(reader, WindowDrawer):  # the disk reads while the gradient is computed
         next_rng = np.random.default_rng((config.seed, *place._replace(step=place.step + 1)))

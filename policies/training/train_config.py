@@ -22,7 +22,7 @@ class TrainConfig:
     """Settings of a training."""
 
     data: tuple[str, ...] = of_this_machine(())
-    """Dataset folders."""
+    """Dataset folders, or addresses of datasets that lie elsewhere (s3://..., file://..., whatever fsspec reads)."""
     out: str = not_the_result("runs/train")
     """Run folder: config, checkpoints, metrics. The same command again goes on where it was interrupted."""
     policy: PolicyConfig = dataclasses.field(default_factory=PolicyConfig)
@@ -91,6 +91,9 @@ class TrainConfig:
     """DAgger: go on with the optimizer's moments of the round before instead of fresh ones."""
     cache_gb: Annotated[float, Range(0, 100_000)] = not_the_result(1.0)
     """Bound of the window cache in memory, GB."""
+    remote_gb: Annotated[float, Range(0, 1_000_000, above=True)] = 20.0
+    """Bound of the copies, in the run folder, of episodes of datasets that are named by an address, GB. What is larger
+    is read part by part, which changes what is drawn when."""
     disk_cache_gb: Annotated[float, Range(0, 1_000_000)] = not_the_result(20.0)
     """Bound of the decoded pictures that lie in the folder decoded/ beside each dataset while it is trained on, GB; 0
     for none. Pictures beyond it are unpacked again for each window once cache_gb are full.
