@@ -21,11 +21,13 @@ import numpy as np
 from numba.core import types as numba_types
 from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
 from numba.core.extending import _Intrinsic
+from numba.core.runtime import rtsys
 
 kinds: Any = numba_types
 NumbaCache: Any = FunctionCache
 NoNumbaCache: Any = NullCache
 Intrinsic: Any = _Intrinsic
+memory: Any = rtsys
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
 """Types of values that Numba writes into machine code."""
 
@@ -106,6 +108,12 @@ class _Files(NumbaCache):
             if not path.name.startswith(self._kept):
                 path.unlink(missing_ok=True)
         super().save_overload(sig, data)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Read machine code without Numba's own preparation: it imports what is needed for compiling alone."""
+        memory.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
 
     def holds(self, arguments: Any, target: Any) -> bool:
         """Tell if there is machine code for arguments of these types, without reading it."""

@@ -96,6 +96,15 @@ def test_a_helper_that_changes_in_another_file_is_seen_and_old_code_removed(tmp_
     assert len(list((tmp_path / "code").rglob("*.nbi"))) == 1
 
 
+def test_stored_code_is_run_without_what_numba_imports_for_compiling(tmp_path):
+    (tmp_path / "high.py").write_text(
+        "from forestpilot.sim.kernels import kernel\n@kernel()\ndef outer(x):\n    return x[0] + 2.0\n"
+    )
+    ask = "import sys, numpy; from high import outer; print(outer(numpy.ones(3)), 'numba.np.linalg' in sys.modules)"
+    assert run(tmp_path, ask)[0].split() == ["3.0", "True"]
+    assert run(tmp_path, ask)[0].split() == ["3.0", "False"]
+
+
 def test_kernels_work_where_nothing_can_be_stored(made, monkeypatch):
     def refuse(self, function):
         raise RuntimeError("no locator available")
