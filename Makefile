@@ -26,7 +26,8 @@ demo: $(STAMP)  ## demonstrations, cloning, DAgger, evaluation and videos, into 
 
 test: $(STAMP)  ## the whole test suite
 	@# One process more than cores: some tests wait for windows and browsers most of the time.
-	$(PY) -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@# They all read the same modules, so bytecode is kept, whatever the shell says.
+	env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(STAMP)  ## ruff, mypy and the floors of the house (import-linter)
 	$(VENV)/bin/ruff check .

@@ -22,7 +22,7 @@ def spec_of(task: str) -> TaskSpec:
 
 def make_spec(**changes: Any) -> TaskSpec:
     """The drone's spec, with some fields changed."""
-    return dataclasses.replace(spec_of("drone"), **changes)
+    return dataclasses.replace(spec_of("drone"), **changes) if changes else spec_of("drone")
 
 
 def make_drive_spec(**changes: Any) -> TaskSpec:

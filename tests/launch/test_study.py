@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import forestpilot.launch.studies.shifted_views as shifted_views_module
 from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.launch import cli
 from forestpilot.launch.config import ConfigError
@@ -28,6 +30,7 @@ from forestpilot.launch.studies.statistics import mean_interval
 from forestpilot.launch.studies.study import Arm, Bench, Study, StudyConfig
 from forestpilot.launch.studies.three_cameras import ThreeCameras
 from forestpilot.launch.verbs import study
+from forestpilot.policies.networks.encoders.options import PatchConfig
 from forestpilot.policies.training.shard_pool import ShardPool
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.cameras import Camera
@@ -218,8 +221,12 @@ def test_rendered_views_differ_from_warped_ones_mostly_above_the_ground(tmp_path
 
 
 @pytest.mark.slow
-def test_the_smallest_studies_run_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    training = dataclasses.replace(study_training(3), batch_windows=4)
+def test_the_smallest_studies_run_from_end_to_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = dataclasses.replace(study_training(3).policy, encoder=PatchConfig((4, 6, 8)), features=16)
+    training = dataclasses.replace(study_training(3), batch_windows=4, policy=policy)
+    monkeypatch.setattr(shifted_views_module, "shifted_views", functools.partial(shifted_views, roads=1))
     tiny = {"seeds": 1, "test_roads": 2, "length": 40.0, "workers": 1, "train": training}
     cameras = three_cameras.Config(out=str(tmp_path / "cameras"), test_length=40.0, demonstrations=(1,), **tiny)
     rounds = {"rounds": 1, "drives": 1}

@@ -77,7 +77,7 @@ def bring_up(pool: ShardPool, folder: Path) -> None:
     """Train until every process takes part."""
     seen = folder / "seen"
     seen.mkdir()
-    reader = SharedMadeUpReader(seen)
+    reader = SharedMadeUpReader(seen, others=pool.workers - 1)
     rounds = iter(range(10_000))
 
     def all_took_part() -> bool:
@@ -174,7 +174,8 @@ def test_an_error_over_there_is_raised_here_and_the_pool_is_of_use_again(
     config = make_config(steps=4)
     with ShardPool(2) as pool:
         with pytest.raises(BrokenEpisodeError, match="damaged meanwhile"):
-            learned(replace(config, steps=10**6), SharedMadeUpReader(seen, breaks_away=True), tmp_path / "broken", pool)
+            broken = SharedMadeUpReader(seen, breaks_away=True, others=1)
+            learned(replace(config, steps=10**6), broken, tmp_path / "broken", pool)
         after = learned(config, SharedMadeUpReader(seen), tmp_path / "after", pool)
     assert same_weights(after, learned(config, MadeUpReader(), tmp_path / "alone"))
 
@@ -201,7 +202,7 @@ def test_a_process_that_hangs_is_ended_and_told(tmp_path: Path, seen: Path, monk
     config = make_config(shards=2, steps=100_000, checkpoint_every=100_000, log_every=100_000)
     policy = VisuomotorPolicy.seeded(config.policy, make_spec(), 0)
     with ShardPool(2) as pool, pytest.raises(ShardProcessError, match=r"said nothing .* run the same command again"):
-        train(policy, Killer(seen), config, tmp_path / "run", pool=pool)
+        train(policy, Killer(seen, others=1), config, tmp_path / "run", pool=pool)
     assert (tmp_path / "run" / "checkpoints" / "training.safetensors").exists()
 
 
@@ -212,7 +213,7 @@ def test_a_process_that_dies_is_an_error_and_nothing_is_lost(
     config = make_config(shards=2, steps=100_000, checkpoint_every=100_000, log_every=100_000)
     policy = VisuomotorPolicy.seeded(config.policy, make_spec(), 0)
     with ShardPool(2) as pool, pytest.raises(ShardProcessError, match="run the same command again"):
-        train(policy, Killer(seen), config, tmp_path / "run", pool=pool)
+        train(policy, Killer(seen, others=1), config, tmp_path / "run", pool=pool)
     metadata = (tmp_path / "run/checkpoints/training.safetensors").read_bytes()[:2000].decode(errors="ignore")
     assert '\\"step\\"' in metadata
     values = [value.clone() for value in policy.parameters()]
@@ -230,15 +231,19 @@ class Stopping(MadeUpReader):
 
 SCRIPT = """
 import sys
-from pathlib import Path
-from forestpilot.policies.training import shard_pool
-from tests.helpers.made_up import SharedMadeUpReader
-from tests.policies.test_shards import learned, make_config
 
-shard_pool.START_AFTER_S = 0.0
 if __name__ == "__main__":
+    from pathlib import Path
+    from forestpilot.policies.training import shard_pool
+    from forestpilot.policies.training.loop import train
+    from forestpilot.policies.training.train_config import TrainConfig
+    from tests.helpers.made_up import SharedMadeUpReader, make_policy, make_policy_config
+
+    seen, out = map(Path, sys.argv[1:])
+    shard_pool.START_AFTER_S = 0.0
+    config = TrainConfig(policy=make_policy_config(), steps=10**7, batch_windows=7, shards=2, tensorboard=False)
     with shard_pool.ShardPool(2) as pool:
-        learned(make_config(shards=2, steps=10**7), SharedMadeUpReader(Path(sys.argv[1])), Path(sys.argv[2]), pool)
+        train(make_policy(), SharedMadeUpReader(seen, others=1), config, out, pool=pool)
 """
 
 
