@@ -73,7 +73,9 @@ class KillingReader(MadeUpReader):
 
 @pytest.mark.parametrize("head", HEADS)
 def test_every_head_learns_to_turn_away_from_the_trunk(tmp_path: Path, head: str) -> None:
-    config = make_config({"head": head, "memory": "none"}, steps=250, log_every=25, checkpoint_every=250, learning_rate=5e-3)
+    config = make_config(
+        {"head": head, "memory": "none"}, steps=250, log_every=25, checkpoint_every=250, learning_rate=5e-3
+    )
     result = train(new_policy(config), MadeUpReader(), config, tmp_path)
     losses = [float(row["loss"]) for row in rows_of(tmp_path)]
     assert losses[-1] < losses[0]

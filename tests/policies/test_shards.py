@@ -172,9 +172,9 @@ def test_an_error_over_there_is_raised_here_and_the_pool_is_of_use_again(
 ) -> None:
     monkeypatch.setattr(shard_pool, "START_AFTER_S", 0.0)
     config = make_config(steps=4)
+    broken = SharedMadeUpReader(seen, breaks_away=True, others=1)
     with ShardPool(2) as pool:
         with pytest.raises(BrokenEpisodeError, match="damaged meanwhile"):
-            broken = SharedMadeUpReader(seen, breaks_away=True, others=1)
             learned(replace(config, steps=10**6), broken, tmp_path / "broken", pool)
         after = learned(config, SharedMadeUpReader(seen), tmp_path / "after", pool)
     assert same_weights(after, learned(config, MadeUpReader(), tmp_path / "alone"))
