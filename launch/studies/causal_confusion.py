@@ -1,8 +1,10 @@
 """Does a policy that sees its own brake light brake for the light, or for what is on the road?
 
 The dashboard has a lamp that shows the brake of the step before (de Haan, Jayaraman & Levine 2019, "Causal Confusion in
-Imitation Learning", arXiv:1905.11979). Along the expert's drives it tells nearly always what comes next: who brakes
-goes on braking. All arms have the same drives, the same network and, but for dagger, the same number of gradient steps:
+Imitation Learning", arXiv:1905.11979). Along the demonstrated drives it tells nearly always what comes next: who brakes
+goes on braking. Some of the drivers brake early and gently, others late and hard, and no single picture shows whether
+this one has begun: the lamp does. All arms have the same drives, the same network and, but for dagger, the same number
+of gradient steps:
 
     no-lamp          cloning; the lamp is covered, in the pictures and in the state
     lamp             cloning; the lamp is seen
@@ -60,8 +62,11 @@ from forestpilot.policies.networks.memories.options import NoMemoryConfig
 from forestpilot.policies.training.input_noise import HideConfig, InputNoiseConfig, NoInputNoiseConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.envs.dashboards import BRAKE_LIGHT, DARK_COLOR, LIT_COLOR, masks
+from forestpilot.sim.experts.config import ExpertConfig
+from forestpilot.sim.experts.moody import MoodyConfig
 from forestpilot.sim.outcomes import Outcome
 from forestpilot.sim.ranges import EPISODES, SPEEDS_MPS, STEPS, Range
+from forestpilot.sim.registry import part_of
 from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drive import DriveOptions
@@ -74,6 +79,9 @@ SEEN = ("forward_mps", "speed_set_point_mps", BRAKE_LIGHT)
 """What of the state is seen. Where the wheels point already is left out: who sees it learns to keep them there."""
 CAUSES = (LAMP, "forward_mps")
 """What may be no cause."""
+DRIVERS = MoodyConfig(aside_m=(0.0, 0.0), pace=(1.0, 1.0), braking=(0.08, 0.8), gap_m=(1.0, 2.0))
+"""All drive on the same line at the same speed; they brake with 0.08 to 0.8 of the grip, and stop 1 to 2 m before what
+is in the way."""
 LEAST_DISTANCE_M = 1.0
 SEEDS_NOTE = "95 % t interval over training seeds"
 
@@ -128,7 +136,11 @@ class Config(StudyConfig):
     """Length of each road in metres."""
     hazards: Annotated[int, Range(1, 100)] = 4
     """Hazards along each road."""
-    speed: Annotated[float, SPEEDS_MPS] = 5.0
+    hazard_kinds: tuple[str, ...] = ("crossing",)
+    """Kinds of hazards; empty for all. Of a deer beside the road nobody can see whether it will cross."""
+    demonstrator: ExpertConfig = field(default=DRIVERS, metadata=part_of("forestpilot.sim.experts:EXPERTS"))
+    """Who demonstrates, and is asked."""
+    speed: Annotated[float, SPEEDS_MPS] = 6.0
     """Speed set point in m/s."""
     side_cameras: str = "random"
     """Where the side cameras of the demonstrations stand, whose labels show the way back to the line."""
@@ -157,9 +169,11 @@ class Config(StudyConfig):
             side_cameras=side_cameras or self.side_cameras,
             interventions=interventions,
             hazards=self.hazards,
+            hazard_kinds=self.hazard_kinds,
             dashboard="brake-light",
         )
-        return ScenarioMix((self.roads,), (self.speed, self.speed), options, domain_randomisation=False)
+        speeds = (self.speed, self.speed)
+        return ScenarioMix((self.roads,), speeds, options, domain_randomisation=False, expert=self.demonstrator)
 
 
 class CausalConfusion(Study[Config, LampArm]):

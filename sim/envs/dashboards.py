@@ -1,8 +1,8 @@
 """Dashboards: what of the vehicle itself is in its pictures, and told by its state.
 
 `brake-light` is the lamp of de Haan, Jayaraman & Levine 2019 (arXiv:1905.11979, "Causal confusion in imitation
-learning", section 3): it shows whether the brake was used in the step before, by 1 m/s2 or more. Who learns from it is
-told what the demonstrator does now by what it did a moment ago.
+learning", section 3): it shows whether the brake was used in the step before, by 0.35 m/s2 or more. Who learns from it
+is told what the demonstrator does now by what it did a moment ago.
 """
 
 from __future__ import annotations

@@ -36,12 +36,17 @@ class LaneAhead:
         table: the route.
         traffic: the hazards, now.
         grip: friction coefficient of the road.
+        share: share of the grip that braking uses.
+        gap_m: distance from the car's front at which it stops, in metres.
     """
 
-    def __init__(self, table: RouteTable, traffic: Traffic, grip: float) -> None:
+    def __init__(
+        self, table: RouteTable, traffic: Traffic, grip: float, share: float = BRAKING_SHARE, gap_m: float = GAP_M
+    ) -> None:
         self._table = table
         self._discs = traffic.discs(TIMES_S)
-        self._braking_mps2 = BRAKING_SHARE * grip * GRAVITY_MPS2
+        self._gap_m = gap_m
+        self._braking_mps2 = share * grip * GRAVITY_MPS2
 
     def speed_mps(self, index: int, before_m: float) -> float:
         """Largest speed in m/s, at a place on the route.
@@ -54,7 +59,7 @@ class LaneAhead:
         reach = 0.5 * WIDTH_M + ASIDE_M
         points = round(AHEAD_M / POINT_SPACING_M)
         free_m = first_in_lane(rows, self._table.route.closed, index, points, self._discs, reach) * POINT_SPACING_M
-        room_m = free_m - 0.5 * LENGTH_M - GAP_M - before_m
+        room_m = free_m - 0.5 * LENGTH_M - self._gap_m - before_m
         return float(np.min(_speeds(room_m, self._braking_mps2)))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from forestpilot.sim.cameras import CENTER, FASTER, FORWARD, Rig
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.courses.road import RoadCourse
-from forestpilot.sim.experts.braking import AHEAD_M, LaneAhead
+from forestpilot.sim.experts.braking import AHEAD_M, BRAKING_SHARE, GAP_M, LaneAhead
 from forestpilot.sim.experts.config import ExpertConfig
 from forestpilot.sim.experts.driving_rollouts import LEAST_SPEED_MPS, plan_steering
 from forestpilot.sim.experts.expert import (
@@ -181,6 +181,10 @@ class DrivingExpert(RecallingExpert):
     Config: ClassVar[type[ExpertConfig]] = DrivingExpertConfig
     pace = 1.0
     """Share of the speed that is right, above 0, at which it drives."""
+    braking_share = BRAKING_SHARE
+    """Share of the grip that it uses to brake for a hazard: with less it begins earlier."""
+    gap_m = GAP_M
+    """Distance at which it stops before one, in metres."""
 
     def __init__(self, vehicle: Vehicle, course: Course, rig: Rig, config: Any = None) -> None:
         if not isinstance(vehicle, Car) or not isinstance(course, RoadCourse):
@@ -232,7 +236,8 @@ class DrivingExpert(RecallingExpert):
         lane = None
         if moment.traffic:
             near = moment.traffic.near(moment.place_m, AHEAD_M + FURTHER_M)
-            lane = LaneAhead(self._course.table, near, self._car.grip) if near else None
+            if near:
+                lane = LaneAhead(self._course.table, near, self._car.grip, self.braking_share, self.gap_m)
         labels = Labels.empty(len(motions))
         for c, advice in enumerate(self._planner.advise_all(motions, indices)):
             motion = DriveMotion(*motions[c])

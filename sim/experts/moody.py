@@ -15,6 +15,7 @@ import numpy as np
 from forestpilot.sim.cameras import Rig
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.experts.braking import BRAKING_SHARE, GAP_M
 from forestpilot.sim.experts.config import ExpertConfig
 from forestpilot.sim.experts.driving import DriveMoment, DrivingExpert
 from forestpilot.sim.experts.expert import CameraViews, Expert, Labels
@@ -52,12 +53,16 @@ class MoodyConfig(HabitConfig):
     all drones fly at the set point, so that their speed does not tell their style."""
     aside_m: Annotated[tuple[float, float], Range(0, 0.6)] = (0.1, 0.4)
     """Least and largest distance from its line that a car keeps, in metres."""
+    braking: Annotated[tuple[float, float], Range(0.02, 0.9)] = (BRAKING_SHARE, BRAKING_SHARE)
+    """Least and largest share of the grip with which a car brakes for a hazard; with less it begins earlier."""
+    gap_m: Annotated[tuple[float, float], Range(0.5, 20)] = (GAP_M, GAP_M)
+    """Least and largest distance at which a car stops before a hazard, in metres."""
     ahead_m: Annotated[float, Range(2, 40)] = 10.0
     """From this distance on a trunk is in a drone's way, in metres."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("keep_m", "pace", "aside_m"):
+        for name in ("keep_m", "pace", "aside_m", "braking", "gap_m"):
             bounds = tuple(getattr(self, name))
             object.__setattr__(self, name, bounds)
             if len(bounds) != 2 or bounds[0] > bounds[1]:
@@ -72,6 +77,8 @@ class Style(NamedTuple):
     keep_m: float
     pace: float
     aside_m: float
+    braking: float
+    gap_m: float
 
 
 def draw_style(config: MoodyConfig, course: Course) -> Style:
@@ -79,7 +86,10 @@ def draw_style(config: MoodyConfig, course: Course) -> Style:
     rng = habit_rng(config, course)
     side = LEFT if rng.random() < config.left_share else RIGHT
     keep_m, pace, aside_m = (float(rng.uniform(*bounds)) for bounds in (config.keep_m, config.pace, config.aside_m))
-    return Style(side, keep_m, pace, aside_m)
+    least, largest = config.braking
+    return Style(
+        side, keep_m, pace, aside_m, least * (largest / least) ** float(rng.random()), float(rng.uniform(*config.gap_m))
+    )
 
 
 class MoodyFlight(FlightExpert):
@@ -135,6 +145,8 @@ class MoodyDrive(DrivingExpert):
         super().__init__(vehicle, course, rig)
         self.style = draw_style(config, course)
         self.pace = self.style.pace
+        self.braking_share = self.style.braking
+        self.gap_m = self.style.gap_m
         self._clearance = course.world.clearance
 
     def label_then(self, views: CameraViews, moment: DriveMoment) -> Labels:

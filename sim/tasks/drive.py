@@ -42,22 +42,28 @@ class DriveOptions(TaskOptions):
     hazards: Annotated[int, Range(0, 100)] = 0
     """Hazards along each road, one per 25 m at most: what moves when somebody comes."""
 
+    hazard_kinds: tuple[str, ...] = ()
+    """Kinds of hazards to draw from: deer, crossing, car; by default all of them."""
+
     dashboard: str = field(default=NO_DASHBOARD, metadata=name_of("forestpilot.sim.envs.dashboards:DASHBOARDS"))
     """A dashboard in all three pictures: `brake-light` has a lamp that shows the brake of the step before, which the
     state tells too."""
 
     def __post_init__(self) -> None:
         require_ranges(self)
+        object.__setattr__(self, "hazard_kinds", tuple(self.hazard_kinds))
         for name, allowed in (("side_cameras", SIDE_CAMERAS), ("interventions", INTERVENTIONS)):
             if getattr(self, name) not in allowed:
                 raise InvalidArgumentError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
 
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
-        """`length` in metres, `side_cameras`, `interventions`, and where there are any `hazards` and a `dashboard`,
-        of which drives of earlier versions say nothing; the same for every episode."""
+        """`length` in metres, `side_cameras`, `interventions`, and where there are any `hazards`, their kinds
+        and a `dashboard`, of which drives of earlier versions say nothing; the same for every episode."""
         drawn = dataclasses.asdict(self)
-        if not self.hazards:
-            del drawn["hazards"]
+        drawn["hazard_kinds"] = list(self.hazard_kinds)
+        for name in ("hazards", "hazard_kinds"):
+            if not drawn[name]:
+                del drawn[name]
         if self.dashboard == NO_DASHBOARD:
             del drawn["dashboard"]
         return drawn

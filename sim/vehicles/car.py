@@ -66,8 +66,9 @@ FLOOR_M = 0.35
 MAX_ACCELERATION_MPS2 = 4.0
 MAX_BRAKING_MPS2 = 7.0
 """What go = 1 and go = -1 ask of engine and brakes, grip permitting, in m/s2."""
-BRAKE_LIGHT_GO = -0.15
-"""Brake from which on its lamp is lit: 1 m/s2, between the 0.7 and 1.3 m/s2 of UN Regulation 13-H, 5.2.22.4."""
+BRAKE_LIGHT_GO = -0.05
+"""Brake from which on its lamp is lit, which is whenever the pedal is used (UN Regulation 13-H, 5.2.22.1): 0.35 m/s2,
+more than is needed to hold a speed."""
 YAW_LAG_S = 0.12
 """Lag of the yaw rate behind the steering in the planner's model, fitted to the rigid body, in seconds."""
 FOREST_FLOOR_GRIP = 0.6

@@ -11,6 +11,7 @@ import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import load_episode
+from forestpilot.data_collection.episodes.plain import to_plain
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, make_env, task_spec_of
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
@@ -35,6 +36,24 @@ STRAIGHT_ON = np.array([0.0, 1.0], np.float32)
 def env_of(config: ExpertConfig, task: str = "drone", asked: bool = True, **options):
     mix = ScenarioMix(width=32, height=24, expert=config, options=TASKS.get(task).Options(**options))
     env = make_env(TASKS.get(task), **mix.scenario(0, TASKS.get(task)).env_kwargs, expert=asked)
+    env.draw_only(())
+    return env
+
+
+def crossing_env(config: ExpertConfig):
+    """A straight road with a crossing, whose barrier falls in the world of seed 3."""
+    drive = TASKS.get("drive")
+    advisor = to_plain(config)
+    env = make_env(
+        drive,
+        expert=True,
+        preset="easy",
+        speed=5.0,
+        length=100.0,
+        hazards=1,
+        hazard_kinds=["crossing"],
+        advisor=advisor,
+    )
     env.draw_only(())
     return env
 
@@ -191,6 +210,32 @@ def test_moody_flies_through_gaps_whatever_distance_it_keeps():
     env.close()
 
 
+def test_moody_drivers_brake_each_from_their_own_distance():
+    ways_m = {}
+    for braking in (0.1, 0.4, 0.7):
+        config = MoodyConfig(aside_m=(0.0, 0.0), pace=(1.0, 1.0), braking=(braking, braking), gap_m=(2.0, 2.0))
+        env = crossing_env(config)
+        _, info = env.reset(seed=3)
+        while info["expert_action"][1, 1] > -0.1 or info["progress_m"] < 20.0:
+            *_, info = env.step(info["expert_action"][1])
+        ways_m[braking] = info["progress_m"]
+        env.close()
+    assert ways_m[0.1] < ways_m[0.4] - 5.0 and ways_m[0.4] < ways_m[0.7] - 1.0
+
+
+def test_moody_drivers_stop_each_at_their_own_distance():
+    rests_m = []
+    for gap_m in (1.5, 5.0):
+        config = MoodyConfig(aside_m=(0.0, 0.0), pace=(1.0, 1.0), gap_m=(gap_m, gap_m))
+        env = crossing_env(config)
+        _, info = env.reset(seed=3)
+        while info["speed_mps"] > 0.3 or info["progress_m"] < 10.0:
+            *_, info = env.step(info["expert_action"][1])
+        rests_m.append(info["progress_m"])
+        env.close()
+    assert rests_m[0] - rests_m[1] == pytest.approx(3.5, abs=0.7)
+
+
 def test_late_answers_what_was_right_before():
     now = env_of(OwnConfig())
     late = env_of(LateConfig(delay_s=0.3))
@@ -276,6 +321,7 @@ def test_an_expert_of_another_vehicle_is_refused_before_any_work(tmp_path):
         ({"part": "late", "delay": 0.1}, "did you mean 'delay_s'"),
         ({"part": "late", "delay_s": -0.1}, "delay_s is -0.1; allowed: 0 to 2"),
         ({"part": "moody", "keep_m": [0.5, 0.2]}, "the least and the largest"),
+        ({"part": "moody", "braking": [0.5, 0.2]}, "the least and the largest"),
     ],
 )
 def test_what_cannot_be_chosen_is_refused(advisor, problem):
