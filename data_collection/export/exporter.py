@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.files import written_whole
+from forestpilot.data_collection.episodes.files import write_new_file, written_whole
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.export.card import CardFacts, card_path, dataset_card
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.registry import PartConfig
+
+NO_FACTS = CardFacts()
 
 
 class ExportError(ForestPilotError):
@@ -29,15 +33,28 @@ class Exporter(ABC):
 
     Config: ClassVar[type[ExporterConfig]]
     """Its options."""
+    card_fields: ClassVar[Mapping[str, Any]] = {}
+    """What the format adds to the YAML of the card: tags, where the data lies."""
+    reading: ClassVar[str] = ""
+    """How it is opened, for the card, in Markdown."""
 
-    def export(self, dataset: Dataset, out: Path | str, config: Any = None, progress: Progress | None = None) -> Path:
-        """Write all steps of all episodes.
+    def export(
+        self,
+        dataset: Dataset,
+        out: Path | str,
+        config: Any = None,
+        progress: Progress | None = None,
+        facts: CardFacts = NO_FACTS,
+    ) -> Path:
+        """Write all steps of all episodes, and a card that says what they are: README.md in a folder, NAME.md beside a
+        file.
 
         Args:
             dataset: what to write.
             out: file or folder to make; it may be there already, but empty.
             config: options, an instance of `Config`; by default the ordinary ones.
             progress: is told of each episode.
+            facts: licence and command, for the card.
 
         Returns:
             What was made; until it is whole, nothing is there.
@@ -54,8 +71,15 @@ class Exporter(ABC):
         config = self.prepare(config or self.Config(), out)
         with written_by_one(out.parent, progress, only=out.name):
             require_empty(out)
+            card = dataset_card(dataset, facts, self.card_fields, self.reading)
             with written_whole(out) as unfinished:
                 self.write(dataset, unfinished, config, progress)
+                if unfinished.is_dir():
+                    card_path(unfinished).write_text(card, encoding="utf-8")
+                else:
+                    require_empty(card_path(out))
+            if not out.is_dir():
+                write_new_file(card_path(out), [card.encode()])
         return out
 
     def prepare(self, config: Any, out: Path) -> Any:

@@ -82,6 +82,11 @@ class LerobotExporter(Exporter):
     """Writes a folder that LeRobot trains from."""
 
     Config = LerobotConfig
+    card_fields: ClassVar = {
+        "tags": ["LeRobot"],
+        "configs": [{"config_name": "default", "data_files": "data/*/*.parquet"}],
+    }
+    reading = "LeRobot 0.4 and later: `LeRobotDataset(NAME, root=FOLDER)`, or `--dataset.root=FOLDER` of its commands."
 
     def write(self, dataset: Dataset, out: Path, config: LerobotConfig, progress: Progress) -> None:
         """See `Exporter.write`."""

@@ -15,13 +15,13 @@ episode ends, truncated, one step early, for nobody knows what would have been s
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import gymnasium
 import h5py
 import numpy as np
 
@@ -73,6 +73,8 @@ class MinariExporter(Exporter):
     """Writes a folder that `minari.MinariDataset(folder / "data")` reads."""
 
     Config = MinariConfig
+    card_fields: ClassVar = {"tags": ["minari"]}
+    reading = 'Minari 0.5: `minari.MinariDataset(FOLDER + "/data")`. Pictures are packed without loss.'
 
     def prepare(self, config: MinariConfig, out: Path) -> MinariConfig:
         """See `Exporter.prepare`."""
@@ -162,7 +164,7 @@ def _description(dataset: Dataset, config: MinariConfig) -> dict[str, Any]:
         "jpeg_encoding": False,
         "observation_space": json.dumps(_observation_space(load_episode(first.path, stop=1))),
         "action_space": json.dumps(_box(-1.0, 1.0, (2,), np.float32)),
-        "env_spec": _env_spec(first),
+        "env_spec": _env_spec(first, dataset.task_spec),
         "control_hz": dataset.task_spec.control_hz,
         "action": config.action,
         "algorithm_name": ", ".join(pilots),
@@ -185,8 +187,14 @@ def _box(low: float, high: float, shape: tuple[int, ...], dtype: Any) -> dict[st
     return {"type": "Box", "dtype": str(np.dtype(dtype)), "shape": list(shape), **bounds}
 
 
-def _env_spec(header: EpisodeHeader) -> str:
+def _env_spec(header: EpisodeHeader, spec: TaskSpec) -> str:
     """The environment as Gymnasium makes it again."""
-    spec = gymnasium.spec(header.meta.env_id)
-    spec.kwargs = env_kwargs_of(header)
-    return spec.to_json()
+    import gymnasium
+
+    import forestpilot.sim.envs.registration  # noqa: F401  (registers the environments)
+
+    module, _, env_id = TASKS.get(spec.task).env_id.rpartition(":")
+    importlib.import_module(module)
+    env = gymnasium.spec(env_id)
+    env.kwargs = env_kwargs_of(header)
+    return env.to_json()

@@ -63,6 +63,8 @@ class RldsExporter(Exporter):
     """Writes a folder that TensorFlow Datasets reads, without TensorFlow."""
 
     Config = RldsConfig
+    card_fields: ClassVar = {"tags": ["rlds", "tfds"]}
+    reading = "TensorFlow Datasets: `tfds.builder_from_directory(FOLDER)`. Pictures are PNG, without loss."
 
     def write(self, dataset: Dataset, out: Path, config: RldsConfig, progress: Progress) -> None:
         """See `Exporter.write`."""

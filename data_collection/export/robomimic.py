@@ -87,6 +87,8 @@ class RobomimicExporter(Exporter):
     """Writes one HDF5 file that robomimic trains from."""
 
     Config = RobomimicConfig
+    card_fields: ClassVar = {"tags": ["robomimic"]}
+    reading = "robomimic: `train.data = FILE`. Where pictures are links, it needs the dataset, and `hdf5plugin`."
 
     def write(self, dataset: Dataset, out: Path, config: RobomimicConfig, progress: Progress) -> None:
         """See `Exporter.write`."""

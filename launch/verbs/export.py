@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Annotated, Any
 import tyro.conf
 
 from forestpilot.data_collection.episodes.dataset import Dataset, join_datasets
+from forestpilot.data_collection.episodes.plain import to_plain
 from forestpilot.data_collection.export import EXPORTERS, ExporterConfig
+from forestpilot.data_collection.export.card import CardFacts, spdx
+from forestpilot.launch.config.parts import as_flag
 from forestpilot.launch.reading.datasets import dataset_folder
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.verbs import Verb
@@ -36,10 +40,14 @@ class ExportConfig:
         metadata=part_of("forestpilot.data_collection.export:EXPORTERS"),
     )
     """Format, and its options."""
+    licence: str = ""
+    """Licence for the card beside it, as an SPDX expression such as CC-BY-4.0; by default it says that none is
+    stated."""
 
     def __post_init__(self) -> None:
         if not self.datasets:
             raise InvalidArgumentError("which datasets? Give at least one folder")
+        _require_licence(self.licence)
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,11 @@ class ExportPolicyConfig:
         metadata=part_of("forestpilot.policies.export:POLICY_EXPORTERS"),
     )
     """Format, and its options."""
+    licence: str = ""
+    """Licence for the card beside it, as an SPDX expression such as MIT; by default it says that none is stated."""
+
+    def __post_init__(self) -> None:
+        _require_licence(self.licence)
 
     @property
     def folder(self) -> Path:
@@ -90,13 +103,36 @@ def run(config: ExportConfig | ExportPolicyConfig) -> None:
     """Write what is asked for and say where it lies."""
     if isinstance(config, ExportPolicyConfig):
         exporter = POLICY_EXPORTERS.get(config.to.part)()
-        notes = exporter.export(config.folder, config.out, config.to, make_progress())
+        facts = CardFacts(config.licence, _command([config.policy], config))
+        notes = exporter.export(config.folder, config.out, config.to, make_progress(), facts)
         print(f"{config.out}: the policy in {config.folder}, for {config.to.part}")
         print("\n".join(notes))
         return
     dataset = join_datasets([Dataset.open(dataset_folder(folder)) for folder in config.datasets])
-    path = EXPORTERS.get(config.to.part)().export(dataset, config.out, config.to, make_progress())
+    facts = CardFacts(config.licence, _command(list(map(str, config.datasets)), config))
+    path = EXPORTERS.get(config.to.part)().export(dataset, config.out, config.to, make_progress(), facts)
     print(f"{path}: {len(dataset)} episodes, {dataset.total_steps} steps, for {config.to.part}")
+
+
+def _require_licence(licence: str) -> None:
+    if licence:
+        try:
+            spdx(licence)
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError(f"--{error}") from error
+
+
+def _command(what: list[str], config: ExportConfig | ExportPolicyConfig) -> str:
+    """The command that makes the same again."""
+    words = ["forestpilot", "export", config.to.part, *what, "--out", str(config.out)]
+    plain = to_plain(config.to)
+    born = to_plain(type(config.to)())
+    for name, value in plain.items():
+        if value != born[name]:
+            words += [as_flag(f"to.{name}"), *([] if value is True else [str(value)])]
+    if config.licence:
+        words += ["--licence", config.licence]
+    return shlex.join(words)
 
 
 VERB = Verb(ExportConfig, run, reorder=reorder, forms=forms)

@@ -39,6 +39,7 @@ class OnnxExporter(PolicyExporter):
     """Writes FILE.onnx, and FILE.json beside it."""
 
     Config: ClassVar[type[PolicyExporterConfig]] = OnnxConfig
+    card_fields: ClassVar = {"library_name": "onnx", "tags": ["onnx"]}
 
     def write(
         self, policy: VisuomotorPolicy, description: dict[str, Any], unfinished: Path, out: Path, config: OnnxConfig

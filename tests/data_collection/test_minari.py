@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,15 @@ def test_metadata_tell_spaces_environment_and_counts(exported: Path) -> None:
     assert action == {"type": "Box", "dtype": "float32", "shape": [2], "low": [-1.0, -1.0], "high": [1.0, 1.0]}
     env = gymnasium.envs.registration.EnvSpec.from_json(told["env_spec"])
     assert env.id == ENV_ID and env.kwargs == {"speed": 5.0}
+
+
+def test_the_environment_is_known_where_only_the_command_runs(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command registers no environment until it makes one."""
+    monkeypatch.delitem(sys.modules, "forestpilot.sim.envs.registration")
+    monkeypatch.delitem(gymnasium.registry, ENV_ID)
+    assert ENV_ID in metadata_of(MinariExporter().export(dataset, tmp_path / "out"))["env_spec"]
 
 
 def test_every_episode_has_the_observation_after_its_last_step(exported: Path, dataset: Dataset) -> None:

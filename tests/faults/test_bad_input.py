@@ -122,6 +122,8 @@ doctor --renderer nosuch | 'nosuch'
 export {data} | --out
 export {data} --out new --to nosuch | 'nosuch'
 export lerobot {data} --out new --to.crf 99 | --to.crf
+export lerobot {data} --out new --licence free | --licence
+export onnx nowhere --out new.onnx --licence free | --licence
 export lerobot {data} --out new --to.action done | --to.action
 export minari {data} --out new --to.id flights | --to.id
 export minari {data} --out {note} | note.txt

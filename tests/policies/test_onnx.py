@@ -112,6 +112,8 @@ def test_the_file_and_what_lies_beside_it_tell_how_it_is_run(flown: tuple[Visuom
     policy, path = flown
     about = OnnxPolicy(path).about
     assert json.loads(path.with_suffix(".json").read_text()) == about
+    card = path.with_name(f"{path.name}.md").read_text()
+    assert card.startswith("---\npipeline_tag: robotics\nlibrary_name: onnx\n") and "None is stated" in card
     assert [feature["name"] for feature in about["observations"]] == ["center", "state", "goal"]
     assert about["observations"][0] == {"name": "center", "shape": [12, 16, 3], "dtype": "uint8"}
     assert {"memory_0", "memory_1", "previous_turn"} == {feature["name"] for feature in about["carried"]}
