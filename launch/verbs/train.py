@@ -13,9 +13,13 @@ from forestpilot.sim.cores import usable_cores
 def run(config: TrainConfig) -> None:
     """Train, then print where the policy lies."""
     from forestpilot.policies.networks.checkpoint import describe_policy
+    from forestpilot.policies.training.ranks import Ranks, started_by_torchrun
     from forestpilot.policies.training.shard_pool import ShardPool
 
-    with ShardPool(usable_cores()) as pool:
+    with Ranks() if started_by_torchrun() else ShardPool(usable_cores()) as pool:
+        if isinstance(pool, Ranks) and pool.rank:
+            pool.help()
+            return
         policy = clone(config, make_progress(), pool)
     trained_on = describe_policy(config.out)["extra"].get("data")
     on_what = f" on {told(trained_on)}" if trained_on else ""

@@ -85,7 +85,7 @@ class ShardPool:
         """Get ready for a round of training; meanwhile the policy's weights lie where all processes see them."""
         layout = FlatLayout(lesson.policy)
         processes = min(self.workers, lesson.config.shards)
-        self._lesson = _pickled(lesson) if processes > 1 else None
+        self._lesson = pickled_lesson(lesson) if processes > 1 else None
         rows = self._rows(1 + lesson.config.shards, layout.size)
         layout.live_in(rows[0])
         try:
@@ -304,10 +304,8 @@ class _Student:
     def _learn(self, pickled: bytes) -> None:
         if self._lesson is not None:
             self._lesson.reader.close()
-        lesson: Lesson = pickle.loads(pickled)
-        self._lesson = replace(lesson, reader=lesson.reader.open())
-        self._layout = FlatLayout(lesson.policy)
-        self._rows = self._floats.tensor(1 + lesson.config.shards, self._layout.size)
+        self._lesson, self._layout = learned_from(pickled)
+        self._rows = self._floats.tensor(1 + self._lesson.config.shards, self._layout.size)
         self._layout.live_in(self._rows[0], keep=False)
 
     def _compute(self, request: _Request) -> dict[int, ShardResult]:
@@ -320,7 +318,13 @@ class _Student:
         return results
 
 
-def _pickled(lesson: Lesson) -> bytes | None:
+def learned_from(pickled: bytes) -> tuple[Lesson, FlatLayout]:
+    """The lesson that `pickled_lesson` made, its reader open, and where its policy's parameters lie."""
+    lesson: Lesson = pickle.loads(pickled)
+    return replace(lesson, reader=lesson.reader.open()), FlatLayout(lesson.policy)
+
+
+def pickled_lesson(lesson: Lesson) -> bytes | None:
     """The lesson for another process; None where it cannot go there."""
     learned = {name for name, _ in lesson.policy.named_parameters()}
     if lesson.policy.state_dict().keys() - learned or not isinstance(lesson.reader, SharedReader):

@@ -56,12 +56,16 @@ def test_links_of_the_readme_work_on_a_package_index(installed: Installed) -> No
     assert [picture for picture in shown if not (CHECKOUT / picture).is_file()] == []
 
 
+APART = {"lerobot": ("lerobot",), "ray": ("ray", "dev")}
+"""Extras that are not among all, for their size, and which ones have their libraries."""
+
+
 def test_each_library_that_only_some_need_is_in_the_extra_that_the_program_names(installed: Installed) -> None:
     distributions = {"cv2": "opencv-python", "pygame": "pygame-ce"}
     required = _metadata(installed.wheel).get_all("Requires-Dist") or []
     for library, extra in EXTRAS.items():
         distribution = distributions.get(library, library)
-        for named in (extra, "all", "dev"):
+        for named in APART.get(extra, (extra, "all", "dev")):
             assert [line for line in required if line.startswith(distribution) and f"extra == '{named}'" in line]
         assert not [line for line in required if line.startswith(distribution) and "extra" not in line]
 
