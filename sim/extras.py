@@ -27,6 +27,8 @@ EXTRAS = {
     "lerobot": "lerobot",
     "ray": "ray",
     "rerun": "rerun",
+    "wandb": "wandb",
+    "mlflow": "mlflow",
 }
 """Importable name of each library that an extra brings, and the extra: `pip install "forestpilot[train]"`."""
 

@@ -59,6 +59,7 @@ REGISTRIES = (
     "forestpilot.policies.networks.heads:HEADS",
     "forestpilot.policies.networks.causes:CAUSES",
     "forestpilot.policies.training.input_noise:INPUT_NOISES",
+    "forestpilot.policies.training.trackers:TRACKERS",
     "forestpilot.policies.algorithms:ALGORITHMS",
     "forestpilot.launch.benchmarks:BENCHMARKS",
     "forestpilot.launch.studies:STUDIES",

@@ -72,6 +72,7 @@ from forestpilot.policies.evaluation.intervals import wilson_interval
 from forestpilot.policies.evaluation.outcome_rows import OutcomeRow
 from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.training.input_noise import make_input_noise
+from forestpilot.policies.training.trackers import require_tracker
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.seeds import seeds_of
@@ -236,6 +237,7 @@ class Algorithm(ABC, Generic[ConfigT]):
             RollInStoppedError: the human stopped in the middle of a round.
         """
         require_pool(pool, self.config.pool)
+        require_tracker(self.config.train.tracker)
         data = self.folder / "dataset"
         with written_by_one(self.folder, self.progress), written_by_one(data, self.progress):
             return self._run(pool, run, shard_pool)

@@ -24,6 +24,7 @@ from forestpilot.data_collection.windows.decoded import remove_abandoned
 from forestpilot.policies.algorithms.algorithm import Algorithm
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.training.input_noise import make_input_noise
+from forestpilot.policies.training.trackers import require_tracker
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import InvalidArgumentError
@@ -80,6 +81,7 @@ def clone(config: TrainConfig, progress: Progress | None = None, pool: ShardPool
     """
     if not config.data:
         raise InvalidArgumentError("data names no dataset; give at least one folder, for example --data DATASET")
+    require_tracker(config.tracker)
     progress = progress or SilentProgress()
     with written_by_one(config.out, progress):
         return _clone(config, progress, pool)

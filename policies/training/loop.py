@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.plain import to_plain
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.seals import set_aside_if_damaged, write_sealed
 from forestpilot.data_collection.windows.decoding import Submit
@@ -30,6 +31,7 @@ from forestpilot.policies.training.metrics import METRICS_FILE, MetricsLog
 from forestpilot.policies.training.shard_pool import ShardPool, ShardProcessError
 from forestpilot.policies.training.shards import Lesson
 from forestpilot.policies.training.state import TrainingState
+from forestpilot.policies.training.trackers import TRACKERS, Tracker
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import InvalidArgumentError
 
@@ -94,7 +96,7 @@ def train(
     with (pool or ShardPool()).teach(lesson) as shards:
         training = TrainingState(lesson, shards.layout, shards.weights, shards.gradients[0], state_file, data)
         first_step = training.step
-        log = MetricsLog(run_folder, (round_number, first_step), config.tensorboard, training.metrics)
+        log = MetricsLog(run_folder, (round_number, first_step), _tracker_of(config, run_folder), training.metrics)
         if log.note:
             progress.note(log.note)
         with (
@@ -123,6 +125,13 @@ def train(
     # Policies keep these figures, and the same training makes the same file, however fast it was.
     figures = {name: value for name, value in training.figures.items() if name != "frames_per_s"}
     return TrainResult(training.step - first_step, _rate(training.step - first_step, config, started), figures)
+
+
+def _tracker_of(config: TrainConfig, folder: Path) -> Tracker | None:
+    """The tracker that is asked for; none with `--no-tensorboard`."""
+    if not config.tracker:
+        return None
+    return TRACKERS.get(config.tracker)(folder, to_plain(config))
 
 
 def mend_metrics(run_folder: Path, progress: Progress) -> None:

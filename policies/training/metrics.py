@@ -1,24 +1,24 @@
-"""Where a training run writes its figures: metrics.csv always, TensorBoard beside it if wanted."""
+"""Where a training run writes its figures: metrics.csv always, a tracker beside it if wanted."""
 
 from __future__ import annotations
 
 import csv
 import io
 from pathlib import Path
-from typing import Any
 
 from forestpilot.data_collection.episodes.seals import seal, set_aside, write_sealed
+from forestpilot.policies.training.trackers import Tracker
 
 METRICS_FILE = "metrics.csv"
 
 
 class MetricsLog:
-    """Appends rows to metrics.csv and to TensorBoard events.
+    """Appends rows to metrics.csv, and tells them to a tracker.
 
     Args:
         folder: the run folder.
         resume_at: (round, step) from which the run goes on; rows after it were written by a process that died and go.
-        tensorboard: also write events to folder/tensorboard.
+        tracker: is told every row too.
         known: what the training state says that metrics.csv holds at this step; empty where it does not know. A file
             that begins otherwise is set aside, and written anew.
 
@@ -28,7 +28,9 @@ class MetricsLog:
         note: a sentence on what was wrong with the file that was there; empty where nothing was.
     """
 
-    def __init__(self, folder: Path, resume_at: tuple[int, int], tensorboard: bool = True, known: str = "") -> None:
+    def __init__(
+        self, folder: Path, resume_at: tuple[int, int], tracker: Tracker | None = None, known: str = ""
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / METRICS_FILE
         self.note = ""
@@ -43,12 +45,7 @@ class MetricsLog:
         if self.text:
             seal(self.path, self.text.encode(), grows=True)
         self._columns = next(csv.reader(io.StringIO(self.text)), None)
-        self._events: Any = None
-        if tensorboard:
-            # Importing TensorBoard takes a second that a script without it should not wait for.
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._events = SummaryWriter(str(folder / "tensorboard"))
+        self._tracker = tracker
 
     def write(self, round_number: int, step: int, total_step: int, figures: dict[str, float]) -> None:
         """Add one row.
@@ -56,7 +53,7 @@ class MetricsLog:
         Args:
             round_number: DAgger round, 0 for plain behavioural cloning.
             step: gradient steps done in this round.
-            total_step: gradient steps done in all rounds, the x axis of TensorBoard.
+            total_step: gradient steps done in all rounds, the x axis of trackers.
             figures: name to value.
         """
         row = {"round": round_number, "step": step, **{name: f"{value:.6g}" for name, value in figures.items()}}
@@ -70,16 +67,15 @@ class MetricsLog:
         with open(self.path, "a", newline="", encoding="utf-8") as file:
             file.write(line.getvalue())
         self.text += line.getvalue()
-        if self._events is not None:
-            for name, value in figures.items():
-                self._events.add_scalar(f"train/{name}", value, total_step)
+        if self._tracker is not None:
+            self._tracker.write(figures, total_step)
 
     def close(self) -> None:
-        """Seal the table and flush the events."""
+        """Seal the table, and have the tracker keep what it was told."""
         if self.text:
             seal(self.path, self.text.encode(), grows=False)
-        if self._events is not None:
-            self._events.close()
+        if self._tracker is not None:
+            self._tracker.close()
 
 
 def _content(path: Path) -> str:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from forestpilot.policies.networks.threads import torch_threads
 from forestpilot.policies.training.flat import FlatLayout
+from forestpilot.policies.training.meeting import meet
 from forestpilot.policies.training.shard_pool import (
     SILENT_LIMIT_S,
     ShardPool,
@@ -37,6 +38,8 @@ from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 
 TORCHRUN_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun tells every process."""
+MEET_S = 300.0
+"""How long ranks wait for each other at the start; machines come up at their own time."""
 _STOP, _LESSON, _STEP = range(3)
 
 
@@ -78,8 +81,15 @@ class Ranks(ShardPool):
             RankError: they do not come.
         """
         try:
-            dist.init_process_group("gloo", timeout=timedelta(seconds=SILENT_LIMIT_S))
-        except (RuntimeError, ValueError) as error:
+            store, _, _ = next(dist.rendezvous("env://"))
+            dist.init_process_group(
+                "gloo",
+                store=meet(store, self.rank, self.size, MEET_S),
+                rank=self.rank,
+                world_size=self.size,
+                timeout=timedelta(seconds=SILENT_LIMIT_S),
+            )
+        except (RuntimeError, ValueError, TimeoutError) as error:
             raise RankError(f"the other ranks of this training cannot be reached: {_first_line(error)}") from error
         self._is_open = True
         return self

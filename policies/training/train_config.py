@@ -14,7 +14,7 @@ from forestpilot.policies.networks.config import PolicyConfig
 from forestpilot.policies.training.input_noise import InputNoiseConfig, NoInputNoiseConfig
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import SEEDS, STEPS, Range, require_ranges
-from forestpilot.sim.registry import part_of
+from forestpilot.sim.registry import name_of, part_of
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,10 @@ class TrainConfig:
     """Gradient steps between saved states."""
     log_every: Annotated[int, STEPS] = not_the_result(50)
     """Gradient steps between rows of metrics.csv."""
+    log: str = not_the_result("tensorboard", metadata=name_of("forestpilot.policies.training.trackers:TRACKERS"))
+    """Where figures are told besides metrics.csv."""
     tensorboard: bool = not_the_result(True)
-    """Also write TensorBoard events."""
+    """With log tensorboard: write its events; no leaves metrics.csv alone."""
 
     def __post_init__(self) -> None:
         require_ranges(self)
@@ -134,6 +136,11 @@ class TrainConfig:
                 f"{self.policy.head.part} head learns from costs; choose another policy.head, for example regression, "
                 "or side_labels asked"
             )
+
+    @property
+    def tracker(self) -> str:
+        """Name of the tracker that is told figures; empty for none."""
+        return "" if self.log == "tensorboard" and not self.tensorboard else self.log
 
     def windows_of(self, shard: int) -> int:
         """Windows of one part of a batch; where they do not come out even, the first parts have one more."""

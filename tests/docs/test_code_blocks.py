@@ -22,7 +22,7 @@ TINY = {
     'out="runs/mine/evaluation", episodes=50': 'out="runs/mine/evaluation", episodes=1, workers=1',
 }
 """What takes minutes as it stands in a page, and what is run here in its place."""
-OTHER_PROGRAMS = {"cd", "git", "lerobot-eval", "lerobot-train", "pip", "python", "rerun", "ssh"}
+OTHER_PROGRAMS = {"cd", "git", "lerobot-eval", "lerobot-train", "pip", "python", "rerun", "ssh", "torchrun"}
 """Commands of the pages that are not ours to parse."""
 LANGUAGES = {"python", "bash", "text", "toml", "yaml"}
 TESTED = ("examples/", "policies/", "launch/", "sim/", "data_collection/")

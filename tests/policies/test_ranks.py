@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from torch.distributed import HashStore
 
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.loop import STATE_FILE, train
+from forestpilot.policies.training.meeting import meet
 from forestpilot.policies.training.ranks import RankError, Ranks, started_by_torchrun
 from forestpilot.policies.training.state import TrainingState
 from forestpilot.policies.training.train_config import TrainConfig
@@ -145,3 +148,20 @@ def test_a_rank_that_dies_is_told_and_nothing_is_lost(
             learned(config, reader, tmp_path / "together", pair.ranks)
     assert (tmp_path / "together" / STATE_FILE).exists(), "saved at the step that it had come to"
     assert same_weights(alone, learned(config, reader, tmp_path / "together"))
+
+
+def test_ranks_do_not_meet_the_dead_of_an_earlier_start() -> None:
+    store = HashStore()
+    for _ in range(3):
+        with ThreadPoolExecutor() as threads:
+            others = [threads.submit(meet, store, rank, 3, 10.0) for rank in (1, 2)]
+            first = meet(store, 0, 3, 10.0)
+            first.set("address", "new")
+        assert all(other.result().get("address") == b"new" for other in others)
+    assert not meet(store, 0, 1, 10.0).check(["address"])
+
+
+def test_ranks_that_do_not_come_are_not_waited_for_for_ever() -> None:
+    for rank in (0, 1):
+        with pytest.raises(TimeoutError, match="have not come"):
+            meet(HashStore(), rank, 2, 0.1)

@@ -188,7 +188,7 @@ def test_figures_of_an_interrupted_training_are_mended(tmp_path: Path) -> None:
 
 
 def test_no_damaged_figures_are_read(tmp_path: Path) -> None:
-    log = MetricsLog(tmp_path, (0, 0), tensorboard=False)
+    log = MetricsLog(tmp_path, (0, 0))
     for step in (2, 4):
         log.write(0, step, step, {"loss": 0.5 / step})
     log.close()
