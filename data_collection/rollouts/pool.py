@@ -119,7 +119,7 @@ def finished_episodes(
             for k in idle:
                 scenario = next(left, None)
                 if scenario is not None:
-                    running[k] = _start(job, scenario, pilot, envs)
+                    running[k] = _start(job, scenario, pilot, envs, record=dataset is not None)
                     pilot.restart(k, scenario.seed)
             if not running:
                 return
@@ -134,9 +134,8 @@ def finished_episodes(
                     yield _finish(job, running.pop(k), pilot.name, dataset)
 
 
-def _start(job: Job, scenario: Scenario, pilot: Pilot, envs: SpareEnvs) -> EpisodeRecorder:
+def _start(job: Job, scenario: Scenario, pilot: Pilot, envs: SpareEnvs, record: bool) -> EpisodeRecorder:
     """An episode at its beginning; what nobody looks at and nobody keeps is not drawn."""
-    record = job.dataset is not None
     return EpisodeRecorder(job.task, scenario, pilot.needs_expert or record, record, cameras_of(pilot), envs)
 
 

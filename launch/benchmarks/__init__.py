@@ -33,3 +33,6 @@ BENCHMARKS.register(
     "evaluate", "forestpilot.launch.benchmarks.evaluate:bench_evaluate", "100 test forests on two processes"
 )
 BENCHMARKS.register("film", "forestpilot.launch.benchmarks.film:bench_film", "films of a flight and of a drive")
+BENCHMARKS.register(
+    "scale", "forestpilot.launch.benchmarks.scale:bench_scale", "what a cluster would give, from recorded times"
+)

@@ -454,6 +454,10 @@ export {data} --out {policy} | policy
 export {note} --out new | note.txt
 relabel nowhere --out out | nowhere
 
+# Trackers.
+train --log nosuch | there is no tracker 'nosuch'
+dagger --train.log tensorbord | did you mean 'tensorboard'
+
 # Clusters.
 collect --pool slurm --out out | there is no pool 'slurm'
 collect --pool.address auto --out out | --pool.address

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import socket
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from forestpilot.data_collection.rollouts.luggage import Luggage, digest_of, unp
 from forestpilot.data_collection.rollouts.pool import FinishedEpisode, Job, finished_episodes, store
 from forestpilot.data_collection.rollouts.pools.ray_cluster import require_same_version
 from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.scratch import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,14 @@ def run_handful(order: Order, job: Job, slots: int) -> Iterator[FinishedEpisode]
     dataset = None
     if order.task_spec is not None:
         dataset = Dataset(Path(), order.task_spec, order.env_id)
-    job = dataclasses.replace(job, pilot=unpacked(job.pilot, order.luggage, _own_folder(order.luggage)))
+    job = dataclasses.replace(
+        job, pilot=unpacked(job.pilot, order.luggage, _own_folder() / digest_of(order.luggage)[:16])
+    )
     for finished in finished_episodes(job, dataset, slots=slots):
-        yield _to_send(finished)
+        yield to_send(finished)
 
 
-def _to_send(finished: FinishedEpisode) -> FinishedEpisode:
+def to_send(finished: FinishedEpisode) -> FinishedEpisode:
     """The episode with its bytes as arrays, which the other side reads where they lie in shared memory."""
     if finished.packed is None:
         return finished
@@ -71,12 +73,7 @@ def _to_send(finished: FinishedEpisode) -> FinishedEpisode:
     return dataclasses.replace(finished, packed=finished.packed._replace(parts=parts))
 
 
-_folder: tempfile.TemporaryDirectory[str] | None = None
-
-
-def _own_folder(luggage: Luggage) -> Path:
-    """A folder of this process for these files."""
-    global _folder
-    if _folder is None:
-        _folder = tempfile.TemporaryDirectory(prefix=f"forestpilot-{os.getpid()}-")
-    return Path(_folder.name, digest_of(luggage)[:16])
+@cache
+def _own_folder() -> Path:
+    """A folder of this process; the next one removes it where this one is killed."""
+    return scratch_folder("luggage")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, TypeVar
@@ -32,6 +32,8 @@ LARGEST_HANDFUL = 4 * SLOTS
 together."""
 UNTAKEN = 2
 """Episodes that a task may have finished and the driver not taken; then it waits."""
+WRITERS = 16
+"""Episodes that the driver writes at once: the processor is done with one in two milliseconds, the disk is not."""
 TRIES = 10
 """How often a scenario is begun whose worker dies each time; clusters take machines away."""
 
@@ -76,6 +78,7 @@ class RayPool(RolloutPool):
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         super().__exit__(kind, error, trace)
+        self._local = False
         if self._connection is not None:
             connection, self._connection, self._ray = self._connection, None, None
             connection.__exit__(None, None, None)
@@ -101,12 +104,33 @@ class RayPool(RolloutPool):
         dataset = Dataset.open(job.dataset, check=False) if job.dataset else None
         handfuls = _Handfuls(self._ray, job, dataset, scenarios, self._config)
         try:
-            for finished in handfuls.finished(note):
-                if not self._config.shared_storage:
-                    store(job, dataset, finished)
-                yield finished.result
+            if self._config.shared_storage:
+                yield from (finished.result for finished in handfuls.finished(note))
+            else:
+                yield from stored(job, dataset, handfuls.finished(note))
         finally:
             handfuls.cancel()
+
+
+def stored(job: Job, dataset: Dataset | None, episodes: Iterator[FinishedEpisode]) -> Iterator[EpisodeResult]:
+    """Write episodes down, several side by side, for each waits until the disk has it; yields each that is kept.
+
+    Args:
+        job: says where they go.
+        dataset: that they are recorded for, if they are.
+        episodes: as they come; at most `WRITERS` are held.
+    """
+    with ThreadPoolExecutor(WRITERS, "forestpilot-writer") as writers:
+        writing: deque[tuple[Future[None], EpisodeResult]] = deque()
+        for finished in episodes:
+            writing.append((writers.submit(store, job, dataset, finished), finished.result))
+            while writing and (len(writing) == WRITERS or writing[0][0].done()):
+                written, result = writing.popleft()
+                written.result()
+                yield result
+        for written, result in writing:
+            written.result()
+            yield result
 
 
 class _Handful:
