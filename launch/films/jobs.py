@@ -21,7 +21,7 @@ from forestpilot.launch.films.pace import HOLD_S, FilmConfig, Tick, with_hold
 from forestpilot.launch.films.scene import EpisodeScene
 from forestpilot.launch.films.video import encode_part, join_parts
 from forestpilot.launch.pictures.colors import Image
-from forestpilot.sim.envs.base import Seeing
+from forestpilot.sim.envs.seeing import Seeing
 
 PART_S = 5.0
 """A film is cut into parts of at most so many seconds; each begins with a whole picture, which costs 60 kB."""

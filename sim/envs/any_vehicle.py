@@ -9,7 +9,8 @@ from typing import Any
 
 from forestpilot.sim.courses import COURSES
 from forestpilot.sim.courses.course import Course
-from forestpilot.sim.envs.base import Seeing, VehicleEnv
+from forestpilot.sim.envs.base import VehicleEnv
+from forestpilot.sim.envs.seeing import Seeing
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.experts import DEFAULT_EXPERT, EXPERTS
 from forestpilot.sim.vehicles import DEFAULT_VEHICLE, VEHICLES
@@ -53,7 +54,7 @@ class AnyVehicleEnv(VehicleEnv):
             lead_in: actions that are done before an episode begins: it begins where they lead.
             pose_noise: fields of `forestpilot.sim.envs.pose_noise.PoseNoise`: every so often the vehicle is put
                 elsewhere.
-            **options: fields of `forestpilot.sim.envs.base.Seeing`, and arguments of the course, for example
+            **options: fields of `forestpilot.sim.envs.seeing.Seeing`, and arguments of the course, for example
                 `speed=3.0, density=0.02`.
 
         Raises:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forestpilot.sim.courses.road import RoadCourse
-from forestpilot.sim.envs.base import Seeing, VehicleEnv
+from forestpilot.sim.envs.base import VehicleEnv
 from forestpilot.sim.envs.dashboards import NONE
+from forestpilot.sim.envs.seeing import Seeing
 from forestpilot.sim.experts.driving import DrivingExpert
 from forestpilot.sim.vehicles.car import Car
 

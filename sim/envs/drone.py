@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forestpilot.sim.courses.forest import ForestCourse
-from forestpilot.sim.envs.base import Seeing, VehicleEnv
+from forestpilot.sim.envs.base import VehicleEnv
+from forestpilot.sim.envs.seeing import Seeing
 from forestpilot.sim.experts.flight import FlightExpert
 from forestpilot.sim.goals import AHEAD, GOALS_WITHIN_M
 from forestpilot.sim.vehicles.quadrotor import Quadrotor

@@ -8,8 +8,8 @@ import pytest
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.replay import StoredEpisode, replay_episode
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
-from forestpilot.sim.envs.base import Seeing
 from forestpilot.sim.envs.dropped_pictures import is_dropped
+from forestpilot.sim.envs.seeing import Seeing
 from forestpilot.sim.tasks import TASKS
 
 SEED, STEPS, SHARE = 3, 12, 0.5
