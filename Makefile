@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3.11 python3.10 python3.12 python3.13 python
 	if "$$name" -c '$(VERSION_OK)' >/dev/null 2>&1; then echo "$$name"; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint docs kernels bench faults soak cluster interop interop-lerobot interop-minari interop-rlds interop-robomimic clean
+.PHONY: help install demo test lint docs kernels bench faults soak cluster interop interop-lerobot interop-minari interop-rlds interop-robomimic versions clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -86,6 +86,15 @@ interop-robomimic: $(STAMP)
 	rm -rf build/interop/robomimic-data && $(PY) -m tests.interop.writes robomimic build/interop/robomimic-data
 	HDF5_PLUGIN_PATH=$$($(PY) -c "import hdf5plugin; print(hdf5plugin.PLUGIN_PATH)") PYTHONPATH=build/interop/robomimic \
 	$(PY) tests/interop/robomimic_reads.py build/interop/robomimic-data
+
+versions: $(STAMP)  ## Python 3.12 and 3.13, where they are: the experts' ways through forest and road, to the bit as in .venv
+	mkdir -p build/versions && $(PY) -m tests.interop.same_bytes > build/versions/here
+	for version in 3.12 3.13; do place=build/versions/$$version; \
+	"python$$version" -c '' >/dev/null 2>&1 || { echo "no python$$version here: left out"; continue; }; \
+	test -x $$place/bin/python || "python$$version" -m venv $$place || exit 1; \
+	$$place/bin/python -m pip install --quiet --disable-pip-version-check -e . || exit 1; \
+	$$place/bin/python -m tests.interop.same_bytes > $$place/told && diff build/versions/here $$place/told || exit 1; \
+	echo "Python $$version: the same"; done
 
 clean:  ## remove .venv and caches; runs/ and datasets stay
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
