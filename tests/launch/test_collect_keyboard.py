@@ -15,6 +15,7 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import load_episode
 from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN
 from forestpilot.data_collection.people.console import Key
+from forestpilot.launch import cli
 from forestpilot.launch.cockpit.cockpit import HUMAN
 from forestpilot.launch.cockpit.gauges import CockpitLayout
 from forestpilot.launch.pictures.colors import EDGE
@@ -171,8 +172,7 @@ def test_without_a_display_the_command_says_what_to_do(tmp_path, display):
         (("--seed", "1500000"), "not all training worlds"),
     ],
 )
-def test_what_cannot_be_collected_is_refused_at_once(tmp_path, flags, message):
-    result = subprocess.run(
-        command(tmp_path / "data", *flags), capture_output=True, text=True, timeout=PATIENCE_S, check=False
-    )
-    assert result.returncode == 2 and message in result.stderr and not (tmp_path / "data").exists()
+def test_what_cannot_be_collected_is_refused_at_once(tmp_path, capsys, flags, message):
+    arguments = command(tmp_path / "data", *flags)
+    assert cli.main(arguments[arguments.index("collect") :]) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "data").exists()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from forestpilot.policies.algorithms.algorithm import RollInStoppedError
 from forestpilot.policies.algorithms.dagger.config import PRESETS, DaggerConfig
 from forestpilot.policies.algorithms.dagger.labels import make_gate, trim_labels
 from forestpilot.policies.algorithms.dagger.loop import run_dagger
+from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.networks.checkpoint import load_policy
 from forestpilot.policies.networks.heads.mixture import MixtureConfig
 from forestpilot.policies.networks.heads.regression import RegressionConfig
@@ -44,11 +47,22 @@ def episodes_of(config: DaggerConfig, round_number: int) -> list[Episode]:
     return [load_episode(h.path) for h in headers if h.meta.dagger_round == round_number]
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Callable[[str], tuple[DaggerConfig, list[RoundResult]]]:
+    """Runs DAgger with a gate, each once: (config, results)."""
+
+    @functools.cache
+    def run_once(gate: str) -> tuple[DaggerConfig, list[RoundResult]]:
+        config = gated(tmp_path_factory.mktemp(gate) / "run", gate)
+        return config, run_dagger(config)
+
+    return run_once
+
+
 @pytest.fixture(scope="module", params=["none", "expert", "uncertainty", "budget"])
-def run(request, tmp_path_factory):
+def run(request, finished):
     """A finished run with a gate: (config, results)."""
-    config = gated(tmp_path_factory.mktemp(request.param) / "run", request.param)
-    return config, run_dagger(config)
+    return finished(request.param)
 
 
 def test_no_round_has_more_labels_than_its_share(run):
@@ -100,9 +114,9 @@ def test_an_ensemble_is_of_different_policies_and_its_disagreement_is_recorded(r
         assert all(len(values) and (values > 0).any() for values in recorded)
 
 
-def test_the_result_does_not_depend_on_where_the_run_was_interrupted(tmp_path, monkeypatch):
-    whole, halved = gated(tmp_path / "whole", "budget"), gated(tmp_path / "halved", "budget")
-    expected = run_dagger(whole)
+def test_the_result_does_not_depend_on_where_the_run_was_interrupted(finished, tmp_path, monkeypatch):
+    whole, expected = finished("budget")
+    halved = gated(tmp_path / "halved", "budget")
     add, calls = Dataset.add, iter(range(100))
 
     def dies_in_the_second_round(self, episode):
