@@ -117,14 +117,14 @@ def test_an_ensemble_is_of_different_policies_and_its_disagreement_is_recorded(r
 def test_the_result_does_not_depend_on_where_the_run_was_interrupted(finished, tmp_path, monkeypatch):
     whole, expected = finished("budget")
     halved = gated(tmp_path / "halved", "budget")
-    add, calls = Dataset.add, iter(range(100))
+    put, calls = Dataset.put, iter(range(100))
 
-    def dies_in_the_second_round(self, episode):
-        if episode.meta.dagger_round == 2 and next(calls) == 3:
+    def dies_in_the_second_round(self, packed):
+        if packed.name.startswith("r0002") and next(calls) == 3:
             raise RuntimeError("killed")
-        return add(self, episode)
+        return put(self, packed)
 
-    monkeypatch.setattr(Dataset, "add", dies_in_the_second_round)
+    monkeypatch.setattr(Dataset, "put", dies_in_the_second_round)
     with pytest.raises(RuntimeError, match="killed"):
         run_dagger(halved)
     monkeypatch.undo()
