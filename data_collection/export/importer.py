@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import Episode
+from forestpilot.data_collection.episodes.meta import EpisodeMeta
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.episodes.rerun import Rerun
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError
 
@@ -42,8 +44,12 @@ class Importer(ABC):
         """Number of episodes."""
 
     @abstractmethod
-    def episodes(self) -> Iterator[Episode]:
+    def episodes(self, is_known: Callable[[EpisodeMeta, Rerun], bool] | None = None) -> Iterator[Episode]:
         """One after the other; what has been read is forgotten.
+
+        Args:
+            is_known: says of each whether the caller has it already, so that its pictures need not be unpacked; None
+                for all.
 
         Raises:
             ImportDataError: pictures or steps are missing, or are not what was written.
@@ -59,9 +65,14 @@ class Importer(ABC):
         """
         dataset = Dataset.create(out, self.task_spec, self.env_id)
         with (progress or SilentProgress()).stage("import", total=len(self)) as stage:
-            for episode in self.episodes():
-                meta = episode.meta
-                if not dataset.has(meta.dagger_round, meta.seed, episode.rerun.take):
-                    dataset.add(episode)
+
+            def is_known(meta: EpisodeMeta, rerun: Rerun) -> bool:
+                known = dataset.has(meta.dagger_round, meta.seed, rerun.take)
+                if known:
+                    stage.advance()
+                return known
+
+            for episode in self.episodes(is_known):
+                dataset.add(episode)
                 stage.advance(steps=episode.num_steps)
         return dataset

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -99,13 +99,17 @@ class KeepsakeImporter(Importer):
         with opened(self.kept) as file:
             return len(file)
 
-    def episodes(self) -> Iterator[Episode]:
+    def episodes(self, is_known: Callable[[EpisodeMeta, Rerun], bool] | None = None) -> Iterator[Episode]:
         """See `Importer.episodes`."""
         with opened(self.kept) as file:
             for number in range(len(file)):
                 group = _member(file, number)
                 try:
-                    episode = self._episode(group)
+                    meta = self._meta(group)
+                    rerun = Rerun(**parse_json(str(group.attrs["rerun"]), finite=True))
+                    if is_known is not None and is_known(meta, rerun):
+                        continue
+                    episode = self._episode(group, meta, rerun)
                 except (KeyError, OSError, ValueError, TypeError, EpisodeError) as error:
                     raise ImportDataError(f"{group.name} of {self.kept} cannot be read: {error}") from error
                 yield episode
@@ -116,8 +120,7 @@ class KeepsakeImporter(Importer):
         except (KeyError, EpisodeError) as error:
             raise ImportDataError(f"{group.name} of {self.kept} does not tell what it is: {error}") from error
 
-    def _episode(self, group: h5py.Group) -> Episode:
-        meta = self._meta(group)
+    def _episode(self, group: h5py.Group, meta: EpisodeMeta, rerun: Rerun) -> Episode:
         steps = min(len(group["arrays/actions"]), MAX_STEPS)
         arrays = {
             name: _array(group, f"arrays/{name}", name, steps)
@@ -128,7 +131,7 @@ class KeepsakeImporter(Importer):
         return Episode(
             observations={**self._pictures(group, meta, steps), **observations},
             meta=meta,
-            rerun=Rerun(**parse_json(str(group.attrs["rerun"]), finite=True)),
+            rerun=rerun,
             **arrays,
         )
 

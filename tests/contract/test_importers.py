@@ -97,6 +97,11 @@ def test_what_was_interrupted_goes_on(exported: Exported, tmp_path: Path) -> Non
     kept, lost, *_ = (header.path for header in back.episodes)
     written = kept.stat().st_mtime_ns
     lost.unlink()
+    read: list[str] = []
+    importer = IMPORTERS.get(exported.name)(exported.folder)
+    for episode in importer.episodes(lambda meta, rerun: back.has(meta.dagger_round, meta.seed, rerun.take)):
+        read.append(back.path_of(episode.meta.dagger_round, episode.meta.seed, episode.rerun.take).name)
+    assert read == [lost.name], "no other is unpacked"
     again = IMPORTERS.get(exported.name)(exported.folder).import_to(tmp_path / "back")
     assert len(again) == len(exported.dataset)
     assert kept.stat().st_mtime_ns == written, "what was there already is not written again"

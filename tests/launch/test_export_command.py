@@ -50,5 +50,7 @@ def test_the_format_may_stand_first_and_the_way_back_is_a_command(
     assert "2 episodes" in capsys.readouterr().out
     assert cli.main(["import", "lerobot", there, "--out", str(tmp_path / "back")]) == 0
     assert "2 episodes" in capsys.readouterr().out
+    assert cli.main(["inspect", str(tmp_path / "back")]) == 0
+    assert "bad episodes" in capsys.readouterr().out
     assert cli.main(["import", str(tmp_path / "one"), "--out", str(tmp_path / "other")]) == 2
     assert "is no LeRobot dataset" in capsys.readouterr().err
