@@ -16,16 +16,20 @@ FILES_A_CHUNK = 1000
 
 
 class ParquetFiles:
-    """Tables of the same columns, one row group for each episode.
+    """Tables of the same columns.
 
     Args:
         folder: what holds the chunks.
         file_bytes: a file of this size is the last of its rows.
+        rows_together: least rows of a row group but the last. Of each row group and column a kilobyte stays in memory
+            until the file is closed.
     """
 
-    def __init__(self, folder: Path, file_bytes: int) -> None:
+    def __init__(self, folder: Path, file_bytes: int, rows_together: int = 1) -> None:
         self._folder = folder
         self._file_bytes = file_bytes
+        self._rows_together = rows_together
+        self._waiting: list[Any] = []
         self._number = 0
         self._writer: Any = None
         self._path = Path()
@@ -33,7 +37,7 @@ class ParquetFiles:
     @property
     def next_file(self) -> tuple[int, int]:
         """(chunk, file) that the next rows go to."""
-        if self._writer is not None and self._path.stat().st_size >= self._file_bytes:
+        if not self._waiting and self._writer is not None and self._path.stat().st_size >= self._file_bytes:
             self._close()
             self._number += 1
         return divmod(self._number, FILES_A_CHUNK)
@@ -43,14 +47,26 @@ class ParquetFiles:
         arrow = require("pyarrow")
         place = self.next_file
         table = arrow.table({name: _column(arrow, values) for name, values in columns.items()})
-        if self._writer is None:
-            self._path = self._folder / f"chunk-{place[0]:03d}" / f"file-{place[1]:03d}.parquet"
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = require("pyarrow.parquet").ParquetWriter(self._path, table.schema, compression="snappy")
-        self._writer.write_table(table)
+        self._waiting.append(table)
+        if sum(len(waiting) for waiting in self._waiting) >= self._rows_together:
+            self._flush()
         return place
 
+    def _flush(self) -> None:
+        """Write the rows that wait, as one row group."""
+        if not self._waiting:
+            return
+        table = require("pyarrow").concat_tables(self._waiting).combine_chunks()
+        self._waiting.clear()
+        if self._writer is None:
+            chunk, number = divmod(self._number, FILES_A_CHUNK)
+            self._path = self._folder / f"chunk-{chunk:03d}" / f"file-{number:03d}.parquet"
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = require("pyarrow.parquet").ParquetWriter(self._path, table.schema, compression="snappy")
+        self._writer.write_table(table, row_group_size=len(table))
+
     def _close(self) -> None:
+        self._flush()
         if self._writer is not None:
             self._writer.close()
             self._writer = None
