@@ -189,6 +189,8 @@ train --policy.memory transformer --policy.memory.layers 0 | --policy.memory.lay
 train --policy.memory transformer --policy.memory.heads 0 | --policy.memory.heads
 train --policy.memory tcn --policy.memory.kernel 1 | --policy.memory.kernel
 train --policy.memory tcn --policy.memory.dropout 1 | --policy.memory.dropout
+train --data abc://flights --out out | abc://flights cannot be read
+train --data memory://nowhere --out out | memory://nowhere is no dataset
 train --data {data} --policy.memory tcn --policy.memory.layers 4 --out new | policy.window has 8; lengthen the window
 train --data {data} --policy.memory stacked --policy.memory.spacing 3 --out new | policy.window has 8; lengthen
 train --dropped-pictures 1.1 | --dropped-pictures
