@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,6 +15,8 @@ from forestpilot.launch.benchmarks.driver_model import DriverCosts, simulate
 from forestpilot.sim.scratch import scratch
 
 CORES = (2, 8, 64, 1000, 10_000)
+RESULT_BYTES = 4000
+"""What is sent of an episode that the worker writes itself: actions, hashes of the states, figures."""
 PENDING = 500
 """Tasks that wait in vain while it is measured how long a look at them takes."""
 
@@ -30,24 +33,35 @@ def bench_scale(episodes: int = 16, seconds: float = 5.0) -> dict[str, Any]:
         `bytes_per_episode`, packed; `worker_s_per_episode`; the driver's `store_ms_per_episode` (processor) and
         `store_wall_ms_per_episode` (until it is on the disk); where Ray is installed `ray_ms_per_episode` (to take it),
         `look_us_per_task` and `begin_ms_per_task`; `driver_episodes_per_s`, what these leave room for; for each number
-        of cores the simulated `episodes_per_s`, `network_MB_per_s` into the driver, `driver_busy` and `workers_busy`.
+        of cores the simulated `episodes_per_s`, `network_MB_per_s` into the driver, `driver_busy` and `workers_busy`;
+        under `shared_storage` the same where workers write episodes themselves.
     """
     with scratch("bench") as folder:
         durations_s, finished, dataset, job = _record(folder, episodes)
         figures, store_s = _store(job, dataset, finished)
         took = _ray(finished, seconds)
     figures["worker_s_per_episode"] = round(float(np.mean(durations_s)), 3)
-    costs = DriverCosts(store_s + took["episode_s"], took["look_s"], took["begin_s"])
+    looking = {"look_s": took["look_s"], "begin_s": took["begin_s"]}
+    figures |= _simulated(
+        durations_s, DriverCosts(store_s + took["episode_s"], **looking), figures["bytes_per_episode"]
+    )
     if took["episode_s"]:
         figures["ray_ms_per_episode"] = round(1e3 * took["episode_s"], 2)
+        figures["ray_ms_per_result"] = round(1e3 * took["result_s"], 2)
         figures["look_us_per_task"] = round(1e6 * took["look_s"], 2)
         figures["begin_ms_per_task"] = round(1e3 * took["begin_s"], 3)
-    figures["driver_episodes_per_s"] = round(1 / costs.episode_s)
+        figures["shared_storage"] = _simulated(durations_s, DriverCosts(took["result_s"], **looking), RESULT_BYTES)
+    return figures
+
+
+def _simulated(durations_s: list[float], costs: DriverCosts, bytes_per_episode: float) -> dict[str, Any]:
+    """What clusters would give whose driver has these costs."""
+    figures: dict[str, Any] = {"driver_episodes_per_s": round(1 / costs.episode_s)}
     for cores in CORES:
         load = simulate(cores, durations_s, costs, episodes_per_core=24 if cores <= 1000 else 8)
         figures[f"cores_{cores}"] = {
             "episodes_per_s": round(load.episodes_per_s, 1),
-            "network_MB_per_s": round(load.episodes_per_s * figures["bytes_per_episode"] / 1e6, 2),
+            "network_MB_per_s": round(load.episodes_per_s * bytes_per_episode / 1e6, 2),
             "driver_busy": round(load.driver_busy, 2),
             "workers_busy": round(load.workers_busy, 2),
         }
@@ -99,33 +113,40 @@ def _ray(finished: list[Any], seconds: float) -> dict[str, float]:
     from importlib.util import find_spec
 
     if find_spec("ray") is None:
-        return {"episode_s": 0.0, "look_s": 0.0, "begin_s": 0.0}
+        return {"episode_s": 0.0, "result_s": 0.0, "look_s": 0.0, "begin_s": 0.0}
     from forestpilot.data_collection.rollouts.pools.handful import to_send
     from forestpilot.data_collection.rollouts.pools.ray_cluster import connected
 
     with ExitStack() as stack:
         ray = stack.enter_context(connected("", 1))
-        parcels = ray.put([to_send(each) for each in finished])
-        streaming = ray.remote(_stream).options(num_returns="streaming", _generator_backpressure_num_objects=4)
-        for each in streaming.remote(parcels, 50):
-            ray.get(each)
-        count, episode_s = 0, 0.0
-        while episode_s < seconds / 3:
-            before_s = time.process_time()
-            for each in streaming.remote(parcels, 200):
-                ray.get(each)
-                count += 1
-            episode_s += time.process_time() - before_s
+        episode_s = _taking(ray, ray.put([to_send(each) for each in finished]), seconds / 4)
+        parcels = ray.put([dataclasses.replace(each, packed=None) for each in finished])
+        result_s = _taking(ray, parcels, seconds / 4)
         before_s = time.process_time()
         nowhere = ray.remote(_stream).options(num_returns="streaming", resources={"nowhere": 1})
         pending = [nowhere.remote(parcels, 1) for _ in range(PENDING)]
         begin_s = (time.process_time() - before_s) / PENDING
         looks, before_s = 0, time.process_time()
-        while looks < 3 or time.process_time() - before_s < seconds / 3:
+        while looks < 3 or time.process_time() - before_s < seconds / 4:
             ray.wait(pending, num_returns=len(pending), timeout=0)
             looks += 1
         look_s = 2 * (time.process_time() - before_s) / looks / PENDING  # the driver looks twice
-    return {"episode_s": episode_s / count, "look_s": look_s, "begin_s": begin_s}
+    return {"episode_s": episode_s, "result_s": result_s, "look_s": look_s, "begin_s": begin_s}
+
+
+def _taking(ray: Any, parcels: Any, seconds: float) -> float:
+    """Processor seconds in which the driver takes what a worker hands out, for each of them."""
+    streaming = ray.remote(_stream).options(num_returns="streaming", _generator_backpressure_num_objects=4)
+    for each in streaming.remote(parcels, 50):
+        ray.get(each)
+    count, spent_s = 0, 0.0
+    while spent_s < seconds:
+        before_s = time.process_time()
+        for each in streaming.remote(parcels, 200):
+            ray.get(each)
+            count += 1
+        spent_s += time.process_time() - before_s
+    return spent_s / count
 
 
 def _stream(parcels: list[Any], count: int) -> Iterator[Any]:

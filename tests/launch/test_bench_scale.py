@@ -7,6 +7,7 @@ import pytest
 from forestpilot.launch.benchmarks import scale
 from forestpilot.launch.benchmarks.driver_model import DriverCosts, simulate
 
+TOOK = {"episode_s": 1e-3, "result_s": 1e-4, "look_s": 1e-6, "begin_s": 1e-4}
 FREE = DriverCosts(episode_s=0.0, look_s=0.0, begin_s=0.0)
 
 
@@ -30,8 +31,9 @@ def test_looking_at_many_tasks_costs_and_the_same_seed_gives_the_same() -> None:
 
 
 def test_the_benchmark_reports_plain_positive_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scale, "_ray", lambda finished, seconds: {"episode_s": 1e-3, "look_s": 1e-6, "begin_s": 1e-4})
+    monkeypatch.setattr(scale, "_ray", lambda *_: TOOK)
     monkeypatch.setattr(scale, "CORES", (2, 8))
     figures = scale.bench_scale(episodes=2)
     assert figures["bytes_per_episode"] > 10_000 and figures["driver_episodes_per_s"] > 0
+    assert figures["shared_storage"]["driver_episodes_per_s"] == 10_000
     assert figures["cores_8"]["episodes_per_s"] > figures["cores_2"]["episodes_per_s"] > 0

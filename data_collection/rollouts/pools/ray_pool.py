@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,6 +35,8 @@ UNTAKEN = 2
 """Episodes that a task may have finished and the driver not taken; then it waits."""
 WRITERS = 16
 """Episodes that the driver writes at once: the processor is done with one in two milliseconds, the disk is not."""
+COUNT_EVERY_S = 5.0
+"""How often the cores of the cluster are counted anew."""
 TRIES = 10
 """How often a scenario is begun whose worker dies each time; clusters take machines away."""
 
@@ -150,6 +153,8 @@ class _Handfuls:
         self._config = config
         self._scenarios = scenarios
         self._left = len(job.scenarios)
+        self._count = 0
+        self._counted = -math.inf
         self._again: list[Scenario] = []
         self._losses: Counter[int] = Counter()
         self._given_up: list[int] = []
@@ -201,9 +206,7 @@ class _Handfuls:
 
     def _fill(self) -> bool:
         """Begin as many handfuls as there are cores, if there is so much to do; returns whether any run."""
-        tasks = self._config.tasks or int(self._ray.cluster_resources().get("CPU", 0))
-        if not tasks:
-            raise ClusterError("the Ray cluster has no cores; `ray start` on a machine of it with --num-cpus")
+        tasks = self._config.tasks or self._cores()
         while len(self._running) < tasks:
             scenarios = self._next(tasks)
             if not scenarios:
@@ -211,6 +214,20 @@ class _Handfuls:
             slots = min(SLOTS, len(scenarios))
             self._running[self._task.remote(self._order, scenarios, slots)] = _Handful(scenarios)
         return bool(self._running)
+
+    def _cores(self) -> int:
+        """Cores of the cluster, which grows and shrinks; to ask takes as long as to take an episode.
+
+        Raises:
+            ClusterError: it has none.
+        """
+        now = time.monotonic()
+        if now - self._counted > COUNT_EVERY_S:
+            self._count = int(self._ray.cluster_resources().get("CPU", 0))
+            self._counted = now
+        if not self._count:
+            raise ClusterError("the Ray cluster has no cores; `ray start` on a machine of it with --num-cpus")
+        return self._count
 
     def _next(self, tasks: int) -> list[Scenario]:
         """The scenarios of the next handful. Those that were lost with their worker come first; one that was lost twice
