@@ -52,7 +52,9 @@ PICTURES = "observation.images."
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 ENVIRONMENT_STATE = "observation.environment_state"
 """Where LeRobot's policies look for what is no state of the robot's own: the goal."""
-EPISODES_TOGETHER = 200
+STEPS_TOGETHER = 1000
+"""Least rows of data that are written as one group."""
+EPISODES_TOGETHER = 100
 """Rows of meta/episodes that are written as one group, for they have hundreds of columns."""
 OF_EVERY_DATASET = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
@@ -124,7 +126,7 @@ class _Writer:
         self._with_costs = all_have_costs(dataset.episodes)
         self._config = config
         file_bytes = config.file_mb * 1_000_000
-        self._rows = files.enter_context(ParquetFiles(out / "data", file_bytes))
+        self._rows = files.enter_context(ParquetFiles(out / "data", file_bytes, STEPS_TOGETHER))
         self._index = files.enter_context(ParquetFiles(out / "meta" / "episodes", file_bytes, EPISODES_TOGETHER))
         self._keepsake: Keepsake | None = None
         if config.views == "together":
