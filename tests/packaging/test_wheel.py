@@ -62,6 +62,7 @@ APART = {"lerobot": ("lerobot",), "ray": ("ray", "dev"), "wandb": ("wandb",), "m
 
 def test_each_library_that_only_some_need_is_in_the_extra_that_the_program_names(installed: Installed) -> None:
     distributions = {"cv2": "opencv-python", "pygame": "pygame-ce"}
+    distributions |= {"google": "protobuf", "google_crc32c": "google-crc32c"}
     required = _metadata(installed.wheel).get_all("Requires-Dist") or []
     for library, extra in EXTRAS.items():
         distribution = distributions.get(library, library)
