@@ -56,7 +56,13 @@ def test_links_of_the_readme_work_on_a_package_index(installed: Installed) -> No
     assert [picture for picture in shown if not (CHECKOUT / picture).is_file()] == []
 
 
-APART = {"lerobot": ("lerobot",), "ray": ("ray", "dev"), "wandb": ("wandb",), "mlflow": ("mlflow",)}
+APART = {
+    "lerobot": ("lerobot",),
+    "rerun": ("rerun",),
+    "ray": ("ray", "dev"),
+    "wandb": ("wandb",),
+    "mlflow": ("mlflow",),
+}
 """Extras that are not among all, for their size, and which ones have their libraries."""
 
 
