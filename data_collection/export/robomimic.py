@@ -162,10 +162,22 @@ def _write_rows(
     start, stop = demo.steps
     for key, (shape, dtype) in seen.items():
         for name, later in (("obs", 0), ("next_obs", 1))[: 1 + config.next_obs]:
-            rows = h5py.VirtualSource(".", f"{source}/{key}", shape=shape, dtype=dtype)[start + later : stop + later]
-            layout = h5py.VirtualLayout((stop - start, *shape[1:]), dtype)
-            layout[:] = rows
-            group.create_virtual_dataset(f"{name}/{key}", layout)
+            _write_view(
+                group.require_group(name), key, f"{source}/{key}", (shape, dtype), range(start + later, stop + later)
+            )
+
+
+def _write_view(group: h5py.Group, key: str, source: str, kind: tuple[tuple[int, ...], Any], rows: range) -> None:
+    """Rows of a dataset of this file as a dataset. What h5py itself makes holds the time of day, and equal exports
+    would be different files."""
+    shape, dtype = kind
+    whole = h5py.h5s.create_simple(shape)
+    whole.select_hyperslab((rows.start, *(0 for _ in shape[1:])), (len(rows), *shape[1:]))
+    part = h5py.h5s.create_simple((len(rows), *shape[1:]))
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_obj_track_times(False)
+    properties.set_virtual(part, b".", source.encode(), whole)
+    h5py.h5d.create(group.id, key.encode(), h5py.h5t.py_create(np.dtype(dtype), logical=True), part, dcpl=properties)
 
 
 def _arrays(episode: Episode, config: RobomimicConfig) -> dict[str, np.ndarray]:
