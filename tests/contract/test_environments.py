@@ -235,7 +235,9 @@ def test_hundreds_of_resets_do_not_leak(env_id):
         "for s in range(50): env.reset(seed=s)\n"
         "before = mb()\n"
         "for s in range(150): env.reset(seed=s)\n"
-        "print(mb() - before)\n"
+        "after = []\n"  # a moment's garbage is no leak
+        "for s in range(10): env.reset(seed=s); after.append(mb())\n"
+        "print(min(after) - before)\n"
     )
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300).stdout
     assert float(out) < 5.0
