@@ -16,6 +16,7 @@ version 0.1 may have written comes through here:
 | environments `sim:ForestPilot/Drone-v0` | `forestpilot:ForestPilot/Drone-v0` |
 
 A training of version 0.1 or 0.2 knows nothing of `shards`: it has one, which is drawn as they drew a batch.
+A policy of theirs knows nothing of `even_rows`: it acts as it did, with an episode's place in its last digits.
 """
 
 from __future__ import annotations
@@ -75,6 +76,10 @@ _WHOLE_TRAINING = {"policy", "batch_windows", "jitter", "weight_decay"}
 """Keys that every stored config of a training has, but hardly one that somebody wrote."""
 _BEFORE_SHARDS = {"batch_windows": 24, "shards": 1}
 """What trainings up to version 0.2 were born with."""
+_WHOLE_POLICY = {"cameras", "features", "head", "memory", "window"}
+"""Keys that every stored config of a policy has, but hardly one that somebody wrote."""
+_BEFORE_EVEN_ROWS = {"even_rows": False}
+"""What policies up to version 0.2 were born with."""
 
 
 def migrate_config(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,6 +116,8 @@ def migrate_policy_config(values: Mapping[str, Any]) -> dict[str, Any]:
                 migrated.setdefault(part, {})[option] = value
         else:
             migrated[key] = value
+    if migrated.keys() >= _WHOLE_POLICY:
+        migrated = {**_BEFORE_EVEN_ROWS, **migrated}
     return migrated
 
 

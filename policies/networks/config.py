@@ -96,6 +96,9 @@ class PolicyConfig:
     """Receding: actions that are executed of each chunk."""
     chunk_decay: Annotated[float, Range(0, 1000)] = 0.01
     """Averaged: a prediction that is i steps old weighs exp(decay * i)."""
+    even_rows: bool = True
+    """Actions do not depend, in their last bit, on an episode's place among those that are acted on at once. Policies
+    and runs stored without this setting go on as they were: no."""
 
     def __post_init__(self) -> None:
         require_ranges(self)

@@ -14,6 +14,7 @@ from forestpilot.policies.networks.chunks import ChunkQueue
 from forestpilot.policies.networks.config import CAMERAS, PolicyConfig, part_class
 from forestpilot.policies.networks.encoders import ENCODERS
 from forestpilot.policies.networks.encoders.base import EncoderShape
+from forestpilot.policies.networks.even_linear import EvenLinear
 from forestpilot.policies.networks.goal_encoders import GOAL_ENCODERS
 from forestpilot.policies.networks.goal_encoders.base import GoalEncoder, GoalShape
 from forestpilot.policies.networks.heads import HEADS
@@ -121,6 +122,9 @@ class VisuomotorPolicy(nn.Module):
         self.encoder = part_class(ENCODERS, config.encoder)(config.encoder, shape)
         self.memory = part_class(MEMORIES, config.memory)(config.memory, config.features, config.window)
         self.head = part_class(HEADS, config.head)(config.head, config.features, spec, config.chunk)
+        for layer in self.head.modules():
+            if isinstance(layer, EvenLinear):
+                layer.is_even = config.even_rows
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod

@@ -216,6 +216,15 @@ def test_an_action_does_not_depend_on_the_other_episodes(name: str, execution: s
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_an_action_does_not_depend_on_its_place_in_the_batch(name: str) -> None:
+    # As wide as policies usually are: products of other shapes are computed in other ways.
+    policy = shaken(new_policy(make_config(name, {"features": 96})))
+    episode = [{key: values.repeat(8, axis=0) for key, values in step.items()} for step in draw_episodes(policy, 1)]
+    actions = fly(policy, episode, [5] * 8)
+    assert np.array_equal(actions, actions[:1].repeat(8, axis=0))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_restarted_episode_is_a_new_one(name: str) -> None:
     chunk = 3 if name in CHUNKED else 1
     policy = shaken(new_policy(make_config(name, {"chunk": chunk, "chunk_steps": chunk})))

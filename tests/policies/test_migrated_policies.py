@@ -54,6 +54,15 @@ def test_what_is_of_this_version_stays() -> None:
     assert migrate_config({"policy": ["a", "b"]}) == {"policy": ["a", "b"]}
 
 
+def test_a_stored_policy_keeps_the_arithmetic_that_it_was_trained_with() -> None:
+    stored = to_plain(PolicyConfig())
+    assert stored.pop("even_rows") is True
+    assert from_plain(PolicyConfig, migrate_policy_config(stored)).even_rows is False
+    assert migrate_config({"train": {"policy": stored}})["train"]["policy"]["even_rows"] is False
+    # What somebody wrote names a few settings; it gets the others as everybody does.
+    assert from_plain(PolicyConfig, migrate_policy_config({"memory": "none", "head": "regression"})).even_rows is True
+
+
 @pytest.mark.parametrize("task", ["drone", "drive"])
 def test_weights_of_version_0_1_are_loaded_and_saved_as_they_were(tmp_path: Path, task: str) -> None:
     folder = TASKS.get(task).pretrained

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from forestpilot.policies.networks.even_linear import EvenLinear
 from forestpilot.policies.networks.heads import HeadConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
@@ -167,7 +168,7 @@ class DistributionHead(ActionsHead):
 def small_network(features: int, outputs: int) -> nn.Sequential:
     """The network of most heads: one hidden layer as wide as the features."""
     # What a linear layer makes of (B, T, F) is a view: changed in place, it would cost autograd a copy.
-    return nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, outputs))
+    return nn.Sequential(nn.Linear(features, features), nn.ReLU(), EvenLinear(features, outputs))
 
 
 def go_error(go: Tensor, actions: Tensor) -> Tensor:

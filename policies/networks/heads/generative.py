@@ -8,6 +8,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
+from forestpilot.policies.networks.even_linear import EvenLinear
 from forestpilot.policies.networks.heads.base import NO_CONTEXT, ActContext, Head, Target, small_network
 from forestpilot.policies.networks.heads.options import DenoisingConfig, GenerativeConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
@@ -107,7 +108,7 @@ class Denoiser(nn.Module):
         super().__init__()
         self.first = nn.Linear(2 * chunk + 2 * FREQUENCIES, width)
         self.second = nn.Linear(width, width)
-        self.last = nn.Linear(width, 2 * chunk)
+        self.last = EvenLinear(width, 2 * chunk)
         self.register_buffer("frequencies", math.pi * torch.arange(1, FREQUENCIES + 1), persistent=False)
 
     def forward(self, noisy: Tensor, time: Tensor, prediction: Tensor) -> Tensor:
