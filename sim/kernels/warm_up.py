@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
+import gc
 import os
 import subprocess
 import sys
@@ -169,4 +170,6 @@ def main(modules: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    # What a compiler makes it keeps: looking through it for garbage takes a tenth of the time and finds little.
+    gc.disable()
     main(sys.argv[1:])
