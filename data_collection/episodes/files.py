@@ -110,6 +110,12 @@ def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
         raise
 
 
+def destination_of(temporary: Path) -> Path:
+    """The path that a place of `written_whole` is for; any other path is its own."""
+    match = _TEMPORARY_NAME.fullmatch(temporary.name)
+    return temporary.with_name(match[1]) if match else temporary
+
+
 def remove_stale_temporaries(folder: Path, below: bool = False) -> list[str]:
     """Remove what writers that have died left behind; the temporary files of living writers stay.
 
@@ -149,7 +155,7 @@ def _temporaries(folder: Path, below: bool) -> set[Path]:
     return found
 
 
-_TEMPORARY_NAME = re.compile(rf"\..+\.[0-9a-f]+{re.escape(TEMPORARY_SUFFIX)}")
+_TEMPORARY_NAME = re.compile(rf"\.(.+)\.[0-9a-f]+{re.escape(TEMPORARY_SUFFIX)}")
 _BINARY = getattr(os, "O_BINARY", 0)
 """Windows would otherwise change the ends of lines."""
 

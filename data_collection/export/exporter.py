@@ -33,6 +33,8 @@ class Exporter(ABC):
 
     Config: ClassVar[type[ExporterConfig]]
     """Its options."""
+    is_one_file: ClassVar[bool] = False
+    """What it makes is a file, whose card lies beside it, and not a folder."""
     card_fields: ClassVar[Mapping[str, Any]] = {}
     """What the format adds to the YAML of the card: tags, where the data lies."""
     reading: ClassVar[str] = ""
@@ -71,6 +73,8 @@ class Exporter(ABC):
         config = self.prepare(config or self.Config(), out)
         with written_by_one(out.parent, progress, only=out.name):
             require_empty(out)
+            if self.is_one_file:
+                require_empty(card_path(out))
             card = dataset_card(dataset, facts, self.card_fields, self.reading)
             with written_whole(out) as unfinished:
                 self.write(dataset, unfinished, config, progress)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,17 @@ class FeatureStats:
             quantiles=self.quantiles + share * (other.quantiles - self.quantiles),
             count=count,
         )
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain as JSON, to the last bit."""
+        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in told.items()}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> FeatureStats:
+        """What `to_plain` came from."""
+        arrays = {name: np.array(value) for name, value in plain.items() if name != "count"}
+        return cls(**arrays, count=plain["count"])
 
     def as_lists(self) -> dict[str, list[Any]]:
         """By LeRobot's names."""

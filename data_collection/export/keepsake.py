@@ -12,8 +12,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from types import TracebackType
 
 import h5py
 import numpy as np
@@ -21,7 +19,8 @@ import numpy as np
 from forestpilot.data_collection.episodes.episode import OPTIONAL_ARRAYS, Episode
 from forestpilot.sim.envs.task_spec import TaskSpec
 
-KEEPSAKE = "forestpilot/episodes.h5"
+KEEPSAKE_FILE = "episodes.h5"
+KEEPSAKE = f"forestpilot/{KEEPSAKE_FILE}"
 """Where it lies in the folder of an export."""
 ALWAYS = ("actions", "actor", "rewards", "terminated", "truncated")
 
@@ -32,18 +31,18 @@ def is_pictures(values: np.ndarray) -> bool:
 
 
 class Keepsake:
-    """The file, open for writing.
+    """The file, or part of one, open for writing.
 
     Args:
-        path: the file; folders are made.
+        group: where it is kept: a file, or a group of one.
         spec: task spec of the dataset.
+        first: number of the first episode that is added.
     """
 
-    def __init__(self, path: Path, spec: TaskSpec) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = h5py.File(path, "w")
-        self._file.attrs["task_spec"] = json.dumps(spec.to_dict())
-        self._count = 0
+    def __init__(self, group: h5py.Group, spec: TaskSpec, first: int = 0) -> None:
+        self._group = group
+        self._group.attrs["task_spec"] = json.dumps(spec.to_dict())
+        self._count = first
 
     def add(
         self, episode: Episode, stretches: Sequence[tuple[int, tuple[int, int]]], loose: Sequence[int] = ()
@@ -56,7 +55,7 @@ class Keepsake:
                 became.
             loose: observations whose pictures are kept here, because they lie in none of these.
         """
-        group = self._file.create_group(f"episode_{self._count}")
+        group = self._group.create_group(f"episode_{self._count}")
         self._count += 1
         group.attrs["meta"] = episode.meta.to_json()
         group.attrs["rerun"] = json.dumps(dataclasses.asdict(episode.rerun))
@@ -72,12 +71,6 @@ class Keepsake:
                 group.create_dataset(f"loose/{key}", data=values[list(loose)], **packed)
             else:
                 group.create_dataset(f"obs/{key}", data=values, compression="gzip", compression_opts=1)
-
-    def __enter__(self) -> Keepsake:
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._file.close()
 
 
 def left_over(num_observations: int, stretches: Iterable[tuple[int, tuple[int, int]]]) -> list[int]:

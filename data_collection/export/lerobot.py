@@ -17,20 +17,20 @@ each camera's view is an episode of its own (see `views`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import h5py
 import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import Episode, load_episode
-from forestpilot.data_collection.episodes.progress import Progress
-from forestpilot.data_collection.export.exporter import Exporter
+from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.export.feature_stats import FeatureStats
-from forestpilot.data_collection.export.keepsake import KEEPSAKE, Keepsake, is_pictures
+from forestpilot.data_collection.export.hdf5_parts import joined
+from forestpilot.data_collection.export.keepsake import KEEPSAKE, KEEPSAKE_FILE, Keepsake, is_pictures
 from forestpilot.data_collection.export.lessons import (
     LessonConfig,
     Stretch,
@@ -38,8 +38,9 @@ from forestpilot.data_collection.export.lessons import (
     step_columns,
     stretches_of,
 )
-from forestpilot.data_collection.export.parquet import FILES_A_CHUNK, ParquetFiles, write_tasks
-from forestpilot.data_collection.export.picture_files import PictureFiles
+from forestpilot.data_collection.export.parquet import ParquetFile, write_tasks
+from forestpilot.data_collection.export.parts import ExporterInParts, PartWriter, WrittenPart, placed
+from forestpilot.data_collection.export.picture_file import PictureFile
 from forestpilot.data_collection.export.views import views_apart
 from forestpilot.sim.cameras import CENTER
 from forestpilot.sim.envs.task_spec import TaskSpec
@@ -52,6 +53,11 @@ PICTURES = "observation.images."
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 ENVIRONMENT_STATE = "observation.environment_state"
 """Where LeRobot's policies look for what is no state of the robot's own: the goal."""
+FILES_A_CHUNK = 1000
+ROWS_FILE = "rows.parquet"
+"""A part's rows."""
+INDEX_FILE = "episodes.parquet"
+"""Where a part's episodes lie."""
 STEPS_TOGETHER = 1000
 """Least rows of data that are written as one group."""
 EPISODES_TOGETHER = 100
@@ -82,7 +88,7 @@ class LerobotConfig(LessonConfig):
             )
 
 
-class LerobotExporter(Exporter):
+class LerobotExporter(ExporterInParts):
     """Writes a folder that LeRobot trains from."""
 
     Config = LerobotConfig
@@ -92,55 +98,77 @@ class LerobotExporter(Exporter):
     }
     reading = "LeRobot 0.4 and later: `LeRobotDataset(NAME, root=FOLDER)`, or `--dataset.root=FOLDER` of its commands."
 
-    def write(self, dataset: Dataset, out: Path, config: LerobotConfig, progress: Progress) -> None:
-        """See `Exporter.write`."""
-        out.mkdir(parents=True)
-        with ExitStack() as files, progress.stage("export", total=len(dataset)) as stage:
-            writer = _Writer(out, dataset, config, files)
-            for header in dataset.episodes:
-                episode = load_episode(header.path)
-                stretches = stretches_of(header, config.action)
-                if config.views == "together":
-                    writer.add(episode, stretches)
-                else:
-                    answered = stretches_of(header, "expert")
-                    for camera, own in views_apart(episode, dataset.task_spec):
-                        writer.add(own, stretches if camera == CENTER else answered)
-                stage.advance(steps=header.num_steps)
-        writer.finish()
+    def part_bytes(self, config: LerobotConfig) -> int:
+        """See `ExporterInParts.part_bytes`."""
+        return int(config.file_mb * 1_000_000)
+
+    def open_part(
+        self, dataset: Dataset, folder: Path, number: int, before: Mapping[str, Any], config: LerobotConfig
+    ) -> PartWriter:
+        """See `ExporterInParts.open_part`."""
+        return _LerobotPart(dataset, folder, number, before, config)
+
+    def put_together(self, dataset: Dataset, parts: Sequence[WrittenPart], out: Path, config: LerobotConfig) -> None:
+        """See `ExporterInParts.put_together`."""
+        facts = parts[-1].facts
+        videos = [key for key, told in facts["features"].items() if told["dtype"] == "video"]
+        for part in parts:
+            chunk, number = divmod(part.number, FILES_A_CHUNK)
+            name = f"chunk-{chunk:03d}/file-{number:03d}"
+            placed(part.folder / ROWS_FILE, out / "data" / f"{name}.parquet")
+            placed(part.folder / INDEX_FILE, out / "meta" / "episodes" / f"{name}.parquet")
+            for key in videos:
+                placed(part.folder / f"{key}.mp4", out / "videos" / key / f"{name}.mp4")
+        if config.views == "together":
+            joined([part.folder / KEEPSAKE_FILE for part in parts], out / KEEPSAKE)
+        meta = out / "meta"
+        write_tasks(meta / "tasks.parquet", facts["tasks"])
+        (meta / "info.json").write_text(json.dumps(_info(dataset, facts, config), indent=4))
+        stats = {name: FeatureStats.from_plain(own).as_lists() for name, own in facts["stats"].items()}
+        (meta / "stats.json").write_text(json.dumps(stats, indent=4))
 
 
-class _Writer:
-    """The files of one export, open until `files` is closed.
+class _LerobotPart(PartWriter):
+    """A part: a file of rows, one of each camera's pictures, one that tells where each episode lies, and the keepsake's
+    episodes."""
 
-    Args:
-        out: folder, empty.
-        dataset: what is exported.
-        config: options of the export.
-        files: closes what is open.
-    """
-
-    def __init__(self, out: Path, dataset: Dataset, config: LerobotConfig, files: ExitStack) -> None:
-        self._out = out
+    def __init__(
+        self, dataset: Dataset, folder: Path, number: int, before: Mapping[str, Any], config: LerobotConfig
+    ) -> None:
+        self._dataset = dataset
         self._spec = dataset.task_spec
         self._with_costs = all_have_costs(dataset.episodes)
         self._config = config
-        file_bytes = config.file_mb * 1_000_000
-        self._rows = files.enter_context(ParquetFiles(out / "data", file_bytes, STEPS_TOGETHER))
-        self._index = files.enter_context(ParquetFiles(out / "meta" / "episodes", file_bytes, EPISODES_TOGETHER))
+        self._folder = folder
+        self._place = divmod(number, FILES_A_CHUNK)
+        self._features: dict[str, dict[str, Any]] = dict(before.get("features", {}))
+        self._tasks: dict[str, int] = dict(before.get("tasks", {}))
+        self._stats = {name: FeatureStats.from_plain(own) for name, own in before.get("stats", {}).items()}
+        self._num_episodes = before.get("episodes", 0)
+        self._num_rows = before.get("rows", 0)
+        self._recorded = before.get("recorded", 0)
+        self._rows = ParquetFile(folder / ROWS_FILE, STEPS_TOGETHER)
+        self._index = ParquetFile(folder / INDEX_FILE, EPISODES_TOGETHER)
+        self._pictures: dict[str, PictureFile] = {}
+        self._kept: h5py.File | None = None
         self._keepsake: Keepsake | None = None
         if config.views == "together":
-            self._keepsake = files.enter_context(Keepsake(out / KEEPSAKE, dataset.task_spec))
-        self._files = files
-        self._file_bytes = file_bytes
-        self._pictures: dict[str, PictureFiles] = {}
-        self._stats: dict[str, FeatureStats] = {}
-        self._features: dict[str, dict[str, Any]] = {}
-        self._tasks: dict[str, int] = {}
-        self._num_episodes = 0
-        self._num_rows = 0
+            self._kept = h5py.File(folder / KEEPSAKE_FILE, "w")
+            self._keepsake = Keepsake(self._kept, self._spec, self._recorded)
 
-    def add(self, episode: Episode, stretches: list[Stretch]) -> None:
+    def add(self, header: EpisodeHeader) -> None:
+        """See `PartWriter.add`."""
+        episode = load_episode(header.path)
+        stretches = stretches_of(header, self._config.action)
+        if self._config.views == "together":
+            self._add_view(episode, stretches)
+        else:
+            answered = stretches_of(header, "expert")
+            for camera, own in views_apart(episode, self._spec):
+                self._add_view(own, stretches if camera == CENTER else answered)
+        self._recorded += 1
+
+    def _add_view(self, episode: Episode, stretches: list[Stretch]) -> None:
         """Write an episode, as one for each of the stretches."""
         columns = dict(_columns(episode, self._config, self._with_costs))
         numbers = range(self._num_episodes, self._num_episodes + len(stretches))
@@ -165,28 +193,28 @@ class _Writer:
         }
         for name, values in own.items():
             self._note(name, values, entry)
-        entry |= _place("data", self._rows.write(own))
+        self._rows.write(own)
+        entry |= _place("data", self._place)
         for name, pictures in episode.observations.items():
             if not is_pictures(pictures):
                 continue
             key = f"{PICTURES}{name}"
             frames = pictures[stretch.start : stretch.stop]
             self._note(key, frames, entry)
-            clip = self._picture_files(key).write(frames)
-            entry |= _place(f"videos/{key}", clip.file)
-            entry[f"videos/{key}/from_timestamp"] = clip.from_s
-            entry[f"videos/{key}/to_timestamp"] = clip.to_s
-        entry |= _place("meta/episodes", self._index.next_file)
+            from_s, to_s = self._picture_file(key).write(frames)
+            entry |= _place(f"videos/{key}", self._place)
+            entry[f"videos/{key}/from_timestamp"] = from_s
+            entry[f"videos/{key}/to_timestamp"] = to_s
+        entry |= _place("meta/episodes", self._place)
         self._index.write({name: [value] for name, value in entry.items()})
         self._num_episodes += 1
         self._num_rows += length
 
-    def _picture_files(self, key: str) -> PictureFiles:
-        """The videos of a camera."""
+    def _picture_file(self, key: str) -> PictureFile:
+        """The video of a camera."""
         if key not in self._pictures:
             crf = None if self._config.pictures == "lossless" else self._config.crf
-            own = PictureFiles(self._out / "videos" / key, self._spec.control_hz, self._file_bytes, crf)
-            self._pictures[key] = self._files.enter_context(own)
+            self._pictures[key] = PictureFile(self._folder / f"{key}.mp4", self._spec.control_hz, crf)
         return self._pictures[key]
 
     def _note(self, name: str, values: np.ndarray, entry: dict[str, Any]) -> None:
@@ -196,30 +224,51 @@ class _Writer:
         entry |= {f"stats/{name}/{kind}": value for kind, value in own.as_lists().items()}
         self._stats[name] = own if name not in self._stats else self._stats[name] + own
 
-    def finish(self) -> None:
-        """Write what is known at the end."""
-        meta = self._out / "meta"
-        write_tasks(meta / "tasks.parquet", self._tasks)
-        for key, pictures in self._pictures.items():
-            self._features[key]["info"] = pictures.describe()
-        info = {
-            "codebase_version": VERSION,
-            "robot_type": f"forestpilot_{self._spec.task}",
-            "total_episodes": self._num_episodes,
-            "total_frames": self._num_rows,
-            "total_tasks": len(self._tasks),
-            "chunks_size": FILES_A_CHUNK,
-            "data_files_size_in_mb": self._config.file_mb,
-            "video_files_size_in_mb": self._config.file_mb,
-            "fps": self._spec.control_hz,
-            "splits": {"train": f"0:{self._num_episodes}"},
-            "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
-            "video_path": VIDEO_PATH,
-            "features": self._features,
+    @property
+    def num_bytes(self) -> int:
+        """See `PartWriter.num_bytes`."""
+        return max(file.num_bytes for file in self._files())
+
+    def close(self) -> None:
+        """See `PartWriter.close`."""
+        for file in self._files():
+            file.close()
+        if self._kept is not None:
+            self._kept.close()
+
+    def _files(self) -> list[ParquetFile | PictureFile]:
+        return [self._rows, self._index, *self._pictures.values()]
+
+    def facts(self) -> dict[str, Any]:
+        """See `PartWriter.facts`."""
+        described = {key: {**self._features[key], "info": own.describe()} for key, own in self._pictures.items()}
+        return {
+            "features": self._features | described,
+            "tasks": self._tasks,
+            "stats": {name: own.to_plain() for name, own in self._stats.items()},
+            "episodes": self._num_episodes,
+            "rows": self._num_rows,
+            "recorded": self._recorded,
         }
-        (meta / "info.json").write_text(json.dumps(info, indent=4))
-        stats = {name: own.as_lists() for name, own in self._stats.items()}
-        (meta / "stats.json").write_text(json.dumps(stats, indent=4))
+
+
+def _info(dataset: Dataset, facts: Mapping[str, Any], config: LerobotConfig) -> dict[str, Any]:
+    """What info.json says."""
+    return {
+        "codebase_version": VERSION,
+        "robot_type": f"forestpilot_{dataset.task_spec.task}",
+        "total_episodes": facts["episodes"],
+        "total_frames": facts["rows"],
+        "total_tasks": len(facts["tasks"]),
+        "chunks_size": FILES_A_CHUNK,
+        "data_files_size_in_mb": config.file_mb,
+        "video_files_size_in_mb": config.file_mb,
+        "fps": dataset.task_spec.control_hz,
+        "splits": {"train": f"0:{facts['episodes']}"},
+        "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
+        "video_path": VIDEO_PATH,
+        "features": facts["features"],
+    }
 
 
 def _columns(episode: Episode, config: LerobotConfig, with_costs: bool) -> Iterator[tuple[str, np.ndarray]]:

@@ -18,6 +18,7 @@ import dataclasses
 import importlib
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,9 +29,8 @@ import numpy as np
 from forestpilot.data_collection.episodes.dataset import Dataset, package_version
 from forestpilot.data_collection.episodes.episode import Episode, load_episode
 from forestpilot.data_collection.episodes.header import EpisodeHeader
-from forestpilot.data_collection.episodes.progress import Progress
-from forestpilot.data_collection.export.exporter import Exporter
-from forestpilot.data_collection.export.keepsake import KEEPSAKE, Keepsake, is_pictures, left_over
+from forestpilot.data_collection.export.hdf5_parts import joined, size_of
+from forestpilot.data_collection.export.keepsake import KEEPSAKE, KEEPSAKE_FILE, Keepsake, is_pictures, left_over
 from forestpilot.data_collection.export.lessons import (
     LessonConfig,
     Stretch,
@@ -39,12 +39,14 @@ from forestpilot.data_collection.export.lessons import (
     step_columns,
     transitions_of,
 )
+from forestpilot.data_collection.export.parts import ExporterInParts, PartWriter, WrittenPart
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.tasks import TASKS
 
 METADATA = "data/metadata.json"
-MAIN_DATA = "data/main_data.hdf5"
+MAIN_FILE = "main_data.hdf5"
+MAIN_DATA = f"data/{MAIN_FILE}"
 VERSION = "0.5.4"
 STEPS_PER_CHUNK = 32
 """Steps that are compressed together: Minari reads whole episodes."""
@@ -69,7 +71,7 @@ class MinariConfig(LessonConfig):
             )
 
 
-class MinariExporter(Exporter):
+class MinariExporter(ExporterInParts):
     """Writes a folder that `minari.MinariDataset(folder / "data")` reads."""
 
     Config = MinariConfig
@@ -83,32 +85,63 @@ class MinariExporter(Exporter):
         name = re.sub(r"[^-\w]", "-", out.resolve().name)
         return dataclasses.replace(config, id=name if _ID.fullmatch(name) else f"{name}-v0")
 
-    def write(self, dataset: Dataset, out: Path, config: MinariConfig, progress: Progress) -> None:
-        """See `Exporter.write`."""
-        (out / MAIN_DATA).parent.mkdir(parents=True)
-        with (
-            Keepsake(out / KEEPSAKE, dataset.task_spec) as keepsake,
-            h5py.File(out / MAIN_DATA, "w") as file,
-            progress.stage("export", total=len(dataset)) as stage,
-        ):
-            number = 0
-            steps = 0
-            with_costs = all_have_costs(dataset.episodes)
-            for header in dataset.episodes:
-                episode = load_episode(header.path)
-                transitions = transitions_of(header, config.action)
-                places = [(number + i, _observations_of(own)) for i, own in enumerate(transitions)]
-                loose = [] if config.action == "expert" else left_over(header.num_steps + 1, places)
-                keepsake.add(episode, places, loose)
-                columns = _columns(episode, config, with_costs)
-                for own in transitions:
-                    _write_episode(file, number, episode, own, columns, dataset.task_spec)
-                    number += 1
-                    steps += own.stop - own.start
-                stage.advance(steps=header.num_steps)
+    def open_part(
+        self, dataset: Dataset, folder: Path, number: int, before: Mapping[str, Any], config: MinariConfig
+    ) -> PartWriter:
+        """See `ExporterInParts.open_part`."""
+        return _MinariPart(dataset, folder, before, config)
+
+    def put_together(self, dataset: Dataset, parts: Sequence[WrittenPart], out: Path, config: MinariConfig) -> None:
+        """See `ExporterInParts.put_together`."""
+        joined([part.folder / MAIN_FILE for part in parts], out / MAIN_DATA)
+        joined([part.folder / KEEPSAKE_FILE for part in parts], out / KEEPSAKE)
+        facts = parts[-1].facts
         size_mb = round((out / MAIN_DATA).stat().st_size / 1e6, 1)
-        counts = {"total_episodes": number, "total_steps": steps, "dataset_size": size_mb}
+        counts = {"total_episodes": facts["episodes"], "total_steps": facts["steps"], "dataset_size": size_mb}
         (out / METADATA).write_text(json.dumps(counts | _description(dataset, config)))
+
+
+class _MinariPart(PartWriter):
+    """A part: two HDF5 files, of Minari's episodes and of the keepsake's."""
+
+    def __init__(self, dataset: Dataset, folder: Path, before: Mapping[str, Any], config: MinariConfig) -> None:
+        self._spec = dataset.task_spec
+        self._with_costs = all_have_costs(dataset.episodes)
+        self._config = config
+        self._number = before.get("episodes", 0)
+        self._steps = before.get("steps", 0)
+        self._recorded = before.get("recorded", 0)
+        self._file = h5py.File(folder / MAIN_FILE, "w")
+        self._kept = h5py.File(folder / KEEPSAKE_FILE, "w")
+        self._keepsake = Keepsake(self._kept, self._spec, self._recorded)
+
+    def add(self, header: EpisodeHeader) -> None:
+        """See `PartWriter.add`."""
+        episode = load_episode(header.path)
+        transitions = transitions_of(header, self._config.action)
+        places = [(self._number + i, _observations_of(own)) for i, own in enumerate(transitions)]
+        loose = [] if self._config.action == "expert" else left_over(header.num_steps + 1, places)
+        self._keepsake.add(episode, places, loose)
+        columns = _columns(episode, self._config, self._with_costs)
+        for own in transitions:
+            _write_episode(self._file, self._number, episode, own, columns, self._spec)
+            self._number += 1
+            self._steps += own.stop - own.start
+        self._recorded += 1
+
+    @property
+    def num_bytes(self) -> int:
+        """See `PartWriter.num_bytes`."""
+        return size_of(self._file)
+
+    def close(self) -> None:
+        """See `PartWriter.close`."""
+        self._file.close()
+        self._kept.close()
+
+    def facts(self) -> dict[str, Any]:
+        """See `PartWriter.facts`."""
+        return {"episodes": self._number, "steps": self._steps, "recorded": self._recorded}
 
 
 def _observations_of(stretch: Stretch) -> tuple[int, int]:

@@ -1,56 +1,51 @@
-"""Parquet tables in LeRobot's folders: `chunk-000/file-000.parquet`, the next file where one is large enough."""
+"""Parquet tables as LeRobot has them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from forestpilot.sim.extras import require
 
-FILES_A_CHUNK = 1000
 
-
-class ParquetFiles:
-    """Tables of the same columns.
+class ParquetFile:
+    """A table, open for writing.
 
     Args:
-        folder: what holds the chunks.
-        file_bytes: a file of this size is the last of its rows.
+        path: the file; folders are made.
         rows_together: least rows of a row group but the last. Of each row group and column a kilobyte stays in memory
             until the file is closed.
     """
 
-    def __init__(self, folder: Path, file_bytes: int, rows_together: int = 1) -> None:
-        self._folder = folder
-        self._file_bytes = file_bytes
+    def __init__(self, path: Path, rows_together: int = 1) -> None:
+        self._path = path
         self._rows_together = rows_together
         self._waiting: list[Any] = []
-        self._number = 0
         self._writer: Any = None
-        self._path = Path()
 
     @property
-    def next_file(self) -> tuple[int, int]:
-        """(chunk, file) that the next rows go to."""
-        if not self._waiting and self._writer is not None and self._path.stat().st_size >= self._file_bytes:
-            self._close()
-            self._number += 1
-        return divmod(self._number, FILES_A_CHUNK)
+    def num_bytes(self) -> int:
+        """Size of the file, without the rows that wait."""
+        return self._path.stat().st_size if self._writer is not None else 0
 
-    def write(self, columns: Mapping[str, Any]) -> tuple[int, int]:
-        """Append rows, columns (n, ...) by name; returns (chunk, file) where they lie."""
+    def write(self, columns: Mapping[str, Any]) -> None:
+        """Append rows, columns (n, ...) by name."""
         arrow = require("pyarrow")
-        place = self.next_file
         table = arrow.table({name: _column(arrow, values) for name, values in columns.items()})
         self._waiting.append(table)
         if sum(len(waiting) for waiting in self._waiting) >= self._rows_together:
             self._flush()
-        return place
+
+    def close(self) -> None:
+        """Write what waits, and complete the file; called twice it does nothing more."""
+        self._flush()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
     def _flush(self) -> None:
         """Write the rows that wait, as one row group."""
@@ -59,23 +54,9 @@ class ParquetFiles:
         table = require("pyarrow").concat_tables(self._waiting).combine_chunks()
         self._waiting.clear()
         if self._writer is None:
-            chunk, number = divmod(self._number, FILES_A_CHUNK)
-            self._path = self._folder / f"chunk-{chunk:03d}" / f"file-{number:03d}.parquet"
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = require("pyarrow.parquet").ParquetWriter(self._path, table.schema, compression="snappy")
         self._writer.write_table(table, row_group_size=len(table))
-
-    def _close(self) -> None:
-        self._flush()
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-    def __enter__(self) -> ParquetFiles:
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._close()
 
 
 def _column(arrow: Any, values: Any) -> Any:

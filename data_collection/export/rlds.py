@@ -13,19 +13,20 @@ action: as RLDS has it, its action (the one before, once more), its reward and i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
+import h5py
 import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import Dataset, package_version
 from forestpilot.data_collection.episodes.episode import Episode, load_episode
-from forestpilot.data_collection.episodes.progress import Progress
+from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.export import png
-from forestpilot.data_collection.export.exporter import Exporter
-from forestpilot.data_collection.export.keepsake import KEEPSAKE, Keepsake, is_pictures, left_over
+from forestpilot.data_collection.export.hdf5_parts import joined
+from forestpilot.data_collection.export.keepsake import KEEPSAKE, KEEPSAKE_FILE, Keepsake, is_pictures, left_over
 from forestpilot.data_collection.export.lessons import (
     LessonConfig,
     Stretch,
@@ -33,12 +34,15 @@ from forestpilot.data_collection.export.lessons import (
     step_columns,
     transitions_of,
 )
-from forestpilot.data_collection.export.tfrecord import RecordFiles
+from forestpilot.data_collection.export.parts import ExporterInParts, PartWriter, WrittenPart, placed
+from forestpilot.data_collection.export.tfrecord import RecordFile
 from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.tasks import TASKS
 
 FEATURES = "features.json"
 INFO = "dataset_info.json"
+RECORDS_FILE = "records"
+"""A part's records."""
 FILE_FORMAT = "tfrecord"
 VERSION = "1.0.0"
 STEPS = "steps"
@@ -59,40 +63,83 @@ class RldsConfig(LessonConfig):
         require_ranges(self)
 
 
-class RldsExporter(Exporter):
+class RldsExporter(ExporterInParts):
     """Writes a folder that TensorFlow Datasets reads, without TensorFlow."""
 
     Config = RldsConfig
     card_fields: ClassVar = {"tags": ["rlds", "tfds"]}
     reading = "TensorFlow Datasets: `tfds.builder_from_directory(FOLDER)`. Pictures are PNG, without loss."
 
-    def write(self, dataset: Dataset, out: Path, config: RldsConfig, progress: Progress) -> None:
-        """See `Exporter.write`."""
-        out.mkdir(parents=True)
+    def part_bytes(self, config: RldsConfig) -> int:
+        """See `ExporterInParts.part_bytes`."""
+        return int(config.file_mb * 1_000_000)
+
+    def open_part(
+        self, dataset: Dataset, folder: Path, number: int, before: Mapping[str, Any], config: RldsConfig
+    ) -> PartWriter:
+        """See `ExporterInParts.open_part`."""
+        return _RldsPart(dataset, folder, before, config)
+
+    def put_together(self, dataset: Dataset, parts: Sequence[WrittenPart], out: Path, config: RldsConfig) -> None:
+        """See `ExporterInParts.put_together`."""
         name = f"forestpilot_{dataset.task_spec.task}"
-        with_costs = all_have_costs(dataset.episodes)
-        features: dict[str, Any] = {}
-        number = 0
-        with (
-            Keepsake(out / KEEPSAKE, dataset.task_spec) as keepsake,
-            RecordFiles(out / f"{name}-train.{FILE_FORMAT}", config.file_mb * 1_000_000) as files,
-            progress.stage("export", total=len(dataset)) as stage,
-        ):
-            for header in dataset.episodes:
-                episode = load_episode(header.path)
-                columns = step_columns(episode, config.action, with_costs)
-                transitions = transitions_of(header, config.action)
-                places = [(number + i, (own.start, own.stop + 1)) for i, own in enumerate(transitions)]
-                loose = [] if config.action == "expert" else left_over(header.num_steps + 1, places)
-                keepsake.add(episode, places, loose)
-                for own in transitions:
-                    example = _example(episode, own, columns)
-                    features = features or {key: _feature(values) for key, values in example.items()}
-                    files.write({key: _stored(values) for key, values in example.items()})
-                number += len(transitions)
-                stage.advance(steps=header.num_steps)
-        (out / FEATURES).write_text(json.dumps(_described(features), indent=4))
-        (out / INFO).write_text(json.dumps(_info(name, dataset, files), indent=2))
+        for part in parts:
+            shard = f"{name}-train.{FILE_FORMAT}-{part.number:05d}-of-{len(parts):05d}"
+            placed(part.folder / RECORDS_FILE, out / shard)
+        joined([part.folder / KEEPSAKE_FILE for part in parts], out / KEEPSAKE)
+        facts = parts[-1].facts
+        (out / FEATURES).write_text(json.dumps(_described(facts["features"]), indent=4))
+        (out / INFO).write_text(json.dumps(_info(name, dataset, facts), indent=2))
+
+
+class _RldsPart(PartWriter):
+    """A part: a record file, and the keepsake's episodes."""
+
+    def __init__(self, dataset: Dataset, folder: Path, before: Mapping[str, Any], config: RldsConfig) -> None:
+        self._config = config
+        self._with_costs = all_have_costs(dataset.episodes)
+        self._features: dict[str, Any] = dict(before.get("features", {}))
+        self._lengths: list[int] = list(before.get("lengths", []))
+        self._bytes_before = before.get("bytes", 0)
+        self._number = sum(self._lengths)
+        self._recorded = before.get("recorded", 0)
+        self._records = RecordFile(folder / RECORDS_FILE)
+        self._kept = h5py.File(folder / KEEPSAKE_FILE, "w")
+        self._keepsake = Keepsake(self._kept, dataset.task_spec, self._recorded)
+
+    def add(self, header: EpisodeHeader) -> None:
+        """See `PartWriter.add`."""
+        episode = load_episode(header.path)
+        columns = step_columns(episode, self._config.action, self._with_costs)
+        transitions = transitions_of(header, self._config.action)
+        places = [(self._number + i, (own.start, own.stop + 1)) for i, own in enumerate(transitions)]
+        loose = [] if self._config.action == "expert" else left_over(header.num_steps + 1, places)
+        self._keepsake.add(episode, places, loose)
+        for own in transitions:
+            example = _example(episode, own, columns)
+            self._features = self._features or {key: _feature(values) for key, values in example.items()}
+            self._records.write({key: _stored(values) for key, values in example.items()})
+        self._number += len(transitions)
+        self._recorded += 1
+
+    @property
+    def num_bytes(self) -> int:
+        """See `PartWriter.num_bytes`."""
+        return self._records.num_bytes
+
+    def close(self) -> None:
+        """See `PartWriter.close`."""
+        self._records.close()
+        self._kept.close()
+
+    def facts(self) -> dict[str, Any]:
+        """See `PartWriter.facts`."""
+        return {
+            "features": self._features,
+            "lengths": [*self._lengths, self._records.count],
+            "bytes": self._bytes_before + self._records.num_bytes,
+            "recorded": self._recorded,
+        }
 
 
 def _example(episode: Episode, own: Stretch, columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -181,13 +228,13 @@ def _dict_of(features: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _info(name: str, dataset: Dataset, files: RecordFiles) -> dict[str, Any]:
+def _info(name: str, dataset: Dataset, facts: Mapping[str, Any]) -> dict[str, Any]:
     """What dataset_info.json says."""
     task = TASKS.get(dataset.task_spec.task).sentence(dataset.episodes[0].meta.env_kwargs)
     split = {
         "name": "train",
-        "numBytes": str(files.total_bytes),
-        "shardLengths": list(map(str, files.lengths)),
+        "numBytes": str(facts["bytes"]),
+        "shardLengths": list(map(str, facts["lengths"])),
         "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
     }
     return {

@@ -8,6 +8,7 @@ data/demo_<n>           attribute: num_samples
     actor, labelled     who acted and where somebody said what to do; robomimic leaves them alone
 mask/<name>             names of demonstrations: train, valid, success
 episodes/episode_<n>    <key> (T+1, ...): what was seen in an episode; a link to its own file, or a copy
+forestpilot/episode_<n> of copies: what robomimic has no place for, for the way back
 
 What was seen stands there once, in `episodes`; `obs` and `next_obs` are rows of it (virtual datasets). Where `episodes`
 are links, which are relative, no picture is copied, and the file is of no use without the dataset. (Rows of a file that
@@ -23,7 +24,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -38,7 +39,8 @@ from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.migration import migrate_env_id
 from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.episodes.rerun import FIRST_RUN, RERUN_ATTRIBUTE
-from forestpilot.data_collection.export.exporter import Exporter
+from forestpilot.data_collection.export.hdf5_parts import joined, size_of
+from forestpilot.data_collection.export.keepsake import Keepsake
 from forestpilot.data_collection.export.lessons import (
     LessonConfig,
     Stretch,
@@ -47,9 +49,17 @@ from forestpilot.data_collection.export.lessons import (
     transitions_of,
     wanted_actions,
 )
+from forestpilot.data_collection.export.parts import ExporterInParts, PartWriter, WrittenPart, folder_around
 from forestpilot.sim.outcomes import Outcome
 from forestpilot.sim.ranges import SEEDS, Range, require_ranges
 
+EPISODES = "episodes"
+"""Where what was seen stands."""
+BACK = "forestpilot"
+"""Where a copy keeps what robomimic has no place for."""
+EPISODE_OBS = "data/demo_0/obs"
+"""Where an episode's own file has what was seen."""
+PART_NAME = "part.hdf5"
 STEPS_PER_CHUNK = 8
 """Steps that are compressed together: about what robomimic reads at once."""
 
@@ -83,35 +93,81 @@ class _Demo(NamedTuple):
     """Which steps of it."""
 
 
-class RobomimicExporter(Exporter):
+class RobomimicExporter(ExporterInParts):
     """Writes one HDF5 file that robomimic trains from."""
 
     Config = RobomimicConfig
+    is_one_file: ClassVar = True
     card_fields: ClassVar = {"tags": ["robomimic"]}
     reading = "robomimic: `train.data = FILE`. Where pictures are links, it needs the dataset, and `hdf5plugin`."
 
     def write(self, dataset: Dataset, out: Path, config: RobomimicConfig, progress: Progress) -> None:
         """See `Exporter.write`."""
-        demos = [_demos(header, config) for header in dataset.episodes]
         _note_weights(dataset.episodes, progress)
-        with h5py.File(out, "w") as file, progress.stage("export", total=len(dataset)) as stage:
-            data = file.create_group("data")
-            data.attrs["total"] = sum(demo.steps.stop - demo.steps.start for own in demos for demo in own)
-            data.attrs["env_args"] = _env_args(dataset.episodes[0])
-            number = 0
-            for place, (header, own) in enumerate(zip(dataset.episodes, demos)):
-                source = f"/episodes/episode_{place}"
-                episode = load_episode(header.path, keys=None if config.copy else ())
-                seen = _write_observations(file, source, header, episode, config)
-                arrays = _arrays(episode, config)
-                for demo in own:
-                    group = data.create_group(f"demo_{number}")
-                    _write_demo(group, demo, arrays)
-                    _write_rows(group, demo, source, seen, config)
-                    number += 1
-                stage.advance(steps=header.num_steps)
-            for name, members in _masks(demos, config).items():
-                file[f"mask/{name}"] = np.array(members, dtype=h5py.string_dtype())
+        super().write(dataset, out, config, progress)
+
+    def open_part(
+        self, dataset: Dataset, folder: Path, number: int, before: Mapping[str, Any], config: RobomimicConfig
+    ) -> PartWriter:
+        """See `ExporterInParts.open_part`."""
+        return _RobomimicPart(dataset, folder, before, config)
+
+    def put_together(self, dataset: Dataset, parts: Sequence[WrittenPart], out: Path, config: RobomimicConfig) -> None:
+        """See `ExporterInParts.put_together`."""
+        joined([part.folder / PART_NAME for part in parts], out, shared=("data", EPISODES, BACK)[: 2 + config.copy])
+
+
+class _RobomimicPart(PartWriter):
+    """A part: an HDF5 file; the first one tells what all come to."""
+
+    def __init__(self, dataset: Dataset, folder: Path, before: Mapping[str, Any], config: RobomimicConfig) -> None:
+        self._config = config
+        self._folder = folder_around(folder)
+        self._place = before.get("recorded", 0)
+        self._number = before.get("demos", 0)
+        self._file = h5py.File(folder / PART_NAME, "w")
+        self._data = self._file.create_group("data")
+        self._keepsake: Keepsake | None = None
+        if config.copy:
+            self._keepsake = Keepsake(self._file.create_group(BACK), dataset.task_spec, self._place)
+        if not before:
+            self._begin(dataset)
+
+    def _begin(self, dataset: Dataset) -> None:
+        """Write what is told of all episodes."""
+        demos = [_demos(header, self._config) for header in dataset.episodes]
+        self._data.attrs["total"] = sum(demo.steps.stop - demo.steps.start for own in demos for demo in own)
+        self._data.attrs["env_args"] = _env_args(dataset.episodes[0])
+        for name, members in _masks(demos, self._config).items():
+            self._file[f"mask/{name}"] = np.array(members, dtype=h5py.string_dtype())
+
+    def add(self, header: EpisodeHeader) -> None:
+        """See `PartWriter.add`."""
+        source = f"/{EPISODES}/episode_{self._place}"
+        episode = load_episode(header.path, keys=None if self._config.copy else ())
+        seen = _write_observations(self._file, source, header, episode, self._folder, self._config)
+        arrays = _arrays(episode, self._config)
+        for demo in _demos(header, self._config):
+            group = self._data.create_group(f"demo_{self._number}")
+            _write_demo(group, demo, arrays)
+            _write_rows(group, demo, source, seen, self._config)
+            self._number += 1
+        if self._keepsake is not None:
+            self._keepsake.add(episode, [(self._place, (0, header.num_steps + 1))])
+        self._place += 1
+
+    @property
+    def num_bytes(self) -> int:
+        """See `PartWriter.num_bytes`."""
+        return size_of(self._file)
+
+    def close(self) -> None:
+        """See `PartWriter.close`."""
+        self._file.close()
+
+    def facts(self) -> dict[str, Any]:
+        """See `PartWriter.facts`."""
+        return {"demos": self._number, "recorded": self._place}
 
 
 def _demos(header: EpisodeHeader, config: RobomimicConfig) -> list[_Demo]:
@@ -136,17 +192,16 @@ def _env_args(header: EpisodeHeader) -> str:
 
 
 def _write_observations(
-    file: h5py.File, source: str, header: EpisodeHeader, episode: Episode, config: RobomimicConfig
+    file: h5py.File, source: str, header: EpisodeHeader, episode: Episode, folder: Path, config: RobomimicConfig
 ) -> dict[str, tuple[tuple[int, ...], Any]]:
-    """Put what was seen in an episode under a name; returns shape and type by key."""
+    """Put what was seen in an episode under a name; returns shape and type by key. Links are as seen from `folder`."""
     if config.copy:
         for key, values in episode.observations.items():
             chunk = (min(STEPS_PER_CHUNK, len(values)), *values.shape[1:])
             # gzip, because every HDF5 library brings it.
             file.create_dataset(f"{source}/{key}", data=values, chunks=chunk, compression="gzip", compression_opts=1)
         return {key: (values.shape, values.dtype) for key, values in episode.observations.items()}
-    folder = Path(file.filename).resolve().parent
-    file[source] = h5py.ExternalLink(os.path.relpath(header.path.resolve(), folder), "data/demo_0/obs")
+    file[source] = h5py.ExternalLink(os.path.relpath(header.path.resolve(), folder.resolve()), EPISODE_OBS)
     with open_episode(header.path) as demo:
         return {key: (values.shape, values.dtype) for key, values in demo["obs"].items()}
 

@@ -11,7 +11,6 @@ import struct
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,50 +40,31 @@ class Record(NamedTuple):
     """How many they are."""
 
 
-class RecordFiles:
-    """Record files of one split, `<stem>-00000-of-00002` and so on; the next where one is large enough.
+class RecordFile:
+    """A record file, open for writing.
 
     Args:
-        stem: path that their names begin with.
-        file_bytes: a file of this size is the last of its records.
+        path: the file.
     """
 
-    def __init__(self, stem: Path, file_bytes: int) -> None:
-        self._stem = stem
-        self._file_bytes = file_bytes
-        self._file: Any = None
-        self.lengths: list[int] = []
-        """Records of each file."""
-        self.total_bytes = 0
+    def __init__(self, path: Path) -> None:
+        self._file = open(path, "wb")  # noqa: SIM115  (open from call to call)
+        self.count = 0
+        """Records by now."""
+        self.num_bytes = 0
         """Of all records."""
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Append an example: lists of bytes, or arrays of numbers, by name."""
         data = _packed(values)
-        if self._file is None or self._file.tell() >= self._file_bytes:
-            self._close()
-            self._file = open(self._path(len(self.lengths)), "wb")  # noqa: SIM115  (open from call to call)
-            self.lengths.append(0)
         length = _LENGTH.pack(len(data))
         self._file.write(b"".join((length, _checksum(length), data, _checksum(data))))
-        self.lengths[-1] += 1
-        self.total_bytes += len(data)
+        self.count += 1
+        self.num_bytes += len(data)
 
-    def _path(self, number: int, total: str = "unknown") -> Path:
-        return self._stem.with_name(f"{self._stem.name}-{number:05d}-of-{total}")
-
-    def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def __enter__(self) -> RecordFiles:
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._close()
-        for number in range(len(self.lengths)):
-            self._path(number).rename(self._path(number, f"{len(self.lengths):05d}"))
+    def close(self) -> None:
+        """Complete the file; called twice it does nothing more."""
+        self._file.close()
 
 
 def records_of(path: Path) -> Iterator[Record]:

@@ -6,14 +6,16 @@ import dataclasses
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.dataset import Dataset, join_datasets
 from forestpilot.data_collection.episodes.plain import from_plain, to_plain
 from forestpilot.data_collection.episodes.progress import Stage
 from forestpilot.data_collection.episodes.rerun import Rerun
 from forestpilot.data_collection.export import EXPORTERS, Exporter, ExporterConfig, ExportError
+from forestpilot.data_collection.export.parts import ExporterInParts
 from tests.helpers.episodes import ENV_ID, make_episode
 from tests.helpers.specs import small_spec
 
@@ -136,6 +138,73 @@ def test_interrupted_it_leaves_nothing(exporter: Exporter, dataset: Dataset, tmp
     with pytest.raises(KeyboardInterrupt):
         exporter.export(dataset, tmp_path / "out", progress=Told(stop_after=2))
     assert not list(tmp_path.iterdir())
+
+
+def interrupted(exporter: Exporter, dataset: Dataset, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An export that stops after its second episode; its parts are of one episode, if it is made in parts."""
+    if isinstance(exporter, ExporterInParts):
+        monkeypatch.setattr(type(exporter), "part_bytes", lambda self, config: 1)
+    with pytest.raises(KeyboardInterrupt):
+        exporter.export(dataset, out, copying(exporter), progress=Told(stop_after=2))
+
+
+def test_interrupted_it_goes_on_and_ends_as_one_that_was_not(
+    exporter: Exporter, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    interrupted(exporter, dataset, out, monkeypatch)
+    assert not out.exists()
+    kept = {path: path.stat().st_ino for path in tmp_path.glob(".out.parts/part-*")}
+    told = Told()
+    opened: list[int] = []
+    if isinstance(exporter, ExporterInParts):
+        assert len(kept) == 1
+        monkeypatch.setattr(type(exporter), "open_part", counting(type(exporter).open_part, opened))
+    exporter.export(dataset, out, copying(exporter), progress=told)
+    assert told.count == told.total == len(LENGTHS)
+    assert opened == [1, 2][: len(opened)], "what was finished is not written again"
+    after_a_kill = contents(out)
+    for left in (*tmp_path.glob("out*"), *tmp_path.glob(".*")):
+        assert left.name in ("out", "out.md"), "nothing else is left"
+        left.rename(tmp_path / f"killed-{left.name}")
+    assert contents(exporter.export(dataset, out, copying(exporter))) == after_a_kill
+
+
+def counting(method: Any, numbers: list[int]) -> Any:
+    """`open_part`, which notes the numbers of parts."""
+
+    def open_part(self: Any, dataset: Any, folder: Any, number: int, *rest: Any) -> Any:
+        numbers.append(number)
+        return method(self, dataset, folder, number, *rest)
+
+    return open_part
+
+
+@pytest.mark.parametrize("change", ["damage", "options", "data"])
+def test_what_does_not_fit_any_more_is_written_anew(
+    exporter: Exporter, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    if not isinstance(exporter, ExporterInParts):
+        pytest.skip(f"{exporter.Config.part} is made in one go")
+    out = tmp_path / "out"
+    interrupted(exporter, dataset, out, monkeypatch)
+    config = copying(exporter)
+    (part,) = tmp_path.glob(".out.parts/part-*")
+    if change == "damage":
+        largest = max((path for path in part.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+        data = bytearray(largest.read_bytes())
+        data[len(data) // 2] ^= 1
+        largest.write_bytes(data)
+    elif change == "options":
+        config = dataclasses.replace(config, action="executed")  # type: ignore[call-arg]
+    else:
+        dataset = join_datasets([dataset])
+        dataset.episodes = dataset.episodes[:2]
+    opened: list[int] = []
+    monkeypatch.setattr(type(exporter), "open_part", counting(type(exporter).open_part, opened))
+    exporter.export(dataset, out, config)
+    assert opened == list(range(len(dataset)))
+    assert contents(out) == contents(exporter.export(dataset, tmp_path / "other" / "out", config))
 
 
 def test_an_empty_dataset_is_refused(exporter: Exporter, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from forestpilot.data_collection.export import ExportError, png, tfrecord
 from forestpilot.data_collection.export.importer import ImportDataError
 from forestpilot.data_collection.export.rlds import RldsConfig, RldsExporter
 from forestpilot.data_collection.export.rlds_import import RldsImporter
-from forestpilot.data_collection.export.tfrecord import BrokenRecordError, RecordFiles, read_record, records_of
+from forestpilot.data_collection.export.tfrecord import BrokenRecordError, RecordFile, read_record, records_of
 from tests.helpers.episodes import ENV_ID, make_episode
 from tests.helpers.specs import small_spec
 
@@ -117,16 +117,17 @@ def test_files_have_a_largest_size(dataset: Dataset, tmp_path: Path) -> None:
     object.__setattr__(config, "file_mb", 1e-3)
     out = RldsExporter().export(dataset, tmp_path / "out", config)
     names = sorted(path.name.rpartition("-train")[2] for path in out.glob("*.tfrecord-*"))
-    assert names == [f".tfrecord-{number:05d}-of-00004" for number in range(4)]
+    assert names == [f".tfrecord-{number:05d}-of-00003" for number in range(3)]
     assert len(RldsImporter(out).import_to(tmp_path / "back")) == 3
 
 
 def test_a_record_is_framed_and_summed_as_tensorflow_does(tmp_path: Path) -> None:
     """Bytes that TensorFlow's own `TFRecordWriter` has written for a list of one integer, 7, called a."""
-    with RecordFiles(tmp_path / "x", 10**6) as files:
-        files.write({"a": np.array([7])})
+    file = RecordFile(tmp_path / "x")
+    file.write({"a": np.array([7])})
+    file.close()
     written = "0e00000000000000c5e5693f0a0c0a0a0a016112051a030a0107fa9aa804"
-    assert (tmp_path / "x-00000-of-00001").read_bytes().hex() == written
+    assert (tmp_path / "x").read_bytes().hex() == written
 
 
 def test_what_was_altered_is_named(exported: Path, tmp_path: Path) -> None:
@@ -169,16 +170,18 @@ def _rewritten(folder: Path, change: Any) -> None:
     """The records of a folder, changed, with sums that fit."""
     (path,) = folder.glob("*.tfrecord-*")
     messages = [read_record(record) for record in records_of(path)]
-    with RecordFiles(folder / path.name.partition("-00000")[0], 10**9) as files:
-        for message in messages:
-            values = {}
-            for name, own in message.features.feature.items():
-                kind = own.WhichOneof("kind")
-                listed = list(getattr(own, kind).value)
-                dtype = {"float_list": np.float32, "int64_list": np.int64}.get(kind)
-                values[name] = listed if dtype is None else np.array(listed, dtype)
-            change(values)
-            files.write(values)
+    path.unlink()
+    file = RecordFile(path)
+    for message in messages:
+        values = {}
+        for name, own in message.features.feature.items():
+            kind = own.WhichOneof("kind")
+            listed = list(getattr(own, kind).value)
+            dtype = {"float_list": np.float32, "int64_list": np.int64}.get(kind)
+            values[name] = listed if dtype is None else np.array(listed, dtype)
+        change(values)
+        file.write(values)
+    file.close()
 
 
 def _resampled(values: dict[str, Any]) -> None:

@@ -1,16 +1,14 @@
-"""Videos of one camera in LeRobot's folders: episodes one after another, the next file where one is large enough."""
+"""Videos of one camera as LeRobot has them: episodes one after another."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.data_collection.export.parquet import FILES_A_CHUNK
 from forestpilot.sim.extras import require
 
 KEY_EVERY = 2
@@ -21,44 +19,28 @@ PRESET = "ultrafast"
 """Of x264. On pictures of 64x48 three times as fast as `superfast`, 17 % larger, and 0.6 dB nearer to the original."""
 
 
-class Clip(NamedTuple):
-    """Where an episode's pictures lie."""
-
-    file: tuple[int, int]
-    """Chunk and file."""
-    from_s: float
-    """Begin in the file, in seconds."""
-    to_s: float
-    """End in the file, in seconds."""
-
-
-class PictureFiles:
-    """MP4 files of one camera.
+class PictureFile:
+    """An MP4 file of one camera, open for writing.
 
     Args:
-        folder: what holds the chunks.
+        path: the file.
         fps: pictures per second.
-        file_bytes: a file of this size is the last of its episodes.
         crf: quality, 0 to 51; None for no loss at all.
     """
 
-    def __init__(self, folder: Path, fps: int, file_bytes: int, crf: int | None) -> None:
-        self._folder = folder
+    def __init__(self, path: Path, fps: int, crf: int | None) -> None:
+        self._path = path
         self._fps = fps
-        self._file_bytes = file_bytes
         self._crf = crf
-        self._number = 0
         self._frames = 0
-        self._bytes = 0
         self._container: Any = None
         self._stream: Any = None
         self._size = (0, 0)
+        self.num_bytes = 0
+        """Of the pictures in the file by now."""
 
-    def write(self, frames: NDArray[np.uint8]) -> Clip:
-        """Append an episode's pictures (n, H, W, 3)."""
-        if self._container is not None and self._bytes >= self._file_bytes:
-            self._close()
-            self._number += 1
+    def write(self, frames: NDArray[np.uint8]) -> tuple[float, float]:
+        """Append an episode's pictures (n, H, W, 3); returns where they begin and end in the file, in seconds."""
         if self._container is None:
             self._open(frames.shape[2], frames.shape[1])
         first = self._frames
@@ -68,8 +50,7 @@ class PictureFiles:
             frame.pts = self._frames
             self._mux(self._stream.encode(frame))
             self._frames += 1
-        place = divmod(self._number, FILES_A_CHUNK)
-        return Clip(place, first / self._fps, self._frames / self._fps)
+        return first / self._fps, self._frames / self._fps
 
     def describe(self) -> dict[str, Any]:
         """What info.json says of them."""
@@ -86,13 +67,8 @@ class PictureFiles:
         }
 
     def _open(self, width: int, height: int) -> None:
-        chunk, number = divmod(self._number, FILES_A_CHUNK)
-        path = self._folder / f"chunk-{chunk:03d}" / f"file-{number:03d}.mp4"
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._size = (width, height)
-        self._frames = 0
-        self._bytes = 0
-        self._container = require("av").open(str(path), "w")
+        self._container = require("av").open(str(self._path), "w")
         pixel_format = _pixel_format(width, height, self._crf)
         codec = "libx264rgb" if self._crf is None else "libx264"
         self._stream = self._container.add_stream(codec, rate=self._fps)
@@ -106,20 +82,15 @@ class PictureFiles:
 
     def _mux(self, packets: Any) -> None:
         for packet in packets:
-            self._bytes += packet.size
+            self.num_bytes += packet.size
             self._container.mux(packet)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Complete the file; called twice it does nothing more."""
         if self._container is not None:
             self._mux(self._stream.encode(None))
             self._container.close()
             self._container = None
-
-    def __enter__(self) -> PictureFiles:
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._close()
 
 
 def _pixel_format(width: int, height: int, crf: int | None) -> str:
