@@ -13,7 +13,8 @@ from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN
 from forestpilot.data_collection.people.console import Key
 from forestpilot.data_collection.people.keyboard import KeyShaper, shaper_of
 from forestpilot.data_collection.rollouts.pilots import EXPERT_CENTER, Decision, Observations, Pilot
-from forestpilot.sim.vehicles.car import STEERING_LOCK_RAD, Car
+from forestpilot.sim.vehicles.car import Car
+from forestpilot.sim.vehicles.car_parameters import STEERING_LOCK_RAD
 
 TASK = "drive"
 NEAR = 0.1

@@ -37,8 +37,8 @@ class DriveEnv(VehicleEnv):
 
     ## Dynamics
     A PyBullet rigid body of 600 kg on four sprung wheels with slipping tyres at 240 Hz, grip by surface: see
-    `forestpilot.sim.vehicles.car`. Touching a trunk, an obstacle or a hazard is a collision; branches give way. Hazards
-    move by themselves once the car has come near; what they do follows from the seed.
+    `forestpilot.sim.vehicles.car_dynamics`. Touching a trunk, an obstacle or a hazard is a collision; branches give
+    way. Hazards move by themselves once the car has come near; what they do follows from the seed.
 
     ## Reward
     Metres of progress along the route in this step, minus 10 for a collision, for getting lost and for every

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from forestpilot.sim.vehicles.car import LENGTH_M, WIDTH_M
+from forestpilot.sim.vehicles.car_parameters import LENGTH_M, WIDTH_M
 from forestpilot.sim.worlds.hazards.traffic import Traffic
 from forestpilot.sim.worlds.roads.lane import first_in_lane
 from forestpilot.sim.worlds.roads.road import POINT_SPACING_M

@@ -26,12 +26,9 @@ from forestpilot.sim.experts.expert import (
 from forestpilot.sim.experts.lanes import NEVER
 from forestpilot.sim.experts.planner import Advice, Ground, RolloutPlanner
 from forestpilot.sim.records import record_of
-from forestpilot.sim.vehicles.car import (
-    STEERING_LOCK_RAD,
-    Car,
-    DriveModel,
-    DriveMotion,
-)
+from forestpilot.sim.vehicles.car import Car
+from forestpilot.sim.vehicles.car_motion import DriveModel, DriveMotion
+from forestpilot.sim.vehicles.car_parameters import STEERING_LOCK_RAD
 from forestpilot.sim.vehicles.vehicle import Vehicle
 from forestpilot.sim.worlds.hazards.traffic import NO_TRAFFIC, Traffic
 from forestpilot.sim.worlds.roads.road import POINT_SPACING_M

@@ -22,14 +22,8 @@ from forestpilot.sim.experts.lanes import (
 )
 from forestpilot.sim.experts.planner import COLLISION_COST
 from forestpilot.sim.kernels import helper, kernel
-from forestpilot.sim.vehicles.car import (
-    STEERING_LOCK_RAD,
-    WHEELBASE_M,
-    DriveModel,
-    DriveMotion,
-    move_step,
-    turn_step,
-)
+from forestpilot.sim.vehicles.car_motion import DriveModel, DriveMotion, move_step, turn_step
+from forestpilot.sim.vehicles.car_parameters import STEERING_LOCK_RAD, WHEELBASE_M
 from forestpilot.sim.worlds.clearance import Grid, clearance_in_cell, find_cell, grid_of
 from forestpilot.sim.worlds.roads.road import POINT_SPACING_M
 from forestpilot.sim.worlds.roads.route_table import to_and_fro, way_along, wrap_index

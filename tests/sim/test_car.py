@@ -11,16 +11,10 @@ from hypothesis import strategies as st
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.physics import PHYSICS_HZ, PhysicsClient
 from forestpilot.sim.records import record_of
-from forestpilot.sim.vehicles.car import (
-    STEERING_LOCK_RAD,
-    STEERING_RATE_RADPS,
-    WHEELBASE_M,
-    Car,
-    CarParameters,
-    DriveCommand,
-    motion_step,
-    wheel_forces,
-)
+from forestpilot.sim.vehicles.car import Car, DriveCommand
+from forestpilot.sim.vehicles.car_dynamics import wheel_forces
+from forestpilot.sim.vehicles.car_motion import motion_step
+from forestpilot.sim.vehicles.car_parameters import STEERING_LOCK_RAD, STEERING_RATE_RADPS, WHEELBASE_M, CarParameters
 from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2, rotation_of
 from tests.sim.worlds import forest_of
 

@@ -16,14 +16,8 @@ from forestpilot.sim.experts.driving import (
 from forestpilot.sim.experts.driving_rollouts import DISC_AHEAD_M, DISC_RADIUS_M
 from forestpilot.sim.experts.lane_functions import arctangent, sine_cosine
 from forestpilot.sim.experts.planner import COLLISION_COST
-from forestpilot.sim.vehicles.car import (
-    STEERING_LOCK_RAD,
-    WHEELBASE_M,
-    CarParameters,
-    DriveModel,
-    DriveMotion,
-    motion_step,
-)
+from forestpilot.sim.vehicles.car_motion import DriveModel, DriveMotion, motion_step
+from forestpilot.sim.vehicles.car_parameters import STEERING_LOCK_RAD, WHEELBASE_M, CarParameters
 from forestpilot.sim.vehicles.rigid_body import GRAVITY_MPS2
 from forestpilot.sim.worlds.clearance import sample_clearance
 from forestpilot.sim.worlds.roads.road import PRESETS, make_road

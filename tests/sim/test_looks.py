@@ -10,7 +10,8 @@ from forestpilot.sim.looks import BALL, BLOCK, DRUM, Part, Shadow, VehicleLook
 from forestpilot.sim.physics import PhysicsClient
 from forestpilot.sim.rendering import VehiclePose, make_renderer
 from forestpilot.sim.rendering.protocol import VEHICLE_ID
-from forestpilot.sim.vehicles.car import WHEELBASE_M, Car
+from forestpilot.sim.vehicles.car import Car
+from forestpilot.sim.vehicles.car_parameters import WHEELBASE_M
 from forestpilot.sim.vehicles.quadrotor import Quadrotor
 from forestpilot.sim.worlds.forest import ForestConfig, make_forest
 

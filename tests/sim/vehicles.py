@@ -3,8 +3,8 @@
 from numpy.typing import ArrayLike
 
 from forestpilot.sim.rendering import VehiclePose
-from forestpilot.sim.vehicles.car import WHEELBASE_M, CarParameters
 from forestpilot.sim.vehicles.car_look import car_look
+from forestpilot.sim.vehicles.car_parameters import WHEELBASE_M, CarParameters
 from forestpilot.sim.vehicles.quadrotor import QuadrotorParameters
 from forestpilot.sim.vehicles.quadrotor_look import quadrotor_look
 
