@@ -23,3 +23,6 @@ IMPORTERS: Registry[type[Importer]] = Registry("importer", f"{_HERE}:IMPORTERS")
 IMPORTERS.register("lerobot", f"{_HERE}.lerobot_import:LerobotImporter", "what `forestpilot export --to lerobot` wrote")
 IMPORTERS.register("minari", f"{_HERE}.minari_import:MinariImporter", "what `forestpilot export --to minari` wrote")
 IMPORTERS.register("rlds", f"{_HERE}.rlds_import:RldsImporter", "what `forestpilot export --to rlds` wrote")
+IMPORTERS.register(
+    "robomimic", f"{_HERE}.robomimic_import:RobomimicImporter", "what `forestpilot export --to robomimic` wrote"
+)

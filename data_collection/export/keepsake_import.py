@@ -66,6 +66,10 @@ class KeepsakeImporter(Importer):
             ImportDataError: they are missing, or are not what was written.
         """
 
+    def root(self, file: h5py.File) -> h5py.Group:
+        """Where the episodes lie in the keepsake."""
+        return file
+
     @cached_property
     def kept(self) -> Path:
         """The keepsake."""
@@ -83,7 +87,7 @@ class KeepsakeImporter(Importer):
         """See `Importer.task_spec`."""
         with opened(self.kept) as file:
             try:
-                spec = TaskSpec.from_dict(parse_json(str(file.attrs["task_spec"])))
+                spec = TaskSpec.from_dict(parse_json(str(self.root(file).attrs["task_spec"])))
             except (KeyError, ValueError, TypeError) as error:
                 raise ImportDataError(f"{self.kept} does not tell the task: {error}; export it again") from error
         self.require_same_steps(spec)
@@ -93,17 +97,18 @@ class KeepsakeImporter(Importer):
     def env_id(self) -> str:
         """See `Importer.env_id`."""
         with opened(self.kept) as file:
-            return self._meta(_member(file, 0)).env_id
+            return self._meta(_member(self.root(file), 0)).env_id
 
     def __len__(self) -> int:
         with opened(self.kept) as file:
-            return len(file)
+            return len(self.root(file))
 
     def episodes(self, is_known: Callable[[EpisodeMeta, Rerun], bool] | None = None) -> Iterator[Episode]:
         """See `Importer.episodes`."""
         with opened(self.kept) as file:
-            for number in range(len(file)):
-                group = _member(file, number)
+            root = self.root(file)
+            for number in range(len(root)):
+                group = _member(root, number)
                 try:
                     meta = self._meta(group)
                     rerun = Rerun(**parse_json(str(group.attrs["rerun"]), finite=True))
@@ -169,10 +174,10 @@ class KeepsakeImporter(Importer):
         return found
 
 
-def _member(file: h5py.File, number: int) -> h5py.Group:
-    group = file.get(f"episode_{number}")
+def _member(root: h5py.Group, number: int) -> h5py.Group:
+    group = root.get(f"episode_{number}")
     if not isinstance(group, h5py.Group):
-        raise ImportDataError(f"there is no episode_{number} in {file.filename}: export the dataset again")
+        raise ImportDataError(f"there is no episode_{number} in {root.file.filename}: export the dataset again")
     return group
 
 

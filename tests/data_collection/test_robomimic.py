@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import Episode
+from forestpilot.data_collection.episodes.episode import Episode, load_episode
 from forestpilot.data_collection.episodes.labels import ACTOR_POLICY
 from forestpilot.data_collection.episodes.progress import SilentProgress
 from forestpilot.data_collection.episodes.rerun import RERUN_ATTRIBUTE, Rerun
+from forestpilot.data_collection.export.importer import ImportDataError
 from forestpilot.data_collection.export.robomimic import RobomimicConfig, RobomimicExporter
+from forestpilot.data_collection.export.robomimic_import import RobomimicImporter
 from tests.helpers.episodes import ENV_ID, make_episode
 from tests.helpers.specs import small_spec
 
@@ -189,6 +191,27 @@ def test_links_take_no_room_and_lead_there_wherever_both_are_moved(tmp_path: Pat
         for key in ("obs/left", "next_obs/state"):
             with pytest.raises(OSError, match="read data"):  # not zeros, which somebody would train from
                 file[f"data/demo_2/{key}"][:]
+
+
+def require_same(before: Episode, after: Episode) -> None:
+    for field in dataclasses.fields(Episode):
+        np.testing.assert_equal(getattr(after, field.name), getattr(before, field.name), err_msg=field.name)
+
+
+def test_links_lead_back_to_equal_episodes_as_long_as_they_lead_anywhere(dataset: Dataset, tmp_path: Path) -> None:
+    out = RobomimicExporter().export(dataset, tmp_path / "out.hdf5", RobomimicConfig(action="expert"))
+    back = RobomimicImporter(out).import_to(tmp_path / "back")
+    assert len(RobomimicImporter(out)) == len(back) == len(dataset) and back.env_id == dataset.env_id
+    for before, after in zip(dataset.episodes, back.episodes):
+        require_same(load_episode(before.path), load_episode(after.path))
+    kept = back.episodes[0].path.stat().st_mtime_ns
+    back.episodes[1].path.unlink()
+    assert len(RobomimicImporter(out).import_to(tmp_path / "back")) == len(dataset)
+    assert back.episodes[0].path.stat().st_mtime_ns == kept, "what was there already is not written again"
+    (tmp_path / "elsewhere" / "deeper").mkdir(parents=True)
+    moved = out.rename(tmp_path / "elsewhere" / "deeper" / "out.hdf5")
+    with pytest.raises(ImportDataError, match=r"links to .*r0000-s00000000\.hdf5, which cannot be read"):
+        RobomimicImporter(moved).import_to(tmp_path / "again")
 
 
 def test_a_copy_holds_the_same_and_every_library_unpacks_it(dataset: Dataset, tmp_path: Path) -> None:
