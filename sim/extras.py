@@ -29,6 +29,7 @@ EXTRAS = {
     "rerun": "rerun",
     "wandb": "wandb",
     "mlflow": "mlflow",
+    "optuna": "tune",
 }
 """Importable name of each library that an extra brings, and the extra: `pip install "forestpilot[train]"`."""
 

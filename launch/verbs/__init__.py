@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forestpilot.policies.algorithms import ALGORITHMS
 from forestpilot.sim.registry import Registered, Registry
+
+if TYPE_CHECKING:
+    from forestpilot.launch.config.options import Option
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Verb:
     """Whether the same command, run again, goes on where it was interrupted."""
     parse: Callable[[list[str], str], Any] | None = None
     """Makes the config of the arguments and the name of the command, where one dataclass is not enough."""
+    options: Callable[[], tuple[Option, ...]] | None = None
+    """All options for completion, where `parse` makes the config."""
     reorder: Callable[[list[str]], list[str]] | None = None
     """Puts arguments that may stand first by themselves behind their flag."""
     forms: Callable[[], Mapping[str, type[Any]]] | None = None
@@ -56,6 +61,7 @@ for _name, _summary in {
     "evaluate": "run policies through test worlds: outcomes.csv and a table with intervals",
     "grid": "fly over speeds and densities: the published table, and a picture of it",
     "study": "compare ways of learning: gates, keyboard, three-cameras and others",
+    "tune": "search settings of an algorithm, trial by trial, judged on validation worlds",
     "replay": "simulate stored episodes again, check them step by step: videos, side by side, GIFs, reels",
     "report": "put what runs came to on one page: results, the worst episodes with video, comparisons, curves",
     "bench": "measure speed: render, env, expert, data, train or the whole demo",

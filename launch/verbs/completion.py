@@ -17,7 +17,6 @@ from typing import Annotated, Literal, NamedTuple
 import tyro.conf
 
 from forestpilot.launch.config.options import Option, options_of
-from forestpilot.launch.studies import STUDIES
 from forestpilot.launch.verbs import Verb, get_verb, verb_lines
 from forestpilot.sim.errors import ForestPilotError
 
@@ -69,24 +68,18 @@ def all_words() -> Iterator[Words]:
     yield Words("help", "show the options of a verb", (Option((), names, True),))
     for line in verb_lines():
         try:
-            yield Words(line.name, line.summary, _options(line.name, get_verb(line.name)))
+            yield Words(line.name, line.summary, _options(get_verb(line.name)))
         except (ForestPilotError, ImportError):
             yield Words(line.name, line.summary, ())
 
 
-def _options(name: str, verb: Verb) -> tuple[Option, ...]:
-    """Options of a verb; of `study` those of all studies, since which it is stands in the middle of a command."""
-    if verb.Config is not None:
-        options = dict.fromkeys(options_of(verb.Config, verb.presets))
-        for form in (verb.forms() if verb.forms else {}).values():
-            options |= dict.fromkeys(options_of(form, None))
-        return tuple(options)
-    if name != "study":
-        return (Option(("--help",), (), False),)
-    options = {Option((), STUDIES.names(), True): None, Option(("--quick",), (), False): None}
-    for study in STUDIES:
-        full = STUDIES.get(study).full
-        options |= dict.fromkeys(options_of(type(full), {"full": full, "quick": STUDIES.get(study).quick}))
+def _options(verb: Verb) -> tuple[Option, ...]:
+    """Options of a verb; of one that makes its config itself those that it tells."""
+    if verb.Config is None:
+        return verb.options() if verb.options else (Option(("--help",), (), False),)
+    options = dict.fromkeys(options_of(verb.Config, verb.presets))
+    for form in (verb.forms() if verb.forms else {}).values():
+        options |= dict.fromkeys(options_of(form, None))
     return tuple(options)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from forestpilot.launch.config import ConfigError, parse_config
+from forestpilot.launch.config.options import Option, options_of
 from forestpilot.launch.reading.study_results import CSV_FILE, Interval, Panel, StudyResult
 from forestpilot.launch.studies import STUDIES
 from forestpilot.launch.studies.study import Study
@@ -120,4 +121,13 @@ def _help(prog: str) -> str:
     )
 
 
-VERB = Verb(None, run, resumes=True, parse=parse)
+def options() -> tuple[Option, ...]:
+    """Options of all studies, since which it is stands in the middle of a command."""
+    found = {Option((), STUDIES.names(), True): None, Option(("--quick",), (), False): None}
+    for study in STUDIES:
+        full = STUDIES.get(study).full
+        found |= dict.fromkeys(options_of(type(full), {"full": full, "quick": STUDIES.get(study).quick}))
+    return tuple(found)
+
+
+VERB = Verb(None, run, resumes=True, parse=parse, options=options)

@@ -52,9 +52,10 @@ from forestpilot.data_collection.episodes.seals import (
     set_aside,
     write_sealed_json,
 )
-from forestpilot.data_collection.rollouts.pilots import PilotFactory
+from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed, require_pool
 from forestpilot.data_collection.rollouts.scenarios import Scenario, task_spec_of
+from forestpilot.data_collection.rollouts.shelf import Shelf
 from forestpilot.data_collection.windows.decoded import remove_abandoned
 from forestpilot.data_collection.windows.hindsight import require_relabel
 from forestpilot.data_collection.windows.windows import WindowReader
@@ -68,6 +69,7 @@ from forestpilot.policies.algorithms.rounds import (
     round_folder,
     write_rounds,
 )
+from forestpilot.policies.algorithms.watcher import Watcher
 from forestpilot.policies.evaluation.intervals import wilson_interval
 from forestpilot.policies.evaluation.outcome_rows import OutcomeRow
 from forestpilot.policies.evaluation.pilots import PolicyFactory
@@ -75,11 +77,11 @@ from forestpilot.policies.training.input_noise import make_input_noise
 from forestpilot.policies.training.trackers import require_tracker
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
-from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import TASKS
 
 if TYPE_CHECKING:
     from forestpilot.policies.training.batches import Objective
+    from forestpilot.policies.training.looks import Looks
     from forestpilot.policies.training.shard_pool import ShardPool
 
 ConfigT = TypeVar("ConfigT", bound=AlgorithmConfig)
@@ -137,6 +139,8 @@ class Algorithm(ABC, Generic[ConfigT]):
         pool: runs episodes; likewise.
         shard_pool: computes gradients; likewise.
         last_round: number of the last round; `stop_when` may bring it forward.
+        watcher: is told how good the policy is while it learns, and may end the run; set before `run`.
+        shelf: where runs share the expert's episodes, so that none is flown twice; set before `run`.
 
     Raises:
         InvalidArgumentError: it needs a human and there is none, or the other way round.
@@ -175,6 +179,8 @@ class Algorithm(ABC, Generic[ConfigT]):
         self._require_goals_to_relabel(spec)
         self._reader: WindowReader | None = None
         self.last_round = config.rounds
+        self.watcher: Watcher | None = None
+        self.shelf: Shelf | None = None
         self._stopped = ""
 
     @abstractmethod
@@ -275,6 +281,8 @@ class Algorithm(ABC, Generic[ConfigT]):
             aside = write_rounds(self.folder, results)
             if aside is not None:
                 self.progress.note(f"warning: rounds.csv was cut or altered; it is now {aside}, and written anew")
+            if self.watcher is not None:
+                self.watcher.finished(results[-1])
             self._stop_when_good(results[-1])
         return results
 
@@ -303,12 +311,28 @@ class Algorithm(ABC, Generic[ConfigT]):
         """
         if seeds is None:
             seeds = self.config.seeds(round_number)
-        missing = [seed for seed in seeds if not self.dataset.has(round_number, seed)]
-        if not missing:
+        scenarios = [self.config.mix.scenario(seed, self.task) for seed in self._missing(round_number, seeds)]
+        if not scenarios:
             return
-        scenarios = tuple(self.config.mix.scenario(seed, self.task) for seed in missing)
+        if self.shelf is None or pilot is not ExpertPilot:
+            self._record(round_number, pilot, scenarios)
+            return
+        with self.shelf.held(self.progress):
+            self.shelf.lend(self.dataset, self.config.task, round_number, scenarios)
+            missing = self._missing(round_number, seeds)
+            self._record(round_number, pilot, [scenario for scenario in scenarios if scenario.seed in missing])
+            self.shelf.keep(self.dataset, self.config.task, round_number, scenarios)
+
+    def _missing(self, round_number: int, seeds: Sequence[int]) -> list[int]:
+        """Those worlds of a round whose episodes are not on disk yet."""
+        return [seed for seed in seeds if not self.dataset.has(round_number, seed)]
+
+    def _record(self, round_number: int, pilot: PilotFactory, scenarios: Sequence[Scenario]) -> None:
+        """Run episodes of a round, and add them to the dataset."""
+        if not scenarios:
+            return
         folder = str(self.dataset.folder)
-        job = Job(self.config.task, scenarios, pilot, dataset=folder, dagger_round=round_number)
+        job = Job(self.config.task, tuple(scenarios), pilot, dataset=folder, dagger_round=round_number)
         if self.roll_in is not None and round_number:
             self.roll_in(job)
         else:
@@ -396,10 +420,28 @@ class Algorithm(ABC, Generic[ConfigT]):
             unfinished = self.folder / "members" / str(member)
         how = config.round_training(round_number, member, self.last_round)
         data = fingerprint_of([self.dataset, *self.demonstrations])
+        looks = None if member else self._looks(round_number, how.steps)
         result = train(
-            self.policy, reader, how, unfinished, round_number, self.progress, objective, self.shard_pool, data
+            self.policy, reader, how, unfinished, round_number, self.progress, objective, self.shard_pool, data, looks
         )
         self.keep(round_number, member, result.figures, data)
+
+    def _looks(self, round_number: int, steps: int) -> Looks | None:
+        """When the watcher wants to know how good the policy is in the middle of a round, and how it is told."""
+        from forestpilot.policies.networks.checkpoint import save_policy
+        from forestpilot.policies.training.looks import Looks
+
+        watcher = self.watcher
+        if watcher is None:
+            return None
+
+        def look(step: int) -> None:
+            folder = self.folder / "looks" / f"round-{round_number:02d}-step-{step:06d}"
+            if not (folder / "validation.json").exists():
+                save_policy(folder, self.policy, {"round": round_number, "step": step})
+            watcher.looked(round_number, step, self._validate(folder, f"look at step {step} of {steps}"))
+
+        return Looks(frozenset(watcher.looks(round_number, steps)), look)
 
     def keep(
         self,
@@ -430,17 +472,17 @@ class Algorithm(ABC, Generic[ConfigT]):
         """Run the round's policy on the validation worlds, once; nothing for rounds that are not validated."""
         if not self.config.is_validated(round_number, self.last_round):
             return Validation()
-        folder = self.member_folder(round_number)
+        return self._validate(self.member_folder(round_number), f"validate round {round_number}")
+
+    def _validate(self, folder: Path, what: str) -> Validation:
+        """Run the policy in a folder on the validation worlds, once; `what` is shown meanwhile."""
         path = folder / "validation.json"
         stored = self._stored_validation(path)
         if stored is not None:
             return stored
-        mix = self.config.mix
-        mix = dataclasses.replace(mix, options=mix.options.for_validation())
-        seeds = seeds_of("validation", self.config.validation_episodes)
-        scenarios = tuple(mix.scenario(seed, self.task) for seed in seeds)
+        scenarios = tuple(self.config.held_out_scenarios("validation", self.config.validation_episodes))
         job = Job(self.config.task, scenarios, PolicyFactory(str(folder), folder.name))
-        finished = self.pool.run(job, self.progress, f"validate round {round_number}")
+        finished = self.pool.run(job, self.progress, what)
         seen = Validation(
             successes=sum(result.succeeded for result in finished),
             episodes=len(finished),

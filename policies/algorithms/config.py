@@ -8,7 +8,7 @@ from typing import Annotated
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result, of_this_machine
 from forestpilot.data_collection.rollouts.pools import PoolConfig, pool_field
-from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
+from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.errors import InvalidArgumentError
@@ -106,6 +106,20 @@ class AlgorithmConfig:
             return seeds_of("train", self.expert_episodes, self.first_world)
         offset = self.first_world + self.expert_episodes + (round_number - 1) * self.worlds_per_round
         return seeds_of("train", self.worlds_per_round, offset)
+
+    def held_out_scenarios(self, split: str, episodes: int) -> list[Scenario]:
+        """The first worlds of a split, as policies of this run are judged there; in test worlds without what only
+        training is for, as in evaluations.
+
+        Args:
+            split: validation or test.
+            episodes: how many worlds.
+        """
+        task = TASKS.get(self.task)
+        options = self.mix.options
+        options = options.for_validation() if split == "validation" else options.for_evaluation()
+        mix = dataclasses.replace(self.mix, options=options)
+        return [mix.scenario(seed, task) for seed in seeds_of(split, episodes)]
 
     def is_validated(self, round_number: int, last_round: int | None = None) -> bool:
         """True for rounds whose policy is run on the validation worlds.

@@ -27,6 +27,7 @@ from forestpilot.data_collection.windows.windows import WindowReader
 from forestpilot.policies.networks.checkpoint import CheckpointError, load_state
 from forestpilot.policies.networks.visuomotor import CAMERAS, VisuomotorPolicy
 from forestpilot.policies.training.batches import Objective, Reader
+from forestpilot.policies.training.looks import Looks
 from forestpilot.policies.training.metrics import METRICS_FILE, MetricsLog
 from forestpilot.policies.training.shard_pool import ShardPool, ShardProcessError
 from forestpilot.policies.training.shards import Lesson
@@ -61,6 +62,7 @@ def train(
     objective: Objective | None = None,
     pool: ShardPool | None = None,
     data: Mapping[str, Any] | None = None,
+    looks: Looks | None = None,
 ) -> TrainResult:
     """Train a policy in place, from the weights it has.
 
@@ -79,6 +81,7 @@ def train(
         pool: processes that compute side by side; by default this process computes all, on one thread. Readers and
             objectives that cannot be sent to another process stay in this one.
         data: fingerprint of the episodes that the reader draws from; a state of other episodes is refused.
+        looks: who looks at the policy in the middle of it; they do not change what comes out.
 
     Returns:
         Speed and last figures.
@@ -107,6 +110,8 @@ def train(
             training.metrics = log.text
             stage.advance(first_step)
             while training.step < config.steps:
+                if looks is not None:
+                    looks.see(training)
                 is_logged = config.is_logged(training.step + 1)
                 result = shards.compute(training.step, measured=is_logged)
                 training.update(result.loss)

@@ -125,6 +125,19 @@ class TrainingState:
                 self.save()
             raise
 
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """In the `with` block the policy has the weights that act: the averaged ones, where there is an average."""
+        if self.average is None:
+            yield
+            return
+        learning = self.weights.detach().clone()
+        self.weights.detach().copy_(self.average)
+        try:
+            yield
+        finally:
+            self.weights.detach().copy_(learning)
+
     def finish(self) -> None:
         """Put the averaged weights into the policy and keep the finished state."""
         if self.average is not None:

@@ -109,6 +109,21 @@ dagger --gate nosuch | 'nosuch'
 dagger --beta sometimes | --beta
 dagger --task nosuch | 'nosuch'
 dagger --trips 3 | --episodes
+tune | tune what
+tune nosuch | 'nosuch' cannot be tuned
+tune daggr --search seed=1,2 | did you mean 'dagger'
+tune bc | --search is missing
+tune bc --search seed | give FIELD=VALUES
+tune bc --search train.learnin_rate=1:2 | did you mean 'train.learning_rate'
+tune bc --search train.learning_rate=0:1 | allowed: above 0 to 10
+tune bc --search train.learning_rate= | the list is empty
+tune bc --search train.policy.memory=nosuch | 'nosuch'
+tune bc --search seed=1,2 --trials 0 | --trials
+tune bc --search seed=1,2 --looks -1 | --looks
+tune bc --search validation_episodes=1,2 --out out | changes the validation worlds
+tune dagger --preset human --search seed=1,2 --out out | nobody takes over
+tune train --search seed=1,2 --out out | data names no dataset
+tune train --search seed=1,2 --data nowhere --out out | nowhere
 study | which study
 study nosuch | 'nosuch'
 study gates --preset nosuch | 'nosuch'

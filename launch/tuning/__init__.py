@@ -1,0 +1,1 @@
+"""`forestpilot tune`: the search for settings, trial by trial, by Optuna."""

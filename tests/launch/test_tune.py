@@ -1,0 +1,274 @@
+"""`forestpilot tune`: what is searched is checked before any work; trials outlive whoever runs them, are shared, and
+are told in a table and a config."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forestpilot.launch.config import ConfigError, parse_config
+from forestpilot.launch.tuning.search import Choice, NumberRange, Space
+from forestpilot.launch.tuning.targets import config_class, settings_of, target_of
+from forestpilot.launch.tuning.trials import TrialRow, best_of, short_names, told_value
+from forestpilot.policies.algorithms import ALGORITHMS
+from forestpilot.policies.algorithms.algorithm import Algorithm, Validation
+from forestpilot.policies.algorithms.behavioural_cloning import BehaviouralCloningConfig
+from forestpilot.policies.algorithms.config import AlgorithmConfig
+from forestpilot.sim.errors import ForestPilotError
+from tests.policies.test_dagger import TINY_MIX, TINY_TRAIN
+
+pytest.importorskip("optuna", reason="tune needs Optuna: forestpilot[tune]")
+
+from forestpilot.launch.tuning.optimiser import JOURNAL_FILE
+from forestpilot.launch.tuning.tuning import Tuning
+
+EPISODES = 40
+SEARCH = ("train.learning_rate=log:1e-4:1e-2", "train.policy.memory=tcn,none", "train.policy.memory.dropout=0:0.5")
+
+
+class Killed(BaseException):
+    """Stands in for the end of a process."""
+
+
+class Scripted(Algorithm[AlgorithmConfig]):
+    """Trains nothing; the nearer its learning rate is to 1e-3, the better it is, and with a memory it is worse."""
+
+    name = title = "scripted"
+    calls: Iterator[int] = iter(())
+    """Numbers its rounds, of all trials; a test ends it when they run out."""
+
+    def collect(self, round_number: int) -> None:
+        """Record nothing."""
+
+    def update(self, round_number: int) -> None:
+        if next(self.calls, None) is None:
+            raise Killed
+        if not self.is_stored(round_number):
+            self.keep(round_number)
+
+    def validate(self, round_number: int) -> Validation:
+        rate = self.config.train.learning_rate
+        distance = max(rate / 1e-3, 1e-3 / rate) + 2 * (self.config.train.policy.memory.part != "none")
+        return Validation(max(0, int(EPISODES - 3 * distance)) // (self.config.rounds + 1 - round_number), EPISODES)
+
+
+@pytest.fixture(autouse=True)
+def scripted() -> Iterator[None]:
+    """The algorithm is registered, as a plug-in would do it: nothing else is needed to tune it."""
+    ALGORITHMS.register("scripted", Scripted, "trains nothing")
+    Scripted.calls = iter(range(10_000))
+    yield
+    ALGORITHMS.unregister("scripted")
+
+
+def tuning(out: Path, name: str = "scripted", **values: Any) -> Tuning:
+    target = target_of(name)
+    ordinary = {"rounds": 0, "workers": 1, "mix": TINY_MIX, "train": TINY_TRAIN}
+    search = {"search": SEARCH, "trials": 8, "first_trials": 3}
+    return Tuning(target, config_class(target)(out=str(out), **{**ordinary, **search, **values}))
+
+
+def space(*search: str, **values: Any) -> Space:
+    return Space(BehaviouralCloningConfig(train=TINY_TRAIN, **values), search)
+
+
+def test_ranges_lists_and_parts_are_read() -> None:
+    found = space(
+        "train.learning-rate=log:1e-4:3e-3", "train.policy.memory=lstm,tcn", "--train.flip=true,false",
+        "first_steps=100:500:100", "train.side_labels=asked,none", "train.policy.memory.dropout=0:0.5",
+    ).dimensions  # fmt: skip
+    by_path = {dimension.path: dimension for dimension in found}
+    assert by_path["train.learning_rate"] == NumberRange("train.learning_rate", 1e-4, 3e-3, None, True)
+    assert by_path["first_steps"] == NumberRange("first_steps", 100, 500, 100)
+    assert by_path["train.policy.memory"] == Choice("train.policy.memory", ("lstm", "tcn"), True)
+    assert by_path["train.flip"].values == (True, False)
+    assert found.index(by_path["train.policy.memory"]) < found.index(by_path["train.policy.memory.dropout"])
+
+
+@pytest.mark.parametrize(
+    ("search", "told"),
+    [
+        ((), "--search is missing"),
+        (("train.learning_rate",), "give FIELD=VALUES"),
+        (("train.learnin_rate=1:2",), "did you mean 'train.learning_rate'"),
+        (("train.learning_rate=0:1",), "allowed: above 0 to 10"),
+        (("train.learning_rate=log:1e-4:50",), "allowed: above 0 to 10"),
+        (("train.learning_rate=log:0:1",), "begins above 0"),
+        (("train.learning_rate=2:1",), "must go up"),
+        (("train.learning_rate=1e-4:inf",), "must go up"),
+        (("train.learning_rate=a:b",), "must be numbers"),
+        (("train.learning_rate=1:2:3:4",), "a range is"),
+        (("first_steps=1.5:9",), "must be whole numbers"),
+        (("first_steps=1:9:20",), "the step"),
+        (("train.learning_rate=",), "the list is empty"),
+        (("train.policy.memory=",), "the list is empty"),
+        (("train.policy.memory=[",), "give values with commas"),
+        (("train.policy.memory=lstm,lstm",), "lstm is there twice"),
+        (("train.policy.memory=lstm,nosuch",), "'nosuch'"),
+        (("train.policy.memory.dropout=0:0.5",), "there is no such field"),
+        (("train.policy.head.bins=3,5", "train.policy.memory=lstm,tcn"), "there is no such field"),
+        (("train.flip=maybe,true",), "must be bool"),
+        (("train.side_labels=asked,guess",), "must be one of"),
+        (("train.batch_windows=1,3",), "shards is 2"),
+        (("train.policy=a,b",), "a group of fields"),
+        (("out=a,b",), "does not change what a trial comes to"),
+        (("workers=1,2",), "does not change what a trial comes to"),
+        (("seed=1,2", "seed=3,4"), "seed is searched already"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_in_one_line(search: tuple[str, ...], told: str) -> None:
+    with pytest.raises(ForestPilotError) as refused:
+        space(*search)
+    assert told in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("search", ["mix.speeds=[3,5],[5,8]", "validation_episodes=4,8", "mix.goals=ahead,anywhere"])
+def test_trials_are_judged_on_the_same_worlds(tmp_path: Path, search: str) -> None:
+    with pytest.raises(ForestPilotError, match="changes the validation worlds"):
+        tuning(tmp_path / "out", search=(search,))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_option_of_a_part_is_drawn_with_that_part(tmp_path: Path) -> None:
+    rows = tuning(tmp_path).run()
+    assert {row.state for row in rows} == {"complete"}
+    memories = {row.number: row.drawn["train.policy.memory"] for row in rows}
+    assert set(memories.values()) == {"tcn", "none"}
+    for row in rows:
+        assert ("train.policy.memory.dropout" in row.drawn) == (memories[row.number] == "tcn")
+
+
+@pytest.mark.parametrize("kills", [(1, 3), (2, 5), (3, 4, 6)])
+def test_killed_and_gone_on_with_draws_the_same_trials(tmp_path: Path, kills: tuple[int, ...]) -> None:
+    whole = tuning(tmp_path / "whole").run()
+    done = 0
+    for kill in kills:
+        Scripted.calls = iter(range(kill - done))
+        with pytest.raises(Killed):
+            tuning(tmp_path / "killed").run()
+        done = kill
+    Scripted.calls = iter(range(10_000))
+    assert tuning(tmp_path / "killed").run() == whole
+    for name in ("trials.csv", "best.yaml"):
+        ours, theirs = ((tmp_path / folder / name).read_text() for folder in ("killed", "whole"))
+        assert ours.replace(str(tmp_path / "killed"), str(tmp_path / "whole")) == theirs
+
+
+def test_a_trial_that_was_drawn_in_part_keeps_what_was_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = tuning(tmp_path / "whole").run()
+    draw = NumberRange.draw
+    calls = iter(range(10_000))
+
+    def dying(self: NumberRange, trial: Any) -> Any:
+        value = draw(self, trial)
+        if next(calls) == 5:
+            raise Killed
+        return value
+
+    with monkeypatch.context() as patched:
+        patched.setattr(NumberRange, "draw", dying)
+        with pytest.raises(Killed):
+            tuning(tmp_path / "killed").run()
+    assert tuning(tmp_path / "killed").run() == whole
+
+
+def test_more_trials_go_on(tmp_path: Path) -> None:
+    few = tuning(tmp_path, trials=4).run()
+    more = tuning(tmp_path, trials=8).run()
+    assert more[:4] == few and len(more) == 8
+
+
+def test_another_search_is_refused(tmp_path: Path) -> None:
+    tuning(tmp_path, trials=1).run()
+    with pytest.raises(ForestPilotError, match="holds a run with another config"):
+        tuning(tmp_path, trials=1, search=SEARCH[:1]).run()
+
+
+def test_several_share_the_trials(tmp_path: Path) -> None:
+    ran: list[list[TrialRow]] = []
+    threads = [threading.Thread(target=lambda: ran.append(tuning(tmp_path).run())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ran) == 2 and ran[0] == ran[1]
+    assert [row.number for row in ran[0]] == list(range(8))
+    assert {row.state for row in ran[0]} == {"complete"}
+
+
+def test_half_a_line_that_a_dead_writer_left_is_cut_off(tmp_path: Path) -> None:
+    few = tuning(tmp_path, trials=2).run()
+    with (tmp_path / JOURNAL_FILE).open("ab") as journal:
+        journal.write(b'{"op_code": 4, "worker')
+    assert tuning(tmp_path, trials=4).run()[:2] == few
+
+
+def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
+    tuning(tmp_path, trials=2).run()
+    path = tmp_path / JOURNAL_FILE
+    path.write_bytes(path.read_bytes().replace(b"tcn", b"tcm", 1))
+    with pytest.raises(ForestPilotError, match=f"{JOURNAL_FILE} has been cut or altered"):
+        tuning(tmp_path, trials=2).run()
+    before = (tmp_path / "trials.csv").read_text()
+    path.unlink()
+    tuning(tmp_path, trials=2).run()
+    assert (tmp_path / "trials.csv").read_text() == before
+
+
+def test_trials_that_are_behind_are_ended_early(tmp_path: Path) -> None:
+    rows = tuning(tmp_path, rounds=2, trials=12).run()
+    pruned = [row for row in rows if row.state == "pruned"]
+    assert pruned and all("behind the median" in row.reason for row in pruned)
+    assert {max(row.reports) for row in pruned} <= {0, 1}
+    assert all(row.state == "complete" for row in rows[:3])
+    assert {row.state for row in tuning(tmp_path / "all", rounds=2, trials=12, prune=False).run()} == {"complete"}
+
+
+def test_settings_that_do_not_go_together_are_one_refused_trial_each(tmp_path: Path) -> None:
+    train = dataclasses.replace(TINY_TRAIN, batch_windows=6)
+    rows = tuning(tmp_path, train=train, search=("train.shards=1,6", "train.batch_windows=6,12,5"), trials=9).run()
+    refused = [row for row in rows if row.state == "refused"]
+    assert refused and all(row.drawn == {"train.shards": 6, "train.batch_windows": 5} for row in refused)
+    assert "shards is 6" in refused[0].reason
+
+
+def test_the_best_is_a_config_that_the_verb_takes(tmp_path: Path) -> None:
+    search = ("train.learning_rate=1e-3,5e-3", "train.flip=true,false", "mix.options.side_cameras=fixed,random")
+    made = tuning(tmp_path, "bc", search=search, trials=1, expert_episodes=2, first_steps=4, validation_episodes=1)
+    (row,) = made.run()
+    config = parse_config(BehaviouralCloningConfig, ["--config", str(tmp_path / "best.yaml")], "forestpilot bc")
+    tried = made.space.config(row.drawn)
+    assert dataclasses.replace(config, out=tried.out, workers=1, train=tried.train) == tried
+    assert dataclasses.replace(
+        config.train, out=tried.train.out, tensorboard=False, log_every=5, checkpoint_every=5
+    ) == (tried.train)
+    assert sorted(path.name for path in (tmp_path / "trials/0000/looks").iterdir()) == [
+        f"round-00-step-{step:06d}" for step in (1, 2, 3)
+    ]
+    table = list(csv.DictReader(io.StringIO((tmp_path / "trials.csv").read_text())))
+    assert table[0]["state"] == "complete" and len(table[0]["reports"].split()) == 3
+
+
+def test_rows_are_told_briefly() -> None:
+    assert told_value(0.85) == "85 %" and told_value(-2.25) == "75 %, 3 interventions" and told_value(None) == "-"
+    assert told_value(1.0) == "100 %" and told_value(-1.0) == "0 %, 1 interventions"
+    assert short_names(["train.policy.memory", "train.policy.encoder.width", "mix.width"]) == [
+        "memory", "encoder.width", "mix.width",
+    ]  # fmt: skip
+    rows = [TrialRow(0, "complete", 0.5), TrialRow(1, "complete", 0.5), TrialRow(2, "pruned", None)]
+    assert best_of(rows) is rows[0] and best_of(rows[2:]) is None
+
+
+def test_what_is_tuned_has_its_own_options() -> None:
+    asked = config_class(target_of("train"))
+    with pytest.raises(ConfigError, match="--search is missing"):
+        Space(settings_of(target_of("train"), parse_config(asked, ["--steps", "7"], "tune train")), ())
+    with pytest.raises(ForestPilotError, match="did you mean 'dagger'"):
+        target_of("daggr")
