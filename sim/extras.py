@@ -30,6 +30,8 @@ EXTRAS = {
     "wandb": "wandb",
     "mlflow": "mlflow",
     "optuna": "tune",
+    "stable_baselines3": "rl",
+    "sb3_contrib": "rl",
 }
 """Importable name of each library that an extra brings, and the extra: `pip install "forestpilot[train]"`."""
 

@@ -29,3 +29,8 @@ ALGORITHMS.register(
     "forestpilot.policies.algorithms.intervention:Intervention",
     "targeted intervention: clone under random masks of the inputs, then find the mask that drives best",
 )
+ALGORITHMS.register(
+    "reinforce",
+    "forestpilot.policies.algorithms.reinforce.loop:Reinforce",
+    "reinforcement learning: learn by rewards, from scratch or from a cloned policy",
+)

@@ -75,11 +75,15 @@ class AlgorithmConfig:
         require_ranges(self)
         object.__setattr__(self, "demonstrations", tuple(self.demonstrations))
         object.__setattr__(self, "mix", self.mix.for_task(TASKS.get(self.task)))
+        self._require_demonstrations()
+        self.seeds(self.rounds)
+
+    def _require_demonstrations(self) -> None:
+        """Raise InvalidArgumentError where there is nothing to clone."""
         if not self.expert_episodes and not self.demonstrations:
             raise InvalidArgumentError(
                 "expert_episodes must be at least 1, or 0 where --demonstrations names datasets to clone"
             )
-        self.seeds(self.rounds)
 
     @property
     def needs_human(self) -> bool:

@@ -8,12 +8,13 @@ needs no depth.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from forestpilot.policies.networks.config import USUAL_VIEW, ViewConfig
-from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.envs.task_spec import TaskSpec, side_view
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.kernels import kernel
 
@@ -106,6 +107,30 @@ class ViewPreparer:
         )
         _level_kernel(np.ascontiguousarray(images), self.tilt_of(state), lenses, views)
         return views
+
+
+def camera_views(
+    spec: TaskSpec, prepare: Prepare, cameras: Sequence[str], observations: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Views of a batch of observations, each levelled with the tilt of its own camera.
+
+    Args:
+        spec: says how the side cameras stand.
+        prepare: makes a view.
+        cameras: names of those that are seen, in order.
+        observations: the environment's, batched.
+
+    Returns:
+        (B, C, h, w, 3) uint8.
+    """
+    state = observations["state"]
+    goal = observations["goal"]
+    yaws = {"left": spec.side_yaw_rad, "center": 0.0, "right": -spec.side_yaw_rad}
+    views = []
+    for name in cameras:
+        camera_state = side_view(spec, state, goal, yaws[name])[0] if yaws[name] else state
+        views.append(prepare(observations[name], camera_state))
+    return views[0][:, None] if len(views) == 1 else np.stack(views, axis=1)
 
 
 def _box_shrink(images: np.ndarray, factor: int) -> np.ndarray:

@@ -23,8 +23,8 @@ from forestpilot.policies.networks.memories import MEMORIES
 from forestpilot.policies.networks.memories.base import Memory, State
 from forestpilot.policies.networks.noise import EpisodeNoise
 from forestpilot.policies.networks.veil import Veil
-from forestpilot.policies.networks.views import ViewPreparer
-from forestpilot.sim.envs.task_spec import TaskSpec, side_view
+from forestpilot.policies.networks.views import ViewPreparer, camera_views
+from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.goals import GOAL_IMAGE, IMAGE
 
@@ -167,6 +167,18 @@ class VisuomotorPolicy(nn.Module):
         Returns:
             predictions (B, T, P) float32, and the memory after the last step.
         """
+        features, memory = self.memory(self.encode(views, state, goal, goal_view, shown), memory)
+        return self.head(features), memory
+
+    def encode(
+        self,
+        views: Tensor,
+        state: Tensor,
+        goal: Tensor,
+        goal_view: Tensor | None = None,
+        shown: Tensor | None = None,
+    ) -> Tensor:
+        """Features (B, T, F) of each step by itself; the arguments are those of `forward`."""
         batch, steps = views.shape[:2]
         told = [self.goal_encoder(goal, goal_view)]
         if self.veil is not None:
@@ -174,9 +186,8 @@ class VisuomotorPolicy(nn.Module):
             views, state = self.veil.hide(views, state, shown)
             told.append(shown[:, None, len(self.config.hidden) :].expand(-1, steps, -1))
         inputs = torch.cat((state[..., self.state_index] / self.state_scale, *told), dim=-1)
-        features = self.encoder(views.flatten(0, 1), inputs.flatten(0, 1)).view(batch, steps, -1)
-        features, memory = self.memory(features, memory)
-        return self.head(features), memory
+        features: Tensor = self.encoder(views.flatten(0, 1), inputs.flatten(0, 1))
+        return features.view(batch, steps, -1)
 
     def _shown(self, batch: int, shown: Tensor | None) -> Tensor:
         """(B, K) float32 for all causes of the config, those that are never shown first."""
@@ -268,14 +279,7 @@ class VisuomotorPolicy(nn.Module):
 
     def views_of(self, observations: dict[str, np.ndarray]) -> np.ndarray:
         """Views (B, C, h, w, 3) uint8 of a batch of observations, each levelled with the tilt of its own camera."""
-        state = observations["state"]
-        goal = observations["goal"]
-        yaws = {"left": self.spec.side_yaw_rad, "center": 0.0, "right": -self.spec.side_yaw_rad}
-        views = []
-        for name in self.camera_names:
-            camera_state = side_view(self.spec, state, goal, yaws[name])[0] if yaws[name] else state
-            views.append(self.prepare(observations[name], camera_state))
-        return views[0][:, None] if len(views) == 1 else np.stack(views, axis=1)
+        return camera_views(self.spec, self.prepare, self.camera_names, observations)
 
 
 def _make_goal_encoder(config: PolicyConfig, spec: TaskSpec) -> GoalEncoder:

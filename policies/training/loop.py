@@ -99,7 +99,7 @@ def train(
     with (pool or ShardPool()).teach(lesson) as shards:
         training = TrainingState(lesson, shards.layout, shards.weights, shards.gradients[0], state_file, data)
         first_step = training.step
-        log = MetricsLog(run_folder, (round_number, first_step), _tracker_of(config, run_folder), training.metrics)
+        log = MetricsLog(run_folder, (round_number, first_step), tracker_of(config, run_folder), training.metrics)
         if log.note:
             progress.note(log.note)
         with (
@@ -132,7 +132,7 @@ def train(
     return TrainResult(training.step - first_step, _rate(training.step - first_step, config, started), figures)
 
 
-def _tracker_of(config: TrainConfig, folder: Path) -> Tracker | None:
+def tracker_of(config: TrainConfig, folder: Path) -> Tracker | None:
     """The tracker that is asked for; none with `--no-tensorboard`."""
     if not config.tracker:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from forestpilot.data_collection.episodes.seals import seal, set_aside, write_sealed
@@ -54,11 +55,13 @@ class MetricsLog:
             round_number: DAgger round, 0 for plain behavioural cloning.
             step: gradient steps done in this round.
             total_step: gradient steps done in all rounds, the x axis of trackers.
-            figures: name to value.
+            figures: name to value; one that no row had so far is a further column.
         """
         row = {"round": round_number, "step": step, **{name: f"{value:.6g}" for name, value in figures.items()}}
         is_new = self._columns is None
         self._columns = self._columns or list(row)
+        if not set(row) <= set(self._columns):
+            self._add_columns([name for name in row if name not in self._columns])
         line = io.StringIO()
         writer = csv.DictWriter(line, self._columns, restval="", extrasaction="ignore")
         if is_new:
@@ -69,6 +72,19 @@ class MetricsLog:
         self.text += line.getvalue()
         if self._tracker is not None:
             self._tracker.write(figures, total_step)
+
+    def _add_columns(self, names: Sequence[str]) -> None:
+        """Write the table anew with further columns, empty in the rows so far."""
+        assert self._columns is not None
+        self._columns += names
+        rows = list(csv.DictReader(io.StringIO(self.text)))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self._columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+        self.text = text.getvalue()
+        write_sealed(self.path, self.text.encode())
+        seal(self.path, self.text.encode(), grows=True)
 
     def close(self) -> None:
         """Seal the table, and have the tracker keep what it was told."""

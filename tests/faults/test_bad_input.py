@@ -153,6 +153,15 @@ import {data} --out new --format nosuch | 'nosuch'
 import {note} --out new | note.txt
 intervene --task nosuch | 'nosuch'
 intervene --by guessing | --by
+reinforce --task nosuch | 'nosuch'
+reinforce --method nosuch | 'nosuch'
+reinforce --start nosuch/run | nosuch/run
+reinforce --shaping 0.1 --keep-close 0.1 | one of them
+reinforce --retrain | retrain
+reinforce --method.critic nobodys | --method.critic
+reinforce --method.epochs 0 | --method.epochs
+reinforce --train.policy.memory lstm | --train.policy.memory none
+reinforce --train.policy.head diffusion | diffusion
 collect --out new --mix.options.hazards 3 | hazards
 collect --out new --task drive --mix.options.hazards -1 | hazards
 replay | replay

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from forestpilot.policies.networks.even_linear import EvenLinear
 from forestpilot.policies.networks.heads import HeadConfig
+from forestpilot.policies.networks.heads.exploring import Explorer, HeadExplorer
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
 
@@ -77,6 +78,8 @@ class Head(nn.Module, ABC):
             )
         self.chunk = chunk
         """Actions in a prediction, K."""
+        self.config_part = config.part
+        """Name that it is registered under."""
 
     @abstractmethod
     def forward(self, features: Tensor) -> Tensor:
@@ -107,6 +110,20 @@ class Head(nn.Module, ABC):
     def costs(self, prediction: Tensor) -> Tensor | None:
         """Predicted cost of each candidate turn (..., C), for the overlay; None where a head predicts none."""
         return None
+
+    def explorer(self, std: float) -> Explorer:
+        """How a policy with this head tries other actions, for reinforcement learning.
+
+        Args:
+            std: standard deviation at first, in units of the action.
+
+        Raises:
+            InvalidArgumentError: this head does not say how likely an action is.
+        """
+        raise InvalidArgumentError(
+            f"the {self.config_part} head does not say how likely an action is, and reinforcement learning needs that; "
+            "choose another one: gaussian, regression, mixture, categorical or turn-costs"
+        )
 
     def smooth_turn(self, prediction: Tensor) -> Tensor:
         """A turn (...) in action units that moves with the prediction, to ask what it depends on."""
@@ -163,6 +180,15 @@ class DistributionHead(ActionsHead):
     @abstractmethod
     def sample(self, prediction: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Actions (..., K, 2) drawn from the distributions; one may lie outside [-1, 1]."""
+
+    def explorer(self, std: float) -> Explorer:
+        """By its own distribution of the turn, and with this standard deviation around its go."""
+        return HeadExplorer(
+            lambda prediction, actions: self.turn_log_prob(prediction, actions[:, None])[:, 0],
+            lambda prediction, generator: self.sample(prediction, generator)[:, 0],
+            lambda prediction: self.act(prediction)[:, 0, 1],
+            std,
+        )
 
 
 def small_network(features: int, outputs: int) -> nn.Sequential:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from forestpilot.policies.networks.heads import HeadConfig
 from forestpilot.policies.networks.heads.base import NO_CONTEXT, ActContext, DistributionHead
+from forestpilot.policies.networks.heads.exploring import Explorer, NormalExplorer
 from forestpilot.policies.networks.heads.normal import bounded_log_std, draw_normal, log_density
 from forestpilot.policies.networks.heads.options import GaussianConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
@@ -46,6 +47,11 @@ class GaussianHead(DistributionHead):
     ) -> Tensor:
         """The mean."""
         return torch.tanh(prediction[..., :2])
+
+    def explorer(self, std: float) -> Explorer:
+        """Normal distributions around its mean, as narrow as is asked for: its own tell how far demonstrators differ,
+        and to stray so far crashes."""
+        return NormalExplorer(lambda prediction: self.act(prediction)[:, 0], std)
 
 
 def _split(prediction: Tensor) -> tuple[Tensor, Tensor]:

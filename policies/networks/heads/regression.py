@@ -9,6 +9,7 @@ from torch import Tensor
 
 from forestpilot.policies.networks.heads import HeadConfig
 from forestpilot.policies.networks.heads.base import NO_CONTEXT, ActContext, ActionsHead
+from forestpilot.policies.networks.heads.exploring import Explorer, NormalExplorer
 from forestpilot.policies.networks.heads.options import RegressionConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
 
@@ -30,3 +31,7 @@ class RegressionHead(ActionsHead):
     ) -> Tensor:
         """The prediction, bounded."""
         return torch.tanh(prediction)
+
+    def explorer(self, std: float) -> Explorer:
+        """Normal distributions around its action."""
+        return NormalExplorer(lambda prediction: self.act(prediction)[:, 0], std)

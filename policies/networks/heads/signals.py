@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from forestpilot.policies.networks.heads import HeadConfig
-from forestpilot.policies.networks.heads.base import NO_CONTEXT, ActContext, Target, go_error, small_network
+from forestpilot.policies.networks.heads.base import NO_CONTEXT, ActContext, Head, Target, go_error, small_network
 from forestpilot.policies.networks.heads.categorical import CategoricalHead
+from forestpilot.policies.networks.heads.exploring import Explorer
 from forestpilot.policies.networks.heads.options import CategoricalConfig
 from forestpilot.policies.networks.heads.signal_options import CostsAndActionConfig, SoftTurnsConfig
 from forestpilot.policies.networks.heads.turn_costs import TurnCostsHead
@@ -82,6 +83,10 @@ class CostsAndActionHead(TurnCostsHead):
         cheapest, go = super().act(costs, context, generator)[..., 0, :].unbind(-1)
         agrees = (turn - cheapest).abs() <= self.agreement
         return torch.stack((torch.where(agrees, turn, cheapest), go), dim=-1).unsqueeze(-2)
+
+    def explorer(self, std: float) -> Explorer:
+        """Refused: where it acts by the regressed turn, nothing would be learned from what the candidates come to."""
+        return Head.explorer(self, std)
 
     def diagnostics(self, prediction: Tensor, target: Target, mask: Tensor) -> dict[str, float]:
         """Those of the costs, and the share of steps at which both agree."""

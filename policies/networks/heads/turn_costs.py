@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from forestpilot.policies.networks.heads import HeadConfig
 from forestpilot.policies.networks.heads.base import NO_CONTEXT, ActContext, Head, Target, go_error, small_network
+from forestpilot.policies.networks.heads.exploring import ChoiceExplorer, Explorer
 from forestpilot.policies.networks.heads.options import TurnCostsConfig
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
@@ -89,8 +90,22 @@ class TurnCostsHead(Head):
             away = (self.turns - context.previous_turn[..., None]).abs()
             costs = costs + torch.nan_to_num(self.hysteresis * away, nan=0.0)
         turn = self._lowest(costs)
-        go = torch.tanh(prediction[..., -1]) if self.config.predict_go else torch.ones_like(turn)
-        return torch.stack((turn, go), dim=-1).unsqueeze(-2)
+        return torch.stack((turn, self._go(prediction)), dim=-1).unsqueeze(-2)
+
+    def explorer(self, std: float) -> Explorer:
+        """One of the candidates, by a softmax of minus their costs as the network tells them, leaving the last heading
+        included; on that scale costs are spread by `curve`, so that gradients do not end where a candidate is best."""
+        return ChoiceExplorer(self._preference, self.turns, self._go, std, std)
+
+    def _preference(self, prediction: Tensor, previous: Tensor) -> Tensor:
+        """(N, C) minus the cost of each candidate on the network's scale, for the turn commanded last (N,)."""
+        away = (self.turns - previous[:, None]).abs()
+        return -prediction[..., : len(self.turns)] - torch.nan_to_num(
+            self.hysteresis / self.config.scale * away, nan=0.0
+        )
+
+    def _go(self, prediction: Tensor) -> Tensor:
+        return torch.tanh(prediction[..., -1]) if self.config.predict_go else torch.ones_like(prediction[..., -1])
 
     def smooth_turn(self, prediction: Tensor) -> Tensor:
         """The mean of the candidates, the cheap ones weighing most: the cheapest itself jumps."""

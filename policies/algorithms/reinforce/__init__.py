@@ -1,0 +1,1 @@
+"""Reinforcement learning in rounds: config and loop."""
