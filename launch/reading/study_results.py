@@ -110,7 +110,7 @@ class StudyResult:
     log_x: bool
     """Whether the x axis is logarithmic."""
     panels: tuple[Panel, ...]
-    """The diagrams; all have the same arms, and those with the same x axis the same x."""
+    """The diagrams; those with the same x axis have the same arms at the same x."""
     notes: tuple[str, ...]
     """Sentences below the table: how intervals were made, and differences between arms."""
     study: str = ""

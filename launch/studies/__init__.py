@@ -87,3 +87,8 @@ STUDIES.register(
     "forestpilot.launch.studies.causal_confusion:CausalConfusion",
     "the brake light: cloning with and without it, hiding it at random, targeted intervention, DAgger",
 )
+STUDIES.register(
+    "horizon",
+    "forestpilot.launch.studies.horizon:Horizon",
+    "how the gap grows with the horizon: cloning, DAgger and GAIL in tables, exactly, and on roads of growing length",
+)

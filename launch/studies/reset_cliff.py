@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.launch.reading.study_results import Curve, Panel, Point, StudyResult
 from forestpilot.launch.studies.cells import Cell, cells_at, make_points, stack
-from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, log_slope, mean_interval, statistic_interval
+from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, mean_interval, slope_interval, slope_words
 from forestpilot.launch.studies.study import Arm, Bench, Study, StudyConfig
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import Range
@@ -233,19 +233,12 @@ class ResetCliffStudy(Study[Config, TableArm]):
     def _sentences(self, cells: Sequence[Cell]) -> list[str]:
         """Slopes of each arm, and how near the missing mass comes to its bound."""
         sentences = []
-        horizons = np.array(self.config.horizons, float)
-        episodes = np.array(self.config.episodes, float)
         at_middle = cells_at(cells, self.config.middle_horizon)
         for arm in ARMS:
             own = [cell for cell in cells if cell.arm == arm.name]
             gaps = np.stack([stack(cells_at(own, x), "lost")[:, :, -1] for x in self.xs()], axis=-1)
-            by_horizon = _slope(horizons, gaps)
-            by_episodes = _slope(episodes, stack([cell for cell in at_middle if cell.arm == arm.name], "lost"))
+            by_horizon = slope_words(slope_interval(self.config.horizons, gaps))
+            at_one = stack([cell for cell in at_middle if cell.arm == arm.name], "lost")
+            by_episodes = slope_words(slope_interval(self.config.episodes, at_one))
             sentences.append(f"{arm.name}: the gap grows as H^{by_horizon}, and as N^{by_episodes}")
         return sentences
-
-
-def _slope(x: NDArray[np.float64], figures: NDArray[np.float64]) -> str:
-    """Exponent of a power law with its interval, from figures (seeds, draws, n)."""
-    mean, low, high = statistic_interval(figures, lambda means: log_slope(x, means))
-    return f"{mean:.2f} ({low:.2f} to {high:.2f})"

@@ -83,7 +83,9 @@ class RoadStudyConfig(StudyConfig):
             options=DriveOptions(length=self.length, side_cameras=side_cameras, interventions=interventions),
         )
 
-    def evaluation(self, policy: Path, name: str, out: Path, interventions: str) -> EvaluateConfig:
+    def evaluation(
+        self, policy: Path, name: str, out: Path, interventions: str, length_m: float | None = None
+    ) -> EvaluateConfig:
         """The test roads, to be driven by a policy.
 
         Args:
@@ -91,6 +93,7 @@ class RoadStudyConfig(StudyConfig):
             name: what its drives are filed under.
             out: folder of the evaluation.
             interventions: when the car is put back: `line`, `road` or `none`.
+            length_m: their length; by default `test_length`.
         """
         return EvaluateConfig(
             policy=(f"{name}={policy}",),
@@ -99,7 +102,7 @@ class RoadStudyConfig(StudyConfig):
             episodes=self.test_roads,
             speed=self.speed,
             preset=self.roads,
-            options=DriveOptions(length=self.test_length, interventions=interventions),
+            options=DriveOptions(length=length_m or self.test_length, interventions=interventions),
             workers=self.workers,
         )
 

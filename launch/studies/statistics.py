@@ -126,12 +126,29 @@ def log_slope(x: NDArray[np.float64], means: NDArray[np.float64]) -> NDArray[np.
 
     Args:
         x: (n,) positive.
-        means: (R, n), at least one positive value in each row; a zero counts as the row's smallest positive value.
+        means: (R, n), 0 or more; a zero counts as the row's smallest positive value, and a row of zeros is level.
 
     Returns:
         (R,) slopes.
     """
     floor = np.where(means > 0, means, np.inf).min(axis=1, keepdims=True)
+    floor = np.where(np.isfinite(floor), floor, 1.0)
     logs = np.log(np.maximum(means, floor))
     centred = np.log(x) - np.log(x).mean()
     return (logs @ centred) / (centred @ centred)
+
+
+def slope_interval(x: Sequence[float], figures: NDArray[np.float64]) -> Interval:
+    """Exponent of a power law with its bootstrap interval over seeds and worlds.
+
+    Args:
+        x: (n,) positive.
+        figures: (seeds, worlds, n).
+    """
+    return statistic_interval(figures, lambda means: log_slope(np.array(x, np.float64), means))
+
+
+def slope_words(slope: Interval) -> str:
+    """A slope with its interval, for example `1.95 (1.91 to 1.99)`."""
+    mean, low, high = slope
+    return f"{mean:.2f} ({low:.2f} to {high:.2f})"

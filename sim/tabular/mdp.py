@@ -63,6 +63,28 @@ class TabularMDP:
         return Draws(self.transitions.reshape(-1, self.states))
 
 
+def side_by_side(first: TabularMDP, second: TabularMDP) -> TabularMDP:
+    """A world that is one of two, each half of the time: the states of the first, then those of the second.
+
+    A policy of it is made of policies of both: `np.concatenate([first, second], axis=1)`.
+
+    Raises:
+        ValueError: they differ in actions or horizon.
+    """
+    if (first.actions, first.horizon) != (second.actions, second.horizon):
+        raise InvalidArgumentError(
+            f"worlds of {first.actions} and {second.actions} actions, and of {first.horizon} and {second.horizon} "
+            "steps; give two of as many"
+        )
+    states = first.states + second.states
+    transitions = np.zeros((states, first.actions, states))
+    transitions[: first.states, :, : first.states] = first.transitions
+    transitions[first.states :, :, first.states :] = second.transitions
+    rewards = np.concatenate([first.rewards, second.rewards])
+    start = np.concatenate([first.start, second.start]) / 2
+    return TabularMDP(transitions, rewards, start, first.horizon)
+
+
 class Draws:
     """Draws outcomes from rows of probabilities, for many rows at once.
 

@@ -58,6 +58,7 @@ def made_up_cell(config: Any, arm: Arm, x: float, seed: int) -> Cell:
                 **{f"success {kind}": (number + world + kind) % 2 for kind in range(4)},
                 "lost": [1.0 + number] * np.size(getattr(config, "episodes", 1)),
                 "missing": [1.0 + world + number] * np.size(getattr(config, "episodes", 1)),
+                **dict.fromkeys(("cliff", "imitation", "both", "lost_m"), 1.0 + world + number),
                 "success anywhere": int((number + 2 * world) % 3 == 0),
                 "one": [20.0, 1.0 + world, 2.0 * number],
                 "two": [world, 0.5 * world, 1.0 * number * world],
@@ -137,9 +138,11 @@ def test_its_results_are_complete(
     assert result.study == study.name and result.question == study.question and result.title and result.x_label
     arms = [arm.name for arm in chosen.arms()]
     assert [arm.name for arm in result.arms] == arms
+    assert {point.arm for panel in result.panels for point in panel.points} == set(arms)
     for panel in result.panels:
         assert panel.label and panel.meaning.endswith(".") and panel.bars
-        assert list(dict.fromkeys(point.arm for point in panel.points)) == arms
+        shown = list(dict.fromkeys(point.arm for point in panel.points))
+        assert shown == [arm for arm in arms if arm in shown], "in the order of the arms"
         for point in panel.points:
             mean, low, high = point.value
             assert low <= mean <= high
