@@ -33,6 +33,7 @@ from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.goals import BEARING, GOAL_IMAGE, IMAGE, PLACE
 from forestpilot.sim.outcomes import Outcome
+from forestpilot.sim.viewpoints.viewpoint import is_view
 
 DATASET_FORMAT = "forestpilot-dataset"
 DATASET_FILE = "dataset.json"
@@ -47,6 +48,10 @@ class DatasetError(ForestPilotError):
 
 class SpecMismatchError(DatasetError):
     """Data of different tasks: the message names each difference."""
+
+
+class LackingError(DatasetError):
+    """A dataset without something that somebody needs of it; the message names it."""
 
 
 class RendererWarning(UserWarning):
@@ -159,6 +164,29 @@ class Dataset:
         return len(self.episodes)
 
     @property
+    def lacks(self) -> tuple[str, ...]:
+        """What some of its episodes lack: `actions`, pictures of `left`, `center`, `right`."""
+        return tuple(dict.fromkeys(name for header in self.episodes for name in header.lacks))
+
+    def require(self, what: Sequence[str], who: str) -> None:
+        """Check that no episode lacks what somebody needs.
+
+        Args:
+            what: for example `actions`, `center`.
+            who: needs it, for the message.
+
+        Raises:
+            LackingError: it says what is lacking, and what learns without.
+        """
+        missing = [name for name in self.lacks if name in what]
+        if not missing:
+            return
+        cure = "collect without --observations-only" if "actions" in missing else "import their videos too"
+        learner = "; `forestpilot bco` learns from what was seen alone" if missing == ["actions"] else ""
+        folder = next(h.path.parent.parent for h in self.episodes if set(h.lacks) & set(missing))
+        raise LackingError(f"{folder} lacks {', '.join(missing)}, and {who} needs them; {cure}{learner}")
+
+    @property
     def total_steps(self) -> int:
         """Steps in all episodes."""
         return sum(header.num_steps for header in self.episodes)
@@ -257,6 +285,7 @@ class Dataset:
             labelled=episode.labelled_steps,
             displaced=episode.displaced,
             rerun=episode.rerun,
+            lacks=episode.lacks,
         )
         self._headers = dict(sorted({**self._headers, path.name: header}.items()))
         self.episodes = list(self._headers.values())
@@ -331,8 +360,14 @@ class Dataset:
         shapes: dict[str, tuple[int, ...]] = {"state": (spec.state_size,), "goal": (spec.goal_size,)}
         if spec.goal_kind != BEARING:
             shapes[PLACE] = (3,)
-        pictures = (*CAMERAS, GOAL_IMAGE) if spec.goal_kind == IMAGE else CAMERAS
-        shapes |= dict.fromkeys(pictures, (spec.image_height, spec.image_width, 3))
+        pictures: tuple[str, ...] = (*CAMERAS, GOAL_IMAGE) if spec.goal_kind == IMAGE else CAMERAS
+        views = [key for key in episode.observations if is_view(key)]
+        if views or not episode.has_actions:
+            # What only a third camera saw, or some of the vehicle's, is an episode too: it says what it lacks.
+            pictures = tuple(key for key in pictures if key in episode.observations or key not in CAMERAS)
+        if not (views or pictures):
+            raise EpisodeError(f"{name} has no picture of any camera")
+        shapes |= dict.fromkeys((*pictures, *views), (spec.image_height, spec.image_width, 3))
         for key, shape in shapes.items():
             found = episode.observations[key].shape[1:] if key in episode.observations else None
             if found != shape:

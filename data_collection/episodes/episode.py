@@ -24,6 +24,7 @@ import numpy as np
 from forestpilot.data_collection.episodes.episode_file import (
     DISPLACED_VERSION,
     LABELS_VERSION,
+    OBSERVED_VERSION,
     SCHEMA_VERSION,
     check_bytes,
     first_line,
@@ -32,10 +33,11 @@ from forestpilot.data_collection.episodes.episode_file import (
 from forestpilot.data_collection.episodes.errors import EpisodeError
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN, EpisodeLabels
-from forestpilot.data_collection.episodes.layout import KINDS, MAX_STEPS, misfit
+from forestpilot.data_collection.episodes.layout import KINDS, MAX_STEPS, lacking, misfit
 from forestpilot.data_collection.episodes.meta import EpisodeMeta
 from forestpilot.data_collection.episodes.rerun import FIRST_RUN, RERUN_ATTRIBUTE, Rerun
 from forestpilot.sim.cameras import BEARING, CAMERA_NAMES
+from forestpilot.sim.viewpoints.viewpoint import is_view
 
 CAMERAS = CAMERA_NAMES
 """Names of the cameras, in the order of every camera axis in the project."""
@@ -67,9 +69,10 @@ class Episode:
     """T steps of one episode: what was seen before each action and after the last, what was done, what to do."""
 
     observations: dict[str, np.ndarray]
-    """`left`, `center`, `right` (T+1, H, W, 3) uint8; `state` (T+1, S) and `goal` (T+1, 2) float32."""
+    """`left`, `center`, `right` (T+1, H, W, 3) uint8; `state` (T+1, S) and `goal` (T+1, 2) float32; `view_NAME`
+    (T+1, H, W, 3) uint8 where a third camera looked on."""
     actions: np.ndarray
-    """(T, 2) float32 in [-1, 1]: (turn, go) as executed."""
+    """(T, 2) float32 in [-1, 1]: (turn, go) as executed; all NaN where nobody recorded them."""
     actor: np.ndarray
     """(T,) uint8: who acted, `ACTOR_POLICY`, `ACTOR_EXPERT` or `ACTOR_HUMAN`."""
     rewards: np.ndarray
@@ -110,6 +113,16 @@ class Episode:
         return len(self.actions)
 
     @property
+    def has_actions(self) -> bool:
+        """False where what was done is not recorded."""
+        return not np.isnan(self.actions).all()
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What an episode usually has and this one has not: `actions`, pictures of `left`, `center`, `right`."""
+        return lacking(("actions",) if self.has_actions else (), self.observations)
+
+    @property
     def labelled_steps(self) -> np.ndarray:
         """(T,) bool: `labelled`, or where it is None every step if an expert or a watching human told what to do, else
         those at which no policy acted."""
@@ -118,7 +131,9 @@ class Episode:
     @property
     def labels(self) -> EpisodeLabels:
         """Labels that it teaches, and by whom."""
-        arrays = {"actions": self.actions, "actor": self.actor}
+        arrays = {"actor": self.actor}
+        if self.has_actions:
+            arrays["actions"] = self.actions
         for name in ("expert_actions", "expert_costs", "human_actions", "labelled"):
             values = getattr(self, name)
             if values is not None:
@@ -137,7 +152,7 @@ class Episode:
         for key, values in self.observations.items():
             _require(f"observations[{key!r}]", values, f"obs/{key}", steps)
         for name in KINDS:
-            if getattr(self, name) is not None:
+            if getattr(self, name) is not None and (name != "actions" or self.has_actions):
                 _require(name, getattr(self, name), name, steps)
         for name in ("terminated", "truncated"):
             if getattr(self, name)[:-1].any():
@@ -149,7 +164,7 @@ class Episode:
     def _require_ranges(self) -> None:
         for name in ("actions", "expert_actions", "human_actions"):
             values = getattr(self, name)
-            if values is not None and np.abs(values).max() > 1.0 + 1e-5:
+            if values is not None and np.nanmax(np.abs(values), initial=0.0) > 1.0 + 1e-5:
                 raise EpisodeError(f"{name} reaches {np.abs(values).max():.3f}; allowed: -1 to 1")
         if self.actor.max() > ACTOR_HUMAN:
             raise EpisodeError(f"actor is {self.actor.max()}; allowed: 0 policy, 1 expert, 2 human")
@@ -157,6 +172,14 @@ class Episode:
             raise EpisodeError(f"camera_offsets has {self.camera_offsets.shape[2]} columns; it must have 2, 3 or 6")
         if self.camera_offsets is not None and self.camera_offsets[:, CAMERAS.index("center")].any():
             raise EpisodeError("camera_offsets moves the center camera, against which the others are measured")
+
+
+def without_actions(episode: Episode) -> Episode:
+    """The episode as who only looked on would have recorded it: without actions, and without anybody's answers."""
+    unknown = np.full_like(episode.actions, np.nan)
+    answers = ("expert_actions", "expert_costs", "keys", "human_actions", "labelled", "disagreement")
+    nobody: dict[str, Any] = dict.fromkeys(answers)
+    return dataclasses.replace(episode, actions=unknown, **nobody)
 
 
 def _require(name: str, values: np.ndarray, stored: str, steps: int) -> None:
@@ -210,6 +233,8 @@ class PackedEpisode(NamedTuple):
 
 def _version_of(episode: Episode) -> int:
     """The oldest version of the format whose readers know all that this episode says."""
+    if episode.lacks or any(map(is_view, episode.observations)):
+        return OBSERVED_VERSION
     drifting = episode.camera_offsets is not None and episode.camera_offsets.shape[2] > BEARING
     if drifting or episode.displaced is not None or episode.rerun != FIRST_RUN:
         return DISPLACED_VERSION
@@ -241,7 +266,8 @@ def _hdf5_image(episode: Episode) -> bytes:
 
 
 def _arrays_of(episode: Episode) -> Iterable[tuple[str, np.ndarray]]:
-    yield "actions", episode.actions
+    if episode.has_actions:
+        yield "actions", episode.actions
     yield "rewards", episode.rewards
     yield "dones", episode.terminated | episode.truncated
     yield "terminated", episode.terminated
@@ -288,14 +314,20 @@ def _read_steps(demo: h5py.Group, name: str, keys: Iterable[str] | None, first: 
     missing = [key for key in wanted if key not in demo["obs"]]
     if missing:
         raise EpisodeError(f"{name} has no observation {missing}; it has {sorted(demo['obs'])}")
-    always = ("actions", "actor", "rewards", "terminated", "truncated")
+    always = ("actor", "rewards", "terminated", "truncated")
     # Observations, and where the cameras stood for them, run one step further than what was done.
     arrays: dict[str, Any] = {
         key: demo[key][first : last + (key == "camera_offsets")] for key in (*always, *OPTIONAL_ARRAYS) if key in demo
     }
+    done = np.full((last - first, 2), np.nan, np.float32)
+    if "actions" in demo:
+        done = demo["actions"][first:last]
+        if np.isnan(done).all():
+            raise EpisodeError(f"{name} cannot be used: its actions are all NaN")
     return Episode(
         observations={key: demo["obs"][key][first : last + 1] for key in wanted},
         meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),
         rerun=Rerun.of(demo),
+        actions=done,
         **arrays,
     )

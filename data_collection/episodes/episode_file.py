@@ -26,7 +26,10 @@ LABELS_VERSION = 2
 DISPLACED_VERSION = 3
 """Version of an episode in which the vehicle was put elsewhere, whose labels have a weight, or whose side cameras move
 otherwise than the vehicle: who does not know would learn what never happened, or too little."""
-READABLE_VERSIONS = (SCHEMA_VERSION, LABELS_VERSION, DISPLACED_VERSION)
+OBSERVED_VERSION = 4
+"""Version of an episode without actions, without pictures of the vehicle's own cameras, or with those of a third one:
+who does not know would miss them."""
+READABLE_VERSIONS = (SCHEMA_VERSION, LABELS_VERSION, DISPLACED_VERSION, OBSERVED_VERSION)
 """A reader refuses any other."""
 HEADER_BYTES = 512
 MAX_FILE_BYTES = 2**32

@@ -11,6 +11,7 @@ import numpy as np
 
 from forestpilot.data_collection.episodes.episode_file import check_bytes, open_episode
 from forestpilot.data_collection.episodes.labels import EpisodeLabels
+from forestpilot.data_collection.episodes.layout import lacking
 from forestpilot.data_collection.episodes.meta import EpisodeMeta
 from forestpilot.data_collection.episodes.rerun import FIRST_RUN, Rerun
 
@@ -36,6 +37,8 @@ class EpisodeHeader:
     displaced: np.ndarray | None = field(compare=False, default=None)
     """(T,) bool, as in `Episode`."""
     rerun: Rerun = FIRST_RUN
+    """As in `Episode`."""
+    lacks: tuple[str, ...] = ()
     """As in `Episode`."""
 
     @property
@@ -75,4 +78,5 @@ def read_header(path: str | Path) -> EpisodeHeader:
             labelled=labels.labelled_steps,
             displaced=demo["displaced"][:] if "displaced" in demo else None,
             rerun=Rerun.of(demo),
+            lacks=lacking(demo, demo["obs"]),
         )

@@ -75,6 +75,11 @@ class EpisodeLabels:
         return self.teacher is Teacher.EXPERT and "expert_costs" in self._arrays
 
     @property
+    def has_actions(self) -> bool:
+        """False where nobody recorded what was done: whoever drove then teaches nothing."""
+        return "actions" in self._arrays
+
+    @property
     def labelled_steps(self) -> NDArray[np.bool_]:
         """(T,) at which steps there is something to learn."""
         if "labelled" in self._arrays:
@@ -82,7 +87,7 @@ class EpisodeLabels:
             return labelled
         actor = self._arrays["actor"][:]
         if self.teacher is Teacher.DRIVER:
-            return actor != ACTOR_POLICY
+            return (actor != ACTOR_POLICY) & self.has_actions
         return np.ones(len(actor), bool)
 
     def lesson(self, control_hz: int, human_delay_s: float = 0.0) -> Lesson:
@@ -98,7 +103,7 @@ class EpisodeLabels:
             return Lesson(self._arrays["human_actions"][:], known)
         if self.teacher is Teacher.EXPERT:
             return Lesson(self._arrays["expert_actions"][:, CENTER], known)
-        actions = self._arrays["actions"][:]
+        actions = self._actions()
         by_hand = self._arrays["actor"][:] == ACTOR_HUMAN
         if human_delay_s == 0.0 or not by_hand.any():
             return Lesson(actions, known)
@@ -114,7 +119,7 @@ class EpisodeLabels:
         Args:
             control_hz, human_delay_s: see `lesson`.
         """
-        actions = self._arrays["actions"][:]
+        actions = self._actions()
         actor = self._arrays["actor"][:]
         driven = {"actions": actions, "actor": actor, "labelled": np.ones(len(actor), bool)}
         lesson = EpisodeLabels(driven).lesson(control_hz, human_delay_s)
@@ -123,6 +128,13 @@ class EpisodeLabels:
             return lesson
         answers = self._arrays["expert_actions"][:, CENTER]
         return Lesson(np.where(by_expert[:, None], answers, lesson.actions), lesson.known)
+
+    def _actions(self) -> NDArray[np.float32]:
+        """(T, 2) what was done; NaN where nobody recorded it."""
+        if not self.has_actions:
+            return np.full((len(self._arrays["actor"][:]), 2), np.nan, np.float32)
+        actions: NDArray[np.float32] = self._arrays["actions"][:]
+        return actions
 
     @property
     def expert_drove(self) -> NDArray[np.bool_]:

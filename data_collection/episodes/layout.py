@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Container
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from h5py import h5d, h5g, h5l, h5o, h5t
 
 from forestpilot.sim.cameras import CAMERA_NAMES, MAX_SIZE_PX
 from forestpilot.sim.goals import GOAL_IMAGE
+from forestpilot.sim.viewpoints.viewpoint import is_view
 
 MAX_STEPS = 500_000
 """Most steps of an episode: seven hours at 20 per second."""
@@ -65,7 +67,7 @@ KINDS = {
     "displaced": Kind(np.bool_, 0, ()),
 }
 """Arrays of an episode besides its observations."""
-NEEDED = ("actions", "rewards", "terminated", "truncated", "actor")
+NEEDED = ("rewards", "terminated", "truncated", "actor")
 PICTURES = Kind(np.uint8, 1, (None, None, 3))
 VECTORS = Kind(np.float32, 1, (None,))
 
@@ -82,8 +84,20 @@ class _Source(NamedTuple):
 def kind_of(name: str) -> Kind:
     """What an array has to be: `actions`, or an observation such as `obs/center`."""
     if name.startswith("obs/"):
-        return PICTURES if name.removeprefix("obs/") in (*CAMERA_NAMES, GOAL_IMAGE) else VECTORS
+        key = name.removeprefix("obs/")
+        return PICTURES if key in (*CAMERA_NAMES, GOAL_IMAGE) or is_view(key) else VECTORS
     return KINDS[name]
+
+
+def lacking(arrays: Container[str], observations: Container[str]) -> tuple[str, ...]:
+    """What an episode may lack, and does: `actions`, pictures of `left`, `center`, `right`.
+
+    Args:
+        arrays: names of its arrays.
+        observations: names of its observations.
+    """
+    lacks = () if "actions" in arrays else ("actions",)
+    return (*lacks, *(name for name in CAMERA_NAMES if name not in observations))
 
 
 def misfit(name: str, dtype: Any, shape: tuple[int, ...], steps: int) -> str | None:

@@ -18,6 +18,7 @@ EXPORTERS.register("robomimic", f"{_HERE}.robomimic:RobomimicExporter", "one HDF
 EXPORTERS.register("lerobot", f"{_HERE}.lerobot:LerobotExporter", "videos and Parquet tables, as LeRobot reads them")
 EXPORTERS.register("minari", f"{_HERE}.minari:MinariExporter", "one HDF5 file and its spaces, as Minari reads them")
 EXPORTERS.register("rlds", f"{_HERE}.rlds:RldsExporter", "record files of steps, as TensorFlow Datasets reads them")
+EXPORTERS.register("video", f"{_HERE}.video:VideoExporter", "MP4 files and a JSON file for each episode, no actions")
 
 IMPORTERS: Registry[type[Importer]] = Registry("importer", f"{_HERE}:IMPORTERS")
 IMPORTERS.register("lerobot", f"{_HERE}.lerobot_import:LerobotImporter", "what `forestpilot export --to lerobot` wrote")
@@ -26,3 +27,4 @@ IMPORTERS.register("rlds", f"{_HERE}.rlds_import:RldsImporter", "what `forestpil
 IMPORTERS.register(
     "robomimic", f"{_HERE}.robomimic_import:RobomimicImporter", "what `forestpilot export --to robomimic` wrote"
 )
+IMPORTERS.register("video", f"{_HERE}.video_import:VideoImporter", "what `forestpilot export --to video` wrote")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import CAMERAS
 from forestpilot.data_collection.episodes.files import write_new_file, written_whole
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
@@ -35,6 +36,8 @@ class Exporter(ABC):
     """Its options."""
     is_one_file: ClassVar[bool] = False
     """What it makes is a file, whose card lies beside it, and not a folder."""
+    needs: ClassVar[tuple[str, ...]] = ("actions", *CAMERAS)
+    """What episodes must not lack; see `Episode.lacks`."""
     card_fields: ClassVar[Mapping[str, Any]] = {}
     """What the format adds to the YAML of the card: tags, where the data lies."""
     reading: ClassVar[str] = ""
@@ -62,6 +65,7 @@ class Exporter(ABC):
             What was made; until it is whole, nothing is there.
 
         Raises:
+            LackingError: the dataset lacks what the format needs.
             ExportError: there is something at `out`, or nothing in the dataset.
             BrokenEpisodeError: an episode is damaged.
             DiskFullError: no space left.
@@ -69,6 +73,7 @@ class Exporter(ABC):
         out = Path(out)
         if not len(dataset):
             raise ExportError(f"{dataset.folder} has no episode to export; collect some first")
+        dataset.require(self.needs, "this format")
         progress = progress or SilentProgress()
         config = self.prepare(config or self.Config(), out)
         with written_by_one(out.parent, progress, only=out.name):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import Episode
@@ -21,6 +22,9 @@ class ImportDataError(ForestPilotError):
 
 class Importer(ABC):
     """Reads a dataset in another format; subclasses are registered in `IMPORTERS`."""
+
+    lacks: ClassVar[tuple[str, ...]] = ()
+    """What does not come back, because the format does not have it; see `Episode.lacks`."""
 
     def __init__(self, source: Path | str) -> None:
         self.source = Path(source)

@@ -27,6 +27,7 @@ from forestpilot.sim.ranges import EPISODES, PROCESSES, SEEDS, require_ranges
 from forestpilot.sim.registry import name_of, part_of
 from forestpilot.sim.seeds import split_of
 from forestpilot.sim.tasks import DEFAULT_TASK, TASKS
+from forestpilot.sim.viewpoints.viewpoint import VehicleViewConfig, ViewpointConfig
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,23 @@ class CollectConfig:
     )
     """What makes the expert's demonstrations show more than its own way: `none`; `action`, noise on what it does, with
     clean labels (DART); or `pose`, the vehicle is put elsewhere every so often."""
+    observations_only: bool = False
+    """Record what was seen and not what was done: no actions, no labels, as a video has none. `forestpilot bco` learns
+    from such episodes."""
+    viewpoint: ViewpointConfig = field(
+        default=VehicleViewConfig(), metadata=part_of("forestpilot.sim.viewpoints:VIEWPOINTS")
+    )
+    """From where else the vehicle is looked at, besides its own cameras (`vehicle`): from behind (`chase`), from a
+    place beside the way (`tower`), from beside it (`side`)."""
 
     def __post_init__(self) -> None:
         require_ranges(self)
         if self.pilot != "expert" and type(self.noise) is not NoNoiseConfig:
             raise InvalidArgumentError(f"noise is {self.noise.part}, which is for the expert; pilot is {self.pilot}")
+        if self.pilot != "expert" and (self.observations_only or self.viewpoint.third_person):
+            raise InvalidArgumentError(
+                f"pilot is {self.pilot}; --observations-only and --viewpoint are for the expert's demonstrations"
+            )
         object.__setattr__(self, "mix", self.mix.for_task(TASKS.get(self.task)))
         if self.pilot not in ("expert", "keyboard"):
             raise InvalidArgumentError(f"pilot is {self.pilot!r}; allowed: expert, keyboard")
@@ -106,7 +119,14 @@ def collect(
     seeds = range(config.seed, config.seed + config.episodes)
     noise = noise_of(config)
     scenarios = tuple(noise.scenario(config.mix.scenario(seed, task)) for seed in seeds)
-    job = Job(config.task, scenarios, ExpertPilot, dataset=config.out)
+    job = Job(
+        config.task,
+        scenarios,
+        ExpertPilot,
+        dataset=config.out,
+        actions=not config.observations_only,
+        viewpoint=config.viewpoint,
+    )
     if roll_in is not None:
         with written_by_one(config.out, progress):
             dataset = claim_dataset(config)
@@ -194,8 +214,12 @@ def _require_same_demonstrations(config: CollectConfig, there: CollectConfig) ->
         asked = to_plain(config.mix.complete(task))
         found = to_plain(there.mix.complete(task))
         different = [f"mix.{key}: {found[key]} there, {asked[key]} asked" for key in asked if found[key] != asked[key]]
-    if there.noise != config.noise:
-        different.append(f"noise: {to_plain(there.noise)} there, {to_plain(config.noise)} asked")
+    for name in ("noise", "viewpoint"):
+        if getattr(there, name) != getattr(config, name):
+            found, asked = to_plain(getattr(there, name)), to_plain(getattr(config, name))
+            different.append(f"{name}: {found} there, {asked} asked")
+    if there.observations_only != config.observations_only:
+        different.append(f"observations_only: {there.observations_only} there, {config.observations_only} asked")
     if different:
         raise RunError(
             f"{config.out} holds other demonstrations ({'; '.join(different)}), and its {CONFIG_FILE} can tell of one "

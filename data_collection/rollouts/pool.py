@@ -17,18 +17,19 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from forestpilot.data_collection.episodes.dataset import Dataset
-from forestpilot.data_collection.episodes.episode import PackedEpisode
+from forestpilot.data_collection.episodes.episode import PackedEpisode, without_actions
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.rerun import FIRST_RUN, Rerun
 from forestpilot.data_collection.rollouts.pilots import Decision, Pilot, PilotFactory, cameras_of
 from forestpilot.data_collection.rollouts.pools import LOCAL, POOLS, LocalConfig, PoolConfig
-from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
+from forestpilot.data_collection.rollouts.recorder import NO_VIEWPOINT, EpisodeRecorder
 from forestpilot.data_collection.rollouts.results import EpisodeResult, save_result
 from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.data_collection.rollouts.spare_envs import SpareEnvs
 from forestpilot.data_collection.rollouts.workers import TRIES, Ask, WorkerLostError, Workers, beat
 from forestpilot.sim.cameras import CAMERA_NAMES
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
+from forestpilot.sim.viewpoints.viewpoint import ViewpointConfig
 
 ResultT = TypeVar("ResultT")
 
@@ -47,7 +48,7 @@ class Job:
     pilot: PilotFactory
     """Makes the pilot inside the process."""
     dataset: str | None = None
-    """Folder of the dataset that episodes are added to, with the expert's labels; None records none."""
+    """Folder of the dataset that episodes are added to; None records none."""
     dagger_round: int = 0
     """Round that episodes are filed under."""
     rerun: Rerun = FIRST_RUN
@@ -58,6 +59,12 @@ class Job:
     """Name of the baseline or folder of the checkpoint that acts, for `replay`."""
     fingerprint: str = ""
     """Which weights act."""
+    ask_expert: bool = True
+    """Whether episodes that are recorded come with the expert's labels; who learns without an expert asks none."""
+    actions: bool = True
+    """Whether they come with actions and labels at all; else they hold what was seen alone."""
+    viewpoint: ViewpointConfig = NO_VIEWPOINT
+    """From where else they are looked at."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +143,8 @@ def finished_episodes(
 
 def _start(job: Job, scenario: Scenario, pilot: Pilot, envs: SpareEnvs, record: bool) -> EpisodeRecorder:
     """An episode at its beginning; what nobody looks at and nobody keeps is not drawn."""
-    return EpisodeRecorder(job.task, scenario, pilot.needs_expert or record, record, cameras_of(pilot), envs)
+    expert = pilot.needs_expert or (record and job.ask_expert and job.actions)
+    return EpisodeRecorder(job.task, scenario, expert, record, cameras_of(pilot), envs, job.viewpoint)
 
 
 def _decide(pilot: Pilot, episodes: list[EpisodeRecorder], slots: list[int]) -> Decision:
@@ -151,7 +159,8 @@ def _finish(job: Job, running: EpisodeRecorder, pilot: str, dataset: Dataset | N
     result = dataclasses.replace(running.finished(), fingerprint=job.fingerprint)
     packed = None
     if dataset is not None:
-        packed = dataset.pack(running.episode(pilot, job.dagger_round, job.rerun))
+        episode = running.episode(pilot, job.dagger_round, job.rerun)
+        packed = dataset.pack(episode if job.actions else without_actions(episode))
     running.close()
     return FinishedEpisode(result, pilot, packed)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,13 @@ from forestpilot.data_collection.rollouts.spare_envs import SpareEnvs
 from forestpilot.sim.cameras import CAMERA_NAMES
 from forestpilot.sim.goals import GOAL_IMAGE, PLACE
 from forestpilot.sim.tasks import TASKS
+from forestpilot.sim.viewpoints.viewpoint import ThirdPersonConfig, VehicleViewConfig, ViewpointConfig, view_key
 
+if TYPE_CHECKING:
+    from forestpilot.sim.envs.third_camera import ThirdCamera
+
+NO_VIEWPOINT = VehicleViewConfig()
+"""Nobody looks on."""
 OBSERVATION_KEYS = ("left", "center", "right", "state", "goal")
 
 
@@ -31,6 +37,7 @@ class EpisodeRecorder:
         record: keep the observations, for `episode`.
         cameras: those that somebody looks at; the others are drawn only where the observations are kept.
         envs: lends the environment; by default one is made and closed.
+        viewpoint: from where else it is looked at, where the observations are kept; by default from nowhere.
     """
 
     def __init__(
@@ -41,6 +48,7 @@ class EpisodeRecorder:
         record: bool,
         cameras: Sequence[str] = CAMERA_NAMES,
         envs: SpareEnvs | None = None,
+        viewpoint: ViewpointConfig = NO_VIEWPOINT,
     ) -> None:
         self.task = task
         self.scenario = scenario
@@ -60,6 +68,10 @@ class EpisodeRecorder:
         self._offsets = [self.info["camera_offsets"]]
         self._places: list[np.ndarray] = []
         self._note_place()
+        self._view = view_key(viewpoint.part)
+        self._third = self._third_camera(viewpoint) if record else None
+        self._seen_from_there: list[np.ndarray] = []
+        self._look_from_there()
 
     @property
     def pilot_info(self) -> dict[str, Any]:
@@ -132,6 +144,7 @@ class EpisodeRecorder:
             self._observations.append(self.observation)
             self._offsets.append(self.info["camera_offsets"])
             self._note_place()
+            self._look_from_there()
         return terminated or truncated
 
     def finished(self) -> EpisodeResult:
@@ -197,11 +210,26 @@ class EpisodeRecorder:
         if PLACE in self.info:
             self._places.append(self.info[PLACE])
 
+    def _third_camera(self, viewpoint: ViewpointConfig) -> ThirdCamera | None:
+        """The camera that looks on from elsewhere, where there is one."""
+        if not isinstance(viewpoint, ThirdPersonConfig):
+            return None
+        from forestpilot.sim.envs.third_camera import ThirdCamera
+
+        return ThirdCamera(self.env, viewpoint)
+
+    def _look_from_there(self) -> None:
+        """Keep what it sees now."""
+        if self._third is not None:
+            self._seen_from_there.append(self._third.draw())
+
     def _seen(self) -> dict[str, np.ndarray]:
         """The observations of all steps, by name."""
         seen = {key: np.stack([seen[key] for seen in self._observations]) for key in self.observation_keys}
         if self._places:
             seen[PLACE] = np.stack(self._places)
+        if self._seen_from_there:
+            seen[self._view] = np.stack(self._seen_from_there)
         return seen
 
     def _column(self, name: str) -> list[Any]:
@@ -210,6 +238,8 @@ class EpisodeRecorder:
 
     def close(self) -> None:
         """Give the environment back, or close it where nobody has lent it."""
+        if self._third is not None:
+            self._third.close()
         if self._envs is None:
             self.env.close()
         else:

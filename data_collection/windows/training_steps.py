@@ -100,6 +100,11 @@ class StepLoader:
         self.view_shape: tuple[int, ...] = (len(cameras), *view.shape[1:])
         """(C, h, w, 3): what one step shows."""
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What episodes must not lack: see `Episode.lacks`."""
+        return ("actions", *(CAMERAS[camera] for camera in sorted(self._seen_by(self.tellers))))
+
     def num_bytes(self, header: EpisodeHeader) -> int:
         """Memory that a whole episode takes once loaded."""
         floats = self.spec.state_size + self.spec.goal_size + 2

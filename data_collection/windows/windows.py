@@ -76,7 +76,7 @@ class WindowReader(WindowDrawer):
         ValueError: an argument out of range.
         SpecMismatchError: the datasets are of different tasks.
         SplitError: an episode was recorded in a world outside the allowed splits.
-        DatasetError: an episode has nothing to learn from.
+        DatasetError: an episode has nothing to learn from, or lacks actions or pictures.
     """
 
     def __init__(
@@ -137,6 +137,7 @@ class WindowReader(WindowDrawer):
         known = {header.path for header in self._headers}
         for dataset in self._datasets:
             dataset.refresh()
+            dataset.require(self._loader.needs, "training")
             found = [self._read_as(header) for header in dataset.episodes]
             self._take_in_all(dataset, [h for h in found if h.path not in known and h.num_labels])
         everything = [self._read_as(header) for dataset in self._datasets for header in dataset.episodes]

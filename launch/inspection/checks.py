@@ -122,7 +122,7 @@ def _other_renderer(survey: Survey, record: Record) -> Complaint | None:
 
 
 def _nothing_to_learn(survey: Survey, record: Record) -> Complaint | None:
-    if record.labelled.any():
+    if record.labelled.any() or "actions" in record.lacks:
         return None
     return Complaint("Nothing to learn from", f"none of its {record.num_steps} steps has a label")
 
@@ -192,7 +192,7 @@ def _too_dark(survey: Survey, record: Record) -> Complaint | None:
 
 def _constant(survey: Survey, record: Record) -> Complaint | None:
     turn = record.actions[:, 0]
-    if record.time_s < CONSTANT_S or turn.std() >= CONSTANT:
+    if "actions" in record.lacks or record.time_s < CONSTANT_S or turn.std() >= CONSTANT:
         return None
     return Complaint(
         "Never steered",

@@ -112,6 +112,8 @@ def _turns_and_speeds(survey: Survey) -> Diagram:
 def labels_blocks(survey: Survey) -> Blocks:
     """Histograms of the labels, before and after the side cameras."""
     if not survey.num_labels:
+        if "actions" in survey.lacks:
+            return [Text("What was done is not recorded: this dataset lacks actions, as videos do.", "warning")]
         return [Text("There is no label in this dataset.", "warning")]
     turn, go = survey.labels.T
     every_turn, every_go = survey.over_labels(lambda record: record.taught).reshape(-1, 2).T

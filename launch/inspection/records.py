@@ -59,6 +59,8 @@ class Record:
     """(C, T) whether the picture after a step is, pixel for pixel, the one before it."""
     has_human: bool
     """Whether the labels are a human's, who steered along."""
+    lacks: tuple[str, ...] = ()
+    """What it lacks, as `Episode.lacks`."""
 
     @property
     def num_steps(self) -> int:
@@ -135,6 +137,7 @@ def read_record(spec: TaskSpec, path: Path, episode: Episode, human_delay_s: flo
         contrast=looks.contrast,
         repeated=looks.repeated,
         has_human=labels.teacher is Teacher.WATCHER,
+        lacks=episode.lacks,
     )
 
 

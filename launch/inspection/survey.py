@@ -79,6 +79,11 @@ class Survey:
         return sum(int(record.labelled.sum()) for record in self.records)
 
     @property
+    def lacks(self) -> tuple[str, ...]:
+        """What some episodes lack, such as `actions`."""
+        return tuple(dict.fromkeys(name for record in self.records for name in record.lacks))
+
+    @property
     def labels(self) -> NDArray[np.float32]:
         """(N, 2) what the center camera teaches, at the steps with something to learn."""
         return self.over_labels(_label)
@@ -196,7 +201,7 @@ def _require_task(spec: TaskSpec, episode: Episode) -> None:
         require_same_task(spec, theirs, "the episode")
     missing = [key for key in (*CAMERAS, "state", "goal") if key not in episode.observations]
     if missing:
-        raise DatasetError(f"the episode has no observation {', '.join(missing)}")
+        raise DatasetError(f"the episode lacks {', '.join(missing)}, which this page is about")
 
 
 def _cause(error: Exception, path: Path) -> str:

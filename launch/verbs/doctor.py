@@ -45,6 +45,7 @@ REGISTRIES = (
     "forestpilot.sim.worlds.hazards:HAZARDS",
     "forestpilot.sim.experts:EXPERTS",
     "forestpilot.sim.rendering:RENDERERS",
+    "forestpilot.sim.viewpoints:VIEWPOINTS",
     "forestpilot.sim.envs.dashboards:DASHBOARDS",
     "forestpilot.data_collection.rollouts.gates:GATES",
     "forestpilot.data_collection.rollouts.noises:NOISES",

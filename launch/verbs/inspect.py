@@ -80,9 +80,12 @@ def print_inspection(inspection: Inspection) -> None:
         ["on disk", survey.disk],
         ["who drove", drivers],
         ["how it ended", ", ".join(f"{count} {outcome}" for outcome, count in ends.items())],
-        ["straight ahead", f"{steering.straight:.0%} of the labels"],
-        ["at the limit of the turn", f"{steering.at_limit:.1%} of the labels"],
     ]
+    if survey.lacks:
+        rows.append(["lacks", ", ".join(survey.lacks)])
+    if survey.num_labels:
+        rows.append(["straight ahead", f"{steering.straight:.0%} of the labels"])
+        rows.append(["at the limit of the turn", f"{steering.at_limit:.1%} of the labels"])
     if inspection.hand is not None and inspection.hand.compared:
         rows.append(["human against expert", str(inspection.hand.delay)])
     rows.append(["bad episodes", str(files_of(inspection.findings) or "none")])

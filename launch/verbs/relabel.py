@@ -82,6 +82,7 @@ def relabel(config: Config) -> LiveSummary | None:
     """Show what is left to show, then shift and report; None if nothing was left."""
     assert config.out is not None
     source = Dataset.open(dataset_folder(config.dataset))
+    source.require(("actions",), "steering along")
     episodes = recorded_episodes(source, config.rounds)[: config.episodes]
     relabelling = Relabelling.create(config.out, source)
     left = [episode for episode in episodes if not relabelling.has(episode)]

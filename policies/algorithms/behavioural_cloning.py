@@ -98,6 +98,7 @@ def _clone(config: TrainConfig, progress: Progress, pool: ShardPool | None) -> V
     for dataset in datasets:
         if not len(dataset):
             raise DatasetError(f"{dataset.folder} has no episodes to learn from; `forestpilot collect` records some")
+        dataset.require(("actions",), "cloning")
     policy = VisuomotorPolicy.seeded(config.policy, require_one_task(datasets), config.seed)
     make_input_noise(config.noise, policy.spec, config.policy.view)
     finished = _finished_policy(config, fingerprint_of(datasets), progress)

@@ -39,6 +39,7 @@ def open_demonstrations(folders: Sequence[str], policy: VisuomotorPolicy) -> lis
     datasets = [Dataset.open(folder) for folder in folders]
     for dataset in datasets:
         require_same_task(policy.spec, dataset.task_spec, f"the dataset in {dataset.folder}")
+        dataset.require(("actions",), "learning from labels")
         labelled = [header for header in dataset.episodes if header.num_labels]
         if not labelled:
             raise DatasetError(

@@ -266,6 +266,8 @@ def evaluate_offline(
     """
     progress = progress or SilentProgress()
     datasets = [Dataset.open(folder) for folder in data]
+    for dataset in datasets:
+        dataset.require(("actions",), "judging what a policy says")
     task = TASKS.get(require_one_task(datasets).task)
     folders = {name: _checkpoint_of(policy, task) for name, policy in zip(policy_names(tuple(policies)), policies)}
     about = {name: describe_policy(folder) for name, folder in folders.items()}

@@ -29,7 +29,6 @@ from forestpilot.launch.films.pace import FilmConfig
 from forestpilot.launch.films.replay_config import ReplayConfig
 from forestpilot.launch.films.replays import Replayed
 from forestpilot.launch.films.scene import blend_rotations
-from forestpilot.launch.pictures.chase_camera import free_distance_m
 from forestpilot.launch.reading.outcomes import (
     Choice,
     ReplayError,
@@ -43,6 +42,7 @@ from forestpilot.policies.evaluation.baselines import BlindPilot
 from forestpilot.policies.evaluation.outcome_rows import OutcomeRow
 from forestpilot.sim.cameras import rotation_matrix
 from forestpilot.sim.tasks.drive import DRIVE, DriveOptions
+from forestpilot.sim.viewpoints.viewpoint import free_distance_m
 
 SEEDS = (2_000_000, 2_000_001)
 
