@@ -92,3 +92,8 @@ STUDIES.register(
     "forestpilot.launch.studies.horizon:Horizon",
     "how the gap grows with the horizon: cloning, DAgger and GAIL in tables, exactly, and on roads of growing length",
 )
+STUDIES.register(
+    "reinforce",
+    "forestpilot.launch.studies.reinforce:ReinforceStudy",
+    "rewards by steps in the environment: from scratch, from a clone, held to the clone; and DAgger",
+)

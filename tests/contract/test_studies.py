@@ -31,6 +31,10 @@ COUNTED = (
     "validated",
     "go_error",
     "lamp_effect",
+    "crashes",
+    "minutes",
+    "learned_steps",
+    "learned_crashes",
 )
 FIGURES = (*gates.FIGURES, *MEANINGS, *COUNTED)
 """What studies count while they train."""
