@@ -7,7 +7,7 @@ A learner is a subclass of `forestpilot.policies.reinforcement.learner.Learner` 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.registry import PartConfig, Registry
@@ -22,6 +22,11 @@ __all__ = ["LEARNERS", "LearnerConfig"]
 class LearnerConfig(PartConfig):
     """Options of a learner; each has a subclass of its own."""
 
+    keeps_demonstrations: ClassVar[bool] = False
+    """Whether it goes on learning from demonstrations, where the run has any."""
+    asks_planner: ClassVar[bool] = False
+    """Whether it is told what the planner says of each candidate turn, at every step."""
+
     discount: Annotated[float, Range(0, 1, below=True)] = 0.97
     """What a reward one step later is worth; at 10 steps a second 0.97 looks about three seconds ahead."""
 
@@ -32,3 +37,9 @@ class LearnerConfig(PartConfig):
 _HERE = "forestpilot.policies.reinforcement"
 LEARNERS: Registry[type[Learner]] = Registry("learner", f"{_HERE}:LEARNERS")
 LEARNERS.register("ppo", f"{_HERE}.ppo:PPOLearner", "proximal policy optimisation: learns from what it just did")
+LEARNERS.register(
+    "sac", f"{_HERE}.sac:SACLearner", "soft actor-critic: learns from all that it ever did, and from demonstrations"
+)
+LEARNERS.register(
+    "thor", f"{_HERE}.thor:ThorLearner", "soft actor-critic that looks a short way ahead, and asks the planner beyond"
+)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
+from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.reinforcement import LearnerConfig
 from forestpilot.policies.reinforcement.envs import ForestVecEnv
@@ -33,6 +34,8 @@ class Start:
     """Whether its weights were learned before, so that they are not to be lost."""
     seed: int
     """Seed of the run."""
+    demonstrations: tuple[Dataset, ...] = ()
+    """Datasets that the run was given or has recorded; none is empty."""
 
 
 class Learner(ABC):

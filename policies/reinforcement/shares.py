@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.processes import leave_signals_to_parent
-from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, make_env
+from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix, make_env
 from forestpilot.policies.networks.config import CAMERAS, PolicyConfig
 from forestpilot.policies.networks.views import ViewPreparer, camera_views
 from forestpilot.policies.reinforcement.rewards import ENVIRONMENT_TERMS, FACTS
+from forestpilot.sim.cameras import CENTER
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.goals import GOAL_IMAGE, IMAGE
@@ -36,6 +37,8 @@ SPARE = 8
 """Environments of other arguments that a process keeps for later; each costs 36 MB."""
 PREVIOUS_TURN = "previous_turn"
 """Key of the turn commanded last, as a policy's head is told it: in action units, NaN before the first step."""
+COSTS = "costs"
+"""Key of what the planner says of each candidate turn (K,), where it is asked."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Worlds:
     """Seed of the run."""
     first_world: int = 0
     """First training world that may be drawn."""
+    asks_planner: bool = False
+    """Whether the planner is asked at every step, and what it says is observed too; policies do not see it."""
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -65,6 +70,10 @@ class Worlds:
         rng = np.random.default_rng([self.seed, round_number, slot, count])
         return int(rng.integers(self.first_world, TRAIN_SEEDS))
 
+    def scenario(self, round_number: int, slot: int, count: int) -> Scenario:
+        """That episode."""
+        return self.mix.scenario(self.seed_of(round_number, slot, count), TASKS.get(self.task))
+
     def space(self) -> gymnasium.spaces.Dict:
         """What is observed of one environment."""
         view = self.policy.view
@@ -75,6 +84,8 @@ class Worlds:
             key: gymnasium.spaces.Box(0, 255, shape, np.uint8) for key, shape in shapes.items()
         }
         sizes = {"state": self.spec.state_size, "goal": self.spec.goal_size, PREVIOUS_TURN: 1, "facts": len(FACTS)}
+        if self.asks_planner:
+            sizes[COSTS] = self.spec.num_candidates
         for key, size in sizes.items():
             spaces[key] = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
         return gymnasium.spaces.Dict(spaces)
@@ -205,11 +216,11 @@ class Share:
 
     def _begin_episode(self, slot: int) -> None:
         worlds = self._worlds
-        seed = worlds.seed_of(self._round, slot, self._counts[slot])
-        env, options = self._env(slot, worlds.mix.scenario(seed, self._task).env_kwargs)
+        scenario = worlds.scenario(self._round, slot, self._counts[slot])
+        env, options = self._env(slot, scenario.env_kwargs)
         env.draw_only(worlds.cameras)
-        observation, info = env.reset(seed=seed, options=options)
-        self._seeds[slot] = seed
+        observation, info = env.reset(seed=scenario.seed, options=options)
+        self._seeds[slot] = scenario.seed
         self._steps[slot] = 0
         self._turns_rad[slot] = np.nan
         self._starts_m[slot] = max(env.course.distance_left_m(env.vehicle), 1e-6)
@@ -227,7 +238,11 @@ class Share:
         if slot in self._envs:
             self._spare.append(self._envs.pop(slot))
         found = next((place for place, (made_as, _) in enumerate(self._spare) if made_as == key), None)
-        env = make_env(self._task, **kwargs) if found is None else self._spare.pop(found)[1]
+        env = (
+            make_env(self._task, **kwargs, expert=self._worlds.asks_planner)
+            if found is None
+            else self._spare.pop(found)[1]
+        )
         if self._resettable is None:
             self._resettable = tuple(name for name in env.course.reset_options if name in kwargs)
             return self._env_made(slot, env, kwargs)
@@ -263,6 +278,8 @@ class Share:
         limit_s = env.course.time_limit_s()
         used = self._steps[slot] / spec.control_hz / limit_s
         rows["facts"][slot] = (left, used, info["clearance_m"])
+        if COSTS in rows:
+            rows[COSTS][slot] = info["expert_costs"][CENTER]
 
 
 class Helper:

@@ -48,8 +48,9 @@ class ReinforceConfig(AlgorithmConfig):
     """The same in the last round; 0 for as many as in the others."""
     expert_episodes: Annotated[int, Range(0, TRAIN_SEEDS)] = 0
     """Episodes of the expert's in round 0, to clone from where there is no `start`."""
-    first_steps: Annotated[int, STEPS] = 1200
-    """Gradient steps of cloning in round 0, where there are demonstrations and no `start`."""
+    first_steps: Annotated[int, Range(0, 1_000_000_000)] = 1200
+    """Gradient steps of cloning in round 0, where there are demonstrations and no `start`; 0 to clone nothing, where
+    the method itself learns from demonstrations."""
     train: TrainConfig = field(default_factory=lambda: SCRATCH)
     """The policy's shape where there is no `start`, and how it is cloned in round 0."""
 
@@ -57,18 +58,19 @@ class ReinforceConfig(AlgorithmConfig):
         super().__post_init__()
         if self.retrain:
             raise InvalidArgumentError("retrain has no effect: every round goes on from the one before")
-        if self.start and (self.expert_episodes or self.demonstrations):
+        is_shown = bool(self.expert_episodes or self.demonstrations)
+        if is_shown and not (self.clones or self.method.keeps_demonstrations):
             raise InvalidArgumentError(
-                "start names a policy to begin with, so that there is nothing to clone: leave out "
-                "expert_episodes and demonstrations, or start"
+                f"nothing would be learned from the demonstrations: {self.method.part} does not keep them, and there "
+                "is nothing to clone with a start or with first_steps 0; leave out expert_episodes and demonstrations"
             )
         if self.shaping and self.keep_close:
             raise InvalidArgumentError("shaping and keep_close both hold on to the first policy; give one of them")
 
     @property
-    def has_demonstrations(self) -> bool:
+    def clones(self) -> bool:
         """True where round 0 clones."""
-        return bool(self.expert_episodes or self.demonstrations)
+        return bool((self.expert_episodes or self.demonstrations) and self.first_steps and not self.start)
 
     def _require_demonstrations(self) -> None:
         """None are needed."""

@@ -75,7 +75,7 @@ class Reinforce(Algorithm[ReinforceConfig]):
         self._set_damaged_aside(self.member_folder(round_number))
         if round_number:
             self._learn(round_number)
-        elif self.config.has_demonstrations:
+        elif self.config.clones:
             super().update(0)
         else:
             if self._given is not None:
@@ -167,9 +167,19 @@ class Reinforce(Algorithm[ReinforceConfig]):
 
         config = self.config
         kind = LEARNERS.get(config.method.part)
-        worlds = Worlds(config.task, config.mix, self.policy.spec, self.policy.config, config.seed, config.first_world)
+        method = config.method
+        worlds = Worlds(
+            config.task,
+            config.mix,
+            self.policy.spec,
+            self.policy.config,
+            config.seed,
+            config.first_world,
+            asks_planner=method.asks_planner,
+        )
         self._envs = ForestVecEnv(worlds, kind.environments(config.method), config.workers, self._rewards())
-        learner = kind(Start(self.policy, self.is_given, config.seed), config.method, self._envs)
+        shown = tuple(dataset for dataset in (self.dataset, *self.demonstrations) if len(dataset))
+        learner = kind(Start(self.policy, self.is_given, config.seed, shown), config.method, self._envs)
         self._envs.rewards.follow(learner.log_prob)
         return learner
 
@@ -180,7 +190,7 @@ class Reinforce(Algorithm[ReinforceConfig]):
     @property
     def is_given(self) -> bool:
         """True where it begins with a policy that was learned before."""
-        return self._given is not None or self.config.has_demonstrations
+        return self._given is not None or self.config.clones
 
     def _rewards(self) -> Rewards:
         """What is rewarded; `policy` is still the one that it began with."""
