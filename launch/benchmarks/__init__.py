@@ -36,3 +36,8 @@ BENCHMARKS.register("film", "forestpilot.launch.benchmarks.film:bench_film", "fi
 BENCHMARKS.register(
     "scale", "forestpilot.launch.benchmarks.scale:bench_scale", "what a cluster would give, from recorded times"
 )
+BENCHMARKS.register(
+    "reinforce",
+    "forestpilot.launch.benchmarks.reinforce:bench_reinforce",
+    "PPO with three cameras, against Stable-Baselines3's own network and processes, in turns",
+)

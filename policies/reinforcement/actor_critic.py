@@ -97,8 +97,8 @@ class Critic(nn.Module):
         return value
 
 
-class ForestActorCritic(ActorCriticPolicy):
-    """Stable-Baselines3's policy class around a policy without memory.
+class ExploringPolicy(ActorCriticPolicy):
+    """What Stable-Baselines3's policy classes of ours have in common.
 
     Args:
         observation_space, action_space, lr_schedule, use_sde: Stable-Baselines3 gives them.
@@ -126,25 +126,42 @@ class ForestActorCritic(ActorCriticPolicy):
         self.critic = critic
         self.generator = generator
         self._last = torch.zeros(0), torch.zeros(0)
-        rate = lr_schedule(1)
         groups = [
             {"params": list(actor.parameters()), "times": 1.0},
             {"params": list(critic.parameters()), "times": value_rate},
         ]
-        self.optimizer = torch.optim.Adam(groups, lr=rate, eps=1e-5)
+        self.optimizer = torch.optim.Adam(groups, lr=lr_schedule(1), eps=1e-5)
 
-    def forward(self, obs: Observations, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
-        """Actions (N, 2), values (N, 1), and how likely the actions were (N,)."""
-        features = self.actor.encode(obs)
-        prediction = self.actor.predict(features)
-        actions = self._choose(prediction, obs, deterministic)
-        self._last = prediction, previous_turn(obs)
-        return actions, self.critic(obs, features), self.log_prob_of(actions)
+    def set_training_mode(self, mode: bool) -> None:
+        """Always as it acts: with dropout an action would be less likely than when it was tried."""
+        self.train(False)
+
+    def choose(self, prediction: Tensor, seen: Observations, deterministic: bool) -> Tensor:
+        """Actions (N, 2) for predictions (N, *P)."""
+        previous = previous_turn(seen)
+        self._last = prediction, previous
+        if deterministic:
+            return self.actor.policy.head.act(prediction, ActContext(previous))[:, 0]
+        return self.actor.explorer.sample(prediction, previous, self.generator)
 
     def log_prob_of(self, actions: Tensor) -> Tensor:
         """(N,) how likely it tried actions (N, 2) when it was asked for some last."""
         prediction, previous = self._last
         return self.actor.explorer.log_prob(prediction, actions, previous)
+
+    def values(self, seen: Observations) -> Tensor:
+        """Values (N, 1)."""
+        return self.critic(seen, None if self.critic.eyes is not None else self.actor.encode(seen))
+
+
+class ForestActorCritic(ExploringPolicy):
+    """Stable-Baselines3's policy class around a policy without memory."""
+
+    def forward(self, obs: Observations, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+        """Actions (N, 2), values (N, 1), and how likely the actions were (N,)."""
+        features = self.actor.encode(obs)
+        actions = self.choose(self.actor.predict(features), obs, deterministic)
+        return actions, self.critic(obs, features), self.log_prob_of(actions)
 
     def evaluate_actions(self, obs: Observations, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:  # type: ignore[override]
         """Values (N, 1), how likely the actions are (N,), and the entropy (N,) where there is a formula."""
@@ -156,16 +173,10 @@ class ForestActorCritic(ActorCriticPolicy):
 
     def predict_values(self, obs: Observations) -> Tensor:  # type: ignore[override]
         """Values (N, 1)."""
-        return self.critic(obs, None if self.critic.eyes is not None else self.actor.encode(obs))
+        return self.values(obs)
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
-        prediction = self.actor.predict(self.actor.encode(observation))
-        return self._choose(prediction, observation, deterministic)
-
-    def _choose(self, prediction: Tensor, seen: Observations, deterministic: bool) -> Tensor:
-        if deterministic:
-            return act(self.actor.policy, prediction, previous_turn(seen))
-        return self.actor.explorer.sample(prediction, previous_turn(seen), self.generator)
+        return self.choose(self.actor.predict(self.actor.encode(observation)), observation, deterministic)
 
 
 def encode(policy: VisuomotorPolicy, seen: Observations) -> Tensor:
@@ -173,11 +184,6 @@ def encode(policy: VisuomotorPolicy, seen: Observations) -> Tensor:
     return policy.encode(seen["views"][:, None], seen["state"][:, None], seen["goal"][:, None], seen.get("goal_view"))[
         :, 0
     ]
-
-
-def act(policy: VisuomotorPolicy, prediction: Tensor, previous: Tensor) -> Tensor:
-    """Actions (N, 2) that the policy takes when it does not explore."""
-    return policy.head.act(prediction, ActContext(previous))[:, 0]
 
 
 def previous_turn(seen: Observations) -> Tensor:

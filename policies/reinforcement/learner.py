@@ -98,6 +98,11 @@ class Learner(ABC):
     def save(self, folder: Path) -> None:
         """Write all it knows besides the policy: a folder of its own, which is whole once the round's policy is."""
 
+    @classmethod
+    @abstractmethod
+    def require_whole(cls, folder: Path) -> None:
+        """Raise CheckpointError where `load` could not read what lies in a folder."""
+
     @abstractmethod
     def load(self, folder: Path) -> None:
         """Read what `save` wrote; the policy's own weights are there already.

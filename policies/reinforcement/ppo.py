@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from stable_baselines3 import PPO
-from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from torch import Tensor
@@ -22,7 +20,8 @@ from forestpilot.policies.reinforcement.actor_critic import Actor, Critic, Fores
 from forestpilot.policies.reinforcement.envs import ForestVecEnv
 from forestpilot.policies.reinforcement.learner import Learner, Start, Watch
 from forestpilot.policies.reinforcement.options import PPOConfig
-from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.policies.reinforcement.rollouts import Engine, Rollout
+from forestpilot.sim.extras import require
 
 STATE_FILE = "state.safetensors"
 LAST_RATE = 0.1
@@ -59,11 +58,8 @@ class PPOLearner(Learner):
     @classmethod
     def require(cls, policy: VisuomotorPolicy, config: PPOConfig) -> None:
         """See `Learner.require`."""
-        if policy.memory.initial(1):
-            raise InvalidArgumentError(
-                f"the policy's memory is {policy.config.memory.part}, and PPO takes none: clone one with "
-                "--train.policy.memory none --train.policy.window 1"
-            )
+        if remembers(policy):
+            require("sb3_contrib")
         Actor(policy, 1.0)
 
     @classmethod
@@ -71,10 +67,11 @@ class PPOLearner(Learner):
         """See `Learner.environments`."""
         return config.environments
 
-    def _make_engine(self) -> Engine:
+    def _make_engine(self) -> Any:
         config: PPOConfig = self.config
-        engine = Engine(
-            ForestActorCritic,
+        kind, network = self._engine_and_network()
+        engine = kind(
+            network,
             self.envs,
             learning_rate=lambda _: self.rate,
             n_steps=config.rollout,
@@ -98,22 +95,30 @@ class PPOLearner(Learner):
         engine.set_logger(Logger(None, []))
         return engine
 
+    def _engine_and_network(self) -> tuple[Any, Any]:
+        """Stable-Baselines3's class of the loop, and that of the network, for policies with or without a memory."""
+        if remembers(self.policy):
+            from forestpilot.policies.reinforcement.recurrent import RecurrentEngine, RecurrentForestActorCritic
+
+            return RecurrentEngine, RecurrentForestActorCritic
+        return Engine, ForestActorCritic
+
     def learn(self, steps: int, round_number: int, left: float, watch: Watch) -> None:
         """See `Learner.learn`; whole rollouts, so that it may be a few steps more."""
         draws = np.random.SeedSequence([self.seed, round_number])
         first, second = draws.generate_state(2)
         self._generator.manual_seed(int(first))
-        assert isinstance(self.engine.rollout_buffer, Rollout)
         self.engine.rollout_buffer.shuffler = np.random.default_rng(second)
         self.rate = self.config.learning_rate * (LAST_RATE + (1 - LAST_RATE) * left)
         self.envs.begin_round(round_number)
         with torch_threads(1):
-            self.engine.learn(steps, callback=_Watching(self, watch), log_interval=None)  # type: ignore[arg-type]
+            self.engine.learn(steps, callback=_Watching(self, watch), log_interval=None)
 
     @torch.no_grad()
     def log_prob(self, actions: NDArray) -> NDArray:
         """See `Learner.log_prob`."""
-        return self.engine.policy.log_prob_of(torch.from_numpy(actions)).numpy()
+        found: NDArray = self.engine.policy.log_prob_of(torch.from_numpy(actions)).numpy()
+        return found
 
     @classmethod
     def std_of(cls, config: PPOConfig, is_given: bool) -> float:
@@ -146,6 +151,11 @@ class PPOLearner(Learner):
             tensors |= {f"adam.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
         save_state(folder / STATE_FILE, tensors, {"updates": self.updates})
 
+    @classmethod
+    def require_whole(cls, folder: Path) -> None:
+        """See `Learner.require_whole`."""
+        load_state(folder / STATE_FILE)
+
     def load(self, folder: Path) -> None:
         """See `Learner.load`."""
         path = folder / STATE_FILE
@@ -161,39 +171,6 @@ class PPOLearner(Learner):
             state.setdefault(int(number), {})[kind] = tensor
         optimizer = self.engine.policy.optimizer
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-
-
-class Engine(PPO):
-    """Stable-Baselines3's PPO, with a pace for each of its two networks."""
-
-    policy: ForestActorCritic
-
-    def _update_learning_rate(self, optimizers: Any) -> None:
-        super()._update_learning_rate(optimizers)
-        for group in optimizers.param_groups:
-            group["lr"] *= group["times"]
-
-
-class Rollout(DictRolloutBuffer):
-    """A rollout that is shuffled by a generator of our own."""
-
-    shuffler: np.random.Generator
-
-    def get(self, batch_size: int | None = None) -> Iterator[Any]:  # type: ignore[override]
-        """Batches in random order.
-
-        Stable-Baselines3 shuffles by NumPy's global generator; that is lent a state of ours meanwhile, and left as it
-        was.
-        """
-        before = np.random.get_state()  # noqa: NPY002
-        np.random.seed(self.shuffler.integers(2**32))  # noqa: NPY002
-        try:
-            batches = super().get(batch_size)
-            first = next(batches)
-        finally:
-            np.random.set_state(before)  # noqa: NPY002
-        yield first
-        yield from batches
 
 
 class _Watching(BaseCallback):
@@ -222,6 +199,11 @@ class _Watching(BaseCallback):
 
     def _tell(self) -> None:
         self._watch(0, self._learner.figures())
+
+
+def remembers(policy: VisuomotorPolicy) -> bool:
+    """Tell if a policy carries anything from step to step."""
+    return bool(policy.memory.initial(1))
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

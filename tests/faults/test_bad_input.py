@@ -160,7 +160,7 @@ reinforce --shaping 0.1 --keep-close 0.1 | one of them
 reinforce --retrain | retrain
 reinforce --method.critic nobodys | --method.critic
 reinforce --method.epochs 0 | --method.epochs
-reinforce --train.policy.memory lstm | --train.policy.memory none
+reinforce --train.policy.chunk 2 --train.policy.window 2 | chunk
 reinforce --train.policy.head diffusion | diffusion
 collect --out new --mix.options.hazards 3 | hazards
 collect --out new --task drive --mix.options.hazards -1 | hazards

@@ -17,10 +17,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forestpilot.data_collection.episodes.seals import DamagedFileError
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.policies.algorithms.algorithm import Algorithm
 from forestpilot.policies.algorithms.reinforce.config import ReinforceConfig, of_policy
-from forestpilot.policies.algorithms.reinforce.episodes import FILE, NO_STEPS, RoundOfSteps, per_episode
+from forestpilot.policies.algorithms.reinforce.episodes import NO_STEPS, RoundOfSteps, per_episode
 from forestpilot.policies.algorithms.rounds import RoundResult, member_folder
 from forestpilot.policies.reinforcement import LEARNERS
 from forestpilot.sim.extras import require
@@ -86,9 +87,21 @@ class Reinforce(Algorithm[ReinforceConfig]):
         """True once the policy of a round is on disk, and what the next one needs beside it."""
         if not super().is_stored(round_number, member):
             return False
-        folder = self.member_folder(round_number)
         is_followed = (self.member_folder(round_number + 1) / "policy.json").exists()
-        return round_number == 0 or is_followed or ((folder / FILE).exists() and (folder / "learner").exists())
+        return round_number == 0 or is_followed or self._can_go_on_from(round_number)
+
+    def _can_go_on_from(self, round_number: int) -> bool:
+        """True where what a round left beside its policy is whole; else it is run again."""
+        from forestpilot.policies.networks.checkpoint import CheckpointError
+
+        folder = self.member_folder(round_number)
+        try:
+            RoundOfSteps.read(folder)
+            LEARNERS.get(self.config.method.part).require_whole(folder / "learner")
+        except (CheckpointError, DamagedFileError, FileNotFoundError) as error:
+            self.progress.note(f"warning: {error}; round {round_number} is run again")
+            return False
+        return True
 
     def score(self, round_number: int) -> RoundResult:
         """The round's row; of the steps of its learner as of episodes of DAgger's."""
