@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +27,8 @@ from forestpilot.data_collection.episodes.progress import Progress, Stage
 from forestpilot.data_collection.episodes.seals import digest_of
 from forestpilot.sim.extras import require
 
+COPIES = "remote"
+"""Folder of the copies in a run's."""
 TRIES = 3
 """How often a file is asked for before the network is given up."""
 _EPISODE_NAME = re.compile(rf"r\d+-s(\d+)(-t\d+)?{re.escape(EPISODE_SUFFIX)}")
@@ -106,6 +109,30 @@ class Room:
     """Holds nothing else; made when it is needed."""
     most_bytes: int
     """Bound of their size."""
+
+
+def fetched(places: Sequence[str], room: Room, progress: Progress) -> list[str]:
+    """Folders of datasets that are needed whole: those of addresses as copies, which stay where they are.
+
+    Args:
+        places: folders and addresses.
+        room: for copies; what an earlier call has left there of the same addresses is not fetched again.
+        progress: is told of each episode that is fetched.
+
+    Raises:
+        DatasetError: one of them cannot be read, or all of them together are larger than the room.
+    """
+    addresses = [place for place in places if is_address(place)]
+    if not addresses:
+        return list(places)
+    with closing(FarDatasets(addresses, room, seed=0)) as far:
+        if far.num_parts > 1:
+            raise DatasetError(
+                f"{', '.join(addresses)}: {far.num_bytes / 1e9:.1f} GB, and the room for copies is "
+                f"{room.most_bytes / 1e9:g} GB; give it more (remote_gb), or copy them into a folder and name that"
+            )
+        copies = {address: str(copy.folder) for address, copy in zip(addresses, far.part(0, progress))}
+    return [copies.get(place, place) for place in places]
 
 
 class FarDatasets:

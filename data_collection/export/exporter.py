@@ -91,6 +91,10 @@ class Exporter(ABC):
                 write_new_file(card_path(out), [card.encode()])
         return out
 
+    def needs_the_dataset(self, config: Any) -> bool:
+        """Whether what is made with these options is of no use without the dataset."""
+        return False
+
     def prepare(self, config: Any, out: Path) -> Any:
         """The options for a place, before anything is written; subclasses whose format names things after it do more.
 

@@ -101,6 +101,10 @@ class RobomimicExporter(ExporterInParts):
     card_fields: ClassVar = {"tags": ["robomimic"]}
     reading = "robomimic: `train.data = FILE`. Where pictures are links, it needs the dataset, and `hdf5plugin`."
 
+    def needs_the_dataset(self, config: RobomimicConfig) -> bool:
+        """See `Exporter.needs_the_dataset`."""
+        return not config.copy
+
     def write(self, dataset: Dataset, out: Path, config: RobomimicConfig, progress: Progress) -> None:
         """See `Exporter.write`."""
         _note_weights(dataset.episodes, progress)

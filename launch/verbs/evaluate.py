@@ -40,6 +40,10 @@ class Config(EvaluateConfig):
     """With offline: turn, as a share of the largest, beyond which it counts as left or right instead of straight; 0.25
     is 15 degrees for the drone, as in Giusti et al. 2016."""
 
+    remote_gb: Annotated[float, Range(0, 1_000_000, above=True)] = 20.0
+    """With offline: bound of the copies of datasets that are named by an address (s3://..., whatever fsspec reads),
+    GB."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "offline", tuple(self.offline))
         super().__post_init__()
@@ -85,7 +89,8 @@ def _run_offline(config: Config) -> None:
     """Hold the policies against demonstrations, then print the table and what its figures are."""
     from forestpilot.policies.evaluation.offline import evaluate_offline
 
-    scores = evaluate_offline(config.policy, config.offline, config.out, config.offline_threshold, make_progress())
+    threshold = config.offline_threshold
+    scores = evaluate_offline(config.policy, config.offline, config.out, threshold, make_progress(), config.remote_gb)
     print_table(offline_table(scores), title=describe_classes(scores[0]))
     print("95 % intervals: bootstrap over the demonstrations. Precision, recall and F1: mean over the classes.")
     print(f"{config.out}/{CSV_FILE}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import tyro.conf
 
 from forestpilot.data_collection.episodes.dataset import Dataset, join_datasets
 from forestpilot.data_collection.episodes.plain import to_plain
+from forestpilot.data_collection.episodes.remote import COPIES, Room, fetched, is_address
 from forestpilot.data_collection.export import EXPORTERS, ExporterConfig
 from forestpilot.data_collection.export.card import CardFacts, spdx
 from forestpilot.launch.config.parts import as_flag
@@ -21,6 +23,7 @@ from forestpilot.launch.verbs import Verb
 from forestpilot.policies.evaluation.entrants import PRETRAINED
 from forestpilot.policies.export import POLICY_EXPORTERS, PolicyExporterConfig
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.registry import name_of, part_of
 from forestpilot.sim.tasks import DEFAULT_TASK, TASKS
 
@@ -31,8 +34,9 @@ class ExportConfig:
     exports/flights`; what is there already is left as it is. `forestpilot export onnx RUN --out FILE.onnx` writes a
     policy: `forestpilot export onnx --help`."""
 
-    datasets: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Folders of datasets of one task, or of runs that hold one; the format may stand before them."""
+    datasets: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Folders of datasets of one task, or of runs that hold one; or addresses of datasets (s3://..., whatever fsspec
+    reads). The format may stand before them."""
     out: Path
     """File or folder to write, as the format has it; must not be there yet."""
     to: ExporterConfig = field(
@@ -43,8 +47,13 @@ class ExportConfig:
     licence: str = ""
     """Licence for the card beside it, as an SPDX expression such as CC-BY-4.0; by default it says that none is
     stated."""
+    remote_gb: Annotated[float, Range(0, 1_000_000, above=True)] = 20.0
+    """Bound of the copies, beside the export, of datasets that are named by an address, GB; they go when it is
+    made."""
 
     def __post_init__(self) -> None:
+        require_ranges(self)
+        object.__setattr__(self, "datasets", tuple(map(str, self.datasets)))
         if not self.datasets:
             raise InvalidArgumentError("which datasets? Give at least one folder")
         _require_licence(self.licence)
@@ -102,15 +111,30 @@ def forms() -> Mapping[str, type[Any]]:
 def run(config: ExportConfig | ExportPolicyConfig) -> None:
     """Write what is asked for and say where it lies."""
     if isinstance(config, ExportPolicyConfig):
-        exporter = POLICY_EXPORTERS.get(config.to.part)()
-        facts = CardFacts(config.licence, _command([config.policy], config))
-        notes = exporter.export(config.folder, config.out, config.to, make_progress(), facts)
-        print(f"{config.out}: the policy in {config.folder}, for {config.to.part}")
-        print("\n".join(notes))
-        return
-    dataset = join_datasets([Dataset.open(dataset_folder(folder)) for folder in config.datasets])
-    facts = CardFacts(config.licence, _command(list(map(str, config.datasets)), config))
-    path = EXPORTERS.get(config.to.part)().export(dataset, config.out, config.to, make_progress(), facts)
+        _export_policy(config)
+    else:
+        _export_datasets(config)
+
+
+def _export_policy(config: ExportPolicyConfig) -> None:
+    exporter = POLICY_EXPORTERS.get(config.to.part)()
+    facts = CardFacts(config.licence, _command([config.policy], config))
+    notes = exporter.export(config.folder, config.out, config.to, make_progress(), facts)
+    print(f"{config.out}: the policy in {config.folder}, for {config.to.part}")
+    print("\n".join(notes))
+
+
+def _export_datasets(config: ExportConfig) -> None:
+    exporter = EXPORTERS.get(config.to.part)()
+    if any(map(is_address, config.datasets)) and exporter.needs_the_dataset(config.to):
+        raise InvalidArgumentError("such an export links to the dataset, which is at an address; give --to.copy")
+    progress = make_progress()
+    copies = config.out.with_name(f".{config.out.name}.{COPIES}")  # beside it, so that it can go on where it was
+    folders = fetched(config.datasets, Room(copies, int(config.remote_gb * 1e9)), progress)
+    dataset = join_datasets([Dataset.open(dataset_folder(Path(folder))) for folder in folders])
+    facts = CardFacts(config.licence, _command(list(config.datasets), config))
+    path = exporter.export(dataset, config.out, config.to, progress, facts)
+    shutil.rmtree(copies, ignore_errors=True)
     print(f"{path}: {len(dataset)} episodes, {dataset.total_steps} steps, for {config.to.part}")
 
 

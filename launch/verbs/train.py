@@ -16,7 +16,7 @@ def run(config: TrainConfig) -> None:
     from forestpilot.policies.training.ranks import Ranks, started_by_torchrun
     from forestpilot.policies.training.shard_pool import ShardPool
 
-    with Ranks() if started_by_torchrun() else ShardPool(usable_cores()) as pool:
+    with Ranks(config.device) if started_by_torchrun() else ShardPool(usable_cores()) as pool:
         if isinstance(pool, Ranks) and pool.rank:
             pool.help()
             return

@@ -44,6 +44,7 @@ from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.migration import migrate_row
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.episodes.remote import COPIES, Room
 from forestpilot.data_collection.episodes.rerun import Rerun
 from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.episodes.seals import (
@@ -73,6 +74,7 @@ from forestpilot.policies.algorithms.watcher import Watcher
 from forestpilot.policies.evaluation.intervals import wilson_interval
 from forestpilot.policies.evaluation.outcome_rows import OutcomeRow
 from forestpilot.policies.evaluation.pilots import PolicyFactory
+from forestpilot.policies.networks.device import require_device
 from forestpilot.policies.training.input_noise import make_input_noise
 from forestpilot.policies.training.trackers import require_tracker
 from forestpilot.sim.envs.task_spec import TaskSpec
@@ -174,7 +176,8 @@ class Algorithm(ABC, Generic[ConfigT]):
         spec = task_spec_of(self.task, config.mix)
         self.policy = VisuomotorPolicy.seeded(config.train.policy, spec, config.seed)
         make_input_noise(config.train.noise, spec, config.train.policy.view)
-        self.demonstrations = open_demonstrations(config.demonstrations, self.policy)
+        copies = Room(self.folder / COPIES, int(config.train.remote_gb * 1e9))
+        self.demonstrations = open_demonstrations(config.demonstrations, self.policy, copies, self.progress)
         self._require_head_for_actions()
         self._require_goals_to_relabel(spec)
         self._reader: WindowReader | None = None
@@ -244,6 +247,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         """
         require_pool(pool, self.config.pool)
         require_tracker(self.config.train.tracker)
+        require_device(self.config.train.device)
         data = self.folder / "dataset"
         with written_by_one(self.folder, self.progress), written_by_one(data, self.progress):
             return self._run(pool, run, shard_pool)

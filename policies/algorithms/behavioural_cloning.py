@@ -17,12 +17,13 @@ from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, 
 from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, rows_of, told, worlds_of
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
-from forestpilot.data_collection.episodes.remote import FarDatasets, Room, is_address
+from forestpilot.data_collection.episodes.remote import COPIES, FarDatasets, Room, is_address
 from forestpilot.data_collection.episodes.run import Run, RunError, read_run
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.data_collection.windows.decoded import remove_abandoned
 from forestpilot.policies.algorithms.algorithm import Algorithm
 from forestpilot.policies.algorithms.config import AlgorithmConfig
+from forestpilot.policies.networks.device import require_device
 from forestpilot.policies.training.input_noise import make_input_noise
 from forestpilot.policies.training.trackers import require_tracker
 from forestpilot.policies.training.train_config import TrainConfig
@@ -82,6 +83,7 @@ def clone(config: TrainConfig, progress: Progress | None = None, pool: ShardPool
     if not config.data:
         raise InvalidArgumentError("data names no dataset; give at least one folder, for example --data DATASET")
     require_tracker(config.tracker)
+    require_device(config.device)
     progress = progress or SilentProgress()
     with written_by_one(config.out, progress):
         return _clone(config, progress, pool)
@@ -125,7 +127,7 @@ def _clone_from_afar(config: TrainConfig, progress: Progress, pool: ShardPool | 
     from forestpilot.policies.training.parts import PartsReader
 
     addresses = [place if is_address(place) else f"file://{Path(place).resolve()}" for place in config.data]
-    room = Room(Path(config.out) / "remote", int(config.remote_gb * 1e9))
+    room = Room(Path(config.out) / COPIES, int(config.remote_gb * 1e9))
     with closing(FarDatasets(addresses, room, config.seed)) as far:
         policy = VisuomotorPolicy.seeded(config.policy, require_one_task(far.outline()), config.seed)
         make_input_noise(config.noise, policy.spec, config.policy.view)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from forestpilot.data_collection.episodes.bounded import read_json
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_same_task
 from forestpilot.data_collection.episodes.fingerprint import fingerprint_of
+from forestpilot.data_collection.episodes.progress import Progress
+from forestpilot.data_collection.episodes.remote import Room, fetched
 from forestpilot.data_collection.episodes.seals import (
     DamagedFileError,
     read_sealed_json,
@@ -24,19 +26,23 @@ if TYPE_CHECKING:
 FILE = "demonstrations.json"
 
 
-def open_demonstrations(folders: Sequence[str], policy: VisuomotorPolicy) -> list[Dataset]:
+def open_demonstrations(
+    places: Sequence[str], policy: VisuomotorPolicy, room: Room, progress: Progress
+) -> list[Dataset]:
     """The datasets that a run starts from, checked before anything is flown.
 
     Args:
-        folders: where they lie.
+        places: folders, or addresses (see `forestpilot.data_collection.episodes.remote`).
         policy: what is to learn from them.
+        room: for copies of those at addresses, which stay there for the next start.
+        progress: is told of what is fetched.
 
     Raises:
         DatasetError: one is missing, of another task, or teaches nothing.
         ValueError: the policy's head learns from costs, and a dataset has none.
     """
     task = TASKS.get(policy.spec.task)
-    datasets = [Dataset.open(folder) for folder in folders]
+    datasets = [Dataset.open(folder) for folder in fetched(places, room, progress)]
     for dataset in datasets:
         require_same_task(policy.spec, dataset.task_spec, f"the dataset in {dataset.folder}")
         dataset.require(("actions",), "learning from labels")

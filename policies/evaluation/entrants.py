@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from forestpilot.data_collection.episodes.names import problem_of_name, safe_name
 from forestpilot.policies.evaluation.kinds import POLICY_KINDS, split_kind
+from forestpilot.policies.networks.device import DeviceName
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.registry import closest, import_attribute
 from forestpilot.sim.tasks import TASKS, Task
@@ -150,13 +151,14 @@ def require_pilot(policy: str, task: Task) -> None:
         )
 
 
-def make_entrant(policy: str, task: Task, name: str = "") -> Entrant:
+def make_entrant(policy: str, task: Task, name: str = "", device: DeviceName = "cpu") -> Entrant:
     """The pilot behind a `--policy`.
 
     Args:
         policy: see the module.
         task: what it is to do.
         name: what its episodes are filed under; by default its short name.
+        device: what it computes with, where it is a checkpoint.
 
     Raises:
         ForestPilotError: there is no such pilot or checkpoint, or it is of another task.
@@ -183,10 +185,10 @@ def make_entrant(policy: str, task: Task, name: str = "") -> Entrant:
             f"policy {target!r} is neither a folder nor a baseline; {closest(target, names)} "
             f"A run folder can be named{kinds}, or package.module:factory"
         )
-    return _checkpoint(folder, task, name)
+    return _checkpoint(folder, task, name, device)
 
 
-def _checkpoint(folder: Path, task: Task, name: str) -> Entrant:
+def _checkpoint(folder: Path, task: Task, name: str, device: DeviceName) -> Entrant:
     from forestpilot.policies.evaluation.pilots import PolicyFactory
     from forestpilot.policies.networks.checkpoint import describe_policy, load_policy
     from forestpilot.sim.envs.task_spec import TaskSpec
@@ -199,7 +201,7 @@ def _checkpoint(folder: Path, task: Task, name: str) -> Entrant:
             f"forestpilot evaluate --task {spec.task} runs it"
         )
     load_policy(folder)  # what is damaged is told before the first episode, and not by a worker
-    factory = PolicyFactory(str(folder), name)
+    factory = PolicyFactory(str(folder), name, device=device)
     return Entrant(name, str(folder.resolve()), factory, description["policy_id"], spec)
 
 

@@ -24,6 +24,7 @@ from forestpilot.policies.evaluation.entrants import Entrant, make_entrant, pars
 from forestpilot.policies.evaluation.gap import ImitationGap, imitation_gap
 from forestpilot.policies.evaluation.outcome_rows import OutcomeRow, read_outcomes
 from forestpilot.policies.evaluation.scores import Score, read_summary, write_results
+from forestpilot.policies.networks.device import DeviceName, require_device
 from forestpilot.sim.cameras import MAX_SIZE_PX, MIN_SIZE_PX
 from forestpilot.sim.cores import usable_cores
 from forestpilot.sim.envs.dashboards import dashboard_of
@@ -74,6 +75,9 @@ class EvaluateConfig:
     """Number of processes; by default one per core that it may use."""
     pool: PoolConfig = pool_field()
     """Who runs the episodes: processes of this machine (`local`), or the cores of a Ray cluster (`ray`)."""
+    device: DeviceName = "cpu"
+    """What checkpoints compute with. They are small and act on eight worlds at a time, so that a GPU seldom pays; some
+    worlds may end otherwise on it."""
     renderer: str = field(default="", metadata=name_of("forestpilot.sim.rendering:RENDERERS"))
     """Renderer; empty for the one that the policy was trained on."""
     width: Annotated[int, Range(MIN_SIZE_PX[0], MAX_SIZE_PX[0])] = 64
@@ -187,10 +191,11 @@ def evaluate(config: EvaluateConfig, progress: Progress | None = None, pool: Rol
     """
     progress = progress or SilentProgress()
     require_pool(pool, config.pool)
+    require_device(config.device)
     task = TASKS.get(config.task)
     names = policy_names(config.policy)
     # All are looked at before the first one starts: a wrong name must not wait behind an hour of episodes.
-    entrants = [make_entrant(policy, task, name) for policy, name in zip(config.policy, names)]
+    entrants = [make_entrant(policy, task, name, config.device) for policy, name in zip(config.policy, names)]
     scenarios = {entrant.name: _scenarios(config, entrant, progress) for entrant in entrants}
     rows: list[OutcomeRow] = []
     run = Run(Path(config.out), "evaluate", config)

@@ -33,12 +33,14 @@ from forestpilot.data_collection.episodes.episode import Episode, load_episode
 from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, worlds_of
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
+from forestpilot.data_collection.episodes.remote import Room, fetched
 from forestpilot.policies.evaluation.entrants import make_entrant, network_acted, policy_names
 from forestpilot.policies.evaluation.held_out import require_held_out
 from forestpilot.policies.evaluation.offline_scores import CLASSES, THRESHOLD, Estimate, OfflineScore, write_offline
 from forestpilot.policies.networks.checkpoint import describe_policy, load_policy
 from forestpilot.policies.networks.threads import torch_threads
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.scratch import scratch
 from forestpilot.sim.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -246,15 +248,18 @@ def evaluate_offline(
     out: str,
     threshold: float = THRESHOLD,
     progress: Progress | None = None,
+    remote_gb: float = 20.0,
 ) -> list[OfflineScore]:
     """Offline figures of several policies on the same demonstrations; writes offline.csv and offline.json.
 
     Args:
         policies: as `--policy` says them; checkpoints only, for baselines are not asked about pictures.
-        data: dataset folders.
+        data: dataset folders, or addresses (see `forestpilot.data_collection.episodes.remote`), of which copies are
+            made for as long as this takes.
         out: folder for the results.
         threshold: turn, as a share of the largest, from which on it counts as one to the left or right.
         progress: who watches.
+        remote_gb: bound of these copies, GB.
 
     Returns:
         A score for each policy, in the order given.
@@ -265,7 +270,15 @@ def evaluate_offline(
         ForestPilotError: a policy is no checkpoint, or is of another task.
     """
     progress = progress or SilentProgress()
-    datasets = [Dataset.open(folder) for folder in data]
+    with scratch("datasets") as copies:
+        folders = fetched(data, Room(copies, int(remote_gb * 1e9)), progress)
+        return _scored(policies, [Dataset.open(folder) for folder in folders], out, threshold, progress)
+
+
+def _scored(
+    policies: Sequence[str], datasets: Sequence[Dataset], out: str, threshold: float, progress: Progress
+) -> list[OfflineScore]:
+    """See `evaluate_offline`; the datasets are at hand."""
     for dataset in datasets:
         dataset.require(("actions",), "judging what a policy says")
     task = TASKS.get(require_one_task(datasets).task)

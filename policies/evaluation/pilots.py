@@ -18,6 +18,7 @@ from forestpilot.data_collection.rollouts.pool import SLOTS
 from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
 from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.policies.evaluation.baselines import decided
+from forestpilot.policies.networks.device import DeviceName, device_of
 
 CHECKPOINT_FILES = ("policy.json", "policy.safetensors")
 """Of the folder of a checkpoint; named here too, so that nobody imports torch for it."""
@@ -44,14 +45,15 @@ class PolicyPilot:
     Args:
         folder: folder of its checkpoint.
         name: what its episodes are filed under.
+        device: what it computes with.
     """
 
     needs_expert = False
 
-    def __init__(self, folder: str, name: str) -> None:
+    def __init__(self, folder: str, name: str, device: DeviceName = "cpu") -> None:
         from forestpilot.policies.networks.checkpoint import load_policy
 
-        self.policy = load_policy(folder)
+        self.policy = load_policy(folder).to(device_of(device))
         self.cameras = self.policy.camera_names
         self.name = name
 
@@ -90,10 +92,12 @@ class PolicyFactory:
     """What its episodes are filed under."""
     beta: float = 0.0
     """Probability that the expert acts."""
+    device: DeviceName = "cpu"
+    """What it computes with."""
 
     def __call__(self) -> Pilot:
         """The pilot, its weights loaded."""
-        pilot = PolicyPilot(self.folder, self.name)
+        pilot = PolicyPilot(self.folder, self.name, self.device)
         return MixturePilot(pilot, self.beta) if self.beta > 0 else pilot
 
 

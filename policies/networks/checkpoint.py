@@ -64,7 +64,7 @@ def save_policy(folder: str | Path, policy: VisuomotorPolicy, extra: dict[str, A
     Returns:
         The policy's id: the first 12 hexadecimal digits of the SHA-256 of its weights.
     """
-    tensors = {name: tensor.detach().contiguous() for name, tensor in policy.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in policy.state_dict().items()}
     policy_id = hashlib.sha256(save(tensors)).hexdigest()[:12]
     about = {
         "package_version": package_version(),
@@ -229,7 +229,7 @@ def save_state(path: str | Path, tensors: dict[str, Tensor], facts: dict[str, An
     """Write tensors and JSON-plain facts into one safetensors file, with a digest over all of it, atomically: a killed
     process leaves the old file or the new.
     """
-    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # One key: safetensors writes several in an order that differs from process to process.
     told = f"{STATE_FORMAT} {_BLANK} {json.dumps(facts)}"
     head, body = _head_and_body(save(contiguous, metadata={_STATE_KEY: told}))

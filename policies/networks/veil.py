@@ -40,8 +40,8 @@ class Veil:
             shown: (B, K) float32, 1 where a cause is shown, 0 where it is hidden.
         """
         hidden = 1 - shown
-        covered = (hidden @ self._pixels.flatten(1)) > 0
+        covered = (hidden @ self._pixels.to(hidden.device).flatten(1)) > 0
         if covered.any():
             covered = covered.view(hidden.shape[0], 1, 1, *self._pixels.shape[1:], 1)
             views = torch.where(covered, torch.tensor(OUTSIDE_GREY, dtype=torch.uint8), views)
-        return views, state * ((hidden @ self._state) == 0)[:, None]
+        return views, state * ((hidden @ self._state.to(hidden.device)) == 0)[:, None]

@@ -140,6 +140,11 @@ class VisuomotorPolicy(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     @property
+    def device(self) -> torch.device:
+        """Where its weights lie, and it computes."""
+        return next(self.parameters()).device
+
+    @property
     def observation_keys(self) -> tuple[str, ...]:
         """Names of the observations that it reads."""
         pictures = (GOAL_IMAGE,) if self.goal_encoder.reads_picture else ()
@@ -191,7 +196,7 @@ class VisuomotorPolicy(nn.Module):
 
     def _shown(self, batch: int, shown: Tensor | None) -> Tensor:
         """(B, K) float32 for all causes of the config, those that are never shown first."""
-        never = torch.zeros(batch, len(self.config.hidden))
+        never = torch.zeros(batch, len(self.config.hidden), device=self.device)
         if not self.config.causes:
             return never
         if shown is None:
@@ -234,17 +239,17 @@ class VisuomotorPolicy(nn.Module):
         self._require_goal(goal)
         carry = carry or self.begin(len(state))
         views = self.views_of(observations)
-        step = [torch.from_numpy(values)[:, None] for values in (views, state, goal)]
+        step = [torch.from_numpy(values).to(self.device)[:, None] for values in (views, state, goal)]
         goal_views = self.goal_views_of(observations)
-        goal_view = None if goal_views is None else torch.from_numpy(goal_views)
+        goal_view = None if goal_views is None else torch.from_numpy(goal_views).to(self.device)
         prediction, carry.memory = self(*step, carry.memory, goal_view, carry.shown)
         prediction = prediction[:, 0]
         max_turn_rad = np.float32(self.spec.max_turn_rad)
         previous_rad = self.spec.turn.previous_now_rad(self.spec, carry.previous_turn_rad, state)
-        chunks = self._chunks(prediction, torch.from_numpy(previous_rad / max_turn_rad), carry)
+        chunks = self._chunks(prediction, torch.from_numpy(previous_rad / max_turn_rad).to(self.device), carry)
         actions = chunks[:, 0] if carry.chunks is None else carry.chunks.next(chunks)
         costs = self.head.costs(prediction)
-        carry.last_costs = None if costs is None else costs.numpy()
+        carry.last_costs = None if costs is None else costs.cpu().numpy()
         carry.previous_turn_rad = actions[:, 0] * max_turn_rad
         return actions, carry
 
@@ -260,15 +265,15 @@ class VisuomotorPolicy(nn.Module):
     def _chunks(self, prediction: Tensor, previous: Tensor, carry: Carry) -> np.ndarray:
         """Actions (B, K, 2) that the head makes of predictions (B, ...)."""
         if carry.noise is not None:
-            return self.head.act(prediction, ActContext(previous, carry.noise.next())).numpy()
+            return self.head.act(prediction, ActContext(previous, carry.noise.next().to(self.device))).cpu().numpy()
         if not carry.generators:
-            return self.head.act(prediction, ActContext(previous)).numpy()
+            return self.head.act(prediction, ActContext(previous)).cpu().numpy()
         # One by one, so that what an episode draws does not depend on the others of the batch.
         chunks = []
         for row, generator in enumerate(carry.generators):
             own = slice(row, row + 1)
             chunks.append(self.head.act(prediction[own], ActContext(previous[own]), generator))
-        return torch.cat(chunks).numpy()
+        return torch.cat(chunks).cpu().numpy()
 
     def goal_views_of(self, observations: dict[str, np.ndarray]) -> np.ndarray | None:
         """Views (B, h, w, 3) uint8 of the pictures at the goals; None where goals are told in numbers."""

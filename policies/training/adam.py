@@ -26,7 +26,7 @@ class Adam:
 
     def __init__(self, weights: Tensor) -> None:
         self._weights = weights.detach()
-        self.step = torch.zeros(())
+        self.step = torch.zeros((), device=self._weights.device)
         self.moments = {"exp_avg": torch.zeros_like(self._weights), "exp_avg_sq": torch.zeros_like(self._weights)}
 
     def update(self, gradient: Tensor, rate: float) -> None:

@@ -6,8 +6,9 @@ process draws.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -95,6 +96,21 @@ class TrainingBatch:
     """(B, h, w, 3) uint8, the view at each window's goal; None where goals are told in numbers."""
     shown: Tensor | None = None
     """(B, K) float32, 1 where a cause of the policy's config is shown; None where it has none."""
+
+    def ready_for(self, device: torch.device) -> TrainingBatch:
+        """The batch in memory from where a GPU fetches it by itself; for the CPU as it is."""
+        return self._each(Tensor.pin_memory) if device.type == "cuda" else self
+
+    def to(self, device: torch.device) -> TrainingBatch:
+        """The batch where it is computed with. The generator stays with the CPU."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> TrainingBatch:
+        def changed(value: Any) -> Any:
+            return change(value) if isinstance(value, Tensor) else value
+
+        own = {field.name: changed(getattr(self, field.name)) for field in fields(self)}
+        return TrainingBatch(**own | {"target": Target(*map(changed, self.target))})
 
 
 class Objective:

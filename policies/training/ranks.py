@@ -22,6 +22,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from forestpilot.policies.networks.device import DeviceName, device_of
 from forestpilot.policies.networks.threads import torch_threads
 from forestpilot.policies.training.flat import FlatLayout
 from forestpilot.policies.training.meeting import meet
@@ -40,6 +41,8 @@ TORCHRUN_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun tells every process."""
 MEET_S = 300.0
 """How long ranks wait for each other at the start; machines come up at their own time."""
+BACKENDS = {"cuda": "cpu:gloo,cuda:nccl"}
+"""How tensors travel, by what computes: words by gloo, and from GPU to GPU by nccl."""
 _STOP, _LESSON, _STEP = range(3)
 
 
@@ -63,13 +66,18 @@ class Ranks(ShardPool):
             else:
                 ranks.help()
 
+    Args:
+        device: what computes; of GPUs, each rank takes the one of its number on its machine.
+
     Attributes:
+        device: what this rank computes with.
         rank: number of this process.
         size: how many there are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: DeviceName = "cpu") -> None:
         super().__init__()
+        self.device = device_of(device, int(os.environ.get("LOCAL_RANK", "0")))
         self.rank = int(os.environ["RANK"])
         self.size = int(os.environ["WORLD_SIZE"])
         self._is_open = False
@@ -83,7 +91,7 @@ class Ranks(ShardPool):
         try:
             store, _, _ = next(dist.rendezvous("env://"))
             dist.init_process_group(
-                "gloo",
+                BACKENDS.get(self.device.type, "gloo"),
                 store=meet(store, self.rank, self.size, MEET_S),
                 rank=self.rank,
                 world_size=self.size,
@@ -126,8 +134,8 @@ class Ranks(ShardPool):
                 "other processes cannot draw the windows of this training: their pictures must be decoded on disk "
                 "(give disk_cache_gb some gigabytes), and the objective must be one that can be pickled"
             )
-        layout = FlatLayout(lesson.policy)
-        rows = torch.zeros(1 + _padded(count, self.size), layout.size)
+        layout = FlatLayout(lesson.policy.to(self.device))
+        rows = torch.zeros(1 + _padded(count, self.size), layout.size, device=self.device)
         layout.live_in(rows[0])
         try:
             with torch_threads(self.threads), _deaths_told():
@@ -136,6 +144,7 @@ class Ranks(ShardPool):
                 yield _RankShards(self, lesson, layout, rows)
         finally:
             layout.release()
+            lesson.policy.to("cpu")
 
     def help(self) -> None:
         """Compute what rank 0 asks for until it has enough; for all other ranks.
@@ -154,8 +163,8 @@ class Ranks(ShardPool):
                         lesson.reader.close()
                     content = torch.zeros(number, dtype=torch.uint8)
                     dist.broadcast(content, src=0)
-                    lesson, layout = learned_from(content.numpy().tobytes())
-                    rows = torch.zeros(1 + _padded(lesson.config.shards, self.size), layout.size)
+                    lesson, layout = learned_from(content.numpy().tobytes(), self.device)
+                    rows = torch.zeros(1 + _padded(lesson.config.shards, self.size), layout.size, device=self.device)
                     layout.live_in(rows[0], keep=False)
                     continue
                 assert lesson is not None and layout is not None
@@ -173,7 +182,7 @@ class _RankShards(Shards):
     """The shards of the steps of one lesson, on all ranks."""
 
     def __init__(self, ranks: Ranks, lesson: Lesson, layout: FlatLayout, rows: Tensor) -> None:
-        super().__init__(ranks, lesson, layout, rows)
+        super().__init__(lesson, layout, rows)
         self._ranks = ranks
         self._rows = rows
 

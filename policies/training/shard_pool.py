@@ -11,7 +11,9 @@ from __future__ import annotations
 import pickle
 import signal
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import get_context
@@ -23,10 +25,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from forestpilot.policies.networks.device import device_of
 from forestpilot.policies.networks.threads import torch_threads
-from forestpilot.policies.training.batches import SharedReader
+from forestpilot.policies.training.batches import SharedReader, TrainingBatch
 from forestpilot.policies.training.flat import ALIGNMENT, FlatLayout
-from forestpilot.policies.training.shards import Lesson, ShardResult, StepResult, add_up, compute_shard
+from forestpilot.policies.training.shards import Lesson, ShardResult, StepResult, add_up, compute_shard, draw_shard
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 
 START_AFTER_S = 1.0
@@ -34,6 +37,7 @@ START_AFTER_S = 1.0
 SILENT_LIMIT_S = 900.0
 """A process that computes shards of one step for so long hangs; the slowest step seen takes seconds."""
 LOOK_S = 5.0
+CPU = torch.device("cpu")
 _SPAWN = get_context("spawn")
 
 
@@ -83,6 +87,11 @@ class ShardPool:
     @contextmanager
     def teach(self, lesson: Lesson) -> Iterator[Shards]:
         """Get ready for a round of training; meanwhile the policy's weights lie where all processes see them."""
+        device = device_of(lesson.config.device)
+        if device.type != "cpu":
+            with taught_on(device, lesson, self.threads) as shards:
+                yield shards
+            return
         layout = FlatLayout(lesson.policy)
         processes = min(self.workers, lesson.config.shards)
         self._lesson = pickled_lesson(lesson) if processes > 1 else None
@@ -90,7 +99,7 @@ class ShardPool:
         layout.live_in(rows[0])
         try:
             with torch_threads(self.threads):
-                yield Shards(self, lesson, layout, rows)
+                yield PooledShards(self, lesson, layout, rows)
         finally:
             self._lesson = None
             layout.release()
@@ -118,7 +127,7 @@ class ShardPool:
         return self._floats.tensor(rows, columns).zero_()
 
 
-class Shards:
+class Shards(ABC):
     """The shards of the steps of one lesson, wherever they are computed.
 
     Attributes:
@@ -128,13 +137,13 @@ class Shards:
         gradients: (shards, P) float32; after a step the first row is the gradient of the whole batch.
     """
 
-    def __init__(self, pool: ShardPool, lesson: Lesson, layout: FlatLayout, rows: Tensor) -> None:
+    def __init__(self, lesson: Lesson, layout: FlatLayout, rows: Tensor) -> None:
         self.lesson = lesson
         self.layout = layout
         self.weights = rows[0]
         self.gradients = rows[1:]
-        self._pool = pool
 
+    @abstractmethod
     def compute(self, step: int, measured: bool = False) -> StepResult:
         """The gradient of a step, in the first row of `gradients`.
 
@@ -145,6 +154,17 @@ class Shards:
         Raises:
             ShardProcessError: a process died.
         """
+
+
+class PooledShards(Shards):
+    """Shards that the processes of a pool compute, and this one."""
+
+    def __init__(self, pool: ShardPool, lesson: Lesson, layout: FlatLayout, rows: Tensor) -> None:
+        super().__init__(lesson, layout, rows)
+        self._pool = pool
+
+    def compute(self, step: int, measured: bool = False) -> StepResult:
+        """See `Shards.compute`."""
         started = time.perf_counter()
         count = self.lesson.config.shards
         helpers = self._pool.helpers(min(self._pool.workers, count) - 1)
@@ -162,6 +182,53 @@ class Shards:
             raise
         self._pool.note_time(time.perf_counter() - started)
         return add_up([results[shard] for shard in range(count)], self.gradients)
+
+
+class ShardsOnDevice(Shards):
+    """Shards that a GPU computes, one after the other, while a thread draws those of the next step."""
+
+    def __init__(self, lesson: Lesson, layout: FlatLayout, rows: Tensor, drawer: ThreadPoolExecutor) -> None:
+        super().__init__(lesson, layout, rows)
+        self._drawer = drawer
+        self._ahead: tuple[int, Future[list[TrainingBatch]]] | None = None
+
+    def compute(self, step: int, measured: bool = False) -> StepResult:
+        """See `Shards.compute`."""
+        known = self._ahead is not None and self._ahead[0] == step
+        drawing = self._ahead[1] if self._ahead is not None and known else self._drawer.submit(self._draw, step)
+        batches = drawing.result()
+        self._ahead = None
+        if step + 1 < self.lesson.config.steps:
+            self._ahead = step + 1, self._drawer.submit(self._draw, step + 1)
+        results = []
+        for shard, batch in enumerate(batches):
+            results.append(compute_shard(self.lesson, self.layout, step, shard, self.gradients, measured, drawn=batch))
+        return add_up(results, self.gradients)
+
+    def _draw(self, step: int) -> list[TrainingBatch]:
+        device = self.gradients.device
+        return [draw_shard(self.lesson, step, shard).ready_for(device) for shard in range(self.lesson.config.shards)]
+
+
+@contextmanager
+def taught_on(device: torch.device, lesson: Lesson, threads: int) -> Iterator[Shards]:
+    """Get ready for a round of training on a device; afterwards the policy is the CPU's again.
+
+    Args:
+        device: where the weights live meanwhile.
+        lesson: the round.
+        threads: torch threads of what the CPU computes.
+    """
+    policy = lesson.policy.to(device)
+    layout = FlatLayout(policy)
+    rows = torch.zeros(1 + lesson.config.shards, layout.size, device=device)
+    layout.live_in(rows[0])
+    try:
+        with ThreadPoolExecutor(1, "forestpilot-drawer") as drawer, torch_threads(threads):
+            yield ShardsOnDevice(lesson, layout, rows, drawer)
+    finally:
+        layout.release()
+        policy.to("cpu")
 
 
 class SharedFloats:
@@ -318,9 +385,10 @@ class _Student:
         return results
 
 
-def learned_from(pickled: bytes) -> tuple[Lesson, FlatLayout]:
-    """The lesson that `pickled_lesson` made, its reader open, and where its policy's parameters lie."""
+def learned_from(pickled: bytes, device: torch.device = CPU) -> tuple[Lesson, FlatLayout]:
+    """The lesson that `pickled_lesson` made, its reader open, its policy on a device, and where its parameters lie."""
     lesson: Lesson = pickle.loads(pickled)
+    lesson.policy.to(device)
     return replace(lesson, reader=lesson.reader.open()), FlatLayout(lesson.policy)
 
 

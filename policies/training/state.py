@@ -68,6 +68,7 @@ class TrainingState:
         self.average = weights.clone() if self.config.ema_decay else None
         self.running_loss = torch.zeros(())
         self.gradient_norm = torch.zeros(())
+        self.left_out = 0
         if path.exists():
             self._resume()
 
@@ -80,6 +81,10 @@ class TrainingState:
         rate = self.config.learning_rate_at(self.step)
         assert self.weights.grad is not None
         self.gradient_norm = clip(self.weights.grad, self.config.grad_clip)
+        if self.config.precision == "fp16" and not torch.isfinite(self.gradient_norm):
+            self.step += 1
+            self.left_out += 1
+            return
         self.layout.decaying(self.weights.detach()).mul_(1 - rate * self.config.weight_decay)
         self.optimizer.update(self.weights.grad, rate)
         self.running_loss += loss
@@ -105,13 +110,15 @@ class TrainingState:
         Raises:
             DivergedError: the loss is not finite.
         """
-        loss = float(self.running_loss) / ((self.step - 1) % self.config.log_every + 1)
+        steps = (self.step - 1) % self.config.log_every + 1 - self.left_out
+        loss = float(self.running_loss) / steps if steps > 0 else math.nan
         if not math.isfinite(loss):
             raise DivergedError(
                 f"the loss is {loss} at step {self.step} of round {self.round}: the training has diverged. Lower "
                 f"learning_rate (now {self.config.learning_rate}), or check the data for values that are not finite"
             )
         self.running_loss.zero_()
+        self.left_out = 0
         rate = self.config.learning_rate_at(self.step - 1)
         return {"loss": loss, "gradient_norm": float(self.gradient_norm), "learning_rate": rate}
 

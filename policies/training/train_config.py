@@ -11,6 +11,7 @@ from forestpilot.data_collection.episodes.config_fields import not_the_result, o
 from forestpilot.data_collection.windows.hindsight import Relabel, require_relabel
 from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
 from forestpilot.policies.networks.config import PolicyConfig
+from forestpilot.policies.networks.device import DeviceName, Precision
 from forestpilot.policies.training.input_noise import InputNoiseConfig, NoInputNoiseConfig
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import SEEDS, STEPS, Range, require_ranges
@@ -36,6 +37,16 @@ class TrainConfig:
     shards: Annotated[int, Range(1, 1024)] = 2
     """Parts of a batch that are drawn and computed each by itself, on one thread, and side by side where there are
     processes for them; how many there are does not change the result.
+    """
+    device: DeviceName = "cpu"
+    """What computes gradients: the CPU, with as many processes as there are shards and cores; a GPU (cuda, mps), where
+    the shards of a step are computed one after the other while the next step's are drawn; or the first GPU that is
+    there, else the CPU (auto). The last digits differ.
+    """
+    precision: Precision = "float32"
+    """Numbers that the network computes with while it learns; weights, losses and the optimizer stay float32. The
+    others are faster on GPUs that have units for them. With fp16, steps whose gradient is too large for it are left
+    out.
     """
     learning_rate: Annotated[float, Range(0, 10, above=True)] = 7e-4
     """Peak of the one-cycle learning rate."""

@@ -13,11 +13,15 @@ import torch
 from forestpilot.data_collection.episodes import remote
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError
 from forestpilot.data_collection.episodes.progress import SilentProgress
-from forestpilot.data_collection.episodes.remote import FarDatasets, Room, is_address
+from forestpilot.data_collection.episodes.remote import FarDatasets, Room, fetched, is_address
+from forestpilot.launch import cli
+from forestpilot.launch.verbs.inspect import Config as InspectConfig
 from forestpilot.policies.algorithms.behavioural_cloning import clone
+from forestpilot.policies.algorithms.demonstrations import open_demonstrations
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training import parts
 from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.errors import InvalidArgumentError
 from tests.helpers.episodes import ENV_ID, make_episode
 from tests.helpers.made_up import make_policy_config
 from tests.helpers.specs import small_spec
@@ -170,6 +174,39 @@ def test_what_cannot_be_had_is_told_in_a_line(dataset: Dataset, far: str, tmp_pa
     fsspec.filesystem("memory").rm("/flights/episodes/r0000-s00000002.hdf5")
     with pytest.raises(DatasetError, match=r"has lost r0000-s00000002\.hdf5 since it was listed"):
         datasets.part(0, PROGRESS)
+
+
+def test_what_is_needed_whole_is_fetched_once_and_told_where_it_does_not_fit(
+    dataset: Dataset, far: str, tmp_path: Path
+) -> None:
+    room = Room(tmp_path / "room", 10**9)
+    for _ in range(2):
+        first, second = fetched([str(dataset.folder), far], room, PROGRESS)
+        assert first == str(dataset.folder)
+        copies = sorted(Path(second, "episodes").glob("*.hdf5"))
+        assert [copy.read_bytes() for copy in copies] == [header.path.read_bytes() for header in dataset.episodes]
+    times = [copy.stat().st_mtime_ns for copy in copies]
+    policy = VisuomotorPolicy.seeded(make_policy_config(view={"height": 8, "width": 16}), small_spec(), 0)
+    (opened,) = open_demonstrations([far], policy, room, PROGRESS)
+    assert len(opened) == EPISODES
+    assert [copy.stat().st_mtime_ns for copy in copies] == times, "not fetched again"
+    with pytest.raises(DatasetError, match=r"GB, and the room for copies is .* give it more \(remote_gb\)"):
+        fetched([far], Room(tmp_path / "small", half_room(dataset)), PROGRESS)
+    assert not (tmp_path / "small").exists()
+
+
+def test_what_lies_elsewhere_is_exported_and_looked_at_as_what_is_here(
+    dataset: Dataset, far: str, tmp_path: Path
+) -> None:
+    for name, place in (("here", str(dataset.folder)), ("far", far)):
+        assert cli.main(["export", "robomimic", place, "--out", str(tmp_path / name), "--to.copy"]) == 0
+    assert (tmp_path / "here").read_bytes() == (tmp_path / "far").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"here", "here.md", "far", "far.md"}, "copies are gone"
+    assert cli.main(["export", "robomimic", far, "--out", str(tmp_path / "linked")]) == 2
+    assert cli.main(["inspect", far, "--out", str(tmp_path / "page.html")]) == 0
+    assert "memory://flights" in (tmp_path / "page.html").read_text()
+    with pytest.raises(InvalidArgumentError, match="no folder that the page could lie in; give --out"):
+        InspectConfig(datasets=(far,))
 
 
 def test_a_network_that_fails_now_and_then_is_asked_again(

@@ -46,7 +46,8 @@ class Head(nn.Module, ABC):
 
     A subclass is made with its options, the size of the features, the task and the number of actions K that one
     prediction holds, and registered in `forestpilot.policies.networks.heads.HEADS`. Whatever it draws, it draws from
-    the generator it is given: then a training that was killed and resumed equals one that was not.
+    the generator it is given: then a training that was killed and resumed equals one that was not. The generator is
+    the CPU's, so that the same is drawn whatever computes; what it has drawn moves to where the prediction is.
 
     Raises:
         ValueError: more than one action a prediction is asked of a head that predicts one.

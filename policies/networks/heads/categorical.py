@@ -66,7 +66,8 @@ class CategoricalHead(DistributionHead):
     def sample(self, prediction: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """An action from the triangle of a bin that is drawn by its probability; go as `act` would where it is none."""
         weights = (prediction if self.is_joint else prediction[..., :-1]).softmax(-1)
-        drawn = torch.multinomial(weights.flatten(0, -2), 1, generator=generator).view(weights.shape[:-1])
+        rows = weights.flatten(0, -2).cpu()
+        drawn = torch.multinomial(rows, 1, generator=generator).to(weights.device).view(weights.shape[:-1])
         if self.is_joint:
             go_bins = len(self.go_centres)
             turn = _around(drawn // go_bins, self.centres, generator)
@@ -127,7 +128,7 @@ def _areas(centres: Tensor) -> Tensor:
 
 def _around(drawn: Tensor, centres: Tensor, generator: torch.Generator | None) -> Tensor:
     """A value (...) from the triangle of each bin that was drawn (...)."""
-    first, second = torch.rand(2, *drawn.shape, generator=generator, device=centres.device)
+    first, second = torch.rand(2, *drawn.shape, generator=generator).to(centres.device)
     value = centres[drawn] + (first - second) * _spacing(centres)
     # What would fall off an end falls back: the triangle there is cut in half.
     return torch.where(value > 1, 2 - value, torch.where(value < -1, -2 - value, value))

@@ -36,14 +36,15 @@ class DiffusionHead(DenoisingHead):
         super().__init__(config, features, spec, chunk)
         self.config = config
         self.register_buffer("signal", cosine_schedule(config.levels), persistent=False)
+        self._shares: list[float] = self.signal.tolist()
         # From the level before the noisiest on evenly down to the least, as in Song et al. 2021, appendix D.2.
         self._visited = [config.levels * step // config.steps for step in reversed(range(config.steps))]
 
     def loss(self, prediction: Tensor, target: Target, generator: torch.Generator | None = None) -> Tensor:
         """Squared error (...) of the noise, summed over turn and go, mean of the levels drawn."""
         actions = self.config.scale * known_actions(target).expand(self.config.draws, *target.actions.shape)
-        noise = torch.randn(actions.shape, generator=generator)
-        level = torch.randint(self.config.levels, actions.shape[:-2], generator=generator)
+        noise = torch.randn(actions.shape, generator=generator).to(actions.device)
+        level = torch.randint(self.config.levels, actions.shape[:-2], generator=generator).to(actions.device)
         signal = self.signal[level][..., None, None]
         noisy = signal.sqrt() * actions + (1 - signal).sqrt() * noise
         guess = self.denoiser(noisy, level / self.config.levels, prediction)
@@ -55,12 +56,12 @@ class DiffusionHead(DenoisingHead):
         noisy = noise
         actions = torch.zeros_like(noise)
         for step, level in enumerate(self._visited):
-            signal = float(self.signal[level])
-            time = torch.full(noise.shape[:-2], level / self.config.levels)
+            signal = self._shares[level]
+            time = noise.new_full(noise.shape[:-2], level / self.config.levels)
             guess = self.denoiser(noisy, time, prediction)
             actions = ((noisy - math.sqrt(1 - signal) * guess) / math.sqrt(signal)).clamp(-scale, scale)
             if step + 1 < len(self._visited):
-                left = float(self.signal[self._visited[step + 1]])
+                left = self._shares[self._visited[step + 1]]
                 # The noise that goes with the action, which may have been clipped.
                 guess = (noisy - math.sqrt(signal) * actions) / math.sqrt(1 - signal)
                 noisy = math.sqrt(left) * actions + math.sqrt(1 - left) * guess

@@ -30,8 +30,8 @@ class FlowHead(DenoisingHead):
     def loss(self, prediction: Tensor, target: Target, generator: torch.Generator | None = None) -> Tensor:
         """Squared error (...) of the velocity, summed over turn and go, mean of the times drawn."""
         actions = self.config.scale * known_actions(target).expand(self.config.draws, *target.actions.shape)
-        noise = torch.randn(actions.shape, generator=generator)
-        time = torch.rand(actions.shape[:-2], generator=generator)
+        noise = torch.randn(actions.shape, generator=generator).to(actions.device)
+        time = torch.rand(actions.shape[:-2], generator=generator).to(actions.device)
         moved = time[..., None, None]
         velocity = self.denoiser(moved * actions + (1 - moved) * noise, time, prediction)
         return mean_over_known((velocity - (actions - noise)).square().sum(-1).mean(0), target)
@@ -40,6 +40,6 @@ class FlowHead(DenoisingHead):
         """Actions (..., K, 2) of predictions (..., W) and noise (..., K, 2)."""
         moved = noise
         for step in range(self.config.steps):
-            time = torch.full(noise.shape[:-2], step / self.config.steps)
+            time = noise.new_full(noise.shape[:-2], step / self.config.steps)
             moved = moved + self.denoiser(moved, time, prediction) / self.config.steps
         return moved / self.config.scale

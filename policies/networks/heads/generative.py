@@ -76,7 +76,8 @@ class GenerativeHead(Head):
         return likeliest(self.generate(samples, noise).clamp(-1.0, 1.0))
 
     def _draw(self, prediction: Tensor, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-        return torch.randn(*prediction.shape[:-1], *shape, generator=generator, dtype=prediction.dtype)
+        noise = torch.randn(*prediction.shape[:-1], *shape, generator=generator, dtype=prediction.dtype)
+        return noise.to(prediction.device)
 
 
 def likeliest(samples: Tensor) -> Tensor:

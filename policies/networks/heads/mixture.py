@@ -56,7 +56,8 @@ class MixtureHead(DistributionHead):
         """A turn from a component that is drawn by its weight, and go as `act` would."""
         mixture = self._split(prediction)
         weights = mixture.log_weights.exp().flatten(0, -2)
-        component = torch.multinomial(weights, 1, generator=generator).view(*mixture.mean.shape[:-1], 1)
+        component = torch.multinomial(weights.cpu(), 1, generator=generator).to(weights.device)
+        component = component.view(*mixture.mean.shape[:-1], 1)
         turn = draw_normal(mixture.mean.gather(-1, component), mixture.log_std.gather(-1, component), generator)
         return torch.stack((turn.squeeze(-1), torch.tanh(mixture.go)), dim=-1)
 

@@ -27,5 +27,5 @@ def log_density(mean: Tensor, log_std: Tensor, value: Tensor) -> Tensor:
 
 def draw_normal(mean: Tensor, log_std: Tensor, generator: torch.Generator | None) -> Tensor:
     """One draw from each normal distribution."""
-    noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+    noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype).to(mean.device)
     return mean + torch.exp(log_std) * noise
