@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -304,6 +304,20 @@ def borrowed(pool: RolloutPool | None, workers: int, config: PoolConfig = LOCAL)
         yield own
 
 
+def given_up(reason: str, tries: int, seeds: Iterable[int]) -> ForestPilotError:
+    """What is raised of worlds whose process died each time.
+
+    Args:
+        reason: how it died, at last.
+        tries: how often each of them was begun.
+        seeds: of the worlds.
+    """
+    return ForestPilotError(
+        f"{reason}, {tries} times, at each of these worlds: {', '.join(map(str, sorted(seeds)))}. "
+        "All other episodes were run; the same command tries these again"
+    )
+
+
 class _Part:
     """What one worker does of a job: scenarios are handed to it one by one, and it hands back episodes."""
 
@@ -358,10 +372,7 @@ class _Parts:
                 self._go_on_after(told)
                 note(f"{reason}; {len(told.held)} episodes begin anew")
         if self._given_up:
-            raise ForestPilotError(
-                f"{reason}, {TRIES} times, at each of these worlds: {', '.join(map(str, sorted(self._given_up)))}. "
-                "All other episodes were run; the same command tries these again"
-            )
+            raise given_up(reason, TRIES, self._given_up)
 
     def cancel(self) -> None:
         """Begin nothing more."""

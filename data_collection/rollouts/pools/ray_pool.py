@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from forestpilot.data_collection.episodes.dataset import Dataset, package_version
 from forestpilot.data_collection.rollouts.luggage import packed
-from forestpilot.data_collection.rollouts.pool import SLOTS, FinishedEpisode, Job, RolloutPool, store
+from forestpilot.data_collection.rollouts.pool import SLOTS, FinishedEpisode, Job, RolloutPool, given_up, store
 from forestpilot.data_collection.rollouts.pools import PoolConfig, RayConfig
 from forestpilot.data_collection.rollouts.pools.handful import Order, run_handful
 from forestpilot.data_collection.rollouts.pools.ray_cluster import ClusterError, connected, require_reachable
@@ -193,10 +193,7 @@ class _Handfuls:
                 if finished is not None:
                     yield finished
         if self._given_up:
-            raise ForestPilotError(
-                f"{reason}, {TRIES} times, at each of these worlds: {', '.join(map(str, sorted(self._given_up)))}. "
-                "All other episodes were run; the same command tries these again"
-            )
+            raise given_up(reason, TRIES, self._given_up)
 
     def cancel(self) -> None:
         """Begin nothing more, and end what runs."""
