@@ -8,13 +8,17 @@
     RUN/importance.png, RUN/parallel.png
 
 A trial is one process's as long as that lives. One whose process died is gone on with by whoever comes next: it has its
-number, its values and its run folder. Test worlds are not looked at.
+number, its values and its run folder. Test worlds are not looked at, unless `report_test` asks for it, once, at the
+end:
+
+    RUN/default/          the run of the settings without the search
+    RUN/test/             outcomes.csv and summary.json of both
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +31,7 @@ from forestpilot.data_collection.episodes.seals import read_sealed, seal
 from forestpilot.data_collection.rollouts.pool import RolloutPool, borrowed, require_pool
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix
 from forestpilot.data_collection.rollouts.shelf import Shelf
+from forestpilot.launch.tuning.held_out import DEFAULT, Comparison, compare, require_not_looked_at
 from forestpilot.launch.tuning.search import Space
 from forestpilot.launch.tuning.targets import Target, settings_of
 from forestpilot.launch.tuning.trials import (
@@ -50,13 +55,21 @@ from forestpilot.sim.extras import require
 
 if TYPE_CHECKING:
     from optuna.study import Study
-    from optuna.trial import Trial
+    from optuna.trial import Trial, TrialState
 
     from forestpilot.policies.training.shard_pool import ShardPool
+TEST_FOLDER = "test"
+"""Where the look at test worlds is written down."""
+PARALLEL_FILE = "parallel.png"
+IMPORTANCE_FILE = "importance.png"
 
 
 class PrunedError(ForestPilotError):
     """A trial that is behind the others, and is ended."""
+
+
+class RefusedError(ForestPilotError):
+    """A trial whose settings do not go together."""
 
 
 class Tuning:
@@ -66,6 +79,10 @@ class Tuning:
         target: what is tuned.
         config: options of the search and of the target, see `forestpilot.launch.tuning.targets.config_class`.
         progress: who watches.
+
+    Attributes:
+        space: what is searched.
+        comparison: what came of the look at test worlds, after `run`, where it is asked for.
 
     Raises:
         ForestPilotError: a search or a setting that cannot be; said before anything is written.
@@ -78,12 +95,15 @@ class Tuning:
         self.folder = Path(config.out)
         self.settings = settings_of(target, config)
         self.space = Space(self.settings, config.search)
-        self.ordinary = self.run_config(self.settings, "default")
+        self.ordinary = self.run_config(self.settings, DEFAULT)
         self._require_comparable()
         require("optuna")
         require("matplotlib")
         require_pool(None, self.ordinary.pool)
         self._algorithm(self.ordinary)
+        if config.report_test:
+            require_not_looked_at(self.folder / TEST_FOLDER)
+        self.comparison: Comparison | None = None
 
     def run_config(self, settings: Any, name: str) -> AlgorithmConfig:
         """The run that tries some settings, in a folder of the search."""
@@ -109,7 +129,10 @@ class Tuning:
             with claims.setting_up():
                 rows = rows_of(study, self.space)
                 self._write(rows)
+                self._draw(study, rows)
                 run.record()
+            if config.report_test:
+                self._compare(bench, rows)
         return rows
 
     def _run_trials(self, bench: Bench) -> None:
@@ -157,36 +180,45 @@ class Tuning:
 
         from forestpilot.policies.training.state import DivergedError
 
-        study = bench.study
         drawn = self.space.draw(trial)
         told = f"trial {trial.number}"
-        try:
-            algorithm = self._algorithm(self.run_config(self.space.config(drawn), f"trials/{trial.number:04d}"))
-        except ValueError as error:
-            # What single values can be was checked; these do not go together.
-            trial.set_user_attr("reason", " ".join(str(error).split()))
-            study.tell(trial, state=TrialState.FAIL)
-            self.progress.note(f"{told}: {told_drawn(drawn)}: refused, {error}")
-            return
-        algorithm.shelf = Shelf(self.folder / "shelf")
-        watcher = TrialWatcher(trial, algorithm, self.config.looks)
-        algorithm.watcher = watcher
         self.progress.note(f"{told}: {told_drawn(drawn)}")
         try:
-            results = algorithm.run(bench.pool, shard_pool=bench.shards)
+            value = self._value(bench, trial, drawn)
         except (PrunedError, DivergedError) as error:
-            trial.set_user_attr("reason", " ".join(str(error).split()))
-            study.tell(trial, state=TrialState.PRUNED)
+            _end(bench.study, trial, TrialState.PRUNED, error)
             self.progress.note(f"{told}: ended early, {error}")
-            return
-        value = value_of(_seen_in(best_round(results)))
-        study.tell(trial, value)
-        best = best_of(rows_of(study, self.space))
-        assert best is not None
-        ahead = "the best so far"
-        if best.number != trial.number:
-            ahead = f"the best so far is trial {best.number} with {told_value(best.value)}"
-        self.progress.note(f"{told}: {told_value(value)} of the validation worlds; {ahead}")
+        except RefusedError as error:
+            _end(bench.study, trial, TrialState.FAIL, error)
+            self.progress.note(f"{told}: refused, {error}")
+        else:
+            bench.study.tell(trial, value)
+            best = best_of(rows_of(bench.study, self.space))
+            assert best is not None
+            ahead = "the best so far"
+            if best.number != trial.number:
+                ahead = f"the best so far is trial {best.number} with {told_value(best.value)}"
+            self.progress.note(f"{told}: {told_value(value)} of the validation worlds; {ahead}")
+
+    def _value(self, bench: Bench, trial: Trial, drawn: Mapping[str, Any]) -> float:
+        """What a trial comes to.
+
+        Raises:
+            RefusedError: what was drawn does not go together; what single values can be was checked before.
+            PrunedError: it is behind the others.
+            DivergedError: its loss is no longer a number.
+        """
+        try:
+            algorithm = self._algorithm(self.run_config(self.space.config(drawn), _trial_folder(trial.number)))
+        except (ForestPilotError, ValueError) as error:
+            raise RefusedError(str(error)) from error
+        algorithm.shelf = Shelf(self.folder / "shelf")
+        algorithm.watcher = TrialWatcher(trial, algorithm, self.config.looks)
+        try:
+            results = algorithm.run(bench.pool, shard_pool=bench.shards)
+        except InvalidArgumentError as error:  # said when the demonstrations are there
+            raise RefusedError(str(error)) from error
+        return value_of(_seen_in(best_round(results)))
 
     def _algorithm(self, config: AlgorithmConfig) -> Algorithm[Any]:
         """The algorithm that runs a trial."""
@@ -200,7 +232,7 @@ class Tuning:
         for dimension in self.space.dimensions:
             for value in dimension.values:
                 try:
-                    config = self.run_config(self.space.config({dimension.path: value}), "default")
+                    config = self.run_config(self.space.config({dimension.path: value}), DEFAULT)
                 except ConfigError:  # an option of a part that is searched
                     continue
                 if _judged_in(config) != usual:
@@ -221,6 +253,29 @@ class Tuning:
         path = self.folder / JOURNAL_FILE
         content = path.read_bytes()
         seal(path, content[: content.rfind(b"\n") + 1], grows=True)
+
+    def _draw(self, study: Study, rows: Sequence[TrialRow]) -> None:
+        """Draw what can be drawn of so many trials."""
+        from forestpilot.launch.tuning.optimiser import importance_of
+        from forestpilot.launch.tuning.plots import plot_importance, plot_parallel
+
+        plot_parallel(self.space.dimensions, rows, self.folder / PARALLEL_FILE)
+        importance = importance_of(study)
+        if importance:
+            complete = sum(row.state == COMPLETE for row in rows)
+            plot_importance(importance, self.folder / IMPORTANCE_FILE, complete)
+
+    def _compare(self, bench: Bench, rows: Sequence[TrialRow]) -> None:
+        """Compare the best settings with the default ones in test worlds, now that nothing is chosen any more."""
+        best = best_of(rows)
+        if best is None:
+            raise ForestPilotError("no trial came to its end, so there is nothing to compare in test worlds")
+        default = self._algorithm(self.ordinary)
+        default.shelf = Shelf(self.folder / "shelf")
+        run = self.run_config(self.space.config(best.drawn), _trial_folder(best.number))
+        episodes = self.config.report_test
+        folder = self.folder / TEST_FOLDER
+        self.comparison = compare(default, run, episodes, folder, self.progress, bench.pool, bench.shards)
 
     def _require_whole(self) -> None:
         """Raise DamagedFileError where the journal is not as it was written."""
@@ -281,7 +336,7 @@ class TrialWatcher:
 
     def _report(self, point: int, value: float) -> None:
         """Report; what was decided before the process was killed is decided again."""
-        reported = self._trial.study.trials[self._trial.number].intermediate_values
+        reported = self._trial.study.get_trials(deepcopy=False)[self._trial.number].intermediate_values
         if point not in reported:
             self._trial.report(value, point)
         if point >= max(reported, default=point) and self._trial.should_prune():
@@ -302,6 +357,17 @@ def _judged_in(config: AlgorithmConfig) -> tuple[str, list[Scenario]]:
     )
     judged = dataclasses.replace(config, mix=mix)
     return config.task, judged.held_out_scenarios("validation", config.validation_episodes)
+
+
+def _end(study: Study, trial: Trial, state: TrialState, error: Exception) -> None:
+    """Note that a trial came to nothing, and why."""
+    trial.set_user_attr("reason", " ".join(str(error).split()))
+    study.tell(trial, state=state)
+
+
+def _trial_folder(number: int) -> str:
+    """Where in the folder of the search a trial runs."""
+    return f"trials/{number:04d}"
 
 
 def rows_of(study: Study, space: Space) -> list[TrialRow]:

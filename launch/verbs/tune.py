@@ -10,10 +10,12 @@ from forestpilot.launch.config import ConfigError, parse_config
 from forestpilot.launch.config.options import Option, options_of
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.launch.terminal.tables import print_table
+from forestpilot.launch.tuning.held_out import told
 from forestpilot.launch.tuning.targets import Target, config_class, presets_of, target_names, target_of
 from forestpilot.launch.tuning.trials import BEST_FILE, TABLE_FILE, TrialRow, best_of, short, short_names, told_value
-from forestpilot.launch.tuning.tuning import Tuning
+from forestpilot.launch.tuning.tuning import IMPORTANCE_FILE, PARALLEL_FILE, Tuning
 from forestpilot.launch.verbs import Verb
+from forestpilot.policies.evaluation.scores import results_table
 
 SHOWN = 10
 """Rows of the table: the best trials."""
@@ -57,6 +59,12 @@ def run(asked: Asked) -> None:
         print("no trial came to its end, so there is no best one")
         return
     print(folder / BEST_FILE)
+    for name in (PARALLEL_FILE, IMPORTANCE_FILE):
+        if (folder / name).exists():
+            print(folder / name)
+    if tuning.comparison is not None:
+        print_table(results_table(tuning.comparison.scores), title="test worlds")
+        print(told(tuning.comparison))
     name = asked.target.name
     print(f"next: forestpilot {name} --config {folder / BEST_FILE} --out runs/{name}")
 

@@ -19,6 +19,7 @@ import forestpilot.policies.networks.checkpoint as checkpoint_module
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.policies.algorithms import ALGORITHMS
+from forestpilot.policies.algorithms.algorithm import Validation
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.algorithms.rounds import ROUND_FIELDS, RoundResult, best_round
 from forestpilot.policies.networks.checkpoint import describe_policy
@@ -86,13 +87,36 @@ def run(name: str, out: Path) -> list[RoundResult]:
     return ALGORITHMS.get(name)(tiny(name, out)).run()
 
 
+class Watching:
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.finished_rounds: list[RoundResult] = []
+
+    def looks(self, round_number: int, steps: int) -> list[int]:
+        return [steps // 2] if round_number == 0 else []
+
+    def looked(self, round_number: int, step: int, seen: Validation) -> None:
+        assert round_number == 0 and step > 0 and seen.episodes == 2
+
+    def finished(self, result: RoundResult) -> None:
+        self.finished_rounds.append(result)
+
+
 @pytest.fixture(scope="module", params=NAMES)
 def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Any]:
-    """An uninterrupted run: (name of the algorithm, run folder, results)."""
+    """An uninterrupted run: (name of the algorithm, run folder, results).
+
+    Somebody watches it, and looks at the middle of a training: those that are not watched must come to the same.
+    """
     out = tmp_path_factory.mktemp("whole") / "run"
     if request.param in EXTRAS:
         pytest.importorskip(EXTRAS[request.param], reason="the extra rl is not installed")
-    return request.param, out, run(request.param, out)
+    algorithm = ALGORITHMS.get(request.param)(tiny(request.param, out))
+    algorithm.watcher = watching = Watching()
+    results = algorithm.run()
+    assert watching.finished_rounds == results
+    return request.param, out, results
 
 
 def dying(method: Callable[..., Any], calls: Iterator[int], when: Callable[..., bool]) -> Callable[..., Any]:

@@ -78,6 +78,12 @@ RECIPES = {
         ),
         Recipe("dagger", f"dagger --out dagger --workers 1 {learning('')}", ("dagger",)),
         Recipe("bc", f"bc --out bc --workers 1 {learning('')}", ("bc",)),
+        Recipe(
+            "tune",
+            f"tune bc --out tune --workers 1 --trials 2 --looks 1 {learning('').replace('--rounds 1', '--rounds 0')} "
+            "--search train.learning_rate=log:1e-4:1e-2 --search train.flip=true,false",
+            ("tune/trials", "tune/trials.csv", "tune/best.yaml"),
+        ),
         Recipe("relabel", "relabel dagger/dataset --out labels --episodes 1", ("labels",), ("dagger",), seat=True),
         Recipe(
             "grid", "grid --policy blind --out grid --speeds 12 --densities 0.02 --episodes 1 --workers 1", ("grid",)

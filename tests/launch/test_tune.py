@@ -14,13 +14,17 @@ from typing import Any
 import pytest
 
 from forestpilot.launch.config import ConfigError, parse_config
+from forestpilot.launch.tuning.held_out import told
 from forestpilot.launch.tuning.search import Choice, NumberRange, Space
-from forestpilot.launch.tuning.targets import config_class, settings_of, target_of
+from forestpilot.launch.tuning.targets import config_class, settings_of, target_names, target_of
 from forestpilot.launch.tuning.trials import TrialRow, best_of, short_names, told_value
+from forestpilot.launch.verbs import tune
 from forestpilot.policies.algorithms import ALGORITHMS
 from forestpilot.policies.algorithms.algorithm import Algorithm, Validation
-from forestpilot.policies.algorithms.behavioural_cloning import BehaviouralCloningConfig
+from forestpilot.policies.algorithms.behavioural_cloning import BehaviouralCloning, BehaviouralCloningConfig, clone
 from forestpilot.policies.algorithms.config import AlgorithmConfig
+from forestpilot.policies.networks.checkpoint import describe_policy
+from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import ForestPilotError
 from tests.policies.test_dagger import TINY_MIX, TINY_TRAIN
 
@@ -256,6 +260,50 @@ def test_the_best_is_a_config_that_the_verb_takes(tmp_path: Path) -> None:
     assert table[0]["state"] == "complete" and len(table[0]["reports"].split()) == 3
 
 
+def test_test_worlds_are_looked_at_once(tmp_path: Path) -> None:
+    tuning(tmp_path, trials=4).run()
+    assert not (tmp_path / "test").exists()
+    reporting = tuning(tmp_path, trials=4, report_test=2)
+    rows = reporting.run()
+    compared = reporting.comparison
+    assert compared is not None and [score.policy for score in compared.scores] == ["default", "best"]
+    assert compared.low <= compared.difference <= compared.high
+    assert "best less default in 2 test worlds" in told(compared)
+    best = best_of(rows)
+    assert best is not None
+    with (tmp_path / "test/outcomes.csv").open() as file:
+        flown = {(row["policy"], int(row["seed"])) for row in csv.DictReader(file)}
+    assert flown == {(name, seed) for name in ("default", "best") for seed in (2_000_000, 2_000_001)}
+    with pytest.raises(ForestPilotError, match="looked at already"):
+        tuning(tmp_path, trials=4, report_test=2)
+    assert tuning(tmp_path, trials=4).run() == rows
+
+
+def test_pictures_are_drawn_of_what_there_is(tmp_path: Path) -> None:
+    tuning(tmp_path, trials=1).run()
+    assert (tmp_path / "parallel.png").stat().st_size > 5000 and not (tmp_path / "importance.png").exists()
+    tuning(tmp_path, trials=8).run()
+    assert (tmp_path / "importance.png").stat().st_size > 5000
+
+
+def test_a_search_of_train_makes_the_policies_of_train(tmp_path: Path) -> None:
+    run = BehaviouralCloningConfig(
+        out=str(tmp_path / "bc"), expert_episodes=2, first_steps=2, validation_episodes=1, workers=1, mix=TINY_MIX,
+        train=TINY_TRAIN,
+    )  # fmt: skip
+    BehaviouralCloning(run).run()
+    target = target_of("train")
+    train = {each.name: getattr(TINY_TRAIN, each.name) for each in dataclasses.fields(TINY_TRAIN)}
+    ours = {"data": (str(tmp_path / "bc/dataset"),), "steps": 6, "out": str(tmp_path / "tune")}
+    search = {"search": ("learning_rate=1e-3,2e-3",), "trials": 1, "looks": 1}
+    config = config_class(target)(**{**train, **ours, **search}, mix=TINY_MIX, validation_episodes=1, workers=1)
+    Tuning(target, config).run()
+    best = ["--config", str(tmp_path / "tune/best.yaml"), "--out", str(tmp_path / "alone"), "--no-tensorboard"]
+    clone(parse_config(TrainConfig, best, "forestpilot train"))
+    alone, tuned = (describe_policy(tmp_path / name)["policy_id"] for name in ("alone", "tune/trials/0000"))
+    assert alone == tuned
+
+
 def test_rows_are_told_briefly() -> None:
     assert told_value(0.85) == "85 %" and told_value(-2.25) == "75 %, 3 interventions" and told_value(None) == "-"
     assert told_value(1.0) == "100 %" and told_value(-1.0) == "0 %, 1 interventions"
@@ -264,6 +312,12 @@ def test_rows_are_told_briefly() -> None:
     ]  # fmt: skip
     rows = [TrialRow(0, "complete", 0.5), TrialRow(1, "complete", 0.5), TrialRow(2, "pruned", None)]
     assert best_of(rows) is rows[0] and best_of(rows[2:]) is None
+
+
+@pytest.mark.parametrize("name", target_names())
+def test_every_algorithm_is_tuned_without_a_line_of_its_own(name: str) -> None:
+    asked = tune.parse([name, "--search", "seed=0,1", "--trials", "1"], "forestpilot tune")
+    assert Space(settings_of(asked.target, asked.config), asked.config.search).dimensions[0].values == (0, 1)
 
 
 def test_what_is_tuned_has_its_own_options() -> None:
