@@ -141,7 +141,8 @@ def _theirs(config: PPOConfig) -> Iterator[Learn]:
 
     from forestpilot.sim.tasks import TASKS
 
-    env_id = TASKS.get(TASK).env_id
+    # Gymnasium imports the module first, in each of the processes.
+    env_id = f"forestpilot.sim.envs.registration:{TASKS.get(TASK).env_id}"
     envs = make_vec_env(env_id, config.environments, seed=SEED, vec_env_cls=SubprocVecEnv)
     try:
         engine = PPO(

@@ -40,7 +40,7 @@ class Table:
 
 @dataclass
 class DaggerRun:
-    """Rounds that `forestpilot dagger` left in a folder."""
+    """Rounds that `forestpilot dagger`, or another algorithm that learns in rounds, left in a folder."""
 
     folder: Path
     """The folder."""
@@ -52,6 +52,8 @@ class DaggerRun:
     """Name of the task."""
     validation: list[Mapping[str, Any]]
     """Rows of the validation episodes of the chosen round, as in outcomes.csv."""
+    trained_by: str = "DAgger"
+    """What learned, as its policy says."""
     stopped: str = ""
     """Why the rounds ended before the last one that was planned; empty where they did not."""
     notes: list[str] = field(default_factory=list)
@@ -61,6 +63,12 @@ class DaggerRun:
     def says_something(self) -> bool:
         """True where a round is finished."""
         return bool(self.rounds.rows)
+
+    @property
+    def learns_by_steps(self) -> bool:
+        """True where nobody labels what is visited after round 0: it is rewarded, and counted in steps."""
+        visited = self.rounds.numbers("visited") if "visited" in self.rounds.columns else []
+        return max(visited, default=0) > 0 and len(set(self.rounds.numbers("labels"))) == 1
 
 
 def read_dagger(folder: Path) -> DaggerRun:
@@ -81,7 +89,7 @@ def read_dagger(folder: Path) -> DaggerRun:
     validation, wrong_validation = _validation(folder, chosen)
     notes += filter(None, [wrong_validation])
     task = str(config.get("task", DEFAULT_TASK))
-    return DaggerRun(folder, rounds, chosen, task, validation, stopped, notes)
+    return DaggerRun(folder, rounds, chosen, task, validation, _trained_by(policy, run.verb), stopped, notes)
 
 
 def _gaps(folder: Path, numbers: Sequence[int], planned: object) -> list[str]:
@@ -102,6 +110,13 @@ def _chosen(policy: Mapping[str, Any]) -> int | None:
         return int(policy["extra"]["chosen"]["round"])
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _trained_by(policy: Mapping[str, Any], verb: str) -> str:
+    """What learned: as the finished run says, or else by the verb that made the folder."""
+    usual = verb if verb not in ("", "dagger", "demo") else "DAgger"
+    extra = policy.get("extra")
+    return str(extra.get("trained_by", usual)) if isinstance(extra, Mapping) else usual
 
 
 def _stopped(policy: Mapping[str, Any]) -> str:
@@ -149,7 +164,7 @@ class TrainingRun:
 
     @property
     def total_steps(self) -> list[float]:
-        """Gradient steps of all rounds up to each row."""
+        """Steps of all rounds up to each row."""
         totals: list[float] = []
         before = 0.0
         last_step = 0.0
@@ -161,6 +176,11 @@ class TrainingRun:
             last_step = step
             totals.append(before + step)
         return totals
+
+    @property
+    def counts_gradient_steps(self) -> bool:
+        """True where a step is one of the gradient; else it is one in the environment."""
+        return "training_success" not in self.metrics.columns
 
     @property
     def round_ends(self) -> list[float]:

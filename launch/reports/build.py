@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def _what(runs: Runs, arms: Sequence[Arm]) -> str:
     counts = {
         "episode": sum(len(arm.episodes) for arm in arms),
         "arm": len(arms),
-        "DAgger run": len(runs.daggers),
+        **{f"{title} run": count for title, count in Counter(run.trained_by for run in runs.daggers).items()},
         "training": len(runs.trainings),
         "study": len(runs.studies),
     }

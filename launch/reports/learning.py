@@ -52,26 +52,56 @@ DEFINITIONS = {
     "components_in_use": ("components in use", "Mixture components that carry weight; one: the mixture collapsed."),
     "gradient_norm": ("gradient norm", "Length of the gradient before it is clipped."),
     "learning_rate": ("learning rate", "Step size of the one-cycle schedule."),
+    "training_success": ("success in training", "Share of the episodes since the row before that reached the goal."),
+    "training_crashes": ("crashes in training", "Share of these episodes that ended in a crash."),
+    "episode_steps": ("steps of an episode", "Mean length of these episodes."),
+    "policy_loss": ("policy loss", "What the policy's gradient makes smaller; its size says little."),
+    "value_loss": ("value loss", "Mean squared error of what the value network expected, in units of the reward."),
+    "explained_variance": ("explained variance", "Share of what returns vary by that the value network foresaw."),
+    "kl": ("divergence, nats", "How far the policy is from the one that acted, at the end of an update."),
+    "clipped": ("clipped", "Share of the steps on which the policy had moved as far as one update may."),
+    "spread": (
+        "spread",
+        "How far it strays from its own action to try others; its standard deviation, or temperature.",
+    ),
+    "steps_per_s": ("steps per s", "Steps in the environment per second, updates included."),
     "frames_per_s": ("frames per s", "Window steps learned from per second, data and augmentation included."),
 }
 """Columns of metrics.csv: what stands at the axis, and what they are."""
-FIRST_CURVES = ("loss", "turn_error_deg", "argmin_agreement", "regret", "go_error")
+STEPS = "steps in the environment"
+FIRST_CURVES = (
+    "training_success",
+    "training_crashes",
+    "loss",
+    "turn_error_deg",
+    "argmin_agreement",
+    "regret",
+    "go_error",
+)
 """These come first; the others as they are in the file."""
 INTERVENTIONS = "validation_interventions"
 """Column that only tasks have in which a vehicle can be put back."""
 
 
+LABELLED = "Each round the policy drives, the expert labels the states it visits, and it learns from all labels so far."
+REWARDED = (
+    "In reinforcement learning nobody labels: the policy acts, is rewarded, and is measured by the steps that it took "
+    "and by what it crashed on the way."
+)
+ON_VALIDATION = (
+    "Success is on validation worlds, on which the policy that is kept (ringed) was chosen: a little optimistic for "
+    "that round. Bars are 95 % Wilson intervals."
+)
+
+
 def rounds_section(runs: Sequence[DaggerRun]) -> Section:
     """Success by round and by number of labels, and the table behind them."""
-    section = Section("rounds", "DAgger, round by round")
-    section.blocks.append(
-        Text(
-            "Each round the policy drives, the expert labels the states it visits, and it learns from all labels so "
-            "far. Success is on validation worlds, on which the policy that is kept (ringed) was chosen: a little "
-            "optimistic for that round. Bars are 95 % Wilson intervals."
-        )
-    )
     shown = [run for run in runs if run.rounds.rows]
+    titles = list(dict.fromkeys(run.trained_by for run in shown))
+    section = Section("rounds", f"{_capital(' and '.join(titles) or 'DAgger')}, round by round")
+    by_labels = [] if shown and all(run.learns_by_steps for run in shown) else [LABELLED]
+    by_steps = [REWARDED] if any(run.learns_by_steps for run in shown) else []
+    section.blocks.append(Text(" ".join([*by_labels, *by_steps, ON_VALIDATION])))
     names = _names(shown)
     if any(map(_validated_rows, shown)):
         section.blocks.append(_round_diagrams(shown, names))
@@ -111,30 +141,43 @@ def _round_diagrams(runs: Sequence[DaggerRun], names: Sequence[str]) -> Diagrams
     """Success by round and by labels, and interventions where there were any."""
     by_round: list[Line] = []
     by_labels: list[Line] = []
+    by_steps: list[Line] = []
+    crashes: list[Line] = []
     interventions: list[Line] = []
     told = []
     for style, (run, name) in enumerate(zip(runs, names, strict=True)):
         by_round.append(_success_line(style, run, "round"))
-        by_labels.append(_success_line(style, run, "labels"))
+        if run.learns_by_steps:
+            by_steps.append(_success_line(style, run, "visited"))
+            crashes.append(Line(style, run.rounds.numbers("visited"), run.rounds.numbers("crashes")))
+        else:
+            by_labels.append(_success_line(style, run, "labels"))
         told.append(f"{name}: {_first_and_last(by_round[-1])}")
         rows = _validated_rows(run)
         counts = _column(rows, INTERVENTIONS)
         if max(counts, default=0) > 0:
             interventions.append(Line(style, _column(rows, "round"), counts, ring_at=run.chosen))
-    axes = Axes("round (0: behavioural cloning)", "validation worlds completed, %", y_range=(-2.0, 103.0), whole_x=True)
+    first = "behavioural cloning" if by_labels else "before any"
+    axes = Axes(f"round (0: {first})", "validation worlds completed, %", y_range=(-2.0, 103.0), whole_x=True)
     alt = "; ".join(told)
     diagrams = [
         Diagram(
             "Success by round",
             lines_figure(by_round, axes, alt),
             "Share of the validation worlds that the policy after each round completed.",
-        ),
-        Diagram(
-            "Success by number of labels",
-            lines_figure(by_labels, dataclasses.replace(axes, x_label="labelled states", whole_x=False), alt),
-            "The same against what was asked of the expert so far: states labelled in all rounds together.",
-        ),
+        )
     ]
+    if by_labels:
+        labelled = dataclasses.replace(axes, x_label="labelled states", whole_x=False)
+        text = "The same against what was asked of the expert so far: states labelled in all rounds together."
+        diagrams.append(Diagram("Success by number of labels", lines_figure(by_labels, labelled, alt), text))
+    if by_steps:
+        stepped = dataclasses.replace(axes, x_label=STEPS, whole_x=False)
+        text = "The same against the steps taken so far, in training."
+        diagrams.append(Diagram("Success by steps", lines_figure(by_steps, stepped, alt), text))
+        counted = Axes(STEPS, "crashes so far")
+        svg = lines_figure(crashes, counted, "Crashes while training, by steps in the environment")
+        diagrams.append(Diagram("Crashes while training", svg, "Training episodes that ended in a crash, so far."))
     if interventions:
         axes = Axes("round", "interventions", whole_x=True)
         svg = lines_figure(interventions, axes, "Interventions on validation roads by round")
@@ -176,7 +219,7 @@ def _rounds_table(run: DaggerRun, name: str) -> Table:
             if column == "validation_success":
                 cells["95 %"] = interval(number(row.get("low")), number(row.get("high")))
         rows.append(cells)
-    caption = f"{name}: rounds of DAgger"
+    caption = f"{name}: rounds of {run.trained_by}"
     if run.chosen is not None:
         caption += f", the policy of round {run.chosen} was kept (✓)"
     return table_of(rows, caption)
@@ -291,7 +334,9 @@ def _curve(name: str, runs: Sequence[TrainingRun]) -> Diagram | None:
             told.append(f"{title} {y[0]:.3g} at first, {y[-1]:.3g} at last")
     if not lines:
         return None
-    axes = Axes("gradient steps, all rounds", title)
+    shown = [run for run in runs if name in run.curves]
+    what = "gradient steps" if all(run.counts_gradient_steps for run in shown) else "steps"
+    axes = Axes(f"{what}, all rounds", title)
     if name == "loss" and min(min(line.y) for line in lines) > 0:
         axes = dataclasses.replace(axes, log="y")
     if len(runs) == 1 and len(runs[0].round_ends) <= MAX_GUIDES:

@@ -84,8 +84,7 @@ def _kinds(folder: Path, runs: Runs) -> list[str]:
     found = []
     if _is_among(folder, runs.evaluations):
         found.append("evaluation")
-    if _is_among(folder, runs.daggers):
-        found.append("DAgger")
+    found += [run.trained_by for run in runs.daggers if run.folder == folder]
     if _is_among(folder, runs.trainings):
         found.append("training")
     if _is_among(folder, runs.studies):

@@ -388,3 +388,16 @@ def test_a_damaged_json_becomes_a_note(tmp_path: Path) -> None:
     assert (
         "dagger.json cannot be read" in told and "policy.json has been damaged or altered (it holds no mapping)" in told
     )
+
+
+def test_runs_that_nobody_labels_are_drawn_by_steps_and_crashes(tmp_path: Path) -> None:
+    header = "round,labels,validation_success,low,high,validation_episodes,visited,crashes,rollout_success\n"
+    rows = ["0,0,0.4,0.3,0.5,40,0,0,0\n", "1,0,0.8,0.7,0.9,40,2048,17,0.5\n"]
+    (tmp_path / "rounds.csv").write_text(header + "".join(rows))
+    (tmp_path / "policy.json").write_text('{"extra": {"trained_by": "reinforcement learning", "chosen": {"round": 1}}}')
+    section = rounds_section([read_dagger(tmp_path)])
+    assert section.title == "Reinforcement learning, round by round"
+    assert "nobody labels" in section.blocks[0].text and "expert labels the states" not in section.blocks[0].text
+    titles = [diagram.title for diagram in section.blocks[1].diagrams]
+    assert titles == ["Success by round", "Success by steps", "Crashes while training"]
+    assert "rounds of reinforcement learning" in section.blocks[-1].caption
