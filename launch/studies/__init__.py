@@ -95,5 +95,5 @@ STUDIES.register(
 STUDIES.register(
     "reinforce",
     "forestpilot.launch.studies.reinforce:ReinforceStudy",
-    "rewards by steps in the environment: from scratch, from a clone, held to the clone; and DAgger",
+    "rewards by steps in the environment: from scratch, from a clone, held to the clone, beside flights; and DAgger",
 )

@@ -1,6 +1,6 @@
 """What do rewards add to a clone, and what does a clone add to rewards?
 
-The same network learns to fly in seven ways, by number of steps in the environment:
+The same network learns to fly in eight ways, by number of steps in the environment:
 
     scratch      PPO from random weights
     clone        PPO from a clone of a few flights
@@ -8,14 +8,15 @@ The same network learns to fly in seven ways, by number of steps in the environm
     shaped-mid   0.1
     shaped-high  0.3
     close        PPO from the clone, held within some nats a step of it
+    rlpd         SAC from random weights, half of each batch demonstrations (Ball et al. 2023, arXiv:2302.02948)
     dagger       no rewards: the learner flies, the expert says what it should have done
 
-`clone`, `shaped` and `close` begin with one and the same policy of a training seed, `dagger` has the
+`clone`, `shaped` and `close` begin with one and the same policy of a training seed, `rlpd` and `dagger` have the
 demonstrations that it was cloned from. Test forests are flown through after the same numbers of steps. How long a way
 takes depends on the machine: the time of a round is the median over a run's rounds, so that a run that was killed and
 gone on with counts as long as one that was not.
 
-21 runs and 84 policies: about 45 minutes on two cores.
+24 runs and 96 policies: about 60 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ from forestpilot.policies.algorithms.reinforce.loop import Reinforce
 from forestpilot.policies.algorithms.rounds import RoundResult, round_folder
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.reinforcement.options import PPOConfig
+from forestpilot.policies.reinforcement.sac_options import SACConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import EPISODES, SPEEDS_MPS, STEPS, Range
@@ -83,7 +85,7 @@ DAGGER_ARM = LearningArm(
 
 @dataclass(frozen=True)
 class Config(StudyConfig):
-    """Success and crashes by steps in the environment: PPO from scratch, from a clone and held to it; DAgger."""
+    """Success and crashes by steps in the environment: PPO from scratch, from a clone and held to it; RLPD; DAgger."""
 
     out: str = not_the_result("runs/study-reinforce")
     """Run folder; the same command goes on where it was interrupted."""
@@ -103,6 +105,8 @@ class Config(StudyConfig):
     """How far from the clone `close` stays, in nats a step."""
     ppo: PPOConfig = PPOConfig()
     """How PPO learns."""
+    sac: SACConfig = SACConfig()
+    """How SAC learns."""
     test_worlds: Annotated[int, EPISODES] = 60
     """Test forests that every policy flies through."""
     density: Annotated[float, Range(0, 0.25)] = 0.04
@@ -131,17 +135,18 @@ class ReinforceStudy(Study[Config, LearningArm]):
 
     name = "reinforce"
     question = "What do rewards add to a clone, and what does a clone add to rewards?"
-    minutes = 45
+    minutes = 60
     full = Config()
     quick = Config(
         out="runs/study-reinforce-quick",
         seeds=2,
-        rounds=(1, 2),
+        rounds=(1,),
         round_steps=32,
         flights=1,
         dagger_flights=1,
         dagger_steps=2,
         ppo=PPOConfig(environments=2, rollout=16, batch=16, epochs=1, warm_up=0),
+        sac=SACConfig(environments=2, first_steps=8, random_steps=8, batch=4, updates=1, buffer_mb=10.0),
         test_worlds=2,
         train=dataclasses.replace(SCRATCH, batch_windows=4, steps=2, tensorboard=False),
     )
@@ -151,7 +156,7 @@ class ReinforceStudy(Study[Config, LearningArm]):
         self._learned: dict[tuple[str, int], list[RoundResult]] = {}
 
     def arms(self) -> Sequence[LearningArm]:
-        """PPO from scratch, from a clone, held to the clone in two ways; and DAgger."""
+        """PPO from scratch, from a clone, held to the clone in two ways; SAC beside demonstrations; and DAgger."""
         config = self.config
         shaped = [
             LearningArm(f"shaped-{name}", f"the same, {weight:g} m for a nat of likeness", {"shaping": weight}, "clone")
@@ -163,7 +168,13 @@ class ReinforceStudy(Study[Config, LearningArm]):
             {"keep_close": config.keep_close},
             "clone",
         )
-        return (SCRATCH_ARM, CLONE_ARM, *shaped, close, DAGGER_ARM)
+        rlpd = LearningArm(
+            "rlpd",
+            "SAC from random weights, half of each batch demonstrations",
+            {"method": config.sac, "first_steps": 0},
+            "demonstrations",
+        )
+        return (SCRATCH_ARM, CLONE_ARM, *shaped, close, rlpd, DAGGER_ARM)
 
     def xs(self) -> Sequence[float]:
         """Steps in the environment."""
@@ -191,7 +202,7 @@ class ReinforceStudy(Study[Config, LearningArm]):
             **_learned_at(results),
         }
         labels = results[number].labels
-        if arm.starts == "clone":
+        if arm.has_rewards and arm.starts != "nothing":
             labels = sum(header.num_labels for header in self._demonstrations(seed, bench).episodes)
         return Cell(arm.name, x, seed, fly(evaluation, bench), labels, figures)
 

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from forestpilot.policies.networks.checkpoint import CheckpointError, load_state, save_state
 from forestpilot.policies.reinforcement.replay_buffer import ReplayBuffer
@@ -50,12 +52,28 @@ def load_replay(buffer: ReplayBuffer, folder: Path, written: int) -> None:
     Raises:
         CheckpointError: a piece is missing or damaged.
     """
-    reached = max(0, written - buffer.num_rows)
+    for start, tensors in _read_pieces(folder, max(0, written - buffer.num_rows), written):
+        buffer.put_back(start, {name: values.numpy() for name, values in tensors.items()})
+
+
+def require_replay(folder: Path, written: int) -> None:
+    """Raise CheckpointError where a piece is missing or damaged of what a buffer held that had been written so many
+    states."""
+    for _ in _read_pieces(folder, min((start for start, _, _ in _pieces(folder)), default=0), written):
+        pass
+
+
+def _read_pieces(folder: Path, reached: int, written: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """First state and tensors of each piece, in order.
+
+    Raises:
+        CheckpointError: they do not reach from a state to so many that were written, or one is damaged.
+    """
     for start, end, path in _pieces(folder):
         tensors, _ = load_state(path)
         if start > reached:
             break
-        buffer.put_back(start, {name: values.numpy() for name, values in tensors.items()})
+        yield start, tensors
         reached = end
     if reached != written:
         raise CheckpointError(

@@ -38,7 +38,7 @@ from forestpilot.policies.reinforcement.replay_buffer import (
     recorded_reward,
     shifted,
 )
-from forestpilot.policies.reinforcement.replay_files import load_replay, save_replay
+from forestpilot.policies.reinforcement.replay_files import load_replay, require_replay, save_replay
 from forestpilot.policies.reinforcement.sac_options import SACConfig
 from forestpilot.policies.reinforcement.sac_policy import (
     SquashedActor,
@@ -125,12 +125,16 @@ class SACLearner(Learner):
         save_state(folder / STATE_FILE, engine.tensors(), facts)
         self._saved = folder
 
+    @classmethod
+    def require_whole(cls, folder: Path) -> None:
+        """See `Learner.require_whole`."""
+        _, facts = _read_state(folder / STATE_FILE)
+        require_replay(folder, facts["written"])
+
     def load(self, folder: Path) -> None:
         """See `Learner.load`."""
         path = folder / STATE_FILE
-        tensors, facts = load_state(path)
-        if not all(isinstance(facts.get(name), int) for name in ("steps", "updates", "written")):
-            raise CheckpointError(f"{path} does not say how many steps and updates it has seen")
+        tensors, facts = _read_state(path)
         self.engine.take_back(tensors, path)
         self.engine.num_timesteps = facts["steps"]
         self.engine.updates = facts["updates"]
@@ -365,3 +369,15 @@ def tensors_of(observations: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with a prefix, without it."""
     return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors of a state file, and how many steps and updates it has seen.
+
+    Raises:
+        CheckpointError: it is damaged, or does not say.
+    """
+    tensors, facts = load_state(path)
+    if not all(isinstance(facts.get(name), int) for name in ("steps", "updates", "written")):
+        raise CheckpointError(f"{path} does not say how many steps and updates it has seen")
+    return tensors, facts

@@ -85,6 +85,9 @@ def test_arms_differ_in_what_they_begin_with_and_hold_on_to_alone(asked: dict[st
         "close": {"keep_close": 0.2},
     }.items():
         assert runs[name] == dataclasses.replace(base, out=runs[name].out, **own)
+    rlpd = runs["rlpd"]
+    assert rlpd.method == study.config.sac and rlpd.demonstrations == ("flights-seed-1",) and not rlpd.first_steps
+    assert (rlpd.steps, rlpd.rounds, rlpd.mix, rlpd.train) == (base.steps, base.rounds, base.mix, base.train)
     assert runs["dagger"].demonstrations == ("flights-seed-1",) and not runs["dagger"].expert_episodes
     assert runs["dagger"].mix == base.mix and runs["dagger"].train == base.train
     assert {name: cell.labels for name, cell in cells.items() if name != "dagger"} == {
