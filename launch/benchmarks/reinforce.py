@@ -142,7 +142,7 @@ def _theirs(config: PPOConfig) -> Iterator[Learn]:
     from forestpilot.sim.tasks import TASKS
 
     # Gymnasium imports the module first, in each of the processes.
-    env_id = f"forestpilot.sim.envs.registration:{TASKS.get(TASK).env_id}"
+    env_id = f"forestpilot.sim.envs.registration:{TASKS.get(TASK).bare_env_id}"
     envs = make_vec_env(env_id, config.environments, seed=SEED, vec_env_cls=SubprocVecEnv)
     try:
         engine = PPO(
