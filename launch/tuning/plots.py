@@ -11,7 +11,7 @@ import numpy as np
 
 from forestpilot.launch.pictures.plots import BAND, GRID, MUTED, POINTS, new_figure, one_diagram, save_figure
 from forestpilot.launch.tuning.search import Choice, Dimension, NumberRange
-from forestpilot.launch.tuning.trials import COMPLETE, TrialRow, best_of, short, short_names, told_value
+from forestpilot.launch.tuning.trials import COMPLETE, PRUNED, TrialRow, best_of, short, short_names, told_value
 from forestpilot.sim.extras import require
 
 BEST = "#d1772f"
@@ -56,10 +56,10 @@ def plot_parallel(dimensions: Sequence[Dimension], rows: Sequence[TrialRow], pat
 
     Args:
         dimensions: what was searched.
-        rows: the trials; those that came to no value are dashed.
+        rows: the trials; those that were ended early are dashed, others that came to no value left out.
         path: where the picture goes.
     """
-    shown = [row for row in rows if row.drawn]
+    shown = [row for row in rows if row.state in (COMPLETE, PRUNED)]
     complete = [row.value for row in shown if row.value is not None]
     low, high = (min(complete), max(complete)) if complete else (0.0, 0.0)
     best = best_of(rows)

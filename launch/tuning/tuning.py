@@ -138,7 +138,8 @@ class Tuning:
     def _run_trials(self, bench: Bench) -> None:
         """Run trials until all are done."""
         with self.progress.stage("tune", total=self.config.trials) as stage:
-            done = 0
+            done = sum(row.state != RUNNING for row in rows_of(bench.study, self.space))
+            stage.advance(done)
             while (trial := self._next(bench)) is not None:
                 self._run_trial(bench, trial)
                 with bench.claims.setting_up():
