@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from forestpilot.launch import cli
+
 ROOT = Path(__file__).parents[2]
 SMALL = ["--mix.width", "32", "--mix.height", "24", "--workers", "1"]
 POLICY = ["--policy.head", "laplace", "--policy.encoder", "strips", "--policy.features", "16"]
@@ -42,12 +44,16 @@ def run(installed: dict[str, str], folder: Path, *commands: list[str], code: int
     return done.stdout + done.stderr
 
 
-def test_doctor_lists_what_the_plugin_registers_and_whose_it_is(installed: dict[str, str], tmp_path: Path) -> None:
-    listed = run(installed, tmp_path, ["doctor"])
+def test_doctor_lists_what_the_plugin_registers_and_an_option_of_a_part_that_is_not_chosen_says_whose_it_is(
+    installed: dict[str, str], tmp_path: Path
+) -> None:
+    train = ["train", "--data", "data", "--policy.head", "mixture", "--policy.head.least-scale", "0.1"]
+    said = run(installed, tmp_path, ["doctor"], train, code=2)
     # Text of tables may be cut or wrapped; names are short.
     for part in ("rover", "orchard", "pursuit", "strips", "laplace", "npz"):
-        assert part in listed
-    assert "forestpilot-orchard" in listed
+        assert part in said
+    assert "forestpilot-orchard" in said
+    assert re.search(r"least-scale.*laplace", said, re.DOTALL)
 
 
 def test_the_rover_goes_all_the_way_from_demonstrations_to_a_report(installed: dict[str, str], tmp_path: Path) -> None:
@@ -88,6 +94,8 @@ def test_the_rover_goes_all_the_way_from_demonstrations_to_a_report(installed: d
             "1",
             "--fps",
             "10",
+            "--workers",
+            "1",
         ],
         ["report", "runs/evaluation", "--out", "report.html", "--no-videos"],
         ["export", "data", "--to", "npz", "--out", "exports/rover"],
@@ -102,17 +110,19 @@ def test_the_rover_goes_all_the_way_from_demonstrations_to_a_report(installed: d
     assert len(list((tmp_path / "exports" / "rover").glob("*.npz"))) == 3
 
 
-@pytest.mark.parametrize("task", ["forest-rover", "orchard-drone"])
-def test_vehicle_and_course_are_free(installed: dict[str, str], tmp_path: Path, task: str) -> None:
-    evaluate = ["evaluate", "--task", task, "--policy", "expert", "--episodes", "2", "--speed", "3", "--workers", "1"]
-    run(
-        installed,
-        tmp_path,
-        ["collect", "--task", task, "--episodes", "1", "--out", "data", *SMALL],
-        [*evaluate, "--out", "evaluation", "--width", "32", "--height", "24"],
-    )
-    rows = (tmp_path / "evaluation" / "outcomes.csv").read_text().splitlines()
-    assert sum(",success," in row for row in rows[1:]) == 2
+def test_vehicle_and_course_are_free(installed: dict[str, str], tmp_path: Path) -> None:
+    tasks = ("forest-rover", "orchard-drone")
+    commands = []
+    for task in tasks:
+        evaluate = ["evaluate", "--task", task, "--policy", "expert", "--episodes", "2", "--speed", "3"]
+        commands += [
+            ["collect", "--task", task, "--episodes", "1", "--out", f"data-{task}", *SMALL],
+            [*evaluate, "--workers", "1", "--out", task, "--width", "32", "--height", "24"],
+        ]
+    run(installed, tmp_path, *commands)
+    for task in tasks:
+        rows = (tmp_path / task / "outcomes.csv").read_text().splitlines()
+        assert sum(",success," in row for row in rows[1:]) == 2, task
 
 
 def test_its_parts_are_tested_by_being_registered(installed: dict[str, str]) -> None:
@@ -126,13 +136,8 @@ def test_its_parts_are_tested_by_being_registered(installed: dict[str, str]) -> 
         assert re.search(rf"test_{file}\.py::.*{part}.* PASSED", done.stdout), f"nothing tests {part}"
 
 
-def test_an_option_of_a_part_that_is_not_chosen_says_whose_it_is(installed: dict[str, str], tmp_path: Path) -> None:
-    train = ["train", "--data", "data", "--policy.head", "mixture", "--policy.head.least-scale", "0.1"]
-    assert "laplace" in run(installed, tmp_path, train, code=2)
-
-
-def test_without_the_plugin_its_names_are_unknown_and_the_registry_says_how_to_add_them() -> None:
-    command = [sys.executable, "-m", "forestpilot.launch.cli", "evaluate", "--task", "rover"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
-    assert done.returncode == 2
-    assert "forestpilot.sim.tasks.TASKS.register" in done.stderr.replace("\n", " ")
+def test_without_the_plugin_its_names_are_unknown_and_the_registry_says_how_to_add_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["evaluate", "--task", "rover"]) == 2
+    assert "forestpilot.sim.tasks.TASKS.register" in capsys.readouterr().err.replace("\n", " ")
