@@ -97,3 +97,8 @@ STUDIES.register(
     "forestpilot.launch.studies.reinforce:ReinforceStudy",
     "rewards by steps in the environment: from scratch, from a clone, held to the clone, beside flights; and DAgger",
 )
+STUDIES.register(
+    "world-model",
+    "forestpilot.launch.studies.world_model:WorldModelStudy",
+    "models of the world, cloned or adversarial, of depths or images: error by horizon, success of planning inside",
+)

@@ -39,6 +39,11 @@ POLICY_KINDS.register("onnx", f"{_HERE}.onnx_pilot:ONNX", "a file that `forestpi
 POLICY_KINDS.register(
     "lerobot", f"{_HERE}.lerobot_pilot:LEROBOT", "a policy that LeRobot has trained: lerobot:FOLDER of lerobot-train"
 )
+POLICY_KINDS.register(
+    "imagined",
+    "forestpilot.policies.algorithms.imagined_pilot:IMAGINED",
+    "planning inside a world model: imagined:FOLDER of `forestpilot imagine`",
+)
 
 
 def split_kind(target: str) -> tuple[str, str] | None:

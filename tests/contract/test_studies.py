@@ -66,6 +66,10 @@ def made_up_cell(config: Any, arm: Arm, x: float, seed: int) -> Cell:
                 "success anywhere": int((number + 2 * world) % 3 == 0),
                 "one": [20.0, 1.0 + world, 2.0 * number],
                 "two": [world, 0.5 * world, 1.0 * number * world],
+                "value_error": [0.1 * (1 + world) * (1 + step + number) for step in steps],
+                "nearest_error": [0.2 * (1 + world) * (1 + step + number) for step in steps],
+                "blind": world % 2,
+                "cloned": int((number + world) % 3 == 0),
             }
         )
     return Cell(arm.name, x, seed, rows, int(100 * (1 + x)), dict.fromkeys(FIGURES, number))

@@ -151,6 +151,14 @@ import minari {data} --out new | data
 import nowhere --out new | nowhere
 import {data} --out new --format nosuch | 'nosuch'
 import {note} --out new | note.txt
+imagine | --data
+imagine --data nowhere | nowhere
+imagine --data {data} --model nosuch | 'nosuch'
+imagine --data {data} --learner nosuch | 'nosuch'
+imagine --data {data} --model.noise much | much
+imagine --data {data} --learner.free-steps 10 | free-steps
+imagine --data {data} --held-out {data} | other worlds
+evaluate --policy imagined:nowhere --out new | nowhere
 intervene --task nosuch | 'nosuch'
 intervene --by guessing | --by
 reinforce --task nosuch | 'nosuch'

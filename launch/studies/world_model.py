@@ -1,0 +1,382 @@
+"""Can the environment be imitated too, and is what is imagined good enough to act on (Xu, Li & Yu 2020)?
+
+A model of the world is a policy of the world's: given what is seen and done, it says what comes next. It can be learned
+as a policy is. Four models learn from the same flights of an expert whose hands tremble:
+
+    strip-cloned       state, goal and a strip of depths; transitions cloned by maximum likelihood
+    strip-adversarial  the same, against a discriminator of transitions that the model has imagined
+    image-cloned       the policy's view in a latent space, with a memory; cloned
+    image-adversarial  the same, against a discriminator of views
+
+Theory (arXiv:2010.11876): the error of a value that is computed inside a cloned model grows with the square of the
+horizon H at worst, inside an adversarial one with H.
+
+The measures: along flights in validation forests each model is told a step (images: three) and imagines H more along
+what was done. How far the value is off, the sum of progress minus danger, and how far the distance to the nearest thing
+is off after H steps; with the slopes of both on logarithmic axes. And the success, in test forests, of a pilot that
+plans inside the model at every step, beside blind flight and beside a policy that was cloned from the same flights. The
+strip is read from the depths of three cameras, in training and in flight; the image models and the cloned policy see
+the center camera alone, but training tells the image models how near the nearest thing is.
+
+12 models and 3 cloned policies: about 45 minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forestpilot.data_collection.episodes.config_fields import not_the_result
+from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError
+from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
+from forestpilot.data_collection.rollouts.noises.action import ActionNoiseConfig, NoisyExpertFactory
+from forestpilot.data_collection.rollouts.pool import Job
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
+from forestpilot.launch.reading.study_results import Curve, Panel, Point, StudyResult
+from forestpilot.launch.studies.cells import Cell, group_by_arm_and_x, make_points, stack
+from forestpilot.launch.studies.forests import fly
+from forestpilot.launch.studies.statistics import (
+    BOOTSTRAP_NOTE,
+    difference_words,
+    log_slope,
+    mean_interval,
+    statistic_interval,
+)
+from forestpilot.launch.studies.study import Arm, Bench, Study, StudyConfig
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig
+from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.policies.world_models import LearnerConfig, WorldModelConfig
+from forestpilot.policies.world_models.options import (
+    AdversarialConfig,
+    ClonedConfig,
+    ImageConfig,
+    ImagineConfig,
+    StripConfig,
+)
+from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.ranges import EPISODES, SPEEDS_MPS, STEPS, Range
+from forestpilot.sim.seeds import seeds_of
+from forestpilot.sim.tasks import TASKS
+from forestpilot.sim.tasks.drone import DroneOptions
+
+if TYPE_CHECKING:
+    from forestpilot.policies.world_models.training import Imagined
+
+TASK = "drone"
+SPARE = 1.25
+"""Validation flights that are recorded for each that is looked at: some end before the horizon."""
+LONGEST_CONTEXT = 3
+"""Most steps that a model is told before it imagines."""
+DECIMALS = 5
+
+
+@dataclass(frozen=True)
+class WorldArm(Arm):
+    """A kind of model, and how it is trained."""
+
+    model: WorldModelConfig
+    """`ImagineConfig.model`."""
+    learner: LearnerConfig
+    """`ImagineConfig.learner`."""
+
+
+ARMS = (
+    WorldArm("strip-cloned", "state and strip of depths, cloned", StripConfig(), ClonedConfig()),
+    WorldArm(
+        "strip-adversarial", "state and strip of depths, against a discriminator", StripConfig(), AdversarialConfig()
+    ),
+    WorldArm("image-cloned", "views in a latent space, cloned", ImageConfig(), ClonedConfig()),
+    WorldArm(
+        "image-adversarial", "views in a latent space, against a discriminator", ImageConfig(), AdversarialConfig()
+    ),
+)
+PAIRS = (("strip-cloned", "strip-adversarial"), ("image-cloned", "image-adversarial"))
+"""Arms whose difference is told."""
+
+
+@dataclass(frozen=True)
+class Config(StudyConfig):
+    """Models of the world: cloned or adversarial, of depths or of images."""
+
+    out: str = not_the_result("runs/study-world-model")
+    """Run folder; the same command goes on where it was interrupted."""
+    flights: Annotated[int, EPISODES] = 60
+    """Flights that each training seed learns from."""
+    noise: Annotated[float, Range(0, 2)] = 0.3
+    """Standard deviation of the noise on what the expert does, of turn and go from -1 to 1: a model that has seen
+    nothing but the expert's own way does not know what else would come to."""
+    density: Annotated[float, Range(0, 0.25)] = 0.04
+    """Trees per square metre."""
+    speed: Annotated[float, SPEEDS_MPS] = 5.0
+    """Speed set point in m/s."""
+    test_worlds: Annotated[int, Range(2, 1_000_000)] = 40
+    """Test forests that every pilot crosses, and validation forests along whose flights models imagine."""
+    horizon: Annotated[int, Range(2, 1000)] = 40
+    """Largest number of steps that are imagined."""
+    shortest: Annotated[int, Range(1, 1000)] = 2
+    """Smallest number of steps that is shown, and from which on slopes are fitted."""
+    horizons: Annotated[int, Range(2, 100)] = 8
+    """Numbers of steps from the smallest to the largest, evenly spaced on a logarithmic axis."""
+    steps: Annotated[int, STEPS] = 2000
+    """Gradient steps of each model."""
+    batch: Annotated[int, Range(1, 65_536)] = 24
+    """Windows of each of them."""
+    window: Annotated[int, Range(2, 1024)] = 10
+    """Steps of a window."""
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=1500, tensorboard=False))
+    """How the policy is cloned that they are held against; data, out and seed are set by the study."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.mix.complete(TASKS.get(TASK))
+        self.require_training_worlds(self.flights)
+        if self.shortest >= self.horizon:
+            raise InvalidArgumentError(
+                f"shortest is {self.shortest} and horizon {self.horizon} steps; shortest must be below horizon"
+            )
+
+    @property
+    def mix(self) -> ScenarioMix:
+        """The forests."""
+        return ScenarioMix(speeds=(self.speed, self.speed), options=DroneOptions((self.density,)))
+
+    def shown(self) -> NDArray[np.int64]:
+        """The numbers of imagined steps that are shown, ascending."""
+        return np.unique(np.geomspace(self.shortest, self.horizon, self.horizons).round().astype(np.int64))
+
+
+class WorldModelStudy(Study[Config, WorldArm]):
+    """Imitating the environment."""
+
+    name = "world-model"
+    question = "Can the environment be imitated, how far can imagination be trusted, and is it good enough to fly by?"
+    minutes = 45
+    full = Config()
+    quick = Config(
+        out="runs/study-world-model-quick",
+        seeds=1,
+        flights=3,
+        test_worlds=2,
+        horizon=12,
+        steps=6,
+        batch=4,
+        window=5,
+        train=TrainConfig(steps=5, batch_windows=4, tensorboard=False),
+    )
+
+    def arms(self) -> Sequence[WorldArm]:
+        """Models and ways to learn them."""
+        return ARMS
+
+    def xs(self) -> Sequence[float]:
+        """The number of flights."""
+        return (self.config.flights,)
+
+    def run_cell(self, arm: WorldArm, x: float, seed: int, bench: Bench) -> Cell:
+        """Demonstrate (once for each seed), learn a model, imagine along validation flights, plan in test forests."""
+        from forestpilot.policies.world_models.training import imagine
+
+        config = self.config
+        data = self._demonstrate(seed, bench)
+        held_out = self._hold_out(bench)
+        run = bench.folder / "models" / f"{arm.name}-seed-{seed}"
+        learning = ImagineConfig(
+            data=(str(data.folder),),
+            held_out=(str(held_out.folder),),
+            out=str(run),
+            model=arm.model,
+            learner=arm.learner,
+            seed=seed,
+            steps=config.steps,
+            batch=config.batch,
+            window=config.window,
+            horizon=config.horizon,
+        )
+        rows = self._imagined(imagine(learning, bench.progress))
+        compared = self._compared(data, seed, bench)
+        flown = fly(self._evaluation(f"imagined:{run}", run / "evaluation"), bench)
+        for row, own, blind, cloned in zip(rows, flown, *compared, strict=True):
+            row |= {**own, "blind": blind["success"], "cloned": cloned["success"]}
+        return Cell(arm.name, x, seed, rows, data.total_steps)
+
+    def _demonstrate(self, seed: int, bench: Bench) -> Dataset:
+        config = self.config
+        collecting = CollectConfig(
+            str(bench.folder / "demonstrations" / f"seed-{seed}"),
+            TASK,
+            episodes=config.flights,
+            seed=config.first_world(seed),
+            workers=config.workers,
+            mix=config.mix,
+            noise=ActionNoiseConfig(level=config.noise),
+        )
+        return collect(collecting, bench.progress, bench.pool)
+
+    def _hold_out(self, bench: Bench) -> Dataset:
+        """The same expert's flights in validation forests."""
+        config = self.config
+        task = TASKS.get(TASK)
+        folder = bench.folder / "held-out"
+        dataset = Dataset.create(folder, task_spec_of(task, config.mix), task.bare_env_id)
+        worlds = seeds_of("validation", int(SPARE * config.test_worlds) + 1)
+        missing = [world for world in worlds if not dataset.has(0, world)]
+        if missing:
+            scenarios = tuple(config.mix.scenario(world, task) for world in missing)
+            pilot = NoisyExpertFactory(((config.noise**2, 0.0), (0.0, config.noise**2)))
+            bench.pool.run(Job(TASK, scenarios, pilot, dataset=str(folder)), bench.progress, "demonstrate")
+            dataset.refresh()
+        return dataset
+
+    def _imagined(self, learned: Imagined) -> list[dict[str, Any]]:
+        """A row of errors for each validation flight, step by step."""
+        config = self.config
+        least = config.horizon + LONGEST_CONTEXT - 1
+        long_enough = {seen.seed for seen in learned.held_out if seen.num_steps >= least}
+        rows = [
+            {
+                "value_error": [round(error, DECIMALS) for error in learned.errors.value[number].tolist()],
+                "nearest_error": [round(error, DECIMALS) for error in learned.errors.nearest_m[number].tolist()],
+            }
+            for number, seed in enumerate(learned.errors.seeds)
+            if seed in long_enough
+        ]
+        if len(rows) < config.test_worlds:
+            raise DatasetError(
+                f"{len(rows)} validation flights have {least} steps, and {config.test_worlds} are looked at; give a "
+                "smaller --horizon"
+            )
+        return rows[: config.test_worlds]
+
+    def _compared(self, data: Dataset, seed: int, bench: Bench) -> tuple[list[dict[str, int]], list[dict[str, int]]]:
+        """What blind flight and a policy that was cloned from the same flights come to; once for each seed."""
+        policy = bench.folder / "policies" / f"cloned-seed-{seed}"
+        bench.clone(dataclasses.replace(self.config.train, data=(str(data.folder),), out=str(policy), seed=seed))
+        blind = fly(self._evaluation("blind", bench.folder / "blind"), bench)
+        return blind, fly(self._evaluation(f"cloned={policy}", policy / "evaluation"), bench)
+
+    def _evaluation(self, policy: str, out: Path) -> EvaluateConfig:
+        """Test forests that a pilot crosses."""
+        config = self.config
+        return EvaluateConfig(
+            policy=(policy,),
+            out=str(out),
+            task=TASK,
+            episodes=config.test_worlds,
+            speed=config.speed,
+            options=DroneOptions((config.density,)),
+            workers=config.workers,
+        )
+
+    def summarise(self, cells: Sequence[Cell]) -> StudyResult:
+        """Errors by horizon beside the slopes of the theory, and success inside the models."""
+        config = self.config
+        steps = config.shown()
+        return StudyResult(
+            title=f"Models of the world, {config.flights} flights, 1 tree per {1 / config.density:g} m2, "
+            f"{config.speed:g} m/s",
+            x_label="imagined steps H",
+            log_x=True,
+            panels=(
+                Panel(
+                    "value_error",
+                    "error of the value over H steps",
+                    _by_horizon(cells, "value_error", steps),
+                    "Distance of the imagined sum of progress minus danger from the true one; a step of full progress "
+                    "is 1.",
+                    log_y=True,
+                    guides=(2.0, 1.0),
+                ),
+                Panel(
+                    "nearest_error",
+                    "error of the nearest distance after H steps, m",
+                    _by_horizon(cells, "nearest_error", steps),
+                    "How far the imagined distance to the nearest thing is from the true one.",
+                ),
+                Panel(
+                    "success",
+                    "success on test forests, %",
+                    make_points(cells, lambda group: mean_interval(100 * stack(group, "success"))),
+                    "Share of the test forests that a pilot crossed that plans inside the model.",
+                    x_label="flights learned from",
+                    curves=_beside(cells),
+                ),
+            ),
+            notes=(BOOTSTRAP_NOTE.format(worlds="forests"), *_slopes(cells, steps), *_differences(cells)),
+        )
+
+
+def _by_horizon(cells: Sequence[Cell], name: str, steps: NDArray[np.int64]) -> list[Point]:
+    """A point for each arm and number of imagined steps."""
+    points = []
+    for group in group_by_arm_and_x(cells):
+        errors = stack(group, name)
+        for upto in steps:
+            off = mean_interval(errors[..., upto - 1])
+            points.append(Point(group[0].arm, float(upto), len(group), len(group[0].rows), off))
+    return points
+
+
+def _beside(cells: Sequence[Cell]) -> tuple[Curve, ...]:
+    """Lines across the arms: success of blind flight and of the cloned policy."""
+    across = (-0.4, len(ARMS) - 0.6)
+    first = [cell for cell in cells if cell.arm == ARMS[0].name]
+    curves = []
+    for name, told in (("cloned", "cloned policy"), ("blind", "blind flight")):
+        share = 100 * float(stack(first, name).mean())
+        curves.append(Curve(told, across, (share, share)))
+    return tuple(curves)
+
+
+def _slopes(cells: Sequence[Cell], steps: NDArray[np.int64]) -> list[str]:
+    """Sentences on how fast errors grow."""
+
+    def exponents(means: NDArray[np.float64]) -> NDArray[np.float64]:
+        return log_slope(steps.astype(float), means)
+
+    sentences = []
+    for group in group_by_arm_and_x(cells):
+        told = []
+        for name, what in (("value_error", "value"), ("nearest_error", "nearest distance")):
+            slope = statistic_interval(stack(group, name)[..., steps - 1], exponents)
+            told.append(f"{what} H^{slope.mean:.2f} ({slope.low:.2f} to {slope.high:.2f})")
+        sentences.append(f"{group[0].arm}: errors grow like {', '.join(told)}")
+    return sentences
+
+
+def _differences(cells: Sequence[Cell]) -> list[str]:
+    """Sentences on success inside the models, against one another, blind flight and the cloned policy; paired by seed
+    and forest."""
+    by_arm = {group[0].arm: group for group in group_by_arm_and_x(cells)}
+    first_arm = by_arm[ARMS[0].name]
+    sentences = [
+        f"{told}: {mean_interval(100 * stack(first_arm, name)).mean:.0f} % success"
+        for name, told in (("cloned", "policy cloned from the same flights"), ("blind", "blind flight"))
+    ]
+    for arm, group in by_arm.items():
+        success = stack(group, "success")
+        over_blind = _gain(success, stack(group, "blind"))
+        over_cloned = _gain(success, stack(group, "cloned"))
+        sentences.append(
+            f"planning in {arm}: {over_blind} points against blind flight, {over_cloned} against the policy cloned "
+            "from the same flights"
+        )
+    for first, second in PAIRS:
+        off = [stack(by_arm[name], "value_error")[..., -1] for name in (first, second)]
+        more = mean_interval(off[1] - off[0])
+        success_gain = _gain(stack(by_arm[second], "success"), stack(by_arm[first], "success"))
+        sentences.append(
+            f"{second} against {first}: error of the value at the last horizon {more.mean:+.2f} ({more.low:+.2f} to "
+            f"{more.high:+.2f}), success {success_gain} points"
+        )
+    return sentences
+
+
+def _gain(own: NDArray[np.float64], other: NDArray[np.float64]) -> str:
+    """Difference of two successes (seeds, worlds) in points, in words."""
+    return difference_words(mean_interval(100 * (own - other)))

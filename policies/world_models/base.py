@@ -1,0 +1,203 @@
+"""What models of the world have in common.
+
+A model carries what it believes from step to step. It is told what is seen (`start`, `correct`), or goes on by itself
+(`advance`): so one loop clones transitions, imagines, plans and is told apart from the truth by a discriminator.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from forestpilot.policies.networks.config import USUAL_VIEW
+from forestpilot.policies.networks.views import ViewPreparer
+from forestpilot.policies.world_models import WorldModelConfig
+from forestpilot.sim.envs.task_spec import TaskSpec
+
+LayerT = TypeVar("LayerT", nn.Linear, nn.Conv1d)
+NEAR_M = 3.0
+"""Nearness is 1 / (1 + d / NEAR_M): one where something touches, a half at this distance, and fewer than a fifth far
+away."""
+DANGER_M = (0.4, 1.6)
+"""Nearer than the second of these, what stands there is a danger; nearer than the first, a crash."""
+DANGER = 1.0
+"""What a step in full danger costs, in steps of full progress."""
+
+
+class Observed(NamedTuple):
+    """What is told a model of a step, for B episodes."""
+
+    sight: Tensor
+    """(B, ...) a strip of nearness (B, COLUMNS), or views (B, 3, h, w) from 0 to 1."""
+    vector: Tensor
+    """(B, V) state, in units of its elements' usual size, and goal."""
+    nearest: Tensor
+    """(B,) nearness of the nearest thing of the strip: what is learned of it, for the reward."""
+    perceived: Tensor
+    """(B, ...) the sight as the model holds it: see `WorldModel.perceive`."""
+
+
+class Carry(NamedTuple):
+    """What a model believes, for B episodes."""
+
+    sight: Tensor
+    """(B, ...) what is seen, as the model holds it."""
+    vector: Tensor
+    """(B, V) state and goal."""
+    memory: Tensor
+    """(B, M) what else it remembers; M may be 0."""
+
+
+class WorldModel(nn.Module, ABC):
+    """A model of what comes next; registered in `forestpilot.policies.world_models.WORLD_MODELS`.
+
+    Args:
+        config: its options.
+        spec: the task.
+    """
+
+    Config: ClassVar[type[WorldModelConfig]]
+    """Its options."""
+    sees_views: ClassVar[bool]
+    """Whether it looks at views; else at strips."""
+    context: ClassVar[int]
+    """Steps that it is told before it imagines."""
+
+    def __init__(self, config: WorldModelConfig, spec: TaskSpec) -> None:
+        super().__init__()
+        self.config = config
+        self.spec = spec
+        self.vector_size = spec.state_size + spec.goal_size
+        self._forward = spec.index("forward_mps")
+        self._left = spec.index("left_mps")
+        self._set_point = spec.index("speed_set_point_mps")
+        self.log_std_sight = nn.Parameter(torch.tensor(-3.0))
+        self.log_std_vector = nn.Parameter(torch.full((self.vector_size,), -3.0))
+
+    @property
+    def is_gaussian(self) -> bool:
+        """Whether it says how large its errors are, and draws when it is given a generator."""
+        return getattr(self.config, "noise", "none") == "gaussian"
+
+    def perceive(self, sight: Tensor) -> Tensor:
+        """What is seen, as the model holds it: by default as it is."""
+        return sight
+
+    @abstractmethod
+    def start(self, observed: Observed) -> Carry:
+        """What it believes once it has seen something, and nothing before."""
+
+    @abstractmethod
+    def correct(self, carry: Carry, observed: Observed) -> Carry:
+        """What it believes once it is told what is seen now."""
+
+    @abstractmethod
+    def advance(self, carry: Carry, action: Tensor, generator: torch.Generator | None = None) -> Carry:
+        """What it believes will be after an action (B, 2); with a generator one draw of what may be, where it is
+        Gaussian."""
+
+    @abstractmethod
+    def sight(self, carry: Carry) -> Tensor:
+        """What would be seen, as in `Observed.sight`."""
+
+    @abstractmethod
+    def nearest(self, carry: Carry) -> Tensor:
+        """(B,) nearness of the nearest thing."""
+
+    @abstractmethod
+    def critic(self) -> nn.Module:
+        """A discriminator of (sight, vector, action, next sight, next vector), to (B,) logits: true above 0."""
+
+    def extra_loss(self, carry: Carry, observed: Observed) -> Tensor:
+        """What else it learns at a step, given what it believed would be there; () float32."""
+        return torch.zeros(())
+
+    def reward(self, vector: Tensor, nearest: Tensor) -> Tensor:
+        """(B,) reward of being there: progress to the goal, as a share of the set point, minus danger."""
+        forward_mps = vector[..., self._forward] * self.spec.state_scale[self._forward]
+        left_mps = vector[..., self._left] * self.spec.state_scale[self._left]
+        set_point_mps = vector[..., self._set_point] * self.spec.state_scale[self._set_point]
+        goal = vector[..., self.spec.state_size :]
+        towards_mps = forward_mps * goal[..., 0] + left_mps * goal[..., 1]
+        return towards_mps / set_point_mps.clamp(min=0.5) - DANGER * danger(nearest)
+
+    def _noisy(self, values: Tensor, log_std: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Values, or a draw around them."""
+        if generator is None or not self.is_gaussian:
+            return values
+        return values + log_std.exp() * torch.randn(values.shape, generator=generator)
+
+    def loss_of(self, carry: Carry, observed: Observed) -> Tensor:
+        """() how unlikely what came is, given what it believed; squared error where it is deterministic."""
+        of_sight = self._unlikeliness(self.sight(carry) - observed.sight, self.log_std_sight)
+        of_vector = self._unlikeliness(carry.vector - observed.vector, self.log_std_vector)
+        return of_sight + of_vector + self.extra_loss(carry, observed)
+
+    def _unlikeliness(self, error: Tensor, log_std: Tensor) -> Tensor:
+        if not self.is_gaussian:
+            return error.square().mean()
+        bounded = log_std.clamp(-5.0, 1.0)
+        return (0.5 * (error / bounded.exp()).square() + bounded).mean()
+
+
+def small_at_first(layer: LayerT) -> LayerT:
+    """A layer whose outputs begin near zero: a model then begins with a world in which nothing changes."""
+    nn.init.normal_(layer.weight, std=1e-3)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def danger(nearest: Tensor) -> Tensor:
+    """How dangerous the nearest thing is, 0 to 1, by its nearness."""
+    least_m, most_m = DANGER_M
+    distance_m = to_metres(nearest)
+    return ((most_m - distance_m) / (most_m - least_m)).clamp(0, 1)
+
+
+def to_nearness(metres: Tensor) -> Tensor:
+    """Distances as nearness, see `NEAR_M`."""
+    return 1 / (1 + metres / NEAR_M)
+
+
+def to_metres(nearness: Tensor) -> Tensor:
+    """Nearness as distances in metres."""
+    return NEAR_M * (1 / nearness.clamp(min=1e-3, max=1.0) - 1)
+
+
+def make_preparer(spec: TaskSpec) -> ViewPreparer:
+    """Makes the views that image models look at: those of policies."""
+    return ViewPreparer(spec, USUAL_VIEW)
+
+
+class Critic(nn.Module):
+    """A discriminator that joins features of two sights with vectors and action.
+
+    Args:
+        sights: takes both sights, on one axis of channels, to (B, F).
+        features: F.
+        vector_size: V.
+    """
+
+    def __init__(self, sights: nn.Module, features: int, vector_size: int) -> None:
+        super().__init__()
+        norm = nn.utils.parametrizations.spectral_norm
+        self.sights = sights
+        self.join = nn.Sequential(
+            norm(nn.Linear(features + 2 * vector_size + 2, 64)),
+            nn.LeakyReLU(0.2),
+            norm(nn.Linear(64, 64)),
+            nn.LeakyReLU(0.2),
+            norm(nn.Linear(64, 1)),
+        )
+        self._gain = math.sqrt(10.0)
+
+    def forward(self, sight: Tensor, vector: Tensor, action: Tensor, next_sight: Tensor, next_vector: Tensor) -> Tensor:
+        """(B,) logits, above 0 where it takes the transition for a true one."""
+        both = torch.cat([sight, next_sight - sight], dim=1)
+        change = self._gain * (next_vector - vector)
+        return self.join(torch.cat([self.sights(both), vector, change, action], dim=1))[:, 0]
