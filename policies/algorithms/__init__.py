@@ -34,3 +34,8 @@ ALGORITHMS.register(
     "forestpilot.policies.algorithms.reinforce.loop:Reinforce",
     "reinforcement learning: learn by rewards, from scratch or from a cloned policy",
 )
+ALGORITHMS.register(
+    "adversarial",
+    "forestpilot.policies.algorithms.adversarial.loop:Adversarial",
+    "adversarial imitation: be taken for the expert, by its demonstrations alone (GAIL, AIRL, SQIL)",
+)

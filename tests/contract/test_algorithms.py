@@ -25,6 +25,7 @@ from forestpilot.policies.algorithms.rounds import ROUND_FIELDS, RoundResult, be
 from forestpilot.policies.networks.checkpoint import describe_policy
 from forestpilot.policies.networks.heads.options import GaussianConfig
 from forestpilot.policies.networks.memories.options import NoMemoryConfig
+from forestpilot.policies.reinforcement.adversaries.options import AIRLConfig
 from forestpilot.policies.reinforcement.options import PPOConfig
 from forestpilot.policies.training.state import TrainingState
 from forestpilot.sim.errors import ForestPilotError
@@ -59,10 +60,11 @@ NEEDED: dict[str, dict[str, Any]] = {
         ),
     },
 }
+NEEDED["adversarial"] = NEEDED["reinforce"] | {"adversary": AIRLConfig(steps=1, batch=4, features=8)}
 """What an algorithm cannot do without."""
-RECORDED = {"reinforce": {0: 4}}
+RECORDED = {"reinforce": {0: 4}, "adversarial": {0: 4}}
 """Episodes in the dataset by round, where it is not two in each."""
-EXTRAS = {"reinforce": "stable_baselines3"}
+EXTRAS = dict.fromkeys(("reinforce", "adversarial"), "stable_baselines3")
 """Library that an algorithm needs besides."""
 
 

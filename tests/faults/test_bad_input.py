@@ -170,6 +170,14 @@ reinforce --method.critic nobodys | --method.critic
 reinforce --method.epochs 0 | --method.epochs
 reinforce --train.policy.chunk 2 --train.policy.window 2 | chunk
 reinforce --train.policy.head diffusion | diffusion
+adversarial --adversary nosuch | 'nosuch'
+adversarial --adversary.penalty -1 | --adversary.penalty
+adversarial --adversary airl --adversary.action-noise 0.1 | gail
+adversarial --reward.crash 2 | adversary alone rewards
+adversarial --expert-episodes 0 | --demonstrations
+adversarial --method sac | --method ppo
+adversarial --adversary sqil | --method sac
+adversarial --start nosuch/run | nosuch/run
 collect --out new --mix.options.hazards 3 | hazards
 collect --out new --task drive --mix.options.hazards -1 | hazards
 replay | replay

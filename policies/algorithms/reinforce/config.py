@@ -58,14 +58,18 @@ class ReinforceConfig(AlgorithmConfig):
         super().__post_init__()
         if self.retrain:
             raise InvalidArgumentError("retrain has no effect: every round goes on from the one before")
+        self._require_lessons()
+        if self.shaping and self.keep_close:
+            raise InvalidArgumentError("shaping and keep_close both hold on to the first policy; give one of them")
+
+    def _require_lessons(self) -> None:
+        """Raise InvalidArgumentError where demonstrations would teach nothing."""
         is_shown = bool(self.expert_episodes or self.demonstrations)
         if is_shown and not (self.clones or self.method.keeps_demonstrations):
             raise InvalidArgumentError(
                 f"nothing would be learned from the demonstrations: {self.method.part} does not keep them, and there "
                 "is nothing to clone with a start or with first_steps 0; leave out expert_episodes and demonstrations"
             )
-        if self.shaping and self.keep_close:
-            raise InvalidArgumentError("shaping and keep_close both hold on to the first policy; give one of them")
 
     @property
     def clones(self) -> bool:

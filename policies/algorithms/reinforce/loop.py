@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
     from forestpilot.policies.reinforcement.envs import ForestVecEnv
     from forestpilot.policies.reinforcement.learner import Learner
-    from forestpilot.policies.reinforcement.rewards import Rewards
+    from forestpilot.policies.reinforcement.rewards import Rewards, RewardTerm
 
 
 class Reinforce(Algorithm[ReinforceConfig]):
@@ -97,7 +97,7 @@ class Reinforce(Algorithm[ReinforceConfig]):
         folder = self.member_folder(round_number)
         try:
             RoundOfSteps.read(folder)
-            LEARNERS.get(self.config.method.part).require_whole(folder / "learner")
+            self._require_learner(folder / "learner")
         except (CheckpointError, DamagedFileError, FileNotFoundError) as error:
             self.progress.note(f"warning: {error}; round {round_number} is run again")
             return False
@@ -150,7 +150,7 @@ class Reinforce(Algorithm[ReinforceConfig]):
         done = RoundOfSteps(envs.steps_done, terms, tuple(envs.episodes), envs.rewards.state())
         folder = self.member_folder(round_number)
         shutil.rmtree(folder / "learner", ignore_errors=True)
-        learner.save(folder / "learner")
+        self._save_learner(learner, folder / "learner")
         done.write(folder)
         self.keep(round_number, figures=per_episode(done.terms, done.episodes))
         self._learned = round_number
@@ -167,10 +167,22 @@ class Reinforce(Algorithm[ReinforceConfig]):
             folder = self.member_folder(round_number)
             self.policy.load_state_dict(load_policy(folder).state_dict())
             if round_number:
-                self._learner.load(folder / "learner")
+                self._load_learner(self._learner, folder / "learner")
                 self._learner.envs.rewards.set_state(RoundOfSteps.read(folder).kept)
             self._learned = round_number
         return self._learner
+
+    def _save_learner(self, learner: Learner, folder: Path) -> None:
+        """Write what a round leaves behind beside its policy."""
+        learner.save(folder)
+
+    def _require_learner(self, folder: Path) -> None:
+        """Raise CheckpointError where it could not be gone on with from there."""
+        LEARNERS.get(self.config.method.part).require_whole(folder)
+
+    def _load_learner(self, learner: Learner, folder: Path) -> None:
+        """Go on from there."""
+        learner.load(folder)
 
     def _make_learner(self) -> Learner:
         """A learner that has learned nothing yet, around `policy`."""
@@ -207,17 +219,24 @@ class Reinforce(Algorithm[ReinforceConfig]):
 
     def _rewards(self) -> Rewards:
         """What is rewarded; `policy` is still the one that it began with."""
-        from forestpilot.policies.reinforcement.closeness import Closeness, Likeness
         from forestpilot.policies.reinforcement.rewards import Rewards, environment_terms
 
         config = self.config
         terms = environment_terms(config.reward, config.method.discount, config.mix.control_hz)
+        return Rewards([*terms, *self._terms_of_start()], config.reward.scale)
+
+    def _terms_of_start(self) -> list[RewardTerm]:
+        """What holds on to the policy that it began with."""
+        from forestpilot.policies.reinforcement.closeness import Closeness, Likeness
+
+        config = self.config
+        terms: list[RewardTerm] = []
         std = LEARNERS.get(config.method.part).std_of(config.method, self.is_given)
         if config.shaping:
             terms.append(Likeness(self.policy, std, config.shaping))
         if config.keep_close:
             terms.append(Closeness(self.policy, std, config.keep_close))
-        return Rewards(terms, config.reward.scale)
+        return terms
 
     def _metrics(self, round_number: int, envs: ForestVecEnv) -> RoundMetrics:
         """Where a round's updates are logged."""
