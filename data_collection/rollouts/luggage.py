@@ -76,6 +76,14 @@ def unpacked(factory: PilotFactory, luggage: Luggage, folder: Path) -> PilotFact
     return _moved(factory, moved.__getitem__) if moved else factory
 
 
+def rooted(factory: PilotFactory) -> PilotFactory:
+    """The same factory, its places named from the root on, for processes of another working directory."""
+    if not _is_instance(factory):
+        return factory
+    at_root: PilotFactory = _moved(factory, lambda where: str(Path(where).absolute()))
+    return at_root
+
+
 def _places(factory: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each place that a factory names, and the files that it needs of it."""
     if not _is_instance(factory):

@@ -20,7 +20,12 @@ from forestpilot.data_collection.episodes.progress import SilentProgress
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, make_pool
 from forestpilot.data_collection.rollouts.pools import RayConfig, ray_cluster
-from forestpilot.data_collection.rollouts.pools.ray_cluster import ClusterError, require_same_version
+from forestpilot.data_collection.rollouts.pools.ray_cluster import (
+    ADDRESS_VARIABLE,
+    ClusterError,
+    is_started_here,
+    require_same_version,
+)
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix, task_spec_of
 from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.networks.checkpoint import save_policy
@@ -126,11 +131,27 @@ def test_a_policy_goes_along_and_does_as_here(pool: RolloutPool, tmp_path: Path)
     assert [one.figures for one in here] == [other.figures for other in there]
 
 
-def test_workers_write_themselves_where_storage_is_shared(address: str, pool: RolloutPool, tmp_path: Path) -> None:
-    job = make_job(tmp_path / "data")
+def test_workers_write_themselves_where_storage_is_shared(
+    address: str, pool: RolloutPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders are named as this process sees them; workers have another working directory."""
+    monkeypatch.chdir(tmp_path)
+    save_policy("policy", make_policy(spec=task_spec_of(DRONE, MIX)))
+    job = make_job(Path("data"), PolicyFactory("policy", "policy"))
     with make_pool(RayConfig(address, shared_storage=True), 1) as sharing:
         sharing.run(job)
     assert len(Dataset.open(tmp_path / "data")) == 8
+
+
+def test_a_cluster_that_is_started_here_sees_the_same_folders(
+    pool: RolloutPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not is_started_here(""), "this process is connected already, to whatever that is"
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.delenv(ADDRESS_VARIABLE, raising=False)
+    assert is_started_here("") and not is_started_here("10.0.0.1:6379")
+    monkeypatch.setenv(ADDRESS_VARIABLE, "10.0.0.1:6379")
+    assert not is_started_here("")
 
 
 def test_a_mistake_in_a_worker_is_told_as_one_made_here(pool: RolloutPool, tmp_path: Path) -> None:

@@ -136,6 +136,9 @@ completion | completion
 doctor --renderer nosuch | 'nosuch'
 export {data} | --out
 export {data} --out new --to nosuch | 'nosuch'
+export robomimic memory://flights --out new | give --to.copy
+inspect memory://flights | give --out
+train --data {data} --out new --device tpu | --device
 export lerobot {data} --out new --to.crf 99 | --to.crf
 export lerobot {data} --out new --licence free | --licence
 export onnx nowhere --out new.onnx --licence free | --licence

@@ -42,7 +42,8 @@ class RayConfig(PoolConfig):
     """Tasks at once, each on one core; 0 for as many as the cluster has cores."""
     shared_storage: bool = False
     """Every machine sees the folders of this command under the same names: workers then write episodes themselves, and
-    read policies where they lie. By default this machine alone does both."""
+    read policies where they lie, as they always do in a cluster that is started here. By default this machine alone
+    does both."""
 
     def __post_init__(self) -> None:
         require_ranges(self)

@@ -59,6 +59,11 @@ def connected(address: str, cores: int) -> Iterator[Any]:
         ray.shutdown()
 
 
+def is_started_here(address: str) -> bool:
+    """Whether `connected` would start a cluster, all of whose workers are on this machine."""
+    return not _named(address) and not require("ray").is_initialized()
+
+
 def require_reachable(address: str) -> None:
     """Raise where `connected` would not find its cluster: within seconds, and without starting anything.
 

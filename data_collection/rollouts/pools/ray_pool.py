@@ -2,7 +2,8 @@
 
 Workers hand back every episode as it ends, and wait where the driver has not taken the last ones; the driver alone
 writes files. So its memory is bounded, and what a dead worker had finished is not run again. What a pilot needs is put
-into Ray's object store, from where each machine fetches it once.
+into Ray's object store, from where each machine fetches it once. Where all workers see the driver's folders, as those
+of a cluster do that is started on its machine, they read and write by themselves.
 """
 
 from __future__ import annotations
@@ -14,15 +15,21 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from forestpilot.data_collection.episodes.dataset import Dataset, package_version
-from forestpilot.data_collection.rollouts.luggage import packed
+from forestpilot.data_collection.rollouts.luggage import packed, rooted
 from forestpilot.data_collection.rollouts.pool import SLOTS, FinishedEpisode, Job, RolloutPool, given_up, store
 from forestpilot.data_collection.rollouts.pools import PoolConfig, RayConfig
 from forestpilot.data_collection.rollouts.pools.handful import Order, run_handful
-from forestpilot.data_collection.rollouts.pools.ray_cluster import ClusterError, connected, require_reachable
+from forestpilot.data_collection.rollouts.pools.ray_cluster import (
+    ClusterError,
+    connected,
+    is_started_here,
+    require_reachable,
+)
 from forestpilot.data_collection.rollouts.results import EpisodeResult
 from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.sim.errors import ForestPilotError
@@ -57,6 +64,7 @@ class RayPool(RolloutPool):
         self._connection: AbstractContextManager[Any] | None = None
         self._ray: Any = None
         self._local = False
+        self._shared = False
 
     @classmethod
     def require_there(cls, config: PoolConfig) -> None:
@@ -75,6 +83,7 @@ class RayPool(RolloutPool):
         Raises:
             ClusterError: the cluster cannot be reached.
         """
+        self._shared = self._config.shared_storage or is_started_here(self._config.address)
         self._connection = connected(self._config.address, self.workers)
         self._ray = self._connection.__enter__()
         return self
@@ -105,9 +114,9 @@ class RayPool(RolloutPool):
         if self._ray is None:
             raise ForestPilotError("this pool is not connected; use it in a with statement")
         dataset = Dataset.open(job.dataset, check=False) if job.dataset else None
-        handfuls = _Handfuls(self._ray, job, dataset, scenarios, self._config)
+        handfuls = _Handfuls(self._ray, job, dataset, scenarios, self._config.tasks, self._shared)
         try:
-            if self._config.shared_storage:
+            if self._shared:
                 yield from (finished.result for finished in handfuls.finished(note))
             else:
                 yield from stored(job, dataset, handfuls.finished(note))
@@ -147,10 +156,10 @@ class _Handfuls:
     """A job in handfuls, as many at once as the cluster has cores."""
 
     def __init__(
-        self, ray: Any, job: Job, dataset: Dataset | None, scenarios: Iterator[Scenario], config: RayConfig
+        self, ray: Any, job: Job, dataset: Dataset | None, scenarios: Iterator[Scenario], tasks: int, shared: bool
     ) -> None:
         self._ray = ray
-        self._config = config
+        self._tasks = tasks
         self._scenarios = scenarios
         self._left = len(job.scenarios)
         self._count = 0
@@ -159,14 +168,14 @@ class _Handfuls:
         self._losses: Counter[int] = Counter()
         self._given_up: list[int] = []
         self._running: dict[Any, _Handful] = {}
-        self._job = dataclasses.replace(job, scenarios=())
+        self._job = dataclasses.replace(_rooted(job) if shared else job, scenarios=())
         self._order = ray.put(
             Order(
                 job=self._job,
-                luggage={} if config.shared_storage else packed(job.pilot),
+                luggage={} if shared else packed(job.pilot),
                 task_spec=dataset.task_spec if dataset is not None else None,
                 env_id=dataset.env_id if dataset is not None else "",
-                shared_storage=config.shared_storage,
+                shared_storage=shared,
                 version=package_version(),
             )
         )
@@ -203,7 +212,7 @@ class _Handfuls:
 
     def _fill(self) -> bool:
         """Begin as many handfuls as there are cores, if there is so much to do; returns whether any run."""
-        tasks = self._config.tasks or self._cores()
+        tasks = self._tasks or self._cores()
         while len(self._running) < tasks:
             scenarios = self._next(tasks)
             if not scenarios:
@@ -263,6 +272,16 @@ class _Handfuls:
             else:
                 self._given_up.append(seed)
         return len(held)
+
+
+def _rooted(job: Job) -> Job:
+    """The job, its folders named from the root on: a cluster's workers have another working directory."""
+    return dataclasses.replace(
+        job,
+        pilot=rooted(job.pilot),
+        dataset=job.dataset and str(Path(job.dataset).absolute()),
+        results_folder=job.results_folder and str(Path(job.results_folder).absolute()),
+    )
 
 
 def _run(order: Order, scenarios: list[Scenario], slots: int) -> Iterator[FinishedEpisode]:
