@@ -19,6 +19,7 @@ from forestpilot.data_collection.episodes.rerun import Rerun
 from forestpilot.data_collection.export import EXPORTERS, IMPORTERS, ImportDataError
 from forestpilot.data_collection.export.keepsake import ALWAYS, KEEPSAKE
 from forestpilot.data_collection.export.keepsake_import import KeepsakeImporter
+from forestpilot.data_collection.export.parts import ExporterInParts
 from forestpilot.sim.goals import GOAL_IMAGE
 from tests.helpers.episodes import ENV_ID, make_episode
 from tests.helpers.specs import small_spec
@@ -116,6 +117,19 @@ def test_there_and_back_is_equal(exported: Exported, tmp_path: Path) -> None:
     assert len(back) == len(exported.dataset) and back.env_id == exported.dataset.env_id
     for before, after in zip(exported.dataset.episodes, back.episodes):
         assert before.path.name == after.path.name
+        require_equal(load_episode(before.path), load_episode(after.path), exported.name)
+
+
+def test_what_was_put_together_of_several_parts_comes_back_too(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter = EXPORTERS.get(exported.name)
+    if not issubclass(exporter, ExporterInParts):
+        pytest.skip(f"{exported.name} is made in one go")
+    monkeypatch.setattr(exporter, "part_bytes", lambda self, config: 1)
+    out = export(exported.name, exported.dataset, tmp_path / "out")
+    back = IMPORTERS.get(exported.name)(out).import_to(tmp_path / "back")
+    for before, after in zip(exported.dataset.episodes, back.episodes, strict=True):
         require_equal(load_episode(before.path), load_episode(after.path), exported.name)
 
 
