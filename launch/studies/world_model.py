@@ -121,11 +121,11 @@ class Config(StudyConfig):
     """Largest number of steps that are imagined."""
     shortest: Annotated[int, Range(1, 1000)] = 2
     """Smallest number of steps that is shown, and from which on slopes are fitted."""
-    horizons: Annotated[int, Range(2, 100)] = 8
+    horizons: Annotated[int, Range(2, 100)] = 7
     """Numbers of steps from the smallest to the largest, evenly spaced on a logarithmic axis."""
-    steps: Annotated[int, STEPS] = 2000
+    steps: Annotated[int, STEPS] = 1500
     """Gradient steps of each model."""
-    batch: Annotated[int, Range(1, 65_536)] = 24
+    batch: Annotated[int, Range(1, 65_536)] = 16
     """Windows of each of them."""
     window: Annotated[int, Range(2, 1024)] = 10
     """Steps of a window."""
@@ -294,7 +294,7 @@ class WorldModelStudy(Study[Config, WorldArm]):
                 ),
                 Panel(
                     "nearest_error",
-                    "error of the nearest distance after H steps, m",
+                    "nearest distance off after H steps, m",
                     _by_horizon(cells, "nearest_error", steps),
                     "How far the imagined distance to the nearest thing is from the true one.",
                 ),

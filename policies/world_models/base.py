@@ -75,8 +75,8 @@ class WorldModel(nn.Module, ABC):
         self._forward = spec.index("forward_mps")
         self._left = spec.index("left_mps")
         self._set_point = spec.index("speed_set_point_mps")
-        self.log_std_sight = nn.Parameter(torch.tensor(-3.0))
-        self.log_std_vector = nn.Parameter(torch.full((self.vector_size,), -3.0))
+        self.log_std_sight = nn.Parameter(torch.tensor(-1.5))
+        self.log_std_vector = nn.Parameter(torch.full((self.vector_size,), -1.5))
 
     @property
     def is_gaussian(self) -> bool:

@@ -14,10 +14,8 @@ import pytest
 import torch
 
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError
-from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT
 from forestpilot.data_collection.episodes.run import RunError
-from forestpilot.data_collection.rollouts.recorder import EpisodeRecorder
-from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, make_env
+from forestpilot.data_collection.rollouts.scenarios import make_env
 from forestpilot.launch.films.imagined import bars, film_frames
 from forestpilot.policies.algorithms.imagined_pilot import ImaginedPilot
 from forestpilot.policies.networks.checkpoint import CheckpointError
@@ -36,6 +34,7 @@ from forestpilot.policies.world_models.training import imagine
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.worlds.tables import Trees
+from tests.helpers.flights import record_flights
 from tests.helpers.specs import make_spec, spec_of
 
 STEPS = 14
@@ -44,18 +43,8 @@ WORLDS = (0, 1, 2)
 
 @pytest.fixture(scope="module")
 def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset of short flights through three forests, with turns of all kinds."""
-    task = TASKS.get("drone")
-    folder = tmp_path_factory.mktemp("world") / "flights"
-    rng = np.random.default_rng(0)
-    for seed in WORLDS:
-        recorder = EpisodeRecorder("drone", ScenarioMix().scenario(seed, task), expert=False, record=True)
-        dataset = Dataset.create(folder, recorder.env.task_spec, task.bare_env_id)
-        for _ in range(STEPS):
-            recorder.step(np.array([rng.uniform(-0.4, 0.4), 1.0]), ACTOR_EXPERT)
-        dataset.add(recorder.episode("expert"))
-        recorder.close()
-    return folder
+    """A dataset of short flights through three forests."""
+    return record_flights(tmp_path_factory.mktemp("world") / "flights", WORLDS, STEPS).folder
 
 
 @pytest.fixture(scope="module")
