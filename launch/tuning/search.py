@@ -18,7 +18,7 @@ from forestpilot.data_collection.episodes.bounded import parse_yaml
 from forestpilot.data_collection.episodes.config_fields import result_values
 from forestpilot.data_collection.episodes.plain import PART_KEY, ConfigError, from_plain
 from forestpilot.launch.config.parse import option_paths
-from forestpilot.launch.config.parts import as_flag, choose_parts, is_config, part_slots, registry_at
+from forestpilot.launch.config.parts import as_flag, choose_parts, is_config, part_slots, registry_at, require_belonging
 from forestpilot.launch.config.renamed import new_name
 from forestpilot.sim.errors import ForestPilotError
 from forestpilot.sim.registry import closest
@@ -169,9 +169,13 @@ class Space:
                 homes = [choose_parts(home, [flag, name]) for home in homes for name in dimension.names]
         having = [home for home in homes if path in option_paths(home)]
         if not having:
+            require_belonging(path, part_slots(homes[0]), where)
             known = [known for known in option_paths(homes[0]) if not known.rpartition(".")[2].startswith("no_")]
-            renamed = new_name(path, known.__contains__)
-            told = f"it is now `{renamed}`" if renamed else closest(path, known)
+            told = closest(path, known)
+            if renamed := new_name(path, known.__contains__):
+                told = f"it is now `{renamed}`"
+            elif not told.startswith("did you mean"):  # hundreds of names are no help
+                told = "--help lists all"
             raise ConfigError(f"{where}: there is no such field; {told}")
         return having
 
