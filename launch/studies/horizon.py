@@ -23,13 +23,15 @@ On a road where nobody intervenes who leaves it loses the rest, metres lost; whe
 line, interventions are counted. If mistakes come at a constant rate, metres lost grow like L^2 (until most cars are
 lost, then like L), and interventions like L, whoever drives.
 
-3,240 tables and 6 runs of 6 rounds: about 30 minutes on two cores; `--parts tables` alone takes seven.
+3,240 tables and 6 runs of 6 rounds: about 30 minutes on two cores; `--parts tables` alone takes five.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
@@ -128,3 +130,12 @@ class Horizon(Study[Config, Arm]):
             panels=(*panels, slope_panel(slopes, "slope")),
             notes=(BOOTSTRAP_NOTE.format(worlds="draws or roads"), *slope_sentences(slopes)),
         )
+
+    def draw(self, result: StudyResult, folder: Path) -> list[Path]:
+        """Draw whole rows of diagrams: tables alone leave no place for that of the slopes, which stand in the table."""
+        from forestpilot.launch.studies.plots import PANELS_IN_A_ROW
+
+        panels = result.panels
+        if len(panels) % PANELS_IN_A_ROW:
+            panels = panels[:-1]
+        return super().draw(dataclasses.replace(result, panels=panels), folder)
