@@ -52,28 +52,29 @@ def load_replay(buffer: ReplayBuffer, folder: Path, written: int) -> None:
     Raises:
         CheckpointError: a piece is missing or damaged.
     """
-    for start, tensors in _read_pieces(folder, max(0, written - buffer.num_rows), written):
-        buffer.put_back(start, {name: values.numpy() for name, values in tensors.items()})
+    for start, piece in stored_replay(folder, written, buffer.num_rows):
+        buffer.put_back(start, {name: values.numpy() for name, values in piece.items()})
 
 
-def require_replay(folder: Path, written: int) -> None:
-    """Raise CheckpointError where a piece is missing or damaged of what a buffer held that had been written so many
-    states."""
-    for _ in _read_pieces(folder, min((start for start, _, _ in _pieces(folder)), default=0), written):
-        pass
+def stored_replay(folder: Path, written: int, num_rows: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """What is stored of a buffer, piece by piece.
 
+    Args:
+        folder: of a saving.
+        written: states that had been written by then.
+        num_rows: states that the buffer holds.
 
-def _read_pieces(folder: Path, reached: int, written: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
-    """First state and tensors of each piece, in order.
+    Yields:
+        The number of the first state of each piece, and its rows by name of the array.
 
     Raises:
-        CheckpointError: they do not reach from a state to so many that were written, or one is damaged.
+        CheckpointError: a piece is missing or damaged.
     """
+    reached = max(0, written - num_rows)
     for start, end, path in _pieces(folder):
-        tensors, _ = load_state(path)
         if start > reached:
             break
-        yield start, tensors
+        yield start, load_state(path)[0]
         reached = end
     if reached != written:
         raise CheckpointError(

@@ -38,7 +38,7 @@ from forestpilot.policies.reinforcement.replay_buffer import (
     recorded_reward,
     shifted,
 )
-from forestpilot.policies.reinforcement.replay_files import load_replay, require_replay, save_replay
+from forestpilot.policies.reinforcement.replay_files import load_replay, save_replay, stored_replay
 from forestpilot.policies.reinforcement.sac_options import SACConfig
 from forestpilot.policies.reinforcement.sac_policy import (
     SquashedActor,
@@ -121,20 +121,26 @@ class SACLearner(Learner):
         folder.mkdir(parents=True, exist_ok=True)
         engine = self.engine
         save_replay(self.own, folder, self._saved)
-        facts = {"steps": engine.num_timesteps, "updates": engine.updates, "written": self.own.num_written}
+        facts = {
+            "steps": engine.num_timesteps,
+            "updates": engine.updates,
+            "written": self.own.num_written,
+            "rows": self.own.num_rows,
+        }
         save_state(folder / STATE_FILE, engine.tensors(), facts)
         self._saved = folder
 
     @classmethod
     def require_whole(cls, folder: Path) -> None:
         """See `Learner.require_whole`."""
-        _, facts = _read_state(folder / STATE_FILE)
-        require_replay(folder, facts["written"])
+        _, facts = _stored_state(folder)
+        for _ in stored_replay(folder, facts["written"], facts["rows"]):
+            pass  # reading it is the check
 
     def load(self, folder: Path) -> None:
         """See `Learner.load`."""
+        tensors, facts = _stored_state(folder)
         path = folder / STATE_FILE
-        tensors, facts = _read_state(path)
         self.engine.take_back(tensors, path)
         self.engine.num_timesteps = facts["steps"]
         self.engine.updates = facts["updates"]
@@ -354,6 +360,18 @@ class _Watching(BaseCallback):
         self._told = self._engine.updates
 
 
+def _stored_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and facts of a saving.
+
+    Raises:
+        CheckpointError: they are missing or damaged.
+    """
+    tensors, facts = load_state(folder / STATE_FILE)
+    if not all(isinstance(facts.get(name), int) for name in ("steps", "updates", "written", "rows")):
+        raise CheckpointError(f"{folder / STATE_FILE} does not say how many steps and updates it has seen")
+    return tensors, facts
+
+
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     """One step down the gradient of a loss."""
     optimizer.zero_grad()
@@ -369,15 +387,3 @@ def tensors_of(observations: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with a prefix, without it."""
     return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors of a state file, and how many steps and updates it has seen.
-
-    Raises:
-        CheckpointError: it is damaged, or does not say.
-    """
-    tensors, facts = load_state(path)
-    if not all(isinstance(facts.get(name), int) for name in ("steps", "updates", "written")):
-        raise CheckpointError(f"{path} does not say how many steps and updates it has seen")
-    return tensors, facts

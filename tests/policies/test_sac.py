@@ -221,9 +221,11 @@ def test_each_step_is_stored_once_and_those_that_are_gone_are_not_kept(tmp_path:
     back = make_learner(buffer_mb=0.05, first_steps=10_000)
     back.load(tmp_path / "7")
     assert np.array_equal(back.own.next_row, learner.own.next_row)
+    SACLearner.require_whole(tmp_path / "7")
     (tmp_path / "7" / last[-1]).unlink()
-    with pytest.raises(CheckpointError, match="a file is missing"):
-        back.load(tmp_path / "7")
+    for read in (SACLearner.require_whole, back.load):
+        with pytest.raises(CheckpointError, match="a file is missing"):
+            read(tmp_path / "7")
 
 
 def test_half_of_what_is_drawn_is_demonstrated_and_may_earn_something_else() -> None:
