@@ -41,12 +41,12 @@ def require_sac_policy(policy: VisuomotorPolicy) -> None:
     if not isinstance(policy.memory, NoMemory):
         raise InvalidArgumentError(
             f"SAC learns from single transitions and the policy has the memory {config.memory.part}; give "
-            "--train.policy.memory none"
+            "--train.policy.memory none, or a start that was cloned so"
         )
     if not isinstance(policy.head, GaussianHead) or config.chunk > 1:
         raise InvalidArgumentError(
             f"SAC needs a density of single actions and the policy has the head {config.head.part} with chunks of "
-            f"{config.chunk}; give --train.policy.head gaussian --train.policy.chunk 1"
+            f"{config.chunk}; give --train.policy.head gaussian --train.policy.chunk 1, or a start that was cloned so"
         )
 
 
