@@ -102,3 +102,8 @@ STUDIES.register(
     "forestpilot.launch.studies.world_model:WorldModelStudy",
     "models of the world, cloned or adversarial, of depths or images: error by horizon, success of planning inside",
 )
+STUDIES.register(
+    "adversarial",
+    "forestpilot.launch.studies.adversarial:AdversarialStudy",
+    "cloning, DAgger, GAIL, AIRL and SQIL by number of flights: imitation gap, steps in the environment, labels",
+)

@@ -41,14 +41,14 @@ SLANTED = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
 
 
 def plot_study(result: StudyResult, path: Path | str) -> Path:
-    """Draw the diagrams of a study, three in a row at most, a line for each arm, with 95 % intervals.
+    """Draw the diagrams of a study, three in a row, four in two rows, a line for each arm, with 95 % intervals.
 
     Args:
         result: what came out.
         path: where the picture goes; the suffix chooses PNG, SVG or PDF.
     """
     count = len(result.panels)
-    columns = min(count, PANELS_IN_A_ROW)
+    columns = 2 if count == 4 else min(count, PANELS_IN_A_ROW)
     rows = math.ceil(count / columns)
     figure = new_figure(max(6.4, 4.8 * columns), 0.4 + 4.0 * rows)
     for number, panel in enumerate(result.panels, start=1):
