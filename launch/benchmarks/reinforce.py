@@ -2,9 +2,10 @@
 
 Both see the same kind of worlds by three cameras, with the same settings of PPO and as many environments; a step is one
 of one environment, with inference and its share of the update. What differs is what each would be used with: here our
-encoder, an encoder of its own for the value network, and views that are made where the environment runs and cross in
-shared memory, on two processes; there NatureCNN (Mnih et al. 2015) on each camera through `MultiInputPolicy`, and
-`SubprocVecEnv`, which has a process for each environment.
+encoder, and views that are made where the environment runs and cross in shared memory, on two processes; there
+NatureCNN (Mnih et al. 2015) on each camera through `MultiInputPolicy`, and `SubprocVecEnv`, which has a process for
+each environment. Theirs has one encoder for policy and value network, as here with `--method.critic shared`;
+`--method.critic own`, the default, has a second one, and is measured too.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.sim.extras import require
 
 if TYPE_CHECKING:
-    from forestpilot.policies.reinforcement.options import PPOConfig
+    from forestpilot.policies.reinforcement.options import Critic, PPOConfig
 
 PROCESSES = 2
 """On which environments run here."""
 ENVIRONMENTS = 8
 """Environments side by side."""
+HERE: tuple[Critic, ...] = ("shared", "own")
+"""Value networks of `forestpilot reinforce` that are measured."""
+THEIRS = "stable_baselines3"
 TASK = "drone"
 SEED = 0
 UPDATES_PER_S = 0.25
@@ -45,8 +49,9 @@ def bench_reinforce(seconds: float = 120.0) -> dict[str, Any]:
         seconds: about how long to measure.
 
     Returns:
-        For `here` and `stable_baselines3` the medians `steps_per_s` (by the clock) and `cpu_us_per_step` (microseconds
-        of computing on all cores for one step); their `ratio`, in steps per second, and `ratio_cpu`.
+        For `shared` and `own`, by the value network's encoder, and for `stable_baselines3` the medians `steps_per_s`
+        (by the clock) and `cpu_us_per_step` (microseconds of computing on all cores for one step); for the first two
+        `ratio`, to theirs in steps per second, and `ratio_cpu`.
 
     Raises:
         MissingExtraError: Stable-Baselines3 is not installed.
@@ -59,7 +64,10 @@ def bench_reinforce(seconds: float = 120.0) -> dict[str, Any]:
     steps = config.environments * config.rollout
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch_threads(1))
-        ways = {"here": stack.enter_context(_here(config)), "stable_baselines3": stack.enter_context(_theirs(config))}
+        ways: dict[str, Learn] = {}
+        for critic in HERE:
+            ways[critic] = stack.enter_context(_here(dataclasses.replace(config, critic=critic)))
+        ways[THEIRS] = stack.enter_context(_theirs(config))
         for learn in ways.values():
             learn()  # kernels, caches
         turns = max(2, round(seconds * UPDATES_PER_S / len(ways)))
@@ -86,10 +94,11 @@ def _figures(taken: dict[str, list[tuple[float, float]]], steps: int) -> dict[st
     for name, times in taken.items():
         clock_s, cpu_s = (statistics.median(each) for each in zip(*times, strict=True))
         figures[name] = {"steps_per_s": round(steps / clock_s), "cpu_us_per_step": round(1e6 * cpu_s / steps)}
-    pairs = list(zip(taken["here"], taken["stable_baselines3"], strict=True))
-    figures["ratio"] = round(statistics.median(theirs[0] / ours[0] for ours, theirs in pairs), 2)
-    figures["ratio_cpu"] = round(statistics.median(theirs[1] / ours[1] for ours, theirs in pairs), 2)
-    return {**figures, "processes": PROCESSES, "turns": len(pairs)}
+        if name != THEIRS:
+            pairs = list(zip(times, taken[THEIRS], strict=True))
+            figures[name]["ratio"] = round(statistics.median(theirs[0] / ours[0] for ours, theirs in pairs), 2)
+            figures[name]["ratio_cpu"] = round(statistics.median(theirs[1] / ours[1] for ours, theirs in pairs), 2)
+    return {**figures, "processes": PROCESSES, "turns": len(taken[THEIRS])}
 
 
 def computing_s() -> float:

@@ -126,14 +126,13 @@ class PPOLearner(Learner):
         return config.std_of(is_given)
 
     def set_pace(self) -> None:
-        """Before an update: only the value network learns while it is warmed up.
+        """Before an update: the policy stays where it is while the value network is warmed up.
 
         A value network that knows nothing yet calls good actions bad, and a policy that learned before would be lost
-        within a few updates.
+        within a few updates. The policy's gradients are computed all the same, for Adam to know their size when it
+        moves: its very first step is as long as the learning rate in every single weight.
         """
-        is_moving = self.updates >= self.warm_up
-        for parameter in self.actor.parameters():
-            parameter.requires_grad_(is_moving)
+        self.engine.policy.optimizer.param_groups[0]["times"] = float(self.updates >= self.warm_up)
         self.updates += 1
 
     def figures(self) -> dict[str, float]:

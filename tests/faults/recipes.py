@@ -79,6 +79,12 @@ RECIPES = {
         Recipe("dagger", f"dagger --out dagger --workers 1 {learning('')}", ("dagger",)),
         Recipe("bc", f"bc --out bc --workers 1 {learning('')}", ("bc",)),
         Recipe(
+            "reinforce",
+            f"reinforce --out reinforce --workers 1 --method.environments 2 --method.rollout 4 --method.batch 4 "
+            f"{learning('')} --train.policy.window 1",
+            ("reinforce",),
+        ),
+        Recipe(
             "tune",
             f"tune bc --out tune --workers 1 --trials 2 --looks 1 {learning('').replace('--rounds 1', '--rounds 0')} "
             "--search train.learning_rate=log:1e-4:1e-2 --search train.flip=true,false",

@@ -15,7 +15,7 @@ from forestpilot.policies.reinforcement import LearnerConfig
 from forestpilot.policies.reinforcement.options import PPOConfig, RewardConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.ranges import ROUNDS, STEPS, Range
+from forestpilot.sim.ranges import EPISODES, ROUNDS, STEPS, Range
 from forestpilot.sim.registry import part_of
 from forestpilot.sim.seeds import TRAIN_SEEDS
 
@@ -40,6 +40,12 @@ class ReinforceConfig(AlgorithmConfig):
     keep_close: Annotated[float, Range(0, 1000)] = 0.0
     """Hold the mean divergence from the policy that it began with at so many nats a step, by a price on it that goes up
     and down; 0 for no such price."""
+    first_world: Annotated[int, Range(0, TRAIN_SEEDS - 1)] = 0
+    """First training world that may be drawn; demonstrations take those from it on."""
+    episodes: Annotated[int, EPISODES] = 60
+    """Without effect: a round is so many steps long, whatever episodes they make."""
+    retrain: bool = False
+    """Refused: every round goes on from the one before."""
     rounds: Annotated[int, ROUNDS] = 12
     """Rounds after the first, which is the policy that it begins with."""
     steps: Annotated[int, STEPS] = 20_480
