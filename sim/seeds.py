@@ -45,6 +45,8 @@ class SeedStream(IntEnum):
     """Which hazards a world has, where, and how they move."""
     MASKS = 0x3A5C
     """Which causes a policy may see in an episode, with the seed of its run."""
+    MOTION = 0xBC0
+    """What a learner does at random, to learn what its actions do."""
     HABITS = 0x4AB1
     """Habits of a demonstrator, with the number of the draw: the sides on which it passes trunks, its style."""
 

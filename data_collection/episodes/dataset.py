@@ -361,10 +361,9 @@ class Dataset:
         if spec.goal_kind != BEARING:
             shapes[PLACE] = (3,)
         pictures: tuple[str, ...] = (*CAMERAS, GOAL_IMAGE) if spec.goal_kind == IMAGE else CAMERAS
+        # What only some of the vehicle's cameras saw, or a third one, is an episode too: it says what it lacks.
+        pictures = tuple(key for key in pictures if key in episode.observations or key not in CAMERAS)
         views = [key for key in episode.observations if is_view(key)]
-        if views or not episode.has_actions:
-            # What only a third camera saw, or some of the vehicle's, is an episode too: it says what it lacks.
-            pictures = tuple(key for key in pictures if key in episode.observations or key not in CAMERAS)
         if not (views or pictures):
             raise EpisodeError(f"{name} has no picture of any camera")
         shapes |= dict.fromkeys((*pictures, *views), (spec.image_height, spec.image_width, 3))

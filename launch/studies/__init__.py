@@ -107,3 +107,8 @@ STUDIES.register(
     "forestpilot.launch.studies.adversarial:AdversarialStudy",
     "cloning, DAgger, GAIL, AIRL and SQIL by number of flights: imitation gap, steps in the environment, labels",
 )
+STUDIES.register(
+    "observation",
+    "forestpilot.launch.studies.observation:Observation",
+    "cloning with actions against actions inferred for videos (BCO), by number of videos and of own flights",
+)

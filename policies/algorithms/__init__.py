@@ -25,6 +25,11 @@ ALGORITHMS.register(
     "DAgger: demonstrate, clone, then improve in closed loop, by oneself or with somebody's help",
 )
 ALGORITHMS.register(
+    "bco",
+    "forestpilot.policies.algorithms.bco.loop:BCO",
+    "BCO: clone from videos, with actions inferred by what one's own motion does",
+)
+ALGORITHMS.register(
     "intervene",
     "forestpilot.policies.algorithms.intervention:Intervention",
     "targeted intervention: clone under random masks of the inputs, then find the mask that drives best",

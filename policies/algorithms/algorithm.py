@@ -176,8 +176,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         spec = task_spec_of(self.task, config.mix)
         self.policy = VisuomotorPolicy.seeded(config.train.policy, spec, config.seed)
         make_input_noise(config.train.noise, spec, config.train.policy.view)
-        copies = Room(self.folder / COPIES, int(config.train.remote_gb * 1e9))
-        self.demonstrations = open_demonstrations(config.demonstrations, self.policy, copies, self.progress)
+        self.demonstrations = self.open_demonstrations()
         self._require_head_for_actions()
         self._require_goals_to_relabel(spec)
         self._reader: WindowReader | None = None
@@ -218,6 +217,20 @@ class Algorithm(ABC, Generic[ConfigT]):
             validation_interventions=seen.interventions,
             **count_round(headers, given, round_number),
         )
+
+    def open_demonstrations(self) -> list[Dataset]:
+        """The datasets that the run is given, checked before anything is flown.
+
+        Raises:
+            DatasetError: one is missing, of another task, or teaches nothing.
+        """
+        copies = Room(self.folder / COPIES, int(self.config.train.remote_gb * 1e9))
+        return open_demonstrations(self.config.demonstrations, self.policy, copies, self.progress)
+
+    @property
+    def lessons(self) -> list[Dataset]:
+        """Datasets that policies are fitted to."""
+        return [self.dataset, *self.demonstrations]
 
     @property
     def members(self) -> int:
@@ -390,7 +403,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         from forestpilot.policies.training.loop import make_reader, require_costs
 
         if self._reader is None:
-            datasets = [self.dataset, *self.demonstrations]
+            datasets = self.lessons
             decode = functools.partial(self.pool.submit, urgent=True)
             self._reader = make_reader(
                 self.policy, datasets, self.config.train, self.config.workers, self.progress, decode
@@ -423,7 +436,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         if member:
             unfinished = self.folder / "members" / str(member)
         how = config.round_training(round_number, member, self.last_round)
-        data = fingerprint_of([self.dataset, *self.demonstrations])
+        data = fingerprint_of(self.lessons)
         looks = None if member else self._looks(round_number, how.steps)
         result = train(
             self.policy, reader, how, unfinished, round_number, self.progress, objective, self.shard_pool, data, looks
@@ -467,7 +480,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         facts: dict[str, Any] = {"round": round_number, "figures": dict(figures or {})}
         if data:
             facts["data"] = dict(data)
-            facts["worlds"] = worlds_of([self.dataset, *self.demonstrations])
+            facts["worlds"] = worlds_of(self.lessons)
         if self.demonstrations:
             facts["demonstrations"] = fingerprint_of(self.demonstrations)
         save_policy(self.member_folder(round_number, member), self.policy, facts)

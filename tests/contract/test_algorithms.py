@@ -20,6 +20,7 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.policies.algorithms import ALGORITHMS
 from forestpilot.policies.algorithms.algorithm import Validation
+from forestpilot.policies.algorithms.bco.config import InverseConfig
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.algorithms.rounds import ROUND_FIELDS, RoundResult, best_round
 from forestpilot.policies.networks.checkpoint import describe_policy
@@ -41,6 +42,16 @@ class Killed(Exception):
 
 
 NEEDED: dict[str, dict[str, Any]] = {
+    "bco": {
+        "alpha": 1.0,
+        "inverse": InverseConfig(steps=6, batch=16),
+        "train": dataclasses.replace(
+            TINY_TRAIN,
+            checkpoint_every=3,
+            side_labels="none",
+            policy=dataclasses.replace(TINY_TRAIN.policy, head=GaussianConfig()),
+        ),
+    },
     "intervene": {
         "first_steps": 20,  # its other rounds train nothing
         "train": dataclasses.replace(
@@ -69,20 +80,20 @@ EXTRAS = dict.fromkeys(("reinforce", "adversarial"), "stable_baselines3")
 
 
 def tiny(name: str, out: Path) -> AlgorithmConfig:
-    config = ALGORITHMS.get(name).Config(
-        out=str(out),
-        rounds=2,
-        expert_episodes=2,
-        episodes=2,
-        first_steps=12,
-        steps=8,
-        last_steps=8,
-        validation_episodes=2,
-        workers=1,
-        mix=TINY_MIX,
-        train=dataclasses.replace(TINY_TRAIN, checkpoint_every=3),
-    )
-    return dataclasses.replace(config, **NEEDED.get(name, {}))
+    values: dict[str, Any] = {
+        "out": str(out),
+        "rounds": 2,
+        "expert_episodes": 2,
+        "episodes": 2,
+        "first_steps": 12,
+        "steps": 8,
+        "last_steps": 8,
+        "validation_episodes": 2,
+        "workers": 1,
+        "mix": TINY_MIX,
+        "train": dataclasses.replace(TINY_TRAIN, checkpoint_every=3),
+    }
+    return ALGORITHMS.get(name).Config(**{**values, **NEEDED.get(name, {})})
 
 
 def run(name: str, out: Path) -> list[RoundResult]:

@@ -1,0 +1,286 @@
+"""Behavioural cloning from observation, BCO(alpha) (Torabi, Warnell & Stone 2018, arXiv:1805.01954).
+
+Nobody recorded what the teacher did: there are videos. The learner first moves at random and learns from that what
+actions do: an inverse model, p(a | o, o'). It tells what was done in the videos, which is then cloned as if it had been
+recorded. In each later round the learner moves by its own policy, and so more as the videos do, learns the inverse
+model from all its motion so far, infers and clones again. With alpha = 0 there is no later round: BCO(0).
+
+    RUN/videos/                      the expert's episodes without actions, where it was asked for some
+    RUN/dataset/                     the learner's own motion, of every round, with actions and nobody's labels
+    RUN/rounds/round-03/inverse/     the inverse model of a round, and its errors on own motion that it has not seen
+    RUN/inferred/round-03/           the videos with inferred actions, of the last round
+    RUN/inverse.csv                  one row per round: own steps, pairs, errors
+
+Of the videos it reads pictures, goal and state, as the observation has them; the state holds speeds, tilt and rates.
+With `--inverse.reads pictures` the inverse model reads pictures and goal alone; what the policy reads is
+`--train.policy.state-inputs`.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import io
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_same_task
+from forestpilot.data_collection.episodes.episode import Episode, load_episode, without_actions
+from forestpilot.data_collection.episodes.header import EpisodeHeader
+from forestpilot.data_collection.episodes.remote import Room, fetched
+from forestpilot.data_collection.episodes.rerun import Rerun
+from forestpilot.data_collection.episodes.seals import write_sealed
+from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
+from forestpilot.data_collection.rollouts.pool import Job
+from forestpilot.data_collection.rollouts.scenarios import Scenario
+from forestpilot.policies.algorithms.algorithm import COPIES, Algorithm
+from forestpilot.policies.algorithms.bco.config import BCOConfig
+from forestpilot.policies.algorithms.bco.motion import OwnMotion, RandomMotion
+from forestpilot.policies.algorithms.bco.transitions import known_steps
+from forestpilot.policies.algorithms.rounds import RoundResult
+from forestpilot.policies.evaluation.pilots import PolicyFactory
+from forestpilot.policies.networks.config import CAMERAS
+from forestpilot.sim.cameras import CAMERA_NAMES
+
+if TYPE_CHECKING:
+    from forestpilot.policies.algorithms.bco.inverse import InverseModel
+
+INVERSE_TABLE = "inverse.csv"
+
+
+class BCO(Algorithm[BCOConfig]):
+    """Behavioural cloning from observation."""
+
+    name = "bco"
+    title = "BCO"
+    Config = BCOConfig
+
+    @property
+    def lessons(self) -> list[Dataset]:
+        """The videos with the actions that were inferred last."""
+        return [self._inferred]
+
+    @property
+    def videos(self) -> list[EpisodeHeader]:
+        """Everything that was seen, whose actions nobody knows."""
+        sources = list(self.demonstrations)
+        if self.config.expert_episodes:
+            sources.insert(0, self._filmed)
+        return [header for source in sources for header in source.episodes]
+
+    def open_demonstrations(self) -> list[Dataset]:
+        """The videos that the run is given; whatever actions they have are not read.
+
+        Raises:
+            DatasetError: one is missing, empty, of another task, or lacks pictures.
+        """
+        copies = Room(self.folder / COPIES, int(self.config.train.remote_gb * 1e9))
+        datasets = [Dataset.open(folder) for folder in fetched(self.config.demonstrations, copies, self.progress)]
+        for dataset in datasets:
+            require_same_task(self.policy.spec, dataset.task_spec, f"the dataset in {dataset.folder}")
+            if not len(dataset):
+                raise DatasetError(f"{dataset.folder} has no episode to look at; record or import some first")
+            dataset.require(self._cameras, "this policy")
+        return datasets
+
+    def expert_share(self, round_number: int) -> float:
+        """The expert acts in no episode of the learner's."""
+        return 0.0
+
+    def collect(self, round_number: int) -> None:
+        """Film the expert once; then move: at random in round 0, by the policy of the round before in later ones."""
+        config = self.config
+        if round_number == 0:
+            self._film()
+            self.record(0, RandomMotion(config.hold))
+            return
+        folder = self.member_folder(round_number - 1)
+        self.record(round_number, OwnMotion(PolicyFactory(str(folder), folder.name), config.own_noise))
+
+    def update(self, round_number: int) -> None:
+        """Learn the inverse model from all own motion, infer what was done in the videos, clone that."""
+        if self.is_stored(round_number):
+            return
+        self._set_damaged_aside(self.member_folder(round_number))
+        model, self._errors = self._inverse_model(round_number)
+        self._close_reader()
+        if round_number:
+            shutil.rmtree(self._inferred_folder(round_number - 1), ignore_errors=True)
+        self._inferred = self._infer(round_number, model)
+        self.fit(self.reader(), round_number)
+
+    def keep(
+        self,
+        round_number: int,
+        member: int = 0,
+        figures: Mapping[str, float] | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        """See `Algorithm.keep`; the inverse model's errors stand beside the training's figures."""
+        super().keep(round_number, member, {**(figures or {}), **self._errors}, data)
+
+    def score(self, round_number: int) -> RoundResult:
+        """See `Algorithm.score`; labels are inferred actions."""
+        result = super().score(round_number)
+        labels = sum(int(known_steps(header).sum()) for header in self.videos)
+        self._write_table(round_number)
+        return dataclasses.replace(result, labels=labels)
+
+    def _record(self, round_number: int, pilot: PilotFactory, scenarios: Sequence[Scenario]) -> None:
+        """Run episodes of the learner's own, in which nobody is asked anything."""
+        if scenarios:
+            folder = str(self.dataset.folder)
+            job = Job(
+                self.config.task,
+                tuple(scenarios),
+                pilot,
+                dataset=folder,
+                dagger_round=round_number,
+                ask_expert=False,
+            )
+            self.pool.run(job, self.progress, f"own motion of round {round_number}")
+            self.dataset.refresh()
+
+    @property
+    def _cameras(self) -> tuple[str, ...]:
+        """Cameras whose pictures the policy or the inverse model reads."""
+        train = self.config.train
+        if train.policy.cameras != "center" or train.side_labels != "none":
+            return CAMERA_NAMES
+        return CAMERAS[train.policy.cameras]
+
+    @functools.cached_property
+    def _filmed(self) -> Dataset:
+        """The dataset of the expert's videos."""
+        return Dataset.create(self.folder / "videos", self.policy.spec, self.task.bare_env_id)
+
+    def _film(self) -> None:
+        """Record the expert's videos, those that are not there yet."""
+        if not self.config.expert_episodes:
+            return
+        dataset = self._filmed
+        missing = [seed for seed in self.config.video_seeds if not dataset.has(0, seed)]
+        if missing:
+            scenarios = tuple(self.config.mix.scenario(seed, self.task) for seed in missing)
+            job = Job(self.config.task, scenarios, ExpertPilot, dataset=str(dataset.folder), actions=False)
+            self.pool.run(job, self.progress, "film the expert")
+            dataset.refresh()
+
+    def _inverse_model(self, round_number: int) -> tuple[InverseModel, dict[str, float]]:
+        """The inverse model of a round and its errors, as they are stored or learned now."""
+        from forestpilot.policies.algorithms.bco.inverse import InverseModel, errors_of, train_inverse
+        from forestpilot.policies.networks.checkpoint import CheckpointError
+
+        seed = self.config.seed + round_number
+        model = InverseModel.seeded(self.config.inverse, self.policy.spec, seed)
+        folder = self._inverse_folder(round_number)
+        if folder.exists():
+            try:
+                return model, model.load(folder)
+            except CheckpointError as error:
+                self.progress.note(f"warning: {error} It is learned again")
+        learned, held_out = self._own_motion(round_number)
+        pairs = model.reader.read(learned)
+        loss = train_inverse(model, pairs, seed)
+        unseen = model.reader.read(held_out)
+        errors = errors_of(model.infer(unseen), unseen.actions, self.policy.spec)
+        told = {f"inverse_{name}": value for name, value in dataclasses.asdict(errors).items()}
+        told |= {"inverse_loss": loss, "inverse_learned_pairs": len(pairs)}
+        told["own_steps"] = sum(header.num_steps for header in (*learned, *held_out))
+        self.progress.note(
+            f"round {round_number}: inverse model of {len(pairs):,} own transitions; on {errors.pairs:,} others its "
+            f"turns are {errors.turn_error_deg:.1f} degrees off, go {errors.go_error:.2f}"
+        )
+        model.save(folder, told)
+        return model, told
+
+    def _own_motion(self, round_number: int) -> tuple[list[EpisodeHeader], list[EpisodeHeader]]:
+        """Own episodes up to a round: those that are learned from, and those that are not, spread evenly."""
+        own = [header for number in range(round_number + 1) for header in self.episodes_of(number)]
+        every = max(2, round(1 / self.config.inverse.held_out))
+        chosen = set(range(every - 1, len(own), every)) or {len(own) - 1}
+        held_out = [header for number, header in enumerate(own) if number in chosen]
+        learned = [header for number, header in enumerate(own) if number not in chosen]
+        return learned, held_out
+
+    def _infer(self, round_number: int, model: InverseModel) -> Dataset:
+        """The videos with inferred actions; those that are on disk already, of an interrupted round, are kept."""
+        folder = self._inferred_folder(round_number)
+        dataset = Dataset.create(folder, self.policy.spec, self.task.bare_env_id)
+        videos = self.videos
+        with self.progress.stage(f"infer actions of round {round_number}", len(videos)) as stage:
+            for take, header in enumerate(videos):
+                rerun = Rerun(take, header.rerun.weight)
+                if not dataset.has(header.meta.dagger_round, header.meta.seed, take):
+                    dataset.add(self._with_actions(header, rerun, model))
+                stage.advance(steps=header.num_steps)
+        return dataset
+
+    def _with_actions(self, header: EpisodeHeader, rerun: Rerun, model: InverseModel) -> Episode:
+        """A video as if what was done in it had been recorded: inferred, and learned where that can be."""
+        # Whatever actions there are, they are taken away before anything is looked at.
+        video = without_actions(load_episode(header.path))
+        unseen = set(CAMERA_NAMES) - set(self._cameras)
+        return dataclasses.replace(
+            video,
+            observations={key: values for key, values in video.observations.items() if key not in unseen},
+            actions=model.infer(model.reader.pairs_of(video), header.meta.seed),
+            labelled=known_steps(header),
+            rerun=rerun,
+        )
+
+    def _inverse_folder(self, round_number: int) -> Path:
+        return self.member_folder(round_number) / "inverse"
+
+    def _inferred_folder(self, round_number: int) -> Path:
+        return self.folder / "inferred" / f"round-{round_number:02d}"
+
+    def _write_table(self, last_round: int) -> None:
+        """Write inverse.csv: what the inverse models of the rounds so far came to."""
+        from forestpilot.policies.networks.checkpoint import describe_policy
+
+        rows = []
+        for number in range(last_round + 1):
+            figures = describe_policy(self.member_folder(number))["extra"]["figures"]
+            told = {key.removeprefix("inverse_"): value for key, value in figures.items() if key in _TOLD}
+            rows.append({"round": number, **told})
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_sealed(self.folder / INVERSE_TABLE, text.getvalue().encode())
+
+
+_TOLD = (
+    "own_steps",
+    "inverse_learned_pairs",
+    "inverse_loss",
+    "inverse_pairs",
+    "inverse_turn_error_deg",
+    "inverse_go_error",
+    "inverse_turn_r2",
+    "inverse_go_r2",
+)
+"""Figures of a policy that are of its round's inverse model."""
+
+
+def inferred_against(inferred: Dataset, done: Sequence[Dataset], keys: Sequence[str] = ()) -> tuple[Any, Any]:
+    """Inferred actions (N, 2) and those that were done (N, 2), where somebody else has recorded them: for studies.
+
+    Args:
+        inferred: `RUN/inferred/round-NN`.
+        done: the same episodes with actions.
+        keys: observations that are read on the way.
+    """
+    known = {header.meta.seed: header.path for dataset in done for header in dataset.episodes}
+    ours, theirs = [], []
+    for header in inferred.episodes:
+        labelled = header.labelled
+        ours.append(load_episode(header.path, keys).actions[labelled])
+        theirs.append(load_episode(known[header.meta.seed], keys).actions[labelled])
+    return np.concatenate(ours), np.concatenate(theirs)
