@@ -84,8 +84,8 @@ class BCOConfig(AlgorithmConfig):
     expert_episodes: Annotated[int, Range(0, TRAIN_SEEDS)] = 60
     """Videos of the expert's: episodes without actions, recorded in the run folder."""
     demonstrations: tuple[str, ...] = of_this_machine(())
-    """Datasets of videos, folders or addresses, besides (or, with --expert-episodes 0, instead of) the expert's; actions in them are not read.
-    """
+    """Datasets of videos, folders or addresses, besides (or, with --expert-episodes 0, instead of) the expert's; any
+    actions in them are not read."""
     episodes: Annotated[int, Range(2, TRAIN_SEEDS)] = 60
     """Episodes of the learner's own in round 0, in which it moves at random."""
     alpha: Annotated[float, Range(0, 1000)] = 0.5

@@ -32,13 +32,13 @@ import numpy as np
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_same_task
 from forestpilot.data_collection.episodes.episode import Episode, load_episode, without_actions
 from forestpilot.data_collection.episodes.header import EpisodeHeader
-from forestpilot.data_collection.episodes.remote import Room, fetched
+from forestpilot.data_collection.episodes.remote import COPIES, Room, fetched
 from forestpilot.data_collection.episodes.rerun import Rerun
 from forestpilot.data_collection.episodes.seals import write_sealed
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.data_collection.rollouts.scenarios import Scenario
-from forestpilot.policies.algorithms.algorithm import COPIES, Algorithm
+from forestpilot.policies.algorithms.algorithm import Algorithm
 from forestpilot.policies.algorithms.bco.config import BCOConfig
 from forestpilot.policies.algorithms.bco.motion import OwnMotion, RandomMotion
 from forestpilot.policies.algorithms.bco.transitions import known_steps
