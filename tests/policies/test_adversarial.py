@@ -143,3 +143,21 @@ def test_a_damaged_adversary_is_made_again(finished: AdversarialConfig, tmp_path
     again = dataclasses.replace(finished, out=str(tmp_path / "run"))
     Adversarial(again).run(RolloutPool(1))
     assert state.read_bytes() == whole
+
+
+def test_the_learner_can_be_kept_to_the_worlds_that_were_demonstrated(
+    finished: AdversarialConfig, tmp_path: Path
+) -> None:
+    """The same worlds, at the speeds at which they were flown, in every slot."""
+    told = {}
+    shown_in = (f"{finished.out}/dataset",)
+    for worlds in ("new", "demonstrated"):
+        run = Adversarial(tiny(tmp_path / worlds, worlds=worlds, expert_episodes=0, demonstrations=shown_in))
+        run.dataset = run.demonstrations[0]
+        where = run._worlds()
+        told[worlds] = [where.scenario(1, slot, count) for slot in range(4) for count in range(4)]
+        assert told[worlds] == [where.scenario(1, slot, count) for slot in range(4) for count in range(4)]
+    shown = {header.meta.seed: header.meta.env_kwargs for header in run.demonstrations[0].episodes}
+    assert {scenario.seed for scenario in told["demonstrated"]} == set(shown)
+    assert all(scenario.env_kwargs == shown[scenario.seed] for scenario in told["demonstrated"])
+    assert not {scenario.seed for scenario in told["new"]} & set(shown)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result, of_this_machine
 from forestpilot.policies.algorithms.config import AlgorithmConfig
@@ -37,6 +37,9 @@ class AdversarialConfig(ReinforceConfig):
     start: str = of_this_machine("")
     """Run folder of a policy to begin with. Empty to clone the demonstrations in round 0 and begin with that, as is
     usual, or, with first_steps 0, with random weights."""
+    worlds: Literal["new", "demonstrated"] = "new"
+    """Where the learner acts: in training worlds that are drawn anew, or in those that were demonstrated, which a
+    discriminator cannot take the learner's frames for its own by."""
     expert_episodes: Annotated[int, Range(0, TRAIN_SEEDS)] = 16
     """Episodes of the expert's that are imitated, recorded in round 0."""
     first_steps: Annotated[int, Range(0, 1_000_000_000)] = 600

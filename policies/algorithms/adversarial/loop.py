@@ -11,6 +11,7 @@ each and how a killed run goes on, is reinforcement learning's: `forestpilot.pol
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from forestpilot.policies.reinforcement.adversaries.imitation import ImitationReward
     from forestpilot.policies.reinforcement.learner import Learner
     from forestpilot.policies.reinforcement.rewards import Rewards
+    from forestpilot.policies.reinforcement.shares import Worlds
 
 
 class Adversarial(Reinforce):
@@ -63,6 +65,17 @@ class Adversarial(Reinforce):
         kind = ADVERSARIES.get(config.adversary.part)
         self._imitation = kind(config.adversary, Imitated(self.policy, expert, config.method, config.seed))
         return Rewards([self._imitation, *self._terms_of_start()])
+
+    def _worlds(self) -> Worlds:
+        from forestpilot.policies.reinforcement.adversaries.frames import demonstrated_by_teachers
+        from forestpilot.policies.reinforcement.adversaries.worlds import DemonstratedWorlds
+
+        worlds = super()._worlds()
+        if self.config.worlds == "new":
+            return worlds
+        own = {field.name: getattr(worlds, field.name) for field in dataclasses.fields(worlds)}
+        headers = demonstrated_by_teachers([self.dataset, *self.demonstrations])
+        return DemonstratedWorlds(**own, demonstrated=tuple(header.meta for header in headers))
 
     def _make_learner(self) -> Learner:
         learner = super()._make_learner()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from forestpilot.policies.reinforcement.envs import ForestVecEnv
     from forestpilot.policies.reinforcement.learner import Learner
     from forestpilot.policies.reinforcement.rewards import Rewards, RewardTerm
+    from forestpilot.policies.reinforcement.shares import Worlds
 
 
 class Reinforce(Algorithm[ReinforceConfig]):
@@ -188,25 +189,29 @@ class Reinforce(Algorithm[ReinforceConfig]):
         """A learner that has learned nothing yet, around `policy`."""
         from forestpilot.policies.reinforcement.envs import ForestVecEnv
         from forestpilot.policies.reinforcement.learner import Start
-        from forestpilot.policies.reinforcement.shares import Worlds
 
         config = self.config
         kind = LEARNERS.get(config.method.part)
-        method = config.method
-        worlds = Worlds(
+        self._envs = ForestVecEnv(self._worlds(), kind.environments(config.method), config.workers, self._rewards())
+        shown = tuple(dataset for dataset in (self.dataset, *self.demonstrations) if len(dataset))
+        learner = kind(Start(self.policy, self.is_given, config.seed, shown), config.method, self._envs)
+        self._envs.rewards.follow(learner.log_prob)
+        return learner
+
+    def _worlds(self) -> Worlds:
+        """Where it acts."""
+        from forestpilot.policies.reinforcement.shares import Worlds
+
+        config = self.config
+        return Worlds(
             config.task,
             config.mix,
             self.policy.spec,
             self.policy.config,
             config.seed,
             config.first_world,
-            asks_planner=method.asks_planner,
+            asks_planner=config.method.asks_planner,
         )
-        self._envs = ForestVecEnv(worlds, kind.environments(config.method), config.workers, self._rewards())
-        shown = tuple(dataset for dataset in (self.dataset, *self.demonstrations) if len(dataset))
-        learner = kind(Start(self.policy, self.is_given, config.seed, shown), config.method, self._envs)
-        self._envs.rewards.follow(learner.log_prob)
-        return learner
 
     def expert_share(self, round_number: int) -> float:
         """The expert acts in round 0 alone, where it demonstrates."""

@@ -164,15 +164,7 @@ def expert_frames(
         DatasetError: there is no such episode.
         InvalidArgumentError: they do not fit into the memory that they may take.
     """
-    headers = [
-        header
-        for dataset in datasets
-        for header in dataset.episodes
-        if header.num_labels and (header.actor != ACTOR_POLICY).all()
-    ]
-    if not headers:
-        where = ", ".join(str(dataset.folder) for dataset in datasets)
-        raise DatasetError(f"{where} has no episode that an expert or a human drove, and so nobody to imitate")
+    headers = demonstrated_by_teachers(datasets)
     loader = StepLoader(policy.spec, CAMERAS[policy.config.cameras], "none", policy.prepare)
     needed = sum(loader.num_bytes(header) for header in headers)
     if needed > most_bytes:
@@ -189,6 +181,24 @@ def expert_frames(
     ended = [bool(part.next_row[-1] == ABSORBING) for part in parts]
     share = absorbing_share([0] * len(ends), ends, ended, discount)
     return dataclasses.replace(joined(parts), absorbing_share=share)
+
+
+def demonstrated_by_teachers(datasets: Sequence[Dataset]) -> list[EpisodeHeader]:
+    """The episodes that an expert or a human drove from beginning to end.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    headers = [
+        header
+        for dataset in datasets
+        for header in dataset.episodes
+        if header.num_labels and (header.actor != ACTOR_POLICY).all()
+    ]
+    if not headers:
+        where = ", ".join(str(dataset.folder) for dataset in datasets)
+        raise DatasetError(f"{where} has no episode that an expert or a human drove, and so nobody to imitate")
+    return headers
 
 
 def joined(parts: Sequence[Frames]) -> Frames:
