@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import itertools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +46,7 @@ class Scripted(Algorithm[AlgorithmConfig]):
     """Trains nothing; the nearer its learning rate is to 1e-3, the better it is, and with a memory it is worse."""
 
     name = title = "scripted"
-    calls: Iterator[int] = iter(())
+    calls: Iterator[int] = itertools.count()
     """Numbers its rounds, of all trials; a test ends it when they run out."""
 
     def collect(self, round_number: int) -> None:
@@ -63,13 +64,27 @@ class Scripted(Algorithm[AlgorithmConfig]):
         return Validation(max(0, int(EPISODES - 3 * distance)) // (self.config.rounds + 1 - round_number), EPISODES)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def scripted() -> Iterator[None]:
     """The algorithm is registered, as a plug-in would do it: nothing else is needed to tune it."""
     ALGORITHMS.register("scripted", Scripted, "trains nothing")
-    Scripted.calls = iter(range(10_000))
     yield
     ALGORITHMS.unregister("scripted")
+
+
+@pytest.fixture(autouse=True)
+def alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is killed, and, since that takes longer than these trials, nothing is drawn."""
+    Scripted.calls = itertools.count()
+    monkeypatch.setattr(Tuning, "_draw", lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[TrialRow]]:
+    """A search that nobody disturbed: (folder, trials)."""
+    Scripted.calls = itertools.count()
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, tuning(folder).run()
 
 
 def tuning(out: Path, name: str = "scripted", **values: Any) -> Tuning:
@@ -141,8 +156,8 @@ def test_trials_are_judged_on_the_same_worlds(tmp_path: Path, search: str) -> No
     assert not (tmp_path / "out").exists()
 
 
-def test_an_option_of_a_part_is_drawn_with_that_part(tmp_path: Path) -> None:
-    rows = tuning(tmp_path).run()
+def test_an_option_of_a_part_is_drawn_with_that_part(whole: tuple[Path, list[TrialRow]]) -> None:
+    _, rows = whole
     assert {row.state for row in rows} == {"complete"}
     memories = {row.number: row.drawn["train.policy.memory"] for row in rows}
     assert set(memories.values()) == {"tcn", "none"}
@@ -151,25 +166,28 @@ def test_an_option_of_a_part_is_drawn_with_that_part(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kills", [(1, 3), (2, 5), (3, 4, 6)])
-def test_killed_and_gone_on_with_draws_the_same_trials(tmp_path: Path, kills: tuple[int, ...]) -> None:
-    whole = tuning(tmp_path / "whole").run()
+def test_killed_and_gone_on_with_draws_the_same_trials(
+    tmp_path: Path, whole: tuple[Path, list[TrialRow]], kills: tuple[int, ...]
+) -> None:
+    folder, rows = whole
     done = 0
     for kill in kills:
         Scripted.calls = iter(range(kill - done))
         with pytest.raises(Killed):
-            tuning(tmp_path / "killed").run()
+            tuning(tmp_path).run()
         done = kill
-    Scripted.calls = iter(range(10_000))
-    assert tuning(tmp_path / "killed").run() == whole
+    Scripted.calls = itertools.count()
+    assert tuning(tmp_path).run() == rows
     for name in ("trials.csv", "best.yaml"):
-        ours, theirs = ((tmp_path / folder / name).read_text() for folder in ("killed", "whole"))
-        assert ours.replace(str(tmp_path / "killed"), str(tmp_path / "whole")) == theirs
+        ours, theirs = (tmp_path / name).read_text(), (folder / name).read_text()
+        assert ours.replace(str(tmp_path), str(folder)) == theirs
 
 
-def test_a_trial_that_was_drawn_in_part_keeps_what_was_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = tuning(tmp_path / "whole").run()
+def test_a_trial_that_was_drawn_in_part_keeps_what_was_drawn(
+    tmp_path: Path, whole: tuple[Path, list[TrialRow]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw = NumberRange.draw
-    calls = iter(range(10_000))
+    calls = itertools.count()
 
     def dying(self: NumberRange, trial: Any) -> Any:
         value = draw(self, trial)
@@ -180,14 +198,13 @@ def test_a_trial_that_was_drawn_in_part_keeps_what_was_drawn(tmp_path: Path, mon
     with monkeypatch.context() as patched:
         patched.setattr(NumberRange, "draw", dying)
         with pytest.raises(Killed):
-            tuning(tmp_path / "killed").run()
-    assert tuning(tmp_path / "killed").run() == whole
+            tuning(tmp_path).run()
+    assert tuning(tmp_path).run() == whole[1]
 
 
-def test_more_trials_go_on(tmp_path: Path) -> None:
-    few = tuning(tmp_path, trials=4).run()
-    more = tuning(tmp_path, trials=8).run()
-    assert more[:4] == few and len(more) == 8
+def test_more_trials_go_on(tmp_path: Path, whole: tuple[Path, list[TrialRow]]) -> None:
+    assert tuning(tmp_path, trials=2).run() == whole[1][:2]
+    assert tuning(tmp_path, trials=4).run() == whole[1][:4]
 
 
 def test_another_search_is_refused(tmp_path: Path) -> None:
@@ -228,12 +245,13 @@ def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
 
 
 def test_trials_that_are_behind_are_ended_early(tmp_path: Path) -> None:
-    rows = tuning(tmp_path, rounds=2, trials=12).run()
+    rows = tuning(tmp_path, rounds=2, trials=9).run()
     pruned = [row for row in rows if row.state == "pruned"]
     assert pruned and all("behind the median" in row.reason for row in pruned)
     assert {max(row.reports) for row in pruned} <= {0, 1}
     assert all(row.state == "complete" for row in rows[:3])
-    assert {row.state for row in tuning(tmp_path / "all", rounds=2, trials=12, prune=False).run()} == {"complete"}
+    assert {row.state for row in tuning(tmp_path / "all", rounds=2, trials=6, prune=False).run()} == {"complete"}
+    assert "pruned" in {row.state for row in rows[:6]}
 
 
 def test_settings_that_do_not_go_together_are_one_refused_trial_each(tmp_path: Path) -> None:
@@ -280,11 +298,13 @@ def test_test_worlds_are_looked_at_once(tmp_path: Path) -> None:
     assert tuning(tmp_path, trials=4).run() == rows
 
 
-def test_pictures_are_drawn_of_what_there_is(tmp_path: Path) -> None:
+def test_pictures_are_drawn_of_what_there_is(
+    tmp_path: Path, whole: tuple[Path, list[TrialRow]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
     tuning(tmp_path, trials=1).run()
     assert (tmp_path / "parallel.png").stat().st_size > 5000 and not (tmp_path / "importance.png").exists()
-    tuning(tmp_path, trials=8).run()
-    assert (tmp_path / "importance.png").stat().st_size > 5000
+    assert (whole[0] / "importance.png").stat().st_size > 5000
 
 
 def test_a_search_of_train_makes_the_policies_of_train(tmp_path: Path) -> None:
