@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+from collections.abc import Generator
 
 # Before the first import of NumPy, Numba or torch: on two shared cores more threads only disturb one another.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
@@ -29,6 +31,18 @@ for _signal, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.S
 
 # No test cuts the power, so none learns anything by waiting for the disk; what a failing flush does is tested by name.
 os.fsync = lambda descriptor: None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Import all tests, and torch with them, without looking for garbage; what is there then stays until the end, so
+    that no test looks through it again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)
