@@ -45,7 +45,7 @@ class Adversarial(Learner):
         if step < self.config.warm_up * self.total_steps:
             descend(cloning, self.model, self.optimizer, rate)
             return {"loss": float(cloning.detach()), "told_true": 0.0, "told_imagined": 0.0}
-        imagined = self._imagined(windows, generator)
+        imagined = self._imagined(windows)
         true = _rows(windows)
         on_true = self.critic(*true)
         on_imagined = self.critic(*(part.detach() for part in imagined))
@@ -62,10 +62,11 @@ class Adversarial(Learner):
             "told_imagined": float((on_imagined < 0).float().mean()),
         }
 
-    def _imagined(self, windows: Windows, generator: torch.Generator) -> list[Tensor]:
-        """The transitions that the model imagines along the windows, as rows."""
+    def _imagined(self, windows: Windows) -> list[Tensor]:
+        """The transitions that the model imagines along the windows, as rows; without noise, by which they would be
+        told from true ones at once."""
         context = min(self.model.context, windows.num_steps)
-        after = unroll(self.model, windows, context, generator).after[context - 1 :]
+        after = unroll(self.model, windows, context).after[context - 1 :]
         believed = Carry(*(torch.cat(parts) for parts in zip(*after)))
         seen = self.model.sight(believed).unflatten(0, (len(after), -1)).transpose(0, 1)
         vector = believed.vector.unflatten(0, (len(after), -1)).transpose(0, 1)

@@ -16,12 +16,15 @@ from torch import Tensor, nn
 from forestpilot.policies.networks.config import USUAL_VIEW
 from forestpilot.policies.networks.views import ViewPreparer
 from forestpilot.policies.world_models import WorldModelConfig
+from forestpilot.policies.world_models.strips import FAR_M
 from forestpilot.sim.envs.task_spec import TaskSpec
 
 LayerT = TypeVar("LayerT", nn.Linear, nn.Conv1d)
 NEAR_M = 3.0
 """Nearness is 1 / (1 + d / NEAR_M): one where something touches, a half at this distance, and fewer than a fifth far
 away."""
+FARTHEST = 1 / (1 + FAR_M / NEAR_M)
+"""Nearness of what is farthest away."""
 DANGER_M = (0.4, 1.6)
 """Nearer than the second of these, what stands there is a danger; nearer than the first, a crash."""
 DANGER = 1.0
@@ -165,8 +168,8 @@ def to_nearness(metres: Tensor) -> Tensor:
 
 
 def to_metres(nearness: Tensor) -> Tensor:
-    """Nearness as distances in metres."""
-    return NEAR_M * (1 / nearness.clamp(min=1e-3, max=1.0) - 1)
+    """Nearness as distances in metres, `FAR_M` at most."""
+    return NEAR_M * (1 / nearness.clamp(min=FARTHEST, max=1.0) - 1)
 
 
 def make_preparer(spec: TaskSpec) -> ViewPreparer:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from forestpilot.policies.world_models import WorldModelConfig
-from forestpilot.policies.world_models.base import Carry, Critic, Observed, WorldModel, small_at_first
+from forestpilot.policies.world_models.base import FARTHEST, Carry, Critic, Observed, WorldModel, small_at_first
 from forestpilot.policies.world_models.options import StripConfig
 from forestpilot.policies.world_models.strips import COLUMNS
 from forestpilot.sim.envs.task_spec import TaskSpec
@@ -65,7 +65,7 @@ class StripModel(WorldModel):
         sight = moved(carry.sight, LARGEST_SHIFT * torch.tanh(shift)) + correction
         vector = self._noisy(vector, self.log_std_vector, generator)
         sight = self._noisy(sight, self.log_std_sight, generator)
-        return Carry(sight.clamp(0.0, 1.0), vector, carry.memory)
+        return Carry(sight.clamp(FARTHEST, 1.0), vector, carry.memory)
 
     def sight(self, carry: Carry) -> Tensor:
         """(B, COLUMNS) nearness."""
