@@ -183,6 +183,13 @@ def test_the_inverse_model_learns_what_actions_do(head) -> None:
     np.testing.assert_array_equal(model.infer(blank), model.infer(pairs))
 
 
+def test_what_does_not_vary_is_not_explained() -> None:
+    done = np.stack([np.linspace(-1, 1, 20), np.ones(20)], axis=1).astype(np.float32)
+    errors = errors_of(done - np.float32([0.0, 0.1]), done, small_spec())
+    assert (errors.turn_r2, errors.go_r2) == (1.0, 0.0)
+    assert errors.turn_error_deg == 0.0 and errors.go_error == pytest.approx(0.1)
+
+
 def test_from_pictures_alone_it_is_told_by_what_they_show() -> None:
     config = InverseConfig("pictures", view=VIEW, steps=40, batch=32, features=32)
     pairs = moved(300, "pictures")

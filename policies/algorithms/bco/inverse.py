@@ -30,6 +30,8 @@ from forestpilot.sim.envs.task_spec import TaskSpec
 FILE = "inverse.safetensors"
 AT_ONCE = 512
 """Pairs that are answered at once."""
+LEAST_VARIANCE = 1e-6
+"""What varies less is held: an expert that always goes at full speed."""
 WARMUP = 0.15
 """Share of the steps in which the learning rate rises."""
 FLOOR = 1e-4
@@ -142,16 +144,17 @@ class InverseErrors:
     go_error: float
     """Mean distance of go, which goes from -1 to 1."""
     turn_r2: float
-    """Share of the turns' variance that is explained."""
+    """Share of the turns' variance that is explained; 0 where they do not vary."""
     go_r2: float
-    """Share of go's variance that is explained."""
+    """Share of go's variance that is explained, likewise."""
 
 
 def errors_of(inferred: NDArray[np.float32], done: NDArray[np.float32], spec: TaskSpec) -> InverseErrors:
     """Errors of inferred actions (N, 2) against what was done (N, 2)."""
     off = inferred.astype(np.float64) - done
-    spread = np.maximum(done.astype(np.float64).var(0), 1e-12)
-    turn_r2, go_r2 = 1.0 - np.square(off).mean(0) / spread
+    variance = done.astype(np.float64).var(0)
+    explained = 1.0 - np.square(off).mean(0) / np.maximum(variance, LEAST_VARIANCE)
+    turn_r2, go_r2 = np.where(variance > LEAST_VARIANCE, explained, 0.0)
     turn, go = np.abs(off).mean(0)
     return InverseErrors(len(done), math.degrees(turn * spec.max_turn_rad), float(go), float(turn_r2), float(go_r2))
 
