@@ -33,14 +33,15 @@ class DiscriminatorConfig(AdversaryConfig):
     et al. 2017), or layers whose spectral norm is one (Miyato et al. 2018)."""
     penalty: Annotated[float, Range(0, 1e6)] = 10.0
     """With gradient-penalty: its weight against the cross entropy."""
-    steepest: Annotated[float, Range(0, 1e6)] = 0.5
+    steepest: Annotated[float, Range(0, 1e6)] = 0.2
     """With gradient-penalty: norm of the gradient up to which there is none, per 64 grey levels of each pixel and per
     unit of each scaled element of state and goal."""
-    steps: Annotated[int, STEPS] = 24
-    """Gradient steps after each of the learner's rollouts."""
+    steps: Annotated[int, STEPS] = 6
+    """Gradient steps after each of the learner's rollouts. With many it soon knows the expert's few frames by heart,
+    and an end is then worth more than going on."""
     batch: Annotated[int, Range(1, 65_536)] = 96
     """Frames of the expert in each gradient step, and as many of the learner."""
-    learning_rate: Annotated[float, Range(0, 10, above=True)] = 1e-3
+    learning_rate: Annotated[float, Range(0, 10, above=True)] = 3e-4
     """Of Adam."""
     flip: bool = True
     """Mirror half of the frames, with their actions and states."""
