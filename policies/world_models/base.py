@@ -69,6 +69,8 @@ class WorldModel(nn.Module, ABC):
     """Whether it looks at views; else at strips."""
     context: ClassVar[int]
     """Steps that it is told before it imagines."""
+    changes: Tensor
+    """(V,) 0 for what stays as it is whatever is done, else 1."""
 
     def __init__(self, config: WorldModelConfig, spec: TaskSpec) -> None:
         super().__init__()
@@ -78,6 +80,9 @@ class WorldModel(nn.Module, ABC):
         self._forward = spec.index("forward_mps")
         self._left = spec.index("left_mps")
         self._set_point = spec.index("speed_set_point_mps")
+        changes = torch.ones(self.vector_size)
+        changes[self._set_point] = 0.0  # what is asked for is no part of the world
+        self.register_buffer("changes", changes, persistent=False)
         self.log_std_sight = nn.Parameter(torch.tensor(-1.5))
         self.log_std_vector = nn.Parameter(torch.full((self.vector_size,), -1.5))
 

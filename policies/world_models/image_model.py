@@ -96,8 +96,8 @@ class ImageModel(WorldModel):
 
     def advance(self, carry: Carry, action: Tensor, generator: torch.Generator | None = None) -> Carry:
         """A step of the GRU."""
-        vector = carry.vector + self.dynamics(torch.cat([carry.vector, action], dim=1))
-        vector = self._noisy(vector, self.log_std_vector, generator)
+        change = self._noisy(self.dynamics(torch.cat([carry.vector, action], dim=1)), self.log_std_vector, generator)
+        vector = carry.vector + self.changes * change
         memory = self.memory(torch.cat([carry.sight, vector, action], dim=1), carry.memory)
         code = self.next_code(torch.cat([memory, carry.sight], dim=1))
         return Carry(code, vector, memory)

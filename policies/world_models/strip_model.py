@@ -56,14 +56,14 @@ class StripModel(WorldModel):
 
     def advance(self, carry: Carry, action: Tensor, generator: torch.Generator | None = None) -> Carry:
         """A step of both networks."""
-        vector = carry.vector + self.dynamics(torch.cat([carry.vector, action], dim=1))
+        change = self._noisy(self.dynamics(torch.cat([carry.vector, action], dim=1)), self.log_std_vector, generator)
+        vector = carry.vector + self.changes * change
         motion = self.motion(torch.cat([carry.vector, vector - carry.vector, action], dim=1))
         place = self.place.expand(len(action), COLUMNS)
         hidden = self.first(torch.stack([carry.sight, place], dim=1)) + motion[:, :, None]
         hidden = nn.functional.silu(self.second(nn.functional.silu(hidden)) + motion[:, :, None])
         shift, correction = self.last(hidden).unbind(1)
         sight = moved(carry.sight, LARGEST_SHIFT * torch.tanh(shift)) + correction
-        vector = self._noisy(vector, self.log_std_vector, generator)
         sight = self._noisy(sight, self.log_std_sight, generator)
         return Carry(sight.clamp(FARTHEST, 1.0), vector, carry.memory)
 

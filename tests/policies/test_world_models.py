@@ -144,6 +144,8 @@ def test_imagining_uses_nothing_that_comes_later(name: str, seen: list[Seen]) ->
     other = unroll(model, later, told).after[-1]
     assert all(torch.equal(a, b) for a, b in zip(one, other))
     assert not torch.equal(unroll(model, later, 6).after[-1].vector, one.vector), "and with teacher forcing it is told"
+    set_point = model.spec.index("speed_set_point_mps")
+    assert torch.equal(one.vector[:, set_point], windows.vector[:, 0, set_point]), "what is asked for stays"
 
 
 @pytest.mark.parametrize("model", WORLD_MODELS.names())
