@@ -4,8 +4,8 @@ Both see the same kind of worlds by three cameras, with the same settings of PPO
 of one environment, with inference and its share of the update. What differs is what each would be used with: here our
 encoder, and views that are made where the environment runs and cross in shared memory, on two processes; there
 NatureCNN (Mnih et al. 2015) on each camera through `MultiInputPolicy`, and `SubprocVecEnv`, which has a process for
-each environment. Theirs has one encoder for policy and value network, as here with `--method.critic shared`;
-`--method.critic own`, the default, has a second one, and is measured too.
+each environment. Theirs has one encoder for policy and value network, as here; `--method.critic own` has a second one,
+and is measured too.
 """
 
 from __future__ import annotations

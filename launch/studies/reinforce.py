@@ -99,7 +99,7 @@ class Config(StudyConfig):
     """Flights of a round of DAgger; as many as have the steps of a round of PPO."""
     dagger_steps: Annotated[int, STEPS] = 500
     """Gradient steps of a round of DAgger."""
-    shaping: tuple[float, float, float] = (0.03, 0.1, 0.3)
+    shaping: Annotated[tuple[float, float, float], Range(0, 1000)] = (0.03, 0.1, 0.3)
     """Weights of log pi_clone(a|s), in metres of progress per nat."""
     keep_close: Annotated[float, Range(0, 1000, above=True)] = 0.2
     """How far from the clone `close` stays, in nats a step."""

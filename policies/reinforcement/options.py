@@ -11,9 +11,9 @@ from forestpilot.sim.ranges import Range, require_ranges
 
 WEIGHT = Range(-1e6, 1e6)
 """Weights of terms of a reward."""
-Critic = Literal["own", "shared", "detached"]
+Critic = Literal["shared", "detached", "own"]
 """Through what a value network sees."""
-CRITICS: tuple[Critic, ...] = ("own", "shared", "detached")
+CRITICS: tuple[Critic, ...] = ("shared", "detached", "own")
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class PPOConfig(LearnerConfig):
     warm_up: Annotated[int, Range(-1, 100_000)] = -1
     """Updates in which only the value network learns, before the policy moves; -1 for 4 from a policy that is given,
     and none from scratch."""
-    critic: Critic = "own"
-    """What the value network sees through: an encoder of its `own`, which begins as the policy's, the policy's encoder,
-    which then learns for both (`shared`), or that encoder without changing it (`detached`)."""
+    critic: Critic = "shared"
+    """What the value network sees through: the policy's encoder, which then learns for both (`shared`), that encoder
+    without changing it (`detached`), or one of its `own`, which begins as the policy's and costs half as much again."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
