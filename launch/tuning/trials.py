@@ -17,7 +17,7 @@ from forestpilot.data_collection.episodes.plain import DataclassInstance
 from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.episodes.seals import write_sealed
 from forestpilot.launch.tuning.search import text_of
-from forestpilot.policies.algorithms.algorithm import Validation
+from forestpilot.policies.algorithms.validation import Validation
 
 TABLE_FILE = "trials.csv"
 BEST_FILE = "best.yaml"

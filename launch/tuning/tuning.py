@@ -47,9 +47,10 @@ from forestpilot.launch.tuning.trials import (
     write_best,
     write_trials,
 )
-from forestpilot.policies.algorithms.algorithm import Algorithm, Validation
+from forestpilot.policies.algorithms.algorithm import Algorithm
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.algorithms.rounds import RoundResult, best_round
+from forestpilot.policies.algorithms.validation import Validation
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.extras import require
 

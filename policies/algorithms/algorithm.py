@@ -35,24 +35,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from forestpilot.data_collection.episodes.config_fields import travelling_values
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, worlds_of
 from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.locks import written_by_one
-from forestpilot.data_collection.episodes.migration import migrate_row
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
 from forestpilot.data_collection.episodes.remote import COPIES, Room
 from forestpilot.data_collection.episodes.rerun import Rerun
 from forestpilot.data_collection.episodes.run import Run
-from forestpilot.data_collection.episodes.seals import (
-    DamagedFileError,
-    read_sealed_json,
-    set_aside,
-    write_sealed_json,
-)
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed, require_pool
 from forestpilot.data_collection.rollouts.scenarios import Scenario, task_spec_of
@@ -70,10 +63,8 @@ from forestpilot.policies.algorithms.rounds import (
     round_folder,
     write_rounds,
 )
+from forestpilot.policies.algorithms.validation import Validation, validate_policy
 from forestpilot.policies.algorithms.watcher import Watcher
-from forestpilot.policies.evaluation.intervals import wilson_interval
-from forestpilot.policies.evaluation.outcome_rows import OutcomeRow
-from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.networks.device import require_device
 from forestpilot.policies.training.input_noise import make_input_noise
 from forestpilot.policies.training.trackers import require_tracker
@@ -96,31 +87,6 @@ class RollInStoppedError(ForestPilotError):
     """The human at the keyboard stopped in the middle of a round; everything recorded is kept."""
 
     exit_code = 0
-
-
-class Validation(NamedTuple):
-    """Result of a round's policy on the validation worlds."""
-
-    successes: int = 0
-    """Worlds in which it reached the goal by itself."""
-    episodes: int = 0
-    """Number of worlds; 0 where it was not run."""
-    interventions: int = 0
-    """How often it was put back on its way."""
-
-    @property
-    def success(self) -> float | None:
-        """Share of the worlds; None where it was not run."""
-        if self.episodes == 0:
-            return None
-        return self.successes / self.episodes
-
-    @property
-    def interval(self) -> tuple[float, float] | tuple[None, None]:
-        """95 % Wilson interval of the share."""
-        if self.episodes == 0:
-            return None, None
-        return wilson_interval(self.successes, self.episodes)
 
 
 class Algorithm(ABC, Generic[ConfigT]):
@@ -492,35 +458,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         return self._validate(self.member_folder(round_number), f"validate round {round_number}")
 
     def _validate(self, folder: Path, what: str) -> Validation:
-        """Run the policy in a folder on the validation worlds, once; `what` is shown meanwhile."""
-        path = folder / "validation.json"
-        stored = self._stored_validation(path)
-        if stored is not None:
-            return stored
-        scenarios = tuple(self.config.held_out_scenarios("validation", self.config.validation_episodes))
-        job = Job(self.config.task, scenarios, PolicyFactory(str(folder), folder.name))
-        finished = self.pool.run(job, self.progress, what)
-        seen = Validation(
-            successes=sum(result.succeeded for result in finished),
-            episodes=len(finished),
-            interventions=sum(result.interventions for result in finished),
-        )
-        rows = []
-        for result in finished:
-            rows.append(OutcomeRow.of_result(result, folder.name, self.config.task).to_values())
-        write_sealed_json(path, {**seen._asdict(), "rows": rows})
-        return seen
-
-    def _stored_validation(self, path: Path) -> Validation | None:
-        """The result in a validation.json; None where there is none, or a damaged one, which is set aside."""
-        if not path.exists():
-            return None
-        try:
-            stored = migrate_row(read_sealed_json(path))
-        except DamagedFileError:
-            self.progress.note(f"warning: {path} was cut or altered; it is now {set_aside(path)}, and is made again")
-            return None
-        return Validation(stored["successes"], stored["episodes"], stored["interventions"])
+        return validate_policy(folder, self.config, self.pool, self.progress, what)
 
     def _set_damaged_aside(self, folder: Path) -> None:
         """Rename the files of a policy that is not whole, for it is made again."""

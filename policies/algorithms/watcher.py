@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from forestpilot.policies.algorithms.algorithm import Validation
     from forestpilot.policies.algorithms.rounds import RoundResult
+    from forestpilot.policies.algorithms.validation import Validation
 
 
 class Watcher(Protocol):

@@ -19,10 +19,10 @@ import forestpilot.policies.networks.checkpoint as checkpoint_module
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.policies.algorithms import ALGORITHMS
-from forestpilot.policies.algorithms.algorithm import Validation
 from forestpilot.policies.algorithms.bco.config import InverseConfig
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.algorithms.rounds import ROUND_FIELDS, RoundResult, best_round
+from forestpilot.policies.algorithms.validation import Validation
 from forestpilot.policies.networks.checkpoint import describe_policy
 from forestpilot.policies.networks.heads.options import GaussianConfig
 from forestpilot.policies.networks.memories.options import NoMemoryConfig

@@ -21,9 +21,10 @@ from forestpilot.launch.tuning.targets import config_class, settings_of, target_
 from forestpilot.launch.tuning.trials import TrialRow, best_of, short_names, told_value
 from forestpilot.launch.verbs import tune
 from forestpilot.policies.algorithms import ALGORITHMS
-from forestpilot.policies.algorithms.algorithm import Algorithm, Validation
+from forestpilot.policies.algorithms.algorithm import Algorithm
 from forestpilot.policies.algorithms.behavioural_cloning import BehaviouralCloning, BehaviouralCloningConfig, clone
 from forestpilot.policies.algorithms.config import AlgorithmConfig
+from forestpilot.policies.algorithms.validation import Validation
 from forestpilot.policies.networks.checkpoint import describe_policy
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import ForestPilotError

@@ -13,11 +13,12 @@ import pytest
 from forestpilot.data_collection.rollouts.pool import RolloutPool
 from forestpilot.launch.reading.tables import read_dagger
 from forestpilot.launch.reports.learning import rounds_section
-from forestpilot.policies.algorithms.algorithm import Algorithm, Validation
+from forestpilot.policies.algorithms.algorithm import Algorithm
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.algorithms.dagger.config import PRESETS
 from forestpilot.policies.algorithms.dagger.loop import Dagger, run_dagger
 from forestpilot.policies.algorithms.rounds import RoundResult
+from forestpilot.policies.algorithms.validation import Validation
 from forestpilot.policies.networks.checkpoint import describe_policy
 from tests.policies.test_dagger import TINY_MIX, TINY_TRAIN, tiny
 
