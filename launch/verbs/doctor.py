@@ -61,6 +61,8 @@ REGISTRIES = (
     "forestpilot.policies.networks.causes:CAUSES",
     "forestpilot.policies.training.input_noise:INPUT_NOISES",
     "forestpilot.policies.training.trackers:TRACKERS",
+    "forestpilot.policies.reinforcement:LEARNERS",
+    "forestpilot.policies.reinforcement.adversaries:ADVERSARIES",
     "forestpilot.policies.world_models:WORLD_MODELS",
     "forestpilot.policies.world_models:WORLD_LEARNERS",
     "forestpilot.policies.algorithms:ALGORITHMS",

@@ -173,6 +173,13 @@ reinforce --method.critic nobodys | --method.critic
 reinforce --method.epochs 0 | --method.epochs
 reinforce --train.policy.chunk 2 --train.policy.window 2 | chunk
 reinforce --train.policy.head diffusion | diffusion
+bco --task nosuch | 'nosuch'
+bco --alpha -1 | --alpha
+bco --inverse.reads nothing | --inverse.reads
+bco --inverse.head turn-costs | turn-costs
+bco --train.policy.head turn-costs | turn-costs
+bco --demonstrations nowhere --expert-episodes 0 | nowhere
+collect --observations-only --viewpoint nosuch | 'nosuch'
 adversarial --adversary nosuch | 'nosuch'
 adversarial --adversary.penalty -1 | --adversary.penalty
 adversarial --adversary airl --adversary.action-noise 0.1 | gail

@@ -69,6 +69,7 @@ APART = {
 def test_each_library_that_only_some_need_is_in_the_extra_that_the_program_names(installed: Installed) -> None:
     distributions = {"cv2": "opencv-python", "pygame": "pygame-ce"}
     distributions |= {"google": "protobuf", "google_crc32c": "google-crc32c"}
+    distributions |= {"stable_baselines3": "stable-baselines3", "sb3_contrib": "sb3-contrib"}
     required = _metadata(installed.wheel).get_all("Requires-Dist") or []
     for library, extra in EXTRAS.items():
         distribution = distributions.get(library, library)
