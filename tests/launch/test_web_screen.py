@@ -144,6 +144,9 @@ def second_tab(browser: Browser, address: str = "about:blank") -> Iterator[None]
         browser.driver.switch_to.window(second)
         browser.driver.close()
         browser.driver.switch_to.window(first)
+        # A busy machine gives the keyboard back late: a key that was pressed before would be let go then.
+        browser.driver.execute_cdp_cmd("Page.bringToFront", {})
+        wait_for(lambda: browser.driver.execute_script("return document.hasFocus()"), "the keyboard")
 
 
 def test_the_page_shows_the_picture_that_was_sent(browser: Browser, watch: Watch) -> None:
