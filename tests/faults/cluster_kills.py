@@ -111,7 +111,7 @@ def run(kills: int, episodes: int, nodes: int, seed: int, folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--episodes", type=int, default=150)
+    parser.add_argument("--episodes", type=int, default=600)
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
