@@ -2,7 +2,7 @@
 
     cloning   learns from the expert's episodes
     DAgger    learns from the expert's answers along its own way
-    GAIL      visits what the demonstrations visit, as often as they do; in tables
+    GAIL      visits what the demonstrations visit, as often as they do
 
 Where: in worlds of tables, in which the gap in return is computed and nothing sampled but the demonstrations
 (`forestpilot.sim.tabular`), and on roads of growing length. The tables are those of the Reset Cliff, on which one wrong
@@ -21,9 +21,10 @@ left to the last step. No world of the two has both slopes; `both` has.
 
 On a road where nobody intervenes who leaves it loses the rest, metres lost; where the car is put back at 1 m off the
 line, interventions are counted. If mistakes come at a constant rate, metres lost grow like L^2 (until most cars are
-lost, then like L), and interventions like L, whoever drives.
+lost, then like L), and interventions like L, whoever drives. There GAIL is PPO from the clone with a discriminator of
+pictures: it has the clone's demonstrations, no label more, and steps in the environment besides.
 
-3,240 tables and 6 runs of 6 rounds: about 30 minutes on two cores; `--parts tables` alone takes five.
+3,240 tables, 6 runs of 6 rounds, and 3 of GAIL: about 30 minutes on two cores; `--parts tables` alone takes five.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from forestpilot.launch.studies.roads import QUICK_SIZES, study_training
 from forestpilot.launch.studies.slopes import Slope, slope_panel, slope_sentences
 from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE
 from forestpilot.launch.studies.study import Arm, Bench, Place, Study
+from forestpilot.policies.reinforcement.options import PPOConfig
 from forestpilot.sim.errors import InvalidArgumentError
 
 PARTS: Mapping[str, type[Study[Any, Any]]] = {"tables": Tables, "roads": Roads}
@@ -50,7 +52,7 @@ PARTS: Mapping[str, type[Study[Any, Any]]] = {"tables": Tables, "roads": Roads}
 ARMS = (
     Arm("cloning", "learns from the expert's episodes"),
     Arm("DAgger", "learns from as many answers of the expert, along its own way"),
-    Arm("GAIL", "visits what the demonstrations visit, as often as they do; in tables"),
+    Arm("GAIL", "visits what the demonstrations visit, as often as they do"),
 )
 """The learners; a part has arms of its own, whose points go by these names."""
 
@@ -90,6 +92,9 @@ class Horizon(Study[Config, Arm]):
         rounds=1,
         drives=2,
         train=study_training(40),
+        gail_rounds=1,
+        gail_steps=64,
+        ppo=PPOConfig(environments=4, rollout=16, batch=32, warm_up=1),
     )
 
     def __init__(self, config: Config) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forestpilot.data_collection.episodes.seals import read_sealed
+from forestpilot.data_collection.episodes.progress import Progress
+from forestpilot.data_collection.episodes.seals import read_sealed, read_sealed_json
 from forestpilot.launch.config import ConfigError
 from forestpilot.launch.reading.study_results import StudyResult, read_study_results
 from forestpilot.launch.studies import rounds
@@ -22,7 +23,10 @@ from forestpilot.launch.studies.horizon_tables import Tables
 from forestpilot.launch.studies.slopes import slope_of
 from forestpilot.launch.studies.study import Bench
 from forestpilot.launch.verbs import study
+from forestpilot.policies.algorithms.adversarial import loop
+from forestpilot.policies.algorithms.adversarial.config import AdversarialConfig
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
+from forestpilot.policies.reinforcement.adversaries.options import GAILConfig
 from forestpilot.sim.errors import InvalidArgumentError
 
 TINY = {"horizons": (2, 6), "episodes": 40, "states": 4, "actions": 20, "draws": 2, "seeds": 1, "workers": 1}
@@ -40,8 +44,21 @@ def horizon(folder: Path, **changes: Any) -> Horizon:
 
 
 @pytest.fixture
-def driven(monkeypatch: pytest.MonkeyPatch) -> list[EvaluateConfig]:
-    """What was asked for of roads on which cloning loses half of them, and DAgger a quarter of the shortest."""
+def rewarded(monkeypatch: pytest.MonkeyPatch) -> list[AdversarialConfig]:
+    """What was asked for of adversarial imitation, which does nothing."""
+    rewarded: list[AdversarialConfig] = []
+
+    def made(config: AdversarialConfig, _: Progress) -> SimpleNamespace:
+        rewarded.append(config)
+        return SimpleNamespace(run=lambda *_, **__: [SimpleNamespace(labels=9)])
+
+    monkeypatch.setattr(loop, "Adversarial", made)
+    return rewarded
+
+
+@pytest.fixture
+def driven(monkeypatch: pytest.MonkeyPatch, rewarded: list[AdversarialConfig]) -> list[EvaluateConfig]:
+    """What was asked for of roads on which cloning loses half of them, and others a quarter of the shortest."""
     driven: list[EvaluateConfig] = []
 
     def evaluate(_: Bench, config: EvaluateConfig) -> list[dict[str, str]]:
@@ -64,14 +81,30 @@ def test_tables_and_roads_stand_side_by_side_with_their_slopes(driven: list[Eval
     found = slopes_of(result)
     assert found["road, alone", "cloning"] == pytest.approx(2) and found["road, alone", "DAgger"] == pytest.approx(0)
     assert found["road, put back", "cloning"] == pytest.approx(1)
-    assert found["cliff", "GAIL"] < 0.6 and found["cliff", "cloning"] > 1.2 and len(found) == 3 * 3 + 2 * 2
-    assert len(driven) == 2 * 2 * 2
-    assert [config.options.interventions for config in driven] == ["none", "line"] * 4
+    assert found["cliff", "GAIL"] < 0.6 and found["cliff", "cloning"] > 1.2 and len(found) == 3 * 3 + 2 * 3
+    assert len(driven) == 2 * 2 * 3
+    assert [config.options.interventions for config in driven] == ["none", "line"] * 6
     assert {config.options.length for config in driven} == {80.0, 160.0}
     assert read_study_results(tmp_path) == result
     rows = list(csv.DictReader(read_sealed(tmp_path / "results.csv").decode().splitlines()))
     assert {row["arm"] for row in rows} == {"cloning", "DAgger", "GAIL"}
-    assert sum(row["figure"] == "slopes" for row in rows) == 13
+    assert sum(row["figure"] == "slopes" for row in rows) == 15
+
+
+def test_gail_goes_on_from_the_last_clone_with_its_drives_alone(
+    driven: list[EvaluateConfig], rewarded: list[AdversarialConfig], tmp_path: Path
+) -> None:
+    horizon(tmp_path, parts=("roads",)).run()
+    clone = tmp_path / "runs" / "road-cloning-seed-0"
+    (config,) = rewarded  # once for both lengths
+    assert config.start == str(clone / "rounds" / "round-01") and config.demonstrations == (str(clone / "dataset"),)
+    assert config.expert_episodes == 0 and isinstance(config.adversary, GAILConfig)
+    assert config.first_world == 2 * 2, "the clone's roads are not its own"
+    assert config.mix.options.interventions == "none" and config.rounds == 1 and config.steps == 64
+    own = [config.policy[0] for config in driven if "GAIL" in config.policy[0]]
+    assert own == [f"road-GAIL={tmp_path / 'runs' / 'road-GAIL-seed-0' / 'rounds' / 'round-01'}"] * 4
+    cells = [read_sealed_json(path) for path in sorted((tmp_path / "cells").iterdir())]
+    assert {cell["arm"]: cell["labels"] for cell in cells}["road-GAIL"] == 7, "as many as the clone had"
 
 
 def test_one_part_alone_is_drawn_and_goes_on_where_it_was_interrupted(
