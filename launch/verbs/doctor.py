@@ -63,6 +63,7 @@ REGISTRIES = (
     "forestpilot.policies.training.trackers:TRACKERS",
     "forestpilot.policies.reinforcement:LEARNERS",
     "forestpilot.policies.reinforcement.adversaries:ADVERSARIES",
+    "forestpilot.policies.embeddings:EMBEDDERS",
     "forestpilot.policies.world_models:WORLD_MODELS",
     "forestpilot.policies.world_models:WORLD_LEARNERS",
     "forestpilot.policies.algorithms:ALGORITHMS",

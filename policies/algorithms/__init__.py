@@ -30,6 +30,11 @@ ALGORITHMS.register(
     "BCO: clone from videos, with actions inferred by what one's own motion does",
 )
 ALGORITHMS.register(
+    "third-person",
+    "forestpilot.policies.algorithms.third_person.loop:ThirdPerson",
+    "third-person imitation: clone from videos of somebody else's camera, seen by an embedding of both views",
+)
+ALGORITHMS.register(
     "intervene",
     "forestpilot.policies.algorithms.intervention:Intervention",
     "targeted intervention: clone under random masks of the inputs, then find the mask that drives best",

@@ -73,6 +73,7 @@ from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.tasks import TASKS
 
 if TYPE_CHECKING:
+    from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
     from forestpilot.policies.training.batches import Objective
     from forestpilot.policies.training.looks import Looks
     from forestpilot.policies.training.shard_pool import ShardPool
@@ -389,12 +390,11 @@ class Algorithm(ABC, Generic[ConfigT]):
             objective: what is learned; by default labels, by the head's own loss.
         """
         from forestpilot.policies.networks.checkpoint import load_policy
-        from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
         from forestpilot.policies.training.loop import train
 
         config = self.config
         if config.retrain or not round_number:
-            start = VisuomotorPolicy.seeded(config.train.policy, self.policy.spec, config.seed_of(member))
+            start = self.new_policy(member)
         else:
             start = load_policy(self.member_folder(round_number - 1, member))
         self.policy.load_state_dict(start.state_dict())
@@ -408,6 +408,12 @@ class Algorithm(ABC, Generic[ConfigT]):
             self.policy, reader, how, unfinished, round_number, self.progress, objective, self.shard_pool, data, looks
         )
         self.keep(round_number, member, result.figures, data)
+
+    def new_policy(self, member: int) -> VisuomotorPolicy:
+        """A policy that has learned nothing, as a round begins with where it does not go on from the one before."""
+        from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+
+        return VisuomotorPolicy.seeded(self.config.train.policy, self.policy.spec, self.config.seed_of(member))
 
     def _looks(self, round_number: int, steps: int) -> Looks | None:
         """When the watcher wants to know how good the policy is in the middle of a round, and how it is told."""

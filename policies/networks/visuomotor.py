@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from forestpilot.policies.networks.chunks import ChunkQueue
 from forestpilot.policies.networks.config import CAMERAS, PolicyConfig, part_class
 from forestpilot.policies.networks.encoders import ENCODERS
-from forestpilot.policies.networks.encoders.base import EncoderShape
+from forestpilot.policies.networks.encoders.base import Encoder, EncoderShape
 from forestpilot.policies.networks.even_linear import EvenLinear
 from forestpilot.policies.networks.goal_encoders import GOAL_ENCODERS
 from forestpilot.policies.networks.goal_encoders.base import GoalEncoder, GoalShape
@@ -86,6 +86,7 @@ class VisuomotorPolicy(nn.Module):
     state_index: Tensor
     state_scale: Tensor
     goal_encoder: GoalEncoder
+    encoder: Encoder
     mask: Tensor
     """(K,) float32, 1 for each cause of the config that is shown when it acts; only where there are any."""
     memory: Memory
@@ -132,7 +133,9 @@ class VisuomotorPolicy(nn.Module):
         """A new policy whose first weights follow from the seed; torch's global generator is left as it was."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return cls(config, spec)
+            policy = cls(config, spec)
+        policy.encoder.first_weights()
+        return policy
 
     @property
     def num_parameters(self) -> int:

@@ -37,15 +37,17 @@ from forestpilot.data_collection.episodes.rerun import Rerun
 from forestpilot.data_collection.episodes.seals import write_sealed
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job
+from forestpilot.data_collection.rollouts.recorder import NO_VIEWPOINT
 from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.policies.algorithms.algorithm import Algorithm
 from forestpilot.policies.algorithms.bco.config import BCOConfig
 from forestpilot.policies.algorithms.bco.motion import OwnMotion, RandomMotion
-from forestpilot.policies.algorithms.bco.transitions import known_steps
+from forestpilot.policies.algorithms.bco.transitions import Pairs, known_steps
 from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.networks.config import CAMERAS
 from forestpilot.sim.cameras import CAMERA_NAMES
+from forestpilot.sim.viewpoints.viewpoint import ViewpointConfig
 
 if TYPE_CHECKING:
     from forestpilot.policies.algorithms.bco.inverse import InverseModel
@@ -131,6 +133,11 @@ class BCO(Algorithm[BCOConfig]):
         self._write_table(round_number)
         return dataclasses.replace(result, labels=labels)
 
+    @property
+    def viewpoint(self) -> ViewpointConfig:
+        """From where else episodes are looked at."""
+        return NO_VIEWPOINT
+
     def _record(self, round_number: int, pilot: PilotFactory, scenarios: Sequence[Scenario]) -> None:
         """Run episodes of the learner's own, in which nobody is asked anything."""
         if scenarios:
@@ -142,6 +149,7 @@ class BCO(Algorithm[BCOConfig]):
                 dataset=folder,
                 dagger_round=round_number,
                 ask_expert=False,
+                viewpoint=self.viewpoint,
             )
             self.pool.run(job, self.progress, f"own motion of round {round_number}")
             self.dataset.refresh()
@@ -167,7 +175,14 @@ class BCO(Algorithm[BCOConfig]):
         missing = [seed for seed in self.config.video_seeds if not dataset.has(0, seed)]
         if missing:
             scenarios = tuple(self.config.mix.scenario(seed, self.task) for seed in missing)
-            job = Job(self.config.task, scenarios, ExpertPilot, dataset=str(dataset.folder), actions=False)
+            job = Job(
+                self.config.task,
+                scenarios,
+                ExpertPilot,
+                dataset=str(dataset.folder),
+                actions=False,
+                viewpoint=self.viewpoint,
+            )
             self.pool.run(job, self.progress, "film the expert")
             dataset.refresh()
 
@@ -185,9 +200,9 @@ class BCO(Algorithm[BCOConfig]):
             except CheckpointError as error:
                 self.progress.note(f"warning: {error} It is learned again")
         learned, held_out = self._own_motion(round_number)
-        pairs = model.reader.read(learned)
+        pairs = self.pairs(model, learned)
         loss = train_inverse(model, pairs, seed)
-        unseen = model.reader.read(held_out)
+        unseen = self.pairs(model, held_out)
         errors = errors_of(model.infer(unseen), unseen.actions, self.policy.spec)
         told = {f"inverse_{name}": value for name, value in dataclasses.asdict(errors).items()}
         told |= {"inverse_loss": loss, "inverse_learned_pairs": len(pairs)}
@@ -198,6 +213,10 @@ class BCO(Algorithm[BCOConfig]):
         )
         model.save(folder, told)
         return model, told
+
+    def pairs(self, model: InverseModel, headers: Sequence[EpisodeHeader]) -> Pairs:
+        """What the inverse model is shown of own episodes."""
+        return model.reader.read(headers)
 
     def _own_motion(self, round_number: int) -> tuple[list[EpisodeHeader], list[EpisodeHeader]]:
         """Own episodes up to a round: those that are learned from, and those that are not, spread evenly."""
@@ -217,11 +236,11 @@ class BCO(Algorithm[BCOConfig]):
             for take, header in enumerate(videos):
                 rerun = Rerun(take, header.rerun.weight)
                 if not dataset.has(header.meta.dagger_round, header.meta.seed, take):
-                    dataset.add(self._with_actions(header, rerun, model))
+                    dataset.add(self.with_actions(header, rerun, model))
                 stage.advance(steps=header.num_steps)
         return dataset
 
-    def _with_actions(self, header: EpisodeHeader, rerun: Rerun, model: InverseModel) -> Episode:
+    def with_actions(self, header: EpisodeHeader, rerun: Rerun, model: InverseModel) -> Episode:
         """A video as if what was done in it had been recorded: inferred, and learned where that can be."""
         # Whatever actions there are, they are taken away before anything is looked at.
         video = without_actions(load_episode(header.path))

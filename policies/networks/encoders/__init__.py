@@ -20,3 +20,4 @@ ENCODERS: Registry[type[Encoder]] = Registry("encoder", "forestpilot.policies.ne
 _HERE = "forestpilot.policies.networks.encoders"
 ENCODERS.register("patch", f"{_HERE}.patch:PatchEncoder", "patches of 4x4 pixels, two convolutions over them")
 ENCODERS.register("cnn", f"{_HERE}.cnn:ConvolutionalEncoder", "three convolutions, the first on every pixel")
+ENCODERS.register("embedding", f"{_HERE}.embedding:EmbeddingEncoder", "points of a stored embedding (embed)")

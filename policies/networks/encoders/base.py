@@ -42,6 +42,13 @@ class Encoder(nn.Module, ABC):
     def __init__(self, config: EncoderConfig, shape: EncoderShape) -> None:
         super().__init__()
 
+    def first_weights(self) -> None:  # noqa: B027 (most draw all their weights)
+        """Take the weights that a new policy's encoder begins with, where they are not drawn.
+
+        Raises:
+            CheckpointError: they cannot be read, or are of another shape.
+        """
+
     @abstractmethod
     def forward(self, views: Tensor, inputs: Tensor) -> Tensor:
         """Encode N steps, each by itself.

@@ -33,3 +33,36 @@ class PatchConfig(EncoderConfig):
 
     def __post_init__(self) -> None:
         require_ranges(self)
+
+
+@dataclass(frozen=True)
+class EmbeddingShape:
+    """Sizes of an embedding of pictures."""
+
+    channels: Annotated[tuple[int, int, int], Range(1, 1024)] = (24, 32, 64)
+    """Channels of its trunk, which reads patches: see the encoder `patch`."""
+    features: Annotated[int, Range(1, 2048)] = 128
+    """Numbers that the trunk reads of a picture."""
+    size: Annotated[int, Range(2, 1024)] = 32
+    """Numbers of a point."""
+    frames: Annotated[int, Range(1, 16)] = 3
+    """Pictures in a row that are embedded together; of one alone no speed can be told."""
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+        object.__setattr__(self, "channels", tuple(self.channels))
+
+
+@dataclass(frozen=True)
+class EmbeddingConfig(EncoderConfig):
+    """Options of the encoder that is a stored embedding."""
+
+    part: ClassVar[str] = "embedding"
+
+    run: str = ""
+    """Run folder of `forestpilot embed`, whose weights a new policy begins with; it then has them itself. Empty for
+    weights that are drawn."""
+    frozen: bool = False
+    """The embedding stays as it is; the policy learns what to make of its points."""
+    shape: EmbeddingShape = EmbeddingShape()
+    """Sizes of the embedding, the same as in the run."""
