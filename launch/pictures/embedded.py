@@ -1,4 +1,4 @@
-"""A figure of an embedding: which moment of another view it takes to be the same, beside what raw pixels take for it."""
+"""A figure of an embedding: which moment of another view it takes to be the same, and which one raw pixels do."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """How good an embedding is, on episodes that it has not learned from.
 
-Alignment (Sermanet et al. 2018, section IV-A): for each moment of one view the nearest moment of the other view of the
-same episode is looked for; how far apart in time they are, as a share of the episode's length, is 0 where views are told
-to be the same and 1/3 by guessing. Raw pixels are held beside it. And a linear probe: how much of the variance of what
-the vehicle did a ridge regression reads from the points of its own view.
+Alignment (Sermanet et al. 2018, section IV-A): for each moment of one view the nearest moment of another view of the
+same episode is looked for; how far apart in time they are, as a share of the episode's length, is 0 where the right
+one is always found, and a third by guessing. Raw pixels are held beside it. And a linear probe: how much of the
+variance of what the vehicle did a ridge regression reads from the points of its own view.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def check(embedding: Embedding, learned: Sequence[Recording], held_out: Sequence
         probe(points, learned, held_out, Targets(spec, frames, most))
         for points, most in zip(both, (None, MOST_ROWS), strict=True)
     ]
-    return Checks(*aligned, *probes)
+    return Checks(aligned[0], aligned[1], probes[0], probes[1])
 
 
 def alignment_error(recording: Recording, points_of: PointsOf) -> float:

@@ -1,8 +1,8 @@
 """Recordings: what several cameras saw of an episode at the same steps.
 
-`forestpilot collect --viewpoint chase` records the vehicle's own cameras and the third one side by side. One dataset has
-one third camera; as episodes repeat themselves to the bit, those of the same worlds that were recorded once more from
-elsewhere are further views of the same episodes.
+`forestpilot collect --viewpoint chase` records the vehicle's own cameras and the third one side by side. One dataset
+has one third camera; as episodes repeat themselves to the bit, those of the same worlds that were recorded once more
+from elsewhere are further views of the same episodes.
 """
 
 from __future__ import annotations

@@ -22,8 +22,11 @@ from forestpilot.policies.algorithms import ALGORITHMS
 from forestpilot.policies.algorithms.bco.config import InverseConfig
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.algorithms.rounds import ROUND_FIELDS, RoundResult, best_round
+from forestpilot.policies.algorithms.third_person.config import TOLD
 from forestpilot.policies.algorithms.validation import Validation
+from forestpilot.policies.embeddings.options import MultiViewConfig
 from forestpilot.policies.networks.checkpoint import describe_policy
+from forestpilot.policies.networks.encoders.options import EmbeddingConfig, EmbeddingShape
 from forestpilot.policies.networks.heads.options import GaussianConfig
 from forestpilot.policies.networks.memories.options import NoMemoryConfig
 from forestpilot.policies.reinforcement.adversaries.options import AIRLConfig
@@ -50,6 +53,23 @@ NEEDED: dict[str, dict[str, Any]] = {
             checkpoint_every=3,
             side_labels="none",
             policy=dataclasses.replace(TINY_TRAIN.policy, head=GaussianConfig()),
+        ),
+    },
+    "third-person": {
+        "alpha": 1.0,
+        "inverse": InverseConfig("pictures", steps=6, batch=16),
+        "embedding_steps": 2,
+        "embedder": MultiViewConfig(episodes=2, moments=4),
+        "train": dataclasses.replace(
+            TINY_TRAIN,
+            checkpoint_every=3,
+            side_labels="none",
+            policy=dataclasses.replace(
+                TINY_TRAIN.policy,
+                encoder=EmbeddingConfig(frozen=True, shape=EmbeddingShape((4, 8, 8), 16, 8, 2)),
+                state_inputs=TOLD,
+                head=GaussianConfig(),
+            ),
         ),
     },
     "intervene": {

@@ -162,6 +162,15 @@ imagine --data {data} --model.noise much | much
 imagine --data {data} --learner.free-steps 10 | free-steps
 imagine --data {data} --held-out {data} | other worlds
 evaluate --policy imagined:nowhere --out new | nowhere
+embed | --data
+embed --data nowhere | nowhere
+embed --data {data} --embedder nosuch | 'nosuch'
+embed --data {data} --embedder.loss much | much
+embed --data {data} --embedder single-view --embedder.far 1 | far
+embed --data {data} --views view_chase | center
+embed --data {data} --held-out {data} | other worlds
+embed --data {data} --out new | center alone
+train --data {data} --policy.encoder embedding --policy.encoder.run nowhere --out new | nowhere
 intervene --task nosuch | 'nosuch'
 intervene --by guessing | --by
 reinforce --task nosuch | 'nosuch'
@@ -179,6 +188,13 @@ bco --inverse.reads nothing | --inverse.reads
 bco --inverse.head turn-costs | turn-costs
 bco --train.policy.head turn-costs | turn-costs
 bco --demonstrations nowhere --expert-episodes 0 | nowhere
+third-person --task nosuch | 'nosuch'
+third-person --viewpoint nosuch | 'nosuch'
+third-person --embedder nosuch | 'nosuch'
+third-person --embedding-steps 0 | --embedding-steps
+third-person --inverse.reads state | nothing but pictures
+third-person --train.policy.head turn-costs | turn-costs
+third-person --demonstrations {data} --expert-episodes 0 --out new | was not filmed
 collect --observations-only --viewpoint nosuch | 'nosuch'
 adversarial --adversary nosuch | 'nosuch'
 adversarial --adversary.penalty -1 | --adversary.penalty

@@ -37,9 +37,7 @@ class ThirdPersonConfig(BCOConfig):
     """Run folder."""
     rounds: int = 1
     """Rounds after the first, in which the learner moves by its own policy; none where alpha is 0."""
-    viewpoint: ViewpointConfig = field(
-        default=ChaseConfig(), metadata=part_of("forestpilot.sim.viewpoints:VIEWPOINTS")
-    )
+    viewpoint: ViewpointConfig = field(default=ChaseConfig(), metadata=part_of("forestpilot.sim.viewpoints:VIEWPOINTS"))
     """From where the teacher is looked at, and the learner's own motion is filmed: `chase`, `tower`, `side`. Of the
     teacher's videos nothing else is looked at; `vehicle` for its own view, as in bco, but without its state."""
     embedder: EmbedderConfig = field(

@@ -42,7 +42,7 @@ class Encoder(nn.Module, ABC):
     def __init__(self, config: EncoderConfig, shape: EncoderShape) -> None:
         super().__init__()
 
-    def first_weights(self) -> None:  # noqa: B027 (most draw all their weights)
+    def first_weights(self) -> None:
         """Take the weights that a new policy's encoder begins with, where they are not drawn.
 
         Raises:

@@ -67,8 +67,7 @@ class EmbeddingEncoder(Encoder):
 
     def forward(self, views: Tensor, inputs: Tensor) -> Tensor:
         """(N, C, h, w, 3) uint8 and (N, I) float32 to (N, features) float32, not negative."""
-        number, cameras = views.shape[:2]
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._is_frozen):
-            points = self.embedding(views.flatten(0, 1)).view(number, -1)
+            points = self.embedding(views.flatten(0, 1)).view(len(views), -1)
         features: Tensor = self.join(torch.cat((points, inputs), dim=1))
         return features
