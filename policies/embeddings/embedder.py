@@ -44,11 +44,17 @@ class Embedder(ABC):
             rng: draws the batch.
         """
 
-    def moments(self, recording: Recording) -> NDArray[np.int64]:
-        """Moments of a recording that can be embedded."""
-        return moments_of(recording, self.embedding.shape.frames)
+    def moments(self, recording: Recording, pace: int = 1) -> NDArray[np.int64]:
+        """Moments of a recording that can be embedded, at a pace: see `moments_of`."""
+        return moments_of(recording, self.embedding.shape.frames, pace)
 
-    def stacks(self, views: NDArray[np.uint8], moments: NDArray[np.int64], flip: bool) -> Tensor:
-        """(N, K, h, w, 3) uint8 the pictures of some moments, mirrored or not."""
-        stacks = stacks_at(views, moments, self.embedding.shape.frames)
+    def stacks(
+        self,
+        views: NDArray[np.uint8],
+        moments: NDArray[np.int64],
+        flip: bool,
+        pace: int | NDArray[np.int64] = 1,
+    ) -> Tensor:
+        """(N, K, h, w, 3) uint8 the pictures of some moments, mirrored or not: see `stacks_at`."""
+        stacks = stacks_at(views, moments, self.embedding.shape.frames, pace)
         return torch.from_numpy(np.ascontiguousarray(stacks[:, :, :, ::-1]) if flip else stacks)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from forestpilot.data_collection.episodes.dataset import DatasetError
@@ -45,18 +46,35 @@ class MultiView(Embedder):
         """See `Embedder.loss`: stacks against stacks, and single pictures against single pictures."""
         config = self.config
         sides: tuple[list[Tensor], list[Tensor]] = ([], [])
+        firsts = []
         for number in rng.integers(len(recordings), size=config.episodes):
             recording = recordings[number]
-            there = self.moments(recording)
-            moments = rng.choice(there, size=min(config.moments, len(there)), replace=False)
+            moments, paces = self._moments(recording, rng)
             pair = rng.choice(sorted(recording.views), size=2, replace=False)
             flip = config.flip and bool(rng.integers(2))
             for side, view in zip(sides, pair, strict=True):
-                side.append(self.stacks(recording.views[view], moments, flip))
+                side.append(self.stacks(recording.views[view], moments, flip, paces))
+            firsts.append(np.arange(len(moments)) < len(np.unique(moments)))
         number = sum(map(len, sides[0]))
         stacked, single = self.embedding(torch.cat([*sides[0], *sides[1]]))
         loss = contrast(config, stacked[:number], stacked[number:])
         if self.embedding.shape.frames > 1:
-            loss = loss + contrast(config, single[:number], single[number:])
+            once = torch.from_numpy(np.concatenate(firsts))
+            loss = loss + contrast(config, single[:number][once], single[number:][once])
         figures = {"loss": float(loss.detach()), "found": found(stacked[:number], stacked[number:])}
         return loss, figures
+
+    def _moments(self, recording: Recording, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Moments of a recording, and the paces at which they are shown: each moment once, then again at another pace,
+        where stacks have one."""
+        config = self.config
+        several = config.paces > 1 and self.embedding.shape.frames > 1
+        there = self.moments(recording, config.paces if several else 1)
+        if several and len(there) < 2:  # too short to be shown faster
+            several, there = False, self.moments(recording)
+        count = min(config.moments // 2 if several else config.moments, len(there))
+        moments = rng.choice(there, size=count, replace=False)
+        if not several:
+            return moments, np.ones(count, np.int64)
+        paces = np.stack([rng.choice(config.paces, size=2, replace=False) for _ in range(count)], axis=1) + 1
+        return np.tile(moments, 2), paces.reshape(-1)

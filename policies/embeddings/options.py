@@ -49,6 +49,11 @@ class MultiViewConfig(ContrastiveConfig):
 
     part: ClassVar[str] = "multi-view"
 
+    paces: Annotated[int, Range(1, 16)] = 3
+    """Each moment is shown twice, its pictures one step apart or more, up to so many: the same at another pace repels.
+    Place alone tells moments apart; this way speed is kept too (as in Benaim et al. 2020, arXiv:2004.06130). 1 for
+    none of that."""
+
 
 @dataclass(frozen=True)
 class SingleViewConfig(ContrastiveConfig):

@@ -100,13 +100,22 @@ def _recording(headers: Sequence[EpisodeHeader], views: Sequence[str], prepare: 
     return Recording(first.meta.seed, found, state, progress_m, tuple(first.stretches))
 
 
-def moments_of(recording: Recording, frames: int) -> NDArray[np.int64]:
-    """The moments before which enough pictures in a row were taken for a stack: all in one go."""
-    spans = [np.arange(begin + frames - 1, end) for begin, end in recording.stretches[:-1]]
+def moments_of(recording: Recording, frames: int, pace: int = 1) -> NDArray[np.int64]:
+    """The moments before which enough pictures were taken for a stack: all in one go.
+
+    Args:
+        recording: what was seen.
+        frames: pictures of a stack.
+        pace: steps from one of its pictures to the next.
+    """
+    back = (frames - 1) * pace
+    spans = [np.arange(begin + back, end) for begin, end in recording.stretches[:-1]]
     begin, end = recording.stretches[-1]
-    return np.concatenate([*spans, np.arange(begin + frames - 1, end + 1)])
+    return np.concatenate([*spans, np.arange(begin + back, end + 1)])
 
 
-def stacks_at(views: NDArray[np.uint8], moments: NDArray[np.int64], frames: int) -> NDArray[np.uint8]:
-    """(N, K, h, w, 3) the last K views (T+1, h, w, 3) at each of N moments, oldest first."""
-    return views[moments[:, None] + np.arange(1 - frames, 1)]
+def stacks_at(
+    views: NDArray[np.uint8], moments: NDArray[np.int64], frames: int, pace: int | NDArray[np.int64] = 1
+) -> NDArray[np.uint8]:
+    """(N, K, h, w, 3) K views (T+1, h, w, 3) up to each of N moments, oldest first, `pace` (or (N,)) steps apart."""
+    return views[moments[:, None] + np.arange(1 - frames, 1) * np.reshape(pace, (-1, 1))]

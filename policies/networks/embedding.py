@@ -1,7 +1,7 @@
 """An embedding of pictures: what is in a picture, whoever's camera took it, as a point on a sphere.
 
-A trunk reads each picture by itself. One layer makes a point of what it read of one picture; another joins what it read
-of a few in a row, for a speed is seen across pictures only.
+A trunk reads a picture, and a layer makes a point of what it read. Another trunk reads how a few pictures in a row
+change, for speed is seen across pictures only; what both read together is the point of the stack.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from forestpilot.policies.networks.config import ViewConfig
-from forestpilot.policies.networks.encoders.base import EncoderShape
+from forestpilot.policies.networks.encoders.base import EncoderShape, as_images
 from forestpilot.policies.networks.encoders.options import EmbeddingShape, PatchConfig
 from forestpilot.policies.networks.encoders.patch import PatchEncoder
 
@@ -39,6 +39,38 @@ class FrameEmbedding(nn.Module):
         return nn.functional.normalize(self.point(self.read(views)), dim=-1)
 
 
+class MotionTrunk(nn.Module):
+    """Reads how the pictures of a stack change into the last one: their differences, all at once.
+
+    Motion is a pixel or two from picture to picture, which features of one picture at a time do not keep.
+
+    Args:
+        shape: sizes.
+        view: what it sees.
+    """
+
+    def __init__(self, shape: EmbeddingShape, view: ViewConfig) -> None:
+        super().__init__()
+        first, second, third = shape.channels
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(3 * shape.frames, first, kernel_size=5, stride=2, padding=2),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(first, second, kernel_size=3, stride=2, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(second, third, kernel_size=3, stride=(1, 2), padding=1),
+            nn.ReLU(inplace=True),
+        )
+        with torch.no_grad():
+            flat = self.convolutions(torch.zeros(1, 3 * shape.frames, view.height, view.width)).numel()
+        self.join = nn.Linear(flat, shape.features)
+
+    def forward(self, stacks: Tensor) -> Tensor:
+        """(N, K, h, w, 3) uint8 to (N, F) float32, not negative."""
+        images = as_images(stacks).unflatten(0, stacks.shape[:2])
+        changes = torch.cat((images[:, -1:] - images[:, :-1], images[:, -1:]), dim=1)
+        return torch.relu(self.join(self.convolutions(changes.flatten(1, 2)).flatten(1)))
+
+
 class Embedding(nn.Module):
     """Embeds pictures, and stacks of pictures in a row.
 
@@ -52,8 +84,9 @@ class Embedding(nn.Module):
         self.shape = shape
         self.view = view
         self.frame = FrameEmbedding(shape, view)
+        self.motion = MotionTrunk(shape, view)
         self.join = nn.Sequential(
-            nn.Linear(shape.frames * shape.features, shape.features),
+            nn.Linear(2 * shape.features, shape.features),
             nn.ReLU(),
             nn.Linear(shape.features, shape.size),
         )
@@ -74,7 +107,7 @@ class Embedding(nn.Module):
         Returns:
             points of the stacks and of their last pictures, (N, D) float32 each, of length one.
         """
-        number, frames = stacks.shape[:2]
-        read = self.frame.read(stacks.flatten(0, 1)).view(number, frames, -1)
-        of_last = nn.functional.normalize(self.frame.point(read[:, -1]), dim=-1)
-        return nn.functional.normalize(self.join(read.flatten(1)), dim=-1), of_last
+        read = self.frame.read(stacks[:, -1])
+        of_last = nn.functional.normalize(self.frame.point(read), dim=-1)
+        both = torch.cat((read, self.motion(stacks)), dim=-1)
+        return nn.functional.normalize(self.join(both), dim=-1), of_last

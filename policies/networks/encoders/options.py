@@ -43,7 +43,7 @@ class EmbeddingShape:
     """Channels of its trunk, which reads patches: see the encoder `patch`."""
     features: Annotated[int, Range(1, 2048)] = 128
     """Numbers that the trunk reads of a picture."""
-    size: Annotated[int, Range(2, 1024)] = 32
+    size: Annotated[int, Range(2, 1024)] = 64
     """Numbers of a point."""
     frames: Annotated[int, Range(1, 16)] = 3
     """Pictures in a row that are embedded together; of one alone no speed can be told."""
