@@ -112,3 +112,8 @@ STUDIES.register(
     "forestpilot.launch.studies.observation:Observation",
     "cloning with actions against actions inferred for videos (BCO), by number of videos and of own flights",
 )
+STUDIES.register(
+    "third-person",
+    "forestpilot.launch.studies.third_person:ThirdPersonStudy",
+    "imitation from somebody else's camera, behind or on a tower: embeddings of both views, or pictures as they are",
+)

@@ -230,7 +230,7 @@ class TrainingState:
     def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
         for name, row in self.optimizer.moments.items():
             self._load_row(tensors, f"optimizer/{{}}/{name}", row)
-        self.optimizer.step.copy_(tensors["optimizer/0/step"])
+        self.optimizer.step.copy_(tensors[f"optimizer/{self.layout.numbers[0]}/step"])
 
     def _load_row(self, tensors: dict[str, Tensor], name: str, row: Tensor) -> None:
         """Fill a row (P,) with what is stored for each parameter under a name with its number."""

@@ -35,6 +35,8 @@ COUNTED = (
     "minutes",
     "learned_steps",
     "learned_crashes",
+    "alignment",
+    "speed_r2",
 )
 FIGURES = (*gates.FIGURES, *MEANINGS, *COUNTED)
 """What studies count while they train."""

@@ -169,7 +169,7 @@ embed --data {data} --embedder.loss much | much
 embed --data {data} --embedder single-view --embedder.far 1 | far
 embed --data {data} --views view_chase | center
 embed --data {data} --held-out {data} | other worlds
-embed --data {data} --out new | center alone
+embed --data {data} --out new | too few
 train --data {data} --policy.encoder embedding --policy.encoder.run nowhere --out new | nowhere
 intervene --task nosuch | 'nosuch'
 intervene --by guessing | --by
@@ -194,7 +194,7 @@ third-person --embedder nosuch | 'nosuch'
 third-person --embedding-steps 0 | --embedding-steps
 third-person --inverse.reads state | nothing but pictures
 third-person --train.policy.head turn-costs | turn-costs
-third-person --demonstrations {data} --expert-episodes 0 --out new | was not filmed
+third-person --demonstrations {data} --expert-episodes 0 --out new | another task
 collect --observations-only --viewpoint nosuch | 'nosuch'
 adversarial --adversary nosuch | 'nosuch'
 adversarial --adversary.penalty -1 | --adversary.penalty

@@ -1,0 +1,358 @@
+"""Can one learn to fly from films of somebody else, taken by a camera that one will never look through?
+
+The expert is filmed, and nobody records what it does. A learner moves, first at random, then by its own policy, and is
+filmed as well, while its own camera looks ahead. From that it infers what was done in the films, and clones it:
+
+    first-person   the films are of the expert's own camera: nothing has to be carried over
+    chase-multi    filmed from behind; policies see by an embedding in which both views of a moment are the same point,
+                   learned from the learner's own flights (multi-view TCN, Sermanet et al. 2018)
+    chase-single   the same with an embedding learned from each view by itself (single-view TCN)
+    chase-pixels   filmed from behind; policies learn from these pictures as they are, and fly on their own camera's
+    tower-multi    filmed from a place that stands still, seen by a multi-view embedding
+    tower-pixels   the same films as they are
+
+Theory: a policy is of use where what it reads is distributed as it was in training (covariate shift, here of the
+camera). An embedding on which both cameras agree takes that shift away, as far as it is the same; whether it keeps what
+flying needs is another question. A tower sees little of the way, and nothing of what the drone has ahead.
+
+All inverse models read two pictures of the film; policies read direction to the goal and speed set point beside the
+picture, and no other state. Blind flight knows as much without the picture.
+
+The measures: success on the same test forests; the time-alignment error of the embedding on the expert's flights in
+validation forests, beside that of raw pixels; how much of the variance of the speed a linear probe reads from the
+points of the own view there; how far the inferred turns are off on own flights that were not learned from.
+
+18 policies: about 40 minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+
+from forestpilot.data_collection.episodes.config_fields import not_the_result
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.rollouts.pilots import ExpertPilot
+from forestpilot.data_collection.rollouts.pool import Job
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
+from forestpilot.launch.reading.study_results import Curve, Interval, Panel, StudyResult
+from forestpilot.launch.studies.cells import (
+    LEAST_TO_LARGEST,
+    Cell,
+    group_by_arm_and_x,
+    make_points,
+    seed_range,
+    stack,
+)
+from forestpilot.launch.studies.forests import fly, success_panel
+from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, difference_words, mean_interval
+from forestpilot.launch.studies.study import WORLDS_PER_SEED, Arm, Bench, Study, StudyConfig
+from forestpilot.policies.algorithms.bco.config import InverseConfig
+from forestpilot.policies.algorithms.third_person.config import TOLD, ThirdPersonConfig
+from forestpilot.policies.embeddings import EmbedderConfig
+from forestpilot.policies.embeddings.options import OWN_VIEW, MultiViewConfig, SingleViewConfig
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig
+from forestpilot.policies.networks.config import PolicyConfig
+from forestpilot.policies.networks.encoders.options import EmbeddingConfig, PatchConfig
+from forestpilot.policies.networks.heads.options import MixtureConfig
+from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.ranges import EPISODES, ROUNDS, SPEEDS_MPS, STEPS, Range
+from forestpilot.sim.seeds import seeds_of
+from forestpilot.sim.tasks import TASKS
+from forestpilot.sim.tasks.drone import DroneOptions
+from forestpilot.sim.viewpoints.chase import ChaseConfig
+from forestpilot.sim.viewpoints.tower import TowerConfig
+from forestpilot.sim.viewpoints.viewpoint import VehicleViewConfig, ViewpointConfig, view_key
+
+TASK = "drone"
+SPEED = "forward_mps"
+"""What the linear probe is asked for."""
+MOMENTS = 8
+"""Moments of an episode in a gradient step of an embedding."""
+
+
+@dataclass(frozen=True)
+class ThirdPersonArm(Arm):
+    """From where the expert is filmed, and how policies see."""
+
+    viewpoint: ViewpointConfig = VehicleViewConfig()
+    """`ThirdPersonConfig.viewpoint`."""
+    embedder: EmbedderConfig | None = None
+    """`ThirdPersonConfig.embedder`; None for pictures as they are."""
+
+
+ARMS = (
+    ThirdPersonArm("first-person", "films of the expert's own camera"),
+    ThirdPersonArm(
+        "chase-multi", "filmed from behind, multi-view embedding", ChaseConfig(), MultiViewConfig(moments=MOMENTS)
+    ),
+    ThirdPersonArm(
+        "chase-single", "filmed from behind, single-view embedding", ChaseConfig(), SingleViewConfig(moments=MOMENTS)
+    ),
+    ThirdPersonArm("chase-pixels", "filmed from behind, pictures as they are", ChaseConfig()),
+    ThirdPersonArm(
+        "tower-multi", "filmed from a tower, multi-view embedding", TowerConfig(), MultiViewConfig(moments=MOMENTS)
+    ),
+    ThirdPersonArm("tower-pixels", "filmed from a tower, pictures as they are", TowerConfig()),
+)
+PAIRS = (
+    ("chase-pixels", "chase-multi"),
+    ("chase-single", "chase-multi"),
+    ("first-person", "chase-multi"),
+    ("tower-pixels", "tower-multi"),
+)
+"""Arms whose difference is told."""
+MEASURES = {
+    "alignment": (
+        "alignment error, % of the length",
+        "How far apart in time moments of the own view and of the film are that are the nearest to one another, by "
+        "points of the embedding; in arms without one by raw pixels.",
+    ),
+    "speed_r2": (
+        "speed read by a linear probe, R$^2$",
+        "Share of the variance of the speed that a linear probe reads from points of the own view; in arms without "
+        "embedding from raw pixels.",
+    ),
+    "turn_error_deg": (
+        "inferred turn off by, degrees",
+        "Mean distance of inferred turns from what was done, on every fifth own flight, which was not learned from.",
+    ),
+}
+"""Figures of cells: label and meaning."""
+
+
+def _training(steps: int) -> TrainConfig:
+    policy = PolicyConfig(encoder=EmbeddingConfig(frozen=True), state_inputs=TOLD, head=MixtureConfig())
+    return TrainConfig(policy=policy, steps=steps, side_labels="none", tensorboard=False)
+
+
+@dataclass(frozen=True)
+class Config(StudyConfig):
+    """Third-person imitation: from where the expert is filmed, and how what is seen is carried over."""
+
+    out: str = not_the_result("runs/study-third-person")
+    """Run folder; the same command goes on where it was interrupted."""
+    videos: Annotated[int, EPISODES] = 60
+    """Films of the expert's flights."""
+    own: Annotated[int, Range(2, 100_000)] = 40
+    """Own flights at random, and in each later round by the policy so far."""
+    rounds: Annotated[int, ROUNDS] = 1
+    """Rounds after the first."""
+    inverse: InverseConfig = field(default_factory=lambda: InverseConfig(reads="pictures", steps=400))
+    """The inverse model."""
+    embedding_steps: Annotated[int, STEPS] = 300
+    """Gradient steps of an embedding."""
+    density: Annotated[float, Range(0, 0.25)] = 0.04
+    """Trees per square metre."""
+    speeds: Annotated[tuple[float, float], SPEEDS_MPS] = (3.0, 7.0)
+    """Least and largest speed set point of films and own flights in m/s."""
+    speed: Annotated[float, SPEEDS_MPS] = 5.0
+    """Speed set point on test forests in m/s."""
+    held_out: Annotated[int, EPISODES] = 15
+    """Flights of the expert's through validation forests, on which embeddings are checked."""
+    validation_worlds: Annotated[int, EPISODES] = 15
+    """Validation forests by which a round is chosen."""
+    test_worlds: Annotated[int, Range(2, 1_000_000)] = 60
+    """Test forests that every policy flies through."""
+    first_steps: Annotated[int, STEPS] = 200
+    """Gradient steps of a policy in round 0."""
+    steps: Annotated[int, STEPS] = 1000
+    """Gradient steps in the last round, and in those between."""
+    train: TrainConfig = field(default_factory=lambda: _training(1000))
+    """How each policy is trained; data, out, seed, steps and the encoder of arms without embedding are set by the
+    study."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "speeds", tuple(self.speeds))
+        self.mix().complete(TASKS.get(TASK))
+        self.require_training_worlds(self.videos + (1 + self.rounds) * self.own)
+
+    def mix(self) -> ScenarioMix:
+        """The forests, and the speeds of films and own flights."""
+        return ScenarioMix(speeds=self.speeds, options=DroneOptions(density=(self.density,)))
+
+
+class ThirdPersonStudy(Study[Config, ThirdPersonArm]):
+    """Imitation from somebody else's camera."""
+
+    name = "third-person"
+    question = "Can one learn to fly from films of somebody else, taken by a camera that one will never look through?"
+    minutes = 40
+    full = Config()
+    quick = Config(
+        out="runs/study-third-person-quick",
+        seeds=1,
+        videos=2,
+        own=2,
+        inverse=InverseConfig(reads="pictures", steps=4, batch=16),
+        embedding_steps=2,
+        held_out=2,
+        validation_worlds=1,
+        test_worlds=2,
+        first_steps=2,
+        steps=4,
+        train=dataclasses.replace(_training(4), batch_windows=8),
+    )
+
+    def arms(self) -> Sequence[ThirdPersonArm]:
+        """From where the expert is filmed, and how policies see."""
+        return ARMS
+
+    def xs(self) -> Sequence[float]:
+        """The number of films."""
+        return (self.config.videos,)
+
+    def run_cell(self, arm: ThirdPersonArm, x: float, seed: int, bench: Bench) -> Cell:
+        """Film, move, learn, check the embedding along validation flights, fly in test forests."""
+        from forestpilot.policies.algorithms.third_person.loop import ThirdPerson
+        from forestpilot.policies.networks.checkpoint import describe_policy
+
+        run = bench.folder / "policies" / f"{arm.name}-seed-{seed}"
+        films = self._filmed(f"films-{arm.viewpoint.part}-seed-{seed}", self._worlds(seed), arm, bench)
+        algorithm = ThirdPerson(self.learning(arm, seed, (str(films.folder),), run), bench.progress)
+        last = algorithm.run(bench.pool, shard_pool=bench.shards)[-1].round
+        figures = describe_policy(algorithm.member_folder(last))["extra"]["figures"]
+        told = {"turn_error_deg": figures["inverse_turn_error_deg"], "turn_r2": figures["inverse_turn_r2"]}
+        if arm.viewpoint.third_person:
+            told |= self._checked(arm, algorithm.embedding_folder(last) if arm.embedder else None, run, bench)
+        blind = fly(self._evaluation("blind", bench.folder / "blind"), bench)
+        rows = fly(self._evaluation(f"policy={run}", run / "evaluation"), bench)
+        rows = [{**own, "blind": other["success"]} for own, other in zip(rows, blind, strict=True)]
+        return Cell(arm.name, x, seed, rows, films.total_steps, told)
+
+    def learning(self, arm: ThirdPersonArm, seed: int, films: tuple[str, ...], out: Path) -> ThirdPersonConfig:
+        """How an arm learns from films."""
+        config = self.config
+        train = config.train
+        if arm.embedder is None:
+            train = dataclasses.replace(train, policy=dataclasses.replace(train.policy, encoder=PatchConfig()))
+        return ThirdPersonConfig(
+            out=str(out),
+            task=TASK,
+            seed=seed,
+            first_world=config.first_world(seed) + WORLDS_PER_SEED // 2,
+            rounds=config.rounds,
+            viewpoint=arm.viewpoint,
+            embedder=arm.embedder or MultiViewConfig(),
+            embedding_steps=config.embedding_steps,
+            expert_episodes=0,
+            demonstrations=films,
+            episodes=config.own,
+            alpha=1.0 if config.rounds else 0.0,
+            first_steps=config.first_steps if config.rounds else config.steps,
+            steps=config.steps,
+            last_steps=config.steps,
+            validation_episodes=config.validation_worlds,
+            mix=config.mix(),
+            train=train,
+            inverse=config.inverse,
+            workers=config.workers,
+        )
+
+    def _worlds(self, seed: int) -> list[int]:
+        """Training worlds of the films."""
+        return seeds_of("train", self.config.videos, self.config.first_world(seed))
+
+    def _filmed(self, name: str, worlds: Sequence[int], arm: ThirdPersonArm, bench: Bench) -> Dataset:
+        """The expert's flights through some worlds, filmed from an arm's viewpoint; recorded where they are not yet."""
+        task = TASKS.get(TASK)
+        mix = self.config.mix()
+        folder = bench.folder / "films" / name
+        dataset = Dataset.create(folder, task_spec_of(task, mix), task.bare_env_id)
+        missing = [world for world in worlds if not dataset.has(0, world)]
+        if missing:
+            scenarios = tuple(mix.scenario(world, task) for world in missing)
+            job = Job(TASK, scenarios, ExpertPilot, str(folder), actions=False, viewpoint=arm.viewpoint)
+            bench.pool.run(job, bench.progress, "film the expert")
+            dataset.refresh()
+        return dataset
+
+    def _checked(self, arm: ThirdPersonArm, folder: Path | None, run: Path, bench: Bench) -> dict[str, float]:
+        """Alignment error and probe of an arm's embedding, or of raw pixels, on the expert's flights in validation
+        forests; the probe is fitted to own flights."""
+        from forestpilot.policies.embeddings.checks import (
+            MOST_ROWS,
+            Targets,
+            alignment_error,
+            embedded,
+            probe,
+            raw_pixels,
+        )
+        from forestpilot.policies.embeddings.recordings import read_recordings
+        from forestpilot.policies.embeddings.stored import load_embedding
+        from forestpilot.policies.networks.views import ViewPreparer
+
+        name = f"held-out-{arm.viewpoint.part}"
+        held_out = self._filmed(name, seeds_of("validation", self.config.held_out), arm, bench)
+        own = Dataset.open(run / "dataset")
+        prepare = ViewPreparer(own.task_spec, self.config.train.policy.view)
+        views = (OWN_VIEW, view_key(arm.viewpoint.part))
+        learned, seen = (read_recordings([data], views, prepare) for data in (own, held_out))
+        frames, most = EmbeddingConfig().shape.frames, MOST_ROWS
+        points = raw_pixels(frames)
+        if folder is not None:
+            embedding = load_embedding(folder)[0]
+            points, frames, most = embedded(embedding), embedding.shape.frames, None
+        read = probe(points, learned, seen, Targets(own.task_spec, frames, most))
+        alignment = float(np.mean([alignment_error(each, points) for each in seen]))
+        return {"alignment": 100 * alignment, "speed_r2": read.get(SPEED, 0.0)}
+
+    def _evaluation(self, policy: str, out: Path) -> EvaluateConfig:
+        """Test forests that a pilot flies through."""
+        config = self.config
+        return EvaluateConfig(
+            policy=(policy,),
+            out=str(out),
+            task=TASK,
+            episodes=config.test_worlds,
+            speed=config.speed,
+            options=config.mix().options,
+            workers=config.workers,
+        )
+
+    def summarise(self, cells: Sequence[Cell]) -> StudyResult:
+        """Success beside blind flight, what embeddings came to, and the differences between arms."""
+        config = self.config
+        share = 100 * float(stack([cell for cell in cells if cell.arm == ARMS[0].name], "blind").mean())
+        across = (-0.4, len(ARMS) - 0.6)
+        success = dataclasses.replace(success_panel(cells), curves=(Curve("blind flight", across, (share, share)),))
+        panels = [success]
+        for key, (label, meaning) in MEASURES.items():
+            points = make_points([cell for cell in cells if key in cell.figures], partial(_figure, key))
+            panels.append(Panel(key, label, points, meaning, bars=LEAST_TO_LARGEST))
+        return StudyResult(
+            title=f"Third-person imitation, {config.videos} films, 1 tree per {1 / config.density:g} m2, "
+            f"{config.speed:g} m/s",
+            x_label="films of the expert's flights",
+            log_x=False,
+            panels=tuple(panels),
+            notes=(
+                BOOTSTRAP_NOTE.format(worlds="forests") + "; differences are paired by seed and forest",
+                *differences(cells),
+            ),
+        )
+
+
+def _figure(name: str, cells: Sequence[Cell]) -> Interval:
+    """A figure of cells that differ in their training seed only, from the least to the largest."""
+    return seed_range(cells, lambda cell: cell.figures[name])
+
+
+def differences(cells: Sequence[Cell]) -> list[str]:
+    """Sentences on success against blind flight, and between arms; paired by seed and forest."""
+    by_arm = {group[0].arm: group for group in group_by_arm_and_x(cells)}
+    sentences = []
+    for arm, group in by_arm.items():
+        gain = stack(group, "success") - stack(group, "blind")
+        sentences.append(f"{arm} against blind flight: {difference_words(mean_interval(100 * gain))} points of success")
+    for first, second in PAIRS:
+        gain = stack(by_arm[second], "success") - stack(by_arm[first], "success")
+        sentences.append(f"{second} against {first}: {difference_words(mean_interval(100 * gain))} points of success")
+    return sentences
