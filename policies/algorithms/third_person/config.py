@@ -14,7 +14,7 @@ from forestpilot.policies.networks.encoders.options import EmbeddingConfig
 from forestpilot.policies.networks.heads.options import MixtureConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.ranges import STEPS, Range
+from forestpilot.sim.ranges import ROUNDS, STEPS, Range
 from forestpilot.sim.registry import part_of
 from forestpilot.sim.viewpoints import ViewpointConfig
 from forestpilot.sim.viewpoints.chase import ChaseConfig
@@ -35,7 +35,7 @@ class ThirdPersonConfig(BCOConfig):
 
     out: str = not_the_result("runs/third-person")
     """Run folder."""
-    rounds: int = 1
+    rounds: Annotated[int, ROUNDS] = 1
     """Rounds after the first, in which the learner moves by its own policy; none where alpha is 0."""
     viewpoint: ViewpointConfig = field(default=ChaseConfig(), metadata=part_of("forestpilot.sim.viewpoints:VIEWPOINTS"))
     """From where the teacher is looked at, and the learner's own motion is filmed: `chase`, `tower`, `side`. Of the
