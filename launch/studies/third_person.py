@@ -295,7 +295,8 @@ class ThirdPersonStudy(Study[Config, ThirdPersonArm]):
         prepare = ViewPreparer(own.task_spec, self.config.train.policy.view)
         views = (OWN_VIEW, view_key(arm.viewpoint.part))
         learned, seen = (read_recordings([data], views, prepare) for data in (own, held_out))
-        frames, most = EmbeddingConfig().shape.frames, MOST_ROWS
+        frames = EmbeddingConfig().shape.frames
+        most: int | None = MOST_ROWS
         points = raw_pixels(frames)
         if folder is not None:
             embedding = load_embedding(folder)[0]
