@@ -32,7 +32,7 @@ ALGORITHMS.register(
 ALGORITHMS.register(
     "third-person",
     "forestpilot.policies.algorithms.third_person.loop:ThirdPerson",
-    "third-person imitation: clone from videos of somebody else's camera, seen by an embedding of both views",
+    "third-person imitation: clone from films by another camera, seen by an embedding of both views",
 )
 ALGORITHMS.register(
     "intervene",
