@@ -1,4 +1,4 @@
-"""Films of imagined beside true flights: what was seen on the left, what a model of the world imagined on the right.
+"""Films and stills of imagined beside true flights: what was seen, and what a model of the world imagined.
 
 A model is told the first steps of a stretch and imagines the rest along what was done; then it is told anew. Strips of
 depths are drawn as a forest of bars, the nearer the higher.
@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.launch.films.video import VideoWriter
 from forestpilot.launch.pictures.colors import DIM, EXPERT, INK, PANEL, POLICY, Image
-from forestpilot.launch.pictures.opencv import import_cv2
+from forestpilot.launch.pictures.opencv import encoded, import_cv2
 from forestpilot.launch.pictures.pen import Pen, paste
 from forestpilot.policies.world_models.base import WorldModel, to_metres
 from forestpilot.policies.world_models.seen import Seen
@@ -29,6 +30,10 @@ PANEL_PX = (512, 256)
 GAP_PX = 12
 TOP_PX = 46
 BOTTOM_PX = 60
+TILE_PX = (288, 144)
+"""Width and height of a picture in a still."""
+MOMENTS = 6
+"""Pictures side by side in a still."""
 TRUNK_M = 2.2
 """Height above and below the horizon, seen from 1 m, of a bar."""
 SKY = np.array((176, 205, 226), np.float64)
@@ -39,7 +44,7 @@ FOG = np.array((188, 200, 196), np.float64)
 
 
 def write_films(folder: Path, learned: Imagined, count: int, progress: Progress) -> list[Path]:
-    """Write a film for each of some held-out episodes; returns their paths.
+    """Write a film and a still for each of some held-out episodes; returns their paths.
 
     Args:
         folder: made if it is not there.
@@ -54,7 +59,9 @@ def write_films(folder: Path, learned: Imagined, count: int, progress: Progress)
         for seen in episodes:
             path = folder / f"imagined-{seen.seed}.mp4"
             write_film(path, learned.model, seen, horizon)
-            paths.append(path)
+            still = path.with_suffix(".png")
+            write_new_file(still, [encoded(montage(learned.model, seen, horizon), ".png")])
+            paths += [path, still]
             stage.advance()
     return paths
 
@@ -134,3 +141,37 @@ def _frame(pen: Pen, panels: tuple[Image, Image], words: str, nearest: list[floa
     right = width - GAP_PX - pen.width(title, 1.0)
     pen.write(picture, title, (right, TOP_PX + PANEL_PX[1] + 48), DIM, 1.0)
     return picture
+
+
+def montage(model: WorldModel, seen: Seen, horizon: int) -> Image:
+    """Moments of the first stretch of an episode side by side, the true ones above, the imagined ones below.
+
+    Args:
+        model: in evaluation mode.
+        seen: the episode.
+        horizon: steps that are imagined at most.
+
+    Returns:
+        (h, w, 3) uint8.
+    """
+    cv2 = import_cv2()
+    pen = Pen(cv2, 12.0)
+    begin, end = seen.stretches[0]
+    length = min(model.context - 1 + horizon, end - begin)
+    windows = Sequences(model, [seen]).take([(0, begin)], length)
+    with torch.no_grad():
+        after = unroll(model, windows, model.context).after
+    moments = np.unique(np.geomspace(1, length + 1 - model.context, MOMENTS).round().astype(int))
+    width, height = TILE_PX
+    head = TOP_PX + 2 * GAP_PX
+    size = (head + 2 * (height + GAP_PX), GAP_PX + len(moments) * (width + GAP_PX), 3)
+    page: Image = np.full(size, PANEL, np.uint8)
+    pen.write(page, f"world {seen.seed}: above what was seen, below what was imagined", (GAP_PX, 26), INK, 1.3)
+    for number, imagined in enumerate(moments):
+        step = model.context - 2 + int(imagined)
+        left = GAP_PX + number * (width + GAP_PX)
+        pen.write(page, f"imagined for {imagined / model.spec.control_hz:.1f} s", (left, head - 8), POLICY, 1.1)
+        for row, sight in enumerate((windows.sight[0, step + 1], model.sight(after[step])[0])):
+            tile = cv2.resize(drawn(sight.numpy()), TILE_PX, interpolation=cv2.INTER_AREA)
+            paste(page, tile, left, head + row * (height + GAP_PX))
+    return page

@@ -225,6 +225,29 @@ class Scenes:
     """The worst first."""
 
 
+@dataclass
+class FilmCard:
+    """A film, and a still of it."""
+
+    heading: str
+    """What it shows."""
+    video: bytes
+    """MP4; empty where there is the still alone."""
+    still: Picture | None = None
+    """Some of its moments side by side."""
+    video_kept: bool = True
+    """Whether the video fits the page's budget."""
+
+
+@dataclass(frozen=True)
+class Films:
+    """Films one below the other."""
+
+    kind: ClassVar[str] = "films"
+    films: Sequence[FilmCard]
+    """The most important first."""
+
+
 @dataclass(frozen=True)
 class Fold:
     """Text that is folded away."""

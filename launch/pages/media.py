@@ -35,6 +35,15 @@ def picture_of(image: NDArray[np.uint8], kind: str) -> Picture:
     return Picture(data_uri(_encoded(image, kind), kind), width, height)
 
 
+def stored_picture(png: bytes) -> Picture | None:
+    """A PNG file as a picture; None where it is none."""
+    image = import_cv2().imdecode(np.frombuffer(png, np.uint8), import_cv2().IMREAD_COLOR)
+    if image is None:
+        return None
+    height, width = image.shape[:2]
+    return Picture(data_uri(png, "png"), width, height)
+
+
 def _encoded(image: NDArray[np.uint8], kind: str) -> bytes:
     cv2 = import_cv2()
     if kind == "jpg":

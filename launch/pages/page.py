@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from forestpilot.launch.pages.blocks import SceneCard, Section
+from forestpilot.launch.pages.blocks import FilmCard, SceneCard, Section
 from forestpilot.launch.pages.figures import sign_of, swatch
 from forestpilot.launch.pages.media import data_uri
 from forestpilot.sim.extras import require
@@ -58,19 +58,19 @@ def bar_percent(share: float) -> str:
     return f"{100 * min(1.0, max(0.0, share)):.2f}%"
 
 
-def fit_videos(page: Page, scenes: Sequence[SceneCard], budget_bytes: int) -> str:
-    """The page as HTML with as many videos as the budget allows; the least bad episodes lose theirs first.
+def fit_videos(page: Page, scenes: Sequence[SceneCard | FilmCard], budget_bytes: int) -> str:
+    """The page as HTML with as many videos as the budget allows; the last ones are left out first.
 
     Args:
-        page: its scenes are those given.
-        scenes: the worst first; those without room are marked, and the page's notes say so.
+        page: its scenes and films are those given.
+        scenes: the worst first, then films; those without room are marked, and the page's notes say so.
         budget_bytes: how large the page may be.
     """
     with_video = [scene for scene in scenes if scene.video]
     for kept in range(len(with_video), -1, -1):
         for number, scene in enumerate(with_video):
             scene.video_kept = number < kept
-        html = render(_with_note(page, _budget_note(len(with_video), kept, budget_bytes)))
+        html = render(_with_note(page, _budget_note(with_video, kept, budget_bytes)))
         if len(html.encode()) <= budget_bytes:
             return html
     size = len(html.encode()) / 1e6
@@ -85,10 +85,13 @@ def _with_note(page: Page, note: str) -> Page:
     return dataclasses.replace(page, notes=[*page.notes, note])
 
 
-def _budget_note(videos: int, kept: int, budget_bytes: int) -> str:
-    if kept == videos:
+def _budget_note(videos: Sequence[SceneCard | FilmCard], kept: int, budget_bytes: int) -> str:
+    if kept == len(videos):
         return ""
+    left_out = videos[kept:]
+    told = ["of imagined flights"] if any(isinstance(each, FilmCard) for each in left_out) else []
+    told += ["of the least bad episodes"] if any(isinstance(each, SceneCard) for each in left_out) else []
     return (
-        f"{videos - kept} of {videos} videos, those of the least bad episodes, were left out to keep the page below "
+        f"{len(left_out)} of {len(videos)} videos, those {' and '.join(told)}, were left out to keep the page below "
         f"{budget_bytes / 1e6:g} MB (--max-mb)."
     )

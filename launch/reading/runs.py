@@ -1,4 +1,5 @@
-"""What there is to report on in a folder: evaluations, DAgger runs, trainings and studies, nested ones included."""
+"""What there is to report on in a folder: evaluations, DAgger runs, trainings, studies and models of the world, nested
+ones included."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from forestpilot.data_collection.episodes.migration import episodes_folder
 from forestpilot.launch.reading.evaluations import Evaluation, read_evaluation
 from forestpilot.launch.reading.json_files import read_config
 from forestpilot.launch.reading.tables import DaggerRun, StudyRun, TrainingRun, read_dagger, read_study, read_training
+from forestpilot.launch.reading.worlds import HORIZON_FILE, WorldRun, read_world
 
 MAX_DEPTH = 3
 """How deep below a RUN runs are looked for; a demo keeps its drive's evaluation two folders down."""
@@ -29,6 +31,8 @@ class Runs:
     """Trainings; those of DAgger runs too."""
     studies: list[StudyRun] = field(default_factory=list)
     """Studies."""
+    worlds: list[WorldRun] = field(default_factory=list)
+    """Models of the world."""
     folders: list[Path] = field(default_factory=list)
     """Folders that hold any of these."""
     notes: list[str] = field(default_factory=list)
@@ -37,8 +41,8 @@ class Runs:
     @property
     def says_something(self) -> bool:
         """True where there is a figure to report."""
-        found: list[Evaluation | DaggerRun | TrainingRun | StudyRun] = [*self.evaluations, *self.daggers]
-        found += [*self.trainings, *self.studies]
+        found: list[Evaluation | DaggerRun | TrainingRun | StudyRun | WorldRun] = [*self.evaluations, *self.daggers]
+        found += [*self.trainings, *self.studies, *self.worlds]
         return any(run.says_something for run in found)
 
 
@@ -56,8 +60,8 @@ def read_runs(folders: Sequence[Path]) -> Runs:
         found = list(filter(_is_run, _folders(given, MAX_DEPTH)))
         if not found:
             runs.notes.append(
-                f"{given} holds no run: no outcomes.csv (evaluate), rounds.csv (dagger), metrics.csv (train) or "
-                "results.csv (study)."
+                f"{given} holds no run: no outcomes.csv (evaluate), rounds.csv (dagger), metrics.csv (train), "
+                "results.csv (study) or horizon.csv (imagine)."
             )
         for folder in found:
             if folder.resolve() not in known:
@@ -88,6 +92,10 @@ def _is_dagger(folder: Path) -> bool:
     return (folder / "rounds.csv").is_file() or _verb(folder) == "dagger"
 
 
+def _is_world(folder: Path) -> bool:
+    return (folder / HORIZON_FILE).is_file()
+
+
 def _is_training(folder: Path) -> bool:
     return (folder / "metrics.csv").is_file()
 
@@ -99,7 +107,8 @@ def _verb(folder: Path) -> str:
 
 
 def _is_run(folder: Path) -> bool:
-    return _is_training(folder) or _is_study(folder) or _is_evaluation(folder) or _is_dagger(folder)
+    kinds = (_is_training, _is_study, _is_evaluation, _is_dagger, _is_world)
+    return any(is_one(folder) for is_one in kinds)
 
 
 def _read_run(folder: Path, runs: Runs) -> None:
@@ -118,6 +127,10 @@ def _read_run(folder: Path, runs: Runs) -> None:
         training = read_training(folder)
         runs.trainings.append(training)
         runs.notes += training.notes
+    if _is_world(folder):
+        world = read_world(folder)
+        runs.worlds.append(world)
+        runs.notes += world.notes
     if _is_evaluation(folder):
         evaluation = read_evaluation(folder)
         runs.evaluations.append(evaluation)

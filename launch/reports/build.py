@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forestpilot.data_collection.episodes.progress import Progress
-from forestpilot.launch.pages.blocks import SceneCard, Scenes, Section, Text
+from forestpilot.launch.pages.blocks import FilmCard, SceneCard, Scenes, Section, Text
 from forestpilot.launch.pages.dates import utc_words
 from forestpilot.launch.pages.page import Page, fit_videos
 from forestpilot.launch.reading.runs import Runs, read_runs
@@ -19,6 +19,7 @@ from forestpilot.launch.reports.learning import rounds_section, study_section, t
 from forestpilot.launch.reports.provenance import provenance_section
 from forestpilot.launch.reports.results import distributions_section, pairs_section, results_section
 from forestpilot.launch.reports.settings import settings_section
+from forestpilot.launch.reports.worlds import worlds_section
 from forestpilot.sim.errors import ForestPilotError
 
 
@@ -54,8 +55,8 @@ def build(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> str:
     return fit_videos(page, scenes, wishes.budget_bytes)
 
 
-def make_page(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> tuple[Page, list[SceneCard]]:
-    """The page of a report, and those of its parts that are large.
+def make_page(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> tuple[Page, list[SceneCard | FilmCard]]:
+    """The page of a report, and those of its parts that are large, the most important first.
 
     Raises:
         ReportError: none of the folders holds anything that can be reported.
@@ -69,11 +70,16 @@ def make_page(folders: Sequence[Path], wishes: Wishes, progress: Progress) -> tu
     if wishes.failures:
         scenes = make_scenes(choose_episodes(arms, wishes.failures), wishes.look, progress)
     sections = [*_result_sections(arms, scenes), *_learning_sections(runs), *_episode_sections(arms, wishes, progress)]
+    films: list[FilmCard] = []
+    if any(run.says_something for run in runs.worlds):
+        worlds, films = worlds_section(runs.worlds, wishes.look.videos)
+        sections.append(worlds)
     if any(run.says_something for run in runs.trainings):
         sections.append(training_section(runs.trainings))
     sections.append(provenance_section(runs, wishes.command))
     names = ", ".join(dict.fromkeys(folder.resolve().name for folder in folders))
-    return Page(f"ForestPilot report: {names}", f"{_what(runs, arms)} {utc_words()}.", sections, notes), scenes
+    page = Page(f"ForestPilot report: {names}", f"{_what(runs, arms)} {utc_words()}.", sections, notes)
+    return page, [*scenes, *films]
 
 
 def _what(runs: Runs, arms: Sequence[Arm]) -> str:
@@ -84,6 +90,7 @@ def _what(runs: Runs, arms: Sequence[Arm]) -> str:
         **{f"{title} run": count for title, count in Counter(run.trained_by for run in runs.daggers).items()},
         "training": len(runs.trainings),
         "study": len(runs.studies),
+        "world model": len(runs.worlds),
     }
     told = [_counted(count, name) for name, count in counts.items() if count]
     return f"{', '.join(told)}."

@@ -19,7 +19,7 @@ PACKAGES = ("forestpilot", "torch", "numpy", "numba", "pybullet", "gymnasium", "
 """Distributions whose versions are told."""
 CONFIGS = ("config.json", "dagger.json", "study.json", "policy.json")
 """Files that say how a run was made; some of them are of version 0.1."""
-RESULTS = ("outcomes.csv", "rounds.csv", "metrics.csv", "results.csv")
+RESULTS = ("outcomes.csv", "rounds.csv", "metrics.csv", "results.csv", "horizon.csv")
 """Files that a run writes when it gets on."""
 OLD_VERB_KEYS = {
     "demo": {"dagger", "drive"},
@@ -87,6 +87,8 @@ def _kinds(folder: Path, runs: Runs) -> list[str]:
     found += [run.trained_by for run in runs.daggers if run.folder == folder]
     if _is_among(folder, runs.trainings):
         found.append("training")
+    if _is_among(folder, runs.worlds):
+        found.append("model of the world")
     if _is_among(folder, runs.studies):
         found.append("study")
     return found

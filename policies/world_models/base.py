@@ -27,6 +27,12 @@ FARTHEST = 1 / (1 + FAR_M / NEAR_M)
 """Nearness of what is farthest away."""
 DANGER_M = (0.4, 1.6)
 """Nearer than the second of these, what stands there is a danger; nearer than the first, a crash."""
+LEAST_CHANGE = 0.005
+"""What hardly ever changes is counted in this."""
+WIDEST = 100.0
+"""No element of state and goal is larger."""
+FIRST_LOG_STD = -0.7
+"""Errors are a half of the usual change at first."""
 DANGER = 1.0
 """What a step in full danger costs, in steps of full progress."""
 
@@ -42,6 +48,23 @@ class Observed(NamedTuple):
     """(B,) nearness of the nearest thing of the strip: what is learned of it, for the reward."""
     perceived: Tensor
     """(B, ...) the sight as the model holds it: see `WorldModel.perceive`."""
+
+
+class Usual(NamedTuple):
+    """What is usual in the episodes that are learned from, of state and goal (V,) as in `Observed.vector`."""
+
+    mean: Tensor
+    """(V,)."""
+    std: Tensor
+    """(V,)."""
+    least: Tensor
+    """(V,) the smallest values."""
+    most: Tensor
+    """(V,) the largest ones."""
+    change: Tensor
+    """(V,) standard deviation of the changes in a step."""
+    sight_change: Tensor
+    """() the same of what is seen, over all of its numbers."""
 
 
 class Carry(NamedTuple):
@@ -69,6 +92,8 @@ class WorldModel(nn.Module, ABC):
     """Whether it looks at views; else at strips."""
     context: ClassVar[int]
     """Steps that it is told before it imagines."""
+    remembers: ClassVar[bool]
+    """Whether what it believes depends on more than what it was told last; else all steps are told side by side."""
     changes: Tensor
     """(V,) 0 for what stays as it is whatever is done, else 1."""
 
@@ -83,8 +108,25 @@ class WorldModel(nn.Module, ABC):
         changes = torch.ones(self.vector_size)
         changes[self._set_point] = 0.0  # what is asked for is no part of the world
         self.register_buffer("changes", changes, persistent=False)
-        self.log_std_sight = nn.Parameter(torch.tensor(-1.5))
-        self.log_std_vector = nn.Parameter(torch.full((self.vector_size,), -1.5))
+        for name, value in zip(Usual._fields, (0.0, 1.0, -WIDEST, WIDEST, 1.0)):
+            self.register_buffer(f"usual_{name}", torch.full((self.vector_size,), value))
+        self.register_buffer("usual_sight_change", torch.ones(()))
+        self.log_std_sight = nn.Parameter(torch.tensor(FIRST_LOG_STD))
+        self.log_std_vector = nn.Parameter(torch.full((self.vector_size,), FIRST_LOG_STD))
+
+    @property
+    def usual(self) -> Usual:
+        """What is usual, as `fit` was told."""
+        return Usual(*(getattr(self, f"usual_{name}") for name in Usual._fields))
+
+    def fit(self, usual: Usual) -> None:
+        """Count in what is usual, before anything is learned.
+
+        Rates change a hundred times as much in a step as speeds do. And what is imagined stays within what was seen:
+        a plan looks for the course of which the model promises most, and finds the one of which it knows least.
+        """
+        for name, values in usual._asdict().items():
+            getattr(self, f"usual_{name}").copy_(values)
 
     @property
     def is_gaussian(self) -> bool:
@@ -125,13 +167,29 @@ class WorldModel(nn.Module, ABC):
         return torch.zeros(())
 
     def reward(self, vector: Tensor, nearest: Tensor) -> Tensor:
-        """(B,) reward of being there: progress to the goal, as a share of the set point, minus danger."""
+        """(B,) reward of being there: progress to the goal, as a share of the set point and 1 at most, minus danger."""
         forward_mps = vector[..., self._forward] * self.spec.state_scale[self._forward]
         left_mps = vector[..., self._left] * self.spec.state_scale[self._left]
         set_point_mps = vector[..., self._set_point] * self.spec.state_scale[self._set_point]
         goal = vector[..., self.spec.state_size :]
         towards_mps = forward_mps * goal[..., 0] + left_mps * goal[..., 1]
-        return towards_mps / set_point_mps.clamp(min=0.5) - DANGER * danger(nearest)
+        return (towards_mps / set_point_mps.clamp(min=0.5)).clamp(-1, 1) - DANGER * danger(nearest)
+
+    def _read(self, vector: Tensor) -> Tensor:
+        """(B, V) state and goal as networks read them."""
+        usual = self.usual
+        return (vector - usual.mean) / usual.std.clamp(min=LEAST_CHANGE)
+
+    def _changed(self, vector: Tensor, change: Tensor, generator: torch.Generator | None) -> Tensor:
+        """(B, V) the vector after a change (B, V), in units of what is usual, or a draw around it; within what is
+        usual, and the direction of the goal is one of length 1."""
+        usual = self.usual
+        unit = self.changes * usual.change.clamp(min=LEAST_CHANGE)
+        after = vector + unit * self._noisy(change, self.log_std_vector, generator)
+        after = torch.where(self.changes > 0, within(after, usual.least, usual.most), vector)
+        begin = self.spec.state_size
+        direction = nn.functional.normalize(after[:, begin : begin + 2], dim=1)
+        return torch.cat([after[:, :begin], direction, after[:, begin + 2 :]], dim=1)
 
     def _noisy(self, values: Tensor, log_std: Tensor, generator: torch.Generator | None) -> Tensor:
         """Values, or a draw around them."""
@@ -141,8 +199,10 @@ class WorldModel(nn.Module, ABC):
 
     def loss_of(self, carry: Carry, observed: Observed) -> Tensor:
         """() how unlikely what came is, given what it believed; squared error where it is deterministic."""
-        of_sight = self._unlikeliness(self.sight(carry) - observed.sight, self.log_std_sight)
-        of_vector = self._unlikeliness(carry.vector - observed.vector, self.log_std_vector)
+        usual = self.usual
+        of_sight = self._unlikeliness((self.sight(carry) - observed.sight) / usual.sight_change, self.log_std_sight)
+        error = (carry.vector - observed.vector) / usual.change.clamp(min=LEAST_CHANGE)
+        of_vector = self._unlikeliness(error, self.log_std_vector)
         return of_sight + of_vector + self.extra_loss(carry, observed)
 
     def _unlikeliness(self, error: Tensor, log_std: Tensor) -> Tensor:
@@ -158,6 +218,13 @@ def small_at_first(layer: LayerT) -> LayerT:
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
     return layer
+
+
+def within(values: Tensor, least: Tensor | float, most: Tensor | float) -> Tensor:
+    """Values clipped between bounds, with the gradient of values that were not: else what is beyond a bound would
+    never learn to come back."""
+    clipped = torch.maximum(torch.minimum(values, torch.as_tensor(most)), torch.as_tensor(least))
+    return clipped.detach() + (values - values.detach())
 
 
 def danger(nearest: Tensor) -> Tensor:

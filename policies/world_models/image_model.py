@@ -38,6 +38,7 @@ class ImageModel(WorldModel):
 
     Config: ClassVar[type[WorldModelConfig]] = ImageConfig
     sees_views = True
+    remembers = True
     context = 3
 
     def __init__(self, config: ImageConfig, spec: TaskSpec) -> None:
@@ -96,9 +97,9 @@ class ImageModel(WorldModel):
 
     def advance(self, carry: Carry, action: Tensor, generator: torch.Generator | None = None) -> Carry:
         """A step of the GRU."""
-        change = self._noisy(self.dynamics(torch.cat([carry.vector, action], dim=1)), self.log_std_vector, generator)
-        vector = carry.vector + self.changes * change
-        memory = self.memory(torch.cat([carry.sight, vector, action], dim=1), carry.memory)
+        change = self.dynamics(torch.cat([self._read(carry.vector), action], dim=1))
+        vector = self._changed(carry.vector, change, generator)
+        memory = self.memory(torch.cat([carry.sight, self._read(vector), action], dim=1), carry.memory)
         code = self.next_code(torch.cat([memory, carry.sight], dim=1))
         return Carry(code, vector, memory)
 

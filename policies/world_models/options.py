@@ -116,7 +116,7 @@ class ImagineConfig:
     """Windows per gradient step."""
     window: Annotated[int, Range(2, 1024)] = 10
     """Steps of a window."""
-    learning_rate: Annotated[float, Range(0, 10, above=True)] = 2e-3
+    learning_rate: Annotated[float, Range(0, 10, above=True)] = 6e-3
     """Learning rate at the beginning; it falls along a cosine to a tenth."""
     keep_back: Annotated[float, Range(0, 1, above=True, below=True)] = 0.2
     """Without held_out: share of the episodes, the last ones, that the model does not learn from."""

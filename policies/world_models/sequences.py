@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from forestpilot.data_collection.episodes.dataset import DatasetError
-from forestpilot.policies.world_models.base import Carry, Observed, WorldModel, to_nearness
+from forestpilot.policies.world_models.base import LEAST_CHANGE, Carry, Observed, Usual, WorldModel, to_nearness
 from forestpilot.policies.world_models.seen import Seen
 
 
@@ -45,6 +46,7 @@ class Sequences:
         scale = np.asarray(model.spec.state_scale, np.float32)
         self._episodes = list(episodes)
         self._vectors = [np.concatenate([seen.state / scale, seen.goal], axis=1) for seen in episodes]
+        self._starts = lru_cache(self._list_starts)
 
     def draw(self, batch: int, length: int, rng: np.random.Generator) -> Windows:
         """Windows from anywhere, every place as likely as the others.
@@ -63,7 +65,22 @@ class Sequences:
         chosen = starts[rng.integers(len(starts), size=batch)]
         return self.take([(int(episode), int(first)) for episode, first in chosen], length)
 
-    def _starts(self, length: int) -> np.ndarray:
+    def usual(self) -> Usual:
+        """What is usual in these episodes."""
+        vectors = np.concatenate(self._vectors)
+        change = np.concatenate([np.diff(vector, axis=0) for vector in self._vectors]).std(0)
+        sight_change = float(np.mean([np.diff(self._sight(seen), axis=0).var() for seen in self._episodes])) ** 0.5
+        parts = [vectors.mean(0), vectors.std(0), vectors.min(0), vectors.max(0), change]
+        told = [*map(torch.from_numpy, parts), torch.tensor(max(sight_change, LEAST_CHANGE))]
+        return Usual(*told)
+
+    def _sight(self, seen: Seen) -> np.ndarray:
+        """(T+1, ...) float32 what is seen in an episode."""
+        if self._sees_views:
+            return seen.views.astype(np.float32) / 255
+        return to_nearness(torch.from_numpy(seen.strips)).numpy()
+
+    def _list_starts(self, length: int) -> np.ndarray:
         """(n, 2) episode and first step of every window."""
         found = [
             (number, first)
@@ -122,6 +139,8 @@ def unroll(model: WorldModel, windows: Windows, told: int, generator: torch.Gene
         generator: draws what may be, where the model is Gaussian.
     """
     observed = observed_along(model, windows)
+    if told >= windows.num_steps and not model.remembers:
+        return Unrolled(observed, _side_by_side(model, observed, windows, generator))
     carry = model.start(observed[0])
     after = []
     for step in range(windows.num_steps):
@@ -130,3 +149,12 @@ def unroll(model: WorldModel, windows: Windows, told: int, generator: torch.Gene
         carry = model.advance(carry, windows.actions[:, step], generator)
         after.append(carry)
     return Unrolled(observed, after)
+
+
+def _side_by_side(
+    model: WorldModel, observed: Sequence[Observed], windows: Windows, generator: torch.Generator | None
+) -> list[Carry]:
+    """What a model without memory believes after each action, told the truth before it: all steps as one batch."""
+    told = Observed(*(torch.cat(parts) for parts in zip(*observed[:-1])))
+    after = model.advance(model.start(told), windows.actions.transpose(0, 1).flatten(0, 1), generator)
+    return [Carry(*parts) for parts in zip(*(part.split(len(windows.actions)) for part in after))]

@@ -18,7 +18,7 @@ from forestpilot.sim.envs.task_spec import TaskSpec
 
 FILE = "world.safetensors"
 """Where in its run folder a model lies."""
-FORMAT = "forestpilot-world-1"
+FORMAT = "forestpilot-world-2"
 
 
 def make_model(config: ImagineConfig, spec: TaskSpec) -> WorldModel:

@@ -8,7 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from forestpilot.policies.world_models import WorldModelConfig
-from forestpilot.policies.world_models.base import FARTHEST, Carry, Critic, Observed, WorldModel, small_at_first
+from forestpilot.policies.world_models.base import (
+    FARTHEST,
+    LEAST_CHANGE,
+    Carry,
+    Critic,
+    Observed,
+    WorldModel,
+    small_at_first,
+    within,
+)
 from forestpilot.policies.world_models.options import StripConfig
 from forestpilot.policies.world_models.strips import COLUMNS
 from forestpilot.sim.envs.task_spec import TaskSpec
@@ -26,6 +35,7 @@ class StripModel(WorldModel):
 
     Config: ClassVar[type[WorldModelConfig]] = StripConfig
     sees_views = False
+    remembers = False
     context = 1
     place: Tensor
 
@@ -40,7 +50,7 @@ class StripModel(WorldModel):
             small_at_first(nn.Linear(config.features, self.vector_size)),
         )
         # What is felt before and after, and what is done, tell how the sight moves.
-        self.motion = nn.Linear(2 * self.vector_size + 2, channels)
+        self.motion = nn.Linear(2 * self.vector_size + 2, 2 * channels)
         self.first = nn.Conv1d(2, channels, KERNEL, padding=KERNEL // 2)
         self.second = nn.Conv1d(channels, channels, KERNEL, padding=KERNEL // 2)
         self.last = small_at_first(nn.Conv1d(channels, 2, KERNEL, padding=KERNEL // 2))
@@ -56,16 +66,18 @@ class StripModel(WorldModel):
 
     def advance(self, carry: Carry, action: Tensor, generator: torch.Generator | None = None) -> Carry:
         """A step of both networks."""
-        change = self._noisy(self.dynamics(torch.cat([carry.vector, action], dim=1)), self.log_std_vector, generator)
-        vector = carry.vector + self.changes * change
-        motion = self.motion(torch.cat([carry.vector, vector - carry.vector, action], dim=1))
+        before = self._read(carry.vector)
+        vector = self._changed(carry.vector, self.dynamics(torch.cat([before, action], dim=1)), generator)
+        change = (vector - carry.vector) / self.usual.change.clamp(min=LEAST_CHANGE)
+        motion = self.motion(torch.cat([before, change, action], dim=1))
+        gain, bias = (1 + motion)[:, :, None].chunk(2, dim=1)
         place = self.place.expand(len(action), COLUMNS)
-        hidden = self.first(torch.stack([carry.sight, place], dim=1)) + motion[:, :, None]
-        hidden = nn.functional.silu(self.second(nn.functional.silu(hidden)) + motion[:, :, None])
+        hidden = nn.functional.silu(gain * self.first(torch.stack([carry.sight, place], dim=1)) + bias)
+        hidden = nn.functional.silu(gain * self.second(hidden) + bias)
         shift, correction = self.last(hidden).unbind(1)
         sight = moved(carry.sight, LARGEST_SHIFT * torch.tanh(shift)) + correction
-        sight = self._noisy(sight, self.log_std_sight, generator)
-        return Carry(sight.clamp(FARTHEST, 1.0), vector, carry.memory)
+        sight = self._noisy(sight, self.log_std_sight + self.usual.sight_change.log(), generator)
+        return Carry(within(sight, FARTHEST, 1.0), vector, carry.memory)
 
     def sight(self, carry: Carry) -> Tensor:
         """(B, COLUMNS) nearness."""

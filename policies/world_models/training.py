@@ -166,6 +166,7 @@ def _train(
 ) -> dict[str, float]:
     """Train a model in place, or go on with that; returns the last figures."""
     sequences = Sequences(model, episodes)
+    model.fit(sequences.usual())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)  # a learner may have weights of its own
         learner = WORLD_LEARNERS.get(config.learner.part)(config.learner, model, config.steps)

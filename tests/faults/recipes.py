@@ -90,6 +90,13 @@ RECIPES = {
             "--search train.learning_rate=log:1e-4:1e-2 --search train.flip=true,false",
             ("tune/trials", "tune/trials.csv", "tune/best.yaml"),
         ),
+        Recipe(
+            "imagine",
+            "imagine --data data --out world --steps 6 --batch 2 --window 4 --horizon 4 --keep-back 0.5 "
+            "--checkpoint-every 2 --log-every 1 --films 1",
+            ("world",),
+            ("collect",),
+        ),
         Recipe("relabel", "relabel dagger/dataset --out labels --episodes 1", ("labels",), ("dagger",), seat=True),
         Recipe(
             "grid", "grid --policy blind --out grid --speeds 12 --densities 0.02 --episodes 1 --workers 1", ("grid",)

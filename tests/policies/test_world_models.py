@@ -16,11 +16,11 @@ import torch
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError
 from forestpilot.data_collection.episodes.run import RunError
 from forestpilot.data_collection.rollouts.scenarios import make_env
-from forestpilot.launch.films.imagined import bars, film_frames
+from forestpilot.launch.films.imagined import bars, film_frames, montage
 from forestpilot.policies.algorithms.imagined_pilot import ImaginedPilot
 from forestpilot.policies.networks.checkpoint import CheckpointError
 from forestpilot.policies.world_models import WORLD_LEARNERS, WORLD_MODELS
-from forestpilot.policies.world_models.base import Carry, to_metres, to_nearness
+from forestpilot.policies.world_models.base import FARTHEST, LEAST_CHANGE, Carry, to_metres, to_nearness
 from forestpilot.policies.world_models.horizon import slope_of
 from forestpilot.policies.world_models.learner import Learner
 from forestpilot.policies.world_models.options import AdversarialConfig, ClonedConfig, ImageConfig, ImagineConfig
@@ -279,6 +279,56 @@ def test_a_film_shows_every_step_and_says_from_where_it_is_imagined(seen: list[S
     assert frames[0].dtype == np.uint8 and left.std() > 5 and right.std() > 5
     near, far = bars(np.full(COLUMNS, 1.0, np.float32)), bars(np.full(COLUMNS, FAR_M, np.float32))
     assert near.mean() < far.mean(), "what is near is dark and high"
+
+
+def test_a_still_shows_moments_of_the_true_and_the_imagined(seen: list[Seen]) -> None:
+    model = make_model(ImagineConfig(), make_spec()).requires_grad_(False)
+    few, many = montage(model, seen[0], 1), montage(model, seen[0], 10)
+    assert few.shape[0] == many.shape[0] and few.shape[1] < many.shape[1]
+    above, below = np.split(many[-312:], 2)
+    assert above.std() > 5 and below.std() > 5 and not np.array_equal(above, below)
+
+
+def test_told_side_by_side_or_one_after_the_other_is_the_same(seen: list[Seen]) -> None:
+    model = make_model(ImagineConfig(), make_spec())
+    torch.nn.init.normal_(model.last.weight, std=0.3)
+    windows = Sequences(model, seen).take([(0, 0), (1, 3)], 5)
+    at_once = unroll(model, windows, 5).after
+    model.remembers = True
+    for one, other in zip(at_once, unroll(model, windows, 5).after, strict=True):
+        assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(one, other))
+
+
+def test_imagination_stays_within_what_was_seen_and_learns_to_come_back(seen: list[Seen]) -> None:
+    model = make_model(ImagineConfig(), make_spec())
+    sequences = Sequences(model, seen)
+    model.fit(sequences.usual())
+    torch.nn.init.normal_(model.dynamics[-1].weight, std=100.0)
+    torch.nn.init.constant_(model.last.bias, -9.0)  # everything is farther away than anything is
+    windows = sequences.take([(0, 0), (1, 3)], 6)
+    after = unroll(model, windows, 1).after[-1]
+    begin = model.spec.state_size
+    assert (after.vector[:, :begin] <= model.usual.most[:begin] + 1e-6).all()
+    assert torch.allclose(after.vector[:, begin:].norm(dim=1), torch.ones(2)), "a direction"
+    assert (model.reward(after.vector, torch.zeros(2)) <= 1).all()
+    assert (after.sight == FARTHEST).all()
+    after.sight.sum().backward()
+    assert (model.last.bias.grad != 0).any(), "what lies beyond a bound is told the way back"
+
+
+def test_errors_are_counted_in_what_is_usual(seen: list[Seen]) -> None:
+    model = make_model(ImagineConfig(), make_spec())
+    sequences = Sequences(model, seen)
+    usual = sequences.usual()
+    model.fit(usual)
+    told = observed_along(model, sequences.take([(0, 0)], 2))[0]
+    slow, rate = int(usual.change[:8].argmin()), int(usual.change[:8].argmax())
+    losses = []
+    for element in (slow, rate):
+        off = told.vector.clone()
+        off[:, element] += usual.change[element].clamp(min=LEAST_CHANGE)
+        losses.append(float(model.loss_of(model.start(told)._replace(vector=off), told).detach()))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
 def test_the_slope_of_a_power_law_is_its_exponent() -> None:
