@@ -102,25 +102,25 @@ class Config(StudyConfig):
 
     out: str = not_the_result("runs/study-observation")
     """Run folder; the same command goes on where it was interrupted."""
-    videos: Annotated[tuple[int, ...], EPISODES] = (15, 60, 240)
+    videos: Annotated[tuple[int, ...], EPISODES] = (60, 256)
     """Numbers of the expert's flights."""
     few: Annotated[int, Range(6, 100_000)] = 12
     """Own flights where they are few; by motion at random one is about 140 steps long."""
     many: Annotated[int, Range(6, 100_000)] = 150
     """Own flights where they are many."""
-    inverse: InverseConfig = field(default_factory=lambda: InverseConfig(steps=800))
+    inverse: InverseConfig = field(default_factory=lambda: InverseConfig(steps=500))
     """The inverse model."""
     density: Annotated[float, Range(0, 0.25)] = 0.04
     """Trees per square metre."""
     speed: Annotated[float, SPEEDS_MPS] = 5.0
     """Speed set point in m/s."""
-    validation_worlds: Annotated[int, EPISODES] = 20
+    validation_worlds: Annotated[int, EPISODES] = 12
     """Validation forests by which BCO(alpha) chooses its round."""
-    test_worlds: Annotated[int, Range(2, 1_000_000)] = 60
+    test_worlds: Annotated[int, Range(2, 1_000_000)] = 50
     """Test forests that every policy flies through."""
-    steps: Annotated[int, STEPS] = 2000
+    steps: Annotated[int, STEPS] = 1200
     """Gradient steps of each policy, all rounds together."""
-    train: TrainConfig = field(default_factory=lambda: _training(2000))
+    train: TrainConfig = field(default_factory=lambda: _training(1200))
     """How each policy is trained; data, out, seed and steps are set by the study."""
 
     def __post_init__(self) -> None:

@@ -50,6 +50,8 @@ from forestpilot.launch.studies.statistics import (
 )
 from forestpilot.launch.studies.study import Arm, Bench, Study, StudyConfig
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
+from forestpilot.policies.networks.config import PolicyConfig
+from forestpilot.policies.networks.memories.options import NoMemoryConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.policies.world_models import LearnerConfig, WorldModelConfig
 from forestpilot.policies.world_models.options import (
@@ -100,13 +102,19 @@ PAIRS = (("strip-cloned", "strip-adversarial"), ("image-cloned", "image-adversar
 """Arms whose difference is told."""
 
 
+def _training() -> TrainConfig:
+    """Without memory, as the strip models have none."""
+    policy = PolicyConfig(memory=NoMemoryConfig(), window=1)
+    return TrainConfig(policy=policy, steps=800, batch_windows=96, learning_rate=2e-3, tensorboard=False)
+
+
 @dataclass(frozen=True)
 class Config(StudyConfig):
     """Models of the world: cloned or adversarial, of depths or of images."""
 
     out: str = not_the_result("runs/study-world-model")
     """Run folder; the same command goes on where it was interrupted."""
-    flights: Annotated[int, EPISODES] = 60
+    flights: Annotated[int, EPISODES] = 48
     """Flights that each training seed learns from."""
     noise: Annotated[float, Range(0, 2)] = 0.3
     """Standard deviation of the noise on what the expert does, of turn and go from -1 to 1: a model that has seen
@@ -115,7 +123,7 @@ class Config(StudyConfig):
     """Trees per square metre."""
     speed: Annotated[float, SPEEDS_MPS] = 5.0
     """Speed set point in m/s."""
-    test_worlds: Annotated[int, Range(2, 1_000_000)] = 40
+    test_worlds: Annotated[int, Range(2, 1_000_000)] = 24
     """Test forests that every pilot crosses, and validation forests along whose flights models imagine."""
     horizon: Annotated[int, Range(2, 1000)] = 40
     """Largest number of steps that are imagined."""
@@ -123,13 +131,13 @@ class Config(StudyConfig):
     """Smallest number of steps that is shown, and from which on slopes are fitted."""
     horizons: Annotated[int, Range(2, 100)] = 7
     """Numbers of steps from the smallest to the largest, evenly spaced on a logarithmic axis."""
-    steps: Annotated[int, STEPS] = 1500
+    steps: Annotated[int, STEPS] = 600
     """Gradient steps of each model."""
     batch: Annotated[int, Range(1, 65_536)] = 16
     """Windows of each of them."""
     window: Annotated[int, Range(2, 1024)] = 10
     """Steps of a window."""
-    train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=1500, tensorboard=False))
+    train: TrainConfig = field(default_factory=_training)
     """How the policy is cloned that they are held against; data, out and seed are set by the study."""
 
     def __post_init__(self) -> None:
