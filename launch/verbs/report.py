@@ -24,8 +24,8 @@ REPORT_FILE = "report.html"
 class ReportConfig:
     """Put what runs came to on one page: results with intervals, the worst episodes with video, comparisons, curves.
 
-    A run is a folder that evaluate, dagger, train, study, grid or demo wrote; runs inside it are found. Several are
-    compared on the worlds they share.
+    A run is a folder that evaluate, dagger, train, imagine, study, grid or demo wrote; runs inside it are found.
+    Several are compared on the worlds they share.
     """
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]

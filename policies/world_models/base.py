@@ -6,7 +6,6 @@ A model carries what it believes from step to step. It is told what is seen (`st
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple, TypeVar
 
@@ -250,16 +249,25 @@ def make_preparer(spec: TaskSpec) -> ViewPreparer:
 
 
 class Critic(nn.Module):
-    """A discriminator that joins features of two sights with vectors and action.
+    """A discriminator that joins features of two sights with vectors and action; changes are counted in what is usual,
+    or it would see those of rates alone.
 
     Args:
         sights: takes both sights, on one axis of channels, to (B, F).
         features: F.
-        vector_size: V.
+        usual: what is usual in the episodes.
     """
 
-    def __init__(self, sights: nn.Module, features: int, vector_size: int) -> None:
+    mean: Tensor
+    std: Tensor
+    change: Tensor
+    sight_change: Tensor
+
+    def __init__(self, sights: nn.Module, features: int, usual: Usual) -> None:
         super().__init__()
+        vector_size = len(usual.mean)
+        for name in ("mean", "std", "change", "sight_change"):
+            self.register_buffer(name, getattr(usual, name).clone())
         norm = nn.utils.parametrizations.spectral_norm
         self.sights = sights
         self.join = nn.Sequential(
@@ -269,10 +277,11 @@ class Critic(nn.Module):
             nn.LeakyReLU(0.2),
             norm(nn.Linear(64, 1)),
         )
-        self._gain = math.sqrt(10.0)
 
     def forward(self, sight: Tensor, vector: Tensor, action: Tensor, next_sight: Tensor, next_vector: Tensor) -> Tensor:
         """(B,) logits, above 0 where it takes the transition for a true one."""
-        both = torch.cat([sight, next_sight - sight], dim=1)
-        change = self._gain * (next_vector - vector)
-        return self.join(torch.cat([self.sights(both), vector, change, action], dim=1))[:, 0]
+        both = torch.cat([sight, (next_sight - sight) / self.sight_change], dim=1)
+        change = (next_vector - vector) / self.change.clamp(min=LEAST_CHANGE)
+        read = (vector - self.mean) / self.std.clamp(min=LEAST_CHANGE)
+        logits: Tensor = self.join(torch.cat([self.sights(both), read, change, action], dim=1))
+        return logits[:, 0]

@@ -131,4 +131,4 @@ class ImageModel(WorldModel):
             nn.LeakyReLU(0.2),
             nn.Flatten(),
         )
-        return Critic(sights, second * (ROWS // STRIDES) * (COLUMNS // STRIDES), self.vector_size)
+        return Critic(sights, second * (ROWS // STRIDES) * (COLUMNS // STRIDES), self.usual)

@@ -99,7 +99,7 @@ class StripModel(WorldModel):
             nn.LeakyReLU(0.2),
             nn.Flatten(),
         )
-        return Critic(sights, 2 * channels * COLUMNS // 4, self.vector_size)
+        return Critic(sights, 2 * channels * COLUMNS // 4, self.usual)
 
 
 def moved(strip: Tensor, shift: Tensor) -> Tensor:
