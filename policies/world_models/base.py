@@ -7,7 +7,7 @@ A model carries what it believes from step to step. It is told what is seen (`st
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -219,11 +219,29 @@ def small_at_first(layer: LayerT) -> LayerT:
     return layer
 
 
+class _Within(torch.autograd.Function):
+    """See `within`."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, least: Tensor, most: Tensor) -> Tensor:
+        """Clipped values."""
+        ctx.save_for_backward(values, least, most)
+        return torch.maximum(torch.minimum(values, most), least)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """The gradient, where a step against it does not lead farther out."""
+        values, least, most = ctx.saved_tensors
+        (gradient,) = gradients
+        leads_out = ((values < least) & (gradient > 0)) | ((values > most) & (gradient < 0))
+        return gradient.masked_fill(leads_out, 0.0), None, None
+
+
 def within(values: Tensor, least: Tensor | float, most: Tensor | float) -> Tensor:
-    """Values clipped between bounds, with the gradient of values that were not: else what is beyond a bound would
-    never learn to come back."""
-    clipped = torch.maximum(torch.minimum(values, torch.as_tensor(most)), torch.as_tensor(least))
-    return clipped.detach() + (values - values.detach())
+    """Values clipped between bounds; those beyond a bound have the gradient of values that are not, where it leads
+    back: without it they would never learn to come back, and what leads farther out would never end."""
+    clipped: Tensor = _Within.apply(values, torch.as_tensor(least), torch.as_tensor(most))
+    return clipped
 
 
 def danger(nearest: Tensor) -> Tensor:
