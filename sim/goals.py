@@ -5,6 +5,8 @@
 | `bearing` | cosine and sine of the direction to the goal from the heading |
 | `vector` | the same, and the distance as d / (d + 10 m), 0 at the goal and 1 far away |
 | `image` | nothing but the picture that is seen at the goal; direction and distance read 0 |
+| `order` | direction and distance, and for each row of coloured gates which colour's gap leads on |
+| `demonstration` | direction and distance, and what a demonstrator saw and did on such a way in another world |
 """
 
 from __future__ import annotations
@@ -20,14 +22,40 @@ GOALS = (AHEAD, ANYWHERE)
 BEARING = "bearing"
 VECTOR = "vector"
 IMAGE = "image"
-GOAL_KINDS = (BEARING, VECTOR, IMAGE)
+ORDER = "order"
+DEMONSTRATION = "demonstration"
+GOAL_KINDS = (BEARING, VECTOR, IMAGE, ORDER, DEMONSTRATION)
 """How a goal may be told."""
-GOAL_MIRRORS = {BEARING: (1.0, -1.0), VECTOR: (1.0, -1.0, 1.0), IMAGE: (1.0, -1.0)}
+ORDER_KINDS = (ORDER, DEMONSTRATION)
+"""Kinds of goals that tell more than a place: an order of colours that leads there."""
+PLACED_KINDS = (VECTOR, IMAGE)
+"""Kinds of goals that any place can be, so that in hindsight a place that was reached can."""
+DISTANT_KINDS = (VECTOR, *ORDER_KINDS)
+"""Kinds of goals whose third element tells the distance."""
+ORDER_ROWS = 3
+"""Rows of coloured gates on a way."""
+ORDER_COLOURS = 3
+"""Colours that gates have."""
+GOAL_MIRRORS = {
+    BEARING: (1.0, -1.0),
+    VECTOR: (1.0, -1.0, 1.0),
+    IMAGE: (1.0, -1.0),
+    ORDER: (1.0, -1.0, 1.0, *([1.0] * ORDER_ROWS * ORDER_COLOURS)),
+    DEMONSTRATION: (1.0, -1.0, 1.0),
+}
 """For each kind, +1 or -1 for each element of the goal: its sign in the world mirrored left to right."""
 GOALS_WITHIN_M = 60.0
 """Usual bound of the distance to goals that may lie anywhere, in metres: the whole forest."""
 GOAL_IMAGE = "goal_image"
 """Key of the picture at the goal in observations."""
+DEMONSTRATED = "demonstration"
+"""Key of a demonstration's pictures in observations, (F, H, W, 3)."""
+DEMONSTRATED_STEPS = "demonstration_steps"
+"""Key of what the demonstrator's state, goal and action were when it saw them, (F, S + 3 + 2)."""
+DEMONSTRATED_FRAMES = 12
+"""Pictures F of a demonstration, evenly apart in time."""
+ONCE_KEYS = (DEMONSTRATED, DEMONSTRATED_STEPS)
+"""Observations that are the same at every step of an episode, and are stored once."""
 PLACE = "place"
 """Key in `info` and in episodes of where a vehicle is: x and y in metres, and its heading in radians."""
 HALF_WAY_M = 10.0
@@ -43,7 +71,7 @@ def tell_goal(kind: str, ahead_m: Any, left_m: Any) -> np.ndarray:
     """The goal as it is observed.
 
     Args:
-        kind: one of `GOAL_KINDS`.
+        kind: one of `GOAL_KINDS`; of an order no more than direction and distance is told here.
         ahead_m: (...) how far the goal lies along the heading, metres.
         left_m: (...) how far to the left of it.
 
@@ -56,7 +84,7 @@ def tell_goal(kind: str, ahead_m: Any, left_m: Any) -> np.ndarray:
         return np.zeros((*ahead_m.shape, 2), np.float32)
     bearing_rad = np.arctan2(left_m, ahead_m)
     told = [np.cos(bearing_rad), np.sin(bearing_rad)]
-    if kind == VECTOR:
+    if kind in DISTANT_KINDS:
         told.append(remoteness_of(np.hypot(ahead_m, left_m)))
     return np.stack(told, axis=-1).astype(np.float32)
 

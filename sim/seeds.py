@@ -47,6 +47,8 @@ class SeedStream(IntEnum):
     """Which causes a policy may see in an episode, with the seed of its run."""
     MOTION = 0xBC0
     """What a learner does at random, to learn what its actions do."""
+    DEMONSTRATIONS = 0xDE30
+    """In which other world a course of coloured gates is demonstrated."""
     HABITS = 0x4AB1
     """Habits of a demonstrator, with the number of the draw: the sides on which it passes trunks, its style."""
 

@@ -31,7 +31,7 @@ from forestpilot.data_collection.episodes.files import remove_stale_temporaries,
 from forestpilot.data_collection.episodes.header import EpisodeHeader, read_header
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import ForestPilotError
-from forestpilot.sim.goals import BEARING, GOAL_IMAGE, IMAGE, PLACE
+from forestpilot.sim.goals import BEARING, DEMONSTRATED, DEMONSTRATED_FRAMES, DEMONSTRATION, GOAL_IMAGE, IMAGE, PLACE
 from forestpilot.sim.outcomes import Outcome
 from forestpilot.sim.viewpoints.viewpoint import is_view
 
@@ -367,6 +367,8 @@ class Dataset:
         if not (views or pictures):
             raise EpisodeError(f"{name} has no picture of any camera")
         shapes |= dict.fromkeys((*pictures, *views), (spec.image_height, spec.image_width, 3))
+        if spec.goal_kind == DEMONSTRATION:
+            shapes[DEMONSTRATED] = (DEMONSTRATED_FRAMES, spec.image_height, spec.image_width, 3)
         for key, shape in shapes.items():
             found = episode.observations[key].shape[1:] if key in episode.observations else None
             if found != shape:

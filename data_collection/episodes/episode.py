@@ -33,7 +33,7 @@ from forestpilot.data_collection.episodes.episode_file import (
 from forestpilot.data_collection.episodes.errors import EpisodeError
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN, EpisodeLabels
-from forestpilot.data_collection.episodes.layout import KINDS, MAX_STEPS, lacking, misfit
+from forestpilot.data_collection.episodes.layout import KINDS, MAX_STEPS, is_stored_once, lacking, misfit
 from forestpilot.data_collection.episodes.meta import EpisodeMeta
 from forestpilot.data_collection.episodes.rerun import FIRST_RUN, RERUN_ATTRIBUTE, Rerun
 from forestpilot.sim.cameras import BEARING, CAMERA_NAMES
@@ -70,7 +70,9 @@ class Episode:
 
     observations: dict[str, np.ndarray]
     """`left`, `center`, `right` (T+1, H, W, 3) uint8; `state` (T+1, S) and `goal` (T+1, 2) float32; `view_NAME`
-    (T+1, H, W, 3) uint8 where a third camera looked on."""
+    (T+1, H, W, 3) uint8 where a third camera looked on. What a demonstration has shown, `demonstration`
+    (T+1, F, H, W, 3) uint8 and `demonstration_steps` (T+1, F, D) float32, is the same at every step: it is stored once,
+    and takes the memory of one step."""
     actions: np.ndarray
     """(T, 2) float32 in [-1, 1]: (turn, go) as executed; all NaN where nobody recorded them."""
     actor: np.ndarray
@@ -277,7 +279,7 @@ def _arrays_of(episode: Episode) -> Iterable[tuple[str, np.ndarray]]:
         if getattr(episode, name) is not None:
             yield name, getattr(episode, name)
     for key, values in episode.observations.items():
-        yield f"obs/{key}", values
+        yield f"obs/{key}", values[:1] if is_stored_once(key) else values
 
 
 def load_episode(
@@ -325,9 +327,18 @@ def _read_steps(demo: h5py.Group, name: str, keys: Iterable[str] | None, first: 
         if np.isnan(done).all():
             raise EpisodeError(f"{name} cannot be used: its actions are all NaN")
     return Episode(
-        observations={key: demo["obs"][key][first : last + 1] for key in wanted},
+        observations={key: _observed(demo["obs"], key, first, last + 1) for key in wanted},
         meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),
         rerun=Rerun.of(demo),
         actions=done,
         **arrays,
     )
+
+
+def _observed(stored: h5py.Group, key: str, first: int, last: int) -> np.ndarray:
+    """Steps of an observation; of one that is stored once all are the same memory."""
+    if not is_stored_once(key):
+        steps: np.ndarray = stored[key][first:last]
+        return steps
+    once = stored[key][0]
+    return np.broadcast_to(once, (last - first, *once.shape))

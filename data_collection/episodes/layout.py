@@ -20,7 +20,7 @@ import numpy as np
 from h5py import h5d, h5g, h5l, h5o, h5t
 
 from forestpilot.sim.cameras import CAMERA_NAMES, MAX_SIZE_PX
-from forestpilot.sim.goals import GOAL_IMAGE
+from forestpilot.sim.goals import DEMONSTRATED, GOAL_IMAGE, ONCE_KEYS
 from forestpilot.sim.viewpoints.viewpoint import is_view
 
 MAX_STEPS = 500_000
@@ -70,6 +70,8 @@ KINDS = {
 NEEDED = ("rewards", "terminated", "truncated", "actor")
 PICTURES = Kind(np.uint8, 1, (None, None, 3))
 VECTORS = Kind(np.float32, 1, (None,))
+SHOWN_PICTURES = Kind(np.uint8, 1, (None, None, None, 3))
+SHOWN_VECTORS = Kind(np.float32, 1, (None, None))
 
 
 class _Source(NamedTuple):
@@ -85,8 +87,15 @@ def kind_of(name: str) -> Kind:
     """What an array has to be: `actions`, or an observation such as `obs/center`."""
     if name.startswith("obs/"):
         key = name.removeprefix("obs/")
+        if key in ONCE_KEYS:
+            return SHOWN_PICTURES if key == DEMONSTRATED else SHOWN_VECTORS
         return PICTURES if key in (*CAMERA_NAMES, GOAL_IMAGE) or is_view(key) else VECTORS
     return KINDS[name]
+
+
+def is_stored_once(name: str) -> bool:
+    """Whether an array has the same row at every step, and is stored as one."""
+    return name.removeprefix("obs/") in ONCE_KEYS
 
 
 def lacking(arrays: Container[str], observations: Container[str]) -> tuple[str, ...]:
@@ -167,11 +176,11 @@ def _checked_bytes(source: _Source, dataset: Any, name: str, steps: int) -> int:
     dtype = np.dtype(kind.dtype)
     if not dataset.get_type().equal(_stored_type(kind.dtype)):  # in a seventh of the time that naming it takes
         dtype = dataset.dtype
-    wrong = misfit(name, dtype, shape, steps)
+    wrong = misfit(name, dtype, shape, 0 if is_stored_once(name) else steps)
     if wrong:
         raise LayoutError(f"{name} {wrong}")
-    if name.startswith("obs/") and len(shape) == 4 and (shape[1] > MAX_SIZE_PX[1] or shape[2] > MAX_SIZE_PX[0]):
-        raise LayoutError(f"{name} has pictures of {shape[2]}x{shape[1]}; allowed: up to 1280x720")
+    if name.startswith("obs/") and len(shape) >= 4 and (shape[-3] > MAX_SIZE_PX[1] or shape[-2] > MAX_SIZE_PX[0]):
+        raise LayoutError(f"{name} has pictures of {shape[-2]}x{shape[-3]}; allowed: up to 1280x720")
     plan = dataset.get_create_plist()
     if plan.get_layout() != h5d.CHUNKED or plan.get_nfilters() != 1 or plan.get_filter(0)[0] != _ZSTD:
         raise LayoutError(f"{name} is not stored as Zstd chunks in the file itself")

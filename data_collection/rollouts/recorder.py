@@ -15,7 +15,7 @@ from forestpilot.data_collection.rollouts.results import EpisodeResult
 from forestpilot.data_collection.rollouts.scenarios import Scenario, make_env
 from forestpilot.data_collection.rollouts.spare_envs import SpareEnvs
 from forestpilot.sim.cameras import CAMERA_NAMES
-from forestpilot.sim.goals import GOAL_IMAGE, PLACE
+from forestpilot.sim.goals import GOAL_IMAGE, ONCE_KEYS, PLACE
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.viewpoints.viewpoint import ThirdPersonConfig, VehicleViewConfig, ViewpointConfig, view_key
 
@@ -85,7 +85,7 @@ class EpisodeRecorder:
     @property
     def observation_keys(self) -> tuple[str, ...]:
         """Names of what is told to pilots and kept."""
-        return (*OBSERVATION_KEYS, GOAL_IMAGE) if GOAL_IMAGE in self.observation else OBSERVATION_KEYS
+        return (*OBSERVATION_KEYS, *(key for key in (GOAL_IMAGE, *ONCE_KEYS) if key in self.observation))
 
     @property
     def num_steps(self) -> int:
@@ -225,12 +225,19 @@ class EpisodeRecorder:
 
     def _seen(self) -> dict[str, np.ndarray]:
         """The observations of all steps, by name."""
-        seen = {key: np.stack([seen[key] for seen in self._observations]) for key in self.observation_keys}
+        seen = {key: self._stacked(key) for key in self.observation_keys}
         if self._places:
             seen[PLACE] = np.stack(self._places)
         if self._seen_from_there:
             seen[self._view] = np.stack(self._seen_from_there)
         return seen
+
+    def _stacked(self, key: str) -> np.ndarray:
+        """An observation of all steps; one that stays the same takes no more memory than that of one step."""
+        if key in ONCE_KEYS:
+            first = self._observations[0][key]
+            return np.broadcast_to(first, (len(self._observations), *first.shape))
+        return np.stack([seen[key] for seen in self._observations])
 
     def _column(self, name: str) -> list[Any]:
         """Values of a name, one for each step."""

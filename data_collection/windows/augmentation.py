@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from forestpilot.data_collection.windows.torch_stream import TorchStream
 from forestpilot.data_collection.windows.windows import Batch
 from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.goals import GOAL_MIRRORS, VECTOR
 from forestpilot.sim.kernels import kernel
 
 FULL_SCALE = 255.0
@@ -179,8 +180,11 @@ def _repaint_all(batch: Batch, mirrored: NDArray[np.bool_], light: _Light) -> Ba
     batch = batch._replace(views=_repainted(batch.views, mirrored, light))
     if batch.goal_view is None:
         return batch
-    at_goal = _repainted(batch.goal_view[:, None, None], mirrored, light)
-    return batch._replace(goal_view=at_goal[:, 0, 0])
+    if batch.goal_steps is None:
+        at_goal = _repainted(batch.goal_view[:, None, None], mirrored, light)
+        return batch._replace(goal_view=at_goal[:, 0, 0])
+    shown = [_repainted(batch.goal_view[:, i, None, None], mirrored, light) for i in range(batch.goal_view.shape[1])]
+    return batch._replace(goal_view=np.stack([frame[:, 0, 0] for frame in shown], axis=1))
 
 
 def _repainted(views: NDArray[np.uint8], mirrored: NDArray[np.bool_], light: _Light) -> NDArray[np.uint8]:
@@ -233,6 +237,10 @@ def _mirror_vectors(batch: Batch, spec: TaskSpec, mirrored: NDArray[np.bool_]) -
     costs = batch.costs
     if costs is not None:
         costs = np.where(chosen, costs[..., ::-1], costs)
+    if batch.goal_steps is not None:
+        # The demonstrator's goal is told by direction and distance.
+        signs = np.array((*spec.state_mirror, *GOAL_MIRRORS[VECTOR], -1.0, 1.0), np.float32)
+        batch = batch._replace(goal_steps=np.where(chosen, batch.goal_steps * signs, batch.goal_steps))
     return batch._replace(
         state=np.where(chosen, batch.state * np.array(spec.state_mirror, dtype=np.float32), batch.state),
         goal=np.where(chosen, batch.goal * np.array(spec.goal_mirror, dtype=np.float32), batch.goal),

@@ -28,4 +28,8 @@ class Batch(NamedTuple):
     """(B, T, 3) float32: x and y in metres and heading in radians, from where a step is told; None unless goals are
     relabelled."""
     goal_view: Values | None = None
-    """(B, h, w, 3) uint8, the view at each window's goal; None unless goals are told as pictures."""
+    """(B, h, w, 3) uint8, the view at each window's goal; where goals are demonstrated (B, F, h, w, 3), what the
+    demonstrator saw. None where goals are told in numbers."""
+    goal_steps: Values | None = None
+    """(B, F, S + 3 + 2) float32, the demonstrator's state, goal and action at each view; None unless goals are
+    demonstrated."""

@@ -21,7 +21,7 @@ from forestpilot.data_collection.windows.batch import Batch
 from forestpilot.data_collection.windows.decoded import DecodedFolder, Source, are_whole, open_decoded
 from forestpilot.data_collection.windows.hindsight import Relabel, goal_step, goals_seen_from
 from forestpilot.data_collection.windows.training_steps import CENTER, PLACE_SIZE, StepLoader, TrainingSteps
-from forestpilot.sim.goals import IMAGE
+from forestpilot.sim.goals import DEMONSTRATED_FRAMES, DEMONSTRATION, GOAL_MIRRORS, IMAGE, VECTOR
 
 MAX_OPEN_FILES = 32
 
@@ -116,6 +116,7 @@ class WindowDrawer:
         self._folders: dict[Path, DecodedFolder | None] = {}  # by episode: a path's parent takes as long as a read
         self._files: OrderedDict[Path, h5py.Group] = OrderedDict()
         self._goal_views: dict[Path, NDArray[np.uint8]] = {}
+        self._demonstrations: dict[Path, tuple[NDArray[np.uint8], NDArray[np.float32]]] = {}
         self._process_id = os.getpid()
 
     @property
@@ -165,6 +166,9 @@ class WindowDrawer:
             self._fill(batch_out, row, windows[row])
         if self._loader.relabels:
             self._relabel(batch_out, windows)
+        elif batch_out.goal_view is not None and batch_out.goal_steps is not None:
+            for row, window in enumerate(windows):
+                batch_out.goal_view[row], batch_out.goal_steps[row] = self._demonstration(window.source)
         elif batch_out.goal_view is not None:
             for row, window in enumerate(windows):
                 batch_out.goal_view[row] = self._goal_view(window.source)
@@ -202,6 +206,12 @@ class WindowDrawer:
         if source.path not in self._goal_views:
             self._goal_views[source.path] = self._loader.goal_view(self._open(source.path))
         return self._goal_views[source.path]
+
+    def _demonstration(self, source: Source) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """What is demonstrated in an episode: views and steps, which are kept as well."""
+        if source.path not in self._demonstrations:
+            self._demonstrations[source.path] = self._loader.demonstration(self._open(source.path))
+        return self._demonstrations[source.path]
 
     def _draw(self, batch: int, rng: np.random.Generator, burn_in: int) -> Iterator[_Window]:
         """Which windows to draw."""
@@ -276,8 +286,20 @@ class WindowDrawer:
             costs=np.empty((*shape, spec.num_candidates), dtype=np.float32) if self.has_costs else None,
             mask=np.empty((batch, self.length + self.ahead), dtype=np.bool_),
             place=np.empty((*shape, PLACE_SIZE), dtype=np.float32) if self._loader.relabels else None,
-            goal_view=np.empty((batch, *self._loader.view_shape[1:]), np.uint8) if spec.goal_kind == IMAGE else None,
+            **self._empty_goals(batch),
         )
+
+    def _empty_goals(self, batch: int) -> dict[str, NDArray[Any]]:
+        """What tells goals besides numbers at each step."""
+        spec = self._loader.spec
+        view = self._loader.view_shape[1:]
+        if spec.goal_kind == IMAGE:
+            return {"goal_view": np.empty((batch, *view), np.uint8)}
+        if spec.goal_kind != DEMONSTRATION:
+            return {}
+        shape = (batch, DEMONSTRATED_FRAMES)
+        size = spec.state_size + len(GOAL_MIRRORS[VECTOR]) + 2
+        return {"goal_view": np.empty((*shape, *view), np.uint8), "goal_steps": np.empty((*shape, size), np.float32)}
 
     def _fill_at_once(self, batch: Batch, windows: Sequence[_Window]) -> list[int]:
         """Copy the windows that lie decoded on disk, all together; returns the rows of those that do not."""
@@ -322,7 +344,7 @@ class WindowDrawer:
             batch.place[row, :count] = steps.place[:count]
         batch.actions[row, :told] = steps.actions
         batch.mask[row, :told] = steps.mask
-        by_step = batch[:-1]  # the goal's view is one for all steps
+        by_step = batch[:-2]  # the goal's views are the same for all steps
         for values, filled in zip(by_step, (count, count, count, told, count, told, count), strict=True):
             if values is not None:
                 values[row, filled:] = 0

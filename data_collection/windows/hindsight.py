@@ -16,7 +16,7 @@ from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.goals import BEARING, tell_goal
+from forestpilot.sim.goals import BEARING, PLACED_KINDS, tell_goal
 
 Relabel = Literal["none", "final", "future"]
 RELABELS: tuple[Relabel, ...] = ("none", "final", "future")
@@ -37,6 +37,11 @@ def require_relabel(relabel: str, spec: TaskSpec | None = None) -> None:
     """
     if relabel not in RELABELS:
         raise InvalidArgumentError(f"relabel is {relabel!r}; allowed: {', '.join(RELABELS)}")
+    if relabel != "none" and spec is not None and spec.goal_kind not in (BEARING, *PLACED_KINDS):
+        raise InvalidArgumentError(
+            f"relabel is {relabel}, but goals of kind {spec.goal_kind} say which way leads there, which no place "
+            "that was reached does; train without it"
+        )
     if relabel != "none" and spec is not None and spec.goal_kind == BEARING:
         raise InvalidArgumentError(
             f"relabel is {relabel}, but these episodes tell no more of their goals than a bearing or a command, and "

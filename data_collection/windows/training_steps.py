@@ -18,7 +18,15 @@ from forestpilot.data_collection.windows.hindsight import place_beside
 from forestpilot.data_collection.windows.side_labels import SideLabels, constant_label, fixed_offsets, geometric_label
 from forestpilot.sim.cameras import BEARING, FASTER, SHIFT, YAW
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
-from forestpilot.sim.goals import GOAL_IMAGE, PLACE, VECTOR, distance_of, remoteness_of
+from forestpilot.sim.goals import (
+    DEMONSTRATED,
+    DEMONSTRATED_STEPS,
+    DISTANT_KINDS,
+    GOAL_IMAGE,
+    PLACE,
+    distance_of,
+    remoteness_of,
+)
 from forestpilot.sim.vehicles.turns import rotate_pair
 
 Prepare = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -202,6 +210,12 @@ class StepLoader:
         view: np.ndarray = self._prepare(picture, np.zeros((1, self.spec.state_size), np.float32))[0]
         return view
 
+    def demonstration(self, demo: h5py.Group) -> tuple[np.ndarray, np.ndarray]:
+        """What is demonstrated in an episode: (F, h, w, 3) uint8 views, and (F, D) float32 what was done meanwhile."""
+        steps: np.ndarray = demo["obs"][DEMONSTRATED_STEPS][0]
+        views = self._prepare(demo["obs"][DEMONSTRATED][0], np.ascontiguousarray(steps[:, : self.spec.state_size]))
+        return views, steps
+
     def _places(
         self, place: np.ndarray, state: np.ndarray, offsets: np.ndarray, tellers: tuple[int, ...]
     ) -> np.ndarray:
@@ -286,14 +300,14 @@ def read_at(
     if offsets.shape[1] > BEARING:
         bearing_rad = offsets[:, BEARING].astype(np.float64)
         rotate_pair(turned_goal, 0, 1, np.cos(bearing_rad), -np.sin(bearing_rad))
-        if spec.goal_kind == VECTOR:
+        if spec.goal_kind in DISTANT_KINDS:
             turned_goal[:, 2] = _distance_beside(goal, offsets[:, SHIFT].astype(np.float64))
     return turned, turned_goal
 
 
 def _distance_beside(goal: np.ndarray, shift_m: np.ndarray) -> np.ndarray:
-    """(n,) the distance to goals (n, 3) as told to who stands so far to the left (n,), in metres."""
-    cosine, sine, told = goal.astype(np.float64).T
+    """(n,) the distance to goals (n, 3 or more) as told to who stands so far to the left (n,), in metres."""
+    cosine, sine, told = goal[:, :3].astype(np.float64).T
     distance_m = distance_of(told)
     return remoteness_of(np.hypot(distance_m * cosine, distance_m * sine - shift_m))
 

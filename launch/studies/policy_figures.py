@@ -42,7 +42,7 @@ def log_likelihood(policy: VisuomotorPolicy, held_out: Sequence[Dataset], traini
         training, batch_windows=windows, shards=1, flip=False, jitter=False, side_labels="none", seed=0
     )
     batch = draw(policy, make_reader(policy, held_out, config), config, Place(0, 0))
-    prediction, _ = policy(batch.views, batch.state, batch.goal, goal_view=batch.goal_view, shown=batch.shown)
+    prediction, _ = policy(batch.views, batch.state, batch.goal, goal_view=batch.goal_seen, shown=batch.shown)
     drawn = drawn_turns(policy.head, prediction, torch.Generator().manual_seed(0))
     error = (drawn - batch.target.actions[..., 0, 0]) / KERNEL
     density = torch.logsumexp(-0.5 * error.square(), dim=0) - math.log(len(drawn) * KERNEL * math.sqrt(2 * math.pi))

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from forestpilot.policies.networks.goal_encoders.base import repeated
 from forestpilot.policies.networks.memories.base import State
 from forestpilot.policies.networks.views import ViewPreparer
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
@@ -170,8 +171,7 @@ def _view_heat(policy: VisuomotorPolicy, observations: dict[str, np.ndarray], sh
     views = torch.from_numpy(policy.views_of(observations))
     state = torch.from_numpy(np.array(observations["state"], np.float32))
     goal = torch.from_numpy(np.array(observations["goal"], np.float32))
-    goal_views = policy.goal_views_of(observations)
-    goal_view = None if goal_views is None else torch.from_numpy(goal_views[:1])
+    goal_view = policy.goal_view_of({key: observations[key][:1] for key in policy.observation_keys})
     _, cameras, height, width, _ = views.shape
     covers = _patches(cameras, height, width)
     weight = covers.flatten(1).float()
@@ -190,7 +190,7 @@ def _view_heat(policy: VisuomotorPolicy, observations: dict[str, np.ndarray], sh
             step_state.expand(rows, 1, -1),
             step_goal.expand(rows, 1, -1),
             remembered,
-            None if goal_view is None else goal_view.expand(rows, -1, -1, -1),
+            repeated(goal_view, rows),
         )
         memory = tuple(part[:1] for part in after)
         if looked_into:

@@ -16,7 +16,7 @@ from forestpilot.policies.networks.encoders import ENCODERS
 from forestpilot.policies.networks.encoders.base import Encoder, EncoderShape
 from forestpilot.policies.networks.even_linear import EvenLinear
 from forestpilot.policies.networks.goal_encoders import GOAL_ENCODERS
-from forestpilot.policies.networks.goal_encoders.base import GoalEncoder, GoalShape
+from forestpilot.policies.networks.goal_encoders.base import Demonstrated, GoalEncoder, GoalShape, GoalView
 from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.heads.base import ActContext, Head
 from forestpilot.policies.networks.memories import MEMORIES
@@ -26,7 +26,7 @@ from forestpilot.policies.networks.veil import Veil
 from forestpilot.policies.networks.views import ViewPreparer, camera_views
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.goals import GOAL_IMAGE, IMAGE
+from forestpilot.sim.goals import DEMONSTRATED, DEMONSTRATED_STEPS, DEMONSTRATION, GOAL_IMAGE, IMAGE
 
 
 @dataclass
@@ -150,7 +150,9 @@ class VisuomotorPolicy(nn.Module):
     @property
     def observation_keys(self) -> tuple[str, ...]:
         """Names of the observations that it reads."""
-        pictures = (GOAL_IMAGE,) if self.goal_encoder.reads_picture else ()
+        pictures: tuple[str, ...] = (GOAL_IMAGE,) if self.goal_encoder.reads_picture else ()
+        if self.goal_encoder.reads_demonstration:
+            pictures = (DEMONSTRATED, DEMONSTRATED_STEPS)
         return (*self.camera_names, "state", "goal", *pictures)
 
     def forward(
@@ -159,7 +161,7 @@ class VisuomotorPolicy(nn.Module):
         state: Tensor,
         goal: Tensor,
         memory: State | None = None,
-        goal_view: Tensor | None = None,
+        goal_view: GoalView = None,
         shown: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Predict over windows.
@@ -169,7 +171,8 @@ class VisuomotorPolicy(nn.Module):
             state: (B, T, S) float32.
             goal: (B, T, G) float32.
             memory: carried from the steps before; None at the start of an episode or window.
-            goal_view: (B, h, w, 3) uint8, made by `prepare`, where goals are pictures.
+            goal_view: (B, h, w, 3) uint8, made by `prepare`, where goals are pictures; where they are demonstrated,
+                the demonstrations.
             shown: (B, K) float32, 1 where a cause is shown, 0 where it is hidden; None for the policy's own mask.
 
         Returns:
@@ -183,7 +186,7 @@ class VisuomotorPolicy(nn.Module):
         views: Tensor,
         state: Tensor,
         goal: Tensor,
-        goal_view: Tensor | None = None,
+        goal_view: GoalView = None,
         shown: Tensor | None = None,
     ) -> Tensor:
         """Features (B, T, F) of each step by itself; the arguments are those of `forward`."""
@@ -231,7 +234,8 @@ class VisuomotorPolicy(nn.Module):
         Args:
             observations: the environment's, batched: `left`, `center`, `right` (B, H, W, 3) uint8 (only those the
                 policy sees are needed), `state` (B, S) float32, `goal` (B, G) float32; where it reads goals as
-                pictures `goal_image` (B, H, W, 3) uint8.
+                pictures `goal_image` (B, H, W, 3) uint8, where it reads demonstrations `demonstration`
+                (B, F, H, W, 3) uint8 and `demonstration_steps` (B, F, D) float32.
             carry: from the step before; None at the first.
 
         Returns:
@@ -243,9 +247,7 @@ class VisuomotorPolicy(nn.Module):
         carry = carry or self.begin(len(state))
         views = self.views_of(observations)
         step = [torch.from_numpy(values).to(self.device)[:, None] for values in (views, state, goal)]
-        goal_views = self.goal_views_of(observations)
-        goal_view = None if goal_views is None else torch.from_numpy(goal_views).to(self.device)
-        prediction, carry.memory = self(*step, carry.memory, goal_view, carry.shown)
+        prediction, carry.memory = self(*step, carry.memory, self.goal_view_of(observations), carry.shown)
         prediction = prediction[:, 0]
         max_turn_rad = np.float32(self.spec.max_turn_rad)
         previous_rad = self.spec.turn.previous_now_rad(self.spec, carry.previous_turn_rad, state)
@@ -278,12 +280,24 @@ class VisuomotorPolicy(nn.Module):
             chunks.append(self.head.act(prediction[own], ActContext(previous[own]), generator))
         return torch.cat(chunks).cpu().numpy()
 
-    def goal_views_of(self, observations: dict[str, np.ndarray]) -> np.ndarray | None:
-        """Views (B, h, w, 3) uint8 of the pictures at the goals; None where goals are told in numbers."""
+    def goal_view_of(self, observations: dict[str, np.ndarray]) -> GoalView:
+        """What is seen of the goals of a batch of observations, as `forward` takes it."""
+        if self.goal_encoder.reads_demonstration:
+            return self._demonstrated_in(observations)
         if not self.goal_encoder.reads_picture:
             return None
         pictures = observations[GOAL_IMAGE]
-        return self.prepare(pictures, np.zeros((len(pictures), self.spec.state_size), np.float32))
+        views = self.prepare(pictures, np.zeros((len(pictures), self.spec.state_size), np.float32))
+        return torch.from_numpy(views).to(self.device)
+
+    def _demonstrated_in(self, observations: dict[str, np.ndarray]) -> Demonstrated:
+        """The demonstrations of a batch of observations, each view levelled with the tilt of its own camera."""
+        frames = np.asarray(observations[DEMONSTRATED])
+        steps = np.array(observations[DEMONSTRATED_STEPS], np.float32)
+        states = steps[..., : self.spec.state_size].reshape(-1, self.spec.state_size)
+        views = self.prepare(frames.reshape(-1, *frames.shape[2:]), states)
+        shown = torch.from_numpy(views).to(self.device).unflatten(0, frames.shape[:2])
+        return Demonstrated(shown, torch.from_numpy(steps).to(self.device))
 
     def views_of(self, observations: dict[str, np.ndarray]) -> np.ndarray:
         """Views (B, C, h, w, 3) uint8 of a batch of observations, each levelled with the tilt of its own camera."""
@@ -297,8 +311,10 @@ def _make_goal_encoder(config: PolicyConfig, spec: TaskSpec) -> GoalEncoder:
         InvalidArgumentError: it reads a picture where goals are told in numbers, or the other way round.
     """
     part = part_class(GOAL_ENCODERS, config.goal_encoder)
-    if part.reads_picture != (spec.goal_kind == IMAGE):
-        needed = "picture" if spec.goal_kind == IMAGE else "told"
+    # Whoever does not look at a demonstration is told direction and distance.
+    misses_it = part.reads_demonstration and spec.goal_kind != DEMONSTRATION
+    if misses_it or part.reads_picture != (spec.goal_kind == IMAGE):
+        needed = {IMAGE: "picture", DEMONSTRATION: "demonstration"}.get(spec.goal_kind, "told")
         raise InvalidArgumentError(
             f"policy.goal_encoder is {config.goal_encoder.part}, and the goals here are of kind {spec.goal_kind}; give "
             f"--policy.goal-encoder {needed} (--train.policy.goal-encoder in dagger and bc)"

@@ -18,6 +18,7 @@ from torch.nn.functional import pad
 from forestpilot.data_collection.windows.augmentation import augment
 from forestpilot.data_collection.windows.batch import Batch
 from forestpilot.data_collection.windows.drawing import WindowDrawer
+from forestpilot.policies.networks.goal_encoders.base import Demonstrated, GoalView
 from forestpilot.policies.networks.heads.base import Target
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.input_noise import make_input_noise
@@ -93,9 +94,19 @@ class TrainingBatch:
     generator: torch.Generator
     """Draws what the loss draws; it follows from (seed, round, step, shard) too."""
     goal_view: Tensor | None = None
-    """(B, h, w, 3) uint8, the view at each window's goal; None where goals are told in numbers."""
+    """(B, h, w, 3) uint8, the view at each window's goal, or (B, F, h, w, 3), views of a demonstration; None where
+    goals are told in numbers."""
+    goal_steps: Tensor | None = None
+    """(B, F, D) float32, what the demonstrator did at each of its views; None where nothing is demonstrated."""
     shown: Tensor | None = None
     """(B, K) float32, 1 where a cause of the policy's config is shown; None where it has none."""
+
+    @property
+    def goal_seen(self) -> GoalView:
+        """What is seen of the goals, as a policy takes it."""
+        if self.goal_view is None or self.goal_steps is None:
+            return self.goal_view
+        return Demonstrated(self.goal_view, self.goal_steps)
 
     def ready_for(self, device: torch.device) -> TrainingBatch:
         """The batch in memory from where a GPU fetches it by itself; for the CPU as it is."""
@@ -178,6 +189,7 @@ def draw(
         weights=torch.from_numpy(weights),
         generator=generator,
         goal_view=tensors.goal_view,
+        goal_steps=tensors.goal_steps,
         shown=shown,
     )
 

@@ -86,7 +86,7 @@ def compute_shard(
     precision = lesson.config.precision
     batch = (drawn or draw_shard(lesson, step, shard)).to(gradients.device)
     with dropout_from(batch.generator, policy), computing_in(precision, gradients.device):
-        prediction, _ = policy(batch.views, batch.state, batch.goal, goal_view=batch.goal_view, shown=batch.shown)
+        prediction, _ = policy(batch.views, batch.state, batch.goal, goal_view=batch.goal_seen, shown=batch.shown)
     prediction = prediction.float()
     losses = lesson.objective.losses(policy, prediction, batch)
     weight = batch.weights.sum()

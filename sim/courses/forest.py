@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class ForestCourse(GoalCourse):
 
     name = "forest"
     ceiling_m = CEILING_M
-    reset_options = ("speed", "density", "goal")
+    reset_options: ClassVar[tuple[str, ...]] = ("speed", "density", "goal")
 
     def __init__(
         self,

@@ -18,6 +18,7 @@ from gymnasium.envs.registration import EnvSpec
 from forestpilot.sim.cameras import CAMERA_NAMES, CENTER, FIXED, Camera, chase_pose, rotation_matrix
 from forestpilot.sim.courses.course import Course
 from forestpilot.sim.envs.dashboards import DASHBOARDS
+from forestpilot.sim.envs.demonstrator import Demonstration, Demonstrator, shown_spaces
 from forestpilot.sim.envs.dropped_pictures import is_dropped
 from forestpilot.sim.envs.pose_noise import Displacer, PoseNoise
 from forestpilot.sim.envs.seeing import (
@@ -34,7 +35,7 @@ from forestpilot.sim.envs.side_cameras import make_side_cameras
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.experts.chosen import chosen_expert
 from forestpilot.sim.experts.expert import Expert, Labels
-from forestpilot.sim.goals import GOAL_IMAGE, IMAGE
+from forestpilot.sim.goals import DEMONSTRATED, DEMONSTRATED_STEPS, DEMONSTRATION, GOAL_IMAGE, IMAGE
 from forestpilot.sim.outcomes import COLLISION_PENALTY, CRASHES, TERMINAL, Outcome
 from forestpilot.sim.physics import ColliderPool, Moving, PhysicsClient, swept_discs
 from forestpilot.sim.rendering import Frames, Renderer, VehiclePose, make_renderer
@@ -126,6 +127,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self._substep_times_s = np.arange(1, self._substeps + 1) / PHYSICS_HZ
         self._world: World | None = None
         self._goal_picture: np.ndarray | None = None
+        self._demonstrator: Demonstrator | None = None
+        self._demonstration: Demonstration | None = None
         self._frames: Frames | None = None
         self._chase_renderer: Renderer | None = None
         self._chase_world: World | None = None
@@ -313,9 +316,10 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
     def close(self) -> None:
         """Free the simulation, the renderers and the window."""
         self.physics.close()
-        for part in (self._renderer, self._chase_renderer, self._window):
+        for part in (self._renderer, self._chase_renderer, self._window, self._demonstrator):
             if part is not None:
                 part.close()
+        self._demonstrator = None
         self._chase_renderer = None
         self._window = None
 
@@ -370,6 +374,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         self._follow_lead_in()
         self._draw()
         self._goal_picture = self._draw_goal()
+        self._demonstration = self._see_demonstration(world_seed)
 
     def _follow_lead_in(self) -> None:
         """Go to where the episode begins.
@@ -513,6 +518,16 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         rows = [CENTER] * self._renderer_cameras
         return self._renderer.render(eyes[rows], axes[rows]).rgb[0].copy()
 
+    def _see_demonstration(self, world_seed: int) -> Demonstration | None:
+        """What is demonstrated of this task; None where goals are told otherwise. Blank where nobody looks."""
+        if self.course.goal_kind != DEMONSTRATION:
+            return None
+        if not self._drawn:
+            return Demonstration.blank(self.task_spec)
+        if self._demonstrator is None:
+            self._demonstrator = Demonstrator(self, getattr(self.course, "shown", ""))
+        return self._demonstrator.show(world_seed, self._options)
+
     def _draw(self) -> None:
         """Draw what the cameras see that somebody looks at."""
         dropped = is_dropped(self.world.seed, len(self._actions), self.seeing.dropped_pictures)
@@ -566,6 +581,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         observation["goal"] = np.minimum(np.maximum(self.course.goal(self.vehicle), -1.0), 1.0)
         if self._goal_picture is not None:
             observation[GOAL_IMAGE] = self._goal_picture.copy()
+        if self._demonstration is not None:
+            observation[DEMONSTRATED], observation[DEMONSTRATED_STEPS] = self._demonstration
         return observation
 
     def _info(self, outcome: str) -> dict[str, Any]:
@@ -618,6 +635,8 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         spaces["goal"] = gymnasium.spaces.Box(-1.0, 1.0, (spec.goal_size,), np.float32)
         if spec.goal_kind == IMAGE:
             spaces[GOAL_IMAGE] = image_space("rgb", spec.image_height, spec.image_width)
+        if spec.goal_kind == DEMONSTRATION:
+            spaces |= shown_spaces(spec)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
         self.observation_space = gymnasium.spaces.Dict(spaces)  # type: ignore[assignment]
 

@@ -5,13 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from forestpilot.sim.courses.coloured import ColouredCourse
 from forestpilot.sim.courses.forest import ForestCourse
 from forestpilot.sim.envs.base import VehicleEnv
 from forestpilot.sim.envs.seeing import Seeing
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.experts.flight import FlightExpert
-from forestpilot.sim.goals import AHEAD, GOALS_WITHIN_M
+from forestpilot.sim.experts.threader import Threader
+from forestpilot.sim.goals import AHEAD, DEMONSTRATION, GOALS_WITHIN_M, ORDER_KINDS
 from forestpilot.sim.vehicles.quadrotor import Quadrotor
 from forestpilot.sim.worlds.rows import ASIDE_M
+
+
+def require_order(order: str, shown: str, goal_kind: str) -> bool:
+    """Whether there are coloured gates.
+
+    Raises:
+        InvalidArgumentError: something is told of an order, and there is none.
+    """
+    if not order and (shown or goal_kind in ORDER_KINDS):
+        what = f"shown is {shown!r}" if shown else f"goal_kind is {goal_kind}"
+        raise InvalidArgumentError(f"{what}, and there are no coloured gates; give order, for example red-blue-red")
+    if shown and goal_kind != DEMONSTRATION:
+        raise InvalidArgumentError(f"shown is {shown!r}, and nothing is demonstrated; give goal_kind demonstration")
+    return bool(order)
 
 
 class DroneEnv(VehicleEnv):
@@ -27,7 +44,10 @@ class DroneEnv(VehicleEnv):
     tilting with the body; `goal`: float32 (2,), cosine and sine of the bearing to the goal from the heading; with
     `goal_kind="vector"` (3,), and the distance d as d / (d + 10 m). With `goal_kind="image"` `goal` reads 0, and
     `goal_image` (height, width, 3) is what the center camera would see at the goal, level, heading there as the goal
-    lies from the start, drawn once an episode. And `state`: float32 (10,):
+    lies from the start, drawn once an episode. On courses of coloured gates `goal_kind="order"` tells direction,
+    distance and nine numbers (a one for the colour of each row), and `goal_kind="demonstration"` direction and
+    distance, beside `demonstration` (12, height, width, 3), what the expert's center camera saw on such a way in
+    another world, and `demonstration_steps` (12, 15), its state, goal and action there. And `state`: float32 (10,):
 
     | i | element | unit | frame |
     |---|---|---|---|
@@ -53,7 +73,8 @@ class DroneEnv(VehicleEnv):
 
     ## Episode end
     Terminates on success (within `goal_radius_m` of the goal), collision, or out_of_bounds (outside the forest's
-    rectangle, above 3 m). Truncates on timeout after `time_limit_s`.
+    rectangle, above 3 m, or through a gate of another colour than the order's). Truncates on timeout after
+    `time_limit_s`.
 
     ## Info
     `is_success`, `outcome`, `progress_m`, `clearance_m` (least distance in this step from the body's 0.25 m radius
@@ -100,6 +121,8 @@ class DroneEnv(VehicleEnv):
         goals_within: float = GOALS_WITHIN_M,
         goal_kind: str = "",
         movers: int = 0,
+        order: str = "",
+        shown: str = "",
     ) -> None:
         """Build the environment.
 
@@ -138,24 +161,30 @@ class DroneEnv(VehicleEnv):
                 by default `bearing` where it lies ahead and `vector` where it lies anywhere.
             movers: so many walkers, 0 to 10, go to and fro across the way at 1 to 3 m/s, where there is a free line
                 between the trees.
+            order: the way leads through three rows of coloured gates; this is the order of their colours, for example
+                `red-blue-red`. Empty for a forest without them.
+            shown: with `goal_kind="demonstration"`, the order that is demonstrated; by default `order`. Another one is
+                a wrong demonstration: success still asks for `order`.
 
         Raises:
             ValueError: an argument is out of range; the message names what is allowed.
         """
-        course = ForestCourse(
-            preset,
-            density,
-            trail,
-            domain_randomisation,
-            speed,
-            Quadrotor.max_speed_mps,
-            gaps,
-            gaps_aside,
-            goals,
-            goals_within,
-            goal_kind,
-            movers,
-        )
+        forest: dict[str, Any] = {
+            "preset": preset,
+            "density": density,
+            "trail": trail,
+            "domain_randomisation": domain_randomisation,
+            "speed": speed,
+            "max_speed_mps": Quadrotor.max_speed_mps,
+            "gaps": gaps,
+            "gaps_aside": gaps_aside,
+            "goals": goals,
+            "goals_within": goals_within,
+            "goal_kind": goal_kind,
+            "movers": movers,
+        }
+        has_gates = require_order(order, shown, goal_kind)
+        course = ColouredCourse(order, shown, **forest) if has_gates else ForestCourse(**forest)
         seeing = Seeing(
             width=width,
             height=height,
@@ -173,7 +202,7 @@ class DroneEnv(VehicleEnv):
             "drone",
             Quadrotor,
             course,
-            FlightExpert,
+            Threader if has_gates else FlightExpert,
             seeing,
             side_cameras,
             time_limit_s=time_limit_s,

@@ -11,10 +11,20 @@ import numpy as np
 
 from forestpilot.sim.cameras import FIXED, SIDE_CAMERAS
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.goals import AHEAD, GOAL_KINDS, GOALS, GOALS_WITHIN_M, usual_kind
+from forestpilot.sim.goals import (
+    AHEAD,
+    DEMONSTRATION,
+    GOAL_KINDS,
+    GOALS,
+    GOALS_WITHIN_M,
+    ORDER_KINDS,
+    VECTOR,
+    usual_kind,
+)
 from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.tasks.keys import KeyShaping
 from forestpilot.sim.tasks.task import PRETRAINED, Task, TaskOptions, TaskWords
+from forestpilot.sim.worlds.coloured import orders_named, parse_order
 from forestpilot.sim.worlds.rows import ASIDE_M
 from forestpilot.sim.worlds.words import format_density
 
@@ -39,8 +49,15 @@ class DroneOptions(TaskOptions):
     """Goals anywhere lie within this distance of the start, in metres."""
     goal_kind: str = ""
     """How the goal is told: by its direction (`bearing`), by direction and distance (`vector`), or as the picture that
-    is seen there (`image`). Empty for the bearing of a goal ahead and the vector of one anywhere. Data whose goals are
-    vectors or pictures can be relabelled."""
+    is seen there (`image`); behind coloured gates also by the vector and their `order`, or a `demonstration`. Empty for
+    the bearing of a goal ahead, and the vector of one anywhere or behind gates. Data whose goals are vectors or
+    pictures can be relabelled."""
+    orders: tuple[str, ...] = ()
+    """Three rows of coloured gates stand across the way, each with a red, a blue and a yellow one; each episode draws
+    one of these orders of colours, for example red-blue-red, and only its gates lead on. `training` stands for 18
+    orders, `held-out` for the 9 others, `all` for both. Empty for a forest without gates."""
+    shown: str = ""
+    """The order that is demonstrated, where that is not the episode's own: a wrong demonstration."""
     movers: Annotated[int, Range(0, 10)] = 0
     """So many walkers go to and fro across the way, each on a line between the trees, at 1 to 3 m/s; where trees stand
     too close for that, fewer."""
@@ -64,6 +81,30 @@ class DroneOptions(TaskOptions):
             )
         if self.goal_kind and self.goal_kind not in GOAL_KINDS:
             raise InvalidArgumentError(f"goal_kind is {self.goal_kind!r}; allowed: {', '.join(GOAL_KINDS)}")
+        object.__setattr__(self, "orders", tuple(self.orders))
+        self._require_orders()
+
+    def _require_orders(self) -> None:
+        """Raise InvalidArgumentError where coloured gates do not go with the rest."""
+        orders_named(self.orders)
+        if not self.orders and (self.shown or self.goal_kind in ORDER_KINDS):
+            what = f"shown is {self.shown}" if self.shown else f"goal_kind is {self.goal_kind}"
+            raise InvalidArgumentError(f"{what}, and there are no coloured gates; give options.orders, for example all")
+        if self.orders and (self.gaps or self.goals != AHEAD):
+            raise InvalidArgumentError(
+                "orders go together neither with gaps nor with goals anywhere: rows of gates stand across the way ahead"
+            )
+        if self.shown:
+            parse_order(self.shown)
+            if self.goal_kind != DEMONSTRATION:
+                raise InvalidArgumentError(
+                    f"shown is {self.shown}, and nothing is demonstrated; give options.goal-kind demonstration"
+                )
+
+    @property
+    def usual_goal_kind(self) -> str:
+        """How goals are told where `goal_kind` is empty."""
+        return VECTOR if self.orders else usual_kind(self.goals)
 
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
         """`density`, in trees per square metre, and what is not as usual of rows, goals, movers and side cameras:
@@ -79,6 +120,11 @@ class DroneOptions(TaskOptions):
                 drawn["goals_within"] = self.goals_within
         if self.goal_kind:
             drawn["goal_kind"] = self.goal_kind
+        if self.orders:
+            orders = orders_named(self.orders)
+            drawn["order"] = orders[rng.integers(len(orders))]
+            if self.shown:
+                drawn["shown"] = self.shown
         if self.movers:
             drawn["movers"] = self.movers
         if self.side_cameras != FIXED:
@@ -91,7 +137,7 @@ class DroneOptions(TaskOptions):
         Raises:
             ValueError: another way was asked for.
         """
-        told = self.goal_kind or usual_kind(self.goals)
+        told = self.goal_kind or self.usual_goal_kind
         if self.goal_kind and told != goal_kind:
             raise InvalidArgumentError(
                 f"goal_kind is {told}, but the policy was taught goals of kind {goal_kind}; leave options.goal-kind out"
@@ -113,6 +159,10 @@ class DroneTask(Task):
             parts.append(f"{format_density(env_kwargs['density'])} trees/m2")
         if env_kwargs.get("gaps"):
             parts.append(f"rows with {env_kwargs['gaps']} gaps")
+        if env_kwargs.get("order"):
+            parts.append(f"gates {env_kwargs['order']}")
+        if env_kwargs.get("shown"):
+            parts.append(f"{env_kwargs['shown']} shown")
         if env_kwargs.get("goals"):
             within = f" within {env_kwargs['goals_within']:g} m" if "goals_within" in env_kwargs else ""
             parts.append(f"goals {env_kwargs['goals']}{within}")

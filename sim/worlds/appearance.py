@@ -1,5 +1,8 @@
 """What a world looks like: light, fog, colours and which patterns to use, as plain numbers any renderer reads."""
 
+from __future__ import annotations
+
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -106,6 +109,16 @@ class Appearance:
         for value in vars(self).values():
             if isinstance(value, np.ndarray):
                 value.setflags(write=False)
+
+    def painted(self, colors: FloatArray) -> Appearance:
+        """The same with the last trees in these colours (k, 3), bark and leaves."""
+        if not len(colors):
+            return self
+        bark, leaf = (
+            np.concatenate([own[: -len(colors)], colors]).astype(np.float32)
+            for own in (self.bark_colors, self.leaf_colors)
+        )
+        return dataclasses.replace(self, bark_colors=bark, leaf_colors=leaf)
 
 
 def _direction(azimuth_rad: float, elevation_rad: float) -> FloatArray:

@@ -18,6 +18,7 @@ from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.seeds import rng_for
 from forestpilot.sim.worlds.appearance import default_appearance, draw_appearance
 from forestpilot.sim.worlds.clearance import build_clearance_map, has_free_path
+from forestpilot.sim.worlds.coloured import ColouredRow, draw_coloured_rows, posts_of, walls_of
 from forestpilot.sim.worlds.free_goals import least_distance_m, with_free_goal
 from forestpilot.sim.worlds.growth import draw_grown_trees
 from forestpilot.sim.worlds.hazards.free_lines import place_in_forest
@@ -62,6 +63,8 @@ class ForestConfig:
     """Rows of trunks stand across the way, each with so many gaps, and no other tree between them; 0 for none."""
     gaps_aside_m: Annotated[float, Range(0, 5)] = ASIDE_M
     """The middle of a row's gaps lies this far beside the straight way at most, in metres."""
+    coloured: bool = False
+    """Rows of coloured gates stand across the way: see `forestpilot.sim.worlds.coloured`."""
     goals: str = AHEAD
     """The goal lies straight `ahead` at `flight_m`, or `anywhere` in the same forest."""
     goals_within_m: Annotated[float, Range(9, 2000)] = GOALS_WITHIN_M
@@ -84,12 +87,14 @@ class ForestConfig:
             raise InvalidArgumentError(f"goals is {self.goals!r}; allowed: {', '.join(GOALS)}")
         if self.goals != AHEAD:
             self._require_free_goals()
-        if self.gaps and self.trail:
+        if (self.gaps or self.coloured) and self.trail:
             raise InvalidArgumentError("gaps and trail do not go together: rows of trunks would stand on the trail")
+        if self.gaps and self.coloured:
+            raise InvalidArgumentError("gaps and coloured gates do not go together: both are rows across the way")
 
     def _require_free_goals(self) -> None:
         """Raise InvalidArgumentError where goals cannot lie anywhere."""
-        if self.gaps or self.trail:
+        if self.gaps or self.coloured or self.trail:
             raise InvalidArgumentError(
                 f"goals {self.goals} do not go together with gaps or a trail, which lead to the goal ahead"
             )
@@ -114,7 +119,7 @@ class Forest(World):
 
     config: ForestConfig
     """What it was drawn from, besides the seed."""
-    rows: tuple[TrunkRow, ...] = ()
+    rows: tuple[TrunkRow | ColouredRow, ...] = ()
     """Rows of trunks across the way, the first that is met first."""
 
     def describe(self) -> str:
@@ -127,6 +132,8 @@ class Forest(World):
             parts.append("a trail")
         if self.config.gaps:
             parts.append(f"rows with {self.config.gaps} gaps")
+        if self.config.coloured:
+            parts.append("rows of coloured gates")
         if self.config.goals != AHEAD:
             parts.append(f"goals {self.config.goals}")
         if self.hazards:
@@ -165,15 +172,21 @@ def _draw(config: ForestConfig, seed: int, redraw: int, rng: np.random.Generator
     bounds = Bounds(x_min, x_min + config.length_m, -config.width_m / 2, config.width_m / 2)
     trail = _draw_trail(config, rng)
     centers = _hard_core_points(config, bounds, trail, rng)
-    rows: tuple[TrunkRow, ...] = ()
+    rows: tuple[TrunkRow | ColouredRow, ...] = ()
     if config.gaps:
         rows = draw_rows(config.gaps, config.gaps_aside_m, config.flight_m, rng)
+    coloured = draw_coloured_rows(rng) if config.coloured else ()
+    rows = rows or coloured
+    if rows:
         centers = centers[stands_clear(centers, rows)]
     trees = _draw_trees(config, centers, rng)
     if rows:
-        in_rows = trunks_of_rows(rows, bounds, rng)
+        in_rows = walls_of(coloured, bounds, rng) if coloured else trunks_of_rows(rows, bounds, rng)
         trees = np.concatenate([trees, draw_grown_trees(in_rows, np.full(len(in_rows), RADIUS_M), rng)])
+    posts = posts_of(coloured)
+    trees = np.concatenate([trees, posts.trees])
     appearance = draw_appearance(rng, trees) if config.domain_randomisation else default_appearance(trees)
+    appearance = appearance.painted(posts.colours)
     return Forest(
         seed=seed,
         trees=trees,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def draw_rows(gaps: int, aside_m: float, flight_m: float, rng: np.random.Generat
     return tuple(rows)
 
 
-def trunks_of_rows(rows: tuple[TrunkRow, ...], bounds: Bounds, rng: np.random.Generator) -> np.ndarray:
+def trunks_of_rows(rows: Sequence[Any], bounds: Bounds, rng: np.random.Generator) -> np.ndarray:
     """(n, 2) places of the trunks of these rows, which reach from one side of the forest to the other."""
     places: list[tuple[float, float]] = []
     for row in rows:
@@ -74,7 +75,7 @@ def _fill(low: float, high: float) -> list[float]:
     return places
 
 
-def stands_clear(centers: np.ndarray, rows: tuple[TrunkRow, ...]) -> np.ndarray:
+def stands_clear(centers: np.ndarray, rows: Sequence[Any]) -> np.ndarray:
     """(n,) bool: whether trees at these places (n, 2) stand clear of the rows and of the way from gap to gap."""
     edge = max(max(abs(row.gaps_y_m[0]), abs(row.gaps_y_m[-1])) for row in rows)
     clear = np.abs(centers[:, 1]) >= edge + CLEAR_M

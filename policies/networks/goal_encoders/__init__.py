@@ -20,3 +20,7 @@ _HERE = "forestpilot.policies.networks.goal_encoders"
 GOAL_ENCODERS: Registry[type[GoalEncoder]] = Registry("goal encoder", f"{_HERE}:GOAL_ENCODERS")
 GOAL_ENCODERS.register("told", f"{_HERE}.told:ToldGoal", "the goal's numbers as they are told")
 GOAL_ENCODERS.register("picture", f"{_HERE}.picture:PictureGoal", "a small CNN reads the picture at the goal")
+GOAL_ENCODERS.register("order", f"{_HERE}.order:OrderGoal", "attention over the rows of a told order of colours")
+GOAL_ENCODERS.register(
+    "demonstration", f"{_HERE}.demonstration:DemonstrationGoal", "attention over the pictures of a demonstration"
+)

@@ -4,11 +4,43 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
 from forestpilot.policies.networks.goal_encoders import GoalEncoderConfig
+from forestpilot.sim.errors import InvalidArgumentError
+
+
+class Demonstrated(NamedTuple):
+    """What is shown of B demonstrations, F moments of each."""
+
+    views: Tensor
+    """(B, F, h, w, 3) uint8, what the demonstrators saw."""
+    steps: Tensor
+    """(B, F, S + 3 + 2) float32, their states, direction and distance of their goals, their actions."""
+
+
+GoalView = Tensor | Demonstrated | None
+"""What is seen of goals: (B, h, w, 3) uint8, the view there; a demonstration of how to get there; or nothing."""
+
+
+def repeated(goal_view: GoalView, rows: int) -> GoalView:
+    """What is seen of the goal of one window, as often as asked."""
+    if isinstance(goal_view, Demonstrated):
+        return Demonstrated(*(values.expand(rows, *values.shape[1:]) for values in goal_view))
+    return None if goal_view is None else goal_view.expand(rows, *goal_view.shape[1:])
+
+
+def shown_in(goal_view: GoalView) -> Demonstrated:
+    """What is demonstrated.
+
+    Raises:
+        InvalidArgumentError: nothing is.
+    """
+    if not isinstance(goal_view, Demonstrated):
+        raise InvalidArgumentError("this goal encoder needs a demonstration, and none is given")
+    return goal_view
 
 
 @dataclass(frozen=True)
@@ -34,6 +66,8 @@ class GoalEncoder(nn.Module, ABC):
     """Its options."""
     reads_picture: ClassVar[bool] = False
     """Whether it reads the picture at the goal, for goals of kind `image`, or the numbers that are told, for others."""
+    reads_demonstration: ClassVar[bool] = False
+    """Whether it reads a demonstration, for goals of kind `demonstration`."""
     size: int
     """How many numbers it makes of a goal."""
 
@@ -41,12 +75,12 @@ class GoalEncoder(nn.Module, ABC):
         super().__init__()
 
     @abstractmethod
-    def forward(self, goal: Tensor, goal_view: Tensor | None) -> Tensor:
+    def forward(self, goal: Tensor, goal_view: GoalView) -> Tensor:
         """Encode the goals of B windows of T steps.
 
         Args:
             goal: (B, T, G) float32, as it is told at each step.
-            goal_view: (B, h, w, 3) uint8, the view at the goal; None where goals are no pictures.
+            goal_view: (B, h, w, 3) uint8, the view at the goal, or a demonstration; None where goals are neither.
 
         Returns:
             (B, T, size) float32.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from forestpilot.policies.networks.encoders.base import as_images
 from forestpilot.policies.networks.goal_encoders import GoalEncoderConfig
-from forestpilot.policies.networks.goal_encoders.base import GoalEncoder, GoalShape
+from forestpilot.policies.networks.goal_encoders.base import GoalEncoder, GoalShape, GoalView
 from forestpilot.policies.networks.goal_encoders.options import PictureGoalConfig
 from forestpilot.sim.errors import InvalidArgumentError
 
@@ -45,9 +45,9 @@ class PictureGoal(GoalEncoder):
             flat = self.convolutions(torch.zeros(1, 3, shape.view_height, shape.view_width)).numel()
         self.tell = nn.Linear(flat, config.features)
 
-    def forward(self, goal: Tensor, goal_view: Tensor | None) -> Tensor:
+    def forward(self, goal: Tensor, goal_view: GoalView) -> Tensor:
         """(B, h, w, 3) uint8 to (B, T, features) float32, not negative."""
-        if goal_view is None:
+        if not isinstance(goal_view, Tensor):
             raise InvalidArgumentError("the goal encoder picture needs the view at the goal, and none is given")
         picture = self.convolutions(as_images(goal_view[:, None])).permute(0, 2, 3, 1).reshape(goal_view.shape[0], -1)
         return torch.relu(self.tell(picture))[:, None].expand(-1, goal.shape[1], -1)

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from forestpilot.policies.networks.goal_encoders import GoalEncoderConfig
-from forestpilot.policies.networks.goal_encoders.base import GoalEncoder, GoalShape
+from forestpilot.policies.networks.goal_encoders.base import GoalEncoder, GoalShape, GoalView
 from forestpilot.policies.networks.goal_encoders.options import ToldGoalConfig
 
 
@@ -20,6 +20,6 @@ class ToldGoal(GoalEncoder):
         super().__init__(config, shape)
         self.size = shape.goal_size
 
-    def forward(self, goal: Tensor, goal_view: Tensor | None) -> Tensor:
+    def forward(self, goal: Tensor, goal_view: GoalView) -> Tensor:
         """The goal itself."""
         return goal

@@ -1,0 +1,181 @@
+"""Courses of coloured gates: rows of trunks across the way, each gap between two posts of its colour.
+
+Where the colours stand is drawn for each row of each world; which of them lead on is an order of colours, one for each
+row, that no world tells. A family of tasks, of which somebody can be shown one: Duan et al. 2017, One-Shot Imitation
+Learning (arXiv:1703.07326), section 2.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.goals import ORDER_COLOURS, ORDER_ROWS
+from forestpilot.sim.registry import closest
+from forestpilot.sim.worlds.rows import CHINK_M, RADIUS_M, ROW_JITTER_M, TRUNK_JITTER_M
+from forestpilot.sim.worlds.tables import SPHERE, Bounds, Trees
+
+COLOURS = ("red", "blue", "yellow")
+"""Names of the colours of gates."""
+PAINTS = np.array([(226, 24, 30), (30, 70, 232), (250, 214, 20)], np.float32)
+"""The colours themselves, red, green and blue from 0 to 255."""
+SEPARATOR = "-"
+TRAINING = "training"
+HELD_OUT = "held-out"
+ALL = "all"
+SETS = (TRAINING, HELD_OUT, ALL)
+"""Names of sets of orders."""
+
+ROWS_M = (10.0, 21.0, 32.0)
+"""Where rows stand, in metres from the start, give or take `ROW_JITTER_M`."""
+GAP_M = 2.0
+"""Width of a gap between its posts, in metres."""
+POST_RADIUS_M = 0.32
+POST_HEIGHT_M = 4.2
+POST_GAP_M = 0.06
+"""Between two posts of neighbouring gaps, in metres."""
+SPACING_M = GAP_M + 4 * POST_RADIUS_M + POST_GAP_M
+"""Distance of the middles of two gaps side by side, in metres."""
+ASIDE_M = 0.8
+"""The middle of a row's gaps lies this far beside the straight way at most, in metres."""
+
+
+class ColouredRow(NamedTuple):
+    """A row of trunks across the forest, each of whose gaps has a colour."""
+
+    x_m: float
+    """Where it stands, in metres."""
+    gaps_y_m: tuple[float, ...]
+    """Middles of its gaps, from the right (the least y) to the left."""
+    colours: tuple[int, ...]
+    """Of each gap's posts, as a number of `COLOURS`."""
+
+    def colour_at(self, y_m: float) -> int:
+        """Colour of the gap that is nearest to a y in metres."""
+        nearest = min(range(len(self.gaps_y_m)), key=lambda gap: abs(self.gaps_y_m[gap] - y_m))
+        return self.colours[nearest]
+
+    def gap_of(self, colour: int) -> int:
+        """Number of the gap with this colour."""
+        return self.colours.index(colour)
+
+
+class Posts(NamedTuple):
+    """The trees of coloured rows."""
+
+    trees: np.ndarray
+    """(n, 7) float32 as in `World.trees`: bare trunks."""
+    colours: np.ndarray
+    """(n, 3) float32, of each."""
+
+
+def _orders() -> tuple[tuple[int, ...], ...]:
+    """All orders, those for training first: in each three in a row of them every colour leads through every row."""
+    starts = list(itertools.product(range(ORDER_COLOURS), repeat=ORDER_ROWS))
+    blocks: list[tuple[int, ...]] = []
+    for remainder in (1, 2, 0):
+        for start in starts:
+            if sum(start) % ORDER_COLOURS == remainder and start not in blocks:
+                blocks += [tuple((colour + shift) % ORDER_COLOURS for colour in start) for shift in range(3)]
+    return tuple(blocks)
+
+
+def order_name(order: Sequence[int]) -> str:
+    """For example `red-blue-red`."""
+    return SEPARATOR.join(COLOURS[colour] for colour in order)
+
+
+ALL_ORDERS = tuple(order_name(order) for order in _orders())
+"""Names of all orders of colours."""
+HELD_OUT_ORDERS = ALL_ORDERS[-len(ALL_ORDERS) // 3 :]
+"""Orders that nobody is trained with who is asked about new ones: any two of a way's colours also stand there in
+training, in no order with this third one."""
+TRAINING_ORDERS = ALL_ORDERS[: len(ALL_ORDERS) - len(HELD_OUT_ORDERS)]
+"""The others; the first 3, 6, 9, ... have each colour in each row equally often."""
+
+
+def parse_order(name: str) -> tuple[int, ...]:
+    """Colours of an order by its name, one for each row.
+
+    Raises:
+        InvalidArgumentError: there is no such order.
+    """
+    colours = name.split(SEPARATOR)
+    if unknown := [colour for colour in colours if colour not in COLOURS]:
+        raise InvalidArgumentError(
+            f"order is {name!r}, and {unknown[0]!r} is no colour of gates; {closest(unknown[0], COLOURS)}"
+        )
+    if len(colours) != ORDER_ROWS:
+        raise InvalidArgumentError(
+            f"order is {name!r}; it needs {ORDER_ROWS} colours, one for each row, such as {ALL_ORDERS[0]}"
+        )
+    return tuple(COLOURS.index(colour) for colour in colours)
+
+
+def orders_named(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of orders, with those of sets in place of a set's name (`training`, `held-out`, `all`).
+
+    Raises:
+        InvalidArgumentError: there is no such order.
+    """
+    sets = {TRAINING: TRAINING_ORDERS, HELD_OUT: HELD_OUT_ORDERS, ALL: ALL_ORDERS}
+    orders: list[str] = []
+    for name in names:
+        if name not in sets:
+            parse_order(name)
+        orders += sets.get(name, (name,))
+    return tuple(orders)
+
+
+def draw_coloured_rows(rng: np.random.Generator) -> tuple[ColouredRow, ...]:
+    """Rows with a gap of each colour, in an order that is drawn for each row."""
+    rows: list[ColouredRow] = []
+    for place in ROWS_M:
+        x_m = place + rng.uniform(-ROW_JITTER_M, ROW_JITTER_M)
+        middle = rng.uniform(-ASIDE_M, ASIDE_M)
+        gaps = middle + SPACING_M * (np.arange(ORDER_COLOURS) - 0.5 * (ORDER_COLOURS - 1))
+        rows.append(ColouredRow(float(x_m), tuple(gaps.tolist()), tuple(rng.permutation(ORDER_COLOURS).tolist())))
+    return tuple(rows)
+
+
+def posts_of(rows: Sequence[ColouredRow]) -> Posts:
+    """The coloured posts on both sides of each gap; none without rows."""
+    if not rows:
+        return Posts(np.zeros((0, len(Trees._fields)), np.float32), np.zeros((0, 3), np.float32))
+    places: list[tuple[float, float]] = []
+    colours: list[int] = []
+    for row in rows:
+        for middle, colour in zip(row.gaps_y_m, row.colours, strict=True):
+            beside = GAP_M / 2 + POST_RADIUS_M
+            places += [(row.x_m, middle - beside), (row.x_m, middle + beside)]
+            colours += [colour, colour]
+    x, y = np.array(places, np.float32).T
+    same = np.ones_like(x)
+    columns = Trees(
+        x_m=x,
+        y_m=y,
+        radius_m=POST_RADIUS_M * same,
+        height_m=POST_HEIGHT_M * same,
+        crown_radius_m=POST_RADIUS_M * same,
+        crown_height_m=2 * POST_RADIUS_M * same,
+        kind=SPHERE * same,
+    )
+    return Posts(np.stack(columns, axis=1).astype(np.float32), PAINTS[colours])
+
+
+def walls_of(rows: Sequence[ColouredRow], bounds: Bounds, rng: np.random.Generator) -> np.ndarray:
+    """(n, 2) places of the trunks that close each row from its outer posts to the sides of the forest."""
+    places: list[tuple[float, float]] = []
+    half = GAP_M / 2 + 2 * POST_RADIUS_M
+    for row in rows:
+        step = 2 * RADIUS_M + CHINK_M
+        right = np.arange(row.gaps_y_m[0] - half - RADIUS_M - POST_GAP_M, bounds.y_min, -step)
+        left = np.arange(row.gaps_y_m[-1] + half + RADIUS_M + POST_GAP_M, bounds.y_max, step)
+        places += [(row.x_m, y) for y in (*right.tolist(), *left.tolist())]
+    centers = np.array(places)
+    centers[:, 0] += rng.uniform(-TRUNK_JITTER_M, TRUNK_JITTER_M, len(centers))
+    return centers
