@@ -117,3 +117,8 @@ STUDIES.register(
     "forestpilot.launch.studies.third_person:ThirdPersonStudy",
     "imitation from somebody else's camera, behind or on a tower: embeddings of both views, or pictures as they are",
 )
+STUDIES.register(
+    "one-shot",
+    "forestpilot.launch.studies.one_shot:OneShot",
+    "orders of coloured gates, named, shown once, adapted to by one gradient step, or untold, by number of orders",
+)

@@ -16,7 +16,14 @@ from forestpilot.policies.networks.encoders import ENCODERS
 from forestpilot.policies.networks.encoders.base import Encoder, EncoderShape
 from forestpilot.policies.networks.even_linear import EvenLinear
 from forestpilot.policies.networks.goal_encoders import GOAL_ENCODERS
-from forestpilot.policies.networks.goal_encoders.base import Demonstrated, GoalEncoder, GoalShape, GoalView
+from forestpilot.policies.networks.goal_encoders.adapted import AdaptedGoal
+from forestpilot.policies.networks.goal_encoders.base import (
+    Demonstrated,
+    GoalEncoder,
+    GoalShape,
+    GoalView,
+    shown_in,
+)
 from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.heads.base import ActContext, Head
 from forestpilot.policies.networks.memories import MEMORIES
@@ -111,6 +118,11 @@ class VisuomotorPolicy(nn.Module):
         self.veil: Veil | None = None
         if config.hidden or config.causes:
             self.veil = Veil((*config.hidden, *config.causes), spec, config.view)
+        if self.veil is not None and isinstance(self.goal_encoder, AdaptedGoal):
+            raise InvalidArgumentError(
+                "policy.goal_encoder maml goes neither with policy.hidden nor with policy.causes: demonstrations hide "
+                "nothing"
+            )
         if config.causes:
             self.register_buffer("mask", torch.ones(len(config.causes)))
         shape = EncoderShape(
@@ -191,7 +203,7 @@ class VisuomotorPolicy(nn.Module):
     ) -> Tensor:
         """Features (B, T, F) of each step by itself; the arguments are those of `forward`."""
         batch, steps = views.shape[:2]
-        told = [self.goal_encoder(goal, goal_view)]
+        told = [self._told_of(goal, goal_view)]
         if self.veil is not None:
             shown = self._shown(batch, shown)
             views, state = self.veil.hide(views, state, shown)
@@ -199,6 +211,28 @@ class VisuomotorPolicy(nn.Module):
         inputs = torch.cat((state[..., self.state_index] / self.state_scale, *told), dim=-1)
         features: Tensor = self.encoder(views.flatten(0, 1), inputs.flatten(0, 1))
         return features.view(batch, steps, -1)
+
+    def _told_of(self, goal: Tensor, goal_view: GoalView) -> Tensor:
+        """What joins the state (B, T, N) of goals (B, T, G)."""
+        if not isinstance(self.goal_encoder, AdaptedGoal):
+            told: Tensor = self.goal_encoder(goal, goal_view)
+            return told
+        shown = shown_in(goal_view)
+        context = self.goal_encoder.adapted(lambda context: self._imitation_loss(shown, context), len(goal))
+        return self.goal_encoder.join(goal, context)
+
+    def _imitation_loss(self, shown: Demonstrated, context: Tensor) -> Tensor:
+        """(B,) mean squared difference between the turns of B demonstrations and the policy's own there, each moment by
+        itself, given contexts (B, N)."""
+        assert isinstance(self.goal_encoder, AdaptedGoal)
+        steps = shown.steps.clone()  # made in inference mode, tensors have no gradients
+        state, goal, actions = steps.split((self.spec.state_size, steps.shape[-1] - self.spec.state_size - 2, 2), -1)
+        told = self.goal_encoder.join(goal, context)
+        inputs = torch.cat((state[..., self.state_index] / self.state_scale, told), dim=-1)
+        features = self.encoder(shown.views.clone().flatten(0, 1)[:, None], inputs.flatten(0, 1))
+        remembered, _ = self.memory(features[:, None], None)
+        turns = self.head.smooth_turn(self.head(remembered)).view(actions.shape[:2])
+        return (turns - actions[..., 0]).square().mean(dim=-1)
 
     def _shown(self, batch: int, shown: Tensor | None) -> Tensor:
         """(B, K) float32 for all causes of the config, those that are never shown first."""

@@ -24,3 +24,4 @@ GOAL_ENCODERS.register("order", f"{_HERE}.order:OrderGoal", "attention over the 
 GOAL_ENCODERS.register(
     "demonstration", f"{_HERE}.demonstration:DemonstrationGoal", "attention over the pictures of a demonstration"
 )
+GOAL_ENCODERS.register("maml", f"{_HERE}.adapted:AdaptedGoal", "one gradient step on a demonstration adapts the policy")

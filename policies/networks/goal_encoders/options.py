@@ -59,3 +59,18 @@ class DemonstrationGoalConfig(GoalEncoderConfig):
 
     def __post_init__(self) -> None:
         require_ranges(self)
+
+
+@dataclass(frozen=True)
+class AdaptedGoalConfig(GoalEncoderConfig):
+    """Options of the adaptation to a demonstration by one gradient step."""
+
+    part: ClassVar[str] = "maml"
+
+    features: Annotated[int, Range(1, 1024)] = 16
+    """Numbers that the step changes."""
+    rate: Annotated[float, Range(0, 1000, above=True)] = 1.0
+    """Length of the step at first; training changes it."""
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
