@@ -2,8 +2,8 @@
 
 A task is an order of colours: three rows of gates stand across the way through a forest, a red, a blue and a yellow one
 in each, and only one of each row leads on. Where the colours stand is drawn for each row of each forest, so that
-nothing but the order tells the way: 27 tasks. Four policies learn from equally many labelled states of flights through the
-courses of some orders, by the same number of gradient steps:
+nothing but the order tells the way: 27 tasks. Four policies learn from equally many labelled states of flights through
+the courses of some orders, by the same number of gradient steps:
 
     named    is told the order, a one of three for the colour of each row, and attends to the row that comes next
     shown    sees one demonstration, 12 pictures of a flight of the same order through another forest, by attention
@@ -15,8 +15,8 @@ the former are new as a whole only: each colour is trained in each row, so that 
 colour is from what is shown of that row, knows them all.
 
 Theory: one-shot imitation (Duan et al. 2017) trains the policy on many tasks, so that a new one is a demonstration
-away; attention lets each step ask the demonstration for its own part. Model-agnostic meta-learning (Finn et al. 2017) trains
-for what a gradient step on the demonstration comes to. Whoever cannot tell the order has a chance of 1 in 27.
+away; attention lets each step ask the demonstration for its own part. Model-agnostic meta-learning (Finn et al. 2017)
+trains for what a gradient step on the demonstration comes to. Whoever cannot tell the order has a chance of 1 in 27.
 
 The measures: success on test forests with held-out orders, and with trained ones; and with another held-out order shown
 in the same forests, which then counts: the share of the forests that are flown both ways, each as it was shown.

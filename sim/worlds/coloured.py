@@ -16,7 +16,7 @@ import numpy as np
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.goals import ORDER_COLOURS, ORDER_ROWS
 from forestpilot.sim.registry import closest
-from forestpilot.sim.worlds.rows import CHINK_M, RADIUS_M, ROW_JITTER_M, TRUNK_JITTER_M
+from forestpilot.sim.worlds.rows import ROW_JITTER_M, TRUNK_JITTER_M, fill
 from forestpilot.sim.worlds.tables import SPHERE, Bounds, Trees
 
 COLOURS = ("red", "blue", "yellow")
@@ -170,12 +170,11 @@ def posts_of(rows: Sequence[ColouredRow]) -> Posts:
 def walls_of(rows: Sequence[ColouredRow], bounds: Bounds, rng: np.random.Generator) -> np.ndarray:
     """(n, 2) places of the trunks that close each row from its outer posts to the sides of the forest."""
     places: list[tuple[float, float]] = []
-    half = GAP_M / 2 + 2 * POST_RADIUS_M
+    half = GAP_M / 2 + 2 * POST_RADIUS_M + POST_GAP_M
     for row in rows:
-        step = 2 * RADIUS_M + CHINK_M
-        right = np.arange(row.gaps_y_m[0] - half - RADIUS_M - POST_GAP_M, bounds.y_min, -step)
-        left = np.arange(row.gaps_y_m[-1] + half + RADIUS_M + POST_GAP_M, bounds.y_max, step)
-        places += [(row.x_m, y) for y in (*right.tolist(), *left.tolist())]
+        right = fill(bounds.y_min, row.gaps_y_m[0] - half)
+        left = fill(row.gaps_y_m[-1] + half, bounds.y_max)
+        places += [(row.x_m, y) for y in (*right, *left)]
     centers = np.array(places)
     centers[:, 0] += rng.uniform(-TRUNK_JITTER_M, TRUNK_JITTER_M, len(centers))
     return centers

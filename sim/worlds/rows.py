@@ -62,13 +62,13 @@ def trunks_of_rows(rows: Sequence[Any], bounds: Bounds, rng: np.random.Generator
             edges += [middle - GAP_M / 2, middle + GAP_M / 2]
         edges.append(bounds.y_max)
         for low, high in zip(edges[::2], edges[1::2]):
-            places += [(row.x_m, y) for y in _fill(low, high)]
+            places += [(row.x_m, y) for y in fill(low, high)]
     centers = np.array(places)
     centers[:, 0] += rng.uniform(-TRUNK_JITTER_M, TRUNK_JITTER_M, len(centers))
     return centers
 
 
-def _fill(low: float, high: float) -> list[float]:
+def fill(low: float, high: float) -> list[float]:
     """Places of trunks side by side from one edge to another, none further from the next than a chink."""
     count = max(2, math.ceil((high - low + CHINK_M) / (2 * RADIUS_M + CHINK_M)))
     places: list[float] = np.linspace(low + RADIUS_M, high - RADIUS_M, count).tolist()

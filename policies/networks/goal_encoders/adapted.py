@@ -9,6 +9,7 @@ differentiated too: this is the second-order method.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -35,11 +36,16 @@ class AdaptedGoal(GoalEncoder):
         super().__init__(config, shape)
         self.size = PLACE + config.features
         self.start = nn.Parameter(torch.zeros(config.features))
-        self.rate = nn.Parameter(torch.full((config.features,), config.rate))
+        self.log_rate = nn.Parameter(torch.full((config.features,), math.log(config.rate)))
+
+    @property
+    def rate(self) -> Tensor:
+        """(features,) how long the step is: what its gradient is multiplied by."""
+        return self.log_rate.exp()
 
     def adapted(self, loss: ImitationLoss, batch: int) -> Tensor:
         """(B, features) contexts after the step."""
-        is_learning = torch.is_grad_enabled() and self.rate.requires_grad
+        is_learning = torch.is_grad_enabled() and self.log_rate.requires_grad
         # A policy that acts keeps no gradients, and yet takes the one of this step.
         with torch.inference_mode(False), torch.enable_grad():
             context = self.start.expand(batch, -1)

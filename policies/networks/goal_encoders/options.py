@@ -69,8 +69,8 @@ class AdaptedGoalConfig(GoalEncoderConfig):
 
     features: Annotated[int, Range(1, 1024)] = 16
     """Numbers that the step changes."""
-    rate: Annotated[float, Range(0, 1000, above=True)] = 1.0
-    """Length of the step at first; training changes it."""
+    rate: Annotated[float, Range(0, 10_000, above=True)] = 50.0
+    """What the step's gradient is multiplied by at first; training changes it."""
 
     def __post_init__(self) -> None:
         require_ranges(self)

@@ -1,0 +1,180 @@
+"""Demonstrations, from the environment to the policy: stored once, mirrored, read, adapted to, followed."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.episode import Episode, load_episode, save_episode
+from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
+from forestpilot.data_collection.windows.augmentation import mirror
+from forestpilot.data_collection.windows.hindsight import require_relabel
+from forestpilot.data_collection.windows.windows import WindowReader
+from forestpilot.policies.algorithms.behavioural_cloning import clone
+from forestpilot.policies.evaluation.evaluate import EvaluateConfig, evaluate
+from forestpilot.policies.evaluation.saliency import saliency
+from forestpilot.policies.networks.config import PolicyConfig
+from forestpilot.policies.networks.goal_encoders import GoalEncoderConfig
+from forestpilot.policies.networks.goal_encoders.adapted import AdaptedGoal
+from forestpilot.policies.networks.goal_encoders.options import (
+    AdaptedGoalConfig,
+    DemonstrationGoalConfig,
+    OrderGoalConfig,
+    ToldGoalConfig,
+)
+from forestpilot.policies.networks.memories.options import NoMemoryConfig
+from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
+from forestpilot.policies.training.train_config import TrainConfig
+from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.goals import DEMONSTRATED_FRAMES, DEMONSTRATION
+from forestpilot.sim.tasks.drone import DroneOptions
+
+OPTIONS = DroneOptions(density=(0.02,), orders=("training",), goal_kind=DEMONSTRATION)
+MIX = ScenarioMix(options=OPTIONS, width=32, height=24, control_hz=5)
+POLICY = PolicyConfig(goal_encoder=DemonstrationGoalConfig(), memory=NoMemoryConfig(), window=2)
+MAML = dataclasses.replace(POLICY, goal_encoder=AdaptedGoalConfig())
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("shown") / "data"
+    return collect(CollectConfig(str(folder), "drone", episodes=2, workers=1, mix=MIX))
+
+
+@pytest.fixture(scope="module")
+def episode(dataset: Dataset) -> Episode:
+    return load_episode(dataset.episodes[0].path)
+
+
+def seen_at(episode: Episode, policy: VisuomotorPolicy, step: int = 0) -> dict[str, np.ndarray]:
+    return {key: episode.observations[key][step : step + 1] for key in policy.observation_keys}
+
+
+def test_a_demonstration_is_stored_once_and_read_at_every_step(dataset: Dataset, tmp_path: Path) -> None:
+    path = dataset.episodes[0].path
+    whole = load_episode(path)
+    frames = whole.observations["demonstration"]
+    assert frames.shape == (whole.num_steps + 1, DEMONSTRATED_FRAMES, 24, 32, 3) and frames.strides[0] == 0
+    assert frames[0].any() and np.array_equal(frames[0], frames[-1])
+    part = load_episode(path, start=3, stop=5).observations["demonstration_steps"]
+    assert part.shape == (3, DEMONSTRATED_FRAMES, 15)
+    again = load_episode(save_episode(tmp_path / "again.hdf5", whole))
+    assert np.array_equal(again.observations["demonstration"][-1], frames[0])
+    content = path.read_bytes()
+    with h5py.File(path if h5py.is_hdf5(path) else _hdf5_part(content, tmp_path), "r") as file:
+        assert file["data/demo_0/obs/demonstration"].shape[0] == 1
+
+
+def _hdf5_part(content: bytes, folder: Path) -> Path:
+    part = folder / "part.hdf5"
+    part.write_bytes(content[content.index(b"\x89HDF") :])
+    return part
+
+
+def test_windows_come_with_the_demonstration_and_are_mirrored_with_it(dataset: Dataset, episode: Episode) -> None:
+    batch = WindowReader([dataset], 2).sample(4, np.random.default_rng(0))
+    assert batch.goal_view.shape == (4, DEMONSTRATED_FRAMES, 24, 32, 3)
+    shown = {load_episode(header.path).observations["demonstration"][0].tobytes() for header in dataset.episodes}
+    assert {view.tobytes() for view in batch.goal_view} == shown
+    turned = mirror(batch, dataset.task_spec, np.array([True, False, False, False]))
+    assert np.array_equal(turned.goal_view[0], batch.goal_view[0, :, :, ::-1])
+    assert np.array_equal(turned.goal_view[1:], batch.goal_view[1:])
+    left = dataset.task_spec.index("left_mps")
+    for column, sign in ((left, -1), (10, 1), (11, -1), (12, 1), (13, -1), (14, 1)):
+        assert np.array_equal(turned.goal_steps[0, :, column], sign * batch.goal_steps[0, :, column])
+    assert np.array_equal(turned.goal_steps[1:], batch.goal_steps[1:])
+
+
+@pytest.mark.parametrize("reader", [DemonstrationGoalConfig(), AdaptedGoalConfig(), ToldGoalConfig()])
+def test_a_policy_learns_from_demonstrations_and_flies(
+    reader: GoalEncoderConfig, dataset: Dataset, tmp_path: Path
+) -> None:
+    policy = clone(
+        TrainConfig(
+            data=(str(dataset.folder),),
+            out=str(tmp_path / "policy"),
+            policy=dataclasses.replace(POLICY, goal_encoder=reader),
+            steps=2,
+            batch_windows=4,
+            tensorboard=False,
+        )
+    )
+    sees = ("demonstration", "demonstration_steps") if policy.goal_encoder.reads_demonstration else ()
+    assert policy.observation_keys == ("center", "state", "goal", *sees)
+    options = dataclasses.replace(OPTIONS, orders=("held-out",), goal_kind="")
+    evaluation = EvaluateConfig(
+        policy=(str(tmp_path / "policy"),),
+        out=str(tmp_path / "eval"),
+        split="validation",
+        episodes=1,
+        options=options,
+        workers=1,
+    )
+    assert evaluate(evaluation)[0].episodes == 1
+
+
+@pytest.mark.parametrize("config", [POLICY, MAML])
+def test_what_is_demonstrated_matters_to_what_is_done(config: PolicyConfig, dataset: Dataset, episode: Episode) -> None:
+    policy = VisuomotorPolicy.seeded(config, dataset.task_spec, 0)
+    observation = seen_at(episode, policy)
+    other = {**observation, "demonstration": 255 - observation["demonstration"]}
+    assert not np.allclose(policy.act(observation)[0], policy.act(other)[0])
+    two = {key: np.concatenate([observation[key], other[key]]) for key in observation}
+    together, _ = policy.act(two)
+    assert np.allclose(together[:1], policy.act(observation)[0], atol=1e-5)
+    assert len(saliency(policy, seen_at(episode, policy))) == 1
+
+
+def test_adaptation_is_one_gradient_step_on_the_demonstrators_turns(dataset: Dataset, episode: Episode) -> None:
+    policy = VisuomotorPolicy.seeded(MAML, dataset.task_spec, 0)
+    encoder = policy.goal_encoder
+    assert isinstance(encoder, AdaptedGoal)
+    shown = policy._demonstrated_in(seen_at(episode, policy))
+    context = encoder.adapted(lambda at: policy._imitation_loss(shown, at), 1)
+    step = 1e-2
+    for number in range(3):
+        losses = []
+        for sign in (1, -1):
+            moved = encoder.start.detach()[None].clone()
+            moved[0, number] += sign * step
+            losses.append(float(policy._imitation_loss(shown, moved).detach()))
+        slope = (losses[0] - losses[1]) / (2 * step)
+        expected = float(encoder.start[number] - encoder.rate[number] * slope)
+        assert float(context[0, number]) == pytest.approx(expected, abs=2e-3)
+    assert float(policy._imitation_loss(shown, context)) != float(policy._imitation_loss(shown, encoder.start[None]))
+
+
+def test_the_step_itself_learns(dataset: Dataset) -> None:
+    policy = VisuomotorPolicy.seeded(MAML, dataset.task_spec, 0)
+    batch = WindowReader([dataset], 2).sample(2, np.random.default_rng(0))
+    from forestpilot.policies.networks.goal_encoders.base import Demonstrated
+
+    shown = Demonstrated(torch.from_numpy(batch.goal_view), torch.from_numpy(batch.goal_steps))
+    views = torch.zeros((2, 2, 1, *policy.prepare.view_shape), dtype=torch.uint8)
+    view = policy.prepare(batch.goal_view.reshape(-1, 24, 32, 3), np.zeros((24, 10), np.float32))
+    shown = shown._replace(views=torch.from_numpy(view).unflatten(0, (2, DEMONSTRATED_FRAMES)))
+    prediction, _ = policy(views, torch.from_numpy(batch.state), torch.from_numpy(batch.goal), goal_view=shown)
+    prediction.square().sum().backward()
+    for name, parameter in policy.named_parameters():
+        assert parameter.grad is not None, name
+    assert policy.goal_encoder.log_rate.grad.abs().sum() > 0  # type: ignore[union-attr, operator]
+
+
+def test_what_cannot_be_is_refused_before_any_work(dataset: Dataset) -> None:
+    spec = dataset.task_spec
+    told = dataclasses.replace(spec, goal_kind="vector")
+    with pytest.raises(InvalidArgumentError, match=r"kind vector; give --policy\.goal-encoder told"):
+        VisuomotorPolicy(POLICY, told)
+    with pytest.raises(InvalidArgumentError, match="order reads the 12 numbers"):
+        VisuomotorPolicy(dataclasses.replace(POLICY, goal_encoder=OrderGoalConfig()), told)
+    with pytest.raises(InvalidArgumentError, match="maml goes neither with"):
+        VisuomotorPolicy(dataclasses.replace(MAML, hidden=("left_mps",)), spec)
+    with pytest.raises(InvalidArgumentError, match="which no place that was reached does"):
+        require_relabel("future", spec)
