@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,10 @@ DEMONSTRATED_STEPS = "demonstration_steps"
 """Key of what the demonstrator's state, goal and action were when it saw them, (F, S + 3 + 2)."""
 DEMONSTRATED_FRAMES = 12
 """Pictures F of a demonstration, evenly apart in time."""
+REMOTENESS = 2
+"""Element of goals that tells the distance."""
+LAST_NUMBERS = 5
+"""So many numbers at the end of a demonstrator's step are direction and distance of its goal, and its action."""
 ONCE_KEYS = (DEMONSTRATED, DEMONSTRATED_STEPS)
 """Observations that are the same at every step of an episode, and are stored once."""
 PLACE = "place"
@@ -97,3 +102,10 @@ def remoteness_of(distance_m: Any) -> Any:
 def distance_of(share: Any) -> Any:
     """The distance (...) in metres that `remoteness_of` has told."""
     return HALF_WAY_M * share / np.maximum(1.0 - share, 1e-6)
+
+
+def demonstrated_here(observation: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(H, W, 3) uint8: of a demonstration the picture that was seen as far from its goal as this goal is."""
+    remoteness = observation[DEMONSTRATED_STEPS][:, REMOTENESS - LAST_NUMBERS]
+    picture: np.ndarray = observation[DEMONSTRATED][np.abs(remoteness - observation["goal"][REMOTENESS]).argmin()]
+    return picture

@@ -33,7 +33,7 @@ from forestpilot.launch.pictures.drawing import VIEW_NAMES
 from forestpilot.launch.pictures.opencv import import_cv2
 from forestpilot.launch.pictures.pen import Pen, darken, fitted
 from forestpilot.launch.pictures.world_map import Moving, WorldMap
-from forestpilot.sim.goals import GOAL_IMAGE
+from forestpilot.sim.goals import DEMONSTRATED, GOAL_IMAGE, demonstrated_here
 from forestpilot.sim.outcomes import succeeded, told
 from forestpilot.sim.tasks import TASKS
 
@@ -124,7 +124,9 @@ class Cockpit:
     def _paint_hints(self, picture: Image, scene: Scene) -> None:
         """Show where to go over the center view: the goal's direction or picture, or at a junction the way to take."""
         command = scene.episode.info.get("command")
-        if GOAL_IMAGE in scene.episode.observation:
+        if DEMONSTRATED in scene.episode.observation:
+            self._paint_goal(picture, demonstrated_here(scene.episode.observation))
+        elif GOAL_IMAGE in scene.episode.observation:
             self._paint_goal(picture, scene.episode.observation[GOAL_IMAGE])
         elif command is None:
             cosine, sine = scene.episode.observation["goal"][:2]
@@ -135,7 +137,8 @@ class Cockpit:
             self._paint_command(picture, command)
 
     def _paint_goal(self, picture: Image, seen: Image) -> None:
-        """What is seen at the goal, in the upper left corner of the center view."""
+        """What is seen at the goal, or was by a demonstrator who had come as far, in the upper left corner of the
+        center view."""
         view = self._layout.center_view.cut(picture)
         width = max(1, round(GOAL_SHARE * view.shape[1]))
         height = max(1, round(width * seen.shape[0] / seen.shape[1]))

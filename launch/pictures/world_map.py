@@ -28,6 +28,8 @@ TRUNK_SCALE = 2.2
 """Pixels per metre below which trunks are left out: they would hide the road."""
 FOREST: Color = (44, 54, 42)
 TRUNK: Color = (206, 168, 120)
+PAINTED = 150.0
+"""Trunks whose least and largest colour channel differ by more than this are painted: no bark does."""
 CROWN: Color = (74, 116, 70)
 SURFACES: dict[str, Color] = {
     "trail": (92, 84, 66),
@@ -316,8 +318,8 @@ class WorldMap:
         cv2.addWeighted(crowns, 0.45, ground, 0.55, 0.0, dst=ground)
         if view.scale < TRUNK_SCALE:
             return
-        for place, radius in zip(places, trunk_m * view.scale, strict=True):
-            cv2.circle(ground, place, max(2, round(radius)), TRUNK, -1, cv2.LINE_AA)
+        for place, radius, color in zip(places, trunk_m * view.scale, _trunk_colors(world), strict=True):
+            cv2.circle(ground, place, max(2, round(radius)), color, -1, cv2.LINE_AA)
 
     def _paint_boxes(self, ground: Image, boxes: NDArray[Any], view: View, color: Color | None = None) -> None:
         """Logs, cars and barriers, the higher ones on top; all in one colour, or each kind in its own."""
@@ -356,3 +358,10 @@ def polar(center: Pixel, radius: float, turn_rad: float) -> Pixel:
     """The pixel at a distance from a center, `turn_rad` to the left of straight up."""
     column, row = center
     return round(column - radius * math.sin(turn_rad)), round(row - radius * math.cos(turn_rad))
+
+
+def _trunk_colors(world: World) -> list[Color]:
+    """Colour of each trunk on a map: wood, or where somebody has painted it, that."""
+    barks = world.appearance.bark_colors
+    painted = np.ptp(barks, axis=1) > PAINTED
+    return [tuple(bark) if own else TRUNK for bark, own in zip(barks.astype(int).tolist(), painted)]

@@ -33,7 +33,7 @@ class PolicyStep(nn.Module):
         policy: in evaluation mode.
 
     Raises:
-        ExportError: its head draws from a generator, which a graph has not.
+        ExportError: its head draws from a generator, which a graph has not; or it reads demonstrations.
     """
 
     def __init__(self, policy: VisuomotorPolicy) -> None:
@@ -42,6 +42,11 @@ class PolicyStep(nn.Module):
             raise ExportError(
                 f"the head {policy.config.head.part!r} draws from a generator while it acts, and a graph cannot; give "
                 "it a noise_shape, so that its noise becomes an input, or choose another head"
+            )
+        if policy.goal_encoder.reads_demonstration:
+            raise ExportError(
+                f"the goal encoder {policy.config.goal_encoder.part!r} reads a demonstration, and graphs have no input "
+                "for one yet; export a policy that is told its goals"
             )
         self.policy = policy
         self.views = GraphViews(policy.prepare)

@@ -24,8 +24,8 @@ from forestpilot.policies.networks.views import ViewPreparer, camera_views
 from forestpilot.policies.reinforcement.rewards import ENVIRONMENT_TERMS, FACTS
 from forestpilot.sim.cameras import CENTER
 from forestpilot.sim.envs.task_spec import TaskSpec
-from forestpilot.sim.errors import ForestPilotError
-from forestpilot.sim.goals import GOAL_IMAGE, IMAGE
+from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
+from forestpilot.sim.goals import DEMONSTRATION, GOAL_IMAGE, IMAGE
 from forestpilot.sim.outcomes import TERMINAL, Outcome
 from forestpilot.sim.seeds import TRAIN_SEEDS
 from forestpilot.sim.tasks import TASKS
@@ -75,7 +75,16 @@ class Worlds:
         return self.mix.scenario(self.seed_of(round_number, slot, count), TASKS.get(self.task))
 
     def space(self) -> gymnasium.spaces.Dict:
-        """What is observed of one environment."""
+        """What is observed of one environment.
+
+        Raises:
+            InvalidArgumentError: goals are demonstrated.
+        """
+        if self.spec.goal_kind == DEMONSTRATION:
+            raise InvalidArgumentError(
+                "goals are demonstrated here, and learning by rewards knows of no demonstrations yet; give "
+                "options.goal-kind order or vector, or clone"
+            )
         view = self.policy.view
         shapes: dict[str, tuple[int, ...]] = {"views": (len(self.cameras), view.height, view.width, 3)}
         if self.spec.goal_kind == IMAGE:

@@ -65,6 +65,8 @@ def made_up_cell(config: Any, arm: Arm, x: float, seed: int) -> Cell:
                 "lost": [1.0 + number] * np.size(getattr(config, "episodes", 1)),
                 "missing": [1.0 + world + number] * np.size(getattr(config, "episodes", 1)),
                 **dict.fromkeys(("cliff", "imitation", "both", "lost_m"), 1.0 + world + number),
+                "success trained": int((number + world) % 2 == 0),
+                "success both": int((number + world) % 5 == 0),
                 "success anywhere": int((number + 2 * world) % 3 == 0),
                 "one": [20.0, 1.0 + world, 2.0 * number],
                 "two": [world, 0.5 * world, 1.0 * number * world],
