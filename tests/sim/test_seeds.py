@@ -29,7 +29,7 @@ def test_streams_are_those_that_stored_episodes_were_drawn_from():
     assert {stream.name: stream.value for stream in SeedStream} == {
         "ROAD_KIND": 0, "ROAD_LINES": 1, "ROAD_DETAILS": 1_000, "CAMERAS": 0xCA3, "MIXTURE": 0xBE7A, "SCENARIO": 0xF117,
         "DROPPED": 0xD0F, "HABITS": 0x4AB1, "NOISE": 0xDA27, "POSES": 0x905E, "GOALS": 0x60A1, "HAZARDS": 0xDEE5,
-        "MASKS": 0x3A5C, "MOTION": 0xBC0,
+        "MASKS": 0x3A5C, "MOTION": 0xBC0, "DEMONSTRATIONS": 0xDE30,
     }  # fmt: skip
     assert rng_for(7, SeedStream.CAMERAS).random() == np.random.default_rng([7, 0xCA3]).random()
 
