@@ -70,11 +70,11 @@ def test_arms_differ_in_what_they_are_told_alone_and_fly_by_orders_they_do_not_k
     for config in asked.flown:
         by_policy.setdefault(Path(config.out).parent.name.split("-")[0], []).append(config.options.orders)  # type: ignore[union-attr]
     others = (*HELD_OUT_ORDERS[1:], HELD_OUT_ORDERS[0])
-    assert by_policy["named"] == by_policy["untold"] == [HELD_OUT_ORDERS, TRAINING_ORDERS[:3]]
-    assert by_policy["shown"] == by_policy["maml"] == [HELD_OUT_ORDERS, TRAINING_ORDERS[:3], others]
+    assert set(by_policy) == set(arms)
+    assert all(flown == [HELD_OUT_ORDERS, TRAINING_ORDERS[:3], others] for flown in by_policy.values())
     assert all(first != second for first, second in zip(HELD_OUT_ORDERS, others))
     both = next(panel for panel in result.panels if panel.name == "success_both")
-    assert {point.arm for point in both.points} == {"shown", "maml"}
+    assert {point.value.mean for point in both.points} == {50.0}
     assert "chance on an order: 3.7 % (1 of 27)" in result.notes
 
 
