@@ -188,6 +188,10 @@ bco --inverse.reads nothing | --inverse.reads
 bco --inverse.head turn-costs | turn-costs
 bco --train.policy.head turn-costs | turn-costs
 bco --demonstrations nowhere --expert-episodes 0 | nowhere
+adversarial --adversary embedding --out new | --adversary.films
+adversarial --adversary embedding --adversary.form much | much
+adversarial --adversary domain-confused --adversary.regulariser spectral-norm | regulariser
+adversarial --adversary embedding --demonstrations {data} | --adversary.films
 third-person --task nosuch | 'nosuch'
 third-person --viewpoint nosuch | 'nosuch'
 third-person --embedder nosuch | 'nosuch'

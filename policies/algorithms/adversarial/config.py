@@ -10,7 +10,7 @@ from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.algorithms.reinforce.config import ReinforceConfig
 from forestpilot.policies.reinforcement import LearnerConfig
 from forestpilot.policies.reinforcement.adversaries import AdversaryConfig
-from forestpilot.policies.reinforcement.adversaries.options import GAILConfig
+from forestpilot.policies.reinforcement.adversaries.options import FilmsConfig, GAILConfig
 from forestpilot.policies.reinforcement.options import PPOConfig, RewardConfig
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import Range
@@ -46,6 +46,10 @@ class AdversarialConfig(ReinforceConfig):
     """Gradient steps of cloning in round 0, where there is no `start`; 0 to begin with random weights."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.adversary, FilmsConfig):
+            # Nothing is recorded and nothing cloned: of a film nobody knows what was done.
+            object.__setattr__(self, "expert_episodes", 0)
+            object.__setattr__(self, "first_steps", 0)
         super().__post_init__()
         if self.reward != RewardConfig() or self.shaping:
             raise InvalidArgumentError(
@@ -54,7 +58,13 @@ class AdversarialConfig(ReinforceConfig):
 
     def _require_demonstrations(self) -> None:
         """Raise InvalidArgumentError where there is nobody to imitate."""
-        AlgorithmConfig._require_demonstrations(self)
+        if not isinstance(self.adversary, FilmsConfig):
+            AlgorithmConfig._require_demonstrations(self)
+        elif self.demonstrations or self.worlds != "new":
+            raise InvalidArgumentError(
+                f"the adversary {self.adversary.part} compares with --adversary.films; leave out demonstrations and "
+                "worlds, which are for adversaries that compare with demonstrations"
+            )
 
     def _require_lessons(self) -> None:
         """Demonstrations are imitated, whether they are cloned or not."""

@@ -46,6 +46,7 @@ class Adversarial(Reinforce):
         learner = self.config.method.part
         kind = ADVERSARIES.get(adversary)
         kind.require(self.policy)
+        kind.require_given(self.config.adversary, self.policy)
         fitting = kind.learners
         if learner not in fitting:
             raise InvalidArgumentError(
@@ -55,14 +56,14 @@ class Adversarial(Reinforce):
 
     def _rewards(self) -> Rewards:
         """What the adversary says, and nothing of the environment's; beside it the price of leaving where it began."""
-        from forestpilot.policies.reinforcement.adversaries.frames import expert_frames
         from forestpilot.policies.reinforcement.adversaries.imitation import Imitated, discount_of
         from forestpilot.policies.reinforcement.rewards import Rewards
 
         config = self.config
         room = int(config.train.cache_gb * 1e9)
-        expert = expert_frames([self.dataset, *self.demonstrations], self.policy, discount_of(config.method), room)
         kind = ADVERSARIES.get(config.adversary.part)
+        datasets = [self.dataset, *self.demonstrations]
+        expert = kind.expert(config.adversary, datasets, self.policy, discount_of(config.method), room)
         self._imitation = kind(config.adversary, Imitated(self.policy, expert, config.method, config.seed))
         return Rewards([self._imitation, *self._terms_of_start()])
 

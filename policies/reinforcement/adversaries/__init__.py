@@ -31,3 +31,11 @@ ADVERSARIES.register("airl", f"{_HERE}.reward:AIRLReward", "AIRL: a reward of th
 ADVERSARIES.register(
     "sqil", f"{_HERE}.sqil:SQILReward", "SQIL: the expert's steps in the replay buffer earn one, its own nothing"
 )
+ADVERSARIES.register(
+    "embedding",
+    f"{_HERE}.films:EmbeddingReward",
+    "films: rewards coming nearer to where they lead, by an embedding",
+)
+ADVERSARIES.register(
+    "domain-confused", f"{_HERE}.films:DomainConfusedReward", "films: an adversary that cannot tell who filmed (Stadie)"
+)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.reinforcement.adversaries import AdversaryConfig
-from forestpilot.policies.reinforcement.adversaries.frames import Frames
+from forestpilot.policies.reinforcement.adversaries.frames import Frames, expert_frames
 from forestpilot.policies.reinforcement.learner import Learner
 from forestpilot.policies.reinforcement.rewards import RewardTerm
 
@@ -45,6 +47,28 @@ class ImitationReward(RewardTerm):
     @classmethod
     def require(cls, policy: VisuomotorPolicy) -> None:
         """Raise InvalidArgumentError, before any work, where a policy's parts do not go with this reward."""
+
+    @classmethod
+    def require_given(cls, config: Any, policy: VisuomotorPolicy) -> None:
+        """Raise a ForestPilotError, before any work, where what its options name is not there or cannot be used."""
+
+    @classmethod
+    def expert(
+        cls, config: Any, datasets: Sequence[Dataset], policy: VisuomotorPolicy, discount: float, room: int
+    ) -> Frames:
+        """What the learner is compared with: by default all frames that an expert or a human drove.
+
+        Args:
+            config: its options.
+            datasets: the run's demonstrations.
+            policy: whose views they are prepared for.
+            discount: per step.
+            room: bytes of memory that they may take.
+
+        Raises:
+            DatasetError: there is nothing to compare with.
+        """
+        return expert_frames(datasets, policy, discount, room)
 
     def join(self, learner: Learner) -> None:
         """The learner that is rewarded is made."""

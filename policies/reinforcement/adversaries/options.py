@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
+from forestpilot.data_collection.episodes.config_fields import of_this_machine
 from forestpilot.policies.networks.encoders import EncoderConfig
 from forestpilot.policies.networks.encoders.options import PatchConfig
 from forestpilot.policies.reinforcement.adversaries import AdversaryConfig
+from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import STEPS, Range, require_ranges
 from forestpilot.sim.registry import part_of
 
@@ -89,3 +91,53 @@ class SQILConfig(AdversaryConfig):
 
     def __post_init__(self) -> None:
         require_ranges(self)
+
+
+@dataclass(frozen=True)
+class FilmsConfig(AdversaryConfig):
+    """What adversaries have in common that compare with films, in which nobody recorded what was done."""
+
+    films: tuple[str, ...] = of_this_machine(())
+    """Datasets of the expert's flights as somebody else's camera saw them; of the rest of them nothing is read but the
+    goal."""
+    view: str = "view_chase"
+    """The observation that holds that camera's pictures."""
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+        object.__setattr__(self, "films", tuple(self.films))
+
+
+@dataclass(frozen=True)
+class EmbeddingRewardConfig(FilmsConfig):
+    """Options of the reward by an embedding's distance (Sermanet et al. 2018, arXiv:1704.06888)."""
+
+    part: ClassVar[str] = "embedding"
+
+    run: str = of_this_machine("runs/embedding")
+    """Run folder of `forestpilot embed`, or the folder of an embedding of `forestpilot third-person`."""
+    form: Literal["progress", "closeness"] = "progress"
+    """What is rewarded: that the view comes nearer to where the nearest film went on to, or that it is near."""
+    weight: Annotated[float, Range(0, 1e6, above=True)] = 10.0
+    """What similarities, -1 to 1, are multiplied by."""
+
+
+@dataclass(frozen=True)
+class DomainConfusedConfig(DiscriminatorConfig, FilmsConfig):
+    """Options of the domain-confused discriminator (Stadie et al. 2017, arXiv:1703.01703)."""
+
+    part: ClassVar[str] = "domain-confused"
+
+    failures: tuple[str, ...] = of_this_machine(())
+    """Datasets of a learner's flights, filmed from where the expert was: by them it is told who is no expert."""
+    confusion: Annotated[float, Range(0, 1000)] = 0.3
+    """Weight of not telling who filmed, against telling the expert."""
+    regulariser: Regulariser = "none"
+    """Not used: confusion is what keeps it from knowing films by heart."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("films", "failures"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.regulariser != "none":
+            raise InvalidArgumentError(f"regulariser is {self.regulariser}; with domain-confused it is none")
