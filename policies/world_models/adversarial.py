@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from forestpilot.policies.world_models import LearnerConfig
-from forestpilot.policies.world_models.base import Carry, WorldModel
+from forestpilot.policies.world_models.base import Carry, Transition, WorldModel
 from forestpilot.policies.world_models.cloned import negative_log_likelihood
 from forestpilot.policies.world_models.learner import Learner, descend
 from forestpilot.policies.world_models.options import AdversarialConfig
@@ -46,13 +46,13 @@ class Adversarial(Learner):
             descend(cloning, self.model, self.optimizer, rate)
             return {"loss": float(cloning.detach()), "told_true": 0.0, "told_imagined": 0.0}
         imagined = self._imagined(windows)
-        true = _rows(windows)
-        on_true = self.critic(*true)
-        on_imagined = self.critic(*(part.detach() for part in imagined))
+        true = _transitions(windows)
+        on_true = self.critic(true)
+        on_imagined = self.critic(Transition(*(part.detach() for part in imagined)))
         telling = softplus(-on_true).mean() + softplus(on_imagined).mean()
         descend(telling, self.critic, self.critic_optimizer, self.config.critic_rate)
         self.critic.requires_grad_(False)
-        fooling = softplus(-self.critic(*imagined)).mean()
+        fooling = softplus(-self.critic(imagined)).mean()
         loss = self.config.likelihood * cloning + self.config.adversary * fooling
         descend(loss, self.model, self.optimizer, rate)
         self.critic.requires_grad_(True)
@@ -62,30 +62,25 @@ class Adversarial(Learner):
             "told_imagined": float((on_imagined < 0).float().mean()),
         }
 
-    def _imagined(self, windows: Windows) -> list[Tensor]:
+    def _imagined(self, windows: Windows) -> Transition:
         """The transitions that the model imagines along the windows, as rows; without noise, by which they would be
         told from true ones at once."""
         context = min(self.model.context, windows.num_steps)
         after = unroll(self.model, windows, context).after[context - 1 :]
         believed = Carry(*(torch.cat(parts) for parts in zip(*after)))
-        seen = self.model.sight(believed).unflatten(0, (len(after), -1)).transpose(0, 1)
-        vector = believed.vector.unflatten(0, (len(after), -1)).transpose(0, 1)
-        sights = torch.cat([windows.sight[:, :context], seen], 1)
-        vectors = torch.cat([windows.vector[:, :context], vector], 1)
-        return _transitions(sights, vectors, windows.actions)
+        imagined = (self.model.sight(believed), believed.vector, self.model.nearest(believed))
+        told = (windows.sight, windows.vector, windows.nearest)
+        along = [
+            torch.cat([true[:, :context], own.unflatten(0, (len(after), -1)).transpose(0, 1)], dim=1)
+            for true, own in zip(told, imagined, strict=True)
+        ]
+        return _transitions(windows._replace(sight=along[0], vector=along[1], nearest=along[2]))
 
 
-def _rows(windows: Windows) -> list[Tensor]:
-    """The true transitions of windows, as rows."""
-    return _transitions(windows.sight, windows.vector, windows.actions)
-
-
-def _transitions(sight: Tensor, vector: Tensor, actions: Tensor) -> list[Tensor]:
-    """(B * L, ...) sight, vector, action, next sight, next vector."""
-    return [
-        sight[:, :-1].flatten(0, 1),
-        vector[:, :-1].flatten(0, 1),
-        actions.flatten(0, 1),
-        sight[:, 1:].flatten(0, 1),
-        vector[:, 1:].flatten(0, 1),
-    ]
+def _transitions(windows: Windows) -> Transition:
+    """The steps of windows as rows (B * L, ...)."""
+    told = (windows.sight, windows.vector, windows.nearest)
+    before = [part[:, :-1].flatten(0, 1) for part in told]
+    after = [part[:, 1:].flatten(0, 1) for part in told]
+    parts = [*before, windows.actions.flatten(0, 1), *after]
+    return Transition(*parts)

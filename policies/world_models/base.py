@@ -77,6 +77,25 @@ class Carry(NamedTuple):
     """(B, M) what else it remembers; M may be 0."""
 
 
+class Transition(NamedTuple):
+    """What a discriminator judges, of B steps: (s, a, s')."""
+
+    sight: Tensor
+    """(B, ...) as in `Observed`."""
+    vector: Tensor
+    """(B, V)."""
+    nearest: Tensor
+    """(B,)."""
+    action: Tensor
+    """(B, 2)."""
+    next_sight: Tensor
+    """(B, ...)."""
+    next_vector: Tensor
+    """(B, V)."""
+    next_nearest: Tensor
+    """(B,)."""
+
+
 class WorldModel(nn.Module, ABC):
     """A model of what comes next; registered in `forestpilot.policies.world_models.WORLD_MODELS`.
 
@@ -159,7 +178,7 @@ class WorldModel(nn.Module, ABC):
 
     @abstractmethod
     def critic(self) -> nn.Module:
-        """A discriminator of (sight, vector, action, next sight, next vector), to (B,) logits: true above 0."""
+        """A discriminator of a `Transition`, to (B,) logits: true above 0."""
 
     def extra_loss(self, carry: Carry, observed: Observed) -> Tensor:
         """What else it learns at a step, given what it believed would be there; () float32."""
@@ -289,17 +308,19 @@ class Critic(nn.Module):
         norm = nn.utils.parametrizations.spectral_norm
         self.sights = sights
         self.join = nn.Sequential(
-            norm(nn.Linear(features + 2 * vector_size + 2, 64)),
+            norm(nn.Linear(features + 2 * (vector_size + 1) + 2, 64)),
             nn.LeakyReLU(0.2),
             norm(nn.Linear(64, 64)),
             nn.LeakyReLU(0.2),
             norm(nn.Linear(64, 1)),
         )
 
-    def forward(self, sight: Tensor, vector: Tensor, action: Tensor, next_sight: Tensor, next_vector: Tensor) -> Tensor:
+    def forward(self, step: Transition) -> Tensor:
         """(B,) logits, above 0 where it takes the transition for a true one."""
-        both = torch.cat([sight, (next_sight - sight) / self.sight_change], dim=1)
-        change = (next_vector - vector) / self.change.clamp(min=LEAST_CHANGE)
-        read = (vector - self.mean) / self.std.clamp(min=LEAST_CHANGE)
-        logits: Tensor = self.join(torch.cat([self.sights(both), read, change, action], dim=1))
+        both = torch.cat([step.sight, (step.next_sight - step.sight) / self.sight_change], dim=1)
+        change = (step.next_vector - step.vector) / self.change.clamp(min=LEAST_CHANGE)
+        read = (step.vector - self.mean) / self.std.clamp(min=LEAST_CHANGE)
+        nearer = (step.next_nearest - step.nearest) / self.sight_change
+        near = torch.stack([step.nearest, nearer], dim=1)
+        logits: Tensor = self.join(torch.cat([self.sights(both), read, change, near, step.action], dim=1))
         return logits[:, 0]

@@ -78,9 +78,9 @@ class AdversarialConfig(LearnerConfig):
     """Share of the steps that only clone, before the discriminator comes in."""
     likelihood: Annotated[float, Range(0, 1000)] = 0.3
     """Weight of the likelihood of the true transitions beside the discriminator; 0 for the discriminator alone."""
-    adversary: Annotated[float, Range(0, 1000)] = 0.1
+    adversary: Annotated[float, Range(0, 1000)] = 0.3
     """Weight of the discriminator."""
-    critic_rate: Annotated[float, Range(0, 10, above=True)] = 3e-4
+    critic_rate: Annotated[float, Range(0, 10, above=True)] = 1e-3
     """Learning rate of the discriminator."""
 
     def __post_init__(self) -> None:
