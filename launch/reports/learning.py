@@ -49,6 +49,8 @@ DEFINITIONS = {
     "go_error": ("go error", "Mean difference between the policy's and the expert's go (speed or pedals), −1 to 1."),
     "argmin_agreement": ("agreement", "Share of steps at which the cheapest turn is the planner's or its neighbour."),
     "regret": ("regret", "The planner's cost of the policy's choice above that of its own, clipped."),
+    "told_true": ("true ones told", "Share of the true transitions that the discriminator takes for true."),
+    "told_imagined": ("imagined ones told", "Share of the imagined transitions that it takes for imagined."),
     "components_in_use": ("components in use", "Mixture components that carry weight; one: the mixture collapsed."),
     "gradient_norm": ("gradient norm", "Length of the gradient before it is clipped."),
     "learning_rate": ("learning rate", "Step size of the one-cycle schedule."),
