@@ -157,7 +157,7 @@ def _theirs(config: PPOConfig) -> Iterator[Learn]:
         engine = PPO(
             "MultiInputPolicy",
             envs,
-            learning_rate=config.learning_rate,
+            learning_rate=config.rate_of(is_given=False),
             n_steps=config.rollout,
             batch_size=config.batch,
             n_epochs=config.epochs,

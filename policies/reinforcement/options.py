@@ -30,8 +30,10 @@ class PPOConfig(LearnerConfig):
     """Steps per gradient step."""
     epochs: Annotated[int, Range(1, 1000)] = 4
     """How often each step is learned from."""
-    learning_rate: Annotated[float, Range(0, 10, above=True)] = 3e-4
-    """Adam's step size for the policy; it falls linearly to a tenth of it over the rounds."""
+    learning_rate: Annotated[float, Range(0, 10)] = 0.0
+    """Adam's step size for the policy, which falls linearly to a tenth of it over the rounds; 0 for 1e-4 from a policy
+    that is given, 3e-4 from scratch. What a step changes is measured in standard deviations of what is tried, and a
+    policy that is given has a quarter of them."""
     value_learning_rate: Annotated[float, Range(0, 10, above=True)] = 1e-3
     """The same for the value network."""
     gae: Annotated[float, Range(0, 1)] = 0.95
@@ -62,6 +64,10 @@ class PPOConfig(LearnerConfig):
     def std_of(self, is_given: bool) -> float:
         """Standard deviation at the beginning, of a policy that is given or one of random weights."""
         return self.std or (0.15 if is_given else 0.6)
+
+    def rate_of(self, is_given: bool) -> float:
+        """Adam's step size for the policy in the first round."""
+        return self.learning_rate or (1e-4 if is_given else 3e-4)
 
     def warm_up_of(self, is_given: bool) -> int:
         """Updates in which only the value network learns."""

@@ -50,7 +50,8 @@ class PPOLearner(Learner):
         self.warm_up = config.warm_up_of(start.is_given)
         self.updates = 0
         """Updates so far, in all rounds."""
-        self.rate = config.learning_rate
+        self.first_rate = config.rate_of(start.is_given)
+        self.rate = self.first_rate
         self._generator = torch.Generator()
         self._shuffler = np.random.default_rng(0)
         self.engine = self._make_engine()
@@ -88,7 +89,7 @@ class PPOLearner(Learner):
                 "actor": self.actor,
                 "critic": self.critic,
                 "generator": self._generator,
-                "value_rate": config.value_learning_rate / config.learning_rate,
+                "value_rate": config.value_learning_rate / self.first_rate,
             },
             device="cpu",
         )
@@ -109,7 +110,7 @@ class PPOLearner(Learner):
         first, second = draws.generate_state(2)
         self._generator.manual_seed(int(first))
         self.engine.rollout_buffer.shuffler = np.random.default_rng(second)
-        self.rate = self.config.learning_rate * (LAST_RATE + (1 - LAST_RATE) * left)
+        self.rate = self.first_rate * (LAST_RATE + (1 - LAST_RATE) * left)
         self.envs.begin_round(round_number)
         with torch_threads(1):
             self.engine.learn(steps, callback=_Watching(self, watch), log_interval=None)

@@ -106,7 +106,7 @@ def test_the_learner_is_asked_how_likely_it_is_to_do_what_was_done(finished: Adv
 
 
 def test_sqil_earns_for_what_was_demonstrated_and_for_nothing_else(tmp_path: Path) -> None:
-    """Steps of the expert's earn 1 - discount, its own nothing, and either's end half of all that could be earned."""
+    """Steps of the expert's earn 1 - discount and its ends all that could come, its own nothing, its ends neither."""
     sac = SACConfig(
         environments=2, batch=4, first_steps=8, updates=1, critic_layers=(8,), buffer_mb=1.0, warm_up=0, discount=0.9
     )
@@ -120,9 +120,10 @@ def test_sqil_earns_for_what_was_demonstrated_and_for_nothing_else(tmp_path: Pat
     rows = np.flatnonzero(shown.next_row >= 0)
     earned = learner.demonstration_reward(shown, rows)
     ended = shown.terminated[rows]
-    assert earned[~ended] == pytest.approx(0.1) and earned[ended] == pytest.approx(0.1 + 0.9 * 0.5) and ended.any()
+    assert earned[~ended] == pytest.approx(0.1) and earned[ended] == pytest.approx(0.1 + 0.9) and ended.any()
     own = np.flatnonzero(learner.own.next_row >= 0)
-    assert len(own) >= 24 and not learner.own_reward(learner.own, own)[~learner.own.terminated[own]].any()
+    learner.own.terminated[own[:3]] = True
+    assert len(own) >= 24 and not learner.own_reward(learner.own, own).any(), "an end is worth no more than going on"
     told = json.loads((tmp_path / "run/rounds/round-01/training.json").read_text())
     assert told["terms"] == {"sqil": 0.0}
 

@@ -128,6 +128,20 @@ def test_it_begins_with_a_policy_and_its_shape_and_holds_on_to_it(finished, hold
     assert set(told["kept"]) == ({"keep_close"} if holding == "keep_close" else set())
 
 
+def test_a_policy_that_is_given_strays_less_and_moves_by_smaller_steps(finished, tmp_path):
+    """Each step size as large, the first updates would go 0.06 to 0.1 nats where 0.03 are allowed."""
+    config, _ = finished
+    rates = {}
+    for name, changes in {"scratch": {}, "given": {"start": config.out, "rounds": 1}}.items():
+        run = tiny(tmp_path / name, method=TINY_PPO, **changes)
+        Reinforce(run).run()
+        row = next(csv.DictReader((tmp_path / name / "metrics.csv").open()))
+        rates[name] = float(row["learning_rate"]), round(float(row["spread"]), 2)
+    assert rates == {"scratch": (3e-4, 0.6), "given": (1e-4, 0.15)}
+    own = dataclasses.replace(TINY_PPO, learning_rate=2e-4)
+    assert own.rate_of(True) == own.rate_of(False) == 2e-4
+
+
 @pytest.mark.parametrize("memory", [LSTMConfig(), TCNConfig(), TransformerConfig(layers=1, heads=2), StackedConfig()])
 def test_memories_say_of_a_rollout_what_they_said_when_it_was_made(memory, spec):
     """So that before the first gradient step no action is more or less likely than when it was tried."""

@@ -85,9 +85,9 @@ class SQILConfig(AdversaryConfig):
 
     part: ClassVar[str] = "sqil"
 
-    absorbing: Annotated[float, Range(0, 1)] = 0.5
-    """Share of all that could be earned that is earned after an episode has ended, which the expert's and the learner's
-    both do."""
+    absorbing: Annotated[float, Range(0, 1)] = 1.0
+    """Share of all that could be earned that is earned after an episode of the expert's has ended: 1 as if it went on
+    for ever, 0 nothing. The learner's earns nothing then, as before."""
 
     def __post_init__(self) -> None:
         require_ranges(self)

@@ -23,8 +23,9 @@ class SQILReward(ImitationReward):
     """One for what was demonstrated and nothing for the learner's own, times 1 - discount, so that values lie between 0
     and 1.
 
-    An episode that ends goes on in an absorbing state, as in `forestpilot.policies.reinforcement.adversaries.frames`.
-    Both the expert and the learner come there, and a step in it, drawn from either as often, earns half on average.
+    What comes after an end earns what its side earns before it: the expert's goes on earning, the learner's nothing.
+    Were the end worth the same to both, it would be the best that a learner could do wherever the critics know by heart
+    that nobody demonstrated: flying on earns nothing there, and a crash is the nearest end.
 
     Args:
         config: its options.
@@ -52,7 +53,7 @@ class SQILReward(ImitationReward):
     def earned(self, buffer: ReplayBuffer, rows: NDArray[np.int64], each: float) -> NDArray[np.float32]:
         """(n,) what steps (n,) of a buffer earn, if each of its steps earns this, and an end what comes after it."""
         after = np.where(buffer.terminated[rows], self._discount * self._absorbing, 0.0)
-        return (each * (1 - self._discount) + after).astype(np.float32)
+        return (each * (1 - self._discount + after)).astype(np.float32)
 
     def begin_round(self, round_number: int) -> None:
         """It draws nothing."""
