@@ -67,6 +67,7 @@ REGISTRIES = (
     "forestpilot.policies.world_models:WORLD_MODELS",
     "forestpilot.policies.world_models:WORLD_LEARNERS",
     "forestpilot.policies.algorithms:ALGORITHMS",
+    "forestpilot.policies.algorithms.semi:SEMI_METHODS",
     "forestpilot.launch.benchmarks:BENCHMARKS",
     "forestpilot.launch.studies:STUDIES",
     "forestpilot.launch.verbs:VERBS",

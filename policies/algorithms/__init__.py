@@ -35,6 +35,11 @@ ALGORITHMS.register(
     "third-person imitation: clone from films by another camera, seen by an embedding of both views",
 )
 ALGORITHMS.register(
+    "semi",
+    "forestpilot.policies.algorithms.semi.loop:Semi",
+    "semi-supervised: clone from few labelled episodes and many videos, or demonstrations of unknown quality",
+)
+ALGORITHMS.register(
     "intervene",
     "forestpilot.policies.algorithms.intervention:Intervention",
     "targeted intervention: clone under random masks of the inputs, then find the mask that drives best",

@@ -74,7 +74,7 @@ from forestpilot.sim.tasks import TASKS
 
 if TYPE_CHECKING:
     from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
-    from forestpilot.policies.training.batches import Objective
+    from forestpilot.policies.training.batches import Objective, Reader
     from forestpilot.policies.training.looks import Looks
     from forestpilot.policies.training.shard_pool import ShardPool
 
@@ -380,7 +380,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         self.progress.note(self._reader.describe())
         return self._reader
 
-    def fit(self, reader: WindowReader, round_number: int, member: int = 0, objective: Objective | None = None) -> None:
+    def fit(self, reader: Reader, round_number: int, member: int = 0, objective: Objective | None = None) -> None:
         """Fit one policy to labels, from the weights of the round before, and store it.
 
         Args:

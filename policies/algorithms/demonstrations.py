@@ -60,8 +60,13 @@ def open_demonstrations(
     return datasets
 
 
-def keep_demonstrations(run: Path, datasets: Sequence[Dataset]) -> None:
+def keep_demonstrations(run: Path, datasets: Sequence[Dataset], file: str = FILE) -> None:
     """Note in the run's folder what it starts from, or check that it is the same still.
+
+    Args:
+        run: the folder.
+        datasets: what it starts from.
+        file: where it is noted.
 
     Raises:
         DatasetError: episodes have come or gone since the run began, so that what it draws would be other.
@@ -70,13 +75,13 @@ def keep_demonstrations(run: Path, datasets: Sequence[Dataset]) -> None:
         return
     names = [[header.path.name for header in dataset.episodes] for dataset in datasets]
     found = {"episodes": names, "fingerprint": fingerprint_of(datasets)}
-    path = run / FILE
+    path = run / file
     if path.exists():
         try:
             stored = _stored(path)
         except DamagedFileError:
             set_aside(path)
-            stored = _as_trained_on(run)
+            stored = _as_trained_on(run) if file == FILE else {}
         if any(found[key] != value for key, value in stored.items()):
             raise DatasetError(
                 f"the demonstrations have changed since the run in {run} began; give another --out to start from these"

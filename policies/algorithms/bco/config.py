@@ -53,10 +53,10 @@ class InverseConfig:
         require_ranges(self)
         if self.reads not in ("all", "state", "pictures"):
             raise InvalidArgumentError(f"inverse.reads is {self.reads!r}; allowed: all, state, pictures")
-        _require_learns_actions("inverse.head", self.head)
+        require_learns_actions("inverse.head", self.head)
 
 
-def _require_learns_actions(name: str, head: HeadConfig) -> None:
+def require_learns_actions(name: str, head: HeadConfig) -> None:
     """Raise InvalidArgumentError where a head learns from costs: nobody has told any."""
     needs_costs = head.needs_costs
     if needs_costs is None:
@@ -105,7 +105,7 @@ class BCOConfig(AlgorithmConfig):
         if not self.alpha:
             object.__setattr__(self, "rounds", 0)
         super().__post_init__()
-        _require_learns_actions("train.policy.head", self.train.policy.head)
+        require_learns_actions("train.policy.head", self.train.policy.head)
         if self.train.side_labels == "asked":
             raise InvalidArgumentError(
                 "train.side_labels is asked, and nobody was asked in a video; give none, or geometric where all three "

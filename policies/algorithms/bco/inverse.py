@@ -159,6 +159,23 @@ def errors_of(inferred: NDArray[np.float32], done: NDArray[np.float32], spec: Ta
     return InverseErrors(len(done), math.degrees(turn * spec.max_turn_rad), float(go), float(turn_r2), float(go_r2))
 
 
+def learn_from(model: InverseModel, learned: Pairs, measured: Pairs, seed: int) -> dict[str, float]:
+    """Fit a model to pairs with actions, and measure it on others.
+
+    Args:
+        model: changed in place.
+        learned: what it learns from.
+        measured: what its errors are measured on.
+        seed: of what is drawn.
+
+    Returns:
+        `learned_pairs`, `loss`, and the fields of `InverseErrors`.
+    """
+    loss = train_inverse(model, learned, seed)
+    errors = errors_of(model.infer(measured), measured.actions, model.spec)
+    return {"learned_pairs": len(learned), "loss": loss, **dataclasses.asdict(errors)}
+
+
 def train_inverse(model: InverseModel, pairs: Pairs, seed: int) -> float:
     """Fit a model to pairs with actions, by the head's own loss; half of each batch is mirrored.
 

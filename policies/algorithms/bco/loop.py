@@ -42,7 +42,7 @@ from forestpilot.data_collection.rollouts.scenarios import Scenario
 from forestpilot.policies.algorithms.algorithm import Algorithm
 from forestpilot.policies.algorithms.bco.config import BCOConfig
 from forestpilot.policies.algorithms.bco.motion import OwnMotion, RandomMotion
-from forestpilot.policies.algorithms.bco.transitions import Pairs, known_steps
+from forestpilot.policies.algorithms.bco.transitions import Pairs, held_out, known_steps
 from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.networks.config import CAMERAS
@@ -188,7 +188,7 @@ class BCO(Algorithm[BCOConfig]):
 
     def _inverse_model(self, round_number: int) -> tuple[InverseModel, dict[str, float]]:
         """The inverse model of a round and its errors, as they are stored or learned now."""
-        from forestpilot.policies.algorithms.bco.inverse import InverseModel, errors_of, train_inverse
+        from forestpilot.policies.algorithms.bco.inverse import InverseModel, learn_from
         from forestpilot.policies.networks.checkpoint import CheckpointError
 
         seed = self.config.seed + round_number
@@ -199,17 +199,15 @@ class BCO(Algorithm[BCOConfig]):
                 return model, model.load(folder)
             except CheckpointError as error:
                 self.progress.note(f"warning: {error} It is learned again")
-        learned, held_out = self._own_motion(round_number)
-        pairs = self.pairs(model, learned)
-        loss = train_inverse(model, pairs, seed)
-        unseen = self.pairs(model, held_out)
-        errors = errors_of(model.infer(unseen), unseen.actions, self.policy.spec)
-        told = {f"inverse_{name}": value for name, value in dataclasses.asdict(errors).items()}
-        told |= {"inverse_loss": loss, "inverse_learned_pairs": len(pairs)}
-        told["own_steps"] = sum(header.num_steps for header in (*learned, *held_out))
+        own = [header for number in range(round_number + 1) for header in self.episodes_of(number)]
+        learned, measured = (self.pairs(model, headers) for headers in held_out(own, self.config.inverse.held_out))
+        figures = learn_from(model, learned, measured, seed)
+        told = {f"inverse_{name}": value for name, value in figures.items()}
+        told["own_steps"] = sum(header.num_steps for header in own)
         self.progress.note(
-            f"round {round_number}: inverse model of {len(pairs):,} own transitions; on {errors.pairs:,} others its "
-            f"turns are {errors.turn_error_deg:.1f} degrees off, go {errors.go_error:.2f}"
+            f"round {round_number}: inverse model of {figures['learned_pairs']:,} own transitions; on "
+            f"{figures['pairs']:,} others its turns are {figures['turn_error_deg']:.1f} degrees off, go "
+            f"{figures['go_error']:.2f}"
         )
         model.save(folder, told)
         return model, told
@@ -217,15 +215,6 @@ class BCO(Algorithm[BCOConfig]):
     def pairs(self, model: InverseModel, headers: Sequence[EpisodeHeader]) -> Pairs:
         """What the inverse model is shown of own episodes."""
         return model.reader.read(headers)
-
-    def _own_motion(self, round_number: int) -> tuple[list[EpisodeHeader], list[EpisodeHeader]]:
-        """Own episodes up to a round: those that are learned from, and those that are not, spread evenly."""
-        own = [header for number in range(round_number + 1) for header in self.episodes_of(number)]
-        every = max(2, round(1 / self.config.inverse.held_out))
-        chosen = set(range(every - 1, len(own), every)) or {len(own) - 1}
-        held_out = [header for number, header in enumerate(own) if number in chosen]
-        learned = [header for number, header in enumerate(own) if number not in chosen]
-        return learned, held_out
 
     def _infer(self, round_number: int, model: InverseModel) -> Dataset:
         """The videos with inferred actions; those that are on disk already, of an interrupted round, are kept."""

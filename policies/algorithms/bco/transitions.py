@@ -78,6 +78,20 @@ class PairReader:
         return Pairs(*(np.concatenate(values) for values in zip(*found)))
 
 
+def held_out(episodes: Sequence[EpisodeHeader], share: float) -> tuple[list[EpisodeHeader], list[EpisodeHeader]]:
+    """Episodes to learn from, and those to measure errors on, spread evenly: the last one at least.
+
+    Args:
+        episodes: two at least.
+        share: of them that are held out, above 0 to below 1.
+    """
+    every = max(2, round(1 / share))
+    chosen = set(range(every - 1, len(episodes), every)) or {len(episodes) - 1}
+    measured = [header for number, header in enumerate(episodes) if number in chosen]
+    learned = [header for number, header in enumerate(episodes) if number not in chosen]
+    return learned, measured
+
+
 def known_steps(header: EpisodeHeader) -> NDArray[np.bool_]:
     """(T,) bool: at which steps the next observation follows from what was done: not where the vehicle was then put
     elsewhere."""
