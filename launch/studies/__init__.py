@@ -122,3 +122,8 @@ STUDIES.register(
     "forestpilot.launch.studies.one_shot:OneShot",
     "orders of coloured gates, named, shown once, adapted to by one gradient step, or untold, by number of orders",
 )
+STUDIES.register(
+    "few-labels",
+    "forestpilot.launch.studies.few_labels:FewLabels",
+    "few labelled drives, alone and beside videos (inferred actions, consistency, pretraining) or a heap, weighed",
+)

@@ -200,6 +200,11 @@ class Algorithm(ABC, Generic[ConfigT]):
         return [self.dataset, *self.demonstrations]
 
     @property
+    def labelled(self) -> list[Dataset]:
+        """Those of the lessons that `reader` draws windows of."""
+        return self.lessons
+
+    @property
     def members(self) -> int:
         """Policies trained side by side; the first one acts and is judged."""
         return 1
@@ -370,7 +375,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         from forestpilot.policies.training.loop import make_reader, require_costs
 
         if self._reader is None:
-            datasets = self.lessons
+            datasets = self.labelled
             decode = functools.partial(self.pool.submit, urgent=True)
             self._reader = make_reader(
                 self.policy, datasets, self.config.train, self.config.workers, self.progress, decode

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
-from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, LackingError
-from forestpilot.data_collection.episodes.episode import load_episode, without_actions
+from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.policies.algorithms.bco.config import InverseConfig
 from forestpilot.policies.algorithms.semi import MethodConfig
@@ -23,9 +19,7 @@ from forestpilot.policies.algorithms.semi.config import (
     WeightedConfig,
 )
 from forestpilot.policies.algorithms.semi.loop import Semi
-from forestpilot.policies.networks.checkpoint import describe_policy, load_policy
-from forestpilot.policies.networks.heads.options import MixtureConfig, TurnCostsConfig
-from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.policies.networks.heads.options import MixtureConfig
 from tests.policies.test_dagger import TINY_MIX, TINY_TRAIN
 
 TRAIN = dataclasses.replace(

@@ -67,10 +67,11 @@ class Semi(Algorithm[SemiConfig]):
     @property
     def lessons(self) -> list[Dataset]:
         """The labelled episodes, and what is learned from beside them."""
-        return [*self._labelled, *(self._beside or self._sources)]
+        return [*self.labelled, *(self._beside or self._sources)]
 
     @property
-    def _labelled(self) -> list[Dataset]:
+    def labelled(self) -> list[Dataset]:
+        """The labelled episodes."""
         return [self.dataset, *self.demonstrations]
 
     @property
@@ -95,7 +96,7 @@ class Semi(Algorithm[SemiConfig]):
         if self.is_stored(round_number):
             return
         self._set_damaged_aside(self.member_folder(round_number))
-        given = Given(round_number, self._method_folder(round_number), self._labelled, self._sources)
+        given = Given(round_number, self._method_folder(round_number), self.labelled, self._sources)
         self._figures = self.method.learn(given)
         self._keep_table(given.folder, self.method.table(given))
         self._close_reader()

@@ -114,6 +114,7 @@ class Weighted(Method[WeightedConfig]):
                 start += header.num_steps
                 rows.append(
                     {
+                        "dataset": header.path.parent.parent.name,
                         "episode": header.path.stem,
                         "good": int(frames is good),
                         "seed": header.meta.seed,
