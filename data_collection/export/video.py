@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -26,10 +27,10 @@ from forestpilot.data_collection.episodes.episode import (
     without_actions,
 )
 from forestpilot.data_collection.episodes.header import EpisodeHeader
-from forestpilot.data_collection.episodes.progress import Progress
-from forestpilot.data_collection.export.exporter import Exporter, ExporterConfig, ExportError
+from forestpilot.data_collection.export.exporter import ExporterConfig, ExportError
 from forestpilot.data_collection.export.keepsake import ALWAYS, is_pictures
 from forestpilot.data_collection.export.mp4 import write_mp4
+from forestpilot.data_collection.export.parts import PART_FILE, ExporterInParts, PartWriter, WrittenPart, placed
 from forestpilot.data_collection.rollouts.scenarios import make_env
 from forestpilot.sim.goals import GOAL_IMAGE
 from forestpilot.sim.ranges import Range, require_ranges
@@ -40,6 +41,8 @@ from forestpilot.sim.viewpoints.viewpoint import is_view
 
 FORMAT = "forestpilot-video"
 VERSION = 1
+PART_BYTES = 5_000_000
+"""Size of a part: a minute's work, where episodes are flown again to be filmed."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class VideoConfig(ExporterConfig):
         require_ranges(self)
 
 
-class VideoExporter(Exporter):
+class VideoExporter(ExporterInParts):
     """Writes a folder that `forestpilot import video` reads, and any player shows."""
 
     Config = VideoConfig
@@ -68,21 +71,58 @@ class VideoExporter(Exporter):
     card_fields: ClassVar = {"tags": ["video"]}
     reading = "Any player shows the MP4 files; `forestpilot import video FOLDER --out DATASET` makes a dataset of them."
 
-    def write(self, dataset: Dataset, out: Path, config: VideoConfig, progress: Progress) -> None:
-        """See `Exporter.write`."""
-        out.mkdir()
-        with progress.stage("export", total=len(dataset)) as stage:
-            for number, header in enumerate(dataset.episodes):
-                episode = load_episode(header.path)
-                pictures = _pictures(header, episode, config.viewpoint)
-                name = f"{number:05d}-{header.path.stem}"
-                files = {key: f"{name}-{key}.mp4" for key in pictures}
-                for key, frames in pictures.items():
-                    crf = None if config.lossless else config.crf
-                    write_mp4(out / files[key], frames, header.meta.control_hz, crf)
-                told = _side_file(without_actions(episode), files)
-                (out / f"{name}.json").write_text(json.dumps(told, allow_nan=False), encoding="utf-8")
-                stage.advance(steps=header.num_steps)
+    def part_bytes(self, config: VideoConfig) -> int:
+        """See `ExporterInParts.part_bytes`: all files of a part together, for none of them is large."""
+        return PART_BYTES
+
+    def open_part(
+        self, dataset: Dataset, folder: Path, number: int, before: Mapping[str, Any], config: VideoConfig
+    ) -> PartWriter:
+        """See `ExporterInParts.open_part`."""
+        return _VideoPart(folder, before.get("episodes", 0), config)
+
+    def put_together(self, dataset: Dataset, parts: Sequence[WrittenPart], out: Path, config: VideoConfig) -> None:
+        """See `ExporterInParts.put_together`."""
+        for part in parts:
+            for file in sorted(part.folder.iterdir()):
+                if file.name != PART_FILE:
+                    placed(file, out / file.name)
+
+
+class _VideoPart(PartWriter):
+    """A part: the files of some episodes."""
+
+    def __init__(self, folder: Path, episodes: int, config: VideoConfig) -> None:
+        self._folder = folder
+        self._episodes = episodes
+        self._config = config
+        self._bytes = 0
+
+    def add(self, header: EpisodeHeader) -> None:
+        """See `PartWriter.add`."""
+        episode = load_episode(header.path)
+        pictures = _pictures(header, episode, self._config.viewpoint)
+        name = f"{self._episodes:05d}-{header.path.stem}"
+        files = {key: f"{name}-{key}.mp4" for key in pictures}
+        for key, frames in pictures.items():
+            crf = None if self._config.lossless else self._config.crf
+            write_mp4(self._folder / files[key], frames, header.meta.control_hz, crf)
+        told = self._folder / f"{name}.json"
+        told.write_text(json.dumps(_side_file(without_actions(episode), files), allow_nan=False), encoding="utf-8")
+        self._bytes += sum((self._folder / file).stat().st_size for file in (*files.values(), told.name))
+        self._episodes += 1
+
+    @property
+    def num_bytes(self) -> int:
+        """See `PartWriter.num_bytes`."""
+        return self._bytes
+
+    def close(self) -> None:
+        """See `PartWriter.close`; every file is complete already."""
+
+    def facts(self) -> dict[str, Any]:
+        """See `PartWriter.facts`."""
+        return {"episodes": self._episodes}
 
 
 def _pictures(header: EpisodeHeader, episode: Episode, viewpoint: str) -> dict[str, NDArray[np.uint8]]:
