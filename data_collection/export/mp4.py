@@ -39,7 +39,11 @@ def write_mp4(path: Path, frames: NDArray[np.uint8], fps: int, crf: int | None) 
         stream.thread_count = 1
         stream.options = {"crf": str(crf or 0), "preset": PRESET, "bf": "0"}
         for number, picture in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame = av.VideoFrame(width, height, "rgb24")
+            # All of its memory is written: what converts colours reads a little beyond the end of a row.
+            rows = np.zeros((height, frame.planes[0].line_size), np.uint8)
+            rows[:, : 3 * width] = picture.reshape(height, -1)
+            frame.planes[0].update(rows)
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
