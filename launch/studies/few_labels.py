@@ -1,29 +1,32 @@
 """How many labels do videos replace, and what are demonstrations worth of which nobody knows how good they are?
 
-Policies learn from few labelled flights of the expert's, and from many of its flights without actions, always with the
-same number of gradient steps:
+Policies learn to steer from few labelled drives of the expert's, and from many of its drives without actions, always
+with the same number of gradient steps:
 
-    cloning          the labelled flights alone
-    pseudo-labels    and the videos, with actions that an inverse model of the labelled flights infers
+    cloning          the labelled drives alone
+    pseudo-labels    and the videos, with actions that an inverse model of the labelled drives infers
     consistency      and the videos, of which the policy learns its own answers where it is sure (FixMatch)
-    masked           the labelled flights alone, with an encoder that has learned from the videos to draw what is hidden
+    masked           the labelled drives alone, with an encoder that has learned from the videos to draw what is hidden
 
 Theory: to tell what was done from what came of it takes fewer labels than to know what to do (Torabi et al. 2018; Baker
 et al. 2022), so that few labels and many videos should come near to many labels. Consistency (Sohn et al. 2020) adds no
 answer that the policy does not have; it spreads those that it has over more worlds. A pretrained encoder (He et al.
 2022) has seen the worlds, and not what to do in them.
 
-Beside that, with one number of labelled flights which are known to be good, and a heap of others, some of them the
+Beside that, with one number of labelled drives which are known to be good, and a heap of others, some of them the
 expert's and most of them of a demonstrator that reacts late:
 
     heap             cloning of all of them alike
     weighted         cloning of all of them, each step weighed by a discriminator (ISW-BC, Li et al. 2023)
 
-The measures: success on the same test forests; which share of the gap between few and the most labelled flights is
-closed; how far inferred actions are from what was done, which the study has kept apart; and what the discriminator
-makes of the heap (weights.png), of which it is not told who flew.
+The measures: roads that were driven without an intervention, interventions per km, and which share of the gap in these
+between few and the most labelled drives is closed; how far inferred actions are from what was done, which the study has
+kept apart; and what the discriminator makes of the heap (weights.png), of which it is not told who drove.
 
-The videos are the same for all arms and training seeds; labelled flights, heap and first weights are each seed's own.
+It is on the road, for there is a gap to close: in the forest a policy that clones actions crashes where its own
+mistakes lead, whatever the number of flights (`forestpilot study noise` says what mends that).
+
+The videos are the same for all arms and training seeds; labelled drives, heap and first weights are each seed's own.
 An encoder is pretrained once for each seed, for no label has a part in it.
 
 45 policies: about 35 minutes on two cores.
@@ -48,11 +51,17 @@ from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.reading.study_results import Panel, StudyResult
 from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, make_points, seed_range
 from forestpilot.launch.studies.demonstrations import demonstrate, demonstrate_first
-from forestpilot.launch.studies.few_labels_tables import gaps_closed, plot_weights, weighing, weights_in
-from forestpilot.launch.studies.forests import fly, success_panel
+from forestpilot.launch.studies.few_labels_tables import gaps_closed, plot_weights, roads_alone, weighing, weights_in
 from forestpilot.launch.studies.observation import filmed
+from forestpilot.launch.studies.roads import (
+    TASK,
+    RoadStudyConfig,
+    drive_test_roads,
+    interventions_per_km,
+    study_training,
+)
 from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE
-from forestpilot.launch.studies.study import WORLDS_PER_SEED, Arm, Bench, Place, Study, StudyConfig
+from forestpilot.launch.studies.study import WORLDS_PER_SEED, Arm, Bench, Place, Study
 from forestpilot.policies.algorithms.bco.config import InverseConfig
 from forestpilot.policies.algorithms.semi import MethodConfig
 from forestpilot.policies.algorithms.semi.config import (
@@ -62,29 +71,21 @@ from forestpilot.policies.algorithms.semi.config import (
     SemiConfig,
     WeightedConfig,
 )
-from forestpilot.policies.evaluation.evaluate import EvaluateConfig
-from forestpilot.policies.networks.config import PolicyConfig
-from forestpilot.policies.networks.heads.options import MixtureConfig
-from forestpilot.policies.networks.memories.options import NoMemoryConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.experts.config import ExpertConfig
 from forestpilot.sim.experts.late import LateConfig
-from forestpilot.sim.ranges import EPISODES, SHARE, SPEEDS_MPS, STEPS, Range
+from forestpilot.sim.ranges import EPISODES, SHARE, STEPS, Range
 from forestpilot.sim.registry import part_of
-from forestpilot.sim.tasks import TASKS
-from forestpilot.sim.tasks.drone import DroneOptions
 
-TASK = "drone"
-STATE_INPUTS = ("forward_mps", "left_mps", "speed_set_point_mps")
-"""What policies read of the state."""
+NOTE = BOOTSTRAP_NOTE.format(worlds="roads") + ", or Poisson's where that is wider; differences are paired by both"
 VIDEOS_FROM = WORLDS_PER_SEED // 2
 """Among the worlds of the first training seed, where the videos begin; a seed's heap lies as far behind its labels."""
 
 
 @dataclass(frozen=True)
 class FewLabelsArm(Arm):
-    """What is learned from besides the labelled flights."""
+    """What is learned from besides the labelled drives."""
 
     method: str = ""
     """Which method makes something of what has no labels; empty for cloning."""
@@ -93,45 +94,41 @@ class FewLabelsArm(Arm):
 
 
 ARMS = (
-    FewLabelsArm("cloning", "the labelled flights alone"),
+    FewLabelsArm("cloning", "the labelled drives alone"),
     FewLabelsArm("pseudo-labels", "and videos, with actions that are inferred", "pseudo-labels"),
     FewLabelsArm("consistency", "and videos, with the policy's own answers where it is sure", "consistency"),
     FewLabelsArm("masked", "with an encoder that was pretrained on the videos", "masked"),
-    FewLabelsArm("heap", "and a heap of flights of unknown quality, all alike", heap=True),
+    FewLabelsArm("heap", "and a heap of drives of unknown quality, all alike", heap=True),
     FewLabelsArm("weighted", "and the same heap, weighed by a discriminator", "weighted", heap=True),
 )
 
 
 def _training(steps: int) -> TrainConfig:
-    policy = PolicyConfig(memory=NoMemoryConfig(), window=1, state_inputs=STATE_INPUTS, head=MixtureConfig())
-    return TrainConfig(
-        policy=policy,
-        steps=steps,
-        batch_windows=96,
-        learning_rate=2e-3,
-        side_labels="none",
-        tensorboard=False,
-    )
+    usual = study_training(steps)
+    policy = dataclasses.replace(usual.policy, window=1)
+    return dataclasses.replace(usual, policy=policy, learning_rate=2e-3)
 
 
 @dataclass(frozen=True)
-class Config(StudyConfig):
-    """Cloning of few labelled flights, alone and beside videos or a heap of unknown quality, by number of flights."""
+class Config(RoadStudyConfig):
+    """Cloning of few labelled drives, alone and beside videos or a heap of unknown quality, by number of drives."""
 
     out: str = not_the_result("runs/study-few-labels")
     """Run folder; the same command goes on where it was interrupted."""
+    length: Annotated[float, Range(40, 3000)] = 100.0
+    """Length of each training road in metres."""
     labels: Annotated[tuple[int, ...], EPISODES] = (4, 8, 16, 64)
-    """Numbers of labelled flights; with the largest one there is cloning alone."""
+    """Numbers of labelled drives; with the largest one there is cloning alone."""
     videos: Annotated[int, EPISODES] = 256
-    """Flights without actions."""
+    """Drives without actions."""
     good: Annotated[int, Range(2, 1_000_000)] = 8
-    """Labelled flights beside the heap; one of `labels`."""
+    """Labelled drives beside the heap; one of `labels`."""
     heap: Annotated[int, Range(2, 1_000_000)] = 96
-    """Flights in the heap."""
+    """Drives in the heap."""
     heap_good: Annotated[float, SHARE] = 0.25
-    """Share of them that the expert flew."""
-    others: ExpertConfig = field(default=LateConfig(delay_s=0.5), metadata=part_of("forestpilot.sim.experts:EXPERTS"))
-    """Who flew the others."""
+    """Share of them that the expert drove."""
+    others: ExpertConfig = field(default=LateConfig(delay_s=0.4), metadata=part_of("forestpilot.sim.experts:EXPERTS"))
+    """Who drove the others."""
     pseudo_labels: PseudoLabelsConfig = field(
         default_factory=lambda: PseudoLabelsConfig(InverseConfig(steps=600, held_out=0.1))
     )
@@ -144,15 +141,9 @@ class Config(StudyConfig):
     """How the heap is weighed."""
     share: Annotated[float, Range(0, 1, above=True, below=True)] = 0.75
     """Share of each batch that comes from what has no labels."""
-    density: Annotated[float, Range(0, 0.25)] = 0.04
-    """Trees per square metre."""
-    speed: Annotated[float, SPEEDS_MPS] = 5.0
-    """Speed set point in m/s."""
-    test_worlds: Annotated[int, Range(2, 1_000_000)] = 60
-    """Test forests that every policy flies through."""
-    steps: Annotated[int, STEPS] = 1000
+    steps: Annotated[int, STEPS] = 800
     """Gradient steps of each policy."""
-    train: TrainConfig = field(default_factory=lambda: _training(1000))
+    train: TrainConfig = field(default_factory=lambda: _training(800))
     """How each policy is trained; data, out, seed and steps are set by the study."""
 
     def __post_init__(self) -> None:
@@ -162,16 +153,13 @@ class Config(StudyConfig):
             raise InvalidArgumentError(f"labels is {self.labels}; give two numbers at least, each once, ascending")
         if self.good not in self.labels[:-1]:
             raise InvalidArgumentError(f"good is {self.good}; give one of labels but the last, {self.labels[:-1]}")
-        self.mix().complete(TASKS.get(TASK))
         self.require_training_worlds(VIDEOS_FROM + self.videos + self.heap)
         if self.labels[-1] > VIDEOS_FROM:
             raise InvalidArgumentError(f"labels has {self.labels[-1]}; at most {VIDEOS_FROM}")
 
-    def mix(self, expert: ExpertConfig | None = None) -> ScenarioMix:
-        """The forests, and who demonstrates there: by default the task's expert."""
-        options = DroneOptions(density=(self.density,))
-        mix = ScenarioMix(speeds=(self.speed, self.speed), options=options)
-        return mix if expert is None else dataclasses.replace(mix, expert=expert)
+    def demonstrator(self, expert: ExpertConfig | None = None) -> ScenarioMix:
+        """The training roads, and who drives there: by default the task's expert."""
+        return self.mix() if expert is None else dataclasses.replace(self.mix(), expert=expert)
 
     def method(self, arm: FewLabelsArm) -> MethodConfig:
         """Options of an arm's method."""
@@ -180,7 +168,7 @@ class Config(StudyConfig):
 
 
 class FewLabels(Study[Config, FewLabelsArm]):
-    """Few labelled flights, alone and beside others."""
+    """Few labelled drives, alone and beside others."""
 
     name = "few-labels"
     question = "How many labels do videos replace, and what are demonstrations of unknown quality worth?"
@@ -197,21 +185,23 @@ class FewLabels(Study[Config, FewLabelsArm]):
         pseudo_labels=PseudoLabelsConfig(InverseConfig(steps=10, batch=16)),
         masked=MaskedConfig(steps=5, batch=16),
         weighted=WeightedConfig(steps=3, batch=16),
-        test_worlds=2,
+        length=40.0,
+        test_length=40.0,
+        test_roads=2,
         steps=10,
         train=dataclasses.replace(_training(10), batch_windows=16),
     )
 
     def arms(self) -> Sequence[FewLabelsArm]:
-        """What is learned from besides the labelled flights."""
+        """What is learned from besides the labelled drives."""
         return ARMS
 
     def xs(self) -> Sequence[float]:
-        """Numbers of labelled flights."""
+        """Numbers of labelled drives."""
         return self.config.labels
 
     def plan(self) -> list[Place[FewLabelsArm]]:
-        """Every arm where it is asked: the heap beside one number of labelled flights, videos beside all but the
+        """Every arm where it is asked: the heap beside one number of labelled drives, videos beside all but the
         largest."""
         config = self.config
         return [
@@ -221,7 +211,7 @@ class FewLabels(Study[Config, FewLabelsArm]):
         ]
 
     def run_cell(self, arm: FewLabelsArm, x: float, seed: int, bench: Bench) -> Cell:
-        """Demonstrate (once for each seed) and film (once), learn, fly."""
+        """Demonstrate (once for each seed) and film (once), learn, drive."""
         config = self.config
         worlds = range(config.first_world(seed), config.first_world(seed) + int(x))
         labelled = demonstrate_first(f"seed-{seed}", TASK, config.mix(), worlds, config.labels, config.workers, bench)
@@ -241,25 +231,26 @@ class FewLabels(Study[Config, FewLabelsArm]):
             data = tuple(str(each.folder) for each in (*labelled, *beside))
             bench.clone(dataclasses.replace(config.train, data=data, out=str(policy), seed=seed, steps=config.steps))
         labels = sum(each.total_steps for each in labelled)
-        return Cell(arm.name, x, seed, fly(self._evaluation(policy), bench), labels, figures)
+        evaluation = config.evaluation(policy, arm.name, policy / "evaluation", "line")
+        return Cell(arm.name, x, seed, drive_test_roads(evaluation, bench), labels, figures)
 
     @staticmethod
     def _policy(arm: FewLabelsArm, x: float, seed: int, bench: Bench) -> Path:
         return bench.folder / "policies" / f"{arm.name}-{int(x)}-seed-{seed}"
 
     def _watched(self, bench: Bench) -> Dataset:
-        """The flights that the videos are of, with what was done."""
+        """The drives that the videos are of, with what was done."""
         config = self.config
         worlds = range(VIDEOS_FROM, VIDEOS_FROM + config.videos)
         return demonstrate("videos", TASK, config.mix(), worlds, config.workers, bench)
 
     def _heap(self, seed: int, bench: Bench) -> list[Dataset]:
-        """Flights of a seed of which nobody knows how good they are: the expert's, and the others'."""
+        """Drives of a seed of which nobody knows how good they are: the expert's, and the others'."""
         config = self.config
         first = config.first_world(seed) + VIDEOS_FROM + config.videos
         good = max(1, min(config.heap - 1, round(config.heap_good * config.heap)))
         parts = {"expert": (config.mix(), range(first, first + good))}
-        parts[config.others.part] = (config.mix(config.others), range(first + good, first + config.heap))
+        parts[config.others.part] = (config.demonstrator(config.others), range(first + good, first + config.heap))
         return [
             demonstrate(f"heap-seed-{seed}-{name}", TASK, mix, worlds, config.workers, bench)
             for name, (mix, worlds) in parts.items()
@@ -318,19 +309,6 @@ class FewLabels(Study[Config, FewLabelsArm]):
         errors = errors_of(inferred, true, watched.task_spec)
         return {"turn_error_deg": errors.turn_error_deg, "go_error": errors.go_error}
 
-    def _evaluation(self, policy: Path) -> EvaluateConfig:
-        """Test forests that a policy flies through."""
-        config = self.config
-        return EvaluateConfig(
-            policy=(f"policy={policy}",),
-            out=str(policy / "evaluation"),
-            task=TASK,
-            episodes=config.test_worlds,
-            speed=config.speed,
-            options=config.mix().options,
-            workers=config.workers,
-        )
-
     def summarise(self, cells: Sequence[Cell]) -> StudyResult:
         """Success, errors of inferred actions, and how much of the gap each method closes."""
         config = self.config
@@ -338,26 +316,33 @@ class FewLabels(Study[Config, FewLabelsArm]):
         meaning = "Mean distance of the turns that were inferred for the videos from what the expert did."
         error = partial(seed_range, figure=lambda cell: cell.figures["turn_error_deg"])
         panels = (
-            success_panel(cells),
+            Panel(
+                "success",
+                "roads without an intervention, %",
+                make_points(cells, roads_alone),
+                "Share of the test roads that were driven to their end without an intervention.",
+            ),
+            Panel(
+                "interventions_per_km",
+                "interventions per km",
+                make_points(cells, interventions_per_km),
+                "How often the car was put back.",
+            ),
             Panel(
                 "turn_error_deg",
                 "inferred turn off by, degrees",
                 make_points(inferred, error),
                 meaning,
                 bars=LEAST_TO_LARGEST,
-                x_label="labelled flights behind the inverse model",
+                x_label="labelled drives behind the inverse model",
             ),
         )
         return StudyResult(
-            title=f"Few labels, 1 tree per {1 / config.density:g} m2, {config.speed:g} m/s",
-            x_label="labelled flights",
+            title=f"Few labels, {config.roads} roads at {config.speed:g} m/s",
+            x_label="labelled drives",
             log_x=True,
             panels=panels,
-            notes=(
-                BOOTSTRAP_NOTE.format(worlds="forests") + "; differences are paired by seed and forest",
-                *gaps_closed(cells, config.labels[-1]),
-                *weighing(cells, config.good),
-            ),
+            notes=(NOTE, *gaps_closed(cells, config.labels[-1]), *weighing(cells, config.good)),
         )
 
     def draw(self, result: StudyResult, folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What the study `few-labels` comes to: gaps that are closed, and the weights of a heap of flights."""
+"""What the study `few-labels` comes to: gaps that are closed, and the weights of a heap of drives."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forestpilot.data_collection.episodes.seals import read_sealed
+from forestpilot.launch.reading.study_results import Interval
 from forestpilot.launch.studies.cells import Cell, stack
 from forestpilot.launch.studies.plots import ARMS
+from forestpilot.launch.studies.roads import LEAST_DISTANCE_M, count_interventions
 from forestpilot.launch.studies.statistics import difference_words, mean_interval, statistic_interval
 from forestpilot.policies.algorithms.rounds import round_folder
 from forestpilot.policies.algorithms.semi.loop import TABLE
@@ -22,7 +24,7 @@ BINS = 20
 
 
 def weights_in(policy: Path) -> dict[str, list[float]]:
-    """Mean weight of each flight that an arm has weighed, by who flew it: `labelled`, the `expert`, or another."""
+    """Mean weight of each drive that an arm has weighed, by who drove it: `labelled`, the `expert`, or another."""
     table = read_sealed(round_folder(policy, 0) / "method" / TABLE).decode()
     found: dict[str, list[float]] = {}
     for row in csv.DictReader(io.StringIO(table, newline="")):
@@ -32,7 +34,7 @@ def weights_in(policy: Path) -> dict[str, list[float]]:
 
 
 def plot_weights(found: Sequence[dict[str, list[float]]], path: Path) -> Path:
-    """Draw how many flights were given which weight, by who flew them, all training seeds together."""
+    """Draw how many drives were given which weight, by who drove them, all training seeds together."""
     from forestpilot.launch.pictures.plots import add_axes, new_figure, save_figure
 
     figure = new_figure(6.4, 4.0)
@@ -41,37 +43,53 @@ def plot_weights(found: Sequence[dict[str, list[float]]], path: Path) -> Path:
     values = [[weight for weights in found for weight in weights.get(name, [])] for name in names]
     largest = max(max(each) for each in values if each)
     axes.hist(values, bins=BINS, range=(0, largest), label=names, color=ARMS[: len(names)])
-    axes.set_xlabel("mean weight of a flight's steps; 1: as likely among the good ones as among all")
-    axes.set_ylabel("flights")
+    axes.set_xlabel("mean weight of a drive's steps; 1: as likely among good ones as among all")
+    axes.set_ylabel("drives")
     axes.legend(frameon=False)
-    figure.suptitle("Who flew the heap, which nobody told the discriminator", x=0.02, ha="left")
+    figure.suptitle("Who drove the heap, which nobody told the discriminator", x=0.02, ha="left")
     return save_figure(figure, path)
 
 
+def roads_alone(cells: Sequence[Cell]) -> Interval:
+    """Share of the roads that were driven without an intervention, in percent, by cells of one arm and x."""
+    return mean_interval(100.0 * (count_interventions(cells) == 0))
+
+
 def gaps_closed(cells: Sequence[Cell], most: int) -> list[str]:
-    """Sentences on which share of the gap to the most labelled flights each method closes, at each smaller number."""
+    """Sentences on which share of the gap to the most labelled drives each method closes, at each smaller number."""
     by_place = _by_place(cells)
-    reference = by_place["cloning", most]
     sentences = []
     for (arm, x), own in by_place.items():
         if x >= most or arm in ("cloning", "heap", "weighted"):
             continue
-        alone = by_place["cloning", x]
-        gain = difference_words(mean_interval(100 * (stack(own, "success") - stack(alone, "success"))))
-        values = np.stack([stack(each, "success") for each in (alone, own, reference)], axis=-1)
-        gap = 100 * float((values[..., 2] - values[..., 0]).mean())
-        told = f"{arm}, {x:g} labelled flights: {gain} points of success above cloning of these alone"
-        if gap > 0:
-            share = 100 * np.array(statistic_interval(values, share_closed))
-            told += f"; the gap to {most} labelled flights is {gap:.1f}, and {_percent(share)} of it is closed"
+        compared = (by_place["cloning", x], own, by_place["cloning", most])
+        figures = np.concatenate([_events_and_km(each) for each in compared], axis=-1)
+        alone, _, reference = _rates(figures.mean(axis=(0, 1))[None])[0]
+        gain = difference_words(statistic_interval(figures, lambda means: _rates(means)[:, 1] - _rates(means)[:, 0]))
+        told = f"{arm}, {x:g} labelled drives: {gain} interventions per km against cloning of these alone"
+        if alone > reference:
+            share = statistic_interval(figures, share_closed)
+            told += f"; from there to {most} labelled drives it is {alone - reference:.1f}, of which it closes "
+            told += f"{100 * share.mean:.0f} % ({100 * share.low:.0f} to {100 * share.high:.0f})"
         sentences.append(told)
     return sentences
 
 
 def share_closed(means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(R,) of means (R, 3) of success with few labels, with few and more beside, with many labels."""
-    alone, own, reference = means.T
-    return (own - alone) / np.maximum(reference - alone, 1e-3)
+    """(R,) share of the gap, of mean interventions and km (R, 6) with few labels, few and more beside, and many."""
+    alone, own, reference = _rates(means).T
+    return (alone - own) / np.maximum(alone - reference, 1e-3)
+
+
+def _rates(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(R, n) interventions per km, of means (R, 2 n) of interventions and km."""
+    return means[:, ::2] / means[:, 1::2]
+
+
+def _events_and_km(cells: Sequence[Cell]) -> NDArray[np.float64]:
+    """(seeds, roads, 2) interventions and km."""
+    km = np.maximum(stack(cells, "distance_m"), LEAST_DISTANCE_M) / 1000
+    return np.stack([count_interventions(cells), km], axis=-1)
 
 
 def weighing(cells: Sequence[Cell], good: int) -> list[str]:
@@ -79,18 +97,22 @@ def weighing(cells: Sequence[Cell], good: int) -> list[str]:
     by_place = _by_place(cells)
     if ("weighted", good) not in by_place:
         return []
-    alone, heap, weighted = (stack(by_place[arm, good], "success") for arm in ("cloning", "heap", "weighted"))
-    gains = [difference_words(mean_interval(100 * (weighted - other))) for other in (heap, alone)]
-    sentence = (
-        f"weighted against all alike, {good} good flights and the heap: {gains[0]} points of success; against the "
-        f"{good} alone: {gains[1]}"
-    )
+    told = []
+    for arm, words in (("heap", "all of them alike"), ("cloning", f"the {good} alone")):
+        figures = [_events_and_km(by_place[name, good]) for name in (arm, "weighted")]
+        change = statistic_interval(
+            np.concatenate(figures, axis=-1), lambda means: _rates(means)[:, 1] - _rates(means)[:, 0]
+        )
+        told.append(f"{difference_words(change)} against {words}")
     runs = by_place["weighted", good]
     weights = {name.removeprefix("weight_of_"): [run.figures[name] for run in runs] for name in runs[0].figures}
-    told = ", ".join(
-        f"{name} {np.mean(each):.2f} ({min(each):.2f} to {max(each):.2f})" for name, each in weights.items()
+    means = ", ".join(
+        f"{who} {np.mean(each):.2f} ({min(each):.2f} to {max(each):.2f})" for who, each in weights.items()
     )
-    return [sentence, f"mean weight of a flight's steps, from the least to the largest seed: {told}"]
+    return [
+        f"weighted, {good} good drives and the heap, interventions per km: {', '.join(told)}",
+        f"mean weight of a drive's steps, from the least to the largest seed: {means}",
+    ]
 
 
 def _by_place(cells: Sequence[Cell]) -> dict[tuple[str, float], list[Cell]]:
@@ -98,8 +120,3 @@ def _by_place(cells: Sequence[Cell]) -> dict[tuple[str, float], list[Cell]]:
     for cell in cells:
         found.setdefault((cell.arm, cell.x), []).append(cell)
     return found
-
-
-def _percent(interval: NDArray[np.float64]) -> str:
-    mean, low, high = interval
-    return f"{mean:.0f} % ({low:.0f} to {high:.0f})"
