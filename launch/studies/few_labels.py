@@ -51,7 +51,14 @@ from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.reading.study_results import Panel, StudyResult
 from forestpilot.launch.studies.cells import LEAST_TO_LARGEST, Cell, make_points, seed_range
 from forestpilot.launch.studies.demonstrations import demonstrate, demonstrate_first
-from forestpilot.launch.studies.few_labels_tables import gaps_closed, plot_weights, roads_alone, weighing, weights_in
+from forestpilot.launch.studies.few_labels_tables import (
+    WEIGHT,
+    gaps_closed,
+    plot_weights,
+    roads_alone,
+    weighing,
+    weights_in,
+)
 from forestpilot.launch.studies.observation import filmed
 from forestpilot.launch.studies.roads import (
     TASK,
@@ -294,7 +301,7 @@ class FewLabels(Study[Config, FewLabelsArm]):
             if arm.name == "pseudo-labels":
                 figures = self._errors(policy, bench)
             elif arm.heap:
-                figures = {f"weight_of_{who}": float(np.mean(weights)) for who, weights in weights_in(policy).items()}
+                figures = {f"{WEIGHT}{who}": float(np.mean(weights)) for who, weights in weights_in(policy).items()}
             write_sealed_json(told, figures)
         shutil.rmtree(policy / "beside", ignore_errors=True)
         return {name: float(value) for name, value in read_sealed_json(told).items()}

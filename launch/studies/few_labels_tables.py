@@ -19,6 +19,8 @@ from forestpilot.launch.studies.statistics import difference_words, mean_interva
 from forestpilot.policies.algorithms.rounds import round_folder
 from forestpilot.policies.algorithms.semi.loop import TABLE
 
+WEIGHT = "weight_of_"
+"""Of who drove, in the figures of a cell."""
 BINS = 20
 """Bars of the histogram of weights."""
 
@@ -105,7 +107,8 @@ def weighing(cells: Sequence[Cell], good: int) -> list[str]:
         )
         told.append(f"{difference_words(change)} against {words}")
     runs = by_place["weighted", good]
-    weights = {name.removeprefix("weight_of_"): [run.figures[name] for run in runs] for name in runs[0].figures}
+    names = [name for name in runs[0].figures if name.startswith(WEIGHT)]
+    weights = {name.removeprefix(WEIGHT): [run.figures[name] for run in runs] for name in names}
     means = ", ".join(
         f"{who} {np.mean(each):.2f} ({min(each):.2f} to {max(each):.2f})" for who, each in weights.items()
     )

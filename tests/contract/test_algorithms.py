@@ -22,6 +22,7 @@ from forestpilot.policies.algorithms import ALGORITHMS
 from forestpilot.policies.algorithms.bco.config import InverseConfig
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.algorithms.rounds import ROUND_FIELDS, RoundResult, best_round
+from forestpilot.policies.algorithms.semi.config import PseudoLabelsConfig
 from forestpilot.policies.algorithms.third_person.config import TOLD
 from forestpilot.policies.algorithms.validation import Validation
 from forestpilot.policies.embeddings.options import MultiViewConfig
@@ -48,6 +49,16 @@ NEEDED: dict[str, dict[str, Any]] = {
     "bco": {
         "alpha": 1.0,
         "inverse": InverseConfig(steps=6, batch=16),
+        "train": dataclasses.replace(
+            TINY_TRAIN,
+            checkpoint_every=3,
+            side_labels="none",
+            policy=dataclasses.replace(TINY_TRAIN.policy, head=GaussianConfig()),
+        ),
+    },
+    "semi": {
+        "videos": 2,
+        "method": PseudoLabelsConfig(InverseConfig(steps=6, batch=16)),
         "train": dataclasses.replace(
             TINY_TRAIN,
             checkpoint_every=3,

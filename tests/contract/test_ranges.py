@@ -14,6 +14,7 @@ from forestpilot.data_collection.rollouts.gates import GATES
 from forestpilot.data_collection.rollouts.noises import NOISES
 from forestpilot.launch.studies import STUDIES
 from forestpilot.launch.verbs import get_verb, verb_lines
+from forestpilot.policies.algorithms.semi import SEMI_METHODS
 from forestpilot.policies.networks.encoders import ENCODERS
 from forestpilot.policies.networks.heads import HEADS
 from forestpilot.policies.networks.memories import MEMORIES
@@ -31,7 +32,7 @@ def _classes() -> Iterator[type[Any]]:
     tops += [type(STUDIES.get(name).full) for name in STUDIES]
     tops += [
         registry.get(name).Config
-        for registry in (ENCODERS, HEADS, MEMORIES, GATES, NOISES, INPUT_NOISES, EXPORTERS)
+        for registry in (ENCODERS, HEADS, MEMORIES, GATES, NOISES, INPUT_NOISES, EXPORTERS, SEMI_METHODS)
         for name in registry
     ]
     tops += [TASKS.get(name).Options for name in TASKS]

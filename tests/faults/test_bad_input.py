@@ -199,6 +199,14 @@ third-person --embedding-steps 0 | --embedding-steps
 third-person --inverse.reads state | nothing but pictures
 third-person --train.policy.head turn-costs | turn-costs
 third-person --demonstrations {data} --expert-episodes 0 --out new | another task
+semi | --unlabelled
+semi --unlabelled nowhere | nowhere
+semi --videos 2 --method nosuch | 'nosuch'
+semi --videos 2 --method weighted | --unlabelled
+semi --videos 2 --method consistency --method.within 0 | --method.within
+semi --videos 2 --method masked --method.hidden 1 | --method.hidden
+semi --videos 2 --share 1 | --share
+semi --videos 2 --train.policy.head turn-costs | turn-costs
 collect --observations-only --viewpoint nosuch | 'nosuch'
 adversarial --adversary nosuch | 'nosuch'
 adversarial --adversary.penalty -1 | --adversary.penalty
