@@ -180,7 +180,7 @@ def test_an_encoder_is_learned_without_labels_and_can_be_had_again(
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, changes: dict[str, object], told: str) -> None:
     with pytest.raises(InvalidArgumentError, match=told):
-        tiny(tmp_path, **{"demonstrations": ("x",), **changes})
+        Semi(tiny(tmp_path, **{"demonstrations": ("x",), **changes}))
 
 
 def test_an_inverse_model_needs_two_labelled_episodes(labelled: Dataset, videos: Dataset, tmp_path: Path) -> None:

@@ -145,10 +145,6 @@ class SemiConfig(AlgorithmConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "unlabelled", tuple(self.unlabelled))
-        if not self.videos and not self.unlabelled:
-            raise InvalidArgumentError(
-                "there is nothing without labels; give --unlabelled DATASET, or --videos 60 to film the expert"
-            )
         if self.method.learns_actions:
             require_learns_actions("train.policy.head", self.train.policy.head)
         if self.method.needs_actions and self.videos:

@@ -35,6 +35,7 @@ from forestpilot.policies.algorithms.demonstrations import keep_demonstrations
 from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.algorithms.semi import SEMI_METHODS
 from forestpilot.policies.algorithms.semi.config import SemiConfig
+from forestpilot.sim.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from forestpilot.data_collection.episodes.progress import Progress
@@ -56,6 +57,10 @@ class Semi(Algorithm[SemiConfig]):
     def __init__(self, config: SemiConfig, progress: Progress | None = None, roll_in: RollIn | None = None) -> None:
         from forestpilot.policies.algorithms.semi.method import Setting
 
+        if not config.videos and not config.unlabelled:
+            raise InvalidArgumentError(
+                "there is nothing without labels; give --unlabelled DATASET, or --videos 60 to film the expert"
+            )
         super().__init__(config, progress, roll_in)
         most_bytes = int(config.train.cache_gb * 1e9)
         setting = Setting(self.policy, config.share, config.seed, most_bytes, self.progress)
