@@ -182,7 +182,11 @@ class Dataset:
         if not missing:
             return
         cure = "collect without --observations-only" if "actions" in missing else "import their videos too"
-        learner = "; `forestpilot bco` learns from what was seen alone, `forestpilot semi` beside few labels" if missing == ["actions"] else ""
+        learner = (
+            "; `forestpilot bco` learns from what was seen alone, `forestpilot semi` beside few labels"
+            if missing == ["actions"]
+            else ""
+        )
         folder = next(h.path.parent.parent for h in self.episodes if set(h.lacks) & set(missing))
         raise LackingError(f"{folder} lacks {', '.join(missing)}, and {who} needs them; {cure}{learner}")
 
