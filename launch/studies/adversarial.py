@@ -91,7 +91,7 @@ class Config(StudyConfig):
     """Rounds of GAIL, AIRL and SQIL."""
     steps: Annotated[int, STEPS] = 8192
     """Steps in the environment of each of them."""
-    ppo: PPOConfig = PPOConfig(warm_up=4)
+    ppo: PPOConfig = PPOConfig(warm_up=4, learning_rate=3e-4)
     """How GAIL and AIRL learn."""
     sac: SACConfig = SACConfig(updates=1)
     """How SQIL learns."""

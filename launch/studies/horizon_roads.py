@@ -82,7 +82,7 @@ class RoadsConfig(RoadRoundsConfig):
     """Rounds of GAIL, which begins with the last clone."""
     gail_steps: Annotated[int, STEPS] = 8192
     """Steps in the environment of each of them."""
-    ppo: PPOConfig = PPOConfig(warm_up=4)
+    ppo: PPOConfig = PPOConfig(warm_up=4, learning_rate=3e-4)
     """How GAIL learns from its reward."""
 
     def __post_init__(self) -> None:

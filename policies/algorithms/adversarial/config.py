@@ -30,7 +30,7 @@ class AdversarialConfig(ReinforceConfig):
     """What compares the learner with the expert, and its options. It alone rewards: what the environment rewards is not
     read."""
     method: LearnerConfig = field(
-        default=PPOConfig(warm_up=4),
+        default=PPOConfig(warm_up=4, learning_rate=3e-4),
         metadata=part_of("forestpilot.policies.reinforcement:LEARNERS"),
     )
     """How it learns, and its options."""
