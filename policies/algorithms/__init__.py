@@ -37,7 +37,7 @@ ALGORITHMS.register(
 ALGORITHMS.register(
     "semi",
     "forestpilot.policies.algorithms.semi.loop:Semi",
-    "semi-supervised: clone from few labelled episodes and many videos, or demonstrations of unknown quality",
+    "semi-supervised: clone few labelled episodes and many videos, or demonstrations of unknown quality",
 )
 ALGORITHMS.register(
     "intervene",
