@@ -29,7 +29,7 @@ mistakes lead, whatever the number of flights (`forestpilot study noise` says wh
 The videos are the same for all arms and training seeds; labelled drives, heap and first weights are each seed's own.
 An encoder is pretrained once for each seed, for no label has a part in it.
 
-45 policies: about 35 minutes on two cores.
+45 policies: about 35 minutes on two cores (estimated).
 """
 
 from __future__ import annotations
