@@ -21,7 +21,7 @@ the state only speed and set point, as those of the study `hindsight`.
 The measures: success on the same test forests, how far the inferred turns and go of the last round are from what the
 expert did, which the study has kept apart, and how many steps of its own each policy took.
 
-45 policies: about 55 minutes on two cores.
+30 policies: about 25 minutes on two cores, by the time that single cells took.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Observation(Study[Config, ObservationArm]):
 
     name = "observation"
     question = "How much is it worth to know what the teacher did, when one can watch and try out oneself?"
-    minutes = 55
+    minutes = 25
     full = Config()
     quick = Config(
         out="runs/study-observation-quick",

@@ -140,7 +140,7 @@ class WorldModel(nn.Module, ABC):
     def fit(self, usual: Usual) -> None:
         """Count in what is usual, before anything is learned.
 
-        Rates change a hundred times as much in a step as speeds do. And what is imagined stays within what was seen:
+        Rates change up to a hundred times as much in a step as speeds do. And what is imagined stays within what was seen:
         a plan looks for the course of which the model promises most, and finds the one of which it knows least.
         """
         for name, values in usual._asdict().items():
