@@ -140,8 +140,8 @@ class WorldModel(nn.Module, ABC):
     def fit(self, usual: Usual) -> None:
         """Count in what is usual, before anything is learned.
 
-        Rates change up to a hundred times as much in a step as speeds do. And what is imagined stays within what was seen:
-        a plan looks for the course of which the model promises most, and finds the one of which it knows least.
+        Rates change up to a hundred times as much in a step as speeds do. And what is imagined stays within what was
+        seen: a plan looks for the course of which the model promises most, and finds the one of which it knows least.
         """
         for name, values in usual._asdict().items():
             getattr(self, f"usual_{name}").copy_(values)
