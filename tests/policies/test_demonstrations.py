@@ -150,7 +150,7 @@ def test_adaptation_is_one_gradient_step_on_the_demonstrators_turns(dataset: Dat
         slope = (losses[0] - losses[1]) / (2 * step)
         expected = float((encoder.start[number] - encoder.rate[number] * slope).detach())
         assert float(context[0, number]) == pytest.approx(expected, abs=2e-3)
-    assert float(policy._imitation_loss(shown, context)) != float(
+    assert float(policy._imitation_loss(shown, context).detach()) != float(
         policy._imitation_loss(shown, encoder.start[None].detach())
     )
 

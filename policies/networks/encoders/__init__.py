@@ -19,5 +19,6 @@ class EncoderConfig(PartConfig):
 ENCODERS: Registry[type[Encoder]] = Registry("encoder", "forestpilot.policies.networks.encoders:ENCODERS")
 _HERE = "forestpilot.policies.networks.encoders"
 ENCODERS.register("patch", f"{_HERE}.patch:PatchEncoder", "patches of 4x4 pixels, two convolutions over them")
+ENCODERS.register("film", f"{_HERE}.film:FilmEncoder", "patches, of which state and goal say what to look for")
 ENCODERS.register("cnn", f"{_HERE}.cnn:ConvolutionalEncoder", "three convolutions, the first on every pixel")
 ENCODERS.register("embedding", f"{_HERE}.embedding:EmbeddingEncoder", "points of a stored embedding (embed)")

@@ -36,6 +36,18 @@ class PatchConfig(EncoderConfig):
 
 
 @dataclass(frozen=True)
+class FilmConfig(PatchConfig):
+    """Options of the encoder of patches that state and goal modulate."""
+
+    part: ClassVar[str] = "film"
+
+    hidden: Annotated[int, Range(1, 1024)] = 48
+    """Units that make of state and goal how channels are scaled and shifted."""
+    points: Annotated[int, Range(1, 1024)] = 12
+    """Things that are looked for, of each of which the mean place is told."""
+
+
+@dataclass(frozen=True)
 class EmbeddingShape:
     """Sizes of an embedding of pictures."""
 

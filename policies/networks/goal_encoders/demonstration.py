@@ -12,9 +12,9 @@ from forestpilot.policies.networks.encoders.base import as_images
 from forestpilot.policies.networks.goal_encoders import GoalEncoderConfig
 from forestpilot.policies.networks.goal_encoders.base import GoalEncoder, GoalShape, GoalView, shown_in
 from forestpilot.policies.networks.goal_encoders.options import DemonstrationGoalConfig
-from forestpilot.policies.networks.goal_encoders.order import PLACE, attention_network
+from forestpilot.policies.networks.goal_encoders.order import PLACE, SHARPNESS, Progress
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.goals import DEMONSTRATED_FRAMES
+from forestpilot.sim.goals import LAST_NUMBERS
 
 PATCH = 4
 """Side of a patch in pixels of the halved picture."""
@@ -25,9 +25,9 @@ HALF = 2
 class DemonstrationGoal(GoalEncoder):
     """A small CNN reads each picture of a demonstration; attention chooses among them (Duan et al. 2017, section 4.2).
 
-    What is looked for follows from how far one has come, which direction and distance of the goal tell; where it is
-    found, from the pictures' places in the demonstration and from what they show. So one row's colour can be learned of
-    by itself, whatever those of the other rows are.
+    What is looked for follows from how far one has come, where it is found from how far the demonstrator had: attention
+    begins at the pictures of the same distance from the goal, and learns to look elsewhere. So one row's colour can be
+    learned of by itself, whatever those of the other rows are.
     """
 
     Config: ClassVar[type[GoalEncoderConfig]] = DemonstrationGoalConfig
@@ -53,20 +53,18 @@ class DemonstrationGoal(GoalEncoder):
             flat = self.convolutions(torch.zeros(1, 3, height, width)).numel()
         self.read = nn.Sequential(nn.Linear(flat, config.hidden), nn.ReLU())
         self.tell = nn.Linear(config.hidden, config.features)
-        self.key = nn.Linear(config.hidden, config.hidden)
-        self.place = nn.Parameter(torch.randn(DEMONSTRATED_FRAMES, config.hidden))
-        self.look = attention_network(config.hidden, config.hidden)
+        self.progress = Progress()
+        self.look = nn.Parameter(torch.eye(Progress.size))
 
     def attention(self, goal: Tensor, goal_view: GoalView) -> tuple[Tensor, Tensor]:
         """Shares of attention (B, T, F), and what each picture tells (B, F, features)."""
-        views = shown_in(goal_view).views
+        views, steps = shown_in(goal_view)
         batch, frames = views.shape[:2]
         pictures = avg_pool2d(as_images(views.flatten(0, 1)[:, None]), HALF)
         flat = self.convolutions(pictures).permute(0, 2, 3, 1).reshape(batch * frames, -1)
         seen = self.read(flat).view(batch, frames, -1)
-        keys = self.place + self.key(seen)
-        looked_for = self.look(goal[..., :PLACE])
-        scores = looked_for @ keys.transpose(1, 2) / keys.shape[-1] ** 0.5
+        then = self.progress(steps[..., -LAST_NUMBERS:])
+        scores = SHARPNESS * self.progress(goal) @ self.look @ then.transpose(1, 2)
         return torch.softmax(scores, dim=-1), torch.tanh(self.tell(seen))
 
     def forward(self, goal: Tensor, goal_view: GoalView) -> Tensor:

@@ -33,15 +33,9 @@ class PictureGoalConfig(GoalEncoderConfig):
 
 @dataclass(frozen=True)
 class OrderGoalConfig(GoalEncoderConfig):
-    """Options of the encoder of orders of colours."""
+    """Orders of colours need no options."""
 
     part: ClassVar[str] = "order"
-
-    hidden: Annotated[int, Range(1, 1024)] = 32
-    """Units that tell from direction and distance which row comes next."""
-
-    def __post_init__(self) -> None:
-        require_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,7 @@ class DemonstrationGoalConfig(GoalEncoderConfig):
     channels: Annotated[tuple[int, int], Range(1, 1024)] = (24, 24)
     """Numbers that tell a patch of 4x4 pixels, and output channels of the convolution over patches."""
     hidden: Annotated[int, Range(1, 1024)] = 48
-    """Units that read a picture, and size of what is looked for."""
+    """Units that read a picture."""
     features: Annotated[int, Range(1, 1024)] = 8
     """Numbers that tell what was found."""
 
