@@ -20,7 +20,7 @@ picture, and no other state. Blind flight knows as much without the picture.
 
 The measures: success on the same test forests; the time-alignment error of the embedding on the expert's flights in
 validation forests, beside that of raw pixels; how much of the variance of the speed a linear probe reads from the
-points of the own view there; how far the inferred turns are off on own flights that were not learned from.
+points of the own view there (of what the trunks read, before points are made of it); how far the inferred turns are off on own flights that were not learned from.
 
 18 policies: about 40 minutes on two cores.
 """
@@ -116,8 +116,8 @@ MEASURES = {
     ),
     "speed_r2": (
         "speed read by a linear probe, R$^2$",
-        "Share of the variance of the speed that a linear probe reads from points of the own view; in arms without "
-        "embedding from raw pixels.",
+        "Share of the variance of the speed that a linear probe reads from what the embedding's trunks read of the own "
+        "view; in arms without embedding from raw pixels.",
     ),
     "turn_error_deg": (
         "inferred turn off by, degrees",
@@ -282,6 +282,7 @@ class ThirdPersonStudy(Study[Config, ThirdPersonArm]):
             Targets,
             alignment_error,
             embedded,
+            features_of,
             probe,
             raw_pixels,
         )
@@ -297,11 +298,12 @@ class ThirdPersonStudy(Study[Config, ThirdPersonArm]):
         learned, seen = (read_recordings([data], views, prepare) for data in (own, held_out))
         frames = EmbeddingConfig().shape.frames
         most: int | None = MOST_ROWS
-        points = raw_pixels(frames)
+        points = read_by = raw_pixels(frames)
         if folder is not None:
             embedding = load_embedding(folder)[0]
-            points, frames, most = embedded(embedding), embedding.shape.frames, None
-        read = probe(points, learned, seen, Targets(own.task_spec, frames, most))
+            points, read_by = embedded(embedding), features_of(embedding)
+            frames, most = embedding.shape.frames, None
+        read = probe(read_by, learned, seen, Targets(own.task_spec, frames, most))
         alignment = float(np.mean([alignment_error(each, points) for each in seen]))
         return {"alignment": 100 * alignment, "speed_r2": read.get(SPEED, 0.0)}
 

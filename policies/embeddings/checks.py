@@ -3,7 +3,7 @@
 Alignment (Sermanet et al. 2018, section IV-A): for each moment of one view the nearest moment of another view of the
 same episode is looked for; how far apart in time they are, as a share of the episode's length, is 0 where the right
 one is always found, and a third by guessing. Raw pixels are held beside it. And a linear probe: how much of the
-variance of what the vehicle did a ridge regression reads from the points of its own view.
+variance of what the vehicle did a ridge regression reads, from what the trunks read of its own view.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itertools import permutations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from forestpilot.policies.embeddings.options import OWN_VIEW
 from forestpilot.policies.embeddings.recordings import Recording, moments_of, stacks_at
@@ -53,6 +54,17 @@ class Checks:
 
 def embedded(embedding: Embedding) -> PointsOf:
     """Points of an embedding."""
+    return _made_by(embedding, lambda stacks: embedding(stacks)[0])
+
+
+def features_of(embedding: Embedding) -> PointsOf:
+    """What an embedding's trunks read, before points are made of it: that leaves out what does not tell moments apart
+    (see Chen et al. 2020, arXiv:2002.05709, section 4.2)."""
+    return _made_by(embedding, embedding.features)
+
+
+def _made_by(embedding: Embedding, make: Callable[[Tensor], Tensor]) -> PointsOf:
+    """What is made of stacks (N, K, h, w, 3)."""
 
     @torch.inference_mode()
     def points_of(recording: Recording, view: str) -> NDArray[np.float32]:
@@ -63,7 +75,7 @@ def embedded(embedding: Embedding) -> PointsOf:
         with torch_threads(1):
             for first in range(0, len(moments), AT_ONCE):
                 stacks = stacks_at(recording.views[view], moments[first : first + AT_ONCE], frames)
-                found.append(embedding(torch.from_numpy(stacks))[0].numpy())
+                found.append(make(torch.from_numpy(stacks)).numpy())
         return np.concatenate(found)
 
     return points_of
@@ -89,11 +101,13 @@ def check(embedding: Embedding, learned: Sequence[Recording], held_out: Sequence
         spec: the task.
     """
     frames = embedding.shape.frames
-    both = (embedded(embedding), raw_pixels(frames))
-    aligned = [{seen.seed: alignment_error(seen, points) for seen in held_out} for points in both]
+    pixels = raw_pixels(frames)
+    aligned = [
+        {seen.seed: alignment_error(seen, points) for seen in held_out} for points in (embedded(embedding), pixels)
+    ]
     probes = [
         probe(points, learned, held_out, Targets(spec, frames, most))
-        for points, most in zip(both, (None, MOST_ROWS), strict=True)
+        for points, most in ((features_of(embedding), None), (pixels, MOST_ROWS))
     ]
     return Checks(aligned[0], aligned[1], probes[0], probes[1])
 

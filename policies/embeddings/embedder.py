@@ -54,7 +54,39 @@ class Embedder(ABC):
         moments: NDArray[np.int64],
         flip: bool,
         pace: int | NDArray[np.int64] = 1,
-    ) -> Tensor:
-        """(N, K, h, w, 3) uint8 the pictures of some moments, mirrored or not: see `stacks_at`."""
+    ) -> NDArray[np.uint8]:
+        """(N, K, h, w, 3) the pictures of some moments, mirrored or not: see `stacks_at`."""
         stacks = stacks_at(views, moments, self.embedding.shape.frames, pace)
-        return torch.from_numpy(np.ascontiguousarray(stacks[:, :, :, ::-1]) if flip else stacks)
+        return stacks[:, :, :, ::-1] if flip else stacks
+
+    def embed(
+        self, first: list[NDArray[np.uint8]], second: list[NDArray[np.uint8]], jitter: float, rng: np.random.Generator
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Points of two sides' stacks, and points of their last pictures: (first, second) of each.
+
+        Args:
+            first: stacks, some of each episode.
+            second: as many, those that belong to them.
+            jitter: see `relit`.
+            rng: draws.
+        """
+        number = sum(map(len, first))
+        stacks = relit(np.concatenate([*first, *second]), jitter, rng)
+        stacked, single = self.embedding(torch.from_numpy(np.ascontiguousarray(stacks)))
+        return (stacked[:number], stacked[number:]), (single[:number], single[number:])
+
+
+def relit(stacks: NDArray[np.uint8], jitter: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Stacks (N, K, h, w, 3), each in another light: all its pictures in the same.
+
+    Args:
+        stacks: left as they are.
+        jitter: contrast is multiplied by e to the power of at most this, or divided; the mean moves a quarter of it.
+        rng: draws.
+    """
+    if not jitter:
+        return stacks
+    contrast, light = rng.uniform(-jitter, jitter, (2, len(stacks), 1, 1, 1, 1)).astype(np.float32)
+    mean = stacks.mean((1, 2, 3, 4), keepdims=True, dtype=np.float32)
+    lit = (stacks - mean) * np.exp(contrast) + mean * np.exp(0.25 * light)
+    return np.clip(lit, 0, 255).astype(np.uint8)

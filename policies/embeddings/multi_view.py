@@ -45,7 +45,7 @@ class MultiView(Embedder):
     def loss(self, recordings: Sequence[Recording], rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """See `Embedder.loss`: stacks against stacks, and single pictures against single pictures."""
         config = self.config
-        sides: tuple[list[Tensor], list[Tensor]] = ([], [])
+        sides: tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]] = ([], [])
         firsts = []
         for number in rng.integers(len(recordings), size=config.episodes):
             recording = recordings[number]
@@ -55,13 +55,12 @@ class MultiView(Embedder):
             for side, view in zip(sides, pair, strict=True):
                 side.append(self.stacks(recording.views[view], moments, flip, paces))
             firsts.append(np.arange(len(moments)) < len(np.unique(moments)))
-        number = sum(map(len, sides[0]))
-        stacked, single = self.embedding(torch.cat([*sides[0], *sides[1]]))
-        loss = contrast(config, stacked[:number], stacked[number:])
+        stacked, single = self.embed(*sides, config.jitter, rng)
+        loss = contrast(config, *stacked)
         if self.embedding.shape.frames > 1:
             once = torch.from_numpy(np.concatenate(firsts))
-            loss = loss + contrast(config, single[:number][once], single[number:][once])
-        figures = {"loss": float(loss.detach()), "found": found(stacked[:number], stacked[number:])}
+            loss = loss + contrast(config, single[0][once], single[1][once])
+        figures = {"loss": float(loss.detach()), "found": found(*stacked)}
         return loss, figures
 
     def _moments(self, recording: Recording, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

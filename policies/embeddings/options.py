@@ -36,6 +36,9 @@ class ContrastiveConfig(EmbedderConfig):
     """Moments of each of them."""
     flip: bool = True
     """Mirror half of the episodes left to right."""
+    jitter: Annotated[float, Range(0, 3)] = 0.5
+    """Each stack is seen in another light: its contrast is multiplied by up to e to this power, or divided by as much.
+    Without that, speed passes for contrast."""
 
     def __post_init__(self) -> None:
         require_ranges(self)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from forestpilot.data_collection.episodes.dataset import DatasetError
@@ -40,8 +41,8 @@ class SingleView(Embedder):
     def loss(self, recordings: Sequence[Recording], rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """See `Embedder.loss`: stacks against stacks, and single pictures against single pictures."""
         config = self.config
-        anchors: list[Tensor] = []
-        near: list[Tensor] = []
+        anchors: list[NDArray[np.uint8]] = []
+        near: list[NDArray[np.uint8]] = []
         places: list[np.ndarray] = []
         for number in rng.integers(len(recordings), size=config.episodes):
             recording = recordings[number]
@@ -54,13 +55,12 @@ class SingleView(Embedder):
             anchors.append(self.stacks(view, moments, flip))
             near.append(self.stacks(view, beside, flip))
             places.append(np.stack([np.full(len(moments), number), moments, beside], axis=1))
-        number = sum(map(len, anchors))
-        stacked, single = self.embedding(torch.cat([*anchors, *near]))
+        stacked, single = self.embed(anchors, near, config.jitter, rng)
         left_out = torch.from_numpy(_too_near(np.concatenate(places), config.far))
-        loss = contrast(config, stacked[:number], stacked[number:], left_out)
+        loss = contrast(config, *stacked, left_out)
         if self.embedding.shape.frames > 1:
-            loss = loss + contrast(config, single[:number], single[number:], left_out)
-        figures = {"loss": float(loss.detach()), "found": found(stacked[:number], stacked[number:])}
+            loss = loss + contrast(config, *single, left_out)
+        figures = {"loss": float(loss.detach()), "found": found(*stacked)}
         return loss, figures
 
 

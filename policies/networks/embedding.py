@@ -107,7 +107,10 @@ class Embedding(nn.Module):
         Returns:
             points of the stacks and of their last pictures, (N, D) float32 each, of length one.
         """
-        read = self.frame.read(stacks[:, -1])
-        of_last = nn.functional.normalize(self.frame.point(read), dim=-1)
-        both = torch.cat((read, self.motion(stacks)), dim=-1)
-        return nn.functional.normalize(self.join(both), dim=-1), of_last
+        features = self.features(stacks)
+        of_last = nn.functional.normalize(self.frame.point(features[:, : self.shape.features]), dim=-1)
+        return nn.functional.normalize(self.join(features), dim=-1), of_last
+
+    def features(self, stacks: Tensor) -> Tensor:
+        """(N, 2F) float32 what both trunks read of stacks (N, K, h, w, 3) uint8, before points are made of it."""
+        return torch.cat((self.frame.read(stacks[:, -1]), self.motion(stacks)), dim=-1)

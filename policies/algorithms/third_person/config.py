@@ -51,6 +51,9 @@ class ThirdPersonConfig(BCOConfig):
     """Its learning rate at the beginning."""
     retrain: bool = True
     """Each round begins with fresh weights: its embedding is another than that of the round before."""
+    look_ahead: Annotated[int, Range(1, 100)] = 3
+    """Steps from the picture before to the picture after, of which the inverse model tells what was done first: in one
+    step a vehicle hardly turns."""
     inverse: InverseConfig = field(default_factory=lambda: InverseConfig(reads="pictures"))
     """What infers actions, of pictures of the viewpoint before and after."""
     train: TrainConfig = field(default_factory=_training)

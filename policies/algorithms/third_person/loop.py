@@ -122,7 +122,10 @@ class ThirdPerson(BCO):
         """What the inverse model is shown of an episode."""
         seen = seen_from(self.view, episode, self.policy.spec)
         goal = np.zeros_like(seen.observations["goal"])
-        return model.reader.pairs_of(dataclasses.replace(seen, observations={**seen.observations, "goal": goal}))
+        pairs = model.reader.pairs_of(dataclasses.replace(seen, observations={**seen.observations, "goal": goal}))
+        # The picture after is one of some steps later, or the last one.
+        later = np.minimum(np.arange(len(pairs)) + self.config.look_ahead - 1, len(pairs) - 1)
+        return dataclasses.replace(pairs, views_after=pairs.views_after[later])
 
     def embedding_folder(self, round_number: int) -> Path:
         """Where the embedding of a round lies."""
