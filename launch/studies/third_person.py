@@ -19,8 +19,9 @@ All inverse models read two pictures of the film; policies read direction to the
 picture, and no other state. Blind flight knows as much without the picture.
 
 The measures: success on the same test forests; the time-alignment error of the embedding on the expert's flights in
-validation forests, beside that of raw pixels; how much of the variance of the speed a linear probe reads from the
-points of the own view there (of what the trunks read, before points are made of it); how far the inferred turns are off on own flights that were not learned from.
+validation forests, beside that of raw pixels; how much of the variance of the speed a linear probe reads there from
+what the embedding's trunks read of the own view; how far the inferred turns are off on own flights that were not
+learned from.
 
 18 policies: about 40 minutes on two cores.
 """
