@@ -1,7 +1,8 @@
 """Can one learn to fly from films of somebody else, taken by a camera that one will never look through?
 
-The expert is filmed, and nobody records what it does. A learner moves, first at random, then by its own policy, and is
-filmed as well, while its own camera looks ahead. From that it infers what was done in the films, and clones it:
+The expert is filmed, and nobody records what it does. A learner moves at random (with `--rounds 1` then also by its own
+policy), and is filmed as well, while its own camera looks ahead. From that it infers what was done in the films, and
+clones it:
 
     first-person   the films are of the expert's own camera: nothing has to be carried over
     chase-multi    filmed from behind; policies see by an embedding in which both views of a moment are the same point,
@@ -141,10 +142,10 @@ class Config(StudyConfig):
     """Run folder; the same command goes on where it was interrupted."""
     videos: Annotated[int, EPISODES] = 60
     """Films of the expert's flights."""
-    own: Annotated[int, Range(2, 100_000)] = 40
+    own: Annotated[int, Range(2, 100_000)] = 60
     """Own flights at random, and in each later round by the policy so far."""
-    rounds: Annotated[int, ROUNDS] = 1
-    """Rounds after the first."""
+    rounds: Annotated[int, ROUNDS] = 0
+    """Rounds after the first, in which the learner moves by its own policy."""
     inverse: InverseConfig = field(default_factory=lambda: InverseConfig(reads="pictures", steps=400))
     """The inverse model."""
     embedding_steps: Annotated[int, STEPS] = 300

@@ -17,7 +17,7 @@ from forestpilot.policies.networks.checkpoint import describe_policy
 def study(tmp_path_factory: pytest.TempPathFactory) -> ThirdPersonStudy:
     """One cell of the own view and one of an embedding, really run."""
     out = tmp_path_factory.mktemp("study") / "run"
-    quick = dataclasses.replace(ThirdPersonStudy.quick, out=str(out), workers=1, rounds=0)
+    quick = dataclasses.replace(ThirdPersonStudy.quick, out=str(out), workers=1)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(third_person, "ARMS", ARMS[:2])
         patched.setattr(third_person, "PAIRS", ())
@@ -45,7 +45,7 @@ def test_embeddings_are_checked_where_there_is_another_view(study: ThirdPersonSt
 
 
 def test_all_arms_take_as_many_gradient_steps_and_own_flights() -> None:
-    config = Config()
+    config = Config(rounds=1)
     chosen = ThirdPersonStudy(config)
     told = [chosen.learning(arm, 1, ("x",), Path("out")) for arm in ARMS]
     for each in told[1:]:
