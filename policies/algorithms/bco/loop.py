@@ -99,7 +99,7 @@ class BCO(Algorithm[BCOConfig]):
         config = self.config
         if round_number == 0:
             self._film()
-            self.record(0, RandomMotion(config.hold))
+            self.record(0, self.first_motion)
             return
         folder = self.member_folder(round_number - 1)
         self.record(round_number, OwnMotion(PolicyFactory(str(folder), folder.name), config.own_noise))
@@ -132,6 +132,11 @@ class BCO(Algorithm[BCOConfig]):
         labels = sum(int(known_steps(header).sum()) for header in self.videos)
         self._write_table(round_number)
         return dataclasses.replace(result, labels=labels)
+
+    @property
+    def first_motion(self) -> PilotFactory:
+        """How the learner moves before it has a policy."""
+        return RandomMotion(self.config.hold)
 
     @property
     def viewpoint(self) -> ViewpointConfig:

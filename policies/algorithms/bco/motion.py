@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from forestpilot.data_collection.episodes.labels import ACTOR_POLICY
 from forestpilot.data_collection.rollouts.pilots import Decision, Observations, Pilot, PilotFactory, cameras_of
 from forestpilot.sim.envs.task_spec import TaskSpec
+from forestpilot.sim.registry import import_attribute
 from forestpilot.sim.seeds import SeedStream, rng_for
+from forestpilot.sim.tasks import TASKS
 
 
 class _Held:
@@ -136,3 +138,51 @@ class NoisyPilot:
         decision = self._policy.act(observations, infos, slots)
         noise = np.stack([self._noise[int(slot)].normal(0.0, self._std, 2) for slot in slots])
         return decision._replace(actions=np.clip(decision.actions + noise, -1.0, 1.0).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class BlindMotion:
+    """Makes a pilot that goes where the task's blind baseline goes, and does something else beside it at random."""
+
+    task: str
+    """Name of the task."""
+    hold_s: float
+    """How long what is done beside it is held at most, in seconds."""
+
+    def __call__(self) -> Pilot:
+        """The pilot."""
+        blind: type[Pilot] = import_attribute(TASKS.get(self.task).baselines["blind"])
+        return StraySteps(blind(), self.hold_s)
+
+
+class StraySteps(RandomPilot):
+    """Does what a policy decides, and adds random actions that are held for a while, in each episode of another size.
+
+    So a learner moves as fast as its policy, and turns as it likes.
+
+    Args:
+        policy: who decides.
+        hold_s: how long what is added is held at most, in seconds.
+    """
+
+    def __init__(self, policy: Pilot, hold_s: float) -> None:
+        super().__init__(hold_s)
+        self._policy = policy
+        self.name = f"{policy.name} and random"
+        self.cameras = cameras_of(policy)
+
+    def begin(self, slots: int) -> None:
+        """Get the policy ready."""
+        self._policy.begin(slots)
+
+    def restart(self, slot: int, seed: int) -> None:
+        """What is added follows from the world."""
+        super().restart(slot, seed)
+        self._policy.restart(slot, seed)
+
+    def act(self, observations: Observations, infos: list[dict[str, Any]], slots: np.ndarray) -> Decision:
+        """What the policy decides, and what is added to it."""
+        decision = self._policy.act(observations, infos, slots)
+        added = super().act(observations, infos, slots).actions
+        sizes = np.array([rng_for(self._seeds[slot], SeedStream.SCENARIO).random() for slot in slots.tolist()])
+        return decision._replace(actions=np.clip(decision.actions + sizes[:, None] * added, -1, 1).astype(np.float32))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.policies.algorithms.bco.config import BCOConfig, InverseConfig
@@ -51,6 +51,9 @@ class ThirdPersonConfig(BCOConfig):
     """Its learning rate at the beginning."""
     retrain: bool = True
     """Each round begins with fresh weights: its embedding is another than that of the round before."""
+    motion: Literal["blind", "random"] = "blind"
+    """How the learner moves in round 0: as the task's blind baseline does, to the goal at full speed, with random
+    actions added; or at random alone, which seldom gets as fast as who is filmed."""
     look_ahead: Annotated[int, Range(1, 100)] = 3
     """Steps from the picture before to the picture after, of which the inverse model tells what was done first: in one
     step a vehicle hardly turns."""
@@ -66,6 +69,8 @@ class ThirdPersonConfig(BCOConfig):
             raise InvalidArgumentError(
                 f"inverse.reads is {self.inverse.reads}; of a third-person video nothing but pictures can be read"
             )
+        if self.motion not in ("blind", "random"):
+            raise InvalidArgumentError(f"motion is {self.motion!r}; allowed: blind, random")
         policy = self.train.policy
         if set(policy.state_inputs) != set(TOLD):
             raise InvalidArgumentError(

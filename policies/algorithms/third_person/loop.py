@@ -32,7 +32,9 @@ from forestpilot.data_collection.episodes.episode import Episode, load_episode, 
 from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.remote import COPIES, Room, fetched
 from forestpilot.data_collection.episodes.rerun import Rerun
+from forestpilot.data_collection.rollouts.pilots import PilotFactory
 from forestpilot.policies.algorithms.bco.loop import BCO
+from forestpilot.policies.algorithms.bco.motion import BlindMotion
 from forestpilot.policies.algorithms.bco.transitions import Pairs, known_steps
 from forestpilot.policies.algorithms.third_person.config import TOLD, ThirdPersonConfig
 from forestpilot.policies.embeddings.options import OWN_VIEW, EmbedConfig
@@ -57,6 +59,13 @@ class ThirdPerson(BCO):
     def viewpoint(self) -> ViewpointConfig:
         """From where teacher and learner are filmed."""
         return self.config.viewpoint
+
+    @property
+    def first_motion(self) -> PilotFactory:
+        """See `BCO.first_motion`."""
+        if self.config.motion == "random":
+            return super().first_motion
+        return BlindMotion(self.config.task, self.config.hold)
 
     @property
     def view(self) -> str:
