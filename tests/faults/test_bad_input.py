@@ -196,6 +196,8 @@ third-person --task nosuch | 'nosuch'
 third-person --viewpoint nosuch | 'nosuch'
 third-person --embedder nosuch | 'nosuch'
 third-person --embedding-steps 0 | --embedding-steps
+third-person --motion slow | slow
+third-person --look-ahead 0 | --look-ahead
 third-person --inverse.reads state | nothing but pictures
 third-person --train.policy.head turn-costs | turn-costs
 third-person --demonstrations {data} --expert-episodes 0 --out new | another task

@@ -16,7 +16,7 @@ from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.policies.algorithms.bco.config import BCOConfig, InverseConfig
 from forestpilot.policies.algorithms.bco.inverse import InverseModel, errors_of, train_inverse
 from forestpilot.policies.algorithms.bco.loop import BCO, inferred_against
-from forestpilot.policies.algorithms.bco.motion import NoisyPilot, RandomPilot
+from forestpilot.policies.algorithms.bco.motion import BlindMotion, NoisyPilot, RandomPilot, StraySteps
 from forestpilot.policies.algorithms.bco.transitions import PairReader, Pairs, known_steps
 from forestpilot.policies.networks.checkpoint import load_policy
 from forestpilot.policies.networks.config import ViewConfig
@@ -241,7 +241,9 @@ class Still:
         return decided(np.zeros((len(slots), 2)))
 
 
-@pytest.mark.parametrize("make", [lambda: RandomPilot(1.0), lambda: NoisyPilot(Still(), 0.2)])
+@pytest.mark.parametrize(
+    "make", [lambda: RandomPilot(1.0), lambda: NoisyPilot(Still(), 0.2), lambda: StraySteps(Still(), 1.0)]
+)
 def test_motion_follows_from_the_world_and_not_from_the_slot(make) -> None:
     infos = [{"task_spec": small_spec()}] * 2
     ways = []
@@ -253,3 +255,15 @@ def test_motion_follows_from_the_world_and_not_from_the_slot(make) -> None:
         ways.append(np.stack([pilot.act({}, infos, np.arange(2)).actions for _ in range(40)]))
     np.testing.assert_array_equal(ways[0], ways[1][:, ::-1])
     assert np.abs(ways[0]).max() <= 1 and ways[0].std(0).min() > 0.05
+
+
+def test_who_goes_blindly_goes_to_the_goal_on_the_whole() -> None:
+    pilot = BlindMotion("drone", 1.0)()
+    pilot.begin(6)
+    for slot in range(6):
+        pilot.restart(slot, slot)
+    seen = {"goal": np.tile(np.array([np.cos(0.3), np.sin(0.3)], np.float32), (6, 1))}
+    infos = [{"task_spec": small_spec()}] * 6
+    done = np.stack([pilot.act(seen, infos, np.arange(6)).actions for _ in range(200)])
+    assert abs(done[..., 0].mean() - 0.3 / small_spec().max_turn_rad) < 0.15 < done[..., 0].std(0).max()
+    assert (done[..., 1] == 1).mean() > 0.3 and done[..., 1].std(0).max() > 0.1

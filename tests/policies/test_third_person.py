@@ -116,6 +116,7 @@ def test_pixels_and_the_own_view_go_without_an_embedding(videos: Dataset, tmp_pa
         ({"train": dataclasses.replace(TRAIN, policy=dataclasses.replace(TRAIN.policy, state_inputs=()))}, "is told"),
         ({"train": dataclasses.replace(TRAIN, side_labels="geometric")}, "are of one camera"),
         ({"retrain": False}, "retrain is off"),
+        ({"motion": "slow"}, "motion is 'slow'"),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, changes: dict[str, object], told: str) -> None:
