@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import platform
 import shutil
 import tarfile
 from pathlib import Path
@@ -71,8 +72,17 @@ def unpacked(name):
 
 
 def this_machine():
-    """What the last digits depend on."""
-    return {"numpy": np.__version__, "torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability()}
+    """What the last digits depend on: MKL multiplies matrices in another order on processors of another maker."""
+    cpu = torch.backends.cpu.get_cpu_capability()
+    return {"numpy": np.__version__, "torch": torch.__version__, "cpu": cpu, "maker": maker_of_cpu()}
+
+
+def maker_of_cpu():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("vendor_id")), platform.machine())
 
 
 SAME_MACHINE = this_machine() == read_json(HERE / "machine.json")
