@@ -109,7 +109,7 @@ def test_its_config_names_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_loss_falls_on_a_toy_problem(tmp_path: Path, name: str) -> None:
-    config = make_config(name, {"memory": "none"}, steps=60, log_every=6, learning_rate=5e-3)
+    config = make_config(name, {"memory": "none"}, steps=30, log_every=3, learning_rate=5e-3)
     policy = new_policy(config)
     train(policy, MadeUpReader(), config, tmp_path)
     losses = [float(row.split(",")[column_of(tmp_path, "loss")]) for row in rows_of(tmp_path)]
