@@ -74,9 +74,14 @@ class KillingReader(MadeUpReader):
 @pytest.mark.parametrize("head", HEADS)
 def test_every_head_learns_to_turn_away_from_the_trunk(tmp_path: Path, head: str) -> None:
     config = make_config(
-        {"head": head, "memory": "none"}, steps=250, log_every=25, checkpoint_every=250, learning_rate=5e-3
+        {"head": head, "memory": "none"},
+        steps=180,
+        batch_windows=16,
+        log_every=18,
+        checkpoint_every=180,
+        learning_rate=5e-3,
     )
-    result = train(new_policy(config), MadeUpReader(), config, tmp_path)
+    result = train(new_policy(config), MadeUpReader(length=1), config, tmp_path)
     losses = [float(row["loss"]) for row in rows_of(tmp_path)]
     assert losses[-1] < losses[0]
     # Left and right are equally good when the trunk is in the middle, so an error of zero is not to be had.
