@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -102,6 +102,12 @@ def remoteness_of(distance_m: Any) -> Any:
 def distance_of(share: Any) -> Any:
     """The distance (...) in metres that `remoteness_of` has told."""
     return HALF_WAY_M * share / np.maximum(1.0 - share, 1e-6)
+
+
+def mirror_of_steps(state_mirror: Sequence[float]) -> np.ndarray:
+    """(S + 3 + 2,) float32 +1 or -1: the sign of each number of a demonstrator's step in the world mirrored left to
+    right, given those of the state (S,)."""
+    return np.array((*state_mirror, *GOAL_MIRRORS[VECTOR], -1.0, 1.0), np.float32)
 
 
 def demonstrated_here(observation: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from forestpilot.data_collection.windows.torch_stream import TorchStream
 from forestpilot.data_collection.windows.windows import Batch
 from forestpilot.sim.envs.task_spec import TaskSpec
-from forestpilot.sim.goals import GOAL_MIRRORS, VECTOR
+from forestpilot.sim.goals import mirror_of_steps
 from forestpilot.sim.kernels import kernel
 
 FULL_SCALE = 255.0
@@ -238,9 +238,8 @@ def _mirror_vectors(batch: Batch, spec: TaskSpec, mirrored: NDArray[np.bool_]) -
     if costs is not None:
         costs = np.where(chosen, costs[..., ::-1], costs)
     if batch.goal_steps is not None:
-        # The demonstrator's goal is told by direction and distance.
-        signs = np.array((*spec.state_mirror, *GOAL_MIRRORS[VECTOR], -1.0, 1.0), np.float32)
-        batch = batch._replace(goal_steps=np.where(chosen, batch.goal_steps * signs, batch.goal_steps))
+        steps = batch.goal_steps * mirror_of_steps(spec.state_mirror)
+        batch = batch._replace(goal_steps=np.where(chosen, steps, batch.goal_steps))
     return batch._replace(
         state=np.where(chosen, batch.state * np.array(spec.state_mirror, dtype=np.float32), batch.state),
         goal=np.where(chosen, batch.goal * np.array(spec.goal_mirror, dtype=np.float32), batch.goal),

@@ -23,11 +23,12 @@ from forestpilot.policies.algorithms.semi.config import (
     SemiConfig,
     WeightedConfig,
 )
-from forestpilot.policies.algorithms.semi.consistency import ConsistencyObjective, mirror
+from forestpilot.policies.algorithms.semi.consistency import ConsistencyObjective, _predict, mirror
 from forestpilot.policies.algorithms.semi.loop import Semi
 from forestpilot.policies.algorithms.semi.masked import hidden_pixels, in_own_units
 from forestpilot.policies.algorithms.semi.weighted import WeightedObjective
 from forestpilot.policies.networks.checkpoint import describe_policy, load_policy, load_state
+from forestpilot.policies.networks.goal_encoders.base import Demonstrated
 from forestpilot.policies.networks.heads.base import Target
 from forestpilot.policies.networks.heads.options import MixtureConfig, TurnCostsConfig
 from forestpilot.policies.networks.views import OUTSIDE_GREY
@@ -253,6 +254,30 @@ def test_a_world_mirrored_twice_is_the_world() -> None:
     for name in ("views", "state", "goal"):
         assert torch.equal(getattr(twice, name), getattr(batch, name))
         assert not torch.equal(getattr(once, name), getattr(batch, name))
+
+
+def test_what_was_demonstrated_is_mirrored_too_and_comes_as_pictures_and_steps() -> None:
+    policy = VisuomotorPolicy.seeded(TINY_POLICY, small_spec(), 0)
+    rng = np.random.default_rng(1)
+    pictures = torch.from_numpy(rng.integers(0, 256, (2, 3, 6, 8, 3), dtype=np.uint8))
+    steps = torch.from_numpy(rng.normal(size=(2, 3, policy.spec.state_size + 5)).astype(np.float32))
+    batch = dataclasses.replace(made_up_batch(policy, 2), goal_view=pictures, goal_steps=steps)
+    once = mirror(batch, policy)
+    assert once.goal_view is not None and once.goal_steps is not None
+    assert torch.equal(once.goal_view, pictures.flip(3)), "left and right, not up and down"
+    assert torch.equal(once.goal_steps[..., -2], -steps[..., -2]), "the demonstrator turned the other way"
+    assert torch.equal(once.goal_steps[..., -1], steps[..., -1])
+    twice = mirror(once, policy)
+    assert torch.equal(twice.goal_view, pictures) and torch.equal(twice.goal_steps, steps)
+    assert isinstance(once.goal_seen, Demonstrated)
+    seen = []
+
+    def policy_that_looks(*args: object, goal_view: object, **kwargs: object) -> tuple[torch.Tensor, None]:
+        seen.append(goal_view)
+        return torch.zeros(2), None
+
+    _predict(policy_that_looks, batch)  # type: ignore[arg-type]
+    assert isinstance(seen[0], Demonstrated)
 
 
 def test_spoilt_views_lose_a_rectangle_and_other_light_falls_on_the_rest() -> None:

@@ -25,6 +25,7 @@ from forestpilot.policies.networks.views import OUTSIDE_GREY
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.batches import Objective, TrainingBatch
 from forestpilot.policies.training.mixed import rows_of_first
+from forestpilot.sim.goals import mirror_of_steps
 
 
 class Consistency(Method[ConsistencyConfig]):
@@ -88,13 +89,17 @@ def mirror(batch: TrainingBatch, policy: VisuomotorPolicy) -> TrainingBatch:
     """What a batch shows, as if its worlds had been mirrored left to right; labels stay as they are."""
     spec = policy.spec
     device = batch.state.device
-    goal_view = None if batch.goal_view is None else batch.goal_view.flip(2)
+    goal_view = None if batch.goal_view is None else batch.goal_view.flip(-2)
+    goal_steps = None
+    if batch.goal_steps is not None:
+        goal_steps = batch.goal_steps * torch.from_numpy(mirror_of_steps(spec.state_mirror)).to(device)
     return replace(
         batch,
         views=batch.views.flip((2, 4)),
         state=batch.state * torch.tensor(spec.state_mirror, dtype=torch.float32, device=device),
         goal=batch.goal * torch.tensor(spec.goal_mirror, dtype=torch.float32, device=device)[: spec.goal_size],
         goal_view=goal_view,
+        goal_steps=goal_steps,
     )
 
 
@@ -109,7 +114,7 @@ def _part(batch: TrainingBatch, rows: slice) -> TrainingBatch:
 
 def _predict(policy: VisuomotorPolicy, batch: TrainingBatch) -> Tensor:
     """Predictions (B, T, *P) float32."""
-    prediction, _ = policy(batch.views, batch.state, batch.goal, goal_view=batch.goal_view, shown=batch.shown)
+    prediction, _ = policy(batch.views, batch.state, batch.goal, goal_view=batch.goal_seen, shown=batch.shown)
     return prediction.float()
 
 
