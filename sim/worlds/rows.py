@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,6 +27,18 @@ CHINK_M = 0.3
 TRUNK_JITTER_M = 0.1
 CLEAR_M = 2.5
 """Beside the gaps, and before and behind each row, no other tree stands this close, in metres."""
+
+
+class Row(Protocol):
+    """What all rows across the way have in common."""
+
+    @property
+    def x_m(self) -> float:
+        """Where it stands, in metres."""
+
+    @property
+    def gaps_y_m(self) -> tuple[float, ...]:
+        """Middles of its gaps, from the right (the least y) to the left."""
 
 
 class TrunkRow(NamedTuple):
@@ -53,7 +65,7 @@ def draw_rows(gaps: int, aside_m: float, flight_m: float, rng: np.random.Generat
     return tuple(rows)
 
 
-def trunks_of_rows(rows: Sequence[Any], bounds: Bounds, rng: np.random.Generator) -> np.ndarray:
+def trunks_of_rows(rows: Sequence[Row], bounds: Bounds, rng: np.random.Generator) -> np.ndarray:
     """(n, 2) places of the trunks of these rows, which reach from one side of the forest to the other."""
     places: list[tuple[float, float]] = []
     for row in rows:
@@ -75,7 +87,7 @@ def fill(low: float, high: float) -> list[float]:
     return places
 
 
-def stands_clear(centers: np.ndarray, rows: Sequence[Any]) -> np.ndarray:
+def stands_clear(centers: np.ndarray, rows: Sequence[Row]) -> np.ndarray:
     """(n,) bool: whether trees at these places (n, 2) stand clear of the rows and of the way from gap to gap."""
     edge = max(max(abs(row.gaps_y_m[0]), abs(row.gaps_y_m[-1])) for row in rows)
     clear = np.abs(centers[:, 1]) >= edge + CLEAR_M
