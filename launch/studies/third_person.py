@@ -1,8 +1,8 @@
 """Can one learn to fly from films of somebody else, taken by a camera that one will never look through?
 
-The expert is filmed, and nobody records what it does. A learner moves at random (with `--rounds 1` then also by its own
-policy), and is filmed as well, while its own camera looks ahead. From that it infers what was done in the films, and
-clones it:
+The expert is filmed, and nobody records what it does. A learner goes blindly to the goal, with random turns (with
+`--rounds 1` then also by its own policy), and is filmed as well, while its own camera looks ahead. From that it infers
+what was done in the films, and clones it:
 
     first-person   the films are of the expert's own camera: nothing has to be carried over
     chase-multi    filmed from behind; policies see by an embedding in which both views of a moment are the same point,
@@ -11,25 +11,29 @@ clones it:
     chase-pixels   filmed from behind; policies learn from these pictures as they are, and fly on their own camera's
     tower-multi    filmed from a place that stands still, seen by a multi-view embedding
     tower-pixels   the same films as they are
+    chase-reward   goes on from chase-multi by PPO (extra `forestpilot[rl]`): a step is rewarded by how much nearer it
+                   comes, by the embedding, to where the nearest film went on to (Sermanet et al. 2018)
 
 Theory: a policy is of use where what it reads is distributed as it was in training (covariate shift, here of the
 camera). An embedding on which both cameras agree takes that shift away, as far as it is the same; whether it keeps what
 flying needs is another question. A tower sees little of the way, and nothing of what the drone has ahead.
 
-All inverse models read two pictures of the film; policies read direction to the goal and speed set point beside the
-picture, and no other state. Blind flight knows as much without the picture.
+All inverse models read five pictures of the film in a row, and nothing else; policies read direction to the goal and
+speed set point beside the picture, and no other state. Blind flight knows as much without the picture. Arms of the same
+viewpoint have the same own flights, and so the same inverse model: it is learned once.
 
 The measures: success on the same test forests; the time-alignment error of the embedding on the expert's flights in
 validation forests, beside that of raw pixels; how much of the variance of the speed a linear probe reads there from
 what the embedding's trunks read of the own view; how far the inferred turns are off on own flights that were not
 learned from.
 
-18 policies: about 40 minutes on two cores.
+21 policies: about 30 minutes on two cores.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -54,62 +58,31 @@ from forestpilot.launch.studies.cells import (
 )
 from forestpilot.launch.studies.forests import fly, success_panel
 from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, difference_words, mean_interval
-from forestpilot.launch.studies.study import WORLDS_PER_SEED, Arm, Bench, Study, StudyConfig
+from forestpilot.launch.studies.study import WORLDS_PER_SEED, Bench, Study, StudyConfig
+from forestpilot.launch.studies.third_person_arms import ARMS, PAIRS, ThirdPersonArm
 from forestpilot.policies.algorithms.bco.config import InverseConfig
-from forestpilot.policies.algorithms.third_person.config import TOLD, ThirdPersonConfig
-from forestpilot.policies.embeddings import EmbedderConfig
-from forestpilot.policies.embeddings.options import OWN_VIEW, MultiViewConfig, SingleViewConfig
+from forestpilot.policies.algorithms.third_person.config import TOLD, ThirdPersonConfig, of_films
+from forestpilot.policies.embeddings.options import OWN_VIEW, MultiViewConfig
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.networks.config import PolicyConfig
 from forestpilot.policies.networks.encoders.options import EmbeddingConfig, PatchConfig
 from forestpilot.policies.networks.heads.options import MixtureConfig
+from forestpilot.policies.reinforcement.adversaries.options import EmbeddingRewardConfig
+from forestpilot.policies.reinforcement.options import PPOConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.ranges import EPISODES, ROUNDS, SPEEDS_MPS, STEPS, Range
 from forestpilot.sim.seeds import seeds_of
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drone import DroneOptions
-from forestpilot.sim.viewpoints.chase import ChaseConfig
-from forestpilot.sim.viewpoints.tower import TowerConfig
-from forestpilot.sim.viewpoints.viewpoint import VehicleViewConfig, ViewpointConfig, view_key
+from forestpilot.sim.viewpoints.viewpoint import view_key
 
 TASK = "drone"
 SPEED = "forward_mps"
 """What the linear probe is asked for."""
-MOMENTS = 8
-"""Moments of an episode in a gradient step of an embedding."""
+SHARED = ("dataset", "rounds/round-00/inverse")
+"""What of a run is the same in all arms of a viewpoint, where nobody moves by a policy: own flights, inverse model."""
 
 
-@dataclass(frozen=True)
-class ThirdPersonArm(Arm):
-    """From where the expert is filmed, and how policies see."""
-
-    viewpoint: ViewpointConfig = VehicleViewConfig()
-    """`ThirdPersonConfig.viewpoint`."""
-    embedder: EmbedderConfig | None = None
-    """`ThirdPersonConfig.embedder`; None for pictures as they are."""
-
-
-ARMS = (
-    ThirdPersonArm("first-person", "films of the expert's own camera"),
-    ThirdPersonArm(
-        "chase-multi", "filmed from behind, multi-view embedding", ChaseConfig(), MultiViewConfig(moments=MOMENTS)
-    ),
-    ThirdPersonArm(
-        "chase-single", "filmed from behind, single-view embedding", ChaseConfig(), SingleViewConfig(moments=MOMENTS)
-    ),
-    ThirdPersonArm("chase-pixels", "filmed from behind, pictures as they are", ChaseConfig()),
-    ThirdPersonArm(
-        "tower-multi", "filmed from a tower, multi-view embedding", TowerConfig(), MultiViewConfig(moments=MOMENTS)
-    ),
-    ThirdPersonArm("tower-pixels", "filmed from a tower, pictures as they are", TowerConfig()),
-)
-PAIRS = (
-    ("chase-pixels", "chase-multi"),
-    ("chase-single", "chase-multi"),
-    ("first-person", "chase-multi"),
-    ("tower-pixels", "tower-multi"),
-)
-"""Arms whose difference is told."""
 MEASURES = {
     "alignment": (
         "alignment error, % of the length",
@@ -142,14 +115,20 @@ class Config(StudyConfig):
     """Run folder; the same command goes on where it was interrupted."""
     videos: Annotated[int, EPISODES] = 60
     """Films of the expert's flights."""
-    own: Annotated[int, Range(2, 100_000)] = 60
-    """Own flights at random, and in each later round by the policy so far."""
+    own: Annotated[int, Range(2, 100_000)] = 80
+    """Own flights, blind and at random, and in each later round by the policy so far."""
     rounds: Annotated[int, ROUNDS] = 0
     """Rounds after the first, in which the learner moves by its own policy."""
-    inverse: InverseConfig = field(default_factory=lambda: InverseConfig(reads="pictures", steps=400))
+    inverse: InverseConfig = field(default_factory=lambda: dataclasses.replace(of_films(), steps=500))
     """The inverse model."""
-    embedding_steps: Annotated[int, STEPS] = 300
+    embedding_steps: Annotated[int, STEPS] = 500
     """Gradient steps of an embedding."""
+    ppo: PPOConfig = PPOConfig(warm_up=4, learning_rate=3e-4)
+    """How the arm learns that is rewarded."""
+    reward_rounds: Annotated[int, Range(1, 1000)] = 2
+    """Its rounds."""
+    reward_steps: Annotated[int, STEPS] = 5_120
+    """Its steps in the environment, in each of them."""
     density: Annotated[float, Range(0, 0.25)] = 0.04
     """Trees per square metre."""
     speeds: Annotated[tuple[float, float], SPEEDS_MPS] = (3.0, 7.0)
@@ -164,9 +143,9 @@ class Config(StudyConfig):
     """Test forests that every policy flies through."""
     first_steps: Annotated[int, STEPS] = 200
     """Gradient steps of a policy in round 0."""
-    steps: Annotated[int, STEPS] = 1000
+    steps: Annotated[int, STEPS] = 800
     """Gradient steps in the last round, and in those between."""
-    train: TrainConfig = field(default_factory=lambda: _training(1000))
+    train: TrainConfig = field(default_factory=lambda: _training(800))
     """How each policy is trained; data, out, seed, steps and the encoder of arms without embedding are set by the
     study."""
 
@@ -186,15 +165,18 @@ class ThirdPersonStudy(Study[Config, ThirdPersonArm]):
 
     name = "third-person"
     question = "Can one learn to fly from films of somebody else, taken by a camera that one will never look through?"
-    minutes = 40
+    minutes = 30
     full = Config()
     quick = Config(
         out="runs/study-third-person-quick",
         seeds=1,
         videos=2,
         own=2,
-        inverse=InverseConfig(reads="pictures", steps=4, batch=16),
+        inverse=dataclasses.replace(of_films(), steps=4, batch=16),
         embedding_steps=2,
+        ppo=PPOConfig(environments=4, rollout=16, batch=32),
+        reward_rounds=1,
+        reward_steps=64,
         held_out=2,
         validation_worlds=1,
         test_worlds=2,
@@ -216,14 +198,19 @@ class ThirdPersonStudy(Study[Config, ThirdPersonArm]):
         from forestpilot.policies.algorithms.third_person.loop import ThirdPerson
         from forestpilot.policies.networks.checkpoint import describe_policy
 
-        run = bench.folder / "policies" / f"{arm.name}-seed-{seed}"
+        run = self._run_of(arm, seed, bench)
         films = self._filmed(f"films-{arm.viewpoint.part}-seed-{seed}", self._worlds(seed), arm, bench)
-        algorithm = ThirdPerson(self.learning(arm, seed, (str(films.folder),), run), bench.progress)
-        last = algorithm.run(bench.pool, shard_pool=bench.shards)[-1].round
-        figures = describe_policy(algorithm.member_folder(last))["extra"]["figures"]
-        told = {"turn_error_deg": figures["inverse_turn_error_deg"], "turn_r2": figures["inverse_turn_r2"]}
-        if arm.viewpoint.third_person:
-            told |= self._checked(arm, algorithm.embedding_folder(last) if arm.embedder else None, run, bench)
+        told: dict[str, float] = {}
+        if arm.goes_on_from:
+            self._reward(arm, seed, films, run, bench)
+        else:
+            self._take_shared(arm, seed, run, bench)
+            algorithm = ThirdPerson(self.learning(arm, seed, (str(films.folder),), run), bench.progress)
+            last = algorithm.run(bench.pool, shard_pool=bench.shards)[-1].round
+            figures = describe_policy(algorithm.member_folder(last))["extra"]["figures"]
+            told = {"turn_error_deg": figures["inverse_turn_error_deg"], "turn_r2": figures["inverse_turn_r2"]}
+            if arm.viewpoint.third_person:
+                told |= self._checked(arm, algorithm.embedding_folder(last) if arm.embedder else None, run, bench)
         blind = fly(self._evaluation("blind", bench.folder / "blind"), bench)
         rows = fly(self._evaluation(f"policy={run}", run / "evaluation"), bench)
         rows = [{**own, "blind": other["success"]} for own, other in zip(rows, blind, strict=True)]
@@ -257,6 +244,53 @@ class ThirdPersonStudy(Study[Config, ThirdPersonArm]):
             inverse=config.inverse,
             workers=config.workers,
         )
+
+    def _run_of(self, arm: ThirdPersonArm, seed: int, bench: Bench) -> Path:
+        """Run folder of an arm's policy."""
+        return bench.folder / "policies" / f"{arm.name}-seed-{seed}"
+
+    def _take_shared(self, arm: ThirdPersonArm, seed: int, run: Path, bench: Bench) -> None:
+        """Copy what a finished arm of the same viewpoint has come to and this one would come to as well."""
+        from forestpilot.policies.networks.checkpoint import is_whole
+
+        if self.config.rounds:
+            return
+        same = [other for other in ARMS if other.viewpoint == arm.viewpoint and not other.goes_on_from]
+        done = [folder for folder in (self._run_of(other, seed, bench) for other in same) if is_whole(folder)]
+        for name in SHARED if done else ():
+            if not (run / name).exists():
+                (run / name).parent.mkdir(parents=True, exist_ok=True)
+                copy = run / f"{name}.copying"
+                shutil.rmtree(copy, ignore_errors=True)
+                shutil.copytree(done[0] / name, copy)
+                copy.replace(run / name)
+
+    def _reward(self, arm: ThirdPersonArm, seed: int, films: Dataset, run: Path, bench: Bench) -> None:
+        """Go on from the policy of the arm before by the reward of the embedding's distance to the films."""
+        from forestpilot.policies.algorithms.adversarial.config import AdversarialConfig
+        from forestpilot.policies.algorithms.adversarial.loop import Adversarial
+
+        config = self.config
+        start = self._run_of(next(other for other in ARMS if other.name == arm.goes_on_from), seed, bench)
+        rounds = sorted((start / "rounds").glob("round-*/embedding"))
+        reward = EmbeddingRewardConfig(
+            films=(str(films.folder),), view=view_key(arm.viewpoint.part), run=str(rounds[-1])
+        )
+        learning = AdversarialConfig(
+            out=str(run),
+            task=TASK,
+            seed=seed,
+            first_world=config.first_world(seed) + WORLDS_PER_SEED // 2 + (1 + config.rounds) * config.own,
+            start=str(start),
+            adversary=reward,
+            method=config.ppo,
+            rounds=config.reward_rounds,
+            steps=config.reward_steps,
+            validation_episodes=config.validation_worlds,
+            mix=config.mix(),
+            workers=config.workers,
+        )
+        Adversarial(learning, bench.progress).run(bench.pool, shard_pool=bench.shards)
 
     def _worlds(self, seed: int) -> list[int]:
         """Training worlds of the films."""

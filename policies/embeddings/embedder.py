@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from forestpilot.policies.embeddings import EmbedderConfig
 from forestpilot.policies.embeddings.recordings import Recording, moments_of, stacks_at
@@ -30,6 +30,13 @@ class Embedder(ABC):
     def __init__(self, config: EmbedderConfig, embedding: Embedding) -> None:
         self.config = config
         self.embedding = embedding
+        self.heads = nn.ModuleDict()
+        """What learns beside the embedding and is forgotten afterwards, by name."""
+
+    @property
+    def learner(self) -> nn.Module:
+        """All that learns: the embedding, then the heads."""
+        return nn.ModuleList([self.embedding, self.heads])
 
     @abstractmethod
     def require(self, recordings: Sequence[Recording]) -> None:

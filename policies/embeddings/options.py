@@ -52,10 +52,15 @@ class MultiViewConfig(ContrastiveConfig):
 
     part: ClassVar[str] = "multi-view"
 
-    paces: Annotated[int, Range(1, 16)] = 3
-    """Each moment is shown twice, its pictures one step apart or more, up to so many: the same at another pace repels.
-    Place alone tells moments apart; this way speed is kept too (as in Benaim et al. 2020, arXiv:2004.06130). 1 for
-    none of that."""
+    paces: Annotated[int, Range(1, 16)] = 4
+    """Place alone tells moments apart, and nothing would keep speed. Therefore moments of an episode that are near in
+    time are also shown with their pictures one step apart or more, up to so many, and how many times as fast one is as
+    another is to be told (as in Benaim et al. 2020, arXiv:2004.06130): a loss of its own. 1 for none of that."""
+    odometry: str = ""
+    """Element of the state, for example forward_mps, that is to be told from the pictures of either view: the motion
+    that one measures oneself while one is filmed. Empty for pictures alone, as in the paper."""
+    clips: Annotated[int, Range(2, 4096)] = 64
+    """Stacks in a gradient step from which paces or odometry are to be told."""
 
 
 @dataclass(frozen=True)

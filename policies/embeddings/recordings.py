@@ -7,6 +7,7 @@ from elsewhere are further views of the same episodes.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,8 @@ class Recording:
     """(T+1,) what its rewards add up to, from the start: metres made good, as long as nothing was hit."""
     stretches: tuple[tuple[int, int], ...]
     """First step and step after the last of what happened in one go."""
+    state_names: tuple[str, ...] = ()
+    """What the elements of the state are called."""
 
     @property
     def num_moments(self) -> int:
@@ -68,7 +71,9 @@ def read_recordings(datasets: Sequence[Dataset], views: Sequence[str], prepare: 
         for header in dataset.episodes:
             meta = header.meta
             seen.setdefault((meta.dagger_round, meta.seed, header.rerun.take), []).append(header)
-    return [_recording(headers, views, prepare) for _, headers in sorted(seen.items())]
+    names = datasets[0].task_spec.state_names
+    recordings = [_recording(headers, views, prepare) for _, headers in sorted(seen.items())]
+    return [dataclasses.replace(recording, state_names=tuple(names)) for recording in recordings]
 
 
 def _recording(headers: Sequence[EpisodeHeader], views: Sequence[str], prepare: ViewPreparer) -> Recording:

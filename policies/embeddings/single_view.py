@@ -58,8 +58,7 @@ class SingleView(Embedder):
         stacked, single = self.embed(anchors, near, config.jitter, rng)
         left_out = torch.from_numpy(_too_near(np.concatenate(places), config.far))
         loss = contrast(config, *stacked, left_out)
-        if self.embedding.shape.frames > 1:
-            loss = loss + contrast(config, *single, left_out)
+        loss = loss + contrast(config, *single, left_out)
         figures = {"loss": float(loss.detach()), "found": found(*stacked)}
         return loss, figures
 

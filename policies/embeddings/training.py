@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from forestpilot.data_collection.episodes.config_fields import result_values
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_same_task
@@ -186,8 +186,9 @@ def learn(
         RunError: the unfinished training is of other episodes.
     """
     folder = Path(config.out)
-    optimizer = torch.optim.Adam(embedder.embedding.parameters(), config.learning_rate)
-    first, known = _resume(folder / STATE_FILE, embedder.embedding, optimizer, data)
+    learner = embedder.learner
+    optimizer = torch.optim.Adam(learner.parameters(), config.learning_rate)
+    first, known = _resume(folder / STATE_FILE, learner, optimizer, data)
     figures: dict[str, float] = {}
     log = MetricsLog(folder, (0, first), None, known)
     stage_name = f"embed ({config.embedder.part})"
@@ -202,7 +203,7 @@ def learn(
                 log.write(0, done, done, figures)
                 stage.advance(0, loss=figures["loss"], found=figures["found"])
             if done % config.checkpoint_every == 0 and done < config.steps:
-                _save(folder / STATE_FILE, embedder.embedding, optimizer, config, done, data, log.text)
+                _save(folder / STATE_FILE, learner, optimizer, config, done, data, log.text)
             stage.advance(1)
     return figures
 
@@ -231,7 +232,7 @@ def _require_finite(figures: dict[str, float], step: int, config: EmbedConfig) -
 
 def _save(
     path: Path,
-    embedding: Embedding,
+    learner: nn.Module,
     optimizer: torch.optim.Optimizer,
     config: EmbedConfig,
     step: int,
@@ -239,23 +240,21 @@ def _save(
     metrics: str,
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {f"{WEIGHTS}{name}": value for name, value in embedding.state_dict().items()}
-    for number, parameter in enumerate(embedding.parameters()):
+    tensors = {f"{WEIGHTS}{name}": value for name, value in learner.state_dict().items()}
+    for number, parameter in enumerate(learner.parameters()):
         tensors |= {f"{MOMENTS}{number}/{key}": value for key, value in optimizer.state[parameter].items()}
     save_state(path, tensors, {"step": step, "config": result_values(config), "data": data, "metrics": metrics})
 
 
-def _resume(
-    path: Path, embedding: Embedding, optimizer: torch.optim.Optimizer, data: dict[str, Any]
-) -> tuple[int, str]:
+def _resume(path: Path, learner: nn.Module, optimizer: torch.optim.Optimizer, data: dict[str, Any]) -> tuple[int, str]:
     """The step to go on from, and what metrics.csv holds there."""
     if not path.exists():
         return 0, ""
     tensors, facts = load_state(path)
     _require_same_data(path, facts["data"], data)
     own = {key.removeprefix(WEIGHTS): value for key, value in tensors.items() if key.startswith(WEIGHTS)}
-    embedding.load_state_dict(own)
-    for number, parameter in enumerate(embedding.parameters()):
+    learner.load_state_dict(own)
+    for number, parameter in enumerate(learner.parameters()):
         of_it = f"{MOMENTS}{number}/"
         state = {key.removeprefix(of_it): value for key, value in tensors.items() if key.startswith(of_it)}
         optimizer.state[parameter] = state

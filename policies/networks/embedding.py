@@ -13,6 +13,10 @@ from forestpilot.policies.networks.config import ViewConfig
 from forestpilot.policies.networks.encoders.base import EncoderShape, as_images
 from forestpilot.policies.networks.encoders.options import EmbeddingShape, PatchConfig
 from forestpilot.policies.networks.encoders.patch import PatchEncoder
+from forestpilot.policies.networks.encoders.stacked import motion_convolutions
+
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue (ITU-R BT.601)."""
 
 
 class FrameEmbedding(nn.Module):
@@ -42,7 +46,8 @@ class FrameEmbedding(nn.Module):
 class MotionTrunk(nn.Module):
     """Reads how the pictures of a stack change into the last one: their differences, all at once.
 
-    Motion is a pixel or two from picture to picture, which features of one picture at a time do not keep.
+    Motion is a pixel or two from picture to picture, which features of one picture at a time do not keep. It is seen
+    without colours.
 
     Args:
         shape: sizes.
@@ -51,24 +56,17 @@ class MotionTrunk(nn.Module):
 
     def __init__(self, shape: EmbeddingShape, view: ViewConfig) -> None:
         super().__init__()
-        first, second, third = shape.channels
-        self.convolutions = nn.Sequential(
-            nn.Conv2d(3 * shape.frames, first, kernel_size=5, stride=2, padding=2),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(first, second, kernel_size=3, stride=2, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(second, third, kernel_size=3, stride=(1, 2), padding=1),
-            nn.ReLU(inplace=True),
-        )
+        self.convolutions = motion_convolutions(shape.frames, shape.channels)
         with torch.no_grad():
-            flat = self.convolutions(torch.zeros(1, 3 * shape.frames, view.height, view.width)).numel()
+            flat = self.convolutions(torch.zeros(1, shape.frames, view.height, view.width)).numel()
         self.join = nn.Linear(flat, shape.features)
 
     def forward(self, stacks: Tensor) -> Tensor:
         """(N, K, h, w, 3) uint8 to (N, F) float32, not negative."""
-        images = as_images(stacks).unflatten(0, stacks.shape[:2])
-        changes = torch.cat((images[:, -1:] - images[:, :-1], images[:, -1:]), dim=1)
-        return torch.relu(self.join(self.convolutions(changes.flatten(1, 2)).flatten(1)))
+        images = as_images(stacks)
+        shades = (images * images.new_tensor(LUMINANCE)[:, None, None]).sum(1).unflatten(0, stacks.shape[:2])
+        changes = torch.cat((shades[:, -1:] - shades[:, :-1], shades[:, -1:]), dim=1)
+        return torch.relu(self.join(self.convolutions(changes).flatten(1)))
 
 
 class Embedding(nn.Module):

@@ -28,6 +28,13 @@ def learning(prefix: str) -> str:
     return " ".join([options(sizes, prefix), options(mix, prefix), options(f"{TRAINING} {NETWORK}", f"{prefix}train.")])
 
 
+def filmed() -> str:
+    """The same of third-person imitation, whose encoder is an embedding and whose own flights are two at least."""
+    told = learning("").replace("encoder.channels", "encoder.shape.channels").replace("--episodes 1", "--episodes 2")
+    parts = "inverse.steps 4 inverse.batch 8 embedding-steps 4 embedder.episodes 2 embedder.moments 4 embedder.clips 16"
+    return f"{told} {options(parts)} --alpha 0.5"
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A command, and what it needs."""
@@ -90,6 +97,7 @@ RECIPES = {
             "--search train.learning_rate=log:1e-4:1e-2 --search train.flip=true,false",
             ("tune/trials", "tune/trials.csv", "tune/best.yaml"),
         ),
+        Recipe("third-person", f"third-person --out filmed --workers 1 {filmed()}", ("filmed",)),
         Recipe(
             "imagine",
             "imagine --data data --out world --steps 6 --batch 2 --window 4 --horizon 4 --keep-back 0.5 "

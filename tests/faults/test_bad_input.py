@@ -168,6 +168,7 @@ embed --data {data} --embedder nosuch | 'nosuch'
 embed --data {data} --embedder.loss much | much
 embed --data {data} --embedder single-view --embedder.far 1 | far
 embed --data {data} --views view_chase | center
+embed --data {data} --embedder.clips 1 | clips
 embed --data {data} --held-out {data} | other worlds
 embed --data {data} --out new | too few
 train --data {data} --policy.encoder embedding --policy.encoder.run nowhere --out new | nowhere
@@ -197,7 +198,8 @@ third-person --viewpoint nosuch | 'nosuch'
 third-person --embedder nosuch | 'nosuch'
 third-person --embedding-steps 0 | --embedding-steps
 third-person --motion slow | slow
-third-person --look-ahead 0 | --look-ahead
+third-person --inverse.ahead 0 | --inverse.ahead
+third-person --strays 0.5 0.1 | least comes first
 third-person --inverse.reads state | nothing but pictures
 third-person --train.policy.head turn-costs | turn-costs
 third-person --demonstrations {data} --expert-episodes 0 --out new | another task

@@ -20,6 +20,7 @@ from forestpilot.policies.algorithms.bco.motion import BlindMotion, NoisyPilot, 
 from forestpilot.policies.algorithms.bco.transitions import PairReader, Pairs, known_steps
 from forestpilot.policies.networks.checkpoint import load_policy
 from forestpilot.policies.networks.config import ViewConfig
+from forestpilot.policies.networks.encoders.options import StackedConfig
 from forestpilot.policies.networks.heads.options import (
     DiffusionConfig,
     MixtureConfig,
@@ -166,10 +167,9 @@ def moved(count: int, reads: str = "state") -> Pairs:
     columns = np.arange(16) + 8
     slid = columns[None] + np.round(4 * actions[:, :1]).astype(int)
     if reads == "state":
-        views = views[:, :0, :0]
-        return Pairs(before, after, views, views, actions)
+        return Pairs(before, after, np.zeros((count, 2, 0, 0, 3), np.uint8), actions)
     later = np.take_along_axis(views, slid[:, None, :, None], axis=2)
-    return Pairs(before[:, -2:], after[:, -2:], views[:, :, columns], later, actions)
+    return Pairs(before[:, -2:], after[:, -2:], np.stack([views[:, :, columns], later], axis=1), actions)
 
 
 @pytest.mark.parametrize("head", [RegressionConfig(), MixtureConfig(), InverseConfig().head])
@@ -197,7 +197,7 @@ def test_from_pictures_alone_it_is_told_by_what_they_show() -> None:
     first = train_inverse(model, pairs, 0)
     again = InverseModel.seeded(config, small_spec(), 0)
     assert train_inverse(again, pairs, 0) == first
-    swapped = dataclasses.replace(pairs, views_after=pairs.views_before)
+    swapped = dataclasses.replace(pairs, views=pairs.views[:, ::-1].copy())
     assert not np.array_equal(model.infer(swapped), model.infer(pairs))
 
 
@@ -209,6 +209,32 @@ def test_pictures_alone_means_no_state() -> None:
     for ours, theirs in zip(vars(reader.pairs_of(episode)).values(), vars(reader.pairs_of(other)).values()):
         np.testing.assert_array_equal(ours, theirs)
     assert reader.pairs_of(episode).before.shape == (6, 2)
+
+
+def test_all_pictures_around_a_step_are_read_in_their_order() -> None:
+    episode = make_episode(0, 6)
+    config = InverseConfig("pictures", view=VIEW, encoder=StackedConfig((4, 4, 4)), back=1, ahead=3, features=8)
+    one = PairReader(small_spec(), InverseConfig("pictures", view=VIEW)).pairs_of(episode).views
+    views = PairReader(small_spec(), config).pairs_of(episode).views
+    assert views.shape == (6, 5, *one.shape[2:])
+    seen = [*one[:, 0], one[-1, 1]]
+    for step, wanted in ((0, (0, 0, 1, 2, 3)), (2, (1, 2, 3, 4, 5)), (5, (4, 5, 6, 6, 6))):
+        np.testing.assert_array_equal(views[step], [seen[number] for number in wanted])
+    pairs = PairReader(small_spec(), config).pairs_of(episode)
+    model = InverseModel.seeded(config, small_spec(), 0)
+    first = dataclasses.replace(pairs, views=pairs.views.copy())
+    first.views[:, 0] = 0
+    assert not np.array_equal(model.infer(first), model.infer(pairs)), "the picture before counts"
+
+
+def test_what_is_added_is_of_the_sizes_that_are_asked_for() -> None:
+    pilot = StraySteps(Still(), 1.0, (0.05, 0.5))
+    pilot.begin(64)
+    for slot in range(64):
+        pilot.restart(slot, slot)
+    infos = [{"task_spec": small_spec()}] * 64
+    most = np.abs(np.stack([pilot.act({}, infos, np.arange(64)).actions for _ in range(60)])).max((0, 2))
+    assert 0.04 < most.min() < 0.08 and 0.4 < most.max() <= 0.5 and 0.1 < np.median(most) < 0.25
 
 
 def test_a_head_that_draws_infers_too() -> None:
@@ -242,7 +268,7 @@ class Still:
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: RandomPilot(1.0), lambda: NoisyPilot(Still(), 0.2), lambda: StraySteps(Still(), 1.0)]
+    "make", [lambda: RandomPilot(1.0), lambda: NoisyPilot(Still(), 0.2), lambda: StraySteps(Still(), 1.0, (0.4, 1.0))]
 )
 def test_motion_follows_from_the_world_and_not_from_the_slot(make) -> None:
     infos = [{"task_spec": small_spec()}] * 2
@@ -258,7 +284,7 @@ def test_motion_follows_from_the_world_and_not_from_the_slot(make) -> None:
 
 
 def test_who_goes_blindly_goes_to_the_goal_on_the_whole() -> None:
-    pilot = BlindMotion("drone", 1.0)()
+    pilot = BlindMotion("drone", 1.0, (0.1, 1.0))()
     pilot.begin(6)
     for slot in range(6):
         pilot.restart(slot, slot)

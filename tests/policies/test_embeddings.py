@@ -29,6 +29,7 @@ from forestpilot.policies.embeddings.checks import (
 )
 from forestpilot.policies.embeddings.contrast import contrast, n_pairs, semi_hard
 from forestpilot.policies.embeddings.options import EmbedConfig, MultiViewConfig, SingleViewConfig
+from forestpilot.policies.embeddings.paces import PaceHead
 from forestpilot.policies.embeddings.recordings import Recording, moments_of, read_recordings, stacks_at, views_of
 from forestpilot.policies.embeddings.single_view import _too_near
 from forestpilot.policies.embeddings.stored import FILE, load_embedding
@@ -45,7 +46,7 @@ from tests.helpers.specs import make_spec, small_spec
 
 SHAPE = EmbeddingShape(channels=(4, 8, 8), features=16, size=8, frames=2)
 VIEW = ViewConfig(12, 16)
-MULTI = MultiViewConfig(episodes=2, moments=4)
+MULTI = MultiViewConfig(episodes=2, moments=4, clips=16)
 
 
 def filmed(folder: Path, worlds: range, key: str = "view_chase", steps: int = 20) -> Dataset:
@@ -168,16 +169,70 @@ def test_a_way_of_learning_repeats_itself_and_learns(name: str) -> None:
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), parameter_name
 
 
-def test_two_views_are_aligned_by_learning_and_not_by_pixels() -> None:
-    recordings = [gliding(seed, steps=14) for seed in range(4)]
+def trained(config: MultiViewConfig, recordings: list[Recording], steps: int) -> Embedding:
+    """An embedding after some steps of 0.005."""
     embedding = Embedding.seeded(SHAPE, VIEW, 0)
-    learner = EMBEDDERS.get("multi-view")(MultiViewConfig(episodes=2, moments=10, flip=False), embedding)
-    optimizer = torch.optim.Adam(embedding.parameters(), 5e-3)
-    for step in range(60):
+    learner = EMBEDDERS.get("multi-view")(config, embedding)
+    learner.require(recordings)
+    optimizer = torch.optim.Adam(learner.learner.parameters(), 5e-3)
+    for step in range(steps):
         loss, _ = learner.loss(recordings, np.random.default_rng([0, step]))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    return embedding
+
+
+def test_the_pace_is_told_within_an_episode_and_what_is_common_to_it_is_left_out() -> None:
+    config = MultiViewConfig(episodes=1, moments=2, clips=16, paces=3, flip=False, jitter=0)
+    embedding = Embedding.seeded(SHAPE, VIEW, 0)
+    head = PaceHead(config, embedding)
+    recordings = [gliding(0, steps=30, speed=0.5)]
+    with torch.no_grad():
+        head.tell.weight.zero_()
+        head.tell.bias.fill_(7.0)
+    before = float(head.loss(embedding, recordings, np.random.default_rng(1)).detach())
+    paces = np.log(np.arange(1, 4))
+    assert before == pytest.approx(paces.var(), rel=0.5), "a constant explains nothing, whichever it is"
+    assert float(head.loss(embedding, [gliding(0, steps=3)], np.random.default_rng(1))) == 0.0
+    shown = [dataclasses.replace(gliding(seed, 30, 0.5)) for seed in range(3)]
+    learned = EMBEDDERS.get("multi-view")(config, embedding)
+    optimizer = torch.optim.Adam(learned.learner.parameters(), 5e-3)
+    for step in range(60):
+        loss = learned.heads["pace"].loss(embedding, shown, np.random.default_rng([0, step]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    after = float(learned.heads["pace"].loss(embedding, [gliding(9, 30, 0.5)], np.random.default_rng(1)).detach())
+    assert after < 0.5 * before
+
+
+def test_odometry_is_told_in_its_own_unit_and_an_unknown_element_is_refused() -> None:
+    spec = small_spec()
+    seen = [dataclasses.replace(gliding(0, 12), state_names=tuple(spec.state_names)) for _ in range(2)]
+    column = spec.index("forward_mps")
+    for recording, value in zip(seen, (2.0, 6.0), strict=True):
+        recording.state[:, column] = value
+    config = MultiViewConfig(episodes=1, moments=2, clips=16, paces=1, odometry="forward_mps")
+    learner = EMBEDDERS.get("multi-view")(config, Embedding.seeded(SHAPE, VIEW, 0))
+    learner.require(seen)
+    head = learner.heads["odometry"]
+    assert set(learner.heads) == {"odometry"} and (float(head.mean), float(head.spread)) == (4.0, 2.0)
+    with torch.no_grad():
+        head.tell.weight.zero_()
+        head.tell.bias.fill_(-1.0)  # 2 m/s
+    slow, fast = (float(head.loss(learner.embedding, [each], np.random.default_rng(0)).detach()) for each in seen)
+    assert (slow, fast) == (0.0, 4.0)
+    loss, figures = learner.loss(seen, np.random.default_rng(0))
+    loss.backward()
+    assert 0 < figures["odometry"] < figures["loss"] and head.tell.weight.grad.abs().sum() > 0
+    with pytest.raises(DatasetError, match="odometry is 'wings', and the state of these recordings has"):
+        EMBEDDERS.get("multi-view")(dataclasses.replace(config, odometry="wings"), learner.embedding).require(seen)
+
+
+def test_two_views_are_aligned_by_learning_and_not_by_pixels() -> None:
+    recordings = [gliding(seed, steps=14) for seed in range(4)]
+    embedding = trained(MultiViewConfig(episodes=2, moments=10, clips=8, flip=False), recordings, 60)
     held_out = gliding(9, steps=14)
     assert alignment_error(held_out, raw_pixels(2)) > 0.15 > 3 * alignment_error(held_out, embedded(embedding))
 

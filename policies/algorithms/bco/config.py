@@ -33,7 +33,11 @@ class InverseConfig:
     encoder: EncoderConfig = field(
         default=PatchConfig(), metadata=part_of("forestpilot.policies.networks.encoders:ENCODERS")
     )
-    """What reads the two pictures and their difference."""
+    """What reads the pictures, and the difference of each to the one before."""
+    back: Annotated[int, Range(0, 16)] = 0
+    """Pictures that it reads from before the one at which something was done, a step apart."""
+    ahead: Annotated[int, Range(1, 16)] = 1
+    """Pictures that it reads after it, a step apart: in one step a vehicle hardly turns."""
     head: HeadConfig = field(default=GaussianConfig(), metadata=part_of("forestpilot.policies.networks.heads:HEADS"))
     """Distribution of the action, p(a | o, o'); its answer is what `act` gives, such as the mean."""
     view: ViewConfig = ViewConfig(level=False)

@@ -1,7 +1,8 @@
 """The inverse model: p(a | o, o'), what was done between two observations (Torabi et al. 2018, section 4.1).
 
 It reads the observation before and the one after: state and goal, standardised, with their change, and the center
-camera's two pictures with their difference, by an encoder of policies. A head of policies makes an action of that.
+camera's two pictures with their difference (or more of them in a row), by an encoder of policies. A head of policies
+makes an action of that.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class InverseModel(nn.Module):
         self.encoder: nn.Module | None = None
         joined = size
         if self.reader.reads_pictures:
-            shape = EncoderShape(view.height, view.width, num_cameras=3, num_inputs=size, features=config.features)
+            seen = 1 + 2 * (config.back + config.ahead)
+            shape = EncoderShape(view.height, view.width, num_cameras=seen, num_inputs=size, features=config.features)
             self.encoder = part_class(ENCODERS, config.encoder)(config.encoder, shape)
             joined = size + config.features
         # Beside what the encoder makes of all, the numbers go straight to the head.
@@ -76,15 +78,14 @@ class InverseModel(nn.Module):
             torch.manual_seed(seed)
             return cls(config, spec)
 
-    def forward(self, before: Tensor, after: Tensor, views_before: Tensor, views_after: Tensor) -> Tensor:
+    def forward(self, before: Tensor, after: Tensor, views: Tensor) -> Tensor:
         """Predictions (N, *P) of the head, for pairs as `Pairs` has them."""
         inputs = (torch.cat((before, after - before), dim=-1) - self.mean) / self.spread
         features = inputs
         if self.encoder is not None:
             # Where nothing moves the difference is grey, which encoders read as zero.
-            change = (views_after.to(torch.int16) - views_before).clamp(-127, 127).add_(128).to(torch.uint8)
-            views = torch.stack((views_before, views_after, change), dim=1)
-            features = torch.cat((self.encoder(views, inputs), inputs), dim=-1)
+            change = (views[:, 1:].to(torch.int16) - views[:, :-1]).clamp(-127, 127).add_(128).to(torch.uint8)
+            features = torch.cat((self.encoder(torch.cat((views, change), dim=1), inputs), inputs), dim=-1)
         prediction: Tensor = self.head(self.join(features))
         return prediction
 
@@ -217,7 +218,7 @@ def train_inverse(model: InverseModel, pairs: Pairs, seed: int) -> float:
 
 def _tensors(pairs: Pairs, rows: NDArray[np.integer[Any]], with_actions: bool = False) -> list[Tensor]:
     """Some pairs as tensors, in the order of `InverseModel.forward`; then their actions, if asked for."""
-    arrays: list[NDArray[Any]] = [pairs.before, pairs.after, pairs.views_before, pairs.views_after]
+    arrays: list[NDArray[Any]] = [pairs.before, pairs.after, pairs.views]
     if with_actions:
         arrays.append(pairs.actions)
     return [torch.from_numpy(values[rows]) for values in arrays]
@@ -225,12 +226,11 @@ def _tensors(pairs: Pairs, rows: NDArray[np.integer[Any]], with_actions: bool = 
 
 def _mirrored(tensors: list[Tensor], count: int, mirror: NDArray[np.float32]) -> list[Tensor]:
     """The same with the first `count` pairs mirrored left to right."""
-    before, after, views_before, views_after, actions = tensors
+    before, after, views, actions = tensors
     signs = torch.from_numpy(mirror)
     before[:count] *= signs
     after[:count] *= signs
     actions[:count, 0] *= -1
-    for views in (views_before, views_after):
-        if views.shape[1]:
-            views[:count] = views[:count].flip(2)
-    return [before, after, views_before, views_after, actions]
+    if views.shape[2]:
+        views[:count] = views[:count].flip(3)
+    return [before, after, views, actions]

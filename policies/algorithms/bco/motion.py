@@ -148,11 +148,13 @@ class BlindMotion:
     """Name of the task."""
     hold_s: float
     """How long what is done beside it is held at most, in seconds."""
+    sizes: tuple[float, float]
+    """Least and largest size of what is done beside it, of which each episode has one."""
 
     def __call__(self) -> Pilot:
         """The pilot."""
         blind: type[Pilot] = import_attribute(TASKS.get(self.task).baselines["blind"])
-        return StraySteps(blind(), self.hold_s)
+        return StraySteps(blind(), self.hold_s, self.sizes)
 
 
 class StraySteps(RandomPilot):
@@ -163,11 +165,13 @@ class StraySteps(RandomPilot):
     Args:
         policy: who decides.
         hold_s: how long what is added is held at most, in seconds.
+        sizes: above 0; least and largest that is added, -1 to 1; each size is as likely as twice that.
     """
 
-    def __init__(self, policy: Pilot, hold_s: float) -> None:
+    def __init__(self, policy: Pilot, hold_s: float, sizes: tuple[float, float]) -> None:
         super().__init__(hold_s)
         self._policy = policy
+        self._sizes = np.log(sizes)
         self.name = f"{policy.name} and random"
         self.cameras = cameras_of(policy)
 
@@ -184,5 +188,6 @@ class StraySteps(RandomPilot):
         """What the policy decides, and what is added to it."""
         decision = self._policy.act(observations, infos, slots)
         added = super().act(observations, infos, slots).actions
-        sizes = np.array([rng_for(self._seeds[slot], SeedStream.SCENARIO).random() for slot in slots.tolist()])
+        worlds = [rng_for(self._seeds[slot], SeedStream.SCENARIO) for slot in slots.tolist()]
+        sizes = np.exp([rng.uniform(*self._sizes) for rng in worlds])
         return decision._replace(actions=np.clip(decision.actions + sizes[:, None] * added, -1, 1).astype(np.float32))

@@ -23,10 +23,9 @@ class Pairs:
     """(N, I) state and goal before, those that are read."""
     after: NDArray[np.float32]
     """(N, I) likewise after it."""
-    views_before: NDArray[np.uint8]
-    """(N, h, w, 3) view of the center camera before; (N, 0, 0, 3) where pictures are not read."""
-    views_after: NDArray[np.uint8]
-    """(N, h, w, 3) after."""
+    views: NDArray[np.uint8]
+    """(N, K, h, w, 3) what the center camera saw from step to step, oldest first: before, after, and further ones where
+    more are read; (N, 2, 0, 0, 3) where none are."""
     actions: NDArray[np.float32]
     """(N, 2) what was done in between; NaN where nobody recorded it."""
 
@@ -47,6 +46,7 @@ class PairReader:
         """Whether the center camera's pictures are read."""
         self.reads_state = config.reads != "pictures"
         """Whether the state is read, with its speeds."""
+        self._steps = np.arange(-config.back, config.ahead + 1)
         self._prepare = ViewPreparer(spec, config.view)
         mirror = np.asarray(spec.state_mirror if self.reads_state else (), np.float32)
         self.mirror = np.concatenate([mirror, np.asarray(spec.goal_mirror, np.float32)[: spec.goal_size]])
@@ -58,15 +58,17 @@ class PairReader:
         return ("center", "state", "goal") if self.reads_pictures else ("state", "goal")
 
     def pairs_of(self, episode: Episode) -> Pairs:
-        """All T pairs of an episode, whether or not one follows from the other: `known_steps` says that."""
+        """All T pairs of an episode, whether or not one follows from the other: `known_steps` says that. In place of
+        pictures from before its beginning or after its end there are its first and its last."""
         seen = episode.observations
         state = seen["state"]
         told = [state, seen["goal"]] if self.reads_state else [seen["goal"]]
         inputs = np.concatenate(told, axis=1).astype(np.float32)
-        views = np.zeros((len(inputs), 0, 0, 3), np.uint8)
+        views = np.zeros((len(inputs) - 1, 2, 0, 0, 3), np.uint8)
         if self.reads_pictures:
-            views = self._prepare(seen["center"], state)
-        return Pairs(inputs[:-1], inputs[1:], views[:-1], views[1:], episode.actions)
+            moments = np.arange(len(inputs) - 1)[:, None] + self._steps
+            views = self._prepare(seen["center"], state)[np.clip(moments, 0, len(inputs) - 1)]
+        return Pairs(inputs[:-1], inputs[1:], views, episode.actions)
 
     def read(self, headers: Sequence[EpisodeHeader]) -> Pairs:
         """The pairs of episodes of which one follows from the other."""

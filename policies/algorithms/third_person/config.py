@@ -10,7 +10,7 @@ from forestpilot.policies.algorithms.bco.config import BCOConfig, InverseConfig
 from forestpilot.policies.embeddings import EmbedderConfig
 from forestpilot.policies.embeddings.options import MultiViewConfig
 from forestpilot.policies.networks.config import PolicyConfig
-from forestpilot.policies.networks.encoders.options import EmbeddingConfig
+from forestpilot.policies.networks.encoders.options import EmbeddingConfig, StackedConfig
 from forestpilot.policies.networks.heads.options import MixtureConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import InvalidArgumentError
@@ -21,6 +21,12 @@ from forestpilot.sim.viewpoints.chase import ChaseConfig
 
 TOLD = ("speed_set_point_mps",)
 """The element of the state that is told of a video: what speed was asked for. Nobody reads the others off a picture."""
+
+
+def of_films() -> InverseConfig:
+    """What infers actions from pictures alone: a turn shows in how a small vehicle tilts, and in how all that is far
+    away glides by over the next steps."""
+    return InverseConfig(reads="pictures", encoder=StackedConfig(), back=1, ahead=3, steps=800)
 
 
 def _training() -> TrainConfig:
@@ -54,10 +60,10 @@ class ThirdPersonConfig(BCOConfig):
     motion: Literal["blind", "random"] = "blind"
     """How the learner moves in round 0: as the task's blind baseline does, to the goal at full speed, with random
     actions added; or at random alone, which seldom gets as fast as who is filmed."""
-    look_ahead: Annotated[int, Range(1, 100)] = 3
-    """Steps from the picture before to the picture after, of which the inverse model tells what was done first: in one
-    step a vehicle hardly turns."""
-    inverse: InverseConfig = field(default_factory=lambda: InverseConfig(reads="pictures"))
+    strays: Annotated[tuple[float, float], Range(0, 1, above=True)] = (0.05, 0.5)
+    """With `blind`: least and largest size of the random actions; each episode draws its own, small ones as often as
+    large ones. Who only learns from large turns takes small ones for larger than they are."""
+    inverse: InverseConfig = field(default_factory=of_films)
     """What infers actions, of pictures of the viewpoint before and after."""
     train: TrainConfig = field(default_factory=_training)
     """How each round's policy is cloned from inferred actions; its data, out, seed and steps are set by the run. Of the
@@ -69,6 +75,9 @@ class ThirdPersonConfig(BCOConfig):
             raise InvalidArgumentError(
                 f"inverse.reads is {self.inverse.reads}; of a third-person video nothing but pictures can be read"
             )
+        object.__setattr__(self, "strays", tuple(self.strays))
+        if self.strays[0] > self.strays[1]:
+            raise InvalidArgumentError(f"strays is {self.strays}; the least comes first")
         if self.motion not in ("blind", "random"):
             raise InvalidArgumentError(f"motion is {self.motion!r}; allowed: blind, random")
         policy = self.train.policy

@@ -1,8 +1,8 @@
 """Third-person imitation: the teacher was filmed by somebody else's camera, and nobody recorded what it did.
 
 The learner moves, and is filmed as the teacher was, while its own camera looks ahead. Of these recordings two things
-are learned. What actions look like from there: an inverse model p(a | v, v'), of two pictures of the viewpoint, which
-infers what was done in the videos. And what both cameras see of the same moment: an embedding (time-contrastive
+are learned. What actions look like from there: an inverse model p(a | v...), of pictures of the viewpoint in a row,
+which infers what was done in the videos. And what both cameras see of the same moment: an embedding (time-contrastive
 networks, Sermanet et al. 2018, arXiv:1704.06888). A policy is cloned that sees by that embedding, frozen: on points of
 the videos' pictures and inferred actions. It flies on the points of its own camera, which are about the same. In later
 rounds the learner moves by its own policy, as in BCO.
@@ -65,7 +65,7 @@ class ThirdPerson(BCO):
         """See `BCO.first_motion`."""
         if self.config.motion == "random":
             return super().first_motion
-        return BlindMotion(self.config.task, self.config.hold)
+        return BlindMotion(self.config.task, self.config.hold, self.config.strays)
 
     @property
     def view(self) -> str:
@@ -131,10 +131,7 @@ class ThirdPerson(BCO):
         """What the inverse model is shown of an episode."""
         seen = seen_from(self.view, episode, self.policy.spec)
         goal = np.zeros_like(seen.observations["goal"])
-        pairs = model.reader.pairs_of(dataclasses.replace(seen, observations={**seen.observations, "goal": goal}))
-        # The picture after is one of some steps later, or the last one.
-        later = np.minimum(np.arange(len(pairs)) + self.config.look_ahead - 1, len(pairs) - 1)
-        return dataclasses.replace(pairs, views_after=pairs.views_after[later])
+        return model.reader.pairs_of(dataclasses.replace(seen, observations={**seen.observations, "goal": goal}))
 
     def embedding_folder(self, round_number: int) -> Path:
         """Where the embedding of a round lies."""

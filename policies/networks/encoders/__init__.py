@@ -21,4 +21,5 @@ _HERE = "forestpilot.policies.networks.encoders"
 ENCODERS.register("patch", f"{_HERE}.patch:PatchEncoder", "patches of 4x4 pixels, two convolutions over them")
 ENCODERS.register("film", f"{_HERE}.film:FilmEncoder", "patches, of which state and goal say what to look for")
 ENCODERS.register("cnn", f"{_HERE}.cnn:ConvolutionalEncoder", "three convolutions, the first on every pixel")
+ENCODERS.register("stacked", f"{_HERE}.stacked:StackedEncoder", "convolutions over all pictures at once, for motion")
 ENCODERS.register("embedding", f"{_HERE}.embedding:EmbeddingEncoder", "points of a stored embedding (embed)")

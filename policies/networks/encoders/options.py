@@ -36,6 +36,19 @@ class PatchConfig(EncoderConfig):
 
 
 @dataclass(frozen=True)
+class StackedConfig(EncoderConfig):
+    """Options of the encoder that reads all pictures at once."""
+
+    part: ClassVar[str] = "stacked"
+
+    channels: Annotated[tuple[int, int, int], Range(1, 1024)] = (32, 32, 64)
+    """Output channels of the three convolutions."""
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+
+
+@dataclass(frozen=True)
 class FilmConfig(PatchConfig):
     """Options of the encoder of patches that state and goal modulate."""
 
