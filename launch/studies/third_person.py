@@ -4,11 +4,12 @@ The expert is filmed, and nobody records what it does. A learner goes blindly to
 `--rounds 1` then also by its own policy), and is filmed as well, while its own camera looks ahead. From that it infers
 what was done in the films, and clones it:
 
-    first-person   the films are of the expert's own camera: nothing has to be carried over
     chase-multi    filmed from behind; policies see by an embedding in which both views of a moment are the same point,
                    learned from the learner's own flights (multi-view TCN, Sermanet et al. 2018)
-    chase-single   the same with an embedding learned from each view by itself (single-view TCN)
     chase-pixels   filmed from behind; policies learn from these pictures as they are, and fly on their own camera's
+    chase-tuned    begins with the embedding of chase-multi, and learns it on with the policy from the films' pictures
+    first-person   the films are of the expert's own camera: nothing has to be carried over
+    chase-single   as chase-multi, with an embedding learned from each view by itself (single-view TCN)
     tower-multi    filmed from a place that stands still, seen by a multi-view embedding
     tower-pixels   the same films as they are
     chase-reward   goes on from chase-multi by PPO (extra `forestpilot[rl]`): a step is rewarded by how much nearer it
@@ -27,7 +28,7 @@ validation forests, beside that of raw pixels; how much of the variance of the s
 what the embedding's trunks read of the own view; how far the inferred turns are off on own flights that were not
 learned from.
 
-21 policies: about 30 minutes on two cores.
+24 policies: about 30 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ SPEED = "forward_mps"
 """What the linear probe is asked for."""
 SHARED = ("dataset", "rounds/round-00/inverse")
 """What of a run is the same in all arms of a viewpoint, where nobody moves by a policy: own flights, inverse model."""
+EMBEDDING = "rounds/round-00/embedding"
+"""What is then also the same in arms with the same embedder."""
 
 
 MEASURES = {
@@ -113,7 +116,7 @@ class Config(StudyConfig):
 
     out: str = not_the_result("runs/study-third-person")
     """Run folder; the same command goes on where it was interrupted."""
-    videos: Annotated[int, EPISODES] = 60
+    videos: Annotated[int, EPISODES] = 80
     """Films of the expert's flights."""
     own: Annotated[int, Range(2, 100_000)] = 80
     """Own flights, blind and at random, and in each later round by the policy so far."""
@@ -131,9 +134,9 @@ class Config(StudyConfig):
     """Its steps in the environment, in each of them."""
     density: Annotated[float, Range(0, 0.25)] = 0.04
     """Trees per square metre."""
-    speeds: Annotated[tuple[float, float], SPEEDS_MPS] = (3.0, 7.0)
+    speeds: Annotated[tuple[float, float], SPEEDS_MPS] = (2.0, 6.0)
     """Least and largest speed set point of films and own flights in m/s."""
-    speed: Annotated[float, SPEEDS_MPS] = 5.0
+    speed: Annotated[float, SPEEDS_MPS] = 3.0
     """Speed set point on test forests in m/s."""
     held_out: Annotated[int, EPISODES] = 15
     """Flights of the expert's through validation forests, on which embeddings are checked."""
@@ -204,7 +207,7 @@ class ThirdPersonStudy(Study[Config, ThirdPersonArm]):
         if arm.goes_on_from:
             self._reward(arm, seed, films, run, bench)
         else:
-            self._take_shared(arm, seed, run, bench)
+            self._take_shared(arm, seed, bench)
             algorithm = ThirdPerson(self.learning(arm, seed, (str(films.folder),), run), bench.progress)
             last = algorithm.run(bench.pool, shard_pool=bench.shards)[-1].round
             figures = describe_policy(algorithm.member_folder(last))["extra"]["figures"]
@@ -220,8 +223,10 @@ class ThirdPersonStudy(Study[Config, ThirdPersonArm]):
         """How an arm learns from films."""
         config = self.config
         train = config.train
-        if arm.embedder is None:
-            train = dataclasses.replace(train, policy=dataclasses.replace(train.policy, encoder=PatchConfig()))
+        encoder = PatchConfig() if arm.embedder is None else train.policy.encoder
+        if not arm.frozen:
+            encoder = dataclasses.replace(encoder, frozen=False)  # type: ignore[call-arg]
+        train = dataclasses.replace(train, policy=dataclasses.replace(train.policy, encoder=encoder))
         return ThirdPersonConfig(
             out=str(out),
             task=TASK,
@@ -249,21 +254,24 @@ class ThirdPersonStudy(Study[Config, ThirdPersonArm]):
         """Run folder of an arm's policy."""
         return bench.folder / "policies" / f"{arm.name}-seed-{seed}"
 
-    def _take_shared(self, arm: ThirdPersonArm, seed: int, run: Path, bench: Bench) -> None:
+    def _take_shared(self, arm: ThirdPersonArm, seed: int, bench: Bench) -> None:
         """Copy what a finished arm of the same viewpoint has come to and this one would come to as well."""
         from forestpilot.policies.networks.checkpoint import is_whole
 
         if self.config.rounds:
             return
-        same = [other for other in ARMS if other.viewpoint == arm.viewpoint and not other.goes_on_from]
-        done = [folder for folder in (self._run_of(other, seed, bench) for other in same) if is_whole(folder)]
-        for name in SHARED if done else ():
-            if not (run / name).exists():
-                (run / name).parent.mkdir(parents=True, exist_ok=True)
-                copy = run / f"{name}.copying"
-                shutil.rmtree(copy, ignore_errors=True)
-                shutil.copytree(done[0] / name, copy)
-                copy.replace(run / name)
+        run = self._run_of(arm, seed, bench)
+        for other in ARMS:
+            source = self._run_of(other, seed, bench)
+            if other.viewpoint != arm.viewpoint or other.goes_on_from or other == arm or not is_whole(source):
+                continue
+            for name in (*SHARED, EMBEDDING) if other.embedder == arm.embedder else SHARED:
+                if (source / name).exists() and not (run / name).exists():
+                    copy = run / "copying"
+                    shutil.rmtree(copy, ignore_errors=True)
+                    shutil.copytree(source / name, copy)
+                    (run / name).parent.mkdir(parents=True, exist_ok=True)
+                    copy.replace(run / name)
 
     def _reward(self, arm: ThirdPersonArm, seed: int, films: Dataset, run: Path, bench: Bench) -> None:
         """Go on from the policy of the arm before by the reward of the embedding's distance to the films."""
@@ -273,16 +281,14 @@ class ThirdPersonStudy(Study[Config, ThirdPersonArm]):
         config = self.config
         start = self._run_of(next(other for other in ARMS if other.name == arm.goes_on_from), seed, bench)
         rounds = sorted((start / "rounds").glob("round-*/embedding"))
-        reward = EmbeddingRewardConfig(
-            films=(str(films.folder),), view=view_key(arm.viewpoint.part), run=str(rounds[-1])
-        )
+        view = view_key(arm.viewpoint.part)
         learning = AdversarialConfig(
             out=str(run),
             task=TASK,
             seed=seed,
             first_world=config.first_world(seed) + WORLDS_PER_SEED // 2 + (1 + config.rounds) * config.own,
             start=str(start),
-            adversary=reward,
+            adversary=EmbeddingRewardConfig(films=(str(films.folder),), view=view, run=str(rounds[-1])),
             method=config.ppo,
             rounds=config.reward_rounds,
             steps=config.reward_steps,

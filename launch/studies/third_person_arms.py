@@ -20,15 +20,20 @@ class ThirdPersonArm(Arm):
     """`ThirdPersonConfig.viewpoint`."""
     embedder: EmbedderConfig | None = None
     """`ThirdPersonConfig.embedder`; None for pictures as they are."""
+    frozen: bool = True
+    """Whether the embedding stays as it is, or is where the policy's own begins."""
     goes_on_from: str = ""
     """Arm with whose policy it begins, which then learns from the embedding's distance to the films."""
 
 
 ARMS = (
-    ThirdPersonArm("first-person", "films of the expert's own camera"),
     ThirdPersonArm("chase-multi", "filmed from behind, multi-view embedding", ChaseConfig(), MultiViewConfig()),
-    ThirdPersonArm("chase-single", "filmed from behind, single-view embedding", ChaseConfig(), SingleViewConfig()),
     ThirdPersonArm("chase-pixels", "filmed from behind, pictures as they are", ChaseConfig()),
+    ThirdPersonArm(
+        "chase-tuned", "filmed from behind, begins with that embedding", ChaseConfig(), MultiViewConfig(), frozen=False
+    ),
+    ThirdPersonArm("first-person", "films of the expert's own camera"),
+    ThirdPersonArm("chase-single", "filmed from behind, single-view embedding", ChaseConfig(), SingleViewConfig()),
     ThirdPersonArm("tower-multi", "filmed from a tower, multi-view embedding", TowerConfig(), MultiViewConfig()),
     ThirdPersonArm("tower-pixels", "filmed from a tower, pictures as they are", TowerConfig()),
     ThirdPersonArm(
@@ -44,6 +49,7 @@ PAIRS = (
     ("chase-single", "chase-multi"),
     ("first-person", "chase-multi"),
     ("tower-pixels", "tower-multi"),
+    ("chase-multi", "chase-tuned"),
     ("chase-multi", "chase-reward"),
 )
 """Arms whose difference is told."""
