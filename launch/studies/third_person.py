@@ -34,7 +34,6 @@ learned from.
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -60,7 +59,7 @@ from forestpilot.launch.studies.cells import (
 from forestpilot.launch.studies.forests import fly, success_panel
 from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, difference_words, mean_interval
 from forestpilot.launch.studies.study import WORLDS_PER_SEED, Bench, Study, StudyConfig
-from forestpilot.launch.studies.third_person_arms import ARMS, PAIRS, ThirdPersonArm
+from forestpilot.launch.studies.third_person_arms import ARMS, PAIRS, ThirdPersonArm, copy_missing
 from forestpilot.policies.algorithms.bco.config import InverseConfig
 from forestpilot.policies.algorithms.third_person.config import TOLD, ThirdPersonConfig, of_films
 from forestpilot.policies.embeddings.options import OWN_VIEW, MultiViewConfig
@@ -265,13 +264,7 @@ class ThirdPersonStudy(Study[Config, ThirdPersonArm]):
             source = self._run_of(other, seed, bench)
             if other.viewpoint != arm.viewpoint or other.goes_on_from or other == arm or not is_whole(source):
                 continue
-            for name in (*SHARED, EMBEDDING) if other.embedder == arm.embedder else SHARED:
-                if (source / name).exists() and not (run / name).exists():
-                    copy = run / "copying"
-                    shutil.rmtree(copy, ignore_errors=True)
-                    shutil.copytree(source / name, copy)
-                    (run / name).parent.mkdir(parents=True, exist_ok=True)
-                    copy.replace(run / name)
+            copy_missing(source, run, (*SHARED, EMBEDDING) if other.embedder == arm.embedder else SHARED)
 
     def _reward(self, arm: ThirdPersonArm, seed: int, films: Dataset, run: Path, bench: Bench) -> None:
         """Go on from the policy of the arm before by the reward of the embedding's distance to the films."""

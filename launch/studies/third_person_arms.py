@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from forestpilot.launch.studies.study import Arm
 from forestpilot.policies.embeddings import EmbedderConfig
@@ -53,3 +56,14 @@ PAIRS = (
     ("chase-multi", "chase-reward"),
 )
 """Arms whose difference is told."""
+
+
+def copy_missing(source: Path, target: Path, names: Sequence[str]) -> None:
+    """Copy folders of one run into another that lacks them, each whole or not at all."""
+    for name in names:
+        if (source / name).exists() and not (target / name).exists():
+            copy = target / "copying"
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(source / name, copy)
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            copy.replace(target / name)

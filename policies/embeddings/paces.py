@@ -54,7 +54,8 @@ class PaceHead(nn.Module):
             around = rng.integers(len(there)) + rng.integers(-NEAR, NEAR + 1, size=TOGETHER)
             drawn = rng.integers(1, config.paces + 1, size=TOGETHER)
             moments = there[np.clip(around, 0, len(there) - 1)]
-            stacks.append(_seen(recording, moments, drawn, embedding.shape.frames, config.flip, rng))
+            flip = config.flip and bool(rng.integers(2))
+            stacks.append(_seen(recording, moments, drawn, embedding.shape.frames, flip, rng))
             paces.append(np.log(drawn))
         if not stacks:
             return torch.zeros(())
@@ -107,12 +108,15 @@ class OdometryHead(nn.Module):
             there = moments_of(recording, frames)
             if len(there):
                 moments = rng.choice(there, size=1)
-                stacks.append(_seen(recording, moments, 1, frames, False, rng))
-                values.append(recording.state[moments, self._column])
+                flip = self._config.flip and bool(rng.integers(2))
+                stacks.append(_seen(recording, moments, 1, frames, flip, rng))
+                values.append(
+                    recording.state[moments, self._column] * (recording.state_mirror[self._column] if flip else 1)
+                )
         if not stacks:
             return torch.zeros(())
         told = self.tell(embedding.motion(_lit(stacks, self._config.jitter, rng)))[:, 0]
-        wanted = (torch.from_numpy(np.concatenate(values)) - self.mean) / self.spread
+        wanted = (torch.from_numpy(np.concatenate(values).astype(np.float32)) - self.mean) / self.spread
         return (told - wanted).square().mean()
 
 
@@ -124,10 +128,10 @@ def _seen(
     flip: bool,
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
-    """Stacks of one of a recording's views, all mirrored or none."""
+    """Stacks of one of a recording's views, mirrored or not."""
     views = recording.views[str(rng.choice(sorted(recording.views)))]
     stacks = stacks_at(views, moments, frames, pace)
-    return stacks[:, :, :, ::-1] if flip and rng.integers(2) else stacks
+    return stacks[:, :, :, ::-1] if flip else stacks
 
 
 def _lit(stacks: list[NDArray[np.uint8]], jitter: float, rng: np.random.Generator) -> Tensor:

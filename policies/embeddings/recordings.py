@@ -39,6 +39,8 @@ class Recording:
     """First step and step after the last of what happened in one go."""
     state_names: tuple[str, ...] = ()
     """What the elements of the state are called."""
+    state_mirror: tuple[float, ...] = ()
+    """Sign of each element in the world mirrored left to right."""
 
     @property
     def num_moments(self) -> int:
@@ -71,9 +73,10 @@ def read_recordings(datasets: Sequence[Dataset], views: Sequence[str], prepare: 
         for header in dataset.episodes:
             meta = header.meta
             seen.setdefault((meta.dagger_round, meta.seed, header.rerun.take), []).append(header)
-    names = datasets[0].task_spec.state_names
+    spec = datasets[0].task_spec
+    names, mirror = tuple(spec.state_names), tuple(spec.state_mirror)
     recordings = [_recording(headers, views, prepare) for _, headers in sorted(seen.items())]
-    return [dataclasses.replace(recording, state_names=tuple(names)) for recording in recordings]
+    return [dataclasses.replace(each, state_names=names, state_mirror=mirror) for each in recordings]
 
 
 def _recording(headers: Sequence[EpisodeHeader], views: Sequence[str], prepare: ViewPreparer) -> Recording:

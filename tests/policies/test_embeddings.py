@@ -209,7 +209,10 @@ def test_the_pace_is_told_within_an_episode_and_what_is_common_to_it_is_left_out
 
 def test_odometry_is_told_in_its_own_unit_and_an_unknown_element_is_refused() -> None:
     spec = small_spec()
-    seen = [dataclasses.replace(gliding(0, 12), state_names=tuple(spec.state_names)) for _ in range(2)]
+    seen = [
+        dataclasses.replace(gliding(0, 12), state_names=tuple(spec.state_names), state_mirror=spec.state_mirror)
+        for _ in range(2)
+    ]
     column = spec.index("forward_mps")
     for recording, value in zip(seen, (2.0, 6.0), strict=True):
         recording.state[:, column] = value
