@@ -8,9 +8,9 @@ union of both, each step weighing as much more as the good ones are likelier to 
     w = r / ((1 - share) r + share),        share: of the windows that come from the others,
 
 which is at most 1 / (1 - share), and 1 where both have it as often. The discriminator is kept smooth by a gradient
-penalty, as there. It must not know the few good flights by the look of their worlds, which a discriminator that sees
-pictures does: on the road it weighed a good driver's drives of other worlds as it weighed a late driver's. So by default
-it reads state, goal and action, which tell how somebody drives and not where.
+penalty, as there. It must not know the few good flights by the look of their worlds, which one that sees pictures does:
+on the road it weighed a good driver's drives of other worlds as it weighed a late driver's. So by default it reads
+state, goal and action, which tell how somebody drives and not where.
 """
 
 from __future__ import annotations
