@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result, of_this_machine
 from forestpilot.policies.algorithms.bco.config import InverseConfig, require_learns_actions
@@ -19,7 +19,7 @@ from forestpilot.sim.ranges import EPISODES, ROUNDS, STEPS, Range, require_range
 from forestpilot.sim.registry import part_of
 from forestpilot.sim.seeds import TRAIN_SEEDS, seeds_of
 
-STATE = "state"
+STATE: Final = "state"
 """A discriminator that reads no pictures."""
 
 

@@ -40,7 +40,7 @@ from forestpilot.policies.reinforcement.adversaries.frames import (
     expert_frames,
     windows_at,
 )
-from forestpilot.policies.reinforcement.adversaries.options import GAILConfig
+from forestpilot.policies.reinforcement.adversaries.options import DiscriminatorConfig, GAILConfig
 from forestpilot.policies.training.batches import Objective
 
 FILE = "discriminator.safetensors"
@@ -50,16 +50,19 @@ WIDTH = 64
 """Units of each hidden layer of a discriminator that reads no pictures."""
 
 
-class StepDiscriminator(GAILDiscriminator):
+class StepDiscriminator(Discriminator):
     """Tells by state, goal and action, and by no picture; unlike a policy it reads all of the state."""
 
-    def __init__(self, config: GAILConfig, policy: VisuomotorPolicy, discount: float) -> None:
-        super(GAILDiscriminator, self).__init__(config, policy, discount)
+    frames = 1
+    sees_actions = True
+
+    def __init__(self, config: DiscriminatorConfig, policy: VisuomotorPolicy, discount: float) -> None:
+        super().__init__(config, policy, discount)
         spec = policy.spec
         self.state_index = torch.arange(len(spec.state_names))
         self.state_scale = torch.tensor(spec.state_scale)
         read = len(spec.state_names) + spec.goal_size + 3
-        self.score = nn.Sequential(
+        self.network = nn.Sequential(
             nn.Linear(read, WIDTH), nn.Tanh(), nn.Linear(WIDTH, WIDTH), nn.Tanh(), nn.Linear(WIDTH, 1)
         )
 
@@ -69,8 +72,12 @@ class StepDiscriminator(GAILDiscriminator):
 
     def value(self, inputs: Inputs) -> Tensor:
         """The log odds; the views, of which there are none, take part so that there is a gradient by them."""
-        odds: Tensor = self.score(inputs.numbers[:, 0])[:, 0]
+        odds: Tensor = self.network(inputs.numbers[:, 0])[:, 0]
         return odds + inputs.views.sum()
+
+    def log_odds(self, value: Tensor, log_prob: Tensor) -> Tensor:
+        """The value itself."""
+        return value
 
 
 class Weighted(Method[WeightedConfig]):
