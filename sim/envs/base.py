@@ -525,7 +525,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         if not self._drawn:
             return Demonstration.blank(self.task_spec)
         if self._demonstrator is None:
-            self._demonstrator = Demonstrator(self, getattr(self.course, "shown", ""))
+            self._demonstrator = Demonstrator(self)
         return self._demonstrator.show(world_seed, self._options)
 
     def _draw(self) -> None:
