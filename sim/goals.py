@@ -8,8 +8,8 @@
 | `order` | direction and distance, and for each row of coloured gates which colour's gap leads on |
 | `demonstration` | direction and distance, and what a demonstrator saw and did on such a way in another world |
 
-On a road a goal is the command at the junction ahead, which goes by the name `bearing`; or the way that is left, without
-a direction:
+On a road a goal is the command at the junction ahead, which goes by the name `bearing`; or the way that is left,
+without a direction:
 
 | kind | what is told |
 |---|---|

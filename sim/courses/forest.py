@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from forestpilot.sim.courses.course import GoalCourse, require_choice
-from forestpilot.sim.goals import AHEAD, BEARING, FOREST_KINDS, GOAL_MIRRORS, GOALS_WITHIN_M, PLACE, tell_goal, usual_kind
+from forestpilot.sim.goals import (
+    AHEAD,
+    BEARING,
+    FOREST_KINDS,
+    GOAL_MIRRORS,
+    GOALS_WITHIN_M,
+    PLACE,
+    tell_goal,
+    usual_kind,
+)
 from forestpilot.sim.vehicles.vehicle import Vehicle
 from forestpilot.sim.worlds.forest import PRESETS, ForestConfig, make_forest
 from forestpilot.sim.worlds.free_goals import with_goal_at

@@ -350,6 +350,11 @@ collect --out out --task drive --mix.options.length 1 | --mix.options.length
 collect --out out --task drive --mix.options.length 1e9 | --mix.options.length
 collect --out out --task drive --mix.options.side-cameras nosuch | side_cameras
 collect --out out --task drive --mix.options.interventions nosuch | interventions
+collect --out out --task drive --mix.options.routes left-up-left | 'up' is no turn
+collect --out out --task drive --mix.options.routes all --mix.options.length 150 | 200 m or more
+collect --out out --task drive --mix.options.goal-kind order | there are no routes
+evaluate --task drive --options.routes all --options.shown left-left-left | nothing is demonstrated
+evaluate --task drive --options.routes left-left | needs 3 turns
 evaluate --episodes 0 | --episodes
 evaluate --episodes 99999999 | --episodes
 evaluate --seed-offset -1 | --seed-offset
