@@ -174,7 +174,7 @@ def test_what_cannot_be_is_refused_before_any_work(dataset: Dataset) -> None:
     told = dataclasses.replace(spec, goal_kind="vector")
     with pytest.raises(InvalidArgumentError, match=r"kind vector; give --policy\.goal-encoder told"):
         VisuomotorPolicy(POLICY, told)
-    with pytest.raises(InvalidArgumentError, match="order reads the 12 numbers"):
+    with pytest.raises(InvalidArgumentError, match="order reads goals of kind order"):
         VisuomotorPolicy(dataclasses.replace(POLICY, goal_encoder=OrderGoalConfig()), told)
     with pytest.raises(InvalidArgumentError, match="maml goes neither with"):
         VisuomotorPolicy(dataclasses.replace(MAML, hidden=("left_mps",)), spec)
