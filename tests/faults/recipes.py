@@ -97,6 +97,12 @@ RECIPES = {
             ("world",),
             ("collect",),
         ),
+        Recipe(
+            "dream",
+            "dream --world world --out dream --rounds 2 --dreamer.states 4 --dreamer.steps 2 --dreamer.length 2",
+            ("dream",),
+            ("imagine",),
+        ),
         Recipe("relabel", "relabel dagger/dataset --out labels --episodes 1", ("labels",), ("dagger",), seat=True),
         Recipe(
             "grid", "grid --policy blind --out grid --speeds 12 --densities 0.02 --episodes 1 --workers 1", ("grid",)

@@ -162,6 +162,13 @@ imagine --data {data} --model.noise much | much
 imagine --data {data} --learner.free-steps 10 | free-steps
 imagine --data {data} --held-out {data} | other worlds
 evaluate --policy imagined:nowhere --out new | nowhere
+dream | --world
+dream --world nowhere | nowhere
+dream --world {data} | forestpilot imagine
+dream --world nowhere --dreamer nosuch | 'nosuch'
+dream --world nowhere --rounds 0 | --rounds
+dream --world nowhere --dreamer.temperature 0 | temperature
+evaluate --policy dreamed:nowhere --out new | forestpilot dream
 embed | --data
 embed --data nowhere | nowhere
 embed --data {data} --embedder nosuch | 'nosuch'
