@@ -79,9 +79,13 @@ def test_a_policy_is_learned_inside_every_model_and_flown(
     assert DREAMERS.get(dreamer).Config.part == dreamer
     config = small(worlds[name], tmp_path / "run")
     dreamed = dream(config)
-    assert dreamed.figures["regret"] >= 0
+    assert dreamed.figures["short_of_plan"] >= 0
     header, *rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
-    assert header == "round,step,loss,regret,gained" and [row.split(",")[0] for row in rows] == ["0", "1", "2"]
+    assert header == "round,step,loss,short_of_plan,plan_value" and [row.split(",")[0] for row in rows] == [
+        "0",
+        "1",
+        "2",
+    ]
     pilot = DreamedPilot(str(tmp_path / "run"), "dreamer")
     actions = {}
     for slots in ([0, 3], [3, 5]):
@@ -204,7 +208,7 @@ def test_a_policy_learns_to_pass_where_it_is_free() -> None:
     dreamer = ImaginedDagger(config, world, policy, world)
     with SilentProgress().stage("dream") as stage:
         figures = [dreamer.learn(number, np.random.default_rng(number), stage) for number in range(3)]
-    assert figures[-1]["regret"] < 0.1 * figures[0]["regret"]
+    assert figures[-1]["short_of_plan"] < 0.1 * figures[0]["short_of_plan"]
     moments = world.draw(20, np.random.default_rng(9))
     assert (policy.plan(*moments) * moments.carry.sight[:, 0] > 0).all()
 

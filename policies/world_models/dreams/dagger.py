@@ -55,9 +55,9 @@ class ImaginedDagger(Dreamer):
         with torch.no_grad():
             chosen = self.policy(moments.carry, moments.last_turn).argmax(1)
         best = values.amax(1)
-        regret = best - values.gather(1, chosen[:, None])[:, 0]
+        short = best - values.gather(1, chosen[:, None])[:, 0]
         self._labelled.append((moments, values))
-        return {"loss": self._fit(rng), "regret": float(regret.mean()), "gained": float(best.mean())}
+        return {"loss": self._fit(rng), "short_of_plan": float(short.mean()), "plan_value": float(best.mean())}
 
     def _moments(self, round_number: int, rng: np.random.Generator) -> Moments:
         """Moments to be labelled: of recorded flights in the first round, then of the policy's own imagined ones."""
