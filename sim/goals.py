@@ -51,6 +51,8 @@ ORDER_ROWS = 3
 """Choices on a way, one after another: rows of coloured gates, or junctions."""
 ORDER_CHOICES = 3
 """Colours that gates have, or ways that lead on from a junction."""
+NO_CHOICE = -1
+"""Where nobody says what was chosen."""
 ORDER_PLACES = (0.25, 0.525, 0.8)
 """Shares of the way at which the choices of an order are behind one, about."""
 GOAL_MIRRORS = {

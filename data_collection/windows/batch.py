@@ -33,3 +33,6 @@ class Batch(NamedTuple):
     goal_steps: Values | None = None
     """(B, F, S + 3 + 2) float32, the demonstrator's state, goal and action at each view; None unless goals are
     demonstrated."""
+    goal_order: Values | None = None
+    """(B, 3) int64, numbers of the choices of the order that is demonstrated, of which no policy is told; None unless
+    goals are demonstrated."""

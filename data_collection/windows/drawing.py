@@ -21,7 +21,7 @@ from forestpilot.data_collection.windows.batch import Batch
 from forestpilot.data_collection.windows.decoded import DecodedFolder, Source, are_whole, open_decoded
 from forestpilot.data_collection.windows.hindsight import Relabel, goal_step, goals_seen_from
 from forestpilot.data_collection.windows.training_steps import CENTER, PLACE_SIZE, StepLoader, TrainingSteps
-from forestpilot.sim.goals import DEMONSTRATED_FRAMES, DEMONSTRATION, GOAL_MIRRORS, IMAGE, VECTOR
+from forestpilot.sim.goals import DEMONSTRATED_FRAMES, DEMONSTRATION, GOAL_MIRRORS, IMAGE, ORDER_ROWS, VECTOR
 
 MAX_OPEN_FILES = 32
 
@@ -116,7 +116,7 @@ class WindowDrawer:
         self._folders: dict[Path, DecodedFolder | None] = {}  # by episode: a path's parent takes as long as a read
         self._files: OrderedDict[Path, h5py.Group] = OrderedDict()
         self._goal_views: dict[Path, NDArray[np.uint8]] = {}
-        self._demonstrations: dict[Path, tuple[NDArray[np.uint8], NDArray[np.float32]]] = {}
+        self._demonstrations: dict[Path, tuple[NDArray[Any], ...]] = {}
         self._process_id = os.getpid()
 
     @property
@@ -167,8 +167,10 @@ class WindowDrawer:
         if self._loader.relabels:
             self._relabel(batch_out, windows)
         elif batch_out.goal_view is not None and batch_out.goal_steps is not None:
+            shown = (batch_out.goal_view, batch_out.goal_steps, batch_out.goal_order)
             for row, window in enumerate(windows):
-                batch_out.goal_view[row], batch_out.goal_steps[row] = self._demonstration(window.source)
+                for values, own in zip(shown, self._demonstration(window.source), strict=True):
+                    values[row] = own
         elif batch_out.goal_view is not None:
             for row, window in enumerate(windows):
                 batch_out.goal_view[row] = self._goal_view(window.source)
@@ -207,8 +209,8 @@ class WindowDrawer:
             self._goal_views[source.path] = self._loader.goal_view(self._open(source.path))
         return self._goal_views[source.path]
 
-    def _demonstration(self, source: Source) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """What is demonstrated in an episode: views and steps, which are kept as well."""
+    def _demonstration(self, source: Source) -> tuple[NDArray[Any], ...]:
+        """What is demonstrated in an episode: views, steps and the order, which are kept as well."""
         if source.path not in self._demonstrations:
             self._demonstrations[source.path] = self._loader.demonstration(self._open(source.path))
         return self._demonstrations[source.path]
@@ -299,7 +301,11 @@ class WindowDrawer:
             return {}
         shape = (batch, DEMONSTRATED_FRAMES)
         size = spec.state_size + len(GOAL_MIRRORS[VECTOR]) + 2
-        return {"goal_view": np.empty((*shape, *view), np.uint8), "goal_steps": np.empty((*shape, size), np.float32)}
+        return {
+            "goal_view": np.empty((*shape, *view), np.uint8),
+            "goal_steps": np.empty((*shape, size), np.float32),
+            "goal_order": np.empty((batch, ORDER_ROWS), np.int64),
+        }
 
     def _fill_at_once(self, batch: Batch, windows: Sequence[_Window]) -> list[int]:
         """Copy the windows that lie decoded on disk, all together; returns the rows of those that do not."""
@@ -344,8 +350,8 @@ class WindowDrawer:
             batch.place[row, :count] = steps.place[:count]
         batch.actions[row, :told] = steps.actions
         batch.mask[row, :told] = steps.mask
-        by_step = batch[:-2]  # the goal's views are the same for all steps
-        for values, filled in zip(by_step, (count, count, count, told, count, told, count), strict=True):
+        filled_to = (count, count, count, told, count, told, count)  # what is shown of goals is the same for all steps
+        for values, filled in zip(batch[: len(filled_to)], filled_to, strict=True):
             if values is not None:
                 values[row, filled:] = 0
 

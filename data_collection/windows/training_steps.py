@@ -14,6 +14,7 @@ from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.episode import CAMERAS
 from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.labels import EpisodeLabels
+from forestpilot.data_collection.episodes.meta import EpisodeMeta
 from forestpilot.data_collection.windows.hindsight import place_beside
 from forestpilot.data_collection.windows.side_labels import SideLabels, constant_label, fixed_offsets, geometric_label
 from forestpilot.sim.cameras import BEARING, FASTER, SHIFT, YAW
@@ -23,10 +24,13 @@ from forestpilot.sim.goals import (
     DEMONSTRATED_STEPS,
     DISTANT_KINDS,
     GOAL_IMAGE,
+    NO_CHOICE,
+    ORDER_ROWS,
     PLACE,
     distance_of,
     remoteness_of,
 )
+from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.vehicles.turns import rotate_pair
 
 Prepare = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -210,11 +214,14 @@ class StepLoader:
         view: np.ndarray = self._prepare(picture, np.zeros((1, self.spec.state_size), np.float32))[0]
         return view
 
-    def demonstration(self, demo: h5py.Group) -> tuple[np.ndarray, np.ndarray]:
-        """What is demonstrated in an episode: (F, h, w, 3) uint8 views, and (F, D) float32 what was done meanwhile."""
+    def demonstration(self, demo: h5py.Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What is demonstrated in an episode: (F, h, w, 3) uint8 views, (F, D) float32 what was done meanwhile, and
+        (3,) int64 the order, `NO_CHOICE` where nobody says."""
         steps: np.ndarray = demo["obs"][DEMONSTRATED_STEPS][0]
         views = self._prepare(demo["obs"][DEMONSTRATED][0], np.ascontiguousarray(steps[:, : self.spec.state_size]))
-        return views, steps
+        meta = EpisodeMeta.from_json(demo.attrs["episode_meta"])
+        order = TASKS.get(self.spec.task).shown_order(meta.env_kwargs) or (NO_CHOICE,) * ORDER_ROWS
+        return views, steps, np.array(order, np.int64)
 
     def _places(
         self, place: np.ndarray, state: np.ndarray, offsets: np.ndarray, tellers: tuple[int, ...]

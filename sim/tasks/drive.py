@@ -186,6 +186,7 @@ DRIVE = DriveTask(
     keys=KeyShaping(turn_per_s=1.6, turn_back_per_s=2.4, go_per_s=2.5, go_back_per_s=4.0, full_turn_mps=5.0),
     # On a road there is one way.
     head_for_actions="regression",
+    orders=ROUTES,
     put_back=True,
     map_share=0.30,  # the surroundings of a car are not narrow
     words=TaskWords(

@@ -185,6 +185,7 @@ DRONE = DroneTask(
     keys=KeyShaping(turn_per_s=2.5, turn_back_per_s=4.0, go_per_s=2.5, go_back_per_s=1.5),
     # Round a tree there are two ways.
     head_for_actions="mixture",
+    orders=ORDERS,
     map_share=0.14,  # a forest is narrow
     words=TaskWords(
         vehicle="drone",

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.goals import DEMONSTRATION, ORDER_CHOICES, ORDER_KINDS, ORDER_ROWS, WAY
 from forestpilot.sim.registry import closest
@@ -54,6 +56,8 @@ class Orders:
     """What a choice is called, after `is no`: `colour of gates`."""
     needs: str
     """What an order needs, in words: `3 colours, one for each row`."""
+    are_sides: bool = False
+    """Whether in a mirror the first choice is the last one, as left is right."""
 
     def name_of(self, order: Sequence[int]) -> str:
         """For example `red-blue-red`."""
@@ -103,6 +107,10 @@ class Orders:
                 self.parse(name)
             orders += sets.get(name, (name,))
         return tuple(orders)
+
+    def mirrored(self, orders: np.ndarray) -> np.ndarray:
+        """Numbers (..., 3) of what orders (..., 3) are in the world mirrored left to right."""
+        return ORDER_CHOICES - 1 - orders if self.are_sides else orders
 
     def require_shown(self, has_order: bool, shown: str, goal_kind: str, missing: str, goal_option: str) -> None:
         """Check that what is told of an order goes with the rest.

@@ -11,7 +11,7 @@ from forestpilot.sim.worlds.orders import SEPARATOR, Orders
 
 TURNS = ("left", "straight", "right")
 """Ways that lead on from a junction; the commands 1, 2 and 3 of `forestpilot.sim.worlds.roads.layout`."""
-ROUTES = Orders(TURNS, "route", "turn", f"{ORDER_ROWS} turns, one for each junction")
+ROUTES = Orders(TURNS, "route", "turn", f"{ORDER_ROWS} turns, one for each junction", are_sides=True)
 """Routes, a turn for each junction. In a mirror a trained route is a trained one, and a held-out one is held out."""
 SHORTEST_ROUTE_M = 200.0
 """A road with three junctions is not shorter than this."""
