@@ -88,6 +88,9 @@ ONCE_KEYS = (DEMONSTRATED, DEMONSTRATED_STEPS)
 """Observations that are the same at every step of an episode, and are stored once."""
 PLACE = "place"
 """Key in `info` and in episodes of where a vehicle is: x and y in metres, and its heading in radians."""
+ANSWERS = "answers"
+"""Key in `info` and in episodes of what the expert would do whatever the next choice of the order were: see
+`forestpilot.sim.experts.expert.Expert.answers`."""
 HALF_WAY_M = 10.0
 """At this distance a goal of kind `vector` reads 0.5."""
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from forestpilot.data_collection.windows.torch_stream import TorchStream
 from forestpilot.data_collection.windows.windows import Batch
 from forestpilot.sim.envs.task_spec import TaskSpec
-from forestpilot.sim.goals import NO_CHOICE, mirror_of_steps
+from forestpilot.sim.goals import mirror_of_steps
 from forestpilot.sim.kernels import kernel
 from forestpilot.sim.tasks import TASKS
 
@@ -241,9 +241,9 @@ def _mirror_vectors(batch: Batch, spec: TaskSpec, mirrored: NDArray[np.bool_]) -
     if batch.goal_steps is not None:
         steps = batch.goal_steps * mirror_of_steps(spec.state_mirror)
         batch = batch._replace(goal_steps=np.where(chosen, steps, batch.goal_steps))
-    orders = TASKS.get(spec.task).orders if batch.goal_order is not None else None
-    if orders is not None:
-        turned = np.where(batch.goal_order == NO_CHOICE, NO_CHOICE, orders.mirrored(batch.goal_order))
+    if batch.goal_order is not None:
+        orders = TASKS.get(spec.task).orders
+        turned = batch.goal_order if orders is None else orders.mirrored(batch.goal_order)
         batch = batch._replace(goal_order=np.where(mirrored[:, None], turned, batch.goal_order))
     return batch._replace(
         state=np.where(chosen, batch.state * np.array(spec.state_mirror, dtype=np.float32), batch.state),

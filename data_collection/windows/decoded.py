@@ -333,7 +333,7 @@ def are_whole(records: NDArray[Any]) -> NDArray[np.bool_]:
 def _pack(steps: TrainingSteps, kind: np.dtype[Any]) -> bytes:
     """The records of an episode's steps, as bytes."""
     records = np.zeros(steps.views.shape[:2], dtype=kind)
-    for name in ("views", "state", "goal", "actions", "costs", "mask", "place"):
+    for name in ("views", "state", "goal", "actions", "costs", "mask", "grounds"):
         if name in (kind.names or ()):
             records[name] = getattr(steps, name)
     records["checksum"] = _checksums(records)

@@ -19,7 +19,8 @@ from forestpilot.data_collection.episodes.episode_file import open_demo
 from forestpilot.data_collection.episodes.errors import BrokenEpisodeError
 from forestpilot.data_collection.windows.batch import Batch
 from forestpilot.data_collection.windows.decoded import DecodedFolder, Source, are_whole, open_decoded
-from forestpilot.data_collection.windows.hindsight import Relabel, goal_step, goals_seen_from
+from forestpilot.data_collection.windows.hindsight import EXCHANGED, Relabel, goal_step, goals_seen_from
+from forestpilot.data_collection.windows.orders import exchange_orders
 from forestpilot.data_collection.windows.training_steps import CENTER, PLACE_SIZE, StepLoader, TrainingSteps
 from forestpilot.sim.goals import DEMONSTRATED_FRAMES, DEMONSTRATION, GOAL_MIRRORS, IMAGE, ORDER_ROWS, VECTOR
 
@@ -83,7 +84,7 @@ class _Told(NamedTuple):
     actions: NDArray[np.float32]
     costs: NDArray[np.float32] | None
     mask: NDArray[np.bool_]
-    place: NDArray[np.float32] | None
+    grounds: NDArray[np.float32] | None
 
 
 class WindowDrawer:
@@ -174,19 +175,21 @@ class WindowDrawer:
         elif batch_out.goal_view is not None:
             for row, window in enumerate(windows):
                 batch_out.goal_view[row] = self._goal_view(window.source)
+        if self._settings.relabel == EXCHANGED:
+            exchange_orders(batch_out, rng or self._rng)
         return batch_out
 
     def _relabel(self, batch: Batch, windows: Sequence[_Window]) -> None:
         """Replace the goals of windows by states that their episodes came to."""
-        assert batch.place is not None
+        assert batch.grounds is not None
         goals = np.empty((len(windows), PLACE_SIZE), np.float32)
         for row, window in enumerate(windows):
             reached = self._steps(window.source, window.goal_step, window.goal_step + 1, CENTER)
-            assert reached.place is not None
-            goals[row] = reached.place[0]
+            assert reached.grounds is not None
+            goals[row] = reached.grounds[0]
             if batch.goal_view is not None:
                 batch.goal_view[row] = reached.views[0, CENTER if len(reached.views[0]) > 1 else 0]
-        batch.goal[:] = goals_seen_from(self._loader.spec.goal_kind, batch.place, goals)
+        batch.goal[:] = goals_seen_from(self._loader.spec.goal_kind, batch.grounds, goals)
         for row, window in enumerate(windows):
             batch.goal[row, window.stop - window.start :] = 0
 
@@ -280,6 +283,7 @@ class WindowDrawer:
     def _empty_batch(self, batch: int) -> Batch:
         spec = self._loader.spec
         shape = (batch, self.length)
+        num_grounds = self._loader.num_grounds
         return Batch(
             views=np.empty((*shape, *self._loader.view_shape), dtype=np.uint8),
             state=np.empty((*shape, spec.state_size), dtype=np.float32),
@@ -287,7 +291,7 @@ class WindowDrawer:
             actions=np.empty((batch, self.length + self.ahead, 2), dtype=np.float32),
             costs=np.empty((*shape, spec.num_candidates), dtype=np.float32) if self.has_costs else None,
             mask=np.empty((batch, self.length + self.ahead), dtype=np.bool_),
-            place=np.empty((*shape, PLACE_SIZE), dtype=np.float32) if self._loader.relabels else None,
+            grounds=np.empty((*shape, num_grounds), dtype=np.float32) if num_grounds else None,
             **self._empty_goals(batch),
         )
 
@@ -346,8 +350,8 @@ class WindowDrawer:
         batch.goal[row, :count] = steps.goal[:count]
         if batch.costs is not None and steps.costs is not None:
             batch.costs[row, :count] = steps.costs[:count]
-        if batch.place is not None and steps.place is not None:
-            batch.place[row, :count] = steps.place[:count]
+        if batch.grounds is not None and steps.grounds is not None:
+            batch.grounds[row, :count] = steps.grounds[:count]
         batch.actions[row, :told] = steps.actions
         batch.mask[row, :told] = steps.mask
         filled_to = (count, count, count, told, count, told, count)  # what is shown of goals is the same for all steps
@@ -448,7 +452,7 @@ def _told(steps: TrainingSteps, row: int, part: slice) -> _Told:
         actions=steps.actions[row, part],
         costs=None if steps.costs is None else steps.costs[row, part],
         mask=steps.mask[part],
-        place=None if steps.place is None else steps.place[row, part],
+        grounds=None if steps.grounds is None else steps.grounds[row, part],
     )
 
 
@@ -460,5 +464,5 @@ def _told_by_records(records: NDArray[Any]) -> _Told:
         actions=records["actions"],
         costs=records["costs"] if "costs" in (records.dtype.names or ()) else None,
         mask=records["mask"],
-        place=records["place"] if "place" in (records.dtype.names or ()) else None,
+        grounds=records["grounds"] if "grounds" in (records.dtype.names or ()) else None,
     )

@@ -53,6 +53,11 @@ class ColouredCourse(ForestCourse):
         rows: Any = getattr(self.world, "rows", ())
         return [row.gap_of(colour) for row, colour in zip(rows, self.order, strict=True)]
 
+    def gates_by_choice(self) -> list[list[int]]:
+        """For each colour, the number of its gap in each row of this episode's world."""
+        rows: Any = getattr(self.world, "rows", ())
+        return [[row.gap_of(colour) for row in rows] for colour in range(ORDER_CHOICES)]
+
     def begin(self, world: World, vehicle: Vehicle) -> None:
         """At the start, before all rows."""
         rows: Any = getattr(world, "rows", ())

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.goals import DEMONSTRATION, ORDER_CHOICES, ORDER_KINDS, ORDER_ROWS, WAY
+from forestpilot.sim.goals import DEMONSTRATION, NO_CHOICE, ORDER_CHOICES, ORDER_KINDS, ORDER_ROWS, WAY
 from forestpilot.sim.registry import closest
 
 SEPARATOR = "-"
@@ -109,8 +109,8 @@ class Orders:
         return tuple(orders)
 
     def mirrored(self, orders: np.ndarray) -> np.ndarray:
-        """Numbers (..., 3) of what orders (..., 3) are in the world mirrored left to right."""
-        return ORDER_CHOICES - 1 - orders if self.are_sides else orders
+        """Numbers (..., 3) of what orders (..., 3) are in the world mirrored left to right; `NO_CHOICE` stays."""
+        return np.where(orders == NO_CHOICE, orders, ORDER_CHOICES - 1 - orders) if self.are_sides else orders
 
     def require_shown(self, has_order: bool, shown: str, goal_kind: str, missing: str, goal_option: str) -> None:
         """Check that what is told of an order goes with the rest.
