@@ -6,11 +6,16 @@ nothing but the order tells the way: 27 tasks. Four policies learn from equally 
 the courses of some orders, by the same number of gradient steps:
 
     named    is told the order, a one of three for the colour of each row, and attends to the row that comes next
-    shown    sees one demonstration, 12 pictures of a flight of the same order through another forest, by attention
+    shown    sees one demonstration, 12 pictures of a flight of the same order through another forest, by attention;
+             while it learns, what it finds there is to tell the name too
     maml     takes one gradient step on that demonstration, pictures, states and actions
     untold   is told nothing but direction and distance of the goal, as all are
 
-and fly through test forests, by orders of which none was flown in training (9 of 27), and by the trained ones. All of
+The flights are the same whatever is told, and windows of a batch exchange their orders: the expert has said at each
+state what it would do for each colour of the next row, so that one picture has several answers, and no forest is known
+by the one order that it was flown by.
+
+They fly through test forests, by orders of which none was flown in training (9 of 27), and by the trained ones. All of
 the former are new as a whole only: each colour is trained in each row, so that who has learned to take what a row's
 colour is from what is shown of that row, knows them all.
 
@@ -36,6 +41,7 @@ import numpy as np
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
+from forestpilot.data_collection.windows.hindsight import EXCHANGED
 from forestpilot.launch.reading.study_results import Interval, Panel, StudyResult
 from forestpilot.launch.studies.cells import Cell, cells_at, make_points, stack
 from forestpilot.launch.studies.demonstrations import demonstrate_labels
@@ -139,7 +145,10 @@ class Config(StudyConfig):
     def training(self, arm: OneShotArm) -> TrainConfig:
         """How an arm is trained."""
         return dataclasses.replace(
-            self.train, policy=dataclasses.replace(self.train.policy, goal_encoder=arm.reader), side_labels="asked"
+            self.train,
+            policy=dataclasses.replace(self.train.policy, goal_encoder=arm.reader),
+            side_labels="asked",
+            relabel=EXCHANGED,
         )
 
 

@@ -70,7 +70,8 @@ def test_what_it_reads_matters_and_everything_learns(name: str) -> None:
         return
     if isinstance(encoder, AdaptedGoal):
         read = encoder.join(goal, encoder.adapted(lambda context: (context - 1.0).square().mean(dim=1), WINDOWS))
-    read.square().sum().backward()
+    named = encoder.naming_loss(torch.zeros(WINDOWS, 3, dtype=torch.int64))
+    (read.square().sum() + named.sum()).backward()
     for parameter_name, parameter in encoder.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), parameter_name
 

@@ -175,12 +175,12 @@ def test_goals_told_by_bearing_alone_cannot_be_relabelled(tmp_path: Path) -> Non
 def test_an_episode_that_does_not_say_where_it_was_is_no_episode_of_such_goals(tmp_path: Path) -> None:
     episode = make_episode(1, 4, SPEC)
     del episode.observations[PLACE]
-    with pytest.raises(EpisodeError, match="grounds"):
+    with pytest.raises(EpisodeError, match="place"):
         make_dataset(tmp_path, episode)
 
 
 def test_the_goal_step_is_in_the_rest_of_the_stretch() -> None:
-    assert RELABELS == ("none", "final", "future")
+    assert RELABELS == ("none", "final", "future", "orders")
     assert goal_step("none", 3, 10, 0.5) == -1
     assert goal_step("final", 3, 10, 0.5) == 9
     assert [goal_step("future", 3, 10, share) for share in (0.0, 0.5, 0.999)] == [3, 6, 9]
