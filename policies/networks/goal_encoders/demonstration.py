@@ -90,7 +90,8 @@ class DemonstrationGoal(GoalEncoder):
     def forward(self, goal: Tensor, goal_view: GoalView) -> Tensor:
         """(B, T, 3) and pictures (B, F, h, w, 3) uint8 to (B, T, 3 + features): direction, distance, what is found."""
         found = self.found(goal_view)
-        self.names = self.name(found) if self.training and self.name is not None else None
+        learns = self.training and torch.is_grad_enabled()
+        self.names = self.name(found) if learns and self.name is not None else None
         place = goal[..., :PLACE]
         weights = torch.softmax(SHARPNESS * self.look(self.progress(place)), dim=-1)
         return torch.cat((place, weights @ found), dim=-1)
