@@ -509,7 +509,11 @@ class Algorithm(ABC, Generic[ConfigT]):
             self._reader.close()
             self._reader = None
         elif not self.config.train.keep_disk_cache:
-            remove_abandoned(self.dataset, *self.demonstrations)
+            remove_abandoned(*self._read_folders())
+
+    def _read_folders(self) -> list[Path]:
+        """Folders of datasets that windows are drawn from, in this round or an earlier one."""
+        return [dataset.folder for dataset in (self.dataset, *self.demonstrations)]
 
     def _require_human(self) -> None:
         """Raise InvalidArgumentError where a human is needed and there is none, or the other way round."""

@@ -52,6 +52,8 @@ from forestpilot.sim.viewpoints.viewpoint import ViewpointConfig
 if TYPE_CHECKING:
     from forestpilot.policies.algorithms.bco.inverse import InverseModel
 
+INFERRED = "inferred"
+"""Folder of the videos with inferred actions."""
 INVERSE_TABLE = "inverse.csv"
 
 
@@ -222,11 +224,14 @@ class BCO(Algorithm[BCOConfig]):
             rerun=rerun,
         )
 
+    def _read_folders(self) -> list[Path]:
+        return [*super()._read_folders(), *(self.folder / INFERRED).glob("round-*")]
+
     def _inverse_folder(self, round_number: int) -> Path:
         return self.member_folder(round_number) / "inverse"
 
     def _inferred_folder(self, round_number: int) -> Path:
-        return self.folder / "inferred" / f"round-{round_number:02d}"
+        return self.folder / INFERRED / f"round-{round_number:02d}"
 
     def _write_table(self, last_round: int) -> None:
         """Write inverse.csv: what the inverse models of the rounds so far came to."""

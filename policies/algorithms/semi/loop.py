@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
     from forestpilot.policies.training.mixed import MixedReader
 
+BESIDE = "beside"
+"""Folder of the videos as policies are fitted to them."""
 TABLE = "method.csv"
 PREFIX = "method_"
 """Of the method's figures among those of a policy."""
@@ -201,11 +203,15 @@ class Semi(Algorithm[SemiConfig]):
             self._mixed = None
         super()._close_reader()
 
+    def _read_folders(self) -> list[Path]:
+        sources = [dataset.folder for dataset in self._sources]
+        return [*super()._read_folders(), *sources, *(self.folder / BESIDE).glob("round-*")]
+
     def _method_folder(self, round_number: int) -> Path:
         return self.member_folder(round_number) / "method"
 
     def _beside_folder(self, round_number: int) -> Path:
-        return self.folder / "beside" / f"round-{round_number:02d}"
+        return self.folder / BESIDE / f"round-{round_number:02d}"
 
     def _keep_table(self, folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write what a method found beside what it has learned."""
