@@ -18,12 +18,9 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-ROLLOUTS = "forestpilot.data_collection.rollouts.pool"
-"""What runs episodes."""
-TRAINING = "forestpilot.policies.training.shards"
-"""What trains and acts, torch among it."""
+PACKAGE = __name__.partition(".")[0]
 
-_needed = {ROLLOUTS}
+_needed: set[str] = set()
 
 
 @functools.cache
@@ -44,13 +41,12 @@ def workers_will_need(module: str) -> None:
 def worker_process(target: Callable[..., object], *args: Any) -> BaseProcess:
     """A process that is to call `target(*args)`, in the environment that this one has now; not started yet.
 
-    The server is started with the first one. By then it has imported torch as well if this process has.
+    The server is started with the first one, and imports those modules of ours that this process has imported by then.
     """
     context = worker_context()
     if context.get_start_method() == "forkserver":
-        if "torch" in sys.modules:
-            workers_will_need(TRAINING)
-        context.set_forkserver_preload(sorted(_needed))
+        here = [name for name in sys.modules if name.partition(".")[0] == PACKAGE]
+        context.set_forkserver_preload(sorted(_needed.union(here)))
     process: BaseProcess = context.Process(target=_begin, args=(dict(os.environ), target, args), daemon=True)  # type: ignore[attr-defined]
     return process
 
