@@ -56,6 +56,8 @@ class GoalShape:
     """Rows of a view."""
     view_width: int
     """Columns of a view."""
+    state_scale: tuple[float, ...] = ()
+    """(S,) typical size of each element of the state, for who reads a demonstrator's."""
 
 
 class GoalEncoder(nn.Module, ABC):

@@ -24,6 +24,9 @@ BEFORE = 0.0625
 """A choice is looked for at first so much of the way before the place at which it is behind one, 2.5 m of 40 m..."""
 AROUND = 0.05
 """...give or take so much."""
+NUM_ACTION = 2
+MOTION = 16
+"""Numbers that tell how a demonstrator moved when it saw a picture."""
 
 
 def seen_before(told: Tensor) -> Tensor:
@@ -42,10 +45,13 @@ class DemonstrationGoal(GoalEncoder):
 
     What is found is to tell the order's name as well, which training knows: what is done by it says too little about
     what was shown until it is read, and it is not read before that says something.
+
+    With `motion` the demonstrator's state and action join what its pictures tell: how it moved when it saw them.
     """
 
     Config: ClassVar[type[GoalEncoderConfig]] = DemonstrationGoalConfig
     reads_demonstration = True
+    scale: Tensor
 
     def __init__(self, config: DemonstrationGoalConfig, shape: GoalShape) -> None:
         super().__init__(config, shape)
@@ -67,7 +73,13 @@ class DemonstrationGoal(GoalEncoder):
         with torch.no_grad():
             flat = self.convolutions(torch.zeros(1, 3, height, width)).numel()
         self.read = nn.Sequential(nn.Linear(flat, config.hidden), nn.ReLU())
-        self.tell = nn.Linear(config.hidden, config.features)
+        told = config.hidden
+        self.move: nn.Module | None = None
+        if config.motion:
+            told += MOTION
+            self.move = nn.Sequential(nn.Linear(len(shape.state_scale) + NUM_ACTION, MOTION), nn.ReLU())
+            self.register_buffer("scale", torch.tensor((*shape.state_scale, *[1.0] * NUM_ACTION)), persistent=False)
+        self.tell = nn.Linear(told, config.features)
         self.name = nn.Linear(config.features, ORDER_CHOICES) if config.naming else None
         self.progress = Progress()
         self.seek = nn.Linear(Progress.size, ORDER_ROWS)
@@ -84,8 +96,15 @@ class DemonstrationGoal(GoalEncoder):
         pictures = avg_pool2d(as_images(views.flatten(0, 1)[:, None]), HALF)
         flat = self.convolutions(pictures).permute(0, 2, 3, 1).reshape(batch * frames, -1)
         seen = self.read(flat).view(batch, frames, -1)
+        if self.move is not None:
+            seen = torch.cat((seen, self.move(self._moved(steps) / self.scale)), dim=-1)
         weights = torch.softmax(SHARPNESS * self.seek(self.progress(steps[..., -LAST_NUMBERS:])), dim=1)
         return torch.tanh(self.tell(weights.transpose(1, 2) @ seen))
+
+    def _moved(self, steps: Tensor) -> Tensor:
+        """(B, F, S + 2) state and action of demonstrators, of steps (B, F, S + 3 + 2)."""
+        state, _, action = steps.split((len(self.scale) - NUM_ACTION, PLACE, NUM_ACTION), dim=-1)
+        return torch.cat((state, action), dim=-1)
 
     def forward(self, goal: Tensor, goal_view: GoalView) -> Tensor:
         """(B, T, 3) and pictures (B, F, h, w, 3) uint8 to (B, T, 3 + features): direction, distance, what is found."""
