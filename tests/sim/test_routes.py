@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from forestpilot.sim.courses.routes import RouteCourse
 from forestpilot.sim.envs.drive import DriveEnv
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.goals import DEMONSTRATED_FRAMES, ORDER_PLACES
@@ -59,6 +60,16 @@ def drive_by(env: DriveEnv, other: DriveEnv) -> dict[str, object]:
 def test_a_mirrored_route_stays_trained_or_held_out() -> None:
     for names in (ROUTES.training, ROUTES.held_out):
         assert {SEPARATOR.join(MIRRORED[turn] for turn in name.split(SEPARATOR)) for name in names} == set(names)
+
+
+def test_a_route_in_a_mirror_is_told_as_its_mirror_signs_say() -> None:
+    for name in ROUTES.all[::5]:
+        mirrored = SEPARATOR.join(MIRRORED[turn] for turn in name.split(SEPARATOR))
+        one, other = (
+            RouteCourse(route, goal_kind="order", preset="easy", length_m=200.0) for route in (name, mirrored)
+        )
+        assert np.array_equal(one._told * np.array(one.goal_mirror[3:]), other._told)
+        assert np.array_equal(ROUTES.mirrored(np.array(ROUTES.parse(name))), ROUTES.parse(mirrored))
 
 
 def test_a_road_has_the_three_junctions_of_its_route_with_three_ways_at_each() -> None:
