@@ -175,6 +175,12 @@ def test_options_draw_a_route_for_each_episode_and_say_nothing_where_there_is_no
         dataclasses.replace(told, goal_kind="way").with_goals_told("order")
 
 
+def test_the_route_that_is_shown_is_known_by_the_environments_arguments() -> None:
+    assert DRIVE.shown_order({"route": ROUTE}) == (0, 2, 1)
+    assert DRIVE.shown_order({"route": ROUTE, "shown": "right-right-right"}) == (2, 2, 2)
+    assert DRIVE.shown_order({"route": "left"}) == DRIVE.shown_order({}) == ()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
