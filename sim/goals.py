@@ -7,6 +7,15 @@
 | `image` | nothing but the picture that is seen at the goal; direction and distance read 0 |
 | `order` | direction and distance, and for each row of coloured gates which colour's gap leads on |
 | `demonstration` | direction and distance, and what a demonstrator saw and did on such a way in another world |
+
+On a road a goal is the command at the junction ahead, which goes by the name `bearing`; or the way that is left,
+without a direction:
+
+| kind | what is told |
+|---|---|
+| `way` | 0, 0, and the way d that is left of a road of length L, as d / (d + L / 4) |
+| `order` | the same, and for each of three junctions the command there |
+| `demonstration` | the same, and what a demonstrator saw and did on such a route in another world |
 """
 
 from __future__ import annotations
@@ -25,26 +34,42 @@ VECTOR = "vector"
 IMAGE = "image"
 ORDER = "order"
 DEMONSTRATION = "demonstration"
-GOAL_KINDS = (BEARING, VECTOR, IMAGE, ORDER, DEMONSTRATION)
+WAY = "way"
+GOAL_KINDS = (BEARING, VECTOR, IMAGE, ORDER, DEMONSTRATION, WAY)
 """How a goal may be told."""
+FOREST_KINDS = (BEARING, VECTOR, IMAGE, ORDER, DEMONSTRATION)
+"""How it may be told in a forest."""
+ROAD_KINDS = (BEARING, WAY, ORDER, DEMONSTRATION)
+"""How it may be told on a road."""
 ORDER_KINDS = (ORDER, DEMONSTRATION)
-"""Kinds of goals that tell more than a place: an order of colours that leads there."""
+"""Kinds of goals that tell more than a place: an order of choices that leads there."""
 PLACED_KINDS = (VECTOR, IMAGE)
 """Kinds of goals that any place can be, so that in hindsight a place that was reached can."""
 DISTANT_KINDS = (VECTOR, *ORDER_KINDS)
 """Kinds of goals whose third element tells the distance."""
 ORDER_ROWS = 3
-"""Rows of coloured gates on a way."""
-ORDER_COLOURS = 3
-"""Colours that gates have."""
+"""Choices on a way, one after another: rows of coloured gates, or junctions."""
+ORDER_CHOICES = 3
+"""Colours that gates have, or ways that lead on from a junction."""
+NO_CHOICE = -1
+"""Where nobody says what was chosen."""
+ORDER_PLACES = (0.25, 0.525, 0.8)
+"""Shares of the way at which the choices of an order are behind one, about."""
 GOAL_MIRRORS = {
     BEARING: (1.0, -1.0),
     VECTOR: (1.0, -1.0, 1.0),
     IMAGE: (1.0, -1.0),
-    ORDER: (1.0, -1.0, 1.0, *([1.0] * ORDER_ROWS * ORDER_COLOURS)),
+    ORDER: (1.0, -1.0, 1.0, *([1.0] * ORDER_ROWS * ORDER_CHOICES)),
     DEMONSTRATION: (1.0, -1.0, 1.0),
+    WAY: (1.0, -1.0, 1.0),
 }
-"""For each kind, +1 or -1 for each element of the goal: its sign in the world mirrored left to right."""
+"""For each kind, +1 or -1 for each element of the goal: its sign in the world mirrored left to right. Of an order in a
+forest, where a colour is a one of three."""
+COMMAND_MIRROR = (1.0, -1.0)
+"""The same for each command of an order on a road."""
+WAY_PART = 0.25
+"""Share of the way that is left at which a goal of kind `way` reads 0.5; of 40 m through a forest `HALF_WAY_M` is the
+same share."""
 GOALS_WITHIN_M = 60.0
 """Usual bound of the distance to goals that may lie anywhere, in metres: the whole forest."""
 GOAL_IMAGE = "goal_image"
@@ -63,6 +88,9 @@ ONCE_KEYS = (DEMONSTRATED, DEMONSTRATED_STEPS)
 """Observations that are the same at every step of an episode, and are stored once."""
 PLACE = "place"
 """Key in `info` and in episodes of where a vehicle is: x and y in metres, and its heading in radians."""
+ANSWERS = "answers"
+"""Key in `info` and in episodes of what the expert would do whatever the next choice of the order were: see
+`forestpilot.sim.experts.expert.Expert.answers`."""
 HALF_WAY_M = 10.0
 """At this distance a goal of kind `vector` reads 0.5."""
 
@@ -76,7 +104,7 @@ def tell_goal(kind: str, ahead_m: Any, left_m: Any) -> np.ndarray:
     """The goal as it is observed.
 
     Args:
-        kind: one of `GOAL_KINDS`; of an order no more than direction and distance is told here.
+        kind: one of `FOREST_KINDS`; of an order no more than direction and distance is told here.
         ahead_m: (...) how far the goal lies along the heading, metres.
         left_m: (...) how far to the left of it.
 
@@ -97,6 +125,12 @@ def tell_goal(kind: str, ahead_m: Any, left_m: Any) -> np.ndarray:
 def remoteness_of(distance_m: Any) -> Any:
     """A distance (...) in metres as goals of kind `vector` tell it."""
     return distance_m / (distance_m + HALF_WAY_M)
+
+
+def tell_way(left_m: float, length_m: float) -> np.ndarray:
+    """(3,) float32 a goal of kind `way`: no direction, and how far is left of a way of that length, both in metres."""
+    left_m = max(left_m, 0.0)
+    return np.array([0.0, 0.0, left_m / (left_m + WAY_PART * length_m)], np.float32)
 
 
 def distance_of(share: Any) -> Any:

@@ -15,7 +15,7 @@ from forestpilot.data_collection.rollouts.results import EpisodeResult
 from forestpilot.data_collection.rollouts.scenarios import Scenario, make_env
 from forestpilot.data_collection.rollouts.spare_envs import SpareEnvs
 from forestpilot.sim.cameras import CAMERA_NAMES
-from forestpilot.sim.goals import GOAL_IMAGE, ONCE_KEYS, PLACE
+from forestpilot.sim.goals import ANSWERS, GOAL_IMAGE, ONCE_KEYS, PLACE
 from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.viewpoints.viewpoint import ThirdPersonConfig, VehicleViewConfig, ViewpointConfig, view_key
 
@@ -66,8 +66,8 @@ class EpisodeRecorder:
         self._steps: list[dict[str, Any]] = []
         self._observations = [self.observation] if record else []
         self._offsets = [self.info["camera_offsets"]]
-        self._places: list[np.ndarray] = []
-        self._note_place()
+        self._told: dict[str, list[np.ndarray]] = {PLACE: [], ANSWERS: []}
+        self._note_told()
         self._view = view_key(viewpoint.part)
         self._third = self._third_camera(viewpoint) if record else None
         self._seen_from_there: list[np.ndarray] = []
@@ -143,7 +143,7 @@ class EpisodeRecorder:
             step["expert_costs"] = before.get("expert_costs")
             self._observations.append(self.observation)
             self._offsets.append(self.info["camera_offsets"])
-            self._note_place()
+            self._note_told()
             self._look_from_there()
         return terminated or truncated
 
@@ -205,10 +205,12 @@ class EpisodeRecorder:
             rerun=rerun,
         )
 
-    def _note_place(self) -> None:
-        """Remember where the vehicle is, where the environment says so: its goals can then be relabelled."""
-        if PLACE in self.info:
-            self._places.append(self.info[PLACE])
+    def _note_told(self) -> None:
+        """Remember where the vehicle is, and what the expert would do for other orders, where the environment says so:
+        goals can then be relabelled."""
+        for key, values in self._told.items():
+            if key in self.info:
+                values.append(self.info[key])
 
     def _third_camera(self, viewpoint: ViewpointConfig) -> ThirdCamera | None:
         """The camera that looks on from elsewhere, where there is one."""
@@ -226,8 +228,7 @@ class EpisodeRecorder:
     def _seen(self) -> dict[str, np.ndarray]:
         """The observations of all steps, by name."""
         seen = {key: self._stacked(key) for key in self.observation_keys}
-        if self._places:
-            seen[PLACE] = np.stack(self._places)
+        seen |= {key: np.stack(values) for key, values in self._told.items() if values}
         if self._seen_from_there:
             seen[self._view] = np.stack(self._seen_from_there)
         return seen

@@ -19,14 +19,13 @@ from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
 from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
-from forestpilot.data_collection.episodes.processes import leave_signals_to_parent
+from forestpilot.data_collection.episodes.processes import leave_signals_to_parent, worker_context, worker_process
 from forestpilot.sim.errors import ForestPilotError
 
 Ask = Callable[[Any], Any]
@@ -103,7 +102,6 @@ class Workers:
     """
 
     def __init__(self, count: int, silent_limit_s: float = SILENT_LIMIT_S) -> None:
-        self._context = get_context("spawn")
         self._silent_limit_s = silent_limit_s
         self._looked = time.monotonic()
         self._deaths = 0
@@ -112,7 +110,7 @@ class Workers:
         self._order = itertools.count()
         self._lock = threading.Lock()
         self._broken = False
-        self._wake, self._woken = self._context.Pipe()
+        self._wake, self._woken = worker_context().Pipe()
         self._thread = threading.Thread(target=self._serve, name="forestpilot-workers", daemon=True)
         self._thread.start()
 
@@ -218,9 +216,9 @@ class Workers:
 
     def _start(self) -> _Worker:
         """A new process."""
-        here, there = self._context.Pipe()
+        here, there = worker_context().Pipe()
         beats = RawValue("Q", 0)
-        process = self._context.Process(target=_work, args=(there, beats), daemon=True)
+        process = worker_process(_work, there, beats)
         process.start()
         there.close()
         return _Worker(process, here, beats)

@@ -17,6 +17,7 @@ from forestpilot.data_collection.windows.windows import Batch
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.goals import mirror_of_steps
 from forestpilot.sim.kernels import kernel
+from forestpilot.sim.tasks import TASKS
 
 FULL_SCALE = 255.0
 NOISE_PLACES = 2**15
@@ -240,6 +241,10 @@ def _mirror_vectors(batch: Batch, spec: TaskSpec, mirrored: NDArray[np.bool_]) -
     if batch.goal_steps is not None:
         steps = batch.goal_steps * mirror_of_steps(spec.state_mirror)
         batch = batch._replace(goal_steps=np.where(chosen, steps, batch.goal_steps))
+    if batch.goal_order is not None:
+        orders = TASKS.get(spec.task).orders
+        turned = batch.goal_order if orders is None else orders.mirrored(batch.goal_order)
+        batch = batch._replace(goal_order=np.where(mirrored[:, None], turned, batch.goal_order))
     return batch._replace(
         state=np.where(chosen, batch.state * np.array(spec.state_mirror, dtype=np.float32), batch.state),
         goal=np.where(chosen, batch.goal * np.array(spec.goal_mirror, dtype=np.float32), batch.goal),

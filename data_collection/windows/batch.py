@@ -24,8 +24,9 @@ class Batch(NamedTuple):
     and where side cameras are labelled by a rule."""
     mask: Values
     """(B, T + A) bool: whether the step is there and has something to learn."""
-    place: Values | None = None
-    """(B, T, 3) float32: x and y in metres and heading in radians, from where a step is told; None unless goals are
+    grounds: Values | None = None
+    """(B, T, R) float32: what goals are relabelled by. In hindsight x and y in metres and heading in radians, from
+    where a step is told; where orders are exchanged, the expert's answers for each choice. None unless goals are
     relabelled."""
     goal_view: Values | None = None
     """(B, h, w, 3) uint8, the view at each window's goal; where goals are demonstrated (B, F, h, w, 3), what the
@@ -33,3 +34,6 @@ class Batch(NamedTuple):
     goal_steps: Values | None = None
     """(B, F, S + 3 + 2) float32, the demonstrator's state, goal and action at each view; None unless goals are
     demonstrated."""
+    goal_order: Values | None = None
+    """(B, 3) int64, numbers of the choices of the order that is demonstrated, of which no policy is told; None unless
+    goals are demonstrated."""

@@ -26,7 +26,6 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode_file import HEADER_BYTES, check_bytes, open_episode
 from forestpilot.data_collection.episodes.errors import BrokenEpisodeError
 from forestpilot.data_collection.episodes.files import DiskFullError, remove_stale_temporaries, write_new_file
@@ -90,10 +89,10 @@ def decoded_bytes(dataset_folder: Path) -> int:
     return _size_of(dataset_folder / DECODED_FOLDER)
 
 
-def remove_abandoned(*datasets: Dataset) -> None:
-    """Remove decoded steps that a killed process has left beside datasets; others, kept or in use, stay."""
+def remove_abandoned(*datasets: Path) -> None:
+    """Remove decoded steps that a killed process has left in the folders of datasets; others, kept or in use, stay."""
     for dataset in datasets:
-        everything = dataset.folder / DECODED_FOLDER
+        everything = dataset / DECODED_FOLDER
         if not everything.is_dir():
             continue
         for folder in sorted(path for path in everything.iterdir() if path.is_dir()):
@@ -333,7 +332,7 @@ def are_whole(records: NDArray[Any]) -> NDArray[np.bool_]:
 def _pack(steps: TrainingSteps, kind: np.dtype[Any]) -> bytes:
     """The records of an episode's steps, as bytes."""
     records = np.zeros(steps.views.shape[:2], dtype=kind)
-    for name in ("views", "state", "goal", "actions", "costs", "mask", "place"):
+    for name in ("views", "state", "goal", "actions", "costs", "mask", "grounds"):
         if name in (kind.names or ()):
             records[name] = getattr(steps, name)
     records["checksum"] = _checksums(records)

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from forestpilot.data_collection.episodes.errors import BrokenEpisodeError
-from forestpilot.data_collection.episodes.processes import leave_signals_to_parent
+from forestpilot.data_collection.episodes.processes import leave_signals_to_parent, worker_context
 from forestpilot.data_collection.episodes.progress import Stage
 from forestpilot.data_collection.windows.decoded import DecodedFolder, Source
 from forestpilot.data_collection.windows.training_steps import StepLoader
@@ -65,7 +64,7 @@ def _processes(workers: int, submit: Submit | None) -> Iterator[Submit]:
     if submit is not None:
         yield submit
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=leave_signals_to_parent) as pool:
+    with ProcessPoolExecutor(workers, worker_context(), initializer=leave_signals_to_parent) as pool:
         yield pool.submit
 
 

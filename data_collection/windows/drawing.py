@@ -19,9 +19,10 @@ from forestpilot.data_collection.episodes.episode_file import open_demo
 from forestpilot.data_collection.episodes.errors import BrokenEpisodeError
 from forestpilot.data_collection.windows.batch import Batch
 from forestpilot.data_collection.windows.decoded import DecodedFolder, Source, are_whole, open_decoded
-from forestpilot.data_collection.windows.hindsight import Relabel, goal_step, goals_seen_from
+from forestpilot.data_collection.windows.hindsight import EXCHANGED, Relabel, goal_step, goals_seen_from
+from forestpilot.data_collection.windows.orders import exchange_orders
 from forestpilot.data_collection.windows.training_steps import CENTER, PLACE_SIZE, StepLoader, TrainingSteps
-from forestpilot.sim.goals import DEMONSTRATED_FRAMES, DEMONSTRATION, GOAL_MIRRORS, IMAGE, VECTOR
+from forestpilot.sim.goals import DEMONSTRATED_FRAMES, DEMONSTRATION, GOAL_MIRRORS, IMAGE, ORDER_ROWS, VECTOR
 
 MAX_OPEN_FILES = 32
 
@@ -83,7 +84,7 @@ class _Told(NamedTuple):
     actions: NDArray[np.float32]
     costs: NDArray[np.float32] | None
     mask: NDArray[np.bool_]
-    place: NDArray[np.float32] | None
+    grounds: NDArray[np.float32] | None
 
 
 class WindowDrawer:
@@ -116,7 +117,7 @@ class WindowDrawer:
         self._folders: dict[Path, DecodedFolder | None] = {}  # by episode: a path's parent takes as long as a read
         self._files: OrderedDict[Path, h5py.Group] = OrderedDict()
         self._goal_views: dict[Path, NDArray[np.uint8]] = {}
-        self._demonstrations: dict[Path, tuple[NDArray[np.uint8], NDArray[np.float32]]] = {}
+        self._demonstrations: dict[Path, tuple[NDArray[Any], ...]] = {}
         self._process_id = os.getpid()
 
     @property
@@ -167,24 +168,28 @@ class WindowDrawer:
         if self._loader.relabels:
             self._relabel(batch_out, windows)
         elif batch_out.goal_view is not None and batch_out.goal_steps is not None:
+            shown = (batch_out.goal_view, batch_out.goal_steps, batch_out.goal_order)
             for row, window in enumerate(windows):
-                batch_out.goal_view[row], batch_out.goal_steps[row] = self._demonstration(window.source)
+                for values, own in zip(shown, self._demonstration(window.source), strict=True):
+                    values[row] = own
         elif batch_out.goal_view is not None:
             for row, window in enumerate(windows):
                 batch_out.goal_view[row] = self._goal_view(window.source)
+        if self._settings.relabel == EXCHANGED:
+            exchange_orders(batch_out, rng or self._rng)
         return batch_out
 
     def _relabel(self, batch: Batch, windows: Sequence[_Window]) -> None:
         """Replace the goals of windows by states that their episodes came to."""
-        assert batch.place is not None
+        assert batch.grounds is not None
         goals = np.empty((len(windows), PLACE_SIZE), np.float32)
         for row, window in enumerate(windows):
             reached = self._steps(window.source, window.goal_step, window.goal_step + 1, CENTER)
-            assert reached.place is not None
-            goals[row] = reached.place[0]
+            assert reached.grounds is not None
+            goals[row] = reached.grounds[0]
             if batch.goal_view is not None:
                 batch.goal_view[row] = reached.views[0, CENTER if len(reached.views[0]) > 1 else 0]
-        batch.goal[:] = goals_seen_from(self._loader.spec.goal_kind, batch.place, goals)
+        batch.goal[:] = goals_seen_from(self._loader.spec.goal_kind, batch.grounds, goals)
         for row, window in enumerate(windows):
             batch.goal[row, window.stop - window.start :] = 0
 
@@ -207,8 +212,8 @@ class WindowDrawer:
             self._goal_views[source.path] = self._loader.goal_view(self._open(source.path))
         return self._goal_views[source.path]
 
-    def _demonstration(self, source: Source) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """What is demonstrated in an episode: views and steps, which are kept as well."""
+    def _demonstration(self, source: Source) -> tuple[NDArray[Any], ...]:
+        """What is demonstrated in an episode: views, steps and the order, which are kept as well."""
         if source.path not in self._demonstrations:
             self._demonstrations[source.path] = self._loader.demonstration(self._open(source.path))
         return self._demonstrations[source.path]
@@ -278,6 +283,7 @@ class WindowDrawer:
     def _empty_batch(self, batch: int) -> Batch:
         spec = self._loader.spec
         shape = (batch, self.length)
+        num_grounds = self._loader.num_grounds
         return Batch(
             views=np.empty((*shape, *self._loader.view_shape), dtype=np.uint8),
             state=np.empty((*shape, spec.state_size), dtype=np.float32),
@@ -285,7 +291,7 @@ class WindowDrawer:
             actions=np.empty((batch, self.length + self.ahead, 2), dtype=np.float32),
             costs=np.empty((*shape, spec.num_candidates), dtype=np.float32) if self.has_costs else None,
             mask=np.empty((batch, self.length + self.ahead), dtype=np.bool_),
-            place=np.empty((*shape, PLACE_SIZE), dtype=np.float32) if self._loader.relabels else None,
+            grounds=np.empty((*shape, num_grounds), dtype=np.float32) if num_grounds else None,
             **self._empty_goals(batch),
         )
 
@@ -299,7 +305,11 @@ class WindowDrawer:
             return {}
         shape = (batch, DEMONSTRATED_FRAMES)
         size = spec.state_size + len(GOAL_MIRRORS[VECTOR]) + 2
-        return {"goal_view": np.empty((*shape, *view), np.uint8), "goal_steps": np.empty((*shape, size), np.float32)}
+        return {
+            "goal_view": np.empty((*shape, *view), np.uint8),
+            "goal_steps": np.empty((*shape, size), np.float32),
+            "goal_order": np.empty((batch, ORDER_ROWS), np.int64),
+        }
 
     def _fill_at_once(self, batch: Batch, windows: Sequence[_Window]) -> list[int]:
         """Copy the windows that lie decoded on disk, all together; returns the rows of those that do not."""
@@ -340,12 +350,12 @@ class WindowDrawer:
         batch.goal[row, :count] = steps.goal[:count]
         if batch.costs is not None and steps.costs is not None:
             batch.costs[row, :count] = steps.costs[:count]
-        if batch.place is not None and steps.place is not None:
-            batch.place[row, :count] = steps.place[:count]
+        if batch.grounds is not None and steps.grounds is not None:
+            batch.grounds[row, :count] = steps.grounds[:count]
         batch.actions[row, :told] = steps.actions
         batch.mask[row, :told] = steps.mask
-        by_step = batch[:-2]  # the goal's views are the same for all steps
-        for values, filled in zip(by_step, (count, count, count, told, count, told, count), strict=True):
+        filled_to = (count, count, count, told, count, told, count)  # what is shown of goals is the same for all steps
+        for values, filled in zip(batch[: len(filled_to)], filled_to, strict=True):
             if values is not None:
                 values[row, filled:] = 0
 
@@ -442,7 +452,7 @@ def _told(steps: TrainingSteps, row: int, part: slice) -> _Told:
         actions=steps.actions[row, part],
         costs=None if steps.costs is None else steps.costs[row, part],
         mask=steps.mask[part],
-        place=None if steps.place is None else steps.place[row, part],
+        grounds=None if steps.grounds is None else steps.grounds[row, part],
     )
 
 
@@ -454,5 +464,5 @@ def _told_by_records(records: NDArray[Any]) -> _Told:
         actions=records["actions"],
         costs=records["costs"] if "costs" in (records.dtype.names or ()) else None,
         mask=records["mask"],
-        place=records["place"] if "place" in (records.dtype.names or ()) else None,
+        grounds=records["grounds"] if "grounds" in (records.dtype.names or ()) else None,
     )

@@ -16,11 +16,16 @@ from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.labels import ACTOR_EXPERT
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.goals import BEARING, PLACED_KINDS, tell_goal
+from forestpilot.sim.goals import BEARING, ORDER_KINDS, PLACED_KINDS, tell_goal
 
-Relabel = Literal["none", "final", "future"]
-RELABELS: tuple[Relabel, ...] = ("none", "final", "future")
-"""What `relabel` may say: goals stay as they were told; the last state of the episode; any state after the window."""
+Relabel = Literal["none", "final", "future", "orders"]
+RELABELS: tuple[Relabel, ...] = ("none", "final", "future", "orders")
+"""What `relabel` may say: goals stay as they were told; the last state of the episode; any state after the window; the
+order that another window was told."""
+IN_HINDSIGHT: tuple[Relabel, ...] = ("final", "future")
+"""Those by which a state that was reached becomes the goal."""
+EXCHANGED: Relabel = "orders"
+"""That by which windows exchange their orders."""
 
 NO_STEP = -1
 
@@ -37,12 +42,17 @@ def require_relabel(relabel: str, spec: TaskSpec | None = None) -> None:
     """
     if relabel not in RELABELS:
         raise InvalidArgumentError(f"relabel is {relabel!r}; allowed: {', '.join(RELABELS)}")
-    if relabel != "none" and spec is not None and spec.goal_kind not in (BEARING, *PLACED_KINDS):
+    if relabel == EXCHANGED and spec is not None and spec.goal_kind not in ORDER_KINDS:
+        raise InvalidArgumentError(
+            f"relabel is {relabel}, but goals of kind {spec.goal_kind} tell no order; collect others with "
+            "--mix.options.goal-kind order or demonstration"
+        )
+    if relabel in IN_HINDSIGHT and spec is not None and spec.goal_kind not in (BEARING, *PLACED_KINDS):
         raise InvalidArgumentError(
             f"relabel is {relabel}, but goals of kind {spec.goal_kind} say which way leads there, which no place "
-            "that was reached does; train without it"
+            "that was reached does; train without it, or with relabel orders"
         )
-    if relabel != "none" and spec is not None and spec.goal_kind == BEARING:
+    if relabel in IN_HINDSIGHT and spec is not None and spec.goal_kind == BEARING:
         raise InvalidArgumentError(
             f"relabel is {relabel}, but these episodes tell no more of their goals than a bearing or a command, and "
             "not where the vehicle was; collect others with --mix.options.goal-kind vector, which the drone's task has"
@@ -68,7 +78,7 @@ def goal_step(relabel: Relabel, after: int, end: int, share: float, most_steps: 
         share: which of the states after the window, 0 to below 1; the last one, where there are none.
         most_steps: how many of those states may be the goal, the next ones; 0 for all.
     """
-    if relabel == "none":
+    if relabel not in IN_HINDSIGHT:
         return NO_STEP
     if relabel == "final":
         return end - 1

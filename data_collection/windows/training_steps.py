@@ -14,19 +14,25 @@ from forestpilot.data_collection.episodes.dataset import package_version
 from forestpilot.data_collection.episodes.episode import CAMERAS
 from forestpilot.data_collection.episodes.header import EpisodeHeader
 from forestpilot.data_collection.episodes.labels import EpisodeLabels
-from forestpilot.data_collection.windows.hindsight import place_beside
+from forestpilot.data_collection.episodes.meta import EpisodeMeta
+from forestpilot.data_collection.windows.hindsight import EXCHANGED, IN_HINDSIGHT, Relabel, place_beside
 from forestpilot.data_collection.windows.side_labels import SideLabels, constant_label, fixed_offsets, geometric_label
 from forestpilot.sim.cameras import BEARING, FASTER, SHIFT, YAW
 from forestpilot.sim.envs.task_spec import TaskSpec, side_view
 from forestpilot.sim.goals import (
+    ANSWERS,
     DEMONSTRATED,
     DEMONSTRATED_STEPS,
     DISTANT_KINDS,
     GOAL_IMAGE,
+    NO_CHOICE,
+    ORDER_CHOICES,
+    ORDER_ROWS,
     PLACE,
     distance_of,
     remoteness_of,
 )
+from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.vehicles.turns import rotate_pair
 
 Prepare = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -55,14 +61,14 @@ class TrainingSteps:
     """(M, n, K) float32: the expert's costs at that pose; None where they are not recorded, or labels follow a rule."""
     mask: np.ndarray
     """(n,) bool: whether there is anything to learn from the step: `Episode.labelled_steps`."""
-    place: np.ndarray | None = None
-    """(M, n, 3) float32: x and y in metres and heading in radians of the telling camera; only where goals are
-    relabelled."""
+    grounds: np.ndarray | None = None
+    """(M, n, R) float32: what goals are relabelled by, x and y in metres and heading in radians of the telling camera,
+    or the expert's answers there for each choice; only where goals are relabelled."""
 
     @property
     def num_bytes(self) -> int:
         """Memory taken, in bytes."""
-        arrays = (self.views, self.state, self.goal, self.actions, self.costs, self.mask, self.place)
+        arrays = (self.views, self.state, self.goal, self.actions, self.costs, self.mask, self.grounds)
         return sum(array.nbytes for array in arrays if array is not None)
 
 
@@ -75,7 +81,7 @@ class StepLoader:
         side_labels: whether left and right camera can stand in for the center camera, and what is learned from them.
         prepare: see `Prepare`; None leaves the pictures as they are.
         human_delay_s: how late a human drives, in seconds: what was done so much later is learned from each step.
-        relabels: whether goals are relabelled: what was done is learned then, from every step.
+        relabel: how goals are relabelled. In hindsight what was done is learned, from every step.
     """
 
     def __init__(
@@ -85,12 +91,17 @@ class StepLoader:
         side_labels: SideLabels,
         prepare: Prepare | None,
         human_delay_s: float = 0.0,
-        relabels: bool = False,
+        relabel: Relabel = "none",
     ) -> None:
         self.spec = spec
         """The task."""
-        self.relabels = relabels
-        """Whether goals are relabelled."""
+        self.relabel = relabel
+        """How goals are relabelled."""
+        self.relabels = relabel in IN_HINDSIGHT
+        """Whether they are in hindsight."""
+        answers = 1 + ORDER_CHOICES * (2 + spec.num_candidates)
+        self.num_grounds = PLACE_SIZE if self.relabels else answers if relabel == EXCHANGED else 0
+        """How many numbers of a step they are relabelled by, R."""
         self._human_delay_s = human_delay_s
         self._cameras = cameras
         self._side_labels = side_labels
@@ -118,8 +129,7 @@ class StepLoader:
         floats = self.spec.state_size + self.spec.goal_size + 2
         if header.has_expert_costs and self.gives_costs:
             floats += self.spec.num_candidates
-        if self.relabels:
-            floats += PLACE_SIZE
+        floats += self.num_grounds
         return header.num_steps * (len(self.tellers) * (int(np.prod(self.view_shape)) + 4 * floats) + 1)
 
     def record_type(self, has_costs: bool) -> np.dtype[Any]:
@@ -138,8 +148,8 @@ class StepLoader:
         ]
         if has_costs and self.gives_costs:
             fields.append(("costs", np.float32, (self.spec.num_candidates,)))
-        if self.relabels:
-            fields.append(("place", np.float32, (PLACE_SIZE,)))
+        if self.num_grounds:
+            fields.append(("grounds", np.float32, (self.num_grounds,)))
         return np.dtype(fields, align=True)
 
     def fingerprint(self) -> str:
@@ -152,7 +162,7 @@ class StepLoader:
         pictures = rng.integers(0, 256, shape, dtype=np.uint8)
         views = self._prepare(pictures, rng.normal(0, 0.3, (PROBES, self.spec.state_size)).astype(np.float32))
         settings: tuple[Any, ...] = (package_version(), self.spec.to_dict(), self._cameras, self._side_labels)
-        settings += (self._human_delay_s, self.relabels)
+        settings += (self._human_delay_s, self.relabels if self.relabel != EXCHANGED else self.relabel)
         return hashlib.sha256(repr(settings).encode() + views.tobytes()).hexdigest()[:16]
 
     def load(self, demo: h5py.Group, start: int, stop: int, tellers: tuple[int, ...] | None = None) -> TrainingSteps:
@@ -189,7 +199,7 @@ class StepLoader:
             actions=np.stack(actions),
             costs=None if costs is None else np.stack([costs[:, teller] for teller in tellers]),
             mask=lesson.known[steps],
-            place=self._places(demo["obs"][PLACE][steps], state, offsets[steps], tellers) if self.relabels else None,
+            grounds=self._grounds(demo, steps, state, offsets[steps], tellers),
         )
 
     def _views(
@@ -210,11 +220,25 @@ class StepLoader:
         view: np.ndarray = self._prepare(picture, np.zeros((1, self.spec.state_size), np.float32))[0]
         return view
 
-    def demonstration(self, demo: h5py.Group) -> tuple[np.ndarray, np.ndarray]:
-        """What is demonstrated in an episode: (F, h, w, 3) uint8 views, and (F, D) float32 what was done meanwhile."""
+    def demonstration(self, demo: h5py.Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What is demonstrated in an episode: (F, h, w, 3) uint8 views, (F, D) float32 what was done meanwhile, and
+        (3,) int64 the order, `NO_CHOICE` where nobody says."""
         steps: np.ndarray = demo["obs"][DEMONSTRATED_STEPS][0]
         views = self._prepare(demo["obs"][DEMONSTRATED][0], np.ascontiguousarray(steps[:, : self.spec.state_size]))
-        return views, steps
+        meta = EpisodeMeta.from_json(demo.attrs["episode_meta"])
+        order = TASKS.get(self.spec.task).shown_order(meta.env_kwargs) or (NO_CHOICE,) * ORDER_ROWS
+        return views, steps, np.array(order, np.int64)
+
+    def _grounds(
+        self, demo: h5py.Group, steps: slice, state: np.ndarray, offsets: np.ndarray, tellers: tuple[int, ...]
+    ) -> np.ndarray | None:
+        """(M, n, R) float32 what goals are relabelled by; None where they are not."""
+        if self.relabels:
+            return self._places(demo["obs"][PLACE][steps], state, offsets, tellers)
+        if self.relabel != EXCHANGED:
+            return None
+        answers: np.ndarray = demo["obs"][ANSWERS][steps].reshape(len(state), len(CAMERAS), self.num_grounds)
+        return answers[:, tellers].swapaxes(0, 1)
 
     def _places(
         self, place: np.ndarray, state: np.ndarray, offsets: np.ndarray, tellers: tuple[int, ...]

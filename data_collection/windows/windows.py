@@ -21,6 +21,7 @@ from forestpilot.data_collection.windows.decoding import Submit, decode_ahead
 from forestpilot.data_collection.windows.drawing import DrawSettings, Stretch, WindowDrawer, WindowRecipe
 from forestpilot.data_collection.windows.hindsight import Relabel, as_in_hindsight, require_relabel
 from forestpilot.data_collection.windows.keyframes import NO_KEYFRAMES, Keyframes, KeyframeWeights
+from forestpilot.data_collection.windows.orders import require_answers
 from forestpilot.data_collection.windows.side_labels import SideLabels, require_side_labels
 from forestpilot.data_collection.windows.training_steps import Prepare, StepLoader
 from forestpilot.sim.errors import InvalidArgumentError
@@ -68,7 +69,8 @@ class WindowReader(WindowDrawer):
         submit: reaches processes that run already and decode then; by default some are started where it pays.
         relabel: goals stay as they were told (`none`), or become the state that an episode came to, its last one
             (`final`) or any after a window (`future`); then every step teaches what was done, whoever did it, and
-            where the expert did all of it what each turn cost for its own purpose.
+            where the expert did all of it what each turn cost for its own purpose. Or windows that are drawn together
+            exchange the orders that they were told (`orders`), and teach what the expert would then have done.
         relabel_within_s: of `future`: how long after a window its goal lies at most, in seconds; 0 for any time.
         keyframes: how much oftener steps are drawn whose label is another than just before.
 
@@ -104,13 +106,12 @@ class WindowReader(WindowDrawer):
         _require_arguments(length, tuple(cameras), side_labels, cache_bytes, side_probabilities)
         self.task_spec = require_one_task(datasets)
         require_relabel(relabel, self.task_spec)
+        require_answers(relabel, datasets, side_labels, ahead)
         within = max(1, round(relabel_within_s * self.task_spec.control_hz)) if relabel_within_s else 0
         drawn = DrawSettings(
             length, ahead, side_probabilities, cache_bytes, disk_cache_bytes, keep_disk_cache, relabel, within
         )
-        loader = StepLoader(
-            self.task_spec, tuple(cameras), side_labels, prepare, human_delay_s, relabels=relabel != "none"
-        )
+        loader = StepLoader(self.task_spec, tuple(cameras), side_labels, prepare, human_delay_s, relabel=relabel)
         super().__init__(loader, drawn)
         self._datasets = list(datasets)
         self._rng = np.random.default_rng(seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import ctypes
 import os
 import resource
 import statistics
@@ -28,6 +29,10 @@ SMALLEST = (
 """Options of a demo that only compiles every kernel; any version knows them."""
 BUSY = "while True: pass"
 """What the other process does."""
+PR_SET_CHILD_SUBREAPER = 36
+"""Of Linux: orphans become this process's children."""
+ORPHANS_S = 2.0
+"""How long their end is waited for, at most."""
 LOG_LINES = 12
 """So many lines of a demo that failed are shown."""
 
@@ -180,11 +185,13 @@ class _Turns:
         command = [sys.executable, "-m", checkout.module, "demo", "--out", str(out), *arguments]
         environment = {**os.environ, "PYTHONPATH": str(checkout.python_path), "NUMBA_CACHE_DIR": str(cache)}
         log = place / "log"
+        _inherit_orphans()
         cpu_s = _children_cpu_s()
         started = time.time()
         with log.open("w") as file:
             done = subprocess.run(command, cwd=place, env=environment, stdout=file, stderr=subprocess.STDOUT)
         elapsed = time.time() - started
+        _see_orphans_end()
         if done.returncode:
             last = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
             raise ForestPilotError(f"the demo ({title}) failed with code {done.returncode}:\n{last}")
@@ -212,6 +219,22 @@ def busy_process() -> Iterator[None]:
     finally:
         process.kill()
         process.wait()
+
+
+def _inherit_orphans() -> None:
+    """Have what a command leaves behind be a child of this process, so that its time counts: the server that workers
+    are forked from ends after the command."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _see_orphans_end() -> None:
+    """Wait for what a command has left behind, but not for what goes on."""
+    end = time.monotonic() + ORPHANS_S
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < end:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.05)
 
 
 def _children_cpu_s() -> float:

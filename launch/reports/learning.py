@@ -49,6 +49,12 @@ DEFINITIONS = {
     "go_error": ("go error", "Mean difference between the policy's and the expert's go (speed or pedals), −1 to 1."),
     "argmin_agreement": ("agreement", "Share of steps at which the cheapest turn is the planner's or its neighbour."),
     "regret": ("regret", "The planner's cost of the policy's choice above that of its own, clipped."),
+    "short_of_plan": (
+        "short of the plan",
+        "Inside a model of the world, before a round is learned from: what the policy's turns are worth less than the "
+        "planner's, in steps of full progress.",
+    ),
+    "plan_value": ("value of plans", "What the best courses promise there, in steps of full progress."),
     "told_true": ("true ones told", "Share of the true transitions that the discriminator takes for true."),
     "told_imagined": ("imagined ones told", "Share of the imagined transitions that it takes for imagined."),
     "components_in_use": ("components in use", "Mixture components that carry weight; one: the mixture collapsed."),

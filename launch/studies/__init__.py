@@ -123,6 +123,11 @@ STUDIES.register(
     "orders of coloured gates, named, shown once, adapted to by one gradient step, or untold, by number of orders",
 )
 STUDIES.register(
+    "routes",
+    "forestpilot.launch.studies.routes:Routes",
+    "routes over three junctions, named, shown once, adapted to by one gradient step, or untold, on held-out routes",
+)
+STUDIES.register(
     "few-labels",
     "forestpilot.launch.studies.few_labels:FewLabels",
     "few labelled drives, alone and beside videos (inferred actions, consistency, pretraining) or a heap, weighed",

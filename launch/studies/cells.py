@@ -130,3 +130,8 @@ def seed_range(cells: Sequence[Cell], figure: Callable[[Cell], float]) -> Interv
     """Mean of a figure over the training seeds, from the least to the largest."""
     values = [figure(cell) for cell in cells]
     return Interval(float(np.mean(values)), min(values), max(values))
+
+
+def figure_range(name: str, cells: Sequence[Cell]) -> Interval:
+    """The same of what was counted under a name."""
+    return seed_range(cells, lambda cell: cell.figures[name])

@@ -3,12 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
 
+from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.launch.reading.study_results import Interval, Panel
 from forestpilot.launch.studies.cells import Cell, make_points, stack
 from forestpilot.launch.studies.statistics import mean_interval
 from forestpilot.launch.studies.study import Bench
 from forestpilot.policies.evaluation.evaluate import EvaluateConfig
+
+TASK = "drone"
+
+
+class Crossing(Protocol):
+    """The config of a study whose policies fly through test forests."""
+
+    @property
+    def test_worlds(self) -> int:
+        """Test forests."""
+
+    @property
+    def speed(self) -> float:
+        """Speed set point in m/s."""
+
+    @property
+    def workers(self) -> int:
+        """Number of processes."""
+
+    def mix(self) -> ScenarioMix:
+        """The forests."""
+
+
+def crossing(config: Crossing, policy: str, out: Path) -> EvaluateConfig:
+    """Test forests that a policy flies through: `NAME=FOLDER`, or whatever else a `--policy` is."""
+    return EvaluateConfig(
+        policy=(policy,),
+        out=str(out),
+        task=TASK,
+        episodes=config.test_worlds,
+        speed=config.speed,
+        options=config.mix().options,
+        workers=config.workers,
+    )
 
 
 def fly(evaluation: EvaluateConfig, bench: Bench) -> list[dict[str, int]]:

@@ -47,23 +47,22 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
-from forestpilot.launch.reading.study_results import Curve, Interval, Panel, StudyResult
+from forestpilot.launch.reading.study_results import Curve, Panel, StudyResult
 from forestpilot.launch.studies.cells import (
     LEAST_TO_LARGEST,
     Cell,
+    figure_range,
     group_by_arm_and_x,
     make_points,
-    seed_range,
     stack,
 )
-from forestpilot.launch.studies.forests import fly, success_panel
+from forestpilot.launch.studies.forests import TASK, crossing, fly, success_panel
 from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE, difference_words, mean_interval
 from forestpilot.launch.studies.study import WORLDS_PER_SEED, Bench, Study, StudyConfig
 from forestpilot.launch.studies.third_person_arms import ARMS, PAIRS, ThirdPersonArm, copy_missing
 from forestpilot.policies.algorithms.bco.config import InverseConfig
 from forestpilot.policies.algorithms.third_person.config import TOLD, ThirdPersonConfig, of_films
 from forestpilot.policies.embeddings.options import OWN_VIEW, MultiViewConfig
-from forestpilot.policies.evaluation.evaluate import EvaluateConfig
 from forestpilot.policies.networks.config import PolicyConfig
 from forestpilot.policies.networks.encoders.options import EmbeddingConfig, PatchConfig
 from forestpilot.policies.networks.heads.options import MixtureConfig
@@ -76,7 +75,6 @@ from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.tasks.drone import DroneOptions
 from forestpilot.sim.viewpoints.viewpoint import view_key
 
-TASK = "drone"
 SPEED = "forward_mps"
 """What the linear probe is asked for."""
 SHARED = ("dataset", "rounds/round-00/inverse")
@@ -213,8 +211,8 @@ class ThirdPersonStudy(Study[Config, ThirdPersonArm]):
             told = {"turn_error_deg": figures["inverse_turn_error_deg"], "turn_r2": figures["inverse_turn_r2"]}
             if arm.viewpoint.third_person:
                 told |= self._checked(arm, algorithm.embedding_folder(last) if arm.embedder else None, run, bench)
-        blind = fly(self._evaluation("blind", bench.folder / "blind"), bench)
-        rows = fly(self._evaluation(f"policy={run}", run / "evaluation"), bench)
+        blind = fly(crossing(self.config, "blind", bench.folder / "blind"), bench)
+        rows = fly(crossing(self.config, f"policy={run}", run / "evaluation"), bench)
         rows = [{**own, "blind": other["success"]} for own, other in zip(rows, blind, strict=True)]
         return Cell(arm.name, x, seed, rows, films.total_steps, told)
 
@@ -342,19 +340,6 @@ class ThirdPersonStudy(Study[Config, ThirdPersonArm]):
         alignment = float(np.mean([alignment_error(each, points) for each in seen]))
         return {"alignment": 100 * alignment, "speed_r2": read.get(SPEED, 0.0)}
 
-    def _evaluation(self, policy: str, out: Path) -> EvaluateConfig:
-        """Test forests that a pilot flies through."""
-        config = self.config
-        return EvaluateConfig(
-            policy=(policy,),
-            out=str(out),
-            task=TASK,
-            episodes=config.test_worlds,
-            speed=config.speed,
-            options=config.mix().options,
-            workers=config.workers,
-        )
-
     def summarise(self, cells: Sequence[Cell]) -> StudyResult:
         """Success beside blind flight, what embeddings came to, and the differences between arms."""
         config = self.config
@@ -363,7 +348,7 @@ class ThirdPersonStudy(Study[Config, ThirdPersonArm]):
         success = dataclasses.replace(success_panel(cells), curves=(Curve("blind flight", across, (share, share)),))
         panels = [success]
         for key, (label, meaning) in MEASURES.items():
-            points = make_points([cell for cell in cells if key in cell.figures], partial(_figure, key))
+            points = make_points([cell for cell in cells if key in cell.figures], partial(figure_range, key))
             panels.append(Panel(key, label, points, meaning, bars=LEAST_TO_LARGEST))
         return StudyResult(
             title=f"Third-person imitation, {config.videos} films, 1 tree per {1 / config.density:g} m2, "
@@ -376,11 +361,6 @@ class ThirdPersonStudy(Study[Config, ThirdPersonArm]):
                 *differences(cells),
             ),
         )
-
-
-def _figure(name: str, cells: Sequence[Cell]) -> Interval:
-    """A figure of cells that differ in their training seed only, from the least to the largest."""
-    return seed_range(cells, lambda cell: cell.figures[name])
 
 
 def differences(cells: Sequence[Cell]) -> list[str]:

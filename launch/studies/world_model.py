@@ -11,14 +11,19 @@ as a policy is. Four models learn from the same flights of an expert whose hands
 Theory (arXiv:2010.11876): the error of a value that is computed inside a cloned model grows with the square of the
 horizon H at worst, inside an adversarial one with H.
 
+And two policies learn inside the strip models, by DAgger: they fly in imagination, the planner labels.
+
+    dagger-strip-cloned, dagger-strip-adversarial
+
 The measures: along flights in validation forests each model is told a step (images: three) and imagines H more along
 what was done. How far the value is off, the sum of progress minus danger, and how far the distance to the nearest thing
 is off after H steps; with the slopes of both on logarithmic axes. And the success, in test forests, of a pilot that
-plans inside the model at every step, beside blind flight and beside a policy that was cloned from the same flights. The
-strip is read from the depths of three cameras, in training and in flight; the image models and the cloned policy see
-the center camera alone, but training tells the image models how near the nearest thing is.
+plans inside the model at every step and of the policies that were learned inside, beside blind flight and beside a
+policy that was cloned from the same flights. The strip is read from the depths of three cameras, in training and in
+flight; the image models and the cloned policy see the center camera alone, but training tells the image models how near
+the nearest thing is.
 
-12 models and 3 cloned policies: about 15 minutes on two cores, by the time that single cells took.
+12 models, 6 policies that were learned inside and 3 cloned ones.
 """
 
 from __future__ import annotations
@@ -38,22 +43,17 @@ from forestpilot.data_collection.rollouts.collect import CollectConfig, collect
 from forestpilot.data_collection.rollouts.noises.action import ActionNoiseConfig, NoisyExpertFactory
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
-from forestpilot.launch.reading.study_results import Curve, Panel, Point, StudyResult
-from forestpilot.launch.studies.cells import Cell, group_by_arm_and_x, make_points, stack
-from forestpilot.launch.studies.forests import fly
-from forestpilot.launch.studies.statistics import (
-    BOOTSTRAP_NOTE,
-    difference_words,
-    log_slope,
-    mean_interval,
-    statistic_interval,
-)
+from forestpilot.launch.reading.study_results import StudyResult
+from forestpilot.launch.studies.cells import Cell
+from forestpilot.launch.studies.forests import TASK, crossing, fly
+from forestpilot.launch.studies.statistics import BOOTSTRAP_NOTE
 from forestpilot.launch.studies.study import Arm, Bench, Study, StudyConfig
-from forestpilot.policies.evaluation.evaluate import EvaluateConfig
+from forestpilot.launch.studies.world_model_tables import differences, panels_of, slopes
 from forestpilot.policies.networks.config import PolicyConfig
 from forestpilot.policies.networks.memories.options import NoMemoryConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.policies.world_models import LearnerConfig, WorldModelConfig
+from forestpilot.policies.world_models.dreams.options import DreamConfig, ImaginedDaggerConfig
 from forestpilot.policies.world_models.options import (
     AdversarialConfig,
     ClonedConfig,
@@ -70,7 +70,6 @@ from forestpilot.sim.tasks.drone import DroneOptions
 if TYPE_CHECKING:
     from forestpilot.policies.world_models.training import Imagined
 
-TASK = "drone"
 SPARE = 1.25
 """Validation flights that are recorded for each that is looked at: some end before the horizon."""
 LONGEST_CONTEXT = 3
@@ -80,26 +79,45 @@ DECIMALS = 5
 
 @dataclass(frozen=True)
 class WorldArm(Arm):
-    """A kind of model, and how it is trained."""
+    """A kind of model, how it is trained, and what flies by it."""
 
     model: WorldModelConfig
     """`ImagineConfig.model`."""
     learner: LearnerConfig
     """`ImagineConfig.learner`."""
+    inside: bool = False
+    """Whether a policy is learned inside; else one plans at every step."""
+
+    @property
+    def of_model(self) -> str:
+        """Name of the arm whose model it is."""
+        return f"{self.model.part}-{self.learner.part}"
 
 
 ARMS = (
-    WorldArm("strip-cloned", "state and strip of depths, cloned", StripConfig(), ClonedConfig()),
+    WorldArm("strip-cloned", "planning by state and strip of depths, cloned", StripConfig(), ClonedConfig()),
     WorldArm(
-        "strip-adversarial", "state and strip of depths, against a discriminator", StripConfig(), AdversarialConfig()
+        "strip-adversarial",
+        "planning by state and strip of depths, against a discriminator",
+        StripConfig(),
+        AdversarialConfig(),
     ),
-    WorldArm("image-cloned", "views in a latent space, cloned", ImageConfig(), ClonedConfig()),
+    WorldArm("image-cloned", "planning by views in a latent space, cloned", ImageConfig(), ClonedConfig()),
     WorldArm(
-        "image-adversarial", "views in a latent space, against a discriminator", ImageConfig(), AdversarialConfig()
+        "image-adversarial",
+        "planning by views in a latent space, against a discriminator",
+        ImageConfig(),
+        AdversarialConfig(),
+    ),
+    WorldArm("dagger-strip-cloned", "a policy learned inside strip-cloned", StripConfig(), ClonedConfig(), True),
+    WorldArm(
+        "dagger-strip-adversarial",
+        "a policy learned inside strip-adversarial",
+        StripConfig(),
+        AdversarialConfig(),
+        True,
     ),
 )
-PAIRS = (("strip-cloned", "strip-adversarial"), ("image-cloned", "image-adversarial"))
-"""Arms whose difference is told."""
 
 
 def _training() -> TrainConfig:
@@ -131,25 +149,26 @@ class Config(StudyConfig):
     """Smallest number of steps that is shown, and from which on slopes are fitted."""
     horizons: Annotated[int, Range(2, 100)] = 7
     """Numbers of steps from the smallest to the largest, evenly spaced on a logarithmic axis."""
-    steps: Annotated[int, STEPS] = 600
+    steps: Annotated[int, STEPS] = 500
     """Gradient steps of each model."""
     batch: Annotated[int, Range(1, 65_536)] = 16
     """Windows of each of them."""
     window: Annotated[int, Range(2, 1024)] = 10
     """Steps of a window."""
+    dream: DreamConfig = DreamConfig()
+    """How policies are learned inside; world, data, out and seed are set by the study."""
     train: TrainConfig = field(default_factory=_training)
     """How the policy is cloned that they are held against; data, out and seed are set by the study."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.mix.complete(TASKS.get(TASK))
+        self.mix().complete(TASKS.get(TASK))
         self.require_training_worlds(self.flights)
         if self.shortest >= self.horizon:
             raise InvalidArgumentError(
                 f"shortest is {self.shortest} and horizon {self.horizon} steps; shortest must be below horizon"
             )
 
-    @property
     def mix(self) -> ScenarioMix:
         """The forests."""
         return ScenarioMix(speeds=(self.speed, self.speed), options=DroneOptions((self.density,)))
@@ -175,6 +194,7 @@ class WorldModelStudy(Study[Config, WorldArm]):
         steps=6,
         batch=4,
         window=5,
+        dream=DreamConfig(rounds=2, dreamer=ImaginedDaggerConfig(states=8, length=2, steps=3, batch=4)),
         train=TrainConfig(steps=5, batch_windows=4, tensorboard=False),
     )
 
@@ -187,17 +207,36 @@ class WorldModelStudy(Study[Config, WorldArm]):
         return (self.config.flights,)
 
     def run_cell(self, arm: WorldArm, x: float, seed: int, bench: Bench) -> Cell:
-        """Demonstrate (once for each seed), learn a model, imagine along validation flights, plan in test forests."""
+        """Demonstrate (once for each seed), learn a model, imagine along validation flights or learn inside, fly."""
+        from forestpilot.policies.world_models.dreams.training import dream
         from forestpilot.policies.world_models.training import imagine
 
         config = self.config
         data = self._demonstrate(seed, bench)
-        held_out = self._hold_out(bench)
-        run = bench.folder / "models" / f"{arm.name}-seed-{seed}"
-        learning = ImagineConfig(
+        run = bench.folder / "models" / f"{arm.of_model}-seed-{seed}"
+        imagined = imagine(self.learning(arm, seed, data, run, bench), bench.progress)
+        if arm.inside:
+            policy = bench.folder / "policies" / f"{arm.name}-seed-{seed}"
+            learning = dataclasses.replace(
+                config.dream, world=str(run), data=(str(data.folder),), out=str(policy), seed=seed
+            )
+            dream(learning, bench.progress)
+            flown = fly(crossing(config, f"dreamed:{policy}", policy / "evaluation"), bench)
+            rows: list[dict[str, Any]] = [{} for _ in flown]
+        else:
+            rows = self._errors(imagined)
+            flown = fly(crossing(config, f"imagined:{run}", run / "evaluation"), bench)
+        for row, done, blind, cloned in zip(rows, flown, *self._compared(data, seed, bench), strict=True):
+            row |= {**done, "blind": blind["success"], "cloned": cloned["success"]}
+        return Cell(arm.name, x, seed, rows, data.total_steps)
+
+    def learning(self, arm: WorldArm, seed: int, data: Dataset, out: Path, bench: Bench) -> ImagineConfig:
+        """How an arm's model is learned."""
+        config = self.config
+        return ImagineConfig(
             data=(str(data.folder),),
-            held_out=(str(held_out.folder),),
-            out=str(run),
+            held_out=(str(self._hold_out(bench).folder),),
+            out=str(out),
             model=arm.model,
             learner=arm.learner,
             seed=seed,
@@ -206,12 +245,6 @@ class WorldModelStudy(Study[Config, WorldArm]):
             window=config.window,
             horizon=config.horizon,
         )
-        rows = self._imagined(imagine(learning, bench.progress))
-        compared = self._compared(data, seed, bench)
-        flown = fly(self._evaluation(f"imagined:{run}", run / "evaluation"), bench)
-        for row, own, blind, cloned in zip(rows, flown, *compared, strict=True):
-            row |= {**own, "blind": blind["success"], "cloned": cloned["success"]}
-        return Cell(arm.name, x, seed, rows, data.total_steps)
 
     def _demonstrate(self, seed: int, bench: Bench) -> Dataset:
         config = self.config
@@ -221,7 +254,7 @@ class WorldModelStudy(Study[Config, WorldArm]):
             episodes=config.flights,
             seed=config.first_world(seed),
             workers=config.workers,
-            mix=config.mix,
+            mix=config.mix(),
             noise=ActionNoiseConfig(level=config.noise),
         )
         return collect(collecting, bench.progress, bench.pool)
@@ -231,17 +264,17 @@ class WorldModelStudy(Study[Config, WorldArm]):
         config = self.config
         task = TASKS.get(TASK)
         folder = bench.folder / "held-out"
-        dataset = Dataset.create(folder, task_spec_of(task, config.mix), task.bare_env_id)
+        dataset = Dataset.create(folder, task_spec_of(task, config.mix()), task.bare_env_id)
         worlds = seeds_of("validation", int(SPARE * config.test_worlds) + 1)
         missing = [world for world in worlds if not dataset.has(0, world)]
         if missing:
-            scenarios = tuple(config.mix.scenario(world, task) for world in missing)
+            scenarios = tuple(config.mix().scenario(world, task) for world in missing)
             pilot = NoisyExpertFactory(((config.noise**2, 0.0), (0.0, config.noise**2)))
             bench.pool.run(Job(TASK, scenarios, pilot, dataset=str(folder)), bench.progress, "demonstrate")
             dataset.refresh()
         return dataset
 
-    def _imagined(self, learned: Imagined) -> list[dict[str, Any]]:
+    def _errors(self, learned: Imagined) -> list[dict[str, Any]]:
         """A row of errors for each validation flight, step by step."""
         config = self.config
         least = config.horizon + LONGEST_CONTEXT - 1
@@ -265,126 +298,20 @@ class WorldModelStudy(Study[Config, WorldArm]):
         """What blind flight and a policy that was cloned from the same flights come to; once for each seed."""
         policy = bench.folder / "policies" / f"cloned-seed-{seed}"
         bench.clone(dataclasses.replace(self.config.train, data=(str(data.folder),), out=str(policy), seed=seed))
-        blind = fly(self._evaluation("blind", bench.folder / "blind"), bench)
-        return blind, fly(self._evaluation(f"cloned={policy}", policy / "evaluation"), bench)
-
-    def _evaluation(self, policy: str, out: Path) -> EvaluateConfig:
-        """Test forests that a pilot crosses."""
-        config = self.config
-        return EvaluateConfig(
-            policy=(policy,),
-            out=str(out),
-            task=TASK,
-            episodes=config.test_worlds,
-            speed=config.speed,
-            options=DroneOptions((config.density,)),
-            workers=config.workers,
-        )
+        blind = fly(crossing(self.config, "blind", bench.folder / "blind"), bench)
+        return blind, fly(crossing(self.config, f"cloned={policy}", policy / "evaluation"), bench)
 
     def summarise(self, cells: Sequence[Cell]) -> StudyResult:
-        """Errors by horizon beside the slopes of the theory, and success inside the models."""
+        """Errors by horizon beside the slopes of the theory, and success by planning and by what was learned inside."""
         config = self.config
         steps = config.shown()
+        inside = {arm.name for arm in self.arms() if arm.inside}
+        models = [cell for cell in cells if cell.arm not in inside]
         return StudyResult(
             title=f"Models of the world, {config.flights} flights, 1 tree per {1 / config.density:g} m2, "
             f"{config.speed:g} m/s",
             x_label="imagined steps H",
             log_x=True,
-            panels=(
-                Panel(
-                    "value_error",
-                    "error of the value over H steps",
-                    _by_horizon(cells, "value_error", steps),
-                    "Distance of the imagined sum of progress minus danger from the true one; a step of full progress "
-                    "is 1.",
-                    log_y=True,
-                    guides=(2.0, 1.0),
-                ),
-                Panel(
-                    "nearest_error",
-                    "nearest distance off after H steps, m",
-                    _by_horizon(cells, "nearest_error", steps),
-                    "How far the imagined distance to the nearest thing is from the true one.",
-                ),
-                Panel(
-                    "success",
-                    "success on test forests, %",
-                    make_points(cells, lambda group: mean_interval(100 * stack(group, "success"))),
-                    "Share of the test forests that a pilot crossed that plans inside the model.",
-                    x_label="flights learned from",
-                    curves=_beside(cells),
-                ),
-            ),
-            notes=(BOOTSTRAP_NOTE.format(worlds="forests"), *_slopes(cells, steps), *_differences(cells)),
+            panels=panels_of(cells, models, steps),
+            notes=(BOOTSTRAP_NOTE.format(worlds="forests"), *slopes(models, steps), *differences(cells)),
         )
-
-
-def _by_horizon(cells: Sequence[Cell], name: str, steps: NDArray[np.int64]) -> list[Point]:
-    """A point for each arm and number of imagined steps."""
-    points = []
-    for group in group_by_arm_and_x(cells):
-        errors = stack(group, name)
-        for upto in steps:
-            off = mean_interval(errors[..., upto - 1])
-            points.append(Point(group[0].arm, float(upto), len(group), len(group[0].rows), off))
-    return points
-
-
-def _beside(cells: Sequence[Cell]) -> tuple[Curve, ...]:
-    """Lines across the arms: success of blind flight and of the cloned policy."""
-    across = (-0.4, len(ARMS) - 0.6)
-    first = [cell for cell in cells if cell.arm == ARMS[0].name]
-    curves = []
-    for name, told in (("cloned", "cloned policy"), ("blind", "blind flight")):
-        share = 100 * float(stack(first, name).mean())
-        curves.append(Curve(told, across, (share, share)))
-    return tuple(curves)
-
-
-def _slopes(cells: Sequence[Cell], steps: NDArray[np.int64]) -> list[str]:
-    """Sentences on how fast errors grow."""
-
-    def exponents(means: NDArray[np.float64]) -> NDArray[np.float64]:
-        return log_slope(steps.astype(float), means)
-
-    sentences = []
-    for group in group_by_arm_and_x(cells):
-        told = []
-        for name, what in (("value_error", "value"), ("nearest_error", "nearest distance")):
-            slope = statistic_interval(stack(group, name)[..., steps - 1], exponents)
-            told.append(f"{what} H^{slope.mean:.2f} ({slope.low:.2f} to {slope.high:.2f})")
-        sentences.append(f"{group[0].arm}: errors grow like {', '.join(told)}")
-    return sentences
-
-
-def _differences(cells: Sequence[Cell]) -> list[str]:
-    """Sentences on success inside the models, against one another, blind flight and the cloned policy; paired by seed
-    and forest."""
-    by_arm = {group[0].arm: group for group in group_by_arm_and_x(cells)}
-    first_arm = by_arm[ARMS[0].name]
-    sentences = [
-        f"{told}: {mean_interval(100 * stack(first_arm, name)).mean:.0f} % success"
-        for name, told in (("cloned", "policy cloned from the same flights"), ("blind", "blind flight"))
-    ]
-    for arm, group in by_arm.items():
-        success = stack(group, "success")
-        over_blind = _gain(success, stack(group, "blind"))
-        over_cloned = _gain(success, stack(group, "cloned"))
-        sentences.append(
-            f"planning in {arm}: {over_blind} points against blind flight, {over_cloned} against the policy cloned "
-            "from the same flights"
-        )
-    for first, second in PAIRS:
-        off = [stack(by_arm[name], "value_error")[..., -1] for name in (first, second)]
-        more = mean_interval(off[1] - off[0])
-        success_gain = _gain(stack(by_arm[second], "success"), stack(by_arm[first], "success"))
-        sentences.append(
-            f"{second} against {first}: error of the value at the last horizon {more.mean:+.2f} ({more.low:+.2f} to "
-            f"{more.high:+.2f}), success {success_gain} points"
-        )
-    return sentences
-
-
-def _gain(own: NDArray[np.float64], other: NDArray[np.float64]) -> str:
-    """Difference of two successes (seeds, worlds) in points, in words."""
-    return difference_words(mean_interval(100 * (own - other)))

@@ -58,6 +58,7 @@ for _name, _summary in {
     "export": "write datasets, or a policy (onnx), as other projects' tools read them",
     "train": "train a policy on datasets by behavioural cloning",
     "imagine": "learn a model of the world from datasets, and measure how far it can be trusted",
+    "dream": "learn a policy inside a model of the world: it never flies, and nothing is drawn",
     "embed": "learn an embedding of pictures from recordings by several cameras, and check it",
     "relabel": "watch a policy's recorded episodes and steer along: what you do becomes labels",
     "evaluate": "run policies through test worlds: outcomes.csv and a table with intervals",

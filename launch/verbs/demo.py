@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from forestpilot.data_collection.episodes.config_fields import not_the_result
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.migration import episodes_folder
+from forestpilot.data_collection.episodes.processes import workers_will_need
 from forestpilot.data_collection.episodes.progress import Progress
 from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.rollouts.pool import RolloutPool, make_pool, require_pool
@@ -161,6 +162,7 @@ def _run(config: DemoConfig, progress: Progress) -> None:
     out = Path(config.out)
     claimed = Run.claim(out, "demo", config)
     progress.note(f"learning to fly{' and to drive' * bool(config.roads)}, everything goes into {out}")
+    workers_will_need("forestpilot.policies.training.shard_pool")
     with make_pool(config.pool, config.workers) as pool:
         flight = Lesson(config.dagger, out, config.episodes, config.videos, baselines=("blind",))
         if not (out / "policy.json").exists():

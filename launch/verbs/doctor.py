@@ -66,6 +66,7 @@ REGISTRIES = (
     "forestpilot.policies.embeddings:EMBEDDERS",
     "forestpilot.policies.world_models:WORLD_MODELS",
     "forestpilot.policies.world_models:WORLD_LEARNERS",
+    "forestpilot.policies.world_models.dreams:DREAMERS",
     "forestpilot.policies.algorithms:ALGORITHMS",
     "forestpilot.policies.algorithms.semi:SEMI_METHODS",
     "forestpilot.launch.benchmarks:BENCHMARKS",

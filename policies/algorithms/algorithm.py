@@ -51,7 +51,7 @@ from forestpilot.data_collection.rollouts.pool import Job, RolloutPool, borrowed
 from forestpilot.data_collection.rollouts.scenarios import Scenario, task_spec_of
 from forestpilot.data_collection.rollouts.shelf import Shelf
 from forestpilot.data_collection.windows.decoded import remove_abandoned
-from forestpilot.data_collection.windows.hindsight import require_relabel
+from forestpilot.data_collection.windows.hindsight import IN_HINDSIGHT, require_relabel
 from forestpilot.data_collection.windows.windows import WindowReader
 from forestpilot.policies.algorithms.config import AlgorithmConfig
 from forestpilot.policies.algorithms.demonstrations import keep_demonstrations, open_demonstrations
@@ -509,7 +509,11 @@ class Algorithm(ABC, Generic[ConfigT]):
             self._reader.close()
             self._reader = None
         elif not self.config.train.keep_disk_cache:
-            remove_abandoned(self.dataset, *self.demonstrations)
+            remove_abandoned(*self._read_folders())
+
+    def _read_folders(self) -> list[Path]:
+        """Folders of datasets that windows are drawn from, in this round or an earlier one."""
+        return [dataset.folder for dataset in (self.dataset, *self.demonstrations)]
 
     def _require_human(self) -> None:
         """Raise InvalidArgumentError where a human is needed and there is none, or the other way round."""
@@ -528,7 +532,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         relabel = self.config.train.relabel
         require_relabel(relabel, spec)
         learner_acts = any(self.expert_share(number) < 1.0 for number in range(self.config.rounds + 1))
-        if relabel != "none" and learner_acts and self.policy.head.needs_costs:
+        if relabel in IN_HINDSIGHT and learner_acts and self.policy.head.needs_costs:
             raise InvalidArgumentError(
                 f"train.relabel is {relabel}: what the learner does is then a lesson too, and what it cost nobody has "
                 f"said, but the {self.config.train.policy.head.part} head learns from costs; choose another one: "

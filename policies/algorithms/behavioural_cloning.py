@@ -106,7 +106,7 @@ def _clone(config: TrainConfig, progress: Progress, pool: ShardPool | None) -> V
     finished = _finished_policy(config, fingerprint_of(datasets), progress)
     if finished is not None:
         if not config.keep_disk_cache:
-            remove_abandoned(*datasets)
+            remove_abandoned(*(dataset.folder for dataset in datasets))
         return finished
     with closing(make_reader(policy, datasets, config, usable_cores(), progress)) as reader:
         require_costs(policy, reader)

@@ -1,10 +1,14 @@
-"""Pilots that plan inside a model of the world: `--policy imagined:RUN`, a run of `forestpilot imagine`."""
+"""Pilots that are told what a model of the world believes.
+
+`--policy imagined:RUN`, a run of `forestpilot imagine`, plans inside the model at every step; `--policy dreamed:RUN`,
+one of `forestpilot dream`, has learned there what to do.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -18,11 +22,22 @@ from forestpilot.sim.cameras import CAMERA_NAMES
 from forestpilot.sim.errors import ForestPilotError
 
 if TYPE_CHECKING:
-    from forestpilot.policies.world_models.base import Observed
+    from torch import Tensor
+
+    from forestpilot.policies.world_models.base import Carry, Observed, WorldModel
     from forestpilot.sim.tasks import Task
 
 WORLD_FILE = "world.safetensors"
 """Of the folder of a model; named here too, so that nobody imports torch for it."""
+DREAM_FILE = "dream.safetensors"
+"""Of the folder of a policy that was learned inside one; likewise."""
+
+
+class Chooser(Protocol):
+    """Chooses turns by what a model believes: a planner, or a policy that was learned inside."""
+
+    def plan(self, carry: Carry, last_turn: Tensor) -> Tensor:
+        """(B,) turns from -1 to 1, given what was done before, (B,)."""
 
 
 class ImaginedPilot:
@@ -38,16 +53,21 @@ class ImaginedPilot:
 
     def __init__(self, folder: str, name: str) -> None:
         from forestpilot.policies.world_models.base import make_preparer
-        from forestpilot.policies.world_models.planning import Planner
-        from forestpilot.policies.world_models.stored import load_model
         from forestpilot.policies.world_models.strips import StripReader
 
-        self.model, _ = load_model(folder)
+        self.model, self.chooser = self.load(folder)
         self.name = name
-        self._planner = Planner(self.model)
         self._strips = StripReader(self.model.spec)
         self._prepare = make_preparer(self.model.spec)
         self._scale = np.asarray(self.model.spec.state_scale, np.float32)
+
+    def load(self, folder: str) -> tuple[WorldModel, Chooser]:
+        """The model in a run folder, and what chooses by it: a planner."""
+        from forestpilot.policies.world_models.planning import Planner
+        from forestpilot.policies.world_models.stored import load_model
+
+        model, _ = load_model(folder)
+        return model, Planner(model)
 
     def begin(self, slots: int) -> None:
         """Nothing is believed yet."""
@@ -79,7 +99,7 @@ class ImaginedPilot:
                 is_new = self._is_new[:, None]
                 carry = Carry(*(torch.where(is_new.expand_as(new), new, old) for new, old in zip(carry, known)))
             self._is_new[:] = False
-            turn = self._planner.plan(carry, self._last_turn)
+            turn = self.chooser.plan(carry, self._last_turn)
             action = torch.stack([turn, torch.ones_like(turn)], dim=1)
             self._carry = self.model.advance(carry, action)
             self._last_turn = turn.clone()
@@ -110,6 +130,17 @@ class ImaginedPilot:
         return whole
 
 
+class DreamedPilot(ImaginedPilot):
+    """Flies as a policy chooses that was learned inside a model: it is told the same, and plans nothing."""
+
+    def load(self, folder: str) -> tuple[WorldModel, Chooser]:
+        """The model and the policy in a run folder."""
+        from forestpilot.policies.world_models.dreams.stored import load_dream
+
+        model, policy, _ = load_dream(folder)
+        return model, policy
+
+
 @dataclass(frozen=True)
 class ImaginedFactory:
     """Makes an `ImaginedPilot`; picklable."""
@@ -124,21 +155,55 @@ class ImaginedFactory:
         return ImaginedPilot(self.folder, self.name)
 
 
+@dataclass(frozen=True)
+class DreamedFactory:
+    """Makes a `DreamedPilot`; picklable."""
+
+    folder: str = field(metadata=place(WORLD_FILE, DREAM_FILE))
+    """Run folder of the policy."""
+    name: str
+    """What its episodes are filed under."""
+
+    def __call__(self) -> Pilot:
+        """The pilot, its model and policy loaded."""
+        return DreamedPilot(self.folder, self.name)
+
+
 class ImaginedKind(PolicyKind):
     """Models that `forestpilot imagine` has learned, planned with."""
 
-    def entrant(self, target: str, place: str, task: Task, name: str) -> Entrant:
-        """The pilot that plans with the model, with the cameras that it has learned from."""
-        from forestpilot.policies.world_models.stored import fingerprint_of_model, load_model
+    factory: ClassVar[type[ImaginedFactory | DreamedFactory]] = ImaginedFactory
 
-        model, _ = load_model(place)  # what is damaged is told before the first episode, and not by a worker
+    def entrant(self, target: str, place: str, task: Task, name: str) -> Entrant:
+        """The pilot, with the cameras that its model has learned from."""
+        pilot = self.factory(str(Path(place).resolve()), name)
+        model, weights = self.checked(place)  # what is damaged is told before the first episode, and not by a worker
         if model.spec.task != task.name:
             raise ForestPilotError(
                 f"{place} was learned of the task {model.spec.task!r}, not of {task.name!r}; "
                 f"forestpilot evaluate --task {model.spec.task} flies with it"
             )
-        factory = ImaginedFactory(str(Path(place).resolve()), name)
-        return Entrant(name, target, factory, fingerprint_of_model(place), model.spec)
+        return Entrant(name, target, pilot, weights, model.spec)
+
+    def checked(self, folder: str) -> tuple[WorldModel, str]:
+        """The model in a folder, and which weights act."""
+        from forestpilot.policies.world_models.stored import fingerprint_of_model, load_model
+
+        return load_model(folder)[0], fingerprint_of_model(folder)
+
+
+class DreamedKind(ImaginedKind):
+    """Policies that `forestpilot dream` has learned inside a model."""
+
+    file = DREAM_FILE
+    factory = DreamedFactory
+
+    def checked(self, folder: str) -> tuple[WorldModel, str]:
+        """The model in a folder, and which weights act."""
+        from forestpilot.policies.world_models.dreams.stored import fingerprint_of_dream, load_dream
+
+        return load_dream(folder)[0], fingerprint_of_dream(folder)
 
 
 IMAGINED = ImaginedKind()
+DREAMED = DreamedKind()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from forestpilot.data_collection.episodes.names import problem_of_name, safe_name
-from forestpilot.policies.evaluation.kinds import POLICY_KINDS, split_kind
+from forestpilot.policies.evaluation.kinds import POLICY_KINDS, kind_of_folder, split_kind
 from forestpilot.policies.networks.device import DeviceName
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
 from forestpilot.sim.registry import closest, import_attribute
@@ -185,6 +185,8 @@ def make_entrant(policy: str, task: Task, name: str = "", device: DeviceName = "
             f"policy {target!r} is neither a folder nor a baseline; {closest(target, names)} "
             f"A run folder can be named{kinds}, or package.module:factory"
         )
+    if kind := kind_of_folder(folder):
+        return POLICY_KINDS.get(kind).entrant(f"{kind}:{target}", target, task, name)
     return _checkpoint(folder, task, name, device)
 
 

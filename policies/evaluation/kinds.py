@@ -6,7 +6,8 @@ A kind is one file and one line here; a plug-in registers its own (see `forestpi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from forestpilot.sim.registry import Registry
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 class PolicyKind(ABC):
     """A kind of policies."""
+
+    file: ClassVar[str] = ""
+    """File by which a folder is known to hold one, so that it can be named without its kind; empty where none is."""
 
     @abstractmethod
     def entrant(self, target: str, place: str, task: Task, name: str) -> Entrant:
@@ -44,6 +48,11 @@ POLICY_KINDS.register(
     "forestpilot.policies.algorithms.imagined_pilot:IMAGINED",
     "planning inside a world model: imagined:FOLDER of `forestpilot imagine`",
 )
+POLICY_KINDS.register(
+    "dreamed",
+    "forestpilot.policies.algorithms.imagined_pilot:DREAMED",
+    "what was learned inside a world model: FOLDER, or dreamed:FOLDER, of `forestpilot dream`",
+)
 
 
 def split_kind(target: str) -> tuple[str, str] | None:
@@ -52,3 +61,12 @@ def split_kind(target: str) -> tuple[str, str] | None:
     if not colon or kind not in POLICY_KINDS:
         return None
     return kind, place
+
+
+def kind_of_folder(folder: Path) -> str:
+    """The kind of policy that a folder holds by its files; empty where it is none that is registered."""
+    for kind in POLICY_KINDS:
+        file = POLICY_KINDS.get(kind).file
+        if file and (folder / file).is_file():
+            return kind
+    return ""

@@ -353,4 +353,5 @@ def _make_goal_encoder(config: PolicyConfig, spec: TaskSpec) -> GoalEncoder:
             f"policy.goal_encoder is {config.goal_encoder.part}, and the goals here are of kind {spec.goal_kind}; give "
             f"--policy.goal-encoder {needed} (--train.policy.goal-encoder in dagger and bc)"
         )
-    return part(config.goal_encoder, GoalShape(spec.goal_size, config.view.height, config.view.width))
+    shape = GoalShape(spec.goal_size, config.view.height, config.view.width, spec.state_scale)
+    return part(config.goal_encoder, shape)

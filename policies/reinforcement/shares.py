@@ -9,7 +9,6 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from forestpilot.data_collection.episodes.processes import leave_signals_to_parent
+from forestpilot.data_collection.episodes.processes import leave_signals_to_parent, worker_context, worker_process
 from forestpilot.data_collection.rollouts.scenarios import Scenario, ScenarioMix, make_env
 from forestpilot.policies.networks.config import CAMERAS, PolicyConfig
 from forestpilot.policies.networks.views import ViewPreparer, camera_views
@@ -135,7 +134,7 @@ class Board:
         }
         sizes = {name: count * int(np.prod(shape)) * np.dtype(kind).itemsize for name, (shape, kind) in layout.items()}
         if buffer is None:
-            buffer = get_context("spawn").RawArray("B", sum(-(-size // 8) * 8 for size in sizes.values()))
+            buffer = worker_context().RawArray("B", sum(-(-size // 8) * 8 for size in sizes.values()))
         self.buffer = buffer
         """The memory, to be handed to another process."""
         arrays: dict[str, NDArray] = {}
@@ -295,9 +294,8 @@ class Helper:
     """A process that runs a share of the environments."""
 
     def __init__(self, worlds: Worlds, slots: Sequence[int], count: int, board: Board) -> None:
-        spawn = get_context("spawn")
-        self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_serve, args=(theirs, worlds, slots, count, board.buffer), daemon=True)
+        self._pipe, theirs = worker_context().Pipe()
+        self._process = worker_process(_serve, theirs, worlds, slots, count, board.buffer)
         self._process.start()
         theirs.close()
 

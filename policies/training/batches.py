@@ -98,6 +98,8 @@ class TrainingBatch:
     goals are told in numbers."""
     goal_steps: Tensor | None = None
     """(B, F, D) float32, what the demonstrator did at each of its views; None where nothing is demonstrated."""
+    goal_order: Tensor | None = None
+    """(B, 3) int64, numbers of the choices that are demonstrated; None where nothing is."""
     shown: Tensor | None = None
     """(B, K) float32, 1 where a cause of the policy's config is shown; None where it has none."""
 
@@ -133,7 +135,10 @@ class Objective:
 
     def losses(self, policy: VisuomotorPolicy, prediction: Tensor, batch: TrainingBatch) -> Tensor:
         """Loss (B, T) of each step, given what the policy predicts, (B, T, *P)."""
-        return policy.head.loss(prediction, batch.target, batch.generator)
+        losses = policy.head.loss(prediction, batch.target, batch.generator)
+        if batch.goal_order is None:
+            return losses
+        return losses + policy.goal_encoder.naming_loss(batch.goal_order)[:, None]
 
 
 def draw(
@@ -190,6 +195,7 @@ def draw(
         generator=generator,
         goal_view=tensors.goal_view,
         goal_steps=tensors.goal_steps,
+        goal_order=tensors.goal_order,
         shown=shown,
     )
 

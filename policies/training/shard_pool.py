@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import NamedTuple
@@ -25,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from forestpilot.data_collection.episodes.processes import worker_context, worker_process
 from forestpilot.policies.networks.device import device_of
 from forestpilot.policies.networks.threads import torch_threads
 from forestpilot.policies.training.batches import SharedReader, TrainingBatch
@@ -38,7 +38,6 @@ SILENT_LIMIT_S = 900.0
 """A process that computes shards of one step for so long hangs; the slowest step seen takes seconds."""
 LOOK_S = 5.0
 CPU = torch.device("cpu")
-_SPAWN = get_context("spawn")
 
 
 class ShardProcessError(ForestPilotError):
@@ -240,7 +239,7 @@ class SharedFloats:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._memory = _SPAWN.RawArray("f", size + ALIGNMENT)
+        self._memory = worker_context().RawArray("f", size + ALIGNMENT)
 
     def tensor(self, rows: int, columns: int) -> Tensor:
         """The first of them as (rows, columns), each row at a multiple of 64 bytes if `columns` is one of 16."""
@@ -261,8 +260,8 @@ class _Helper:
     """A process that computes shards, and what it was told last."""
 
     def __init__(self, floats: SharedFloats, threads: int) -> None:
-        self._pipe, other_end = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(target=_help, args=(other_end, floats, threads), daemon=True)
+        self._pipe, other_end = worker_context().Pipe()
+        self._process = worker_process(_help, other_end, floats, threads)
         self._lesson: bytes | None = None
         self._is_busy = True  # until it has come up
         # Ctrl-C is for this process, which ends the others; a new one would die of it before it could say so.

@@ -70,7 +70,9 @@ class TrainConfig:
     relabel: Relabel = "none"
     """Goals in hindsight, for data whose goals are vectors or pictures: the state that was reached becomes the goal,
     the episode's last one (final) or any after the window (future), and what was done, by whoever, is learned as the
-    way there, with the costs that the expert told where it flew; none leaves goals and labels as they were told.
+    way there, with the costs that the expert told where it flew; none leaves goals and labels as they were told. For
+    goals that are orders, told or demonstrated (orders): windows of a batch exchange them, and learn what the expert
+    would have done then, so that no world can be known by the one order that it was flown by.
     """
     relabel_within: Annotated[float, Range(0, 3600)] = 0.0
     """Of relabel future: how long after the window its goal lies at most, in seconds; 0 for any time. The sooner, the

@@ -180,6 +180,11 @@ class WorldModel(nn.Module, ABC):
     def critic(self) -> nn.Module:
         """A discriminator of a `Transition`, to (B,) logits: true above 0."""
 
+    @abstractmethod
+    def eyes(self) -> tuple[nn.Module, int]:
+        """New layers by which a policy inside reads sight and memory, side by side (B, ...), and how many features they
+        make of them."""
+
     def extra_loss(self, carry: Carry, observed: Observed) -> Tensor:
         """What else it learns at a step, given what it believed would be there; () float32."""
         return torch.zeros(())
@@ -193,7 +198,7 @@ class WorldModel(nn.Module, ABC):
         towards_mps = forward_mps * goal[..., 0] + left_mps * goal[..., 1]
         return (towards_mps / set_point_mps.clamp(min=0.5)).clamp(-1, 1) - DANGER * danger(nearest)
 
-    def _read(self, vector: Tensor) -> Tensor:
+    def read(self, vector: Tensor) -> Tensor:
         """(B, V) state and goal as networks read them."""
         usual = self.usual
         return (vector - usual.mean) / usual.std.clamp(min=LEAST_CHANGE)

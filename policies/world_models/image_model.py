@@ -97,9 +97,9 @@ class ImageModel(WorldModel):
 
     def advance(self, carry: Carry, action: Tensor, generator: torch.Generator | None = None) -> Carry:
         """A step of the GRU."""
-        change = self.dynamics(torch.cat([self._read(carry.vector), action], dim=1))
+        change = self.dynamics(torch.cat([self.read(carry.vector), action], dim=1))
         vector = self._changed(carry.vector, change, generator)
-        memory = self.memory(torch.cat([carry.sight, self._read(vector), action], dim=1), carry.memory)
+        memory = self.memory(torch.cat([carry.sight, self.read(vector), action], dim=1), carry.memory)
         code = self.next_code(torch.cat([memory, carry.sight], dim=1))
         return Carry(code, vector, memory)
 
@@ -132,3 +132,7 @@ class ImageModel(WorldModel):
             nn.Flatten(),
         )
         return Critic(sights, second * (ROWS // STRIDES) * (COLUMNS // STRIDES), self.usual)
+
+    def eyes(self) -> tuple[nn.Module, int]:
+        """None: a code needs no further reading."""
+        return nn.Identity(), self.config.latent + self._memory_size  # type: ignore[attr-defined]

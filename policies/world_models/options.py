@@ -90,6 +90,21 @@ class AdversarialConfig(LearnerConfig):
 
 
 @dataclass(frozen=True)
+class PlanConfig:
+    """How courses are imagined and compared."""
+
+    horizon: Annotated[int, Range(2, 200)] = 14
+    """Steps that are imagined."""
+    danger: Annotated[float, Range(0, 1000)] = 4.0
+    """What a step in full danger costs, in steps of full progress."""
+    change: Annotated[float, Range(0, 1000)] = 0.3
+    """What it costs to turn otherwise than at the step before, for the largest turn, likewise."""
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+
+
+@dataclass(frozen=True)
 class ImagineConfig:
     """Learn a model of the world from datasets; killed or interrupted, the same command goes on where it stopped."""
 

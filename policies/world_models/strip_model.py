@@ -66,7 +66,7 @@ class StripModel(WorldModel):
 
     def advance(self, carry: Carry, action: Tensor, generator: torch.Generator | None = None) -> Carry:
         """A step of both networks."""
-        before = self._read(carry.vector)
+        before = self.read(carry.vector)
         vector = self._changed(carry.vector, self.dynamics(torch.cat([before, action], dim=1)), generator)
         change = (vector - carry.vector) / self.usual.change.clamp(min=LEAST_CHANGE)
         motion = self.motion(torch.cat([before, change, action], dim=1))
@@ -100,6 +100,19 @@ class StripModel(WorldModel):
             nn.Flatten(),
         )
         return Critic(sights, 2 * channels * COLUMNS // 4, self.usual)
+
+    def eyes(self) -> tuple[nn.Module, int]:
+        """Convolutions along the strip."""
+        channels = self.config.channels  # type: ignore[attr-defined]
+        layers = nn.Sequential(
+            nn.Unflatten(1, (1, COLUMNS)),
+            nn.Conv1d(1, channels, KERNEL, stride=2, padding=KERNEL // 2),
+            nn.SiLU(),
+            nn.Conv1d(channels, channels, 5, stride=2, padding=2),
+            nn.SiLU(),
+            nn.Flatten(),
+        )
+        return layers, channels * COLUMNS // 4
 
 
 def moved(strip: Tensor, shift: Tensor) -> Tensor:

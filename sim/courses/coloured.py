@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from forestpilot.sim.courses.forest import ForestCourse
-from forestpilot.sim.goals import DEMONSTRATION, ORDER, ORDER_COLOURS, ORDER_ROWS, VECTOR
+from forestpilot.sim.goals import ORDER, ORDER_CHOICES, ORDER_ROWS, VECTOR
 from forestpilot.sim.vehicles.vehicle import Vehicle
 from forestpilot.sim.worlds.coloured import ALL_ORDERS, ColouredRow, parse_order
 from forestpilot.sim.worlds.world import World
@@ -38,21 +38,25 @@ class ColouredCourse(ForestCourse):
         self.shown = shown or order
         """Name of the order that is demonstrated."""
         parse_order(self.shown)
-        told = np.zeros((ORDER_ROWS, ORDER_COLOURS), np.float32)
+        told = np.zeros((ORDER_ROWS, ORDER_CHOICES), np.float32)
         told[np.arange(ORDER_ROWS), self.order] = 1.0
         self._told = told.reshape(-1)
         self._ahead: tuple[ColouredRow, ...] = ()
         self._is_wrong = False
 
-    @property
-    def is_demonstrated(self) -> bool:
-        """Whether the goal is told by a demonstration."""
-        return self.goal_kind == DEMONSTRATION
+    def demonstrated_with(self) -> dict[str, Any]:
+        """The gates of the order that is shown, told by nothing but direction and distance, and no walkers."""
+        return {"order": self.shown, "shown": "", "goal_kind": VECTOR, "movers": 0}
 
     def gates(self) -> list[int]:
         """For each row of this episode's world, the number of the gap that leads on."""
         rows: Any = getattr(self.world, "rows", ())
         return [row.gap_of(colour) for row, colour in zip(rows, self.order, strict=True)]
+
+    def gates_by_choice(self) -> list[list[int]]:
+        """For each colour, the number of its gap in each row of this episode's world."""
+        rows: Any = getattr(self.world, "rows", ())
+        return [[row.gap_of(colour) for row in rows] for colour in range(ORDER_CHOICES)]
 
     def begin(self, world: World, vehicle: Vehicle) -> None:
         """At the start, before all rows."""

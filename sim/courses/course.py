@@ -124,6 +124,11 @@ class Course(ABC):
         """Facts that it adds to `info`."""
         return {}
 
+    def demonstrated_with(self) -> dict[str, Any]:
+        """Where goals are demonstrated: the arguments of the environment in which somebody does what is to be shown, as
+        they differ from those of this course's own. Its goals there have three elements."""
+        return {}
+
     def state_bytes(self) -> bytes:
         """State, for hashes: what was done to the vehicle besides its own motion, which its states tell."""
         return b""

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from forestpilot.sim.courses.course import GoalCourse, require_choice
-from forestpilot.sim.goals import AHEAD, BEARING, GOAL_KINDS, GOAL_MIRRORS, GOALS_WITHIN_M, PLACE, tell_goal, usual_kind
+from forestpilot.sim.goals import (
+    AHEAD,
+    BEARING,
+    FOREST_KINDS,
+    GOAL_MIRRORS,
+    GOALS_WITHIN_M,
+    PLACE,
+    tell_goal,
+    usual_kind,
+)
 from forestpilot.sim.vehicles.vehicle import Vehicle
 from forestpilot.sim.worlds.forest import PRESETS, ForestConfig, make_forest
 from forestpilot.sim.worlds.free_goals import with_goal_at
@@ -38,7 +47,7 @@ class ForestCourse(GoalCourse):
         gaps_aside: the middle of a row's gaps lies up to so many metres beside the straight way.
         goals: the goal lies `ahead`, or `anywhere` in the forest.
         goals_within: goals anywhere lie within so many metres of the start.
-        goal_kind: how the goal is told, one of `forestpilot.sim.goals.GOAL_KINDS`; empty for the bearing of goals
+        goal_kind: how the goal is told, one of `forestpilot.sim.goals.FOREST_KINDS`; empty for the bearing of goals
             ahead, and bearing and distance of others.
         movers: so many walkers go to and fro across the way.
     """
@@ -64,7 +73,7 @@ class ForestCourse(GoalCourse):
     ) -> None:
         require_choice("preset", preset, tuple(PRESETS))
         if goal_kind:
-            require_choice("goal_kind", goal_kind, GOAL_KINDS)
+            require_choice("goal_kind", goal_kind, FOREST_KINDS)
         super().__init__(speed, max_speed_mps)
         self.config: ForestConfig = dataclasses.replace(
             PRESETS[preset],

@@ -35,7 +35,7 @@ from forestpilot.sim.envs.side_cameras import make_side_cameras
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.experts.chosen import chosen_expert
 from forestpilot.sim.experts.expert import Expert, Labels
-from forestpilot.sim.goals import DEMONSTRATED, DEMONSTRATED_STEPS, DEMONSTRATION, GOAL_IMAGE, IMAGE
+from forestpilot.sim.goals import ANSWERS, DEMONSTRATED, DEMONSTRATED_STEPS, DEMONSTRATION, GOAL_IMAGE, IMAGE
 from forestpilot.sim.outcomes import COLLISION_PENALTY, CRASHES, TERMINAL, Outcome
 from forestpilot.sim.physics import ColliderPool, Moving, PhysicsClient, swept_discs
 from forestpilot.sim.rendering import Frames, Renderer, VehiclePose, make_renderer
@@ -525,7 +525,7 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
         if not self._drawn:
             return Demonstration.blank(self.task_spec)
         if self._demonstrator is None:
-            self._demonstrator = Demonstrator(self, getattr(self.course, "shown", ""))
+            self._demonstrator = Demonstrator(self)
         return self._demonstrator.show(world_seed, self._options)
 
     def _draw(self) -> None:
@@ -606,6 +606,9 @@ class VehicleEnv(gymnasium.Env[Observation, np.ndarray]):
             labels = self.expert_labels()
             extras["expert_action"] = labels.actions
             extras["expert_costs"] = labels.costs
+            answers = None if self._expert is None else self._expert.answers(self.views)
+            if answers is not None:
+                extras[ANSWERS] = answers.reshape(-1)
         return extras
 
     def _chase_frames(self) -> Frames:

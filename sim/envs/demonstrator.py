@@ -36,7 +36,7 @@ class Demonstration(NamedTuple):
     frames: np.ndarray
     """(F, H, W, 3) uint8, what the center camera saw."""
     steps: np.ndarray
-    """(F, S + 3 + 2) float32: the state, direction and distance of the goal, and what was done."""
+    """(F, S + 3 + 2) float32: the state, the goal as one of kind `vector` or `way`, and what was done."""
 
     @classmethod
     def blank(cls, spec: TaskSpec) -> Demonstration:
@@ -64,16 +64,15 @@ class Demonstrator:
     """Does a task of an environment in other worlds of the same split; which, follows from the seed.
 
     Args:
-        env: whose tasks are demonstrated.
-        order: name of the order of colours that is demonstrated.
+        env: whose tasks are demonstrated, as its course says.
     """
 
-    def __init__(self, env: VehicleEnv, order: str) -> None:
+    def __init__(self, env: VehicleEnv) -> None:
         args, kwargs = env._made_with
         given = dict(inspect.signature(type(env)).bind(*args, **kwargs).arguments)
-        own = {"order": order, "shown": "", "goal_kind": VECTOR, "side_cameras": FIXED, "expert": False}
-        own |= {"render_mode": None, "advisor": "", "lead_in": (), "pose_noise": None, "observe": ("rgb",)}
-        own |= {"dropped_pictures": 0.0, "movers": 0}
+        own: dict[str, Any] = {"side_cameras": FIXED, "expert": False, "render_mode": None, "observe": ("rgb",)}
+        own |= {"advisor": "", "lead_in": (), "pose_noise": None, "dropped_pictures": 0.0}
+        own |= env.course.demonstrated_with()
         self._env: VehicleEnv = type(env)(**given | own)
         self._env.draw_only((CAMERA_NAMES[CENTER],))
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from forestpilot.sim.courses.course import require_choice
 from forestpilot.sim.courses.road import RoadCourse
+from forestpilot.sim.courses.routes import RouteCourse
 from forestpilot.sim.envs.base import VehicleEnv
 from forestpilot.sim.envs.dashboards import NONE
 from forestpilot.sim.envs.seeing import Seeing
 from forestpilot.sim.experts.driving import DrivingExpert
+from forestpilot.sim.goals import BEARING, ROAD_KINDS
 from forestpilot.sim.vehicles.car import Car
+from forestpilot.sim.worlds.roads.routes import ROUTES, is_route
 
 
 class DriveEnv(VehicleEnv):
@@ -24,7 +28,11 @@ class DriveEnv(VehicleEnv):
     ## Observation space
     `Dict` of `left`, `center`, `right`: uint8 (height, width, 3) images from behind the windscreen, 1.3 m above the
     road; `goal`: float32 (2,), the route command: (0, 0) follow the road, and before a junction (0, 1) left, (1, 0)
-    straight, (0, -1) right; and `state`: float32 (9,), with a dashboard (10,):
+    straight, (0, -1) right; on routes over three junctions, told otherwise than by commands, (3,): 0, 0, and the way d
+    that is left of the length L as d / (d + L / 4), with `goal_kind="order"` (9,), the commands at the three junctions
+    beside it. With `goal_kind="demonstration"` there are `demonstration` (12, height, width, 3), what the expert's
+    center camera saw on such a route in another world, and `demonstration_steps` (12, 14), its state, goal and action
+    there. And `state`: float32 (9,), with a dashboard (10,):
 
     | i | element | unit | frame |
     |---|---|---|---|
@@ -102,6 +110,8 @@ class DriveEnv(VehicleEnv):
         hazards: int = 0,
         hazard_kinds: Sequence[str] = (),
         dashboard: str = NONE,
+        goal_kind: str = "",
+        shown: str = "",
     ) -> None:
         """Build the environment.
 
@@ -117,7 +127,8 @@ class DriveEnv(VehicleEnv):
                 11 degrees), and with them the speed that the expert is asked about (`random-speed`), which no picture
                 shows.
             interventions: `none`, `line` or `road`.
-            route: at junctions turn as the `seed` says, or always `left`, `straight` or `right`.
+            route: at junctions turn as the `seed` says, or always `left`, `straight` or `right`; or the turns at three
+                junctions, which the road then has, for example `left-right-straight`.
             length: length of the route in metres; the preset's by default.
             max_curvature: tightest bend in 1/m; the preset's by default.
             time_limit_s: seconds until timeout; by default twice what the expert's speeds need, and 20 s.
@@ -137,22 +148,32 @@ class DriveEnv(VehicleEnv):
             hazard_kinds: kinds of hazards to draw from; `deer`, `crossing` and `car` by default.
             dashboard: `none`, or `brake-light`: all three pictures show a dashboard whose lamp is lit when the brake
                 was used in the step before; element 9 of the state, `brake_light`, is 1 then, else 0.
+            goal_kind: how a route over three junctions is told: by the command at each junction (`bearing`, the usual),
+                by the way that is left alone (`way`), with the commands at all junctions (`order`), or with a
+                demonstration of the same route in another world (`demonstration`).
+            shown: with `goal_kind="demonstration"`, the route that is demonstrated; by default `route`. Another one is
+                a wrong demonstration: success still asks for `route`.
 
         Raises:
             ValueError: an argument is out of range; the message names what is allowed.
         """
-        course = RoadCourse(
-            preset,
-            interventions,
-            speed,
-            Car.max_speed_mps,
-            route=route,
-            domain_randomisation=domain_randomisation,
-            length_m=None if length is None else float(length),
-            max_curvature_per_m=None if max_curvature is None else float(max_curvature),
-            hazards=hazards,
-            hazard_kinds=tuple(hazard_kinds),
-        )
+        road: dict[str, Any] = {
+            "preset": preset,
+            "interventions": interventions,
+            "speed": speed,
+            "max_speed_mps": Car.max_speed_mps,
+            "route": route,
+            "domain_randomisation": domain_randomisation,
+            "length_m": None if length is None else float(length),
+            "max_curvature_per_m": None if max_curvature is None else float(max_curvature),
+            "hazards": hazards,
+            "hazard_kinds": tuple(hazard_kinds),
+        }
+        has_route = is_route(route)
+        missing = "there is no route over three junctions; give route, for example left-right-straight"
+        require_choice("goal_kind", goal_kind or BEARING, ROAD_KINDS)
+        ROUTES.require_shown(has_route, shown, goal_kind, missing, "goal_kind")
+        course = RouteCourse(shown=shown, goal_kind=goal_kind, **road) if has_route else RoadCourse(**road)
         seeing = Seeing(
             width=width,
             height=height,

@@ -9,26 +9,12 @@ from forestpilot.sim.courses.coloured import ColouredCourse
 from forestpilot.sim.courses.forest import ForestCourse
 from forestpilot.sim.envs.base import VehicleEnv
 from forestpilot.sim.envs.seeing import Seeing
-from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.experts.flight import FlightExpert
 from forestpilot.sim.experts.threader import Threader
-from forestpilot.sim.goals import AHEAD, DEMONSTRATION, GOALS_WITHIN_M, ORDER_KINDS
+from forestpilot.sim.goals import AHEAD, GOALS_WITHIN_M
 from forestpilot.sim.vehicles.quadrotor import Quadrotor
+from forestpilot.sim.worlds.coloured import ORDERS
 from forestpilot.sim.worlds.rows import ASIDE_M
-
-
-def require_order(order: str, shown: str, goal_kind: str) -> bool:
-    """Whether there are coloured gates.
-
-    Raises:
-        InvalidArgumentError: something is told of an order, and there is none.
-    """
-    if not order and (shown or goal_kind in ORDER_KINDS):
-        what = f"shown is {shown!r}" if shown else f"goal_kind is {goal_kind}"
-        raise InvalidArgumentError(f"{what}, and there are no coloured gates; give order, for example red-blue-red")
-    if shown and goal_kind != DEMONSTRATION:
-        raise InvalidArgumentError(f"shown is {shown!r}, and nothing is demonstrated; give goal_kind demonstration")
-    return bool(order)
 
 
 class DroneEnv(VehicleEnv):
@@ -183,7 +169,9 @@ class DroneEnv(VehicleEnv):
             "goal_kind": goal_kind,
             "movers": movers,
         }
-        has_gates = require_order(order, shown, goal_kind)
+        has_gates = bool(order)
+        missing = "there are no coloured gates; give order, for example red-blue-red"
+        ORDERS.require_shown(has_gates, shown, goal_kind, missing, "goal_kind")
         course = ColouredCourse(order, shown, **forest) if has_gates else ForestCourse(**forest)
         seeing = Seeing(
             width=width,

@@ -74,6 +74,15 @@ class Expert(ABC):
     def label(self, views: CameraViews) -> Labels:
         """Advise at each camera's pose, as if the vehicle stood there."""
 
+    def answers(self, views: CameraViews) -> np.ndarray | None:
+        """Advise at each camera's pose for each choice that could be next in the order of a course.
+
+        Returns:
+            (C, 1 + 3 (2 + K)) float32: the number of the choice that is next, and for each of the three choices what
+            it could be the action (2,) and the costs (K,); None where there is no order, or it does not say.
+        """
+        return None
+
 
 class RecallingExpert(Expert):
     """An expert that can be asked later what was right before."""

@@ -104,6 +104,11 @@ class Threading:
         self._goal = tuple(world.goal_m[:2].tolist())
         self._rows = [(row.x_m, row.gaps_y_m[gap]) for row, gap in zip(rows, gaps, strict=True)]
 
+    def next_row(self, x: float) -> int:
+        """Number of the row whose gap is aimed at from so far ahead, in metres; that of the last row behind all."""
+        number = sum(x >= row_x + BODY_RADIUS_M for row_x, _ in self._rows)
+        return min(number, len(self._rows) - 1)
+
     def aim(self, x: float, y: float) -> tuple[float, float]:
         """Where to aim at from a place, in metres: through the gap in the next row, or at the goal."""
         for row_x, gap_y in self._rows:

@@ -11,11 +11,13 @@ import numpy as np
 
 from forestpilot.sim.cameras import FIXED, RANDOM, RANDOM_SPEED
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.goals import BEARING, ROAD_KINDS
 from forestpilot.sim.looks import NO_DASHBOARD
 from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.registry import name_of
 from forestpilot.sim.tasks.keys import KeyShaping
 from forestpilot.sim.tasks.task import PRETRAINED, Task, TaskOptions, TaskWords
+from forestpilot.sim.worlds.roads.routes import ROUTES, SHORTEST_ROUTE_M, is_route
 
 SIDE_CAMERAS = (FIXED, RANDOM, RANDOM_SPEED)
 RULES = {
@@ -49,21 +51,52 @@ class DriveOptions(TaskOptions):
     """A dashboard in all three pictures: `brake-light` has a lamp that shows the brake of the step before, which the
     state tells too."""
 
+    routes: tuple[str, ...] = ()
+    """Each road has three junctions, with three ways at each; each episode draws one of these routes over them, for
+    example left-right-straight. `training` stands for 18 routes, `held-out` for the 9 others, `all` for both. Empty for
+    roads as their preset has them."""
+
+    goal_kind: str = ""
+    """How a route is told: by the `way` that is left alone, with the commands at all its junctions (`order`), or with a
+    `demonstration` in another world. Empty, or `bearing`, for the command at each junction."""
+
+    shown: str = ""
+    """The route that is demonstrated, where that is not the episode's own: a wrong demonstration."""
+
     def __post_init__(self) -> None:
         require_ranges(self)
-        object.__setattr__(self, "hazard_kinds", tuple(self.hazard_kinds))
-        for name, allowed in (("side_cameras", SIDE_CAMERAS), ("interventions", INTERVENTIONS)):
+        for name in ("hazard_kinds", "routes"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        kinds = ("goal_kind", ("", *ROAD_KINDS))
+        for name, allowed in (("side_cameras", SIDE_CAMERAS), ("interventions", INTERVENTIONS), kinds):
             if getattr(self, name) not in allowed:
-                raise InvalidArgumentError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
+                named = ", ".join(value for value in allowed if value)
+                raise InvalidArgumentError(f"{name} is {getattr(self, name)!r}; allowed: {named}")
+        self._require_routes()
+
+    def _require_routes(self) -> None:
+        """Raise InvalidArgumentError where routes do not go with the rest."""
+        ROUTES.named(self.routes)
+        missing = "there are no routes over three junctions; give options.routes, for example all"
+        ROUTES.require_shown(bool(self.routes), self.shown, self.goal_kind, missing, "options.goal-kind")
+        if self.routes and self.length < SHORTEST_ROUTE_M:
+            raise InvalidArgumentError(
+                f"length is {self.length:g} m, and a road with three junctions has {SHORTEST_ROUTE_M:g} m or more"
+            )
 
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
-        """`length` in metres, `side_cameras`, `interventions`, and where there are any `hazards`, their kinds
-        and a `dashboard`, of which drives of earlier versions say nothing; the same for every episode."""
+        """`length` in metres, `side_cameras`, `interventions`, and where there are any `hazards`, their kinds,
+        a `dashboard` and a `route`, of which drives of earlier versions say nothing; besides the route the same for
+        every episode."""
         drawn = dataclasses.asdict(self)
         drawn["hazard_kinds"] = list(self.hazard_kinds)
-        for name in ("hazards", "hazard_kinds"):
+        for name in ("hazards", "hazard_kinds", "goal_kind", "shown"):
             if not drawn[name]:
                 del drawn[name]
+        del drawn["routes"]
+        if self.routes:
+            routes = ROUTES.named(self.routes)
+            drawn["route"] = routes[rng.integers(len(routes))]
         if self.dashboard == NO_DASHBOARD:
             del drawn["dashboard"]
         return drawn
@@ -82,6 +115,21 @@ class DriveOptions(TaskOptions):
             )
         return dataclasses.replace(self, dashboard=dashboard)
 
+    def with_goals_told(self, goal_kind: str) -> DriveOptions:
+        """The same roads, told in this way.
+
+        Raises:
+            ValueError: another way was asked for, or no route can be told so.
+        """
+        told = self.goal_kind or BEARING
+        if self.goal_kind and told != goal_kind:
+            raise InvalidArgumentError(
+                f"goal_kind is {told}, but the policy was taught goals of kind {goal_kind}; leave options.goal-kind out"
+            )
+        if goal_kind not in ROAD_KINDS:
+            raise InvalidArgumentError(f"the policy reads goals of kind {goal_kind}, which this task does not tell")
+        return self if told == goal_kind else dataclasses.replace(self, goal_kind=goal_kind)
+
     @property
     def counts_interventions(self) -> bool:
         """True where a car that was put back goes on."""
@@ -97,7 +145,7 @@ class DriveOptions(TaskOptions):
 
 
 class DriveTask(Task):
-    """The car's task, which tells a road by its preset, length and rule."""
+    """The car's task, which tells a road by its preset, length, route and rule."""
 
     def describe(self, env_kwargs: Mapping[str, Any]) -> str:
         """For example `winding road of 600 m, 10 m/s, put back when 1 m off the line`."""
@@ -105,6 +153,12 @@ class DriveTask(Task):
         if env_kwargs.get("length"):
             road += f" of {env_kwargs['length']:g} m"
         parts = [road]
+        if is_route(env_kwargs.get("route") or ""):
+            parts.append(f"route {env_kwargs['route']}")
+        if env_kwargs.get("shown"):
+            parts.append(f"{env_kwargs['shown']} shown")
+        if env_kwargs.get("goal_kind"):
+            parts.append(f"goals told as {env_kwargs['goal_kind']}")
         if env_kwargs.get("speed") is not None:
             parts.append(f"{env_kwargs['speed']:.3g} m/s")
         if env_kwargs.get("hazards"):
@@ -132,6 +186,7 @@ DRIVE = DriveTask(
     keys=KeyShaping(turn_per_s=1.6, turn_back_per_s=2.4, go_per_s=2.5, go_back_per_s=4.0, full_turn_mps=5.0),
     # On a road there is one way.
     head_for_actions="regression",
+    orders=ROUTES,
     put_back=True,
     map_share=0.30,  # the surroundings of a car are not narrow
     words=TaskWords(

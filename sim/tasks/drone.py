@@ -13,18 +13,16 @@ from forestpilot.sim.cameras import FIXED, SIDE_CAMERAS
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.goals import (
     AHEAD,
-    DEMONSTRATION,
-    GOAL_KINDS,
+    FOREST_KINDS,
     GOALS,
     GOALS_WITHIN_M,
-    ORDER_KINDS,
     VECTOR,
     usual_kind,
 )
 from forestpilot.sim.ranges import Range, require_ranges
 from forestpilot.sim.tasks.keys import KeyShaping
 from forestpilot.sim.tasks.task import PRETRAINED, Task, TaskOptions, TaskWords
-from forestpilot.sim.worlds.coloured import orders_named, parse_order
+from forestpilot.sim.worlds.coloured import ORDERS
 from forestpilot.sim.worlds.rows import ASIDE_M
 from forestpilot.sim.worlds.words import format_density
 
@@ -79,27 +77,20 @@ class DroneOptions(TaskOptions):
             raise InvalidArgumentError(
                 f"goals {self.goals} and gaps do not go together: rows of trunks stand across the way ahead"
             )
-        if self.goal_kind and self.goal_kind not in GOAL_KINDS:
-            raise InvalidArgumentError(f"goal_kind is {self.goal_kind!r}; allowed: {', '.join(GOAL_KINDS)}")
+        if self.goal_kind and self.goal_kind not in FOREST_KINDS:
+            raise InvalidArgumentError(f"goal_kind is {self.goal_kind!r}; allowed: {', '.join(FOREST_KINDS)}")
         object.__setattr__(self, "orders", tuple(self.orders))
         self._require_orders()
 
     def _require_orders(self) -> None:
         """Raise InvalidArgumentError where coloured gates do not go with the rest."""
-        orders_named(self.orders)
-        if not self.orders and (self.shown or self.goal_kind in ORDER_KINDS):
-            what = f"shown is {self.shown}" if self.shown else f"goal_kind is {self.goal_kind}"
-            raise InvalidArgumentError(f"{what}, and there are no coloured gates; give options.orders, for example all")
+        ORDERS.named(self.orders)
+        missing = "there are no coloured gates; give options.orders, for example all"
+        ORDERS.require_shown(bool(self.orders), self.shown, self.goal_kind, missing, "options.goal-kind")
         if self.orders and (self.gaps or self.goals != AHEAD):
             raise InvalidArgumentError(
                 "orders go together neither with gaps nor with goals anywhere: rows of gates stand across the way ahead"
             )
-        if self.shown:
-            parse_order(self.shown)
-            if self.goal_kind != DEMONSTRATION:
-                raise InvalidArgumentError(
-                    f"shown is {self.shown}, and nothing is demonstrated; give options.goal-kind demonstration"
-                )
 
     @property
     def usual_goal_kind(self) -> str:
@@ -121,7 +112,7 @@ class DroneOptions(TaskOptions):
         if self.goal_kind:
             drawn["goal_kind"] = self.goal_kind
         if self.orders:
-            orders = orders_named(self.orders)
+            orders = ORDERS.named(self.orders)
             drawn["order"] = orders[rng.integers(len(orders))]
             if self.shown:
                 drawn["shown"] = self.shown
@@ -194,6 +185,7 @@ DRONE = DroneTask(
     keys=KeyShaping(turn_per_s=2.5, turn_back_per_s=4.0, go_per_s=2.5, go_back_per_s=1.5),
     # Round a tree there are two ways.
     head_for_actions="mixture",
+    orders=ORDERS,
     map_share=0.14,  # a forest is narrow
     words=TaskWords(
         vehicle="drone",

@@ -14,6 +14,7 @@ from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.goals import BEARING
 from forestpilot.sim.looks import NO_DASHBOARD
 from forestpilot.sim.tasks.keys import KeyShaping
+from forestpilot.sim.worlds.orders import SEPARATOR, Orders
 
 PRETRAINED = Path(__file__).parent.parent.parent / "policies" / "pretrained"
 """Folder of the weights that come with ForestPilot, one folder a task."""
@@ -141,6 +142,9 @@ class Task:
     """How held keys become actions."""
     head_for_actions: str = "mixture"
     """Head that learns it from actions alone: a human gives no costs."""
+    orders: Orders | None = None
+    """The family of tasks of which its worlds can ask for one by name; the environment's argument is called as it
+    calls an order."""
     put_back: bool = False
     """Whether a vehicle can be put back on its way, which counts as an intervention."""
     map_share: float = 0.2
@@ -153,6 +157,14 @@ class Task:
         """Id without the module, as episodes are filed under."""
         _, _, bare = self.env_id.rpartition(":")
         return bare
+
+    def shown_order(self, env_kwargs: Mapping[str, Any]) -> tuple[int, ...]:
+        """Numbers of the choices of the order that an environment with these arguments demonstrates; none where it has
+        no order."""
+        if self.orders is None:
+            return ()
+        name = env_kwargs.get("shown") or env_kwargs.get(self.orders.order) or ""
+        return self.orders.parse(name) if SEPARATOR in name else ()
 
     def describe(self, env_kwargs: Mapping[str, Any]) -> str:
         """A scenario's worlds in a few words, from the arguments of its environment."""

@@ -7,15 +7,13 @@ Learning (arXiv:1703.07326), section 2.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.goals import ORDER_COLOURS, ORDER_ROWS
-from forestpilot.sim.registry import closest
+from forestpilot.sim.goals import ORDER_CHOICES, ORDER_ROWS
+from forestpilot.sim.worlds.orders import Orders
 from forestpilot.sim.worlds.rows import ROW_JITTER_M, TRUNK_JITTER_M, fill
 from forestpilot.sim.worlds.tables import SPHERE, Bounds, Trees
 
@@ -23,12 +21,6 @@ COLOURS = ("red", "blue", "yellow")
 """Names of the colours of gates."""
 PAINTS = np.array([(226, 24, 30), (30, 70, 232), (250, 214, 20)], np.float32)
 """The colours themselves, red, green and blue from 0 to 255."""
-SEPARATOR = "-"
-TRAINING = "training"
-HELD_OUT = "held-out"
-ALL = "all"
-SETS = (TRAINING, HELD_OUT, ALL)
-"""Names of sets of orders."""
 
 ROWS_M = (10.0, 21.0, 32.0)
 """Where rows stand, in metres from the start, give or take `ROW_JITTER_M`."""
@@ -73,62 +65,16 @@ class Posts(NamedTuple):
     """(n, 3) float32, of each."""
 
 
-def _orders() -> tuple[tuple[int, ...], ...]:
-    """All orders, those for training first: in each three in a row of them every colour leads through every row."""
-    starts = list(itertools.product(range(ORDER_COLOURS), repeat=ORDER_ROWS))
-    blocks: list[tuple[int, ...]] = []
-    for remainder in (1, 2, 0):
-        for start in starts:
-            if sum(start) % ORDER_COLOURS == remainder and start not in blocks:
-                blocks += [tuple((colour + shift) % ORDER_COLOURS for colour in start) for shift in range(3)]
-    return tuple(blocks)
-
-
-def order_name(order: Sequence[int]) -> str:
-    """For example `red-blue-red`."""
-    return SEPARATOR.join(COLOURS[colour] for colour in order)
-
-
-ALL_ORDERS = tuple(order_name(order) for order in _orders())
+ORDERS = Orders(COLOURS, "order", "colour of gates", f"{ORDER_ROWS} colours, one for each row")
+"""Orders of colours, one for each row."""
+ALL_ORDERS = ORDERS.all
 """Names of all orders of colours."""
-HELD_OUT_ORDERS = ALL_ORDERS[-len(ALL_ORDERS) // 3 :]
-"""Orders that nobody is trained with who is asked about new ones: any two of a way's colours also stand there in
-training, in no order with this third one."""
-TRAINING_ORDERS = ALL_ORDERS[: len(ALL_ORDERS) - len(HELD_OUT_ORDERS)]
-"""The others; the first 3, 6, 9, ... have each colour in each row equally often."""
-
-
-def parse_order(name: str) -> tuple[int, ...]:
-    """Colours of an order by its name, one for each row.
-
-    Raises:
-        InvalidArgumentError: there is no such order.
-    """
-    colours = name.split(SEPARATOR)
-    if unknown := [colour for colour in colours if colour not in COLOURS]:
-        raise InvalidArgumentError(
-            f"order is {name!r}, and {unknown[0]!r} is no colour of gates; {closest(unknown[0], COLOURS)}"
-        )
-    if len(colours) != ORDER_ROWS:
-        raise InvalidArgumentError(
-            f"order is {name!r}; it needs {ORDER_ROWS} colours, one for each row, such as {ALL_ORDERS[0]}"
-        )
-    return tuple(COLOURS.index(colour) for colour in colours)
-
-
-def orders_named(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of orders, with those of sets in place of a set's name (`training`, `held-out`, `all`).
-
-    Raises:
-        InvalidArgumentError: there is no such order.
-    """
-    sets = {TRAINING: TRAINING_ORDERS, HELD_OUT: HELD_OUT_ORDERS, ALL: ALL_ORDERS}
-    orders: list[str] = []
-    for name in names:
-        if name not in sets:
-            parse_order(name)
-        orders += sets.get(name, (name,))
-    return tuple(orders)
+HELD_OUT_ORDERS = ORDERS.held_out
+"""Those that nobody is trained with who is asked about new ones."""
+TRAINING_ORDERS = ORDERS.training
+"""The others."""
+parse_order = ORDERS.parse
+orders_named = ORDERS.named
 
 
 def draw_coloured_rows(rng: np.random.Generator) -> tuple[ColouredRow, ...]:
@@ -137,8 +83,8 @@ def draw_coloured_rows(rng: np.random.Generator) -> tuple[ColouredRow, ...]:
     for place in ROWS_M:
         x_m = place + rng.uniform(-ROW_JITTER_M, ROW_JITTER_M)
         middle = rng.uniform(-ASIDE_M, ASIDE_M)
-        gaps = middle + SPACING_M * (np.arange(ORDER_COLOURS) - 0.5 * (ORDER_COLOURS - 1))
-        rows.append(ColouredRow(float(x_m), tuple(gaps.tolist()), tuple(rng.permutation(ORDER_COLOURS).tolist())))
+        gaps = middle + SPACING_M * (np.arange(ORDER_CHOICES) - 0.5 * (ORDER_CHOICES - 1))
+        rows.append(ColouredRow(float(x_m), tuple(gaps.tolist()), tuple(rng.permutation(ORDER_CHOICES).tolist())))
     return tuple(rows)
 
 

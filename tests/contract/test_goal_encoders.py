@@ -8,6 +8,7 @@ import torch
 from forestpilot.policies.networks.goal_encoders import GOAL_ENCODERS
 from forestpilot.policies.networks.goal_encoders.adapted import AdaptedGoal
 from forestpilot.policies.networks.goal_encoders.base import Demonstrated, GoalEncoder, GoalShape, GoalView
+from forestpilot.policies.networks.goal_encoders.options import DemonstrationGoalConfig
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.goals import DEMONSTRATED_FRAMES, GOAL_MIRRORS, ORDER
 
@@ -70,9 +71,24 @@ def test_what_it_reads_matters_and_everything_learns(name: str) -> None:
         return
     if isinstance(encoder, AdaptedGoal):
         read = encoder.join(goal, encoder.adapted(lambda context: (context - 1.0).square().mean(dim=1), WINDOWS))
-    read.square().sum().backward()
+    named = encoder.naming_loss(torch.zeros(WINDOWS, 3, dtype=torch.int64))
+    (read.square().sum() + named.sum()).backward()
     for parameter_name, parameter in encoder.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), parameter_name
+
+
+@pytest.mark.parametrize("motion", [False, True])
+def test_how_a_demonstrator_moved_is_read_by_who_is_to(motion: bool) -> None:
+    torch.manual_seed(0)
+    shape = GoalShape(3, *VIEW, state_scale=(2.0,) * 10)
+    encoder = GOAL_ENCODERS.get("demonstration")(DemonstrationGoalConfig(motion=motion), shape)
+    goal, view = draw_goals(encoder, "demonstration")
+    assert isinstance(view, Demonstrated)
+    read = encoder(goal, view)
+    for part in (slice(0, 10), slice(13, 15)):  # the state; the action
+        steps = view.steps.clone()
+        steps[..., part] += 1.0
+        assert torch.allclose(read, encoder(goal, view._replace(steps=steps))) is not motion
 
 
 def test_who_needs_a_demonstration_says_so() -> None:

@@ -92,19 +92,19 @@ def test_decoded_steps_go_with_their_last_reader_unless_they_are_to_be_kept(data
 
 def test_steps_that_a_killed_reader_left_are_removed_and_kept_ones_stay(dataset: Dataset) -> None:
     reader = reader_of(dataset)
-    remove_abandoned(dataset)
+    remove_abandoned(dataset.folder)
     assert len(files_of(dataset)) == 3, "somebody draws from them"
     for folder in reader._decoded.values():
         folder._user.release(force=True)  # as the system does for the dead
-    remove_abandoned(dataset)
+    remove_abandoned(dataset.folder)
     assert not (dataset.folder / DECODED_FOLDER).exists()
 
     reader_of(dataset, keep_disk_cache=True).close()
-    remove_abandoned(dataset)
+    remove_abandoned(dataset.folder)
     assert len(files_of(dataset)) == 3
     for path in files_of(dataset):
         path.unlink()
-    remove_abandoned(dataset)
+    remove_abandoned(dataset.folder)
     assert not (dataset.folder / DECODED_FOLDER).exists(), "a removal that was killed halfway is completed"
 
 

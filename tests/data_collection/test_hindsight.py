@@ -71,7 +71,7 @@ def test_goals_stay_as_they_were_told_without_relabelling(tmp_path: Path) -> Non
     dataset = make_dataset(tmp_path, make_episode(1, STEPS, SPEC))
     plain = WindowReader([dataset], 3).sample(20, np.random.default_rng(0))
     same = WindowReader([dataset], 3, relabel="none").sample(20, np.random.default_rng(0))
-    assert plain.place is None and np.array_equal(plain.goal, same.goal) and np.array_equal(plain.views, same.views)
+    assert plain.grounds is None and np.array_equal(plain.goal, same.goal) and np.array_equal(plain.views, same.views)
     final = WindowReader([dataset], 3, relabel="final").sample(20, np.random.default_rng(0))
     assert np.array_equal(final.views, plain.views) and not np.array_equal(final.goal, plain.goal)
 
@@ -128,7 +128,7 @@ def test_from_memory_from_disk_and_from_the_files_come_the_same_windows(tmp_path
             batches.append(reader.share().open().sample(40, np.random.default_rng(0)))
         reader.close()
     for other in batches[1:]:
-        for name in ("views", "state", "goal", "actions", "mask", "place"):
+        for name in ("views", "state", "goal", "actions", "mask", "grounds"):
             assert np.array_equal(getattr(batches[0], name), getattr(other, name)), name
 
 
@@ -157,7 +157,7 @@ def test_side_cameras_see_the_goal_from_where_they_are(tmp_path: Path) -> None:
     for row in range(60):
         step, camera = by_picture[batch.views[row, 0, 0].tobytes()]
         eye, yaw = poses[step][0][camera], poses[step][1][camera]
-        place = batch.place[row, 0]
+        place = batch.grounds[row, 0]
         assert np.hypot(*(place[:2] - eye[:2])) < 0.25  # eyes sit some centimetres before the body's middle
         assert abs((place[2] - yaw + np.pi) % (2 * np.pi) - np.pi) < 1e-3
         assert np.allclose(batch.goal[row, 0], goals_seen_from(VECTOR, place[None, None], goal[None])[0, 0])
@@ -180,7 +180,7 @@ def test_an_episode_that_does_not_say_where_it_was_is_no_episode_of_such_goals(t
 
 
 def test_the_goal_step_is_in_the_rest_of_the_stretch() -> None:
-    assert RELABELS == ("none", "final", "future")
+    assert RELABELS == ("none", "final", "future", "orders")
     assert goal_step("none", 3, 10, 0.5) == -1
     assert goal_step("final", 3, 10, 0.5) == 9
     assert [goal_step("future", 3, 10, share) for share in (0.0, 0.5, 0.999)] == [3, 6, 9]

@@ -92,6 +92,25 @@ RECIPES = {
             ("reinforce",),
         ),
         Recipe(
+            "bco",
+            f"bco --out bco --workers 1 --inverse.steps 4 --inverse.batch 4 {learning('')} --episodes 2 "
+            "--train.policy.head mixture",
+            ("bco",),
+        ),
+        *(
+            Recipe(
+                f"semi-{method}",
+                f"semi --out semi-{method} --workers 1 --videos 2 --method {method} {sizes} {learning('')} "
+                "--train.policy.head mixture",
+                (f"semi-{method}",),
+            )
+            for method, sizes in (
+                ("pseudo-labels", "--method.inverse.steps 4 --method.inverse.batch 4"),
+                ("consistency", ""),
+                ("masked", "--method.steps 4 --method.batch 4"),
+            )
+        ),
+        Recipe(
             "tune",
             f"tune bc --out tune --workers 1 --trials 2 --looks 1 {learning('').replace('--rounds 1', '--rounds 0')} "
             "--search train.learning_rate=log:1e-4:1e-2 --search train.flip=true,false",
@@ -104,6 +123,12 @@ RECIPES = {
             "--checkpoint-every 2 --log-every 1 --films 1",
             ("world",),
             ("collect",),
+        ),
+        Recipe(
+            "dream",
+            "dream --world world --out dream --rounds 2 --dreamer.states 4 --dreamer.steps 2 --dreamer.length 2",
+            ("dream",),
+            ("imagine",),
         ),
         Recipe("relabel", "relabel dagger/dataset --out labels --episodes 1", ("labels",), ("dagger",), seat=True),
         Recipe(

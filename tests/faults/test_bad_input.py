@@ -162,6 +162,13 @@ imagine --data {data} --model.noise much | much
 imagine --data {data} --learner.free-steps 10 | free-steps
 imagine --data {data} --held-out {data} | other worlds
 evaluate --policy imagined:nowhere --out new | nowhere
+dream | --world
+dream --world nowhere | nowhere
+dream --world {data} | forestpilot imagine
+dream --world nowhere --dreamer nosuch | 'nosuch'
+dream --world nowhere --rounds 0 | --rounds
+dream --world nowhere --dreamer.temperature 0 | temperature
+evaluate --policy dreamed:nowhere --out new | forestpilot dream
 embed | --data
 embed --data nowhere | nowhere
 embed --data {data} --embedder nosuch | 'nosuch'
@@ -352,6 +359,24 @@ collect --out out --task drive --mix.options.length 1 | --mix.options.length
 collect --out out --task drive --mix.options.length 1e9 | --mix.options.length
 collect --out out --task drive --mix.options.side-cameras nosuch | side_cameras
 collect --out out --task drive --mix.options.interventions nosuch | interventions
+collect --out out --mix.options.orders nonsense | 'nonsense' is no colour of gates
+collect --out out --mix.options.orders red-blue | needs 3 colours
+collect --out out --mix.options.orders all --mix.options.gaps 2 | neither with gaps
+collect --out out --mix.options.goal-kind demonstration | there are no coloured gates
+evaluate --options.orders red-blue-red nonsense | 'nonsense' is no colour of gates
+evaluate --options.orders all --options.goal-kind demonstration --options.shown nonsense | 'nonsense' is no colour
+evaluate --options.orders all --options.goal-kind demonstration --options.shown red-red | needs 3 colours
+evaluate --options.orders all --options.shown red-red-red | nothing is demonstrated
+train --data {data} --policy.goal-encoder demonstration | the goals here are of kind bearing
+train --data {data} --policy.goal-encoder maml | the goals here are of kind bearing
+train --data {data} --policy.goal-encoder order | reads goals of kind order
+train --policy.goal-encoder demonstration --policy.goal-encoder.naming -1 | --policy.goal-encoder.naming
+train --policy.goal-encoder maml --policy.goal-encoder.rate 0 | --policy.goal-encoder.rate
+collect --out out --task drive --mix.options.routes left-up-left | 'up' is no turn
+collect --out out --task drive --mix.options.routes all --mix.options.length 150 | 200 m or more
+collect --out out --task drive --mix.options.goal-kind order | there are no routes
+evaluate --task drive --options.routes all --options.shown left-left-left | nothing is demonstrated
+evaluate --task drive --options.routes left-left | needs 3 turns
 evaluate --episodes 0 | --episodes
 evaluate --episodes 99999999 | --episodes
 evaluate --seed-offset -1 | --seed-offset

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import h5py
@@ -30,12 +31,13 @@ from forestpilot.policies.networks.goal_encoders.options import (
     OrderGoalConfig,
     ToldGoalConfig,
 )
+from forestpilot.policies.networks.heads.base import Target
 from forestpilot.policies.networks.heads.options import RegressionConfig
 from forestpilot.policies.networks.memories.options import NoMemoryConfig
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.goals import DEMONSTRATED_FRAMES, DEMONSTRATION
+from forestpilot.sim.goals import DEMONSTRATED_FRAMES, DEMONSTRATION, NO_CHOICE, ORDER_PLACES
 from forestpilot.sim.tasks.drone import DroneOptions
 
 OPTIONS = DroneOptions(density=(0.02,), orders=("training",), goal_kind=DEMONSTRATION)
@@ -134,6 +136,75 @@ def test_what_is_demonstrated_matters_to_what_is_done(config: PolicyConfig, data
     assert len(saliency(policy, seen_at(episode, policy))) == 1
 
 
+RED, BLUE = (200, 20, 20), (20, 20, 200)
+
+
+def demonstrated(orders: np.ndarray) -> Demonstrated:
+    """Demonstrations of orders (B, 3) of red (0) and blue (1): all that is seen has the colour of the next choice."""
+    left = np.linspace(1.0, 0.05, DEMONSTRATED_FRAMES, dtype=np.float32)
+    steps = np.zeros((len(orders), DEMONSTRATED_FRAMES, 15), np.float32)
+    steps[..., 12] = left / (left + 0.25)
+    ahead = np.minimum((left[:, None] < 1 - np.array(ORDER_PLACES)).sum(1), 2)
+    pixels = np.array([RED, BLUE], np.uint8)[orders[:, ahead]]
+    views = np.broadcast_to(pixels[:, :, None, None], (*pixels.shape[:2], 32, 64, 3))
+    return Demonstrated(torch.from_numpy(views.copy()), torch.from_numpy(steps))
+
+
+def test_a_trained_policy_follows_a_demonstration_be_it_a_wrong_one(dataset: Dataset) -> None:
+    config = dataclasses.replace(POLICY, head=RegressionConfig(), features=24, window=1)
+    policy = VisuomotorPolicy.seeded(config, dataset.task_spec, 0).train()
+    optimizer = torch.optim.Adam(policy.parameters(), 5e-3)
+    rng = np.random.default_rng(0)
+    taught = np.array([order for order in itertools.product((0, 1), repeat=3) if order != (0, 1, 1)])
+    size = 24
+    views, state = torch.full((size, 1, 1, 32, 64, 3), 90, dtype=torch.uint8), torch.zeros(size, 1, 10)
+    for _ in range(30):
+        orders = taught[rng.integers(len(taught), size=size)]
+        row = rng.integers(3, size=size)
+        away = 1.06 - np.array(ORDER_PLACES)[row]
+        goal = np.stack([np.ones(size), np.zeros(size), away / (away + 0.25)], -1).astype(np.float32)[:, None]
+        turn = np.where(orders[np.arange(size), row] == 0, 0.5, -0.5).astype(np.float32)
+        actions = torch.from_numpy(np.stack([turn, np.ones_like(turn)], -1))[:, None, None]
+        shown = demonstrated(orders)
+        prediction, _ = policy(views, state, torch.from_numpy(goal), goal_view=shown)
+        target = Target(actions, torch.ones(size, 1, 1, dtype=torch.bool), None, 0.0)
+        named = policy.goal_encoder.naming_loss(torch.from_numpy(orders))
+        assert policy.goal_encoder.names is None
+        (policy.head.loss(prediction, target).mean() + named.mean()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    policy.eval()
+    new = np.array([[0, 1, 1], [1, 0, 0]])  # of which only the second was taught
+    with torch.no_grad():
+        for row in range(3):
+            prediction, _ = policy(
+                views[:2],
+                state[:2],
+                torch.from_numpy(_at_row(row)).expand(2, 1, 3),
+                goal_view=demonstrated(new),
+            )
+            turns = policy.head.act(prediction)[:, 0, 0, 0].numpy()
+            assert np.array_equal(turns > 0, new[:, row] == 0), (row, turns)
+
+
+def _at_row(row: int) -> np.ndarray:
+    away = 1.06 - ORDER_PLACES[row]
+    return np.array([[[1.0, 0.0, away / (away + 0.25)]]], np.float32)
+
+
+def test_what_is_named_wrongly_is_a_loss_beside_the_policys_own(dataset: Dataset) -> None:
+    policy = VisuomotorPolicy.seeded(POLICY, dataset.task_spec, 0)
+    encoder = policy.goal_encoder
+    orders = torch.tensor([[0, 1, 2], [2, NO_CHOICE, NO_CHOICE]])
+    assert not encoder.naming_loss(orders).any()  # nothing has been read
+    encoder.names = 20.0 * torch.nn.functional.one_hot(torch.tensor([[0, 1, 2], [0, 0, 0]]), 3).float()
+    right, wrong = encoder.naming_loss(orders).tolist()
+    assert right == pytest.approx(0, abs=1e-4) and wrong == pytest.approx(0.3 * 20 / 3, rel=1e-3)
+    without = dataclasses.replace(POLICY, goal_encoder=DemonstrationGoalConfig(naming=0.0))
+    assert VisuomotorPolicy.seeded(without, dataset.task_spec, 0).goal_encoder.name is None
+    assert not VisuomotorPolicy.seeded(MAML, dataset.task_spec, 0).goal_encoder.naming_loss(orders).any()
+
+
 def test_adaptation_is_one_gradient_step_on_the_demonstrators_turns(dataset: Dataset, episode: Episode) -> None:
     policy = VisuomotorPolicy.seeded(MAML, dataset.task_spec, 0)
     encoder = policy.goal_encoder
@@ -174,7 +245,7 @@ def test_what_cannot_be_is_refused_before_any_work(dataset: Dataset) -> None:
     told = dataclasses.replace(spec, goal_kind="vector")
     with pytest.raises(InvalidArgumentError, match=r"kind vector; give --policy\.goal-encoder told"):
         VisuomotorPolicy(POLICY, told)
-    with pytest.raises(InvalidArgumentError, match="order reads the 12 numbers"):
+    with pytest.raises(InvalidArgumentError, match="order reads goals of kind order"):
         VisuomotorPolicy(dataclasses.replace(POLICY, goal_encoder=OrderGoalConfig()), told)
     with pytest.raises(InvalidArgumentError, match="maml goes neither with"):
         VisuomotorPolicy(dataclasses.replace(MAML, hidden=("left_mps",)), spec)

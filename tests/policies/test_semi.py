@@ -26,7 +26,7 @@ from forestpilot.policies.algorithms.semi.config import (
 from forestpilot.policies.algorithms.semi.consistency import ConsistencyObjective, _predict, mirror
 from forestpilot.policies.algorithms.semi.loop import Semi
 from forestpilot.policies.algorithms.semi.masked import hidden_pixels, in_own_units
-from forestpilot.policies.algorithms.semi.weighted import WeightedObjective
+from forestpilot.policies.algorithms.semi.weighted import StepDiscriminator, WeightedObjective
 from forestpilot.policies.networks.checkpoint import describe_policy, load_policy, load_state
 from forestpilot.policies.networks.goal_encoders.base import Demonstrated
 from forestpilot.policies.networks.heads.base import Target
@@ -34,7 +34,7 @@ from forestpilot.policies.networks.heads.options import MixtureConfig, TurnCosts
 from forestpilot.policies.networks.views import OUTSIDE_GREY
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.reinforcement.adversaries.adversary import Adversary
-from forestpilot.policies.reinforcement.adversaries.discriminator import GAILDiscriminator
+from forestpilot.policies.reinforcement.adversaries.discriminator import Discriminator, GAILDiscriminator
 from forestpilot.policies.reinforcement.adversaries.frames import Frames
 from forestpilot.policies.reinforcement.adversaries.options import GAILConfig
 from forestpilot.policies.training.batches import TrainingBatch
@@ -303,7 +303,8 @@ def test_whole_patches_are_hidden_and_drawn_in_units_of_their_own() -> None:
     torch.testing.assert_close(own.square().mean((2, 4)), torch.ones(50, 2, 4, 3), atol=1e-3, rtol=0)
 
 
-def test_what_the_good_ones_do_weighs_more() -> None:
+@pytest.mark.parametrize("kind", [StepDiscriminator, GAILDiscriminator])
+def test_what_the_good_ones_do_weighs_more(kind: type[Discriminator]) -> None:
     policy = VisuomotorPolicy.seeded(TINY_POLICY, small_spec(), 0)
     rng = np.random.default_rng(0)
     view, spec = policy.config.view, policy.spec
@@ -316,9 +317,23 @@ def test_what_the_good_ones_do_weighs_more() -> None:
 
     good, others = frames(0.5), frames(-0.5)
     options = GAILConfig(steps=80, batch=16, features=16, steepest=5.0, flip=False, learning_rate=3e-3)
-    adversary = Adversary(GAILDiscriminator, options, policy, 0.0, 0)
+    adversary = Adversary(kind, options, policy, 0.0, 0)
     adversary.learn(good, others, rng)
     weigh = WeightedObjective(adversary.discriminator, 0.75, 0.0)
     ours, theirs = weigh.weights(frames(0.5)), weigh.weights(frames(-0.5))
     assert 1.0 < ours.mean() <= 4.0 and 0.0 <= theirs.mean() < 1.0
     assert not WeightedObjective(adversary.discriminator, 0.75, 1.0).weights(frames(-0.5)).any()
+
+
+def test_by_default_no_picture_is_weighed() -> None:
+    assert WeightedConfig().reads == "state"
+    policy = VisuomotorPolicy.seeded(TINY_POLICY, small_spec(), 0)
+    view, spec = policy.config.view, policy.spec
+    rng = np.random.default_rng(0)
+    state = rng.normal(0, 0.3, (3, spec.state_size)).astype(np.float32)
+    rest = (state, np.zeros((3, spec.goal_size), np.float32), np.zeros((3, 2), np.float32), np.full(3, -2), 0.0)
+    size = (3, 1, view.height, view.width, 3)
+    black, white = (Frames(np.full(size, grey, np.uint8), *rest) for grey in (0, 255))
+    for kind, blind in ((StepDiscriminator, True), (GAILDiscriminator, False)):
+        weigh = WeightedObjective(Adversary(kind, GAILConfig(), policy, 0.0, 0).discriminator, 0.75, 0.0)
+        assert np.array_equal(weigh.weights(black), weigh.weights(white)) == blind

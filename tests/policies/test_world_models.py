@@ -23,8 +23,14 @@ from forestpilot.policies.world_models import WORLD_LEARNERS, WORLD_MODELS
 from forestpilot.policies.world_models.base import FARTHEST, LEAST_CHANGE, Carry, to_metres, to_nearness
 from forestpilot.policies.world_models.horizon import slope_of
 from forestpilot.policies.world_models.learner import Learner
-from forestpilot.policies.world_models.options import AdversarialConfig, ClonedConfig, ImageConfig, ImagineConfig
-from forestpilot.policies.world_models.planning import PlanConfig, Planner
+from forestpilot.policies.world_models.options import (
+    AdversarialConfig,
+    ClonedConfig,
+    ImageConfig,
+    ImagineConfig,
+    PlanConfig,
+)
+from forestpilot.policies.world_models.planning import Planner
 from forestpilot.policies.world_models.seen import FOLDER, Seen, look_again, require_flights
 from forestpilot.policies.world_models.sequences import Sequences, observed_along, unroll
 from forestpilot.policies.world_models.stored import FILE, load_model, make_model
@@ -36,6 +42,7 @@ from forestpilot.sim.tasks import TASKS
 from forestpilot.sim.worlds.tables import Trees
 from tests.helpers.flights import record_flights
 from tests.helpers.specs import make_spec, spec_of
+from tests.helpers.told import told_to_pilots
 
 STEPS = 14
 WORLDS = (0, 1, 2)
@@ -167,20 +174,6 @@ def test_every_model_is_learned_every_way_and_flown(model: str, learner: str, fl
         actions[slots[0]] = pilot.act(observations, infos, np.array(slots)).actions
     assert actions[0].shape == (2, 2) and np.abs(actions[0]).max() <= 1
     assert np.array_equal(actions[0][1], actions[3][1]), "an action does not depend on its episode's place"
-
-
-def told_to_pilots(count: int) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
-    """Observations of some forests, and infos with depths; the last one is the same for every count."""
-    spec = make_spec()
-    shape = (spec.image_height, spec.image_width)
-    state = np.zeros((count, spec.state_size), np.float32)
-    state[:, spec.index("speed_set_point_mps")] = 5.0
-    observations = {
-        "center": np.full((count, *shape, 3), 90, np.uint8),
-        "state": state,
-        "goal": np.tile(np.array([1.0, 0.0], np.float32), (count, 1)),
-    }
-    return observations, [{"depth": np.full((3, *shape), 6.0, np.float32)} for _ in range(count)]
 
 
 def test_killed_and_resumed_equals_uninterrupted(

@@ -11,7 +11,7 @@ import pytest
 
 from forestpilot.sim.envs.drone import DroneEnv
 from forestpilot.sim.errors import InvalidArgumentError
-from forestpilot.sim.goals import DEMONSTRATED_FRAMES
+from forestpilot.sim.goals import ANSWERS, DEMONSTRATED_FRAMES
 from forestpilot.sim.seeds import split_of
 from forestpilot.sim.tasks.drone import DRONE, DroneOptions
 from forestpilot.sim.worlds.coloured import (
@@ -189,3 +189,22 @@ def test_an_environment_without_gates_has_no_order_to_tell() -> None:
         DroneEnv(goal_kind="demonstration")
     with pytest.raises(InvalidArgumentError, match="nothing is demonstrated"):
         DroneEnv(order="red-red-red", shown="red-red-blue")
+
+
+def test_the_expert_says_what_it_would_do_for_each_colour_of_the_next_row() -> None:
+    env = DroneEnv(order="red-blue-yellow", goal_kind="order", expert=True, side_cameras="random", **SMALL)
+    env.draw_only(())
+    _, info = env.reset(seed=4)
+    order = (0, 1, 2)
+    ahead = set()
+    for _ in range(30):
+        answers = info[ANSWERS].reshape(3, -1)
+        told = answers[:, 1:].reshape(3, 3, -1)
+        for camera, row in enumerate(answers[:, 0].astype(int)):
+            assert np.array_equal(told[camera, order[row], :2], info["expert_action"][camera])
+            assert np.array_equal(told[camera, order[row], 2:], info["expert_costs"][camera])
+        ahead.add(int(answers[1, 0]))
+        *_, info = env.step(info["expert_action"][1])
+    assert ahead >= {0, 1}
+    assert not np.array_equal(told[1, 0], told[1, 1])
+    env.close()

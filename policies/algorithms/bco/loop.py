@@ -29,13 +29,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_same_task
+from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import Episode, load_episode, without_actions
 from forestpilot.data_collection.episodes.header import EpisodeHeader
-from forestpilot.data_collection.episodes.remote import COPIES, Room, fetched
 from forestpilot.data_collection.episodes.rerun import Rerun
 from forestpilot.data_collection.episodes.seals import write_sealed
-from forestpilot.data_collection.rollouts.pilots import ExpertPilot, PilotFactory
+from forestpilot.data_collection.rollouts.pilots import PilotFactory
 from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.data_collection.rollouts.recorder import NO_VIEWPOINT
 from forestpilot.data_collection.rollouts.scenarios import Scenario
@@ -44,6 +43,7 @@ from forestpilot.policies.algorithms.bco.config import BCOConfig
 from forestpilot.policies.algorithms.bco.motion import OwnMotion, RandomMotion
 from forestpilot.policies.algorithms.bco.transitions import Pairs, held_out, known_steps
 from forestpilot.policies.algorithms.rounds import RoundResult
+from forestpilot.policies.algorithms.videos import film_expert, open_videos
 from forestpilot.policies.evaluation.pilots import PolicyFactory
 from forestpilot.policies.networks.config import CAMERAS
 from forestpilot.sim.cameras import CAMERA_NAMES
@@ -52,6 +52,8 @@ from forestpilot.sim.viewpoints.viewpoint import ViewpointConfig
 if TYPE_CHECKING:
     from forestpilot.policies.algorithms.bco.inverse import InverseModel
 
+INFERRED = "inferred"
+"""Folder of the videos with inferred actions."""
 INVERSE_TABLE = "inverse.csv"
 
 
@@ -81,14 +83,7 @@ class BCO(Algorithm[BCOConfig]):
         Raises:
             DatasetError: one is missing, empty, of another task, or lacks pictures.
         """
-        copies = Room(self.folder / COPIES, int(self.config.train.remote_gb * 1e9))
-        datasets = [Dataset.open(folder) for folder in fetched(self.config.demonstrations, copies, self.progress)]
-        for dataset in datasets:
-            require_same_task(self.policy.spec, dataset.task_spec, f"the dataset in {dataset.folder}")
-            if not len(dataset):
-                raise DatasetError(f"{dataset.folder} has no episode to look at; record or import some first")
-            dataset.require(self._cameras, "this policy")
-        return datasets
+        return open_videos(self, self.config.demonstrations, self._cameras)
 
     def expert_share(self, round_number: int) -> float:
         """The expert acts in no episode of the learner's."""
@@ -98,7 +93,8 @@ class BCO(Algorithm[BCOConfig]):
         """Film the expert once; then move: at random in round 0, by the policy of the round before in later ones."""
         config = self.config
         if round_number == 0:
-            self._film()
+            if config.expert_episodes:
+                film_expert(self, self._filmed, config.video_seeds, self.viewpoint)
             self.record(0, self.first_motion)
             return
         folder = self.member_folder(round_number - 1)
@@ -172,25 +168,6 @@ class BCO(Algorithm[BCOConfig]):
         """The dataset of the expert's videos."""
         return Dataset.create(self.folder / "videos", self.policy.spec, self.task.bare_env_id)
 
-    def _film(self) -> None:
-        """Record the expert's videos, those that are not there yet."""
-        if not self.config.expert_episodes:
-            return
-        dataset = self._filmed
-        missing = [seed for seed in self.config.video_seeds if not dataset.has(0, seed)]
-        if missing:
-            scenarios = tuple(self.config.mix.scenario(seed, self.task) for seed in missing)
-            job = Job(
-                self.config.task,
-                scenarios,
-                ExpertPilot,
-                dataset=str(dataset.folder),
-                actions=False,
-                viewpoint=self.viewpoint,
-            )
-            self.pool.run(job, self.progress, "film the expert")
-            dataset.refresh()
-
     def _inverse_model(self, round_number: int) -> tuple[InverseModel, dict[str, float]]:
         """The inverse model of a round and its errors, as they are stored or learned now."""
         from forestpilot.policies.algorithms.bco.inverse import InverseModel, learn_from
@@ -247,11 +224,14 @@ class BCO(Algorithm[BCOConfig]):
             rerun=rerun,
         )
 
+    def _read_folders(self) -> list[Path]:
+        return [*super()._read_folders(), *(self.folder / INFERRED).glob("round-*")]
+
     def _inverse_folder(self, round_number: int) -> Path:
         return self.member_folder(round_number) / "inverse"
 
     def _inferred_folder(self, round_number: int) -> Path:
-        return self.folder / "inferred" / f"round-{round_number:02d}"
+        return self.folder / INFERRED / f"round-{round_number:02d}"
 
     def _write_table(self, last_round: int) -> None:
         """Write inverse.csv: what the inverse models of the rounds so far came to."""

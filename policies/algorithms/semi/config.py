@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final, Literal
 
 from forestpilot.data_collection.episodes.config_fields import not_the_result, of_this_machine
 from forestpilot.policies.algorithms.bco.config import InverseConfig, require_learns_actions
@@ -18,6 +18,9 @@ from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.ranges import EPISODES, ROUNDS, STEPS, Range, require_ranges
 from forestpilot.sim.registry import part_of
 from forestpilot.sim.seeds import TRAIN_SEEDS, seeds_of
+
+STATE: Final = "state"
+"""A discriminator that reads no pictures."""
 
 
 @dataclass(frozen=True)
@@ -85,22 +88,25 @@ class WeightedConfig(MethodConfig):
 
     part: ClassVar[str] = "weighted"
     needs_actions: ClassVar[bool] = True
-    steps: Annotated[int, STEPS] = 400
+    reads: Literal["state", "all"] = STATE
+    """What the discriminator reads of a step: all of the state, goal and action (`state`), or what the policy reads and
+    the action (`all`); by pictures it knows the few good demonstrations by their worlds."""
+    steps: Annotated[int, STEPS] = 1500
     """Gradient steps of the discriminator."""
     batch: Annotated[int, Range(1, 65_536)] = 96
     """Frames of the good demonstrations in each of them, and as many of the others."""
-    learning_rate: Annotated[float, Range(0, 10, above=True)] = 3e-4
+    learning_rate: Annotated[float, Range(0, 10, above=True)] = 1e-3
     """Of Adam."""
     penalty: Annotated[float, Range(0, 1e6)] = 10.0
     """Weight of the gradient penalty."""
-    steepest: Annotated[float, Range(0, 1e6)] = 1.0
+    steepest: Annotated[float, Range(0, 1e6)] = 10.0
     """Norm of the gradient up to which there is no penalty, per 64 grey levels of each pixel and per unit of state,
     goal and action."""
     encoder: EncoderConfig = field(
         default=PatchConfig(channels=(16, 24, 32)),
         metadata=part_of("forestpilot.policies.networks.encoders:ENCODERS"),
     )
-    """From the views, state, goal and action of a frame to its features; weights of its own."""
+    """From the views, state, goal and action of a frame to its features, where all is read; weights of its own."""
     least: Annotated[float, Range(0, 1)] = 0.0
     """Steps that would weigh less than this do not weigh at all (delta of Li et al. 2023); 1 is what a step weighs of
     which good and other demonstrations have as many."""

@@ -21,20 +21,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_same_task
+from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import Episode, load_episode, without_actions
 from forestpilot.data_collection.episodes.header import EpisodeHeader
-from forestpilot.data_collection.episodes.remote import COPIES, Room, fetched
 from forestpilot.data_collection.episodes.rerun import Rerun
 from forestpilot.data_collection.episodes.seals import write_sealed
 from forestpilot.data_collection.rollouts.pilots import ExpertPilot
-from forestpilot.data_collection.rollouts.pool import Job
 from forestpilot.policies.algorithms.algorithm import Algorithm, RollIn
 from forestpilot.policies.algorithms.bco.transitions import known_steps
 from forestpilot.policies.algorithms.demonstrations import keep_demonstrations
 from forestpilot.policies.algorithms.rounds import RoundResult
 from forestpilot.policies.algorithms.semi import SEMI_METHODS
 from forestpilot.policies.algorithms.semi.config import SemiConfig
+from forestpilot.policies.algorithms.videos import film_expert, open_videos
 from forestpilot.sim.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -42,6 +41,8 @@ if TYPE_CHECKING:
     from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
     from forestpilot.policies.training.mixed import MixedReader
 
+BESIDE = "beside"
+"""Folder of the videos as policies are fitted to them."""
 TABLE = "method.csv"
 PREFIX = "method_"
 """Of the method's figures among those of a policy."""
@@ -92,7 +93,8 @@ class Semi(Algorithm[SemiConfig]):
         """Record the expert's labelled episodes of a round; film it once."""
         keep_demonstrations(self.folder, self.unlabelled, "unlabelled.json")
         self.record(round_number, ExpertPilot)
-        self._film()
+        if self.config.videos:
+            film_expert(self, self._filmed, self.config.video_seeds)
 
     def update(self, round_number: int) -> None:
         """Let the method learn, and fit the policy to windows of both."""
@@ -143,15 +145,11 @@ class Semi(Algorithm[SemiConfig]):
         Raises:
             DatasetError: one is missing, empty, of another task, or lacks what is read.
         """
-        copies = Room(self.folder / COPIES, int(self.config.train.remote_gb * 1e9))
-        datasets = [Dataset.open(folder) for folder in fetched(self.config.unlabelled, copies, self.progress)]
+        method = self.config.method
+        datasets = open_videos(self, self.config.unlabelled, self._keys)
         for dataset in datasets:
-            require_same_task(self.policy.spec, dataset.task_spec, f"the dataset in {dataset.folder}")
-            if not len(dataset):
-                raise DatasetError(f"{dataset.folder} has no episode to look at; record or import some first")
-            dataset.require(self._keys, "this policy")
-            if self.config.method.needs_actions:
-                dataset.require(("actions",), f"the method {self.config.method.part}")
+            if method.needs_actions:
+                dataset.require(("actions",), f"the method {method.part}")
         return datasets
 
     @property
@@ -163,15 +161,6 @@ class Semi(Algorithm[SemiConfig]):
     def _filmed(self) -> Dataset:
         """The dataset of the expert's videos."""
         return Dataset.create(self.folder / "videos", self.policy.spec, self.task.bare_env_id)
-
-    def _film(self) -> None:
-        """Record the expert's videos, those that are not there yet."""
-        missing = [seed for seed in self.config.video_seeds if not self._filmed.has(0, seed)]
-        if missing:
-            scenarios = tuple(self.config.mix.scenario(seed, self.task) for seed in missing)
-            job = Job(self.config.task, scenarios, ExpertPilot, dataset=str(self._filmed.folder), actions=False)
-            self.pool.run(job, self.progress, "film the expert")
-            self._filmed.refresh()
 
     def _mixed_reader(self) -> MixedReader:
         """Draws windows of labelled episodes and of those beside, which no side camera tells."""
@@ -214,11 +203,15 @@ class Semi(Algorithm[SemiConfig]):
             self._mixed = None
         super()._close_reader()
 
+    def _read_folders(self) -> list[Path]:
+        sources = [dataset.folder for dataset in self._sources]
+        return [*super()._read_folders(), *sources, *(self.folder / BESIDE).glob("round-*")]
+
     def _method_folder(self, round_number: int) -> Path:
         return self.member_folder(round_number) / "method"
 
     def _beside_folder(self, round_number: int) -> Path:
-        return self.folder / "beside" / f"round-{round_number:02d}"
+        return self.folder / BESIDE / f"round-{round_number:02d}"
 
     def _keep_table(self, folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write what a method found beside what it has learned."""

@@ -8,7 +8,9 @@ union of both, each step weighing as much more as the good ones are likelier to 
     w = r / ((1 - share) r + share),        share: of the windows that come from the others,
 
 which is at most 1 / (1 - share), and 1 where both have it as often. The discriminator is kept smooth by a gradient
-penalty, as there: it must not know the few good flights by the look of their worlds.
+penalty, as there. It must not know the few good flights by the look of their worlds, which one that sees pictures does:
+on the road it weighed a good driver's drives of other worlds as it weighed a late driver's. So by default it reads
+state, goal and action, which tell how somebody drives and not where.
 """
 
 from __future__ import annotations
@@ -20,27 +22,62 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from forestpilot.data_collection.windows.batch import Batch
-from forestpilot.policies.algorithms.semi.config import WeightedConfig
+from forestpilot.policies.algorithms.semi.config import STATE, WeightedConfig
 from forestpilot.policies.algorithms.semi.method import Given, Method, Setting
 from forestpilot.policies.networks.checkpoint import CheckpointError, load_state, load_tensors, save_state
 from forestpilot.policies.networks.threads import torch_threads
+from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.reinforcement.adversaries.adversary import Adversary
-from forestpilot.policies.reinforcement.adversaries.discriminator import Discriminator, GAILDiscriminator
+from forestpilot.policies.reinforcement.adversaries.discriminator import Discriminator, GAILDiscriminator, Inputs
 from forestpilot.policies.reinforcement.adversaries.frames import (
     UNKNOWN,
     Frames,
+    Windows,
     demonstrated_by_teachers,
     expert_frames,
     windows_at,
 )
-from forestpilot.policies.reinforcement.adversaries.options import GAILConfig
+from forestpilot.policies.reinforcement.adversaries.options import DiscriminatorConfig, GAILConfig
 from forestpilot.policies.training.batches import Objective
 
 FILE = "discriminator.safetensors"
 AT_ONCE = 256
 """Steps that are weighed at once."""
+WIDTH = 64
+"""Units of each hidden layer of a discriminator that reads no pictures."""
+
+
+class StepDiscriminator(Discriminator):
+    """Tells by state, goal and action, and by no picture; unlike a policy it reads all of the state."""
+
+    frames = 1
+    sees_actions = True
+
+    def __init__(self, config: DiscriminatorConfig, policy: VisuomotorPolicy, discount: float) -> None:
+        super().__init__(config, policy, discount)
+        spec = policy.spec
+        self.state_index = torch.arange(len(spec.state_names))
+        self.state_scale = torch.tensor(spec.state_scale)
+        read = len(spec.state_names) + spec.goal_size + 3
+        self.network = nn.Sequential(
+            nn.Linear(read, WIDTH), nn.Tanh(), nn.Linear(WIDTH, WIDTH), nn.Tanh(), nn.Linear(WIDTH, 1)
+        )
+
+    def inputs(self, windows: Windows) -> Inputs:
+        """See `Discriminator.inputs`; views of no camera."""
+        return super().inputs(windows._replace(views=windows.views[:, :, :0]))
+
+    def value(self, inputs: Inputs) -> Tensor:
+        """The log odds; the views, of which there are none, take part so that there is a gradient by them."""
+        odds: Tensor = self.network(inputs.numbers[:, 0])[:, 0]
+        return odds + inputs.views.sum()
+
+    def log_odds(self, value: Tensor, log_prob: Tensor) -> Tensor:
+        """The value itself."""
+        return value
 
 
 class Weighted(Method[WeightedConfig]):
@@ -58,7 +95,11 @@ class Weighted(Method[WeightedConfig]):
             batch=config.batch,
             learning_rate=config.learning_rate,
         )
-        self._adversary = Adversary(GAILDiscriminator, options, setting.policy, 0.0, setting.seed)
+        kind: type[Discriminator] = GAILDiscriminator
+        if config.reads == STATE:
+            kind = StepDiscriminator
+            options = dataclasses.replace(options, jitter=False, shift_px=0)
+        self._adversary = Adversary(kind, options, setting.policy, 0.0, setting.seed)
 
     def learn(self, given: Given) -> dict[str, float]:
         """Train the discriminator.

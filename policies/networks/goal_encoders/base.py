@@ -6,10 +6,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from forestpilot.policies.networks.goal_encoders import GoalEncoderConfig
 from forestpilot.sim.errors import InvalidArgumentError
+from forestpilot.sim.goals import NO_CHOICE
 
 
 class Demonstrated(NamedTuple):
@@ -53,6 +56,8 @@ class GoalShape:
     """Rows of a view."""
     view_width: int
     """Columns of a view."""
+    state_scale: tuple[float, ...] = ()
+    """(S,) typical size of each element of the state, for who reads a demonstrator's."""
 
 
 class GoalEncoder(nn.Module, ABC):
@@ -70,9 +75,29 @@ class GoalEncoder(nn.Module, ABC):
     """Whether it reads a demonstration, for goals of kind `demonstration`."""
     size: int
     """How many numbers it makes of a goal."""
+    names: Tensor | None = None
+    """(B, 3, 3) what it took each choice of the orders to be that were demonstrated last, as logits; None where it does
+    not say, or does not learn."""
+    naming: float = 0.0
+    """How much naming them rightly weighs beside the policy's own loss."""
 
     def __init__(self, config: GoalEncoderConfig, shape: GoalShape) -> None:
         super().__init__()
+
+    def naming_loss(self, orders: Tensor) -> Tensor:
+        """What was named wrongly of the demonstrations that it has just read.
+
+        Args:
+            orders: (B, 3) int64, numbers of the choices that were demonstrated, `NO_CHOICE` where nobody says.
+
+        Returns:
+            (B,) float32, weighted by `naming`; zeros where it names nothing.
+        """
+        if self.names is None or not self.naming:
+            return torch.zeros(len(orders), device=orders.device)
+        names, self.names = self.names, None
+        wrong = cross_entropy(names.transpose(1, 2), orders, ignore_index=NO_CHOICE, reduction="none")
+        return self.naming * wrong.mean(dim=-1)
 
     @abstractmethod
     def forward(self, goal: Tensor, goal_view: GoalView) -> Tensor:

@@ -50,6 +50,11 @@ class DemonstrationGoalConfig(GoalEncoderConfig):
     """Units that read a picture."""
     features: Annotated[int, Range(1, 1024)] = 8
     """Numbers that tell what was found."""
+    motion: bool = False
+    """Whether it also reads how the demonstrator moved and what it did at each picture: its state and action."""
+    naming: Annotated[float, Range(0, 1000)] = 0.3
+    """How much it weighs, beside the policy's own loss, that the order's name can be told from what was found; only
+    training knows the name."""
 
     def __post_init__(self) -> None:
         require_ranges(self)

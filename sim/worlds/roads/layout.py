@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.goals import ORDER_PLACES
 from forestpilot.sim.kernels import kernel
 from forestpilot.sim.seeds import SeedStream, rng_for
 from forestpilot.sim.worlds.roads.centre_line import (
@@ -23,6 +24,7 @@ from forestpilot.sim.worlds.roads.centre_line import (
     straight,
 )
 from forestpilot.sim.worlds.roads.road_config import RoadConfig
+from forestpilot.sim.worlds.roads.routes import FORK_BEFORE_M, FORK_JITTER_M, ROUTE_ANGLE_RAD
 
 FOLLOW, LEFT, STRAIGHT, RIGHT = range(4)
 """Route commands: follow the road; at the junction ahead turn left, go straight on, turn right."""
@@ -189,7 +191,9 @@ def draw_layout(config: RoadConfig, seed: int) -> Layout:
     rng = rng_for(seed, SeedStream.ROAD_KIND)
     closed = rng.random() < config.closed_share and config.length_m * config.max_curvature_per_m > 10.0
     turns = rng.integers(LEFT, RIGHT + 1, _MOST_JUNCTIONS)
-    if config.route != "seed":
+    if config.turns:
+        turns = np.array(config.turns) + LEFT
+    elif config.route != "seed":
         turns[:] = COMMAND_NAMES.index(config.route)
     for redraw in range(MAX_REDRAWS):
         stream = rng_for(seed, SeedStream.ROAD_LINES + redraw)
@@ -235,6 +239,10 @@ def _open(config: RoadConfig, turns: np.ndarray, rng: np.random.Generator, redra
 
 def _draw_forks(config: RoadConfig, rng: np.random.Generator) -> np.ndarray:
     """(k,) steps from the start to where the ways of each junction part; the last leaves room for its arm."""
+    if config.turns:
+        places_m = config.length_m * np.array(ORDER_PLACES) - FORK_BEFORE_M
+        jitter_m = rng.uniform(-FORK_JITTER_M, FORK_JITTER_M, len(places_m))
+        return np.round((places_m + jitter_m) / POINT_SPACING_M).astype(int)
     if config.junction_gap_m is None:
         return np.zeros(0, int)
     gaps = rng.uniform(*config.junction_gap_m, _MOST_JUNCTIONS)
@@ -260,7 +268,7 @@ def _try_piece(config: RoadConfig, walk: Walk, forks: np.ndarray, turns: np.ndar
         return walk.append(draw_piece(rng, bound, heading))
     left = POINT_SPACING_M * (forks[junction] - walk.steps + 1)
     if left <= 0:
-        return _lay_junction(walk, int(turns[junction]), bound, rng)
+        return _lay_junction(walk, int(turns[junction]), bound, rng, bool(config.turns))
     if left <= 2 * STRAIGHT_BEFORE_JUNCTION_M:
         return walk.append(straight(left))
     piece = draw_piece(rng, bound, heading)
@@ -269,16 +277,18 @@ def _try_piece(config: RoadConfig, walk: Walk, forks: np.ndarray, turns: np.ndar
     return walk.append(piece)
 
 
-def _lay_junction(walk: Walk, turn: int, bound: float, rng: np.random.Generator) -> bool:
+def _lay_junction(walk: Walk, turn: int, bound: float, rng: np.random.Generator, on_route: bool) -> bool:
     """Try to lay a junction at the end of the walk: the way to take, and one or two others that look as it does.
 
-    Which others there are is drawn evenly whatever the turn, so that the picture says nothing about it.
+    Which others there are is drawn evenly whatever the turn, so that the picture says nothing about it. On a route over
+    three junctions there are both, and their corners are the same whatever the turn.
     """
     others = [way for way in (LEFT, STRAIGHT, RIGHT) if way != turn]
-    if rng.random() < 2 / 3:
+    if not on_route and rng.random() < 2 / 3:
         others = [others[rng.integers(2)]]
+    angle_rad = ROUTE_ANGLE_RAD if on_route else FILLET_ANGLE_RAD
     peak = 1 / rng.uniform(*FILLET_RADIUS_M)
-    angles = {LEFT: rng.uniform(*FILLET_ANGLE_RAD), RIGHT: -rng.uniform(*FILLET_ANGLE_RAD)}
+    angles = {LEFT: rng.uniform(*angle_rad), RIGHT: -rng.uniform(*angle_rad)}
     corners = {way: bend(angles[way], peak) for way in (turn, *others) if way != STRAIGHT}
     longest = max(map(len, corners.values()))
     fork = walk.steps - 1

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from forestpilot.sim.errors import InvalidArgumentError
 from forestpilot.sim.worlds.hazards.room import check_road_hazards
+from forestpilot.sim.worlds.roads.routes import ROUTES as ROUTES_OF_THREE
+from forestpilot.sim.worlds.roads.routes import SHORTEST_ROUTE_M, is_route
 
 SURFACE_GRIP = {"asphalt": 0.95, "gravel": 0.65, "dirt": 0.75}
 """Friction coefficient of tyres on each surface."""
@@ -33,7 +35,9 @@ class RoadConfig:
     junction_gap_m: tuple[float, float] | None = None
     """Least and greatest distance between the middles of two junctions in metres; None for a road without."""
     route: str = "seed"
-    """How to take the junctions: `seed` draws each evenly, or `left`, `straight` or `right` at every one."""
+    """How to take the junctions: `seed` draws each evenly, or `left`, `straight` or `right` at every one. The turns at
+    three junctions, such as `left-right-straight`, make a road that has these three, with three ways at each; then
+    `junction_gap_m` does not matter."""
     obstacle_gap_m: float | None = None
     """Mean distance between two obstacles in metres; None for a free road."""
     hazards: int = 0
@@ -46,6 +50,11 @@ class RoadConfig:
     """What the road may be made of; one is drawn per world."""
     domain_randomisation: bool = True
     """Draw colours, light, fog and textures per world; otherwise worlds differ in shape and surface only."""
+
+    @property
+    def turns(self) -> tuple[int, ...]:
+        """Of a route over three junctions, the numbers of its turns in `forestpilot.sim.worlds.roads.routes`."""
+        return ROUTES_OF_THREE.parse(self.route) if is_route(self.route) else ()
 
     def __post_init__(self) -> None:
         _check_sizes(self)
@@ -60,6 +69,8 @@ class RoadConfig:
 def _check_sizes(config: RoadConfig) -> None:
     """Raise ValueError for a road that cannot be built."""
     shortest = 150.0 if config.junction_gap_m or config.obstacle_gap_m else 40.0
+    if is_route(config.route):
+        shortest = SHORTEST_ROUTE_M
     if not shortest <= config.length_m <= 3000.0:
         raise InvalidArgumentError(
             f"length is {config.length_m} m; allowed for this kind of road: {shortest:g} to 3000 m"
@@ -89,11 +100,13 @@ def _check_kind(config: RoadConfig) -> None:
     """Raise ValueError for kinds of roads that do not exist."""
     if not 0.0 <= config.closed_share <= 1.0:
         raise InvalidArgumentError(f"closed_share is {config.closed_share}; allowed: 0 to 1")
-    if config.route not in ROUTES:
-        raise InvalidArgumentError(f"route is {config.route!r}; allowed: {', '.join(ROUTES)}")
-    if config.route != "seed" and config.junction_gap_m is None:
+    if not config.turns and config.route not in ROUTES:
+        example = ROUTES_OF_THREE.all[0]
+        raise InvalidArgumentError(f"route is {config.route!r}; allowed: {', '.join(ROUTES)}, or turns like {example}")
+    if not config.turns and config.route != "seed" and config.junction_gap_m is None:
         raise InvalidArgumentError(f"route is {config.route!r} on a road without junctions; allowed there: seed")
-    if sum(map(bool, (config.closed_share, config.junction_gap_m, config.obstacle_gap_m))) > 1:
+    junctions = config.junction_gap_m or config.turns
+    if sum(map(bool, (config.closed_share, junctions, config.obstacle_gap_m))) > 1:
         raise InvalidArgumentError("circuits, junctions and obstacles exclude one another; ask for one of them")
     if config.junction_gap_m and not 80.0 <= config.junction_gap_m[0] <= config.junction_gap_m[1] <= 400.0:
         raise InvalidArgumentError(
