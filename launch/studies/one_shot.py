@@ -71,6 +71,8 @@ from forestpilot.sim.worlds.coloured import ALL_ORDERS, HELD_OUT_ORDERS, TRAININ
 TASK = "drone"
 STATE_INPUTS = ("forward_mps", "left_mps", "speed_set_point_mps")
 """What policies read of the state."""
+LOUDNESS = 4.0
+"""So loud a told order is learned from as soon as what is read of a demonstration; ones and zeros are quieter."""
 LEAST_STEPS = 30
 """No flight along a whole course is shorter than this."""
 OTHER = 1
@@ -90,7 +92,7 @@ class OneShotArm(Arm):
 
 
 ARMS = (
-    OneShotArm("named", "told the order, colour by colour", ORDER, OrderGoalConfig()),
+    OneShotArm("named", "told the order, colour by colour", ORDER, OrderGoalConfig(loudness=LOUDNESS)),
     OneShotArm("shown", "shown one demonstration in another forest", DEMONSTRATION, DemonstrationGoalConfig()),
     OneShotArm("maml", "one gradient step on that demonstration", DEMONSTRATION, AdaptedGoalConfig()),
     OneShotArm("untold", "told nothing of the order", VECTOR, ToldGoalConfig()),

@@ -371,6 +371,9 @@ train --data {data} --policy.goal-encoder demonstration | the goals here are of 
 train --data {data} --policy.goal-encoder maml | the goals here are of kind bearing
 train --data {data} --policy.goal-encoder order | reads goals of kind order
 train --policy.goal-encoder demonstration --policy.goal-encoder.naming -1 | --policy.goal-encoder.naming
+train --policy.goal-encoder order --policy.goal-encoder.loudness 0 | --policy.goal-encoder.loudness
+train --data {data} --relabel orders | goals of kind bearing tell no order
+train --relabel nonsense | nonsense
 train --policy.goal-encoder maml --policy.goal-encoder.rate 0 | --policy.goal-encoder.rate
 collect --out out --task drive --mix.options.routes left-up-left | 'up' is no turn
 collect --out out --task drive --mix.options.routes all --mix.options.length 150 | 200 m or more

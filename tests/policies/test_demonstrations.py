@@ -24,13 +24,14 @@ from forestpilot.policies.evaluation.saliency import saliency
 from forestpilot.policies.networks.config import PolicyConfig
 from forestpilot.policies.networks.goal_encoders import GoalEncoderConfig
 from forestpilot.policies.networks.goal_encoders.adapted import AdaptedGoal
-from forestpilot.policies.networks.goal_encoders.base import Demonstrated
+from forestpilot.policies.networks.goal_encoders.base import Demonstrated, GoalShape
 from forestpilot.policies.networks.goal_encoders.options import (
     AdaptedGoalConfig,
     DemonstrationGoalConfig,
     OrderGoalConfig,
     ToldGoalConfig,
 )
+from forestpilot.policies.networks.goal_encoders.order import OrderGoal
 from forestpilot.policies.networks.heads.base import Target
 from forestpilot.policies.networks.heads.options import RegressionConfig
 from forestpilot.policies.networks.memories.options import NoMemoryConfig
@@ -190,6 +191,16 @@ def test_a_trained_policy_follows_a_demonstration_be_it_a_wrong_one(dataset: Dat
 def _at_row(row: int) -> np.ndarray:
     away = 1.06 - ORDER_PLACES[row]
     return np.array([[[1.0, 0.0, away / (away + 0.25)]]], np.float32)
+
+
+def test_a_told_order_is_as_loud_as_asked() -> None:
+    goal = torch.tensor([[[1.0, 0.0, 0.75, 0, 1, 0, 1, 0, 0, 0, 0, 1]]])
+    shape = GoalShape(12, 32, 64, ())
+    quiet, loud = (
+        OrderGoal(OrderGoalConfig(loudness=loudness), shape)(goal, None)[0, 0].detach() for loudness in (1.0, 4.0)
+    )
+    assert torch.equal(quiet[:3], loud[:3]) and torch.allclose(4 * quiet[3:], loud[3:])
+    assert quiet[3:].argmax() == 1 and float(quiet[3:].sum()) == pytest.approx(1)
 
 
 def test_what_is_named_wrongly_is_a_loss_beside_the_policys_own(dataset: Dataset) -> None:

@@ -33,9 +33,16 @@ class PictureGoalConfig(GoalEncoderConfig):
 
 @dataclass(frozen=True)
 class OrderGoalConfig(GoalEncoderConfig):
-    """Orders of colours need no options."""
+    """Options of the reader of told orders."""
 
     part: ClassVar[str] = "order"
+
+    loudness: Annotated[float, Range(0, 1000, above=True)] = 1.0
+    """What is told of a choice is multiplied by this: the louder, the sooner it is heard beside the rest of the
+    state."""
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 @dataclass(frozen=True)

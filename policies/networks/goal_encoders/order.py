@@ -65,6 +65,7 @@ class OrderGoal(GoalEncoder):
                 f"{ORDER_ROWS} choices, and goals here have {shape.goal_size}; give another policy.goal-encoder"
             )
         self.size = PLACE + told // ORDER_ROWS
+        self.loudness = config.loudness
         self.progress = Progress()
         self.look = nn.Linear(Progress.size, ORDER_ROWS)
         # Attention begins at the choice that comes next; from anywhere else it goes astray among few tasks.
@@ -77,5 +78,5 @@ class OrderGoal(GoalEncoder):
         place = goal[..., :PLACE]
         weights = torch.softmax(SHARPNESS * self.look(self.progress(place)), dim=-1)
         rows = goal[..., PLACE:].unflatten(-1, (ORDER_ROWS, self.size - PLACE))
-        choice = (weights[..., None] * rows).sum(dim=-2)
+        choice = self.loudness * (weights[..., None] * rows).sum(dim=-2)
         return torch.cat((place, choice), dim=-1)
