@@ -126,7 +126,8 @@ RECIPES = {
         ),
         Recipe(
             "dream",
-            "dream --world world --out dream --rounds 2 --dreamer.states 4 --dreamer.steps 2 --dreamer.length 2",
+            "dream --world world --out dream --rounds 2 --dreamer.states 4 --dreamer.flights 4 --dreamer.steps 2 "
+            "--dreamer.length 2",
             ("dream",),
             ("collect", "imagine"),
         ),
