@@ -183,7 +183,7 @@ class WorldModelStudy(Study[Config, WorldArm]):
 
     name = "world-model"
     question = "Can the environment be imitated, how far can imagination be trusted, and is it good enough to fly by?"
-    minutes = 15
+    minutes = 12
     full = Config()
     quick = Config(
         out="runs/study-world-model-quick",
