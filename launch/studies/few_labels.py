@@ -29,7 +29,7 @@ mistakes lead, whatever the number of flights (`forestpilot study noise` says wh
 The videos are the same for all arms and training seeds; labelled drives, heap and first weights are each seed's own.
 An encoder is pretrained once for each seed, for no label has a part in it.
 
-45 policies: about 35 minutes on two cores (estimated).
+45 policies: about 15 minutes on two cores; 27 CPU minutes.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class FewLabels(Study[Config, FewLabelsArm]):
 
     name = "few-labels"
     question = "How many labels do videos replace, and what are demonstrations of unknown quality worth?"
-    minutes = 35
+    minutes = 15
     full = Config()
     quick = Config(
         out="runs/study-few-labels-quick",

@@ -26,7 +26,7 @@ trains for what a gradient step on the demonstration comes to. Whoever cannot te
 The measures: success on test forests with held-out orders, and with trained ones; and with another held-out order told
 or shown in the same forests, which then counts: the share of the forests that are flown both ways, each as it was told.
 
-24 policies: about 27 minutes on two cores, reckoned from the CPU time of its parts.
+24 policies: about 20 minutes on two cores, reckoned from the CPU time of a half of them.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class OneShot(Study[Config, OneShotArm]):
 
     name = "one-shot"
     question = "Can a policy do a task that it has been shown once, and was never trained for?"
-    minutes = 27
+    minutes = 20
     full = Config()
     quick = Config(
         out="runs/study-one-shot-quick",

@@ -23,7 +23,7 @@ The measures: success on test roads with held-out routes, with trained ones, and
 shown on the same seeds, which then counts; interventions on a route, of which a driver who never errs and cannot tell
 the way needs two.
 
-15 policies: about 25 minutes on two cores, reckoned from the CPU time of its parts.
+15 policies: about 15 minutes on two cores, reckoned from the CPU time of its first cells.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class Routes(Study[Config, RoutesArm]):
 
     name = "routes"
     question = "Can a policy drive a route that it has been shown once, and was never trained for?"
-    minutes = 25
+    minutes = 15
     full = Config()
     quick = Config(
         out="runs/study-routes-quick",

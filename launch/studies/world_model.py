@@ -183,7 +183,7 @@ class WorldModelStudy(Study[Config, WorldArm]):
 
     name = "world-model"
     question = "Can the environment be imitated, how far can imagination be trusted, and is it good enough to fly by?"
-    minutes = 15
+    minutes = 12
     full = Config()
     quick = Config(
         out="runs/study-world-model-quick",
@@ -194,7 +194,7 @@ class WorldModelStudy(Study[Config, WorldArm]):
         steps=6,
         batch=4,
         window=5,
-        dream=DreamConfig(rounds=2, dreamer=ImaginedDaggerConfig(states=8, length=2, steps=3, batch=4)),
+        dream=DreamConfig(rounds=2, dreamer=ImaginedDaggerConfig(states=8, flights=8, length=2, steps=3, batch=4)),
         train=TrainConfig(steps=5, batch_windows=4, tensorboard=False),
     )
 

@@ -126,9 +126,10 @@ RECIPES = {
         ),
         Recipe(
             "dream",
-            "dream --world world --out dream --rounds 2 --dreamer.states 4 --dreamer.steps 2 --dreamer.length 2",
+            "dream --world world --out dream --rounds 2 --dreamer.states 4 --dreamer.flights 4 --dreamer.steps 2 "
+            "--dreamer.length 2",
             ("dream",),
-            ("imagine",),
+            ("collect", "imagine"),
         ),
         Recipe("relabel", "relabel dagger/dataset --out labels --episodes 1", ("labels",), ("dagger",), seat=True),
         Recipe(

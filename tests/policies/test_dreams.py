@@ -67,7 +67,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory, flights: Path) -> dict[str,
 
 
 def small(world: Path, out: Path, **values: Any) -> DreamConfig:
-    how = ImaginedDaggerConfig(states=5, length=3, steps=2, batch=3, veer=2, plan=PlanConfig(horizon=3))
+    how = ImaginedDaggerConfig(states=5, flights=3, length=3, steps=2, batch=3, veer=2, plan=PlanConfig(horizon=3))
     return dataclasses.replace(DreamConfig(world=str(world), out=str(out), rounds=3, dreamer=how), **values)
 
 
@@ -202,7 +202,9 @@ class Sides(nn.Module):
 
 def test_a_policy_learns_to_pass_where_it_is_free() -> None:
     world: Any = Sides()
-    config = ImaginedDaggerConfig(states=24, length=3, steps=40, batch=24, learning_rate=1e-2, plan=PlanConfig(6))
+    config = ImaginedDaggerConfig(
+        states=24, flights=20, length=3, steps=40, batch=24, learning_rate=1e-2, plan=PlanConfig(6)
+    )
     torch.manual_seed(0)
     policy = DreamPolicy(world, 16)
     dreamer = ImaginedDagger(config, world, policy, world)
@@ -211,6 +213,30 @@ def test_a_policy_learns_to_pass_where_it_is_free() -> None:
     assert figures[-1]["short_of_plan"] < 0.1 * figures[0]["short_of_plan"]
     moments = world.draw(20, np.random.default_rng(9))
     assert (policy.plan(*moments) * moments.carry.sight[:, 0] > 0).all()
+
+
+class Ahead(Sides):
+    """The same world, in which what stands ahead is five steps away, and stands before one flight in ten."""
+
+    def advance(self, carry: Carry, action: Tensor, generator: torch.Generator | None = None) -> Carry:
+        return carry._replace(memory=carry.memory + 1)
+
+    def nearest(self, carry: Carry) -> Tensor:
+        return to_nearness(torch.where((carry.memory == 5) & (carry.sight > 0), 0.2, 10.0)[:, 0])
+
+    def draw(self, count: int, rng: np.random.Generator) -> Moments:
+        moments = super().draw(count, rng)
+        side = torch.where(torch.arange(count) % 10 == 0, 1.0, -1.0)[:, None]
+        return moments._replace(carry=moments.carry._replace(sight=side))
+
+
+def test_half_of_the_labels_are_of_moments_before_danger() -> None:
+    world: Any = Ahead()
+    config = ImaginedDaggerConfig(states=40, flights=200, length=8, veer=0, soon=3, plan=PlanConfig(4))
+    dreamer = ImaginedDagger(config, world, DreamPolicy(world, 16), world)
+    chosen = dreamer._moments(0, np.random.default_rng(0)).carry
+    before = ((chosen.sight > 0) & (chosen.memory >= 1) & (chosen.memory <= 4))[:, 0]
+    assert len(before) == 40 and 14 <= int(before.sum()) <= 28, "of all moments one in twenty is before danger"
 
 
 def test_a_plan_is_the_turn_of_most_value() -> None:

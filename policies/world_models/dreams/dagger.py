@@ -7,7 +7,6 @@ model. It says of every turn what the best course comes to that begins with it, 
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import numpy as np
@@ -15,13 +14,13 @@ import torch
 from torch import Tensor
 
 from forestpilot.data_collection.episodes.progress import Stage
-from forestpilot.policies.world_models.base import Carry, WorldModel
+from forestpilot.policies.world_models.base import Carry, WorldModel, danger
 from forestpilot.policies.world_models.dreams import DreamerConfig
 from forestpilot.policies.world_models.dreams.dreamer import Dreamer, Moments, Starts
 from forestpilot.policies.world_models.dreams.options import ImaginedDaggerConfig
 from forestpilot.policies.world_models.dreams.policy import DreamPolicy
 from forestpilot.policies.world_models.learner import descend
-from forestpilot.policies.world_models.planning import FIRST_TURNS, Planner
+from forestpilot.policies.world_models.planning import FIRST_TURNS, Planner, turn_to_goal
 
 AT_ONCE = 32
 """States that are labelled side by side."""
@@ -59,19 +58,24 @@ class ImaginedDagger(Dreamer):
         self._labelled.append((moments, values))
         return {"loss": self._fit(rng), "short_of_plan": float(short.mean()), "plan_value": float(best.mean())}
 
+    @torch.no_grad()
     def _moments(self, round_number: int, rng: np.random.Generator) -> Moments:
-        """Moments to be labelled: of recorded flights in the first round, then of the policy's own imagined ones."""
+        """Moments of imagined flights that are to be labelled."""
         config = self.config
-        length = config.length if round_number else 1
-        now = self._veered(self.starts.draw(math.ceil(config.states / length), rng), rng)
-        visited = [now]
+        now = self._veered(self.starts.draw(config.flights, rng), rng)
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        with torch.no_grad():
-            while len(visited) < length:
-                turn = self.policy.plan(*now)
-                now = Moments(self.model.advance(now.carry, _onward(turn), generator), turn)
-                visited.append(now)
-        return Moments.joined(visited).at(slice(config.states))
+        visited, dangers = [], []
+        for _ in range(config.length):
+            visited.append(now)
+            turn = self.policy.plan(*now) if round_number else turn_to_goal(now.carry.vector, self.model.spec)
+            now = Moments(self.model.advance(now.carry, _onward(turn), generator), turn)
+            dangers.append(danger(self.model.nearest(now.carry)))
+        ahead = [torch.stack(dangers[step : step + config.soon + 1]).amax(0) for step in range(config.length)]
+        matters = (torch.cat(ahead) > 0).numpy()
+        number = min(config.states, len(matters))
+        share = 0.5 * matters / max(matters.sum(), 1) + 0.5 / len(matters)
+        chosen = rng.choice(len(matters), number, replace=False, p=share / share.sum())
+        return Moments.joined(visited).at(torch.from_numpy(chosen))
 
     @torch.no_grad()
     def _veered(self, moments: Moments, rng: np.random.Generator) -> Moments:
