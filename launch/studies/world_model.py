@@ -13,7 +13,8 @@ horizon H at worst, inside an adversarial one with H.
 
 And two policies learn inside the strip models, by DAgger: they fly in imagination, the planner labels.
 
-    dagger-strip-cloned, dagger-strip-adversarial
+    dagger-strip-cloned       inside strip-cloned
+    dagger-strip-adversarial  inside strip-adversarial
 
 The measures: along flights in validation forests each model is told a step (images: three) and imagines H more along
 what was done. How far the value is off, the sum of progress minus danger, and how far the distance to the nearest thing
@@ -23,7 +24,7 @@ policy that was cloned from the same flights. The strip is read from the depths 
 flight; the image models and the cloned policy see the center camera alone, but training tells the image models how near
 the nearest thing is.
 
-12 models, 6 policies that were learned inside and 3 cloned ones.
+12 models, 6 policies that were learned inside and 3 cloned ones: about 12 minutes on two cores, 17 of one core's work.
 """
 
 from __future__ import annotations
