@@ -80,7 +80,7 @@ def test_bench_env_prints_and_stores_its_figures(
     monkeypatch.setattr("forestpilot.launch.benchmarks.env._bench_resets", lambda place, resets: {"reset_ms": 1.0})
     monkeypatch.setattr("forestpilot.launch.benchmarks.hazards.REPEATS", 1)
     monkeypatch.setattr(
-        "forestpilot.launch.benchmarks.hazards.ROAD", {"preset": "easy", "length": 80.0, "control_hz": 5}
+        "forestpilot.launch.benchmarks.hazards.ROAD", {"preset": "easy", "length": 150.0, "control_hz": 5}
     )
     path = tmp_path / "out" / "env.json"
     assert cli.main(["bench", "env", "--seconds", "0.1", "--json", str(path)]) == 0
