@@ -87,13 +87,14 @@ def _tables(result: StudyResult) -> list[list[tuple[str, ...]]]:
 
 
 def _rows(x_label: str, panels: Sequence[Panel]) -> list[tuple[str, ...]]:
-    """One row for each arm and x; one column for each diagram, with 95 % intervals."""
-    labels = [panel.label for panel in panels]
-    rows = [("arm", x_label, *labels, "seeds", "worlds")]
-    for points in zip(*(panel.points for panel in panels), strict=True):
-        first = points[0]
-        figures = [_text(point.value) for point in points]
-        rows.append((first.arm, f"{first.x:g}", *figures, str(first.seeds), str(first.worlds)))
+    """One row for each arm and x; one column for each diagram, with 95 % intervals where it has a point there."""
+    columns = [{(point.arm, point.x): point for point in panel.points} for panel in panels]
+    places = {place: point for column in reversed(columns) for place, point in column.items()}
+    rows = [("arm", x_label, *(panel.label for panel in panels), "seeds", "worlds")]
+    for arm, x in dict.fromkeys(place for column in columns for place in column):
+        figures = [_text(column[arm, x].value) if (arm, x) in column else "-" for column in columns]
+        point = places[arm, x]
+        rows.append((arm, f"{x:g}", *figures, str(point.seeds), str(point.worlds)))
     return rows
 
 

@@ -123,6 +123,17 @@ def test_arms_at_a_single_x_stand_beside_one_another(tmp_path: Path) -> None:
     assert axes.get_xlabel() == ""
 
 
+def test_a_diagram_without_an_arm_leaves_its_place_in_the_table_empty() -> None:
+    both, one = (
+        Panel(name, name, points_at(values))
+        for name, values in (("rate", {"a": {1: 2.0}, "b": {1: 3.0}}), ("error", {"a": {1: 0.5}}))
+    )
+    assert [row[:4] for row in study._rows("x", [both, one])[1:]] == [
+        ("a", "1", "2 (2 to 2)", "0.5 (0.5 to 0.5)"),
+        ("b", "1", "3 (3 to 3)", "-"),
+    ]
+
+
 def drawn(panel: Panel, log_x: bool = False) -> Any:
     """Axes with a panel."""
     axes = add_axes(new_figure(4.0, 3.0))
