@@ -7,6 +7,7 @@ import csv
 import ctypes
 import os
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -189,12 +190,12 @@ class _Turns:
         cpu_s = _children_cpu_s()
         started = time.time()
         with log.open("w") as file:
-            done = subprocess.run(command, cwd=place, env=environment, stdout=file, stderr=subprocess.STDOUT)
+            code, group = _run_to_its_end(command, cwd=place, env=environment, stdout=file, stderr=subprocess.STDOUT)
         elapsed = time.time() - started
-        _see_orphans_end()
-        if done.returncode:
+        _see_orphans_end(group)
+        if code:
             last = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
-            raise ForestPilotError(f"the demo ({title}) failed with code {done.returncode}:\n{last}")
+            raise ForestPilotError(f"the demo ({title}) failed with code {code}:\n{last}")
         self._progress.note(f"{title}: {elapsed:.1f} s")
         if runs is not None:
             runs.s.append(round(elapsed, 3))
@@ -228,12 +229,22 @@ def _inherit_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _see_orphans_end() -> None:
-    """Wait for what a command has left behind, but not for what goes on."""
+def _run_to_its_end(command: Sequence[str], **options: Any) -> tuple[int, int]:
+    """Run a command in a process group of its own; returns its exit code and the number of the group."""
+    with subprocess.Popen(command, start_new_session=True, **options) as process:
+        try:
+            return process.wait(), process.pid
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
+
+
+def _see_orphans_end(group: int) -> None:
+    """Wait for what a command has left behind in its process group."""
     end = time.monotonic() + ORPHANS_S
     with contextlib.suppress(ChildProcessError):
         while time.monotonic() < end:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+            if os.waitpid(-group, os.WNOHANG)[0] == 0:
                 time.sleep(0.05)
 
 
