@@ -30,6 +30,8 @@ def for_the_parser(config: Any) -> Any:
 
     It is an instance of a subclass made for this, as are the configs inside it; `of_its_own_class` undoes it.
     """
+    own: Any = type(config)
+    _resolve_annotations(own)
     values: dict[str, Any] = {}
     kinds: dict[str, Kind] = {name: Numbers(allowed.short) for name, allowed in ranges_of(type(config)).items()}
     for field in dataclasses.fields(config):
@@ -103,18 +105,37 @@ Kind: TypeAlias = "type[Any] | Choices | Numbers"
 def field_docstring(config_class: type[Any], name: str) -> str:
     """The docstring under a field of a config class; empty if there is none."""
     for owner in config_class.__mro__:
-        if name not in inspect.get_annotations(owner) or OWN_CLASS in owner.__dict__:
-            continue
-        try:
-            source = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
-        except (OSError, TypeError, SyntaxError):
-            return ""
-        assert isinstance(source, ast.ClassDef)
-        for statement, following in zip(source.body, source.body[1:]):
-            is_field = isinstance(statement, ast.AnnAssign) and ast.unparse(statement.target) == name
-            if is_field and isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
-                return " ".join(str(following.value.value).split())
+        if name in inspect.get_annotations(owner) and OWN_CLASS not in owner.__dict__:
+            return _field_docstrings(owner).get(name, "")
     return ""
+
+
+@cache
+def _field_docstrings(owner: Any) -> dict[str, str]:
+    """The docstrings under the fields that a class itself declares, by name."""
+    try:
+        source = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
+    except (OSError, TypeError, SyntaxError):
+        return {}
+    assert isinstance(source, ast.ClassDef)
+    return {
+        ast.unparse(statement.target): " ".join(str(following.value.value).split())
+        for statement, following in zip(source.body, source.body[1:])
+        if isinstance(statement, ast.AnnAssign)
+        and isinstance(following, ast.Expr)
+        and isinstance(following.value, ast.Constant)
+    }
+
+
+@cache
+def _resolve_annotations(own: Any) -> None:
+    """Replace the annotations of a class and its bases, which are strings, by what they name: whoever asks for types
+    (the parser does for each command) compiles each string anew."""
+    for owner in own.__mro__:
+        annotations = inspect.get_annotations(owner)
+        if any(isinstance(annotation, str) for annotation in annotations.values()):
+            hints = get_type_hints(owner, include_extras=True)
+            owner.__annotations__ = {name: hints[name] for name in annotations}
 
 
 @cache
