@@ -20,6 +20,7 @@ from typing import Any
 import forestpilot
 from forestpilot.launch.terminal.progress import make_progress
 from forestpilot.sim.errors import ForestPilotError, InvalidArgumentError
+from forestpilot.sim.kernels.warm_up import MODULE as WARM_UP
 from forestpilot.sim.scratch import scratch
 
 SMALLEST = (
@@ -46,11 +47,13 @@ class Checkout:
     """Folder that its packages are imported from."""
     module: str
     """Module of its command."""
+    compiler: str = ""
+    """Module that compiles all kernels, which `make install` runs at its end; empty for versions that had none."""
 
     @classmethod
     def here(cls) -> Checkout:
         """The version that is running."""
-        return cls(Path(forestpilot.__path__[0]).parent, "forestpilot.launch.cli")
+        return cls(Path(forestpilot.__path__[0]).parent, "forestpilot.launch.cli", WARM_UP)
 
     @classmethod
     def at(cls, folder: Path) -> Checkout:
@@ -60,13 +63,19 @@ class Checkout:
             InvalidArgumentError: there is none.
         """
         folder = folder.resolve()
-        if (folder / ".package" / "forestpilot" / "launch" / "cli.py").is_file():
-            return cls(folder / ".package", "forestpilot.launch.cli")
+        package = folder / ".package" / "forestpilot"
+        if (package / "launch" / "cli.py").is_file():
+            compiler = WARM_UP if (package.parent / f"{WARM_UP.replace('.', '/')}.py").is_file() else ""
+            return cls(package.parent, "forestpilot.launch.cli", compiler)
         if (folder / "launch" / "cli.py").is_file():
             return cls(folder, "launch.cli")
         raise InvalidArgumentError(
             f"{folder} is no checkout of ForestPilot; make one with `git worktree add {folder} COMMIT`"
         )
+
+    def environment(self, cache: Path) -> dict[str, str]:
+        """The environment of its commands, whose compiled kernels lie in a folder."""
+        return {**os.environ, "PYTHONPATH": str(self.python_path), "NUMBA_CACHE_DIR": str(cache)}
 
 
 @dataclass
@@ -96,7 +105,8 @@ def bench_demo(
         against: another checkout, whose demos take turns with this one's.
         contended: also run this one's beside a process that keeps a core busy.
         seeds: training seeds; each is a turn.
-        start: `cold` with no kernel compiled, `warm` with all of them, or `both`.
+        start: `cold` with no kernel compiled, `installed` with those that `make install` compiles, which is where the
+            first demo starts, `warm` with all of them, or `both` (cold and warm).
         arguments: further options of the demos.
 
     Returns:
@@ -112,7 +122,7 @@ def bench_demo(
         checkouts["against"] = Checkout.at(against)
     starts = ("cold", "warm") if start == "both" else (start,)
     if contended and "warm" not in starts:
-        raise InvalidArgumentError("contended is compared with warm: leave --start cold away")
+        raise InvalidArgumentError("contended is compared with warm: give --start warm or both")
     found: dict[str, dict[str, Runs]] = {name: {key: Runs() for key in checkouts} for name in starts}
     if contended:
         found["contended"] = {"here": Runs()}
@@ -156,10 +166,13 @@ class _Turns:
 
     def run(self, name: str, key: str, checkout: Checkout, seed: int, runs: Runs) -> None:
         """Run one demo and add its figures."""
-        if name == "cold" or key not in self._kernels:
+        if name in ("cold", "installed") or key not in self._kernels:
             # What a cold demo compiles is what the warm ones find.
             self._kernels[key] = self._folder / f"kernels-{key}-{seed}"
-            if name != "cold":
+            self._kernels[key].mkdir()
+            if name == "installed":
+                self._compile(key, checkout, self._kernels[key])
+            elif name != "cold":
                 self._demo(f"warming up, {key}", checkout, self._kernels[key], SMALLEST)
         cache = self._kernels[key]
         with contextlib.ExitStack() as stack:
@@ -169,6 +182,14 @@ class _Turns:
                 f"{name}, {key}, seed {seed}", checkout, cache, ("--dagger.seed", str(seed), *self._arguments), runs
             )
         runs.successes.append(successes_of_dagger(out / "evaluation" / "outcomes.csv"))
+
+    def _compile(self, key: str, checkout: Checkout, cache: Path) -> None:
+        """Compile what an installation of the checkout compiles."""
+        if not checkout.compiler:
+            return
+        started = time.time()
+        subprocess.run([sys.executable, "-m", checkout.compiler], env=checkout.environment(cache), check=True)
+        self._progress.note(f"compiling, {key}: {time.time() - started:.1f} s")
 
     def _demo(
         self, title: str, checkout: Checkout, cache: Path, arguments: Sequence[str], runs: Runs | None = None
@@ -181,16 +202,16 @@ class _Turns:
         self._count += 1
         place = self._folder / f"demo-{self._count}"
         out = place / "runs"
-        cache.mkdir(exist_ok=True)
         place.mkdir()
         command = [sys.executable, "-m", checkout.module, "demo", "--out", str(out), *arguments]
-        environment = {**os.environ, "PYTHONPATH": str(checkout.python_path), "NUMBA_CACHE_DIR": str(cache)}
         log = place / "log"
         _inherit_orphans()
         cpu_s = _children_cpu_s()
         started = time.time()
         with log.open("w") as file:
-            code, group = _run_to_its_end(command, cwd=place, env=environment, stdout=file, stderr=subprocess.STDOUT)
+            code, group = _run_to_its_end(
+                command, cwd=place, env=checkout.environment(cache), stdout=file, stderr=subprocess.STDOUT
+            )
         elapsed = time.time() - started
         _see_orphans_end(group)
         if code:

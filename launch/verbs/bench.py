@@ -37,8 +37,9 @@ class BenchConfig:
     """About how long to measure, in seconds, by default the benchmark's own."""
     against: Path | None = None
     """Another checkout of ForestPilot to measure in turns with this one, for benchmarks that compare: demo."""
-    start: Literal["both", "cold", "warm"] = "both"
-    """With no kernel compiled, with all of them, or both in turns; demo only."""
+    start: Literal["both", "cold", "installed", "warm"] = "both"
+    """With no kernel compiled (cold), with what `make install` compiles, with all of them (warm), or cold and warm in
+    turns; demo only."""
     seeds: Annotated[int, Range(1, 1000)] = 1
     """Training seeds, one after the other; demo only."""
     contended: bool = False

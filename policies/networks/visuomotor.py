@@ -157,7 +157,7 @@ class VisuomotorPolicy(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where its weights lie, and it computes."""
-        return next(self.parameters()).device
+        return self.state_scale.device  # looked up at each step: parameters() would walk through all modules
 
     @property
     def observation_keys(self) -> tuple[str, ...]:

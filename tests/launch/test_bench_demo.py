@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -82,6 +83,17 @@ def test_warm_alone_compiles_first_and_a_busy_process_runs_beside_this_one_only(
     assert len(figures["warm"]["here"]["s"]) == 1, "the warming up is not counted"
 
 
+def test_after_installation_what_it_compiles_is_there(log: Path, tmp_path: Path, monkeypatch) -> None:
+    other = fake(tmp_path / "other", "other", log)
+    code = "import os, pathlib; (pathlib.Path(os.environ['NUMBA_CACHE_DIR']) / 'kernel.nbc').touch()"
+    (tmp_path / "here" / "compile_all.py").write_text(code)
+    here = dataclasses.replace(Checkout.here(), compiler="compile_all")
+    monkeypatch.setattr(Checkout, "here", classmethod(lambda cls: here))
+    figures = bench_demo(against=other, start="installed")
+    assert [(run["who"], run["compiled"]) for run in notes(log)] == [("here", True), ("other", False)]
+    assert set(figures) == {"installed"} and figures["installed"]["ratio"] > 0
+
+
 def test_a_demo_that_fails_shows_its_last_lines(log: Path, tmp_path: Path) -> None:
     other = fake(tmp_path / "other", "other", log, fails=True)
     with pytest.raises(ForestPilotError, match=r"(?s)cold, against, seed 0.* code 2.*kernels are not ripe"):
@@ -92,12 +104,14 @@ def test_a_checkout_is_known_by_its_command(tmp_path: Path) -> None:
     (tmp_path / "new" / ".package" / "forestpilot" / "launch").mkdir(parents=True)
     (tmp_path / "new" / ".package" / "forestpilot" / "launch" / "cli.py").touch()
     assert Checkout.at(tmp_path / "new").module == "forestpilot.launch.cli"
+    assert not Checkout.at(tmp_path / "new").compiler
     with pytest.raises(ValueError, match="no checkout of ForestPilot"):
         Checkout.at(tmp_path)
-    with pytest.raises(ValueError, match="leave --start cold away"):
+    with pytest.raises(ValueError, match="give --start warm or both"):
         bench_demo(start="cold", contended=True)
 
 
 def test_this_checkout_is_the_one_that_runs() -> None:
     here = Checkout.here()
     assert (here.python_path / "forestpilot" / "launch" / "cli.py").is_file()
+    assert Checkout.at(here.python_path.parent).compiler == here.compiler != ""
