@@ -14,23 +14,20 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from forestpilot.data_collection.episodes.config_fields import result_values
-from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_same_task
-from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, told, worlds_of
+from forestpilot.data_collection.episodes.dataset import Dataset, require_same_task
+from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, worlds_of
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
-from forestpilot.data_collection.episodes.run import Run, RunError
+from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.episodes.seals import write_sealed
 from forestpilot.policies.embeddings import EMBEDDERS
 from forestpilot.policies.embeddings.checks import Checks, check
@@ -38,22 +35,16 @@ from forestpilot.policies.embeddings.embedder import Embedder
 from forestpilot.policies.embeddings.options import EmbedConfig
 from forestpilot.policies.embeddings.recordings import Recording, read_recordings
 from forestpilot.policies.embeddings.stored import FILE, load_embedding, save_embedding
-from forestpilot.policies.networks.checkpoint import load_state, save_state
 from forestpilot.policies.networks.config import USUAL_VIEW, ViewConfig
 from forestpilot.policies.networks.embedding import Embedding
 from forestpilot.policies.networks.threads import torch_threads
 from forestpilot.policies.networks.views import ViewPreparer
-from forestpilot.policies.training.metrics import MetricsLog
-from forestpilot.policies.training.state import DivergedError
+from forestpilot.policies.training.held_out import keep_back, require_apart
+from forestpilot.policies.training.resumable import Schedule, Stepwise, require_same_data, train_stepwise
 from forestpilot.sim.envs.task_spec import TaskSpec
 from forestpilot.sim.errors import InvalidArgumentError
 
-STATE_FILE = "checkpoints/training.safetensors"
 CHECKS_FILE = "checks.csv"
-LAST_RATE = 0.1
-"""Share of the learning rate that is left at the end."""
-MOMENTS = "adam/"
-WEIGHTS = "weights/"
 
 
 @dataclass(frozen=True)
@@ -91,13 +82,13 @@ def _embed(config: EmbedConfig, progress: Progress) -> Embedded:
     spec = datasets[0].task_spec
     for dataset in (*datasets, *others):
         require_same_task(spec, dataset.task_spec, f"the dataset in {dataset.folder}")
-    _require_apart(datasets, others)
+    require_apart(datasets, others, "forestpilot collect --seed 900000 --viewpoint chase")
     prepare = ViewPreparer(spec, USUAL_VIEW)
     learned = read_recordings(datasets, config.views, prepare)
     if others:
         held_out = read_recordings(others, config.views, prepare)
     else:
-        learned, held_out = _split(learned, config.keep_back)
+        learned, held_out = keep_back(learned, config.keep_back)
     embedding = Embedding.seeded(config.shape, USUAL_VIEW, config.seed)
     embedder = EMBEDDERS.get(config.embedder.part)(config.embedder, embedding)
     embedder.require(learned)
@@ -106,7 +97,7 @@ def _embed(config: EmbedConfig, progress: Progress) -> Embedded:
     folder = Path(config.out)
     if (folder / FILE).exists():
         embedding, facts = load_embedding(folder)
-        _require_same_data(folder, facts["about"]["data"], data)
+        require_same_data(f"{folder} holds an embedding", facts["about"]["data"], data)
     else:
         figures = learn(embedder, learned, config, data, progress)
         save_embedding(folder, embedding, spec, {"data": data, "worlds": worlds_of(datasets), "figures": figures})
@@ -114,38 +105,6 @@ def _embed(config: EmbedConfig, progress: Progress) -> Embedded:
     write_sealed(folder / CHECKS_FILE, checks_table(checks).encode())
     run.record()
     return Embedded(embedding, spec, checks, held_out)
-
-
-def _require_apart(datasets: Sequence[Dataset], others: Sequence[Dataset]) -> None:
-    """Raise DatasetError where held-out worlds are learned from."""
-    learned = {header.meta.seed for dataset in datasets for header in dataset.episodes}
-    for dataset in others:
-        both = sorted(learned & {header.meta.seed for header in dataset.episodes})
-        if both:
-            raise DatasetError(
-                f"{dataset.folder} is held out, and world {both[0]} of it is learned from; give recordings of other "
-                "worlds, for example those of `forestpilot collect --seed 900000 --viewpoint chase`"
-            )
-
-
-def _split(recordings: list[Recording], share: float) -> tuple[list[Recording], list[Recording]]:
-    """Recordings to learn from, and those of the last worlds, which are kept back."""
-    worlds = sorted({seen.seed for seen in recordings})
-    count = max(1, round(share * len(worlds)))
-    if count >= len(worlds):
-        raise DatasetError(
-            f"there are recordings of {len(worlds)} worlds, too few to keep some back; record more, or give --held-out"
-        )
-    back = set(worlds[-count:])
-    return [seen for seen in recordings if seen.seed not in back], [seen for seen in recordings if seen.seed in back]
-
-
-def _require_same_data(folder: Path, there: dict[str, Any], data: dict[str, Any]) -> None:
-    if there != data:
-        raise RunError(
-            f"{folder} holds an embedding that was learned from other episodes ({told(there)} then, {told(data)} "
-            "now); give another --out"
-        )
 
 
 def learn_from(datasets: Sequence[Dataset], config: EmbedConfig, view: ViewConfig, progress: Progress) -> Embedding:
@@ -185,80 +144,39 @@ def learn(
         DivergedError: the loss is no number.
         RunError: the unfinished training is of other episodes.
     """
-    folder = Path(config.out)
-    learner = embedder.learner
-    optimizer = torch.optim.Adam(learner.parameters(), config.learning_rate)
-    first, known = _resume(folder / STATE_FILE, learner, optimizer, data)
-    figures: dict[str, float] = {}
-    log = MetricsLog(folder, (0, first), None, known)
-    stage_name = f"embed ({config.embedder.part})"
-    with closing(log), torch_threads(1), progress.stage(stage_name, config.steps) as stage:
-        stage.advance(first)
-        for step in range(first, config.steps):
-            loss, figures = embedder.loss(recordings, np.random.default_rng([config.seed, step]))
-            _descend(loss, optimizer, rate_at(config, step))
-            done = step + 1
-            if done % config.log_every == 0 or done == config.steps:
-                _require_finite(figures, done, config)
-                log.write(0, done, done, figures)
-                stage.advance(0, loss=figures["loss"], found=figures["found"])
-            if done % config.checkpoint_every == 0 and done < config.steps:
-                _save(folder / STATE_FILE, learner, optimizer, config, done, data, log.text)
-            stage.advance(1)
-    return figures
+    title = f"embed ({config.embedder.part})"
+    with torch_threads(1):
+        return train_stepwise(_Learner(embedder, recordings, config), schedule_of(config), data, progress, title)
 
 
-def _descend(loss: Tensor, optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
+class _Learner(Stepwise):
+    """An embedder, and what it learns from."""
+
+    def __init__(self, embedder: Embedder, recordings: Sequence[Recording], config: EmbedConfig) -> None:
+        self._embedder = embedder
+        self._recordings = recordings
+        self._seed = config.seed
+        self._optimizer = torch.optim.Adam(embedder.learner.parameters(), config.learning_rate)
+
+    def parts(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
+        """The embedding, and what is learned with it."""
+        return {"embedder": (self._embedder.learner, self._optimizer)}
+
+    def step(self, step: int, rate: float) -> dict[str, float]:
+        """A step of Adam."""
+        loss, figures = self._embedder.loss(self._recordings, np.random.default_rng([self._seed, step]))
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.zero_grad()
+        loss.backward()
+        self._optimizer.step()
+        return figures
 
 
-def rate_at(config: EmbedConfig, step: int) -> float:
-    """Learning rate of a step: a cosine down to a tenth."""
-    share = (1 + math.cos(math.pi * step / config.steps)) / 2
-    return config.learning_rate * (LAST_RATE + (1 - LAST_RATE) * share)
-
-
-def _require_finite(figures: dict[str, float], step: int, config: EmbedConfig) -> None:
-    if not math.isfinite(figures["loss"]):
-        raise DivergedError(
-            f"the loss is {figures['loss']} at step {step}: the training has diverged. Lower learning-rate (now "
-            f"{config.learning_rate})"
-        )
-
-
-def _save(
-    path: Path,
-    learner: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    config: EmbedConfig,
-    step: int,
-    data: dict[str, Any],
-    metrics: str,
-) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {f"{WEIGHTS}{name}": value for name, value in learner.state_dict().items()}
-    for number, parameter in enumerate(learner.parameters()):
-        tensors |= {f"{MOMENTS}{number}/{key}": value for key, value in optimizer.state[parameter].items()}
-    save_state(path, tensors, {"step": step, "config": result_values(config), "data": data, "metrics": metrics})
-
-
-def _resume(path: Path, learner: nn.Module, optimizer: torch.optim.Optimizer, data: dict[str, Any]) -> tuple[int, str]:
-    """The step to go on from, and what metrics.csv holds there."""
-    if not path.exists():
-        return 0, ""
-    tensors, facts = load_state(path)
-    _require_same_data(path, facts["data"], data)
-    own = {key.removeprefix(WEIGHTS): value for key, value in tensors.items() if key.startswith(WEIGHTS)}
-    learner.load_state_dict(own)
-    for number, parameter in enumerate(learner.parameters()):
-        of_it = f"{MOMENTS}{number}/"
-        state = {key.removeprefix(of_it): value for key, value in tensors.items() if key.startswith(of_it)}
-        optimizer.state[parameter] = state
-    return int(facts["step"]), str(facts["metrics"])
+def schedule_of(config: EmbedConfig) -> Schedule:
+    """How long the training goes on."""
+    every = (config.log_every, config.checkpoint_every)
+    return Schedule(Path(config.out), config.steps, config.learning_rate, *every)
 
 
 def checks_table(checks: Checks) -> str:

@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from forestpilot.policies.training.resumable import Resumable
 from forestpilot.policies.world_models import LearnerConfig
 from forestpilot.policies.world_models.base import WorldModel
 from forestpilot.policies.world_models.sequences import Windows
 
 GRAD_CLIP = 1.0
-
-
-class Resumable(ABC):
-    """What learns, and goes on where it was killed."""
-
-    @abstractmethod
-    def parts(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
-        """What changes as it learns, by name."""
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything that a resumed process needs."""
-        found: dict[str, Tensor] = {}
-        for name, (module, optimizer) in self.parts().items():
-            found |= {f"{name}/{key}": value.clone() for key, value in module.state_dict().items()}
-            for number, parameter in enumerate(module.parameters()):
-                for key, value in optimizer.state[parameter].items():
-                    found[f"{name}-optimizer/{number}/{key}"] = value.clone()
-        return found
-
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from what `tensors` gave."""
-        for name, (module, optimizer) in self.parts().items():
-            own = f"{name}/"
-            module.load_state_dict({key[len(own) :]: value for key, value in tensors.items() if key.startswith(own)})
-            for number, parameter in enumerate(module.parameters()):
-                of_it = f"{name}-optimizer/{number}/"
-                state = {key[len(of_it) :]: value for key, value in tensors.items() if key.startswith(of_it)}
-                if state:
-                    optimizer.state[parameter] = state
 
 
 class Learner(Resumable):

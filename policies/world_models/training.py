@@ -14,27 +14,24 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from forestpilot.data_collection.episodes.config_fields import result_values
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError, require_same_task
-from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, told, worlds_of
+from forestpilot.data_collection.episodes.fingerprint import fingerprint_of, worlds_of
 from forestpilot.data_collection.episodes.locks import written_by_one
 from forestpilot.data_collection.episodes.progress import Progress, SilentProgress
-from forestpilot.data_collection.episodes.run import Run, RunError
+from forestpilot.data_collection.episodes.run import Run
 from forestpilot.data_collection.episodes.seals import write_sealed
-from forestpilot.policies.networks.checkpoint import load_state, save_state
 from forestpilot.policies.networks.threads import torch_threads
-from forestpilot.policies.training.metrics import MetricsLog
-from forestpilot.policies.training.state import DivergedError
+from forestpilot.policies.training.held_out import keep_back, require_apart
+from forestpilot.policies.training.resumable import Schedule, Stepwise, require_same_data, train_stepwise
 from forestpilot.policies.world_models import WORLD_LEARNERS
 from forestpilot.policies.world_models.base import WorldModel, make_preparer
 from forestpilot.policies.world_models.horizon import HorizonErrors, horizons_of, interval_of, measure
@@ -45,11 +42,8 @@ from forestpilot.policies.world_models.sequences import Sequences
 from forestpilot.policies.world_models.stored import FILE, load_model, make_model, save_model
 from forestpilot.sim.errors import InvalidArgumentError
 
-STATE_FILE = "checkpoints/training.safetensors"
 HORIZON_FILE = "horizon.csv"
 HORIZON_COLUMNS = ("figure", "steps", "episodes", "mean", "low", "high")
-LAST_RATE = 0.1
-"""Share of the learning rate that is left at the end."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +80,8 @@ def _imagine(config: ImagineConfig, progress: Progress) -> Imagined:
     for dataset in (*datasets, *held_out):
         require_same_task(spec, dataset.task_spec, f"the dataset in {dataset.folder}")
     require_flights(spec)
-    _require_apart(datasets, held_out)
+    _require_pictures([*datasets, *held_out])
+    require_apart(datasets, held_out, "forestpilot collect --seed 900000")
     _require_length(datasets, config.window, "window")
     _require_length(held_out or datasets, config.horizon, "horizon")
     run = Run.claim(config.out, "imagine", config)
@@ -97,12 +92,12 @@ def _imagine(config: ImagineConfig, progress: Progress) -> Imagined:
     if held_out:
         kept_back = look_again(held_out, prepare, progress)
     else:
-        episodes, kept_back = _split(episodes, config.keep_back)
+        episodes, kept_back = keep_back(episodes, config.keep_back)
     folder = Path(config.out)
     with torch_threads(1):
         if (folder / FILE).exists():
             model, facts = load_model(folder)
-            _require_same_data(folder, facts["about"]["data"], data)
+            require_same_data(f"{folder} holds a model", facts["about"]["data"], data)
         else:
             figures = _train(model, episodes, config, data, progress)
             about = {"data": data, "worlds": worlds_of([*datasets, *held_out]), "figures": figures}
@@ -114,20 +109,12 @@ def _imagine(config: ImagineConfig, progress: Progress) -> Imagined:
     return Imagined(model, errors, kept_back)
 
 
-def _require_apart(datasets: Sequence[Dataset], held_out: Sequence[Dataset]) -> None:
-    """Raise DatasetError where there is nothing to learn from, or held-out worlds are learned from."""
-    for dataset in (*datasets, *held_out):
+def _require_pictures(datasets: Sequence[Dataset]) -> None:
+    """Raise DatasetError where there is nothing to learn from."""
+    for dataset in datasets:
         if not len(dataset):
             raise DatasetError(f"{dataset.folder} has no episodes to learn from; `forestpilot collect` records some")
         dataset.require(("actions", "center"), "a model of the world")
-    learned = {header.meta.seed for dataset in datasets for header in dataset.episodes}
-    for dataset in held_out:
-        both = sorted(learned & {header.meta.seed for header in dataset.episodes})
-        if both:
-            raise DatasetError(
-                f"{dataset.folder} is held out, and world {both[0]} of it is learned from; give episodes of other "
-                "worlds, for example those of `forestpilot collect --seed 900000`"
-            )
 
 
 def _require_length(datasets: Sequence[Dataset], steps: int, option: str) -> None:
@@ -141,26 +128,6 @@ def _require_length(datasets: Sequence[Dataset], steps: int, option: str) -> Non
         )
 
 
-def _split(episodes: list[Seen], share: float) -> tuple[list[Seen], list[Seen]]:
-    """Episodes to learn from, and those of the last worlds, which are kept back."""
-    worlds = sorted({seen.seed for seen in episodes})
-    count = max(1, round(share * len(worlds)))
-    if count >= len(worlds):
-        raise DatasetError(
-            f"there are episodes of {len(worlds)} worlds, too few to keep some back; record more, or give --held-out"
-        )
-    back = set(worlds[-count:])
-    return [seen for seen in episodes if seen.seed not in back], [seen for seen in episodes if seen.seed in back]
-
-
-def _require_same_data(folder: Path, there: dict[str, Any], data: dict[str, Any]) -> None:
-    if there != data:
-        raise RunError(
-            f"{folder} holds a model that was learned from other episodes ({told(there)} then, {told(data)} now); give "
-            "another --out"
-        )
-
-
 def _train(
     model: WorldModel, episodes: Sequence[Seen], config: ImagineConfig, data: dict[str, Any], progress: Progress
 ) -> dict[str, float]:
@@ -170,55 +137,29 @@ def _train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)  # a learner may have weights of its own
         learner = WORLD_LEARNERS.get(config.learner.part)(config.learner, model, config.steps)
-    folder = Path(config.out)
-    first, known = _resume(folder / STATE_FILE, learner, config, data)
-    log = MetricsLog(folder, (0, first), None, known)
-    figures: dict[str, float] = {}
-    with closing(log), progress.stage(f"learn a world ({config.learner.part})", config.steps) as stage:
-        stage.advance(first)
-        for step in range(first, config.steps):
-            windows = sequences.draw(config.batch, config.window, np.random.default_rng([config.seed, step]))
-            generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-            figures = learner.update(windows, step, rate_at(config, step), generator)
-            done = step + 1
-            if done % config.log_every == 0 or done == config.steps:
-                _require_finite(figures, done, config)
-                log.write(0, done, done, figures)
-                stage.advance(0, loss=figures["loss"])
-            if done % config.checkpoint_every == 0 and done < config.steps:
-                _save(folder / STATE_FILE, learner, config, done, data, log.text)
-            stage.advance(1)
-    return figures
+    every = (config.log_every, config.checkpoint_every)
+    schedule = Schedule(Path(config.out), config.steps, config.learning_rate, *every)
+    title = f"learn a world ({config.learner.part})"
+    return train_stepwise(_WindowLearner(learner, sequences, config), schedule, data, progress, title)
 
 
-def rate_at(config: ImagineConfig, step: int) -> float:
-    """Learning rate of a step: a cosine down to a tenth."""
-    share = (1 + math.cos(math.pi * step / config.steps)) / 2
-    return config.learning_rate * (LAST_RATE + (1 - LAST_RATE) * share)
+class _WindowLearner(Stepwise):
+    """A learner, and the windows that it is given."""
 
+    def __init__(self, learner: Learner, sequences: Sequences, config: ImagineConfig) -> None:
+        self._learner = learner
+        self._sequences = sequences
+        self._config = config
 
-def _require_finite(figures: dict[str, float], step: int, config: ImagineConfig) -> None:
-    if not math.isfinite(figures["loss"]):
-        raise DivergedError(
-            f"the loss is {figures['loss']} at step {step}: the training has diverged. Lower learning-rate (now "
-            f"{config.learning_rate})"
-        )
+    def parts(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
+        """Those of the learner."""
+        return self._learner.parts()
 
-
-def _save(path: Path, learner: Learner, config: ImagineConfig, step: int, data: dict[str, Any], metrics: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"step": step, "config": result_values(config), "data": data, "metrics": metrics}
-    save_state(path, learner.tensors(), facts)
-
-
-def _resume(path: Path, learner: Learner, config: ImagineConfig, data: dict[str, Any]) -> tuple[int, str]:
-    """The step to go on from, and what metrics.csv holds there."""
-    if not path.exists():
-        return 0, ""
-    tensors, facts = load_state(path)
-    _require_same_data(path, facts["data"], data)
-    learner.restore(tensors)
-    return int(facts["step"]), str(facts["metrics"])
+    def step(self, step: int, rate: float) -> dict[str, float]:
+        """A step of the learner, on windows drawn for it."""
+        config = self._config
+        windows = self._sequences.draw(config.batch, config.window, np.random.default_rng([config.seed, step]))
+        return self._learner.update(windows, step, rate, torch.Generator().manual_seed(config.seed * 1_000_003 + step))
 
 
 def horizon_table(errors: HorizonErrors) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-import forestpilot.policies.embeddings.training as training_module
+import forestpilot.policies.training.resumable as training_module
 from forestpilot.data_collection.episodes.dataset import Dataset, DatasetError
 from forestpilot.data_collection.episodes.run import RunError
 from forestpilot.launch.pictures.embedded import draw_alignment
@@ -278,16 +278,16 @@ def test_a_probe_reads_what_is_there_and_not_what_is_not() -> None:
 
 def test_a_run_goes_on_where_it_was_killed(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = embed(small(data, tmp_path / "whole"))
-    keep = training_module._save
+    keep = training_module.save_state
 
     def killed_after(*args: Any) -> None:
         keep(*args)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training_module, "_save", killed_after)
+    monkeypatch.setattr(training_module, "save_state", killed_after)
     with pytest.raises(KeyboardInterrupt):
         embed(small(data, tmp_path / "cut"))
-    monkeypatch.setattr(training_module, "_save", keep)
+    monkeypatch.setattr(training_module, "save_state", keep)
     gone_on = embed(small(data, tmp_path / "cut"))
     for ours, theirs in zip(whole.embedding.parameters(), gone_on.embedding.parameters(), strict=True):
         assert torch.equal(ours, theirs)
@@ -308,7 +308,7 @@ def test_what_cannot_be_learned_from_is_refused(data: Dataset, tmp_path: Path) -
         embed(EmbedConfig(out=str(tmp_path / "x")))
     with pytest.raises(DatasetError, match="world 0 of it is learned from"):
         embed(small(data, tmp_path / "x", held_out=(str(data.folder),)))
-    with pytest.raises(DatasetError, match="too few to keep some back"):
+    with pytest.raises(DatasetError, match="too few worlds to keep some back: 1"):
         embed(small(filmed(tmp_path / "one", range(1)), tmp_path / "x"))
     plain = Dataset.create(tmp_path / "plain", small_spec(), ENV_ID)
     for seed in range(3):

@@ -19,10 +19,10 @@ from forestpilot.data_collection.rollouts.scenarios import make_env
 from forestpilot.launch.films.imagined import bars, film_frames, montage
 from forestpilot.policies.algorithms.imagined_pilot import ImaginedPilot
 from forestpilot.policies.networks.checkpoint import CheckpointError
+from forestpilot.policies.training.resumable import Schedule, Stepwise
 from forestpilot.policies.world_models import WORLD_LEARNERS, WORLD_MODELS
 from forestpilot.policies.world_models.base import FARTHEST, LEAST_CHANGE, Carry, to_metres, to_nearness
 from forestpilot.policies.world_models.horizon import slope_of
-from forestpilot.policies.world_models.learner import Learner
 from forestpilot.policies.world_models.options import (
     AdversarialConfig,
     ClonedConfig,
@@ -181,18 +181,18 @@ def test_killed_and_resumed_equals_uninterrupted(
 ) -> None:
     parts = {"learner": AdversarialConfig(warm_up=0.25)}
     imagine(small(flights, tmp_path / "whole", **parts))
-    save = Learner.tensors
+    save = Stepwise.tensors
 
-    def killed(learner: Learner) -> Any:
+    def killed(learner: Stepwise) -> Any:
         tensors = save(learner)
-        kill.setattr("forestpilot.policies.world_models.training.rate_at", interrupted)
+        kill.setattr(Schedule, "rate_at", interrupted)
         return tensors
 
     def interrupted(*_: Any) -> float:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as kill:
-        kill.setattr(Learner, "tensors", killed)
+        kill.setattr(Stepwise, "tensors", killed)
         with pytest.raises(KeyboardInterrupt):
             imagine(small(flights, tmp_path / "killed", **parts))
     assert not (tmp_path / "killed" / FILE).exists()

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from forestpilot.data_collection.episodes.progress import Stage
+from forestpilot.policies.training.resumable import Resumable
 from forestpilot.policies.world_models.base import Carry, WorldModel
 from forestpilot.policies.world_models.dreams import DreamerConfig
 from forestpilot.policies.world_models.dreams.policy import DreamPolicy
-from forestpilot.policies.world_models.learner import Resumable
 from forestpilot.policies.world_models.seen import Seen
 from forestpilot.policies.world_models.sequences import Sequences, observed_along
 

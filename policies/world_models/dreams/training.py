@@ -29,6 +29,7 @@ from forestpilot.data_collection.episodes.run import Run, RunError
 from forestpilot.policies.networks.checkpoint import load_state, save_state
 from forestpilot.policies.networks.threads import torch_threads
 from forestpilot.policies.training.metrics import MetricsLog
+from forestpilot.policies.training.resumable import STATE_FILE
 from forestpilot.policies.training.state import DivergedError
 from forestpilot.policies.world_models.base import WorldModel, make_preparer
 from forestpilot.policies.world_models.dreams import DREAMERS
@@ -39,8 +40,6 @@ from forestpilot.policies.world_models.dreams.stored import FILE, keep_model, lo
 from forestpilot.policies.world_models.seen import look_again
 from forestpilot.policies.world_models.stored import fingerprint_of_model, load_model
 from forestpilot.sim.errors import InvalidArgumentError
-
-STATE_FILE = "checkpoints/training.safetensors"
 
 
 @dataclass(frozen=True)
