@@ -13,6 +13,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -422,6 +423,7 @@ def join_datasets(datasets: Sequence[Dataset]) -> Dataset:
     return joined
 
 
+@cache
 def package_version() -> str:
     """Version of the installed ForestPilot, or `unknown` when it runs from a checkout that is not installed."""
     try:

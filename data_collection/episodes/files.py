@@ -7,16 +7,16 @@ holds; it is dropped when the process dies, however it dies. So a temporary file
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from filelock import FileLock, Timeout
 
 from forestpilot.data_collection.episodes.disk_errors import NO_SPACE, name_path, no_space
 from forestpilot.sim.errors import ForestPilotError
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 TEMPORARY_SUFFIX = ".tmp"
 LOCK_SUFFIX = ".lock"
+LOCK_TRIES = 100
+LOCK_PAUSE_S = 0.01
 PROBE = ".writable"
 PROBE_BYTES = 65536
 
@@ -89,7 +91,7 @@ def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
         DiskFullError: no space left. What was written is gone, other files are untouched.
         FileNotFoundError: the folder that it would lie in is missing.
     """
-    if not path.parent.is_dir():  # a lock would make it
+    if not path.parent.is_dir():  # the block might make it
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
     try:
@@ -129,13 +131,15 @@ def remove_stale_temporaries(folder: Path, below: bool = False) -> list[str]:
     removed = []
     for temporary in sorted(_temporaries(folder, below)):
         # Held by its writer, gone meanwhile, not ours to remove, or a file system without locks.
-        with suppress(Timeout, OSError, NotImplementedError):
+        with suppress(OSError):
             lock = _lock_of(temporary)
-            lock.acquire(blocking=False)
-            there = temporary.exists()
-            _remove(temporary)
-            Path(lock.lock_file).unlink(missing_ok=True)
-            lock.release()
+            descriptor = _acquire(lock)
+            try:
+                there = temporary.exists()
+                _remove(temporary)
+                lock.unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
             if there:
                 removed.append(temporary.name)
     return removed
@@ -160,21 +164,52 @@ _BINARY = getattr(os, "O_BINARY", 0)
 """Windows would otherwise change the ends of lines."""
 
 
-def _lock_of(temporary: Path) -> FileLock:
-    return FileLock(f"{temporary}{LOCK_SUFFIX}")
+def _lock_of(temporary: Path) -> Path:
+    return temporary.with_name(f"{temporary.name}{LOCK_SUFFIX}")
 
 
 @contextmanager
-def _held(lock: FileLock) -> Iterator[None]:
+def _held(lock: Path) -> Iterator[None]:
     """The lock, held; on a file system without locks nothing is, and what a dead writer leaves stays."""
-    with suppress(OSError, NotImplementedError):
-        lock.acquire(timeout=1.0)
+    descriptor = _acquire_soon(lock)
     try:
         yield
     finally:
         with suppress(OSError):
-            Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
+            lock.unlink(missing_ok=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _acquire_soon(lock: Path) -> int | None:
+    """`_acquire`, within a second; None where it cannot be had."""
+    for _ in range(LOCK_TRIES):
+        try:
+            return _acquire(lock)
+        except BlockingIOError:  # by somebody who removes what the dead have left: for a moment
+            time.sleep(LOCK_PAUSE_S)
+        except OSError:
+            break
+    return None
+
+
+def _acquire(lock: Path) -> int:
+    """A lock file, made if need be, open and locked.
+
+    Raises:
+        BlockingIOError: somebody else holds it.
+        OSError: there are no locks here, or the file is not ours.
+    """
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_nlink:  # its last holder has not removed it meanwhile
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
 
 
 def _flush(temporary: Path) -> None:

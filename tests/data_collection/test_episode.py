@@ -250,6 +250,23 @@ def test_a_dead_writers_temporary_file_goes_and_a_living_ones_stays(tmp_path: Pa
     assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("b.hdf5", b"all")]
 
 
+def test_a_writer_whose_lock_file_goes_before_it_is_locked_makes_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_flock = files.fcntl.flock
+
+    def cleared_away_first(descriptor: int, how: int) -> None:
+        monkeypatch.undo()
+        next(tmp_path.glob("*.lock")).unlink()
+        real_flock(descriptor, how)
+
+    monkeypatch.setattr(files.fcntl, "flock", cleared_away_first)
+    with written_whole(tmp_path / "b.hdf5") as living:
+        living.write_bytes(b"all")
+        assert remove_stale_temporaries(tmp_path) == []
+    assert [entry.name for entry in tmp_path.iterdir()] == ["b.hdf5"]
+
+
 def test_what_a_block_has_written_is_gone_when_it_raises(tmp_path: Path) -> None:
     old = tmp_path / "b.bin"
     old.write_bytes(b"old")

@@ -12,7 +12,7 @@ import pytest
 
 from forestpilot.data_collection.rollouts.scenarios import make_env
 from forestpilot.launch import cli
-from forestpilot.launch.benchmarks.env import Stopwatch
+from forestpilot.launch.benchmarks.env import PLACES, Stopwatch
 from forestpilot.launch.pictures.plots import plot_rounds, plot_success_grid
 from forestpilot.launch.terminal.tables import fitting, format_columns, format_density, print_table
 from forestpilot.launch.verbs.bench import BenchConfig, flatten, measure
@@ -77,11 +77,15 @@ def test_an_evaluation_says_in_which_worlds() -> None:
 def test_bench_env_prints_and_stores_its_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    small = {"width": 32, "height": 24}
     monkeypatch.setattr("forestpilot.launch.benchmarks.env._bench_resets", lambda place, resets: {"reset_ms": 1.0})
     monkeypatch.setattr("forestpilot.launch.benchmarks.hazards.REPEATS", 1)
     monkeypatch.setattr(
-        "forestpilot.launch.benchmarks.hazards.ROAD", {"preset": "easy", "length": 150.0, "control_hz": 5}
+        "forestpilot.launch.benchmarks.hazards.ROAD", {"preset": "easy", "length": 150.0, "control_hz": 5, **small}
     )
+    places = {place: (env_id, options | small) for place, (env_id, options) in PLACES.items()}
+    places["winding road"][1]["length"] = 60.0
+    monkeypatch.setattr("forestpilot.launch.benchmarks.env.PLACES", places)
     path = tmp_path / "out" / "env.json"
     assert cli.main(["bench", "env", "--seconds", "0.1", "--json", str(path)]) == 0
     figures = json.loads(path.read_text())
