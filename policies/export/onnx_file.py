@@ -30,6 +30,9 @@ TOLERANCE = 1e-4
 MOST_OFF = 0.05
 """Share of the steps that may differ by more: where two turns cost the same, rounding decides which is taken."""
 
+MADE_UP_RECORDINGS = 10
+"""Where there are no recorded steps, so many made-up recordings tell by how much a policy differs at most."""
+
 
 def write_policy(
     policy: VisuomotorPolicy, description: dict[str, Any], path: Path, beside: Path, config: OnnxConfig
@@ -198,7 +201,7 @@ def _require_alike(policy: VisuomotorPolicy, runner: OnnxPolicy) -> None:
 def _figures(policy: VisuomotorPolicy, runner: OnnxPolicy, recordings: list[dict[str, Any]]) -> list[str]:
     """How the file compares with torch, in lines."""
     kind = "recorded" if recordings else "made-up"
-    recordings = recordings or [made_up(policy, 1, seed) for seed in range(10)]
+    recordings = recordings or [made_up(policy, 1, seed) for seed in range(MADE_UP_RECORDINGS)]
     parity = compare(policy, runner, recordings)
     ours, theirs = (1e6 * seconds for seconds in cpu_times(policy, runner, recordings[0]))
     return [

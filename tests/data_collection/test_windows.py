@@ -255,6 +255,7 @@ def test_arguments_out_of_range_are_refused(dataset: Dataset, options: dict, mes
 
 
 MEASURE_MEMORY = """
+import os
 import sys
 import numpy as np
 from forestpilot.data_collection.episodes.dataset import Dataset
@@ -264,14 +265,21 @@ def peak():  # getrusage would start from the parent's peak
     return 1024 * int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
 
 dataset = Dataset.open(sys.argv[1])
-before = peak()
-reader = WindowReader(
-    [dataset], 8, side_labels="asked", cache_bytes=int(sys.argv[2]), disk_cache_bytes=int(sys.argv[3])
-)
-rng = np.random.default_rng(0)
-for _ in range(20):
-    reader.sample(32, rng)
-print(reader.cache_bytes_used, peak() - before)
+for bounds in sys.argv[2:]:
+    cache_bytes, disk_cache_bytes = map(int, bounds.split(","))
+    child = os.fork()  # each in a process of its own, whose peak begins at what it takes now
+    if child:
+        assert os.waitpid(child, 0)[1] == 0
+        continue
+    before = peak()
+    reader = WindowReader(
+        [dataset], 8, side_labels="asked", cache_bytes=cache_bytes, disk_cache_bytes=disk_cache_bytes
+    )
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        reader.sample(32, rng)
+    print(reader.cache_bytes_used, peak() - before, flush=True)
+    os._exit(0)
 """
 
 
@@ -281,22 +289,18 @@ def test_memory_stays_under_the_bound_for_a_dataset_larger_than_it(tmp_path: Pat
     dataset = Dataset.create(tmp_path, spec, ENV_ID)
     for seed in range(48):
         dataset.add(make_episode(seed, 100, spec))
-
-    def measured(bound: int, disk_bound: int = 0) -> tuple[int, int]:
-        command = [sys.executable, "-c", MEASURE_MEMORY, str(tmp_path), str(bound), str(disk_bound)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        used, grown = done.stdout.split()
-        return int(used), int(grown)
-
     bound = 10 * 2**20
-    used, grown = measured(bound)
+    bounds = (f"{bound},0", f"{2**30},0", f"0,{2**30}")
+    command = [sys.executable, "-c", MEASURE_MEMORY, str(tmp_path), *bounds]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    (used, grown), (whole_used, whole_grown), (kept, beside_disk) = (
+        map(int, line.split()) for line in done.stdout.splitlines()
+    )
     assert 0 < used <= bound
     assert grown <= bound + CACHE_OVERHEAD_BYTES
-    whole_used, whole_grown = measured(2**30)
     assert bound + CACHE_OVERHEAD_BYTES < whole_used <= whole_grown  # or the first figures would prove nothing
-    used, grown = measured(0, 2**30)
-    assert used == 0
-    assert grown <= CACHE_OVERHEAD_BYTES, "decoded steps on disk take no memory of the process"
+    assert kept == 0
+    assert beside_disk <= CACHE_OVERHEAD_BYTES, "decoded steps on disk take no memory of the process"
 
 
 def test_a_forked_process_opens_its_files_anew(dataset: Dataset) -> None:

@@ -238,13 +238,12 @@ def test_the_smallest_studies_run_from_end_to_end(
     policy = dataclasses.replace(study_training(3).policy, encoder=PatchConfig((4, 6, 8)), features=16)
     training = dataclasses.replace(study_training(3), batch_windows=4, policy=policy)
     monkeypatch.setattr(shifted_views_module, "shifted_views", functools.partial(shifted_views, roads=1))
-    tiny = {"seeds": 1, "test_roads": 2, "length": 40.0, "workers": 1, "train": training}
-    cameras = three_cameras.Config(out=str(tmp_path / "cameras"), test_length=40.0, demonstrations=(1,), **tiny)
+    roads = {"test_roads": 2, "length": 40.0, "test_length": 40.0}
+    tiny = {"seeds": 1, "workers": 1, "train": training, **roads}
+    cameras = three_cameras.Config(out=str(tmp_path / "cameras"), demonstrations=(1,), **tiny)
     rounds = {"rounds": 1, "drives": 1}
-    error = compounding_error.Config(
-        out=str(tmp_path / "error"), test_length=100.0, shortest=5, horizon=20, horizons=3, **rounds, **tiny
-    )
-    falls = dagger_road.Config(out=str(tmp_path / "falls"), test_length=40.0, **rounds, **tiny)
+    error = compounding_error.Config(out=str(tmp_path / "error"), shortest=5, horizon=20, horizons=3, **rounds, **tiny)
+    falls = dagger_road.Config(out=str(tmp_path / "falls"), **rounds, **tiny)
     studies = ((ThreeCameras(cameras), 5, 2), (CompoundingError(error), 2, 1), (DaggerRoad(falls), 4, 1))
     for chosen, arms, pictures in studies:
         study.run(chosen)

@@ -12,7 +12,6 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.launch.studies import third_person
 from forestpilot.launch.studies.third_person import ARMS, SHARED, Config, ThirdPersonStudy
 from forestpilot.policies.networks.checkpoint import describe_policy
-from forestpilot.policies.networks.config import ViewConfig
 
 WHOLE = (".h5", ".hdf5", ".safetensors")
 CHOSEN = ("chase-multi", "chase-pixels", "chase-tuned", "first-person", "chase-reward")
@@ -23,10 +22,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> ThirdPersonStudy:
     """Cells of the own view, of an embedding, of pictures as they are and of a reward, really run."""
     pytest.importorskip("stable_baselines3", reason="the extra rl is not installed")
     out = tmp_path_factory.mktemp("study") / "run"
-    small = dataclasses.replace(ThirdPersonStudy.quick.train.policy, view=ViewConfig(height=16, width=32))
-    train = dataclasses.replace(ThirdPersonStudy.quick.train, policy=small)
     fast = {"speeds": (8.0, 10.0), "speed": 10.0}
-    quick = dataclasses.replace(ThirdPersonStudy.quick, out=str(out), workers=1, train=train, **fast)
+    quick = dataclasses.replace(ThirdPersonStudy.quick, out=str(out), workers=1, **fast)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(third_person, "ARMS", tuple(arm for arm in ARMS if arm.name in CHOSEN))
         patched.setattr(third_person, "PAIRS", ())

@@ -7,6 +7,7 @@ import itertools
 import json
 import runpy
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -53,11 +54,14 @@ WITH: dict[str, dict[str, Any]] = {
 SMALL_VIEW = {"height": 8, "width": 16}
 
 
-@pytest.fixture(autouse=True)
-def _no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks at the times here."""
-    monkeypatch.setattr("forestpilot.policies.export.parity.REPEATS", 1)
-    monkeypatch.setattr("forestpilot.policies.export.parity.TIMED_STEPS", 1)
+@pytest.fixture(autouse=True, scope="module")
+def _few_figures() -> Iterator[None]:
+    """Nobody looks at the times here, and tests compare for themselves."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("forestpilot.policies.export.onnx_file.MADE_UP_RECORDINGS", 2)
+        patched.setattr("forestpilot.policies.export.parity.REPEATS", 1)
+        patched.setattr("forestpilot.policies.export.parity.TIMED_STEPS", 1)
+        yield
 
 
 def exported(folder: Path, policy: VisuomotorPolicy, **options: Any) -> tuple[OnnxPolicy, list[str]]:
@@ -123,7 +127,8 @@ def test_the_file_and_what_lies_beside_it_tell_how_it_is_run(flown: tuple[Visuom
 
 def test_what_nothing_depends_on_is_not_asked_for(tmp_path: Path) -> None:
     policy = shaken(make_policy(spec=small_spec(), head={"part": "regression"}, memory={"part": "none"}))
-    runner, _ = exported(tmp_path, policy)
+    runner, said = exported(tmp_path, policy)
+    assert "over 24 made-up steps" in said[0]
     assert runner.begin(1) == {}
     assert [output.name for output in runner.session.get_outputs()] == ["action"]
 
@@ -235,16 +240,16 @@ def test_damaged_and_foreign_files_are_refused(flown: tuple[VisuomotorPolicy, Pa
 
 @pytest.mark.parametrize("head", ["turn-costs", "flow"])
 def test_it_flies_the_same_flights_as_in_torch(head: str, tmp_path: Path) -> None:
-    """Eleven worlds through eight slots, so that slots are used again."""
+    """Five worlds through three slots, so that slots are used again."""
     mix = ScenarioMix(width=32, height=24, speeds=(6.0, 10.0))
     drone = TASKS.get("drone")
     spec = small_spec(image_width=32, image_height=24)
     exported(tmp_path, shaken(make_policy(spec=spec, view=SMALL_VIEW, head={"part": head})))
-    worlds = tuple(mix.scenario(seed, drone) for seed in range(11))
+    worlds = tuple(mix.scenario(seed, drone) for seed in range(5))
     flights = []
     for target in (str(tmp_path / "checkpoint"), f"onnx:{tmp_path / 'policy.onnx'}"):
         factory = make_entrant(target, drone).factory
-        flights.append({flight.scenario.seed: flight for flight in roll_out(Job("drone", worlds, factory))})
+        flights.append({flight.scenario.seed: flight for flight in roll_out(Job("drone", worlds, factory), slots=3)})
     for seed, flight in flights[0].items():
         assert flights[1][seed].outcome == flight.outcome
         assert np.allclose(flights[1][seed].actions[:30], flight.actions[:30], atol=1e-4)

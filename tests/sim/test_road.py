@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -39,7 +40,8 @@ def line_of(world: RoadWorld) -> np.ndarray:
 
 def distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(n, m) metres from each of (n, 2) points to each of (m, 2) others."""
-    return np.hypot(*(points[:, None].astype(float) - others[None].astype(float)).transpose(2, 0, 1))
+    across, along = (np.subtract.outer(points[:, axis].astype(float), others[:, axis].astype(float)) for axis in (0, 1))
+    return np.sqrt(across * across + along * along)
 
 
 def bound_of(name: str) -> float:
@@ -48,10 +50,24 @@ def bound_of(name: str) -> float:
     return max(bound, FILLET_BOUND_PER_M) if name == "junctions" else bound
 
 
+@cache
+def circuit(name: str, seed: int) -> RoadWorld:
+    """A road of a preset made to be closed."""
+    return make_road(dataclasses.replace(PRESETS[name], closed_share=1.0), seed)
+
+
 def circuits(name: str, count: int) -> list[RoadWorld]:
     """The first closed roads of a preset made to be closed."""
-    config = dataclasses.replace(PRESETS[name], closed_share=1.0)
-    return [make_road(config, seed) for seed in range(count)]
+    return [circuit(name, seed) for seed in range(count)]
+
+
+@cache
+def easy_road(seed: int) -> RoadWorld:
+    return make_road(PRESETS["easy"], seed)
+
+
+def easy_roads(count: int) -> list[RoadWorld]:
+    return [easy_road(seed) for seed in range(count)]
 
 
 @settings(max_examples=30, deadline=None)
@@ -263,7 +279,7 @@ def test_circuits_close_smoothly():
 def test_circuits_turn_both_ways_and_are_as_frequent_as_asked():
     turns = [np.sign(world.route.heading_rad[-1]) for world in circuits("winding", 20)]
     assert 4 <= turns.count(1.0) <= 16
-    closed = [make_road(PRESETS["easy"], seed).route.closed for seed in range(120)]
+    closed = [world.route.closed for world in easy_roads(120)]
     assert 18 <= sum(closed) <= 55
 
 
@@ -345,7 +361,7 @@ def test_arrays_are_frozen():
 
 
 def test_surfaces_come_with_their_grip_and_only_asphalt_is_marked():
-    worlds = [make_road(PRESETS["easy"], seed) for seed in range(60)]
+    worlds = easy_roads(60)
     assert {world.surface for world in worlds} == set(SURFACE_GRIP)
     assert all(world.grip == SURFACE_GRIP[world.surface] for world in worlds)
     assert {world.surface for world in worlds if world.markings} == {"asphalt"}
