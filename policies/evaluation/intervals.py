@@ -54,14 +54,12 @@ def paired_difference(only_first: int, only_second: int, trials: int) -> tuple[f
     Raises:
         ValueError: no worlds, or more that differ than there are.
     """
-    from scipy import stats
-
     if trials < 1 or only_first + only_second > trials:
         raise ValueError(f"{only_first} + {only_second} discordant worlds of {trials}")
     first = (only_first + 1) / (trials + 2)
     second = (only_second + 1) / (trials + 2)
     deviation = math.sqrt((first + second - (second - first) ** 2) / (trials + 2))
-    half = float(stats.norm.isf(TAIL)) * deviation
+    half = NORMAL_QUANTILE * deviation
     middle = second - first
     return (only_second - only_first) / trials, max(-1.0, middle - half), min(1.0, middle + half)
 
@@ -141,11 +139,11 @@ def t_quantile(freedom: int, tail: float = TAIL) -> float:
     Raises:
         ValueError: less than one degree of freedom.
     """
-    from scipy import stats
+    from scipy import special
 
     if freedom < 1:
         raise ValueError(f"{freedom} degrees of freedom; allowed: 1 and up")
-    return float(stats.t.isf(tail, freedom))
+    return -float(special.stdtrit(freedom, tail))
 
 
 def rate_interval(

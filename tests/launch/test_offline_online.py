@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix, task_spec_of
 from forestpilot.launch.reading.study_results import read_study_results, write_study_results
@@ -26,6 +25,8 @@ SHAPE = {"view": {"height": 8, "width": 16}, "head": {"part": "regression"}}
 
 @pytest.mark.parametrize("seed", range(3))
 def test_rank_correlations_are_scipys_ties_included(seed):
+    from scipy import stats  # here: each process that collects tests would take a second for it
+
     rng = np.random.default_rng(seed)
     first, second = rng.integers(0, 6, (2, 20)).astype(float)
     assert np.allclose(ranks(first), stats.rankdata(first))
