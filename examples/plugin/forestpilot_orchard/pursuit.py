@@ -38,13 +38,11 @@ class Field(NamedTuple):
     values: np.ndarray
     """(rows along y, columns along x)."""
 
-    def at(self, place: np.ndarray) -> float:
-        """The value of the grid point nearest to a place (2,), the rim's beyond it."""
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """The value of the grid point nearest to each place (..., 2), the rim's beyond it."""
         rows, columns = self.values.shape
-        x, y = place
-        column = round((x - self.x_min) / self.spacing_m)
-        row = round((y - self.y_min) / self.spacing_m)
-        return float(self.values[min(max(row, 0), rows - 1), min(max(column, 0), columns - 1)])
+        nearest = np.rint((places - (self.x_min, self.y_min)) / self.spacing_m).astype(int)
+        return self.values[nearest[..., 1].clip(0, rows - 1), nearest[..., 0].clip(0, columns - 1)]
 
 
 @dataclass(frozen=True)
@@ -94,13 +92,12 @@ class PursuitExpert(Expert):
 
     def _costs(self, place: np.ndarray, yaw_rad: float) -> np.ndarray:
         """(K,) metres of detour that each turn means, and a penalty for what stands in its way."""
-        costs = np.empty(len(self._turns_rad), np.float32)
-        for k, turn in enumerate(self._turns_rad):
-            ahead = np.array([math.cos(yaw_rad + turn), math.sin(yaw_rad + turn)])
-            left_m = self._to_go.at(place + LOOKAHEAD_M * ahead)
-            least_m = min(self._clearance.at(place + sight * ahead) for sight in SIGHT_M)
-            costs[k] = 4.0 * left_m + 20.0 * max(0.0, 0.6 - least_m) + 0.2 * abs(turn)
-        return costs - costs.min()
+        yaws = yaw_rad + self._turns_rad
+        ahead = np.stack([np.cos(yaws), np.sin(yaws)], axis=1)
+        left_m = self._to_go.at(place + LOOKAHEAD_M * ahead)
+        least_m = self._clearance.at(place + np.multiply.outer(SIGHT_M, ahead)).min(axis=0)
+        costs = 4.0 * left_m + 20.0 * np.maximum(0.0, 0.6 - least_m) + 0.2 * np.abs(self._turns_rad)
+        return (costs - costs.min()).astype(np.float32)
 
 
 def distance_to_go(grid: ClearanceMap, goal_m: np.ndarray) -> Field:

@@ -109,7 +109,7 @@ class Rover(Vehicle):
         grip = MASS_KG * float(np.clip(-8.0 * left_mps, -6.0, 6.0))
         lift = MASS_KG * (GRAVITY_MPS2 + 120.0 * (RIDE_M - self.state[Z]) - 20.0 * up_mps)
         yaw_rate = float(np.clip(3.0 * turn_rad, -1.8, 1.8))
-        level = np.cross(up, (0.0, 0.0, 1.0))
+        level = np.array([up[1], -up[0], 0.0])  # from its own upward axis to the world's
         torque = 40.0 * level - 4.0 * self.state[SPIN]
         torque[Z] = INERTIA_KGM2[Z] * 12.0 * (yaw_rate - self.state[SPIN][Z])
         self._wrench[:3] = push * forward + grip * left + (0.0, 0.0, lift)
