@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from tests.packaging.installation import Installed, install
+
+
+class Made(NamedTuple):
+    """What the installed package has made."""
+
+    folder: Path
+    """Holds a dataset, `data`, an evaluation with its report, `out`, and `videos` of it."""
+    doctor: str
+    """What the doctor says there."""
 
 
 @pytest.fixture(scope="session")
@@ -16,12 +26,16 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 
 @pytest.fixture(scope="session")
-def made(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the installed command has made a dataset, `data`, and an evaluation, `out`."""
-    folder = tmp_path_factory.mktemp("made")
-    for what in (
+def made(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """What the installed package says and makes in another folder."""
+    commands = [
+        ["doctor"],
         ["collect", "--episodes", "1", "--workers", "1", "--out", "data"],
         ["evaluate", "--policy", "blind", "--episodes", "1", "--workers", "1", "--out", "out"],
-    ):
-        installed.run([installed.command, *what], folder)
-    return folder
+        ["replay", "out", "--video", "videos", "--size", "320x180"],
+        ["report", "out", "--no-videos"],
+    ]
+    folder = tmp_path_factory.mktemp("made")
+    answers = installed.answers(commands, folder)
+    assert [answer.code for answer in answers] == [0] * len(commands), answers
+    return Made(folder, answers[0].text)

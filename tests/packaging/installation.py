@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,9 +12,30 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 CHECKOUT = Path(__file__).parents[2]
 FOLDERS = ("sim", "data_collection", "policies", "launch")
+RUNS = """
+import contextlib, io, json, sys
+from forestpilot.launch.cli import main
+
+answers = []
+for command in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.redirect_stderr(shown):
+        answers.append((main(command), shown.getvalue()))
+print(json.dumps(answers))
+"""
+"""Runs commands one after another, as the program `forestpilot` does each."""
+
+
+class Answer(NamedTuple):
+    """What a command answered."""
+
+    code: int
+    """The exit code."""
+    text: str
+    """What it printed."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +70,11 @@ class Installed:
         assert done.returncode == code, f"{args}\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
         return done
 
+    def answers(self, commands: Sequence[Sequence[str]], folder: Path, path: Path | None = None) -> list[Answer]:
+        """What commands say one after another in one process, which imports what they need once."""
+        told = self.run([self.python, "-c", RUNS, json.dumps(commands)], folder, path).stdout
+        return [Answer(*answer) for answer in json.loads(told.splitlines()[-1])]
+
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
     """The variables of this process without those that lead to the checkout."""
@@ -66,7 +93,9 @@ def install(folder: Path) -> Installed:
     python = environment / "bin" / "python"
     site = Path(sysconfig.get_path("purelib", vars={"base": str(environment), "platbase": str(environment)}))
     pip = [sys.executable, "-m", "pip", "--quiet", "--python", str(python)]
-    subprocess.run([*pip, "install", "--no-deps", "--no-index", str(wheel)], check=True, env=clean_environment({}))
+    # Python keeps the bytecode of what is imported; pip would compile everything.
+    install = [*pip, "install", "--no-deps", "--no-index", "--no-compile", str(wheel)]
+    subprocess.run(install, check=True, env=clean_environment({}))
     # A path in a .pth file comes last, and .pth files there are not read: this checkout's own installation is not seen.
     (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     _take_over_compiled_kernels(site / "forestpilot")

@@ -15,15 +15,20 @@ RAISES = "raise RuntimeError('this is somebody else, not ForestPilot')\n"
 FLIES = """
 import gymnasium
 
-env = gymnasium.make("forestpilot:ForestPilot/Drone-v0", expert=True)
-observation, info = env.reset(seed=7)
-env.step(info["expert_action"][1])
-env.close()
-"""
-COLLECTS = """
-from forestpilot.launch.verbs import VERBS
+
+def fly():
+    env = gymnasium.make("forestpilot:ForestPilot/Drone-v0", expert=True)
+    observation, info = env.reset(seed=7)
+    env.step(info["expert_action"][1])
+    env.close()
+
 
 if __name__ == "__main__":
+    fly()
+"""
+COLLECTS = f"""{FLIES}
+    from forestpilot.launch.verbs import VERBS
+
     collect = VERBS.get("collect")
     collect.run(collect.Config(out="python", episodes=2, workers=2))
 """
@@ -41,11 +46,6 @@ def others(tmp_path: Path) -> Path:
     return folder
 
 
-def test_python_finds_the_environments(installed: Installed, others: Path, tmp_path: Path) -> None:
-    (tmp_path / "flies.py").write_text(FLIES, encoding="utf-8")
-    installed.run([installed.python, "flies.py"], tmp_path, path=others)
-
-
 def test_a_script_beside_a_sim_py_finds_the_environments(installed: Installed, others: Path) -> None:
     (others / "flies.py").write_text(FLIES, encoding="utf-8")
     installed.run([installed.python, "flies.py"], others)
@@ -59,7 +59,7 @@ def test_the_command_and_its_workers_find_the_environments(installed: Installed,
 
 
 @pytest.mark.slow
-def test_workers_of_a_script_find_the_environments(installed: Installed, others: Path, tmp_path: Path) -> None:
+def test_a_script_and_its_workers_find_the_environments(installed: Installed, others: Path, tmp_path: Path) -> None:
     (tmp_path / "collects.py").write_text(COLLECTS, encoding="utf-8")
     installed.run([installed.python, "collects.py"], tmp_path, path=others)
     assert len(list((tmp_path / "python").rglob("*.hdf5"))) == 2

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from forestpilot.sim.extras import EXTRAS
+from tests.packaging.conftest import Made
 from tests.packaging.installation import CHECKOUT, FOLDERS, Installed
 
 LARGEST_MB = 3.0
@@ -79,20 +80,18 @@ def test_each_library_that_only_some_need_is_in_the_extra_that_the_program_names
 
 
 @pytest.mark.slow
-def test_the_wheel_works_in_another_folder(installed: Installed, tmp_path: Path) -> None:
+def test_the_wheel_works_in_another_folder(installed: Installed, made: Made, tmp_path: Path) -> None:
     where = installed.run([installed.python, "-c", "import forestpilot; print(forestpilot.__file__)"], tmp_path)
     assert Path(where.stdout.strip()).is_relative_to(installed.python.parents[1])
     version = installed.run([installed.command, "--version"], tmp_path).stdout
     assert version.split() == ["forestpilot", _stem(installed.wheel).partition("-")[2]]
-    assert "ForestPilot can work here." in installed.run([installed.command, "doctor"], tmp_path).stdout
+    assert "ForestPilot can work here." in made.doctor
 
 
 @pytest.mark.slow
-def test_the_wheel_flies_replays_and_reports(installed: Installed, made: Path) -> None:
-    installed.run([installed.command, "replay", "out", "--video", "videos", "--size", "320x180"], made)
-    installed.run([installed.command, "report", "out"], made)
-    assert len(list((made / "videos").glob("*.mp4"))) == 1
-    assert (made / "out" / "report.html").stat().st_size > 10_000
+def test_the_wheel_flies_replays_and_reports(made: Made) -> None:
+    assert len(list((made.folder / "videos").glob("*.mp4"))) == 1
+    assert (made.folder / "out" / "report.html").stat().st_size > 10_000
 
 
 def _sources() -> list[Path]:
