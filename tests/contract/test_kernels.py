@@ -37,7 +37,8 @@ def test_kernels_are_called_with_the_types_that_are_listed():
 
 def called_kernels() -> set[tuple[str, str]]:
     """The kernels that a new process has compiled or loaded, with the types of their arguments."""
-    told = json.loads(subprocess.run([sys.executable, "-m", MODULE, "--tell"], check=True, stdout=subprocess.PIPE).stdout)
+    command = [sys.executable, "-m", MODULE, "--tell"]
+    told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return {(name, json.dumps(arguments)) for name, _, arguments in told}
 
 
