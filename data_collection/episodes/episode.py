@@ -14,12 +14,14 @@ import json
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
 import hdf5plugin
 import numpy as np
+from h5py import h5d, h5p, h5s, h5z
 
 from forestpilot.data_collection.episodes.episode_file import (
     DISPLACED_VERSION,
@@ -33,7 +35,15 @@ from forestpilot.data_collection.episodes.episode_file import (
 from forestpilot.data_collection.episodes.errors import EpisodeError
 from forestpilot.data_collection.episodes.files import write_new_file
 from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN, EpisodeLabels
-from forestpilot.data_collection.episodes.layout import KINDS, MAX_STEPS, is_stored_once, lacking, misfit
+from forestpilot.data_collection.episodes.layout import (
+    KINDS,
+    MAX_STEPS,
+    is_stored_once,
+    lacking,
+    misfit,
+    read_rows,
+    stored_type,
+)
 from forestpilot.data_collection.episodes.meta import EpisodeMeta
 from forestpilot.data_collection.episodes.rerun import FIRST_RUN, RERUN_ATTRIBUTE, Rerun
 from forestpilot.sim.cameras import BEARING, CAMERA_NAMES
@@ -259,12 +269,32 @@ def _hdf5_image(episode: Episode) -> bytes:
         if episode.rerun != FIRST_RUN:
             demo.attrs[RERUN_ATTRIBUTE] = json.dumps(dataclasses.asdict(episode.rerun))
         for key, values in _arrays_of(episode):
-            chunk = min(
-                CHUNK_STEPS if values.dtype == np.uint8 and values.ndim == 4 else SMALL_CHUNK_STEPS, len(values)
-            )
-            demo.create_dataset(key, data=values, chunks=(chunk, *values.shape[1:]), **hdf5plugin.Zstd(ZSTD_LEVEL))
+            observed, _, name = key.rpartition("/")
+            _store(demo.require_group(observed) if observed else demo, name, values)
         file.flush()
         return file.id.get_file_image()
+
+
+def _store(group: h5py.Group, name: str, values: np.ndarray) -> None:
+    """What `create_dataset` does, with the same bytes, in less than half the time."""
+    steps = min(CHUNK_STEPS if values.dtype == np.uint8 and values.ndim == 4 else SMALL_CHUNK_STEPS, len(values))
+    space = h5s.create_simple(values.shape)
+    plan = _storage((steps, *values.shape[1:]))
+    dataset = h5d.create(group.id, name.encode(), stored_type(values.dtype), space, plan)
+    dataset.write(h5s.ALL, h5s.ALL, np.ascontiguousarray(values))
+
+
+@lru_cache(maxsize=64)
+def _storage(chunk: tuple[int, ...]) -> h5p.PropDCID:
+    """Zstd chunks of a shape."""
+    plan = h5p.create(h5p.DATASET_CREATE)
+    plan.set_chunk(chunk)
+    zstd = hdf5plugin.Zstd(ZSTD_LEVEL)
+    if not h5z.filter_avail(zstd.filter_id):
+        raise RuntimeError("HDF5 has no Zstd filter; install hdf5plugin again")
+    plan.set_filter(zstd.filter_id, h5z.FLAG_OPTIONAL, zstd.filter_options)  # as create_dataset says it
+    plan.set_obj_track_times(False)
+    return plan
 
 
 def _arrays_of(episode: Episode) -> Iterable[tuple[str, np.ndarray]]:
@@ -312,22 +342,25 @@ def load_episode(
 
 
 def _read_steps(demo: h5py.Group, name: str, keys: Iterable[str] | None, first: int, last: int) -> Episode:
-    wanted = list(demo["obs"]) if keys is None else list(keys)
-    missing = [key for key in wanted if key not in demo["obs"]]
+    observed = demo["obs"]
+    wanted = list(observed) if keys is None else list(keys)
+    missing = [] if keys is None else [key for key in wanted if key not in observed]
     if missing:
-        raise EpisodeError(f"{name} has no observation {missing}; it has {sorted(demo['obs'])}")
+        raise EpisodeError(f"{name} has no observation {missing}; it has {sorted(observed)}")
     always = ("actor", "rewards", "terminated", "truncated")
     # Observations, and where the cameras stood for them, run one step further than what was done.
     arrays: dict[str, Any] = {
-        key: demo[key][first : last + (key == "camera_offsets")] for key in (*always, *OPTIONAL_ARRAYS) if key in demo
+        key: read_rows(demo, key, first, last + (key == "camera_offsets"))
+        for key in (*always, *OPTIONAL_ARRAYS)
+        if key in demo
     }
     done = np.full((last - first, 2), np.nan, np.float32)
     if "actions" in demo:
-        done = demo["actions"][first:last]
+        done = read_rows(demo, "actions", first, last)
         if np.isnan(done).all():
             raise EpisodeError(f"{name} cannot be used: its actions are all NaN")
     return Episode(
-        observations={key: _observed(demo["obs"], key, first, last + 1) for key in wanted},
+        observations={key: _observed(observed, key, first, last + 1) for key in wanted},
         meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),
         rerun=Rerun.of(demo),
         actions=done,
@@ -338,7 +371,7 @@ def _read_steps(demo: h5py.Group, name: str, keys: Iterable[str] | None, first: 
 def _observed(stored: h5py.Group, key: str, first: int, last: int) -> np.ndarray:
     """Steps of an observation; of one that is stored once all are the same memory."""
     if not is_stored_once(key):
-        steps: np.ndarray = stored[key][first:last]
+        steps: np.ndarray = read_rows(stored, key, first, last)
         return steps
-    once = stored[key][0]
+    once = read_rows(stored, key, 0, 1)[0]
     return np.broadcast_to(once, (last - first, *once.shape))

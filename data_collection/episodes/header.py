@@ -11,7 +11,7 @@ import numpy as np
 
 from forestpilot.data_collection.episodes.episode_file import check_bytes, open_episode
 from forestpilot.data_collection.episodes.labels import EpisodeLabels
-from forestpilot.data_collection.episodes.layout import lacking
+from forestpilot.data_collection.episodes.layout import lacking, read_rows
 from forestpilot.data_collection.episodes.meta import EpisodeMeta
 from forestpilot.data_collection.episodes.rerun import FIRST_RUN, Rerun
 
@@ -66,7 +66,7 @@ def read_header(path: str | Path) -> EpisodeHeader:
     path = Path(path)
     size = check_bytes(path)
     with open_episode(path) as demo:
-        actor = demo["actor"][:]
+        actor = read_rows(demo, "actor")
         labels = EpisodeLabels(ChainMap({"actor": actor}, demo))  # read once, for unpacking takes its time
         return EpisodeHeader(
             path=path,
@@ -76,7 +76,7 @@ def read_header(path: str | Path) -> EpisodeHeader:
             meta=EpisodeMeta.from_json(demo.attrs["episode_meta"]),
             actor=actor,
             labelled=labels.labelled_steps,
-            displaced=demo["displaced"][:] if "displaced" in demo else None,
+            displaced=read_rows(demo, "displaced") if "displaced" in demo else None,
             rerun=Rerun.of(demo),
             lacks=lacking(demo, demo["obs"]),
         )

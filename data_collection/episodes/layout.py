@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import h5py
 import hdf5plugin
 import numpy as np
-from h5py import h5d, h5g, h5l, h5o, h5t
+from h5py import h5d, h5g, h5l, h5o, h5s, h5t
 
 from forestpilot.sim.cameras import CAMERA_NAMES, MAX_SIZE_PX
 from forestpilot.sim.goals import DEMONSTRATED, GOAL_IMAGE, ONCE_KEYS
@@ -150,6 +150,19 @@ def demo_of(file: h5py.File) -> h5py.Group:
     return group
 
 
+def read_rows(group: h5py.Group, name: str, first: int = 0, last: int | None = None) -> Any:
+    """What `group[name][first:last]` reads of an array, 0 <= first, in a fifth of the time."""
+    dataset = h5d.open(group.id, name.encode())
+    shape = dataset.shape
+    last = shape[0] if last is None else min(last, shape[0])
+    rows = np.empty((max(0, last - first), *shape[1:]), dataset.dtype)
+    if rows.size:
+        wanted = dataset.get_space()
+        wanted.select_hyperslab((first, *(0 for _ in shape[1:])), rows.shape)
+        dataset.read(h5s.create_simple(rows.shape), wanted, rows)
+    return rows
+
+
 def _child(group: Any, name: str) -> Any:
     """What lies under a name in the file itself."""
     key = name.encode()
@@ -174,7 +187,7 @@ def _checked_bytes(source: _Source, dataset: Any, name: str, steps: int) -> int:
     shape = dataset.shape
     kind = kind_of(name)
     dtype = np.dtype(kind.dtype)
-    if not dataset.get_type().equal(_stored_type(kind.dtype)):  # in a seventh of the time that naming it takes
+    if not dataset.get_type().equal(stored_type(dtype)):  # in a seventh of the time that naming it takes
         dtype = dataset.dtype
     wrong = misfit(name, dtype, shape, 0 if is_stored_once(name) else steps)
     if wrong:
@@ -220,9 +233,9 @@ def _unpacked_bytes(frame: bytes) -> int:
 
 
 @cache
-def _stored_type(dtype: type) -> h5t.TypeID:
+def stored_type(dtype: np.dtype[Any]) -> h5t.TypeID:
     """What HDF5 stores a NumPy type as."""
-    return h5t.py_create(np.dtype(dtype), logical=True)
+    return h5t.py_create(dtype, logical=True)
 
 
 @cache

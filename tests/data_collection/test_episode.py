@@ -16,7 +16,7 @@ import pytest
 
 from forestpilot.data_collection.episodes import files
 from forestpilot.data_collection.episodes.episode import CHUNK_STEPS, Episode, load_episode, save_episode
-from forestpilot.data_collection.episodes.episode_file import HEADER_BYTES
+from forestpilot.data_collection.episodes.episode_file import HEADER_BYTES, open_episode
 from forestpilot.data_collection.episodes.errors import BrokenEpisodeError, EpisodeError, SchemaVersionError
 from forestpilot.data_collection.episodes.files import (
     DiskFullError,
@@ -24,6 +24,7 @@ from forestpilot.data_collection.episodes.files import (
     written_whole,
 )
 from forestpilot.data_collection.episodes.header import read_header
+from forestpilot.data_collection.episodes.layout import read_rows
 from forestpilot.data_collection.episodes.meta import EpisodeMeta
 from tests.helpers.episodes import make_episode
 
@@ -202,6 +203,16 @@ def test_another_schema_version_is_no_damage_but_an_error_of_its_own(tmp_path: P
 def test_a_file_that_is_not_there_is_not_called_damaged(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load_episode(tmp_path / "none.hdf5")
+
+
+def test_rows_are_read_as_h5py_reads_them(tmp_path: Path) -> None:
+    with open_episode(save_episode(tmp_path / "e.hdf5", make_episode(3, 20))) as demo:
+        for name in ("actions", "terminated", "obs/left", "obs/state"):
+            for first, last in ((0, None), (3, 9), (5, 5), (18, 99), (30, 40)):
+                rows, meant = read_rows(demo, name, first, last), demo[name][first:last]
+                assert rows.dtype == meant.dtype and np.array_equal(rows, meant)
+        with pytest.raises(KeyError):
+            read_rows(demo, "nothing")
 
 
 @pytest.mark.parametrize("when", ["first write", "half way", "fsync", "rename"])
