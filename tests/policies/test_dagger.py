@@ -31,11 +31,17 @@ from forestpilot.policies.networks.views import ViewConfig
 from forestpilot.policies.networks.visuomotor import PolicyConfig
 from forestpilot.policies.training.train_config import TrainConfig
 from forestpilot.sim.errors import ForestPilotError
+from forestpilot.sim.goals import ANYWHERE, BEARING
 from forestpilot.sim.tasks.drive import DriveOptions
+from forestpilot.sim.tasks.drone import DroneOptions
 
 TINY_POLICY = PolicyConfig(view=ViewConfig(16, 32), encoder=CNNConfig((4, 8, 8)), features=16, window=4)
 TINY_TRAIN = TrainConfig(policy=TINY_POLICY, batch_windows=8, log_every=5, checkpoint_every=5, tensorboard=False)
-TINY_MIX = ScenarioMix(width=32, height=24, speeds=(10.0, 12.0))
+TINY_MIX = ScenarioMix(
+    width=32, height=24, speeds=(10.0, 12.0),
+    options=DroneOptions(goals=ANYWHERE, goals_within=12.0, goal_kind=BEARING),
+)  # fmt: skip
+"""Flights of one to two seconds: what happens on the way does not depend on how far it is."""
 
 
 def tiny(out: Path, **changes) -> DaggerConfig:
