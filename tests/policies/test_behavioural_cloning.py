@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import pytest
 import torch
 
 from forestpilot.data_collection.episodes.dataset import Dataset
+from forestpilot.data_collection.episodes.processes import worker_process
 from forestpilot.data_collection.windows.side_labels import SIDE_LABELS
 from forestpilot.data_collection.windows.windows import Batch
 from forestpilot.policies.algorithms.behavioural_cloning import clone
@@ -33,7 +33,7 @@ from tests.helpers.specs import make_drive_spec, make_spec
 
 
 def make_config(policy: dict | None = None, **values: object) -> TrainConfig:
-    settings = {"steps": 24, "batch_windows": 6, "learning_rate": 3e-3, "checkpoint_every": 5, "log_every": 4}
+    settings = {"steps": 12, "batch_windows": 6, "learning_rate": 3e-3, "checkpoint_every": 5, "log_every": 4}
     settings["tensorboard"] = False
     return TrainConfig(policy=make_policy_config(**(policy or {})), **(settings | values))  # type: ignore[arg-type]
 
@@ -77,6 +77,7 @@ def test_every_head_learns_to_turn_away_from_the_trunk(tmp_path: Path, head: str
         {"head": head, "memory": "none"},
         steps=180,
         batch_windows=16,
+        shards=1,
         log_every=18,
         checkpoint_every=180,
         learning_rate=5e-3,
@@ -104,7 +105,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[TrainCo
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
-@pytest.mark.parametrize(("ema_decay", "steps"), [(0.0, 3), (0.0, 23), (0.9, 12), (0.9, 23)])
+@pytest.mark.parametrize(("ema_decay", "steps"), [(0.0, 3), (0.0, 11), (0.9, 7), (0.9, 11)])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     tmp_path: Path,
     uninterrupted: Callable[[TrainConfig], tuple[VisuomotorPolicy, Path]],
@@ -129,7 +130,7 @@ def test_dropout_and_dropped_pictures_follow_from_seed_round_and_step_too(tmp_pa
     whole, resumed = new_policy(config), new_policy(config)
     train(whole, MadeUpReader(), config, tmp_path / "whole")
     with pytest.raises(Killed):
-        train(resumed, KillingReader(12), config, tmp_path / "killed")
+        train(resumed, KillingReader(7), config, tmp_path / "killed")
     resumed = new_policy(config)
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
@@ -181,9 +182,7 @@ def _train_until_killed(folder: str, kill_at: int) -> None:
 
 
 def test_a_run_killed_with_signal_9_goes_on_to_the_same_result(tmp_path: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(
-        target=_train_until_killed, args=(str(tmp_path / "killed"), 36)
-    )
+    process = worker_process(_train_until_killed, str(tmp_path / "killed"), 16)
     process.start()
     process.join(timeout=120)
     assert process.exitcode == -signal.SIGKILL
@@ -192,7 +191,7 @@ def test_a_run_killed_with_signal_9_goes_on_to_the_same_result(tmp_path: Path) -
     try:
         config = make_config()
         resumed, whole = new_policy(config), new_policy(config)
-        assert train(resumed, MadeUpReader(), config, tmp_path / "killed").steps == 24 - 15
+        assert train(resumed, MadeUpReader(), config, tmp_path / "killed").steps == 12 - 5
         train(whole, MadeUpReader(), config, tmp_path / "whole")
     finally:
         torch.set_num_threads(threads)
@@ -233,12 +232,12 @@ def test_rounds_go_on_from_the_weights_and_resume_within_a_round(tmp_path: Path,
     killed = new_policy(config)
     train(killed, MadeUpReader(), config, tmp_path / "killed", 0)
     with pytest.raises(Killed):
-        train(killed, KillingReader(13), config, tmp_path / "killed", 1)
+        train(killed, KillingReader(7), config, tmp_path / "killed", 1)
     killed = new_policy(config)
     train(killed, MadeUpReader(), config, tmp_path / "killed", 1)
     assert same_weights(killed, whole)
     assert rows_of(tmp_path / "killed") == rows_of(tmp_path / "whole")
-    assert [row["round"] for row in rows_of(tmp_path / "whole")] == ["0"] * 6 + ["1"] * 6
+    assert [row["round"] for row in rows_of(tmp_path / "whole")] == ["0"] * 3 + ["1"] * 3
 
 
 def test_kept_moments_make_a_difference(tmp_path: Path) -> None:
