@@ -4,11 +4,8 @@ result."""
 import csv
 import dataclasses
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,6 +15,7 @@ import pytest
 from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import load_episode
 from forestpilot.data_collection.episodes.labels import ACTOR_POLICY
+from forestpilot.data_collection.episodes.processes import worker_process
 from forestpilot.data_collection.rollouts.gates.expert import ExpertGateConfig
 from forestpilot.data_collection.rollouts.scenarios import ScenarioMix
 from forestpilot.policies.algorithms.dagger.config import PRESETS, DaggerConfig
@@ -38,7 +36,7 @@ from forestpilot.sim.tasks.drone import DroneOptions
 TINY_POLICY = PolicyConfig(view=ViewConfig(16, 32), encoder=CNNConfig((4, 8, 8)), features=16, window=4)
 TINY_TRAIN = TrainConfig(policy=TINY_POLICY, batch_windows=8, log_every=5, checkpoint_every=5, tensorboard=False)
 TINY_MIX = ScenarioMix(
-    width=32, height=24, speeds=(10.0, 12.0),
+    width=32, height=24, speeds=(10.0, 12.0), control_hz=5,
     options=DroneOptions(goals=ANYWHERE, goals_within=12.0, goal_kind=BEARING),
 )  # fmt: skip
 """Flights of one to two seconds: what happens on the way does not depend on how far it is."""
@@ -46,8 +44,8 @@ TINY_MIX = ScenarioMix(
 
 def tiny(out: Path, **changes) -> DaggerConfig:
     values = {
-        "rounds": 2, "expert_episodes": 3, "episodes": 3, "first_steps": 20, "steps": 15, "last_steps": 15,
-        "validation_episodes": 3, "workers": 1, "mix": TINY_MIX, "train": TINY_TRAIN,
+        "rounds": 2, "expert_episodes": 3, "episodes": 3, "first_steps": 10, "steps": 8, "last_steps": 8,
+        "validation_episodes": 2, "workers": 1, "mix": TINY_MIX, "train": TINY_TRAIN,
     }  # fmt: skip
     return DaggerConfig(out=str(out), **{**values, **changes})
 
@@ -106,8 +104,8 @@ def test_running_it_again_changes_nothing(finished):
 
 def test_another_config_in_the_same_folder_is_refused(finished):
     config, _ = finished
-    with pytest.raises(ForestPilotError, match="steps: 15 there, 16 asked"):
-        run_dagger(dataclasses.replace(config, steps=16))
+    with pytest.raises(ForestPilotError, match="steps: 8 there, 9 asked"):
+        run_dagger(dataclasses.replace(config, steps=9))
 
 
 def test_a_run_of_an_older_version_goes_on_with_the_defaults_of_settings_it_did_not_have(finished):
@@ -134,24 +132,18 @@ def test_a_config_that_cannot_run_claims_no_folder(tmp_path):
 
 def test_killed_anywhere_it_resumes_to_the_result_of_an_uninterrupted_run(finished, tmp_path):
     config, results = finished
-    script = tmp_path / "run_it.py"
-    script.write_text(
-        "import sys, torch\n"
-        "from tests.policies.test_dagger import *\n"
-        "if __name__ == '__main__':\n"
-        "    run_dagger(tiny(Path(sys.argv[1])))\n"
-    )
     out = tmp_path / "run"
     milestones = ("dataset/episodes/r0001*", "checkpoints/training.safetensors", "rounds/round-01/policy.json")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
     for milestone in milestones:
-        process = subprocess.Popen([sys.executable, str(script), str(out)], start_new_session=True, env=environment)
+        process = worker_process(run_dagger, dataclasses.replace(config, out=str(out)))
+        process.start()
         deadline = time.monotonic() + 120
-        while not list(out.glob(milestone)) and process.poll() is None:
+        while not list(out.glob(milestone)) and process.is_alive():
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, f"it ended before there was {milestone}"
     assert not (out / "rounds" / "round-02" / "policy.json").exists(), "killed too late to test anything"
     resumed = run_dagger(dataclasses.replace(config, out=str(out)))
     assert resumed == results
@@ -183,10 +175,11 @@ def test_retraining_starts_each_round_afresh(tmp_path):
 
 def test_drives_are_chosen_by_their_interventions(tmp_path):
     """The car is put back when it leaves the road in training, and by PilotNet's measure in validation."""
-    mix = ScenarioMix(width=32, height=24, options=DriveOptions(60.0, "random-speed", "road"))
+    mix = ScenarioMix(width=32, height=24, control_hz=5, options=DriveOptions(60.0, "random-speed", "road"))
     policy = dataclasses.replace(TINY_POLICY, memory=NoMemoryConfig(), head=RegressionConfig(), window=1)
     train = dataclasses.replace(TINY_TRAIN, policy=policy, batch_windows=32)
-    results = run_dagger(tiny(tmp_path / "run", task="drive", rounds=1, mix=mix, train=train))
+    few = {"rounds": 1, "expert_episodes": 2, "episodes": 1, "validation_episodes": 1}
+    results = run_dagger(tiny(tmp_path / "run", task="drive", mix=mix, train=train, **few))
     dataset = Dataset.open(tmp_path / "run" / "dataset")
     assert {h.meta.env_kwargs["interventions"] for h in dataset.episodes} == {"road"}
     stored = json.loads((round_folder(tmp_path / "run", 0) / "validation.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from forestpilot.policies.algorithms.dagger.config import DaggerConfig
 from forestpilot.policies.algorithms.dagger.loop import run_dagger
 from forestpilot.policies.networks.checkpoint import load_policy
 from forestpilot.sim.outcomes import CRASHES
-from tests.policies.test_dagger import tiny
+from tests.policies.test_dagger import TINY_MIX, tiny
 
 SECONDS = 0.7
 LEFT_OUT = 7
@@ -27,6 +28,7 @@ def replaying(out: Path, **changes: object) -> DaggerConfig:
     """A learner that learns nothing in a dense forest, so that it crashes."""
     values = {"rounds": 1, "first_steps": 2, "steps": 2, "last_steps": 2, "validation_episodes": 1, "episodes": 4}
     values |= {"expert_episodes": 1, "replay_failures": True, "replay_seconds": SECONDS, "replay_weight": 3.0}
+    values |= {"mix": dataclasses.replace(TINY_MIX, control_hz=10)}
     return tiny(out, **{**values, **changes})
 
 

@@ -30,16 +30,20 @@ from forestpilot.policies.networks.heads.regression import RegressionConfig
 from forestpilot.policies.networks.visuomotor import VisuomotorPolicy
 from forestpilot.policies.training.batches import Place, draw
 from forestpilot.policies.training.loop import make_reader, train
+from forestpilot.sim.tasks import NoOptions
 from tests.policies.test_dagger import TINY_MIX, TINY_TRAIN, assert_same_weights, tiny
 
 FOR_ACTIONS = dataclasses.replace(TINY_TRAIN, policy=dataclasses.replace(TINY_TRAIN.policy, head=MixtureConfig()))
 """A human gives actions, no costs."""
-BUDGET = 30
+LONG_MIX = dataclasses.replace(TINY_MIX, control_hz=10, options=NoOptions())
+"""Flights of more than 40 steps."""
+BUDGET = 16
 """Labels in each later round."""
 
 
 def gated(out: Path, gate: str, **changes) -> DaggerConfig:
-    return tiny(out, gate=GATES.get(gate).Config(), label_budget=2 * BUDGET, most_episodes=16, ensemble=2, **changes)
+    values = {"label_budget": 2 * BUDGET, "most_episodes": 16, "ensemble": 2, "validation_episodes": 1}
+    return tiny(out, gate=GATES.get(gate).Config(), **{**values, **changes})
 
 
 def episodes_of(config: DaggerConfig, round_number: int) -> list[Episode]:
@@ -134,7 +138,7 @@ def test_the_result_does_not_depend_on_where_the_run_was_interrupted(finished, t
 
 
 def test_windows_are_drawn_around_labels(tmp_path):
-    spec_from = collect(CollectConfig(out=str(tmp_path / "d"), episodes=2, workers=1, mix=TINY_MIX))
+    spec_from = collect(CollectConfig(out=str(tmp_path / "d"), episodes=2, workers=1, mix=LONG_MIX))
     for header in spec_from.episodes:
         episode = load_episode(header.path)
         labelled = np.zeros(episode.num_steps, bool)
@@ -184,7 +188,8 @@ def test_a_human_at_the_gate_gives_no_costs_to_learn_from(tmp_path):
 
 
 def test_a_human_at_the_gate_is_learned_from_where_they_drove(tmp_path):
-    human, config = Human(), tiny(tmp_path / "run", gate=HumanGateConfig(), train=FOR_ACTIONS)
+    often = dataclasses.replace(TINY_MIX, control_hz=10)
+    human, config = Human(), tiny(tmp_path / "run", gate=HumanGateConfig(), train=FOR_ACTIONS, mix=often)
     results = run_dagger(config, roll_in=human)
     assert human.pilots == ["round-00", "round-01"]
     long_enough = [e for number in (1, 2) for e in episodes_of(config, number) if e.num_steps >= 9]
@@ -230,7 +235,7 @@ def test_demonstrations_that_are_not_there_leave_the_folder_free(tmp_path):
 
 
 def test_a_smaller_budget_makes_the_gate_choosier(tmp_path):
-    dataset = collect(CollectConfig(out=str(tmp_path / "d"), episodes=3, workers=1, mix=TINY_MIX))
+    dataset = collect(CollectConfig(out=str(tmp_path / "d"), episodes=3, workers=1, mix=LONG_MIX))
     rng = np.random.default_rng(0)
     for header in dataset.episodes:
         episode = load_episode(header.path)
@@ -243,7 +248,7 @@ def test_a_smaller_budget_makes_the_gate_choosier(tmp_path):
 
 
 def test_the_last_labels_of_a_round_are_the_ones_that_are_dropped(tmp_path):
-    dataset = collect(CollectConfig(out=str(tmp_path / "d"), episodes=2, workers=1, mix=TINY_MIX))
+    dataset = collect(CollectConfig(out=str(tmp_path / "d"), episodes=2, workers=1, mix=LONG_MIX))
     first = dataset.episodes[0].num_steps
     trim_labels(dataset, dataset.episodes, first + 5)
     kept = [load_episode(header.path).labelled_steps for header in dataset.episodes]
@@ -288,7 +293,7 @@ def test_settings_that_do_not_go_together_are_refused(tmp_path):
 
 
 def test_a_lone_label_weighs_as_much_as_one_among_many(tmp_path):
-    dataset = collect(CollectConfig(out=str(tmp_path / "d"), episodes=2, workers=1, mix=TINY_MIX))
+    dataset = collect(CollectConfig(out=str(tmp_path / "d"), episodes=2, workers=1, mix=LONG_MIX))
     lone, dense = (load_episode(header.path) for header in dataset.episodes)
     where = np.zeros(lone.num_steps, bool)
     where[[8, 20, 30]] = True
