@@ -44,7 +44,7 @@ TINY_MIX = ScenarioMix(
 
 def tiny(out: Path, **changes) -> DaggerConfig:
     values = {
-        "rounds": 2, "expert_episodes": 3, "episodes": 3, "first_steps": 10, "steps": 8, "last_steps": 8,
+        "rounds": 2, "expert_episodes": 3, "episodes": 3, "first_steps": 20, "steps": 8, "last_steps": 8,
         "validation_episodes": 2, "workers": 1, "mix": TINY_MIX, "train": TINY_TRAIN,
     }  # fmt: skip
     return DaggerConfig(out=str(out), **{**values, **changes})
@@ -133,14 +133,14 @@ def test_a_config_that_cannot_run_claims_no_folder(tmp_path):
 def test_killed_anywhere_it_resumes_to_the_result_of_an_uninterrupted_run(finished, tmp_path):
     config, results = finished
     out = tmp_path / "run"
-    milestones = ("dataset/episodes/r0001*", "checkpoints/training.safetensors", "rounds/round-01/policy.json")
+    milestones = ("checkpoints/training.safetensors", "dataset/episodes/r0001*", "rounds/round-01/policy.json")
     for milestone in milestones:
         process = worker_process(run_dagger, dataclasses.replace(config, out=str(out)))
         process.start()
         deadline = time.monotonic() + 120
         while not list(out.glob(milestone)) and process.is_alive():
             assert time.monotonic() < deadline
-            time.sleep(0.01)
+            time.sleep(0.002)
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL, f"it ended before there was {milestone}"

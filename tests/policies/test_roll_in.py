@@ -42,7 +42,7 @@ BUDGET = 16
 
 
 def gated(out: Path, gate: str, **changes) -> DaggerConfig:
-    values = {"label_budget": 2 * BUDGET, "most_episodes": 16, "ensemble": 2, "validation_episodes": 1}
+    values = {"label_budget": 2 * BUDGET, "most_episodes": 16, "ensemble": 2, "first_steps": 10, "validation_episodes": 1}
     return tiny(out, gate=GATES.get(gate).Config(), **{**values, **changes})
 
 
