@@ -42,8 +42,9 @@ BUDGET = 16
 
 
 def gated(out: Path, gate: str, **changes) -> DaggerConfig:
-    values = {"label_budget": 2 * BUDGET, "most_episodes": 16, "ensemble": 2, "first_steps": 10, "validation_episodes": 1}
-    return tiny(out, gate=GATES.get(gate).Config(), **{**values, **changes})
+    values = {"label_budget": 2 * BUDGET, "most_episodes": 16, "ensemble": 2}
+    values |= {"first_steps": 10, "validation_episodes": 1, "gate": GATES.get(gate).Config()}
+    return tiny(out, **{**values, **changes})
 
 
 def episodes_of(config: DaggerConfig, round_number: int) -> list[Episode]:
