@@ -40,15 +40,12 @@ def test_the_extra_that_brings_a_library_is_named(monkeypatch: pytest.MonkeyPatc
     assert issubclass(MissingExtraError, builtins.ImportError)
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import forestpilot.launch.verbs.doctor",
-        "import forestpilot.launch.verbs.collect, forestpilot.launch.verbs.evaluate, forestpilot.launch.verbs.replay",
-        "import forestpilot.data_collection.people.live, forestpilot.data_collection.people.relabelling",
-        "import gymnasium; gymnasium.make('forestpilot:ForestPilot/Drone-v0').reset(seed=0)",
-    ],
-)
-def test_who_wants_the_environments_and_the_expert_alone_needs_no_extra(code: str) -> None:
+def test_who_wants_the_environments_and_the_expert_alone_needs_no_extra() -> None:
+    code = (
+        "import forestpilot.launch.verbs.doctor\n"
+        "import forestpilot.launch.verbs.collect, forestpilot.launch.verbs.evaluate, forestpilot.launch.verbs.replay\n"
+        "import forestpilot.data_collection.people.live, forestpilot.data_collection.people.relabelling\n"
+        "import gymnasium; gymnasium.make('forestpilot:ForestPilot/Drone-v0').reset(seed=0)"
+    )
     done = subprocess.run([sys.executable, "-c", WITHOUT_EXTRAS + code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
