@@ -39,8 +39,8 @@ DAGGER = get_verb("dagger")
 assert DAGGER.Config is not None
 TINY = DAGGER.Config(
     gate=HumanGateConfig(), rounds=1, expert_episodes=2, episodes=1, first_steps=10, last_steps=10,
-    validation_episodes=2,
-    workers=1, mix=ScenarioMix(options=DroneOptions(density=(0.005,))), screen=ScreenConfig(size="320x180"),
+    validation_episodes=1, workers=1,
+    mix=ScenarioMix(speeds=(10.0, 10.0), options=DroneOptions(density=(0.005,))), screen=ScreenConfig(size="320x180"),
     train=TrainConfig(policy=POLICY, batch_windows=4, tensorboard=False),
 )  # fmt: skip
 

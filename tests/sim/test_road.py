@@ -3,7 +3,7 @@
 import dataclasses
 import subprocess
 import sys
-from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -41,7 +41,10 @@ def line_of(world: RoadWorld) -> np.ndarray:
 def distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(n, m) metres from each of (n, 2) points to each of (m, 2) others."""
     across, along = (np.subtract.outer(points[:, axis].astype(float), others[:, axis].astype(float)) for axis in (0, 1))
-    return np.sqrt(across * across + along * along)
+    across *= across  # in place: there are millions
+    along *= along
+    across += along
+    return np.sqrt(across, out=across)
 
 
 def bound_of(name: str) -> float:
@@ -50,24 +53,25 @@ def bound_of(name: str) -> float:
     return max(bound, FILLET_BOUND_PER_M) if name == "junctions" else bound
 
 
-@cache
-def circuit(name: str, seed: int) -> RoadWorld:
-    """A road of a preset made to be closed."""
-    return make_road(dataclasses.replace(PRESETS[name], closed_share=1.0), seed)
-
-
 def circuits(name: str, count: int) -> list[RoadWorld]:
     """The first closed roads of a preset made to be closed."""
-    return [circuit(name, seed) for seed in range(count)]
+    config = dataclasses.replace(PRESETS[name], closed_share=1.0)
+    return [make_road(config, seed) for seed in range(count)]
 
 
-@cache
-def easy_road(seed: int) -> RoadWorld:
-    return make_road(PRESETS["easy"], seed)
+class Kind(NamedTuple):
+    """Of what kind a road is."""
+
+    closed: bool
+    surface: str
+    grip: float
+    marked: bool
 
 
-def easy_roads(count: int) -> list[RoadWorld]:
-    return [easy_road(seed) for seed in range(count)]
+@pytest.fixture(scope="module")
+def easy_roads() -> list[Kind]:
+    worlds = (make_road(PRESETS["easy"], seed) for seed in range(120))
+    return [Kind(world.route.closed, world.surface, world.grip, bool(world.markings)) for world in worlds]
 
 
 @settings(max_examples=30, deadline=None)
@@ -276,11 +280,10 @@ def test_circuits_close_smoothly():
         assert abs(whole) == pytest.approx(2 * np.pi, abs=1e-6)
 
 
-def test_circuits_turn_both_ways_and_are_as_frequent_as_asked():
+def test_circuits_turn_both_ways_and_are_as_frequent_as_asked(easy_roads):
     turns = [np.sign(world.route.heading_rad[-1]) for world in circuits("winding", 20)]
     assert 4 <= turns.count(1.0) <= 16
-    closed = [world.route.closed for world in easy_roads(120)]
-    assert 18 <= sum(closed) <= 55
+    assert 18 <= sum(road.closed for road in easy_roads) <= 55
 
 
 def test_start_is_at_the_origin_on_a_gentle_stretch():
@@ -360,12 +363,11 @@ def test_arrays_are_frozen():
             array[0] = 0
 
 
-def test_surfaces_come_with_their_grip_and_only_asphalt_is_marked():
-    worlds = easy_roads(60)
-    assert {world.surface for world in worlds} == set(SURFACE_GRIP)
-    assert all(world.grip == SURFACE_GRIP[world.surface] for world in worlds)
-    assert {world.surface for world in worlds if world.markings} == {"asphalt"}
-    assert any(world.surface == "asphalt" and not world.markings for world in worlds)
+def test_surfaces_come_with_their_grip_and_only_asphalt_is_marked(easy_roads):
+    assert {road.surface for road in easy_roads} == set(SURFACE_GRIP)
+    assert all(road.grip == SURFACE_GRIP[road.surface] for road in easy_roads)
+    assert {road.surface for road in easy_roads if road.marked} == {"asphalt"}
+    assert any(road.surface == "asphalt" and not road.marked for road in easy_roads)
 
 
 def test_length_is_the_one_asked_for():
