@@ -77,8 +77,8 @@ class Installed:
 
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
-    """The variables of this process without those that lead to the checkout."""
-    left_out = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "NUMBA_CACHE_DIR"}
+    """The variables of this process without those that lead to the checkout, or that tests set for libraries."""
+    left_out = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "NUMBA_CACHE_DIR", "OMP_NUM_THREADS", "MKL_NUM_THREADS"}
     return {**{name: value for name, value in os.environ.items() if name not in left_out}, **more}
 
 

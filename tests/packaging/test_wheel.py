@@ -89,6 +89,13 @@ def test_the_wheel_works_in_another_folder(installed: Installed, made: Made, tmp
 
 
 @pytest.mark.slow
+def test_a_command_computes_on_one_thread(made: Made) -> None:
+    told = {line.split()[0]: line for line in made.doctor.splitlines() if line.split()}
+    assert told["PyTorch"].endswith(", 1 threads")
+    assert "GOMP_SPINCOUNT=2000" in told["threads"] and "OMP_NUM_THREADS=1" in told["threads"]
+
+
+@pytest.mark.slow
 def test_the_wheel_flies_replays_and_reports(made: Made) -> None:
     assert len(list((made.folder / "videos").glob("*.mp4"))) == 1
     assert (made.folder / "out" / "report.html").stat().st_size > 10_000

@@ -34,12 +34,6 @@ def test_the_library_bounds_the_spinning_before_torch_is_loaded() -> None:
     assert seen.splitlines()[1].startswith("(True, 'GOMP_SPINCOUNT=2000;")
 
 
-def test_a_command_computes_on_one_thread() -> None:
-    seen = run_python(f"from forestpilot.launch.cli import main; main(['train']); {TELL}; import torch;"
-                      "print(torch.get_num_threads())")  # fmt: skip
-    assert seen.split()[-3:] == ["2000", "1", "1"]
-
-
 @pytest.mark.parametrize("own", [{"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "active"}, {"OMP_NUM_THREADS": "3"}])
 def test_what_the_user_has_set_stays(own: dict[str, str]) -> None:
     environment = dict(own)
