@@ -7,7 +7,7 @@ import pytest
 
 from forestpilot.sim.bullet_import import pybullet
 from forestpilot.sim.cameras import Camera
-from forestpilot.sim.physics import PHYSICS_HZ, ColliderPool, PhysicsClient
+from forestpilot.sim.physics import MOST_SPARE, PHYSICS_HZ, ColliderPool, PhysicsClient, _spare
 from forestpilot.sim.vehicles.quadrotor import (
     GRAVITY_MPS2,
     MODEL_STEP_S,
@@ -203,6 +203,21 @@ def test_the_pool_reuses_its_bodies(physics):
         near = np.hypot(trees[:, 0] - x, trees[:, 1] - 0.3 * x) - trees[:, 2] < 2.0
         assert pool.num_standing == near.sum()
     assert pybullet.getNumBodies(physicsClientId=physics.id) <= 1 + standing
+
+
+def test_a_closed_client_leaves_nothing_to_the_next_one(physics):
+    first = fly(physics, start(physics), 0.7, 9.0, 1.0)
+    for _ in range(MOST_SPARE + 1):
+        physics.close()
+        physics.close()
+        physics = PhysicsClient()
+        assert pybullet.getNumBodies(physicsClientId=physics.id) == 0
+        assert np.array_equal(first, fly(physics, start(physics), 0.7, 9.0, 1.0))
+    others = [PhysicsClient() for _ in range(MOST_SPARE + 2)]
+    assert len({physics.id, *(other.id for other in others)}) == MOST_SPARE + 3
+    for client in (physics, *others):
+        client.close()
+    assert len(_spare) == MOST_SPARE
 
 
 def test_simulation_repeats_bit_for_bit_after_a_reset(physics):
