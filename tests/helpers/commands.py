@@ -2,4 +2,6 @@
 
 import sys
 
-COLLECT_BY_KEYBOARD = (sys.executable, "-m", "forestpilot.launch.cli", "collect", "--pilot", "keyboard")
+FORESTPILOT = (sys.executable, "-m", "forestpilot.launch.cli")
+COLLECT_WORDS = ("collect", "--pilot", "keyboard")
+COLLECT_BY_KEYBOARD = (*FORESTPILOT, *COLLECT_WORDS)

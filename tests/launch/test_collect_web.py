@@ -21,8 +21,9 @@ from forestpilot.data_collection.episodes.dataset import Dataset
 from forestpilot.data_collection.episodes.episode import Episode, load_episode
 from forestpilot.data_collection.episodes.labels import ACTOR_HUMAN
 from forestpilot.data_collection.people.console import Key
+from forestpilot.launch import cli
 from tests.browser import Browser, open_browser
-from tests.helpers.commands import COLLECT_BY_KEYBOARD
+from tests.helpers.commands import COLLECT_WORDS, FORESTPILOT
 
 PATIENCE_S = 60.0
 HZ = 10
@@ -30,8 +31,8 @@ HZ = 10
 OPTIONS = ("--episodes", "2", "--seed", "7", "--mix.options.density", "0.005", "--screen.size", "640x360")
 
 
-def command(out: Path, port: int = 0) -> list[str]:
-    return [*COLLECT_BY_KEYBOARD, "--web", "--out", str(out), "--screen.port", str(port), *OPTIONS]
+def arguments(out: Path, port: int = 0) -> list[str]:
+    return [*COLLECT_WORDS, "--web", "--out", str(out), "--screen.port", str(port), *OPTIONS]
 
 
 class Session:
@@ -62,7 +63,9 @@ class Session:
 
 @contextmanager
 def session(out: Path) -> Iterator[Session]:
-    process = subprocess.Popen(command(out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*FORESTPILOT, *arguments(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         yield Session(process)
     finally:
@@ -113,12 +116,18 @@ def the_episode(out: Path) -> Episode:
     return load_episode(dataset.episodes[0].path)
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser(1000, 700) as opened:
+        yield opened
+
+
 @pytest.mark.slow
-def test_a_flight_in_a_browser_survives_a_lost_connection_and_is_recorded(tmp_path: Path) -> None:
+def test_a_flight_in_a_browser_survives_a_lost_connection_and_is_recorded(browser: Browser, tmp_path: Path) -> None:
     from selenium.webdriver.common.keys import Keys
 
     out = tmp_path / "data"
-    with open_browser(1000, 700) as browser, session(out) as running:
+    with session(out) as running:
         open_page(browser, running.address)
         flown_s = -time.monotonic()
         press(browser, "w")
@@ -145,6 +154,7 @@ def test_a_flight_in_a_browser_survives_a_lost_connection_and_is_recorded(tmp_pa
         press(browser, "q")
         flown_s += time.monotonic()
         wait_for_state(browser, "over")
+        release(browser, "w", "q", Keys.ARROW_RIGHT)
         code, results = running.finish()
         assert browser.console_errors() == []
         assert browser.foreign_requests("http://127.0.0.1:", "ws://127.0.0.1:") == []
@@ -166,9 +176,10 @@ def test_a_flight_in_a_browser_survives_a_lost_connection_and_is_recorded(tmp_pa
     assert np.abs(np.diff(turns)).max() < 1.0, "a held key becomes a smooth turn"
 
 
-def test_an_interrupted_session_keeps_the_flight_in_hand_and_tells_the_page(tmp_path: Path) -> None:
+def test_an_interrupted_session_keeps_the_flight_in_hand_and_tells_the_page(browser: Browser, tmp_path: Path) -> None:
     out = tmp_path / "data"
-    with open_browser(390, 844) as browser, session(out) as running:
+    browser.set_size(390, 844)
+    with session(out) as running:
         open_page(browser, running.address)
         assert not browser.has_horizontal_scrollbar()
         press(browser, "w")
@@ -183,10 +194,13 @@ def test_an_interrupted_session_keeps_the_flight_in_hand_and_tells_the_page(tmp_
     assert episode.keys is not None and Key.FORWARD in episode.keys
 
 
-def test_a_busy_port_ends_the_command_with_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+def test_a_busy_port_ends_the_command_with_one_line_that_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = subprocess.run(command(tmp_path / "data", port), capture_output=True, text=True, timeout=PATIENCE_S)
-    assert done.returncode == 2
-    assert f"port {port}" in done.stderr and "--screen.port 0" in done.stderr
-    assert "Traceback" not in done.stderr
+        code = cli.main(arguments(tmp_path / "data", port))
+    said = capsys.readouterr().err
+    assert code == 2
+    assert f"port {port}" in said and "--screen.port 0" in said
+    assert "Traceback" not in said
