@@ -154,8 +154,15 @@ def part_options(registry: Registry[Any], name: str) -> type[PartConfig]:
     return options
 
 
+@cache
+def _hints_of(config_class: Any) -> Mapping[str, Any]:
+    """Types of a config's fields."""
+    return types.MappingProxyType(get_type_hints(config_class))
+
+
 def _fields(config_class: type[Any], values: Mapping[str, Any], base: Any, outer_task: Task | None) -> dict[str, Any]:
-    hints = get_type_hints(config_class)
+    hashable: Any = config_class
+    hints = _hints_of(hashable)
     ranges = ranges_of(config_class)
     fields = {field.name: field for field in dataclasses.fields(config_class) if field.init}
     try:

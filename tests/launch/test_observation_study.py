@@ -16,7 +16,7 @@ from forestpilot.launch.studies.observation import ARMS, Config, Observation
 def study(tmp_path_factory: pytest.TempPathFactory) -> Observation:
     """One cell of cloning and one of BCO(alpha), really run."""
     out = tmp_path_factory.mktemp("study") / "run"
-    quick = dataclasses.replace(Observation.quick, out=str(out), workers=1, seeds=1, videos=(2,))
+    quick = dataclasses.replace(Observation.quick, out=str(out), workers=1, seeds=1, videos=(2,), speed=10.0)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(observation, "ARMS", (ARMS[0], ARMS[3]))
         patched.setattr(observation, "PAIRS", ())
