@@ -276,7 +276,7 @@ for bounds in sys.argv[2:]:
         [dataset], 8, side_labels="asked", cache_bytes=cache_bytes, disk_cache_bytes=disk_cache_bytes
     )
     rng = np.random.default_rng(0)
-    for _ in range(20):
+    for _ in range(10):
         reader.sample(32, rng)
     print(reader.cache_bytes_used, peak() - before, flush=True)
     os._exit(0)
