@@ -48,7 +48,7 @@ class Killed(Exception):
 NEEDED: dict[str, dict[str, Any]] = {
     "bco": {
         "alpha": 1.0,
-        "inverse": InverseConfig(steps=6, batch=16),
+        "inverse": InverseConfig(steps=4, batch=8),
         "train": dataclasses.replace(
             TINY_TRAIN,
             checkpoint_every=3,
@@ -58,7 +58,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     },
     "semi": {
         "videos": 2,
-        "method": PseudoLabelsConfig(InverseConfig(steps=6, batch=16)),
+        "method": PseudoLabelsConfig(InverseConfig(steps=4, batch=8)),
         "train": dataclasses.replace(
             TINY_TRAIN,
             checkpoint_every=3,
@@ -68,7 +68,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     },
     "third-person": {
         "alpha": 1.0,
-        "inverse": InverseConfig("pictures", steps=6, batch=16),
+        "inverse": InverseConfig("pictures", steps=4, batch=8),
         "embedding_steps": 2,
         "embedder": MultiViewConfig(episodes=2, moments=4),
         "train": dataclasses.replace(
@@ -84,7 +84,7 @@ NEEDED: dict[str, dict[str, Any]] = {
         ),
     },
     "intervene": {
-        "first_steps": 20,  # its other rounds train nothing
+        "first_steps": 10,  # its other rounds train nothing
         "train": dataclasses.replace(
             TINY_TRAIN,
             checkpoint_every=3,
@@ -93,7 +93,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     },
     "reinforce": {
         "expert_episodes": 4,  # in its other rounds nothing is recorded
-        "first_steps": 20,
+        "first_steps": 8,
         "method": PPOConfig(environments=2, rollout=4, batch=4, epochs=1),
         "train": dataclasses.replace(
             TINY_TRAIN,
@@ -116,10 +116,10 @@ def tiny(name: str, out: Path) -> AlgorithmConfig:
         "rounds": 2,
         "expert_episodes": 2,
         "episodes": 2,
-        "first_steps": 12,
-        "steps": 8,
-        "last_steps": 8,
-        "validation_episodes": 2,
+        "first_steps": 8,
+        "steps": 5,
+        "last_steps": 5,
+        "validation_episodes": 1,
         "workers": 1,
         "mix": TINY_MIX,
         "train": dataclasses.replace(TINY_TRAIN, checkpoint_every=3),
@@ -141,7 +141,7 @@ class Watching:
         return [steps // 2] if round_number == 0 else []
 
     def looked(self, round_number: int, step: int, seen: Validation) -> None:
-        assert round_number == 0 and step > 0 and seen.episodes == 2
+        assert round_number == 0 and step > 0 and seen.episodes == 1
 
     def finished(self, result: RoundResult) -> None:
         self.finished_rounds.append(result)
@@ -181,7 +181,7 @@ def written(dataset: Dataset) -> int:
 
 KILLS: dict[str, tuple[Any, str, Callable[..., bool]]] = {
     "collecting": (Dataset, "put", lambda _, dataset, *__: written(dataset) == 3),
-    "updating": (TrainingState, "update", lambda call, *_: call == 5),
+    "updating": (TrainingState, "update", lambda call, *_: call == 4),
     "storing a policy": (checkpoint_module, "save_policy", lambda call, *_: call == 0),
     "validating": (RolloutPool, "run", lambda _, __, ___, ____, name: name == "validate round 1"),
     "writing the row": (algorithm_module, "write_rounds", lambda _, __, rows: rows[-1].round == 1),
@@ -249,8 +249,8 @@ def test_each_round_has_its_row_and_the_best_is_the_runs_policy(finished):
 
 def test_another_config_in_the_same_folder_is_refused(finished):
     name, whole, _ = finished
-    other = dataclasses.replace(tiny(name, whole), steps=9)
-    with pytest.raises(ForestPilotError, match="steps: 8 there, 9 asked"):
+    other = dataclasses.replace(tiny(name, whole), steps=6)
+    with pytest.raises(ForestPilotError, match="steps: 5 there, 6 asked"):
         ALGORITHMS.get(name)(other).run()
 
 
