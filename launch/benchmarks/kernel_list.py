@@ -35,8 +35,8 @@ PLACES: tuple[tuple[str, dict[str, Any]], ...] = (
 """Environments that between them call every kernel of the simulator."""
 STRAIGHT_ON = np.array([0.0, 1.0], np.float32)
 """Action of somebody who does not look."""
-LARGE = {"width": 160, "height": 120}
-"""Pictures that are drawn with smooth edges and textures."""
+LARGE = {"width": 160, "height": 120, "control_hz": 5}
+"""Pictures that are drawn with smooth edges and textures; few of them."""
 
 
 def use_every_kernel() -> None:
