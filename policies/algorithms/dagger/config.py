@@ -151,8 +151,8 @@ DRIVE_POLICY = PolicyConfig(
 DEMO = DaggerConfig(
     rounds=5,
     # With 700, 500 and 1200 steps 98.4 % of the validation forests are crossed at last (three training seeds, 900
-    # forests), with 800, 500 and 1500 98.5 (two, 600), with 700, 400 and 1000 98.0 and with 600, 300 and 1000 96.3 (one,
-    # 300).
+    # forests), with 800, 500 and 1500 98.5 (two, 600), with 700, 400 and 1000 98.0 (one, 300), with 600, 300 and 1000
+    # 96.3 (one, 300).
     first_steps=700,
     steps=500,
     last_steps=1200,
