@@ -205,15 +205,14 @@ class _Turns:
         place.mkdir()
         command = [sys.executable, "-m", checkout.module, "demo", "--out", str(out), *arguments]
         log = place / "log"
-        _inherit_orphans()
         cpu_s = _children_cpu_s()
-        started = time.time()
-        with log.open("w") as file:
+        with log.open("w") as file, _orphans_inherited():
+            started = time.time()
             code, group = _run_to_its_end(
                 command, cwd=place, env=checkout.environment(cache), stdout=file, stderr=subprocess.STDOUT
             )
-        elapsed = time.time() - started
-        _see_orphans_end(group)
+            elapsed = time.time() - started
+            _see_orphans_end(group)
         if code:
             last = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
             raise ForestPilotError(f"the demo ({title}) failed with code {code}:\n{last}")
@@ -243,11 +242,18 @@ def busy_process() -> Iterator[None]:
         process.wait()
 
 
-def _inherit_orphans() -> None:
-    """Have what a command leaves behind be a child of this process, so that its time counts: the server that workers
-    are forked from ends after the command."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+@contextlib.contextmanager
+def _orphans_inherited() -> Iterator[None]:
+    """In the `with` block, have what a command leaves behind be a child of this process, so that its time counts: the
+    server that workers are forked from ends after the command."""
+    if sys.platform != "linux":
+        yield
+        return
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 def _run_to_its_end(command: Sequence[str], **options: Any) -> tuple[int, int]:
