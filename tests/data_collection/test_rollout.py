@@ -1,5 +1,6 @@
 """Rollouts: every episode once, recorded whole, the same on one process or two; killed collections resume."""
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -170,6 +171,10 @@ def test_a_killed_collection_loses_only_episodes_in_hand_and_resumes(tmp_path):
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    with contextlib.suppress(ProcessLookupError):  # what a worker writes is its own until it is gone
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.02)
     survived = len(list(out.glob("episodes/*.hdf5")))
     dataset = Dataset.open(out)
     assert len(dataset) == survived and not (out / "quarantine").exists()
