@@ -160,7 +160,7 @@ class _Learner(Stepwise):
 
     def parts(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
         """The embedding, and what is learned with it."""
-        return {"embedder": (self._embedder.learner, self._optimizer)}
+        return {"weights": (self._embedder.learner, self._optimizer)}
 
     def step(self, step: int, rate: float) -> dict[str, float]:
         """A step of Adam."""
